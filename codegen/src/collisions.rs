@@ -1,7 +1,8 @@
-//! Names that two parts of a spec would share in what is generated: a type, a statement, a table, a function.
+//! Finds names that two parts of a spec would share in the generated code: of a type, a statement, a table, a
+//! function.
 //!
-//! One register for all of them. PostgreSQL, Rust and the API document would each notice some of these later, and
-//! of two functions with one name the second would silently be the first.
+//! All of them are in one register. PostgreSQL, Rust and the API document would report only some of these clashes, and
+//! later; of two functions with the same name, the second would silently be replaced by the first.
 
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
 use crate::emit::entity::{statics, types};
@@ -28,27 +29,27 @@ pub fn check(
     errors.finish(sources)
 }
 
-/// Who has a name.
+/// The part of the spec that a name belongs to.
 #[derive(Clone, Copy, PartialEq)]
 enum Owner<'a> {
     Entity(EntityId),
     Object(&'a str),
-    /// Every application has it.
+    /// A name that every application has.
     Engine,
 }
 
 struct Taken<'a> {
     by: Owner<'a>,
-    /// Two of the same text are one thing that is there for two reasons.
+    /// The definition. If two are equal, they are one object that is needed for two reasons.
     text: String,
 }
 
 struct Register<'a> {
     resolved: &'a Resolved,
     errors: &'a Collector,
-    /// Where names must differ, and the name.
+    /// The names in use, by the space in which they must be unique, and the name.
     taken: HashMap<(String, String), Taken<'a>>,
-    /// Names that two parts of one thing share.
+    /// Names for which a clash between two parts of one owner has been reported.
     refused: HashSet<String>,
 }
 
@@ -137,7 +138,7 @@ impl<'a> Register<'a> {
         objects.sort_unstable();
         objects.dedup();
         names.extend(objects.into_iter().map(|o| pascal(&model.objects[o].name)));
-        // `Status` each file has its own of.
+        // Each file has a `Status` of its own.
         for name in engine_types().filter(|name| name != "Status") {
             self.put(&file("Rust type in the file"), name, Owner::Engine, "");
         }
@@ -202,7 +203,7 @@ impl<'a> Register<'a> {
         let key = (space.to_owned(), name);
         match self.taken.get(&key) {
             Some(other) if other.text == text => {}
-            // Two parts of one thing that share a name share it in every space: it is said once.
+            // Two parts of one owner with the same name clash in every space, which is reported once.
             Some(other) if other.by == by && !self.refused.insert(key.1.clone()) => {}
             Some(other) => self.refuse(&key, other.by, by),
             None => {
@@ -214,7 +215,7 @@ impl<'a> Register<'a> {
 
     fn refuse(&self, (space, name): &(String, String), one: Owner, two: Owner) {
         let (Some((first, _)), Some((last, place))) = (self.told(one), self.told(two)) else {
-            // The engine's come first.
+            // The first one is the engine's, because the engine's names are registered first.
             let Some((last, place)) = self.told(two) else {
                 return;
             };
@@ -266,14 +267,14 @@ impl<'a> Register<'a> {
     }
 }
 
-/// First parts of paths that the engine answers.
+/// First segments of the paths that the engine serves.
 const ENGINES: [&str; 6] = ["docs", "livez", "metrics", "openapi", "problems", "readyz"];
 
 const PATH: &str = "path";
 const HOOKS: &str = "Rust type of the hooks";
 const SCHEMA: &str = "schema of the API document";
 
-/// Where PostgreSQL looks an object's name up, and under which name.
+/// The namespaces of PostgreSQL in which an object has a name, and that name.
 fn spaces(object: &Object) -> Vec<(&'static str, String)> {
     const RELATION: &str = "table, view or index";
     let own = object.name.clone();

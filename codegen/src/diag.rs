@@ -106,7 +106,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Collects diagnostics. Panics when dropped without having been asked for the result.
+/// Collects diagnostics. Panics if it is dropped before `finish` was called.
 #[derive(Debug)]
 pub struct Collector {
     list: RefCell<Option<Vec<Diagnostic>>>,

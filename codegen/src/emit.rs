@@ -1,4 +1,4 @@
-//! The list of all outputs: from the model to files.
+//! All generated files: turns the model into their texts.
 //!
 //! Each kind of file is one module below, which reads nothing but the model.
 

@@ -171,7 +171,7 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
 }
 
-/// The values that must be unique, and among which rows.
+/// The sets of values that must be unique, and the rows that they apply to.
 fn uniques(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     let rows = |filter: Option<&Expr>| {
         filter.map_or(String::new(), |f| format!(" where {}", said(model, id, f)))

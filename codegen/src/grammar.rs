@@ -1,8 +1,8 @@
-//! Every word of the spec language, so that a test can hold `spec/README.md` to it.
+//! All words of the spec language. A test checks that `spec/README.md` explains them.
 
 use crate::{phrase, spec};
 
-/// (what they are, the words)
+/// Pairs of a kind of word and the words of that kind.
 pub fn words() -> [(&'static str, &'static [&'static str]); 16] {
     [
         ("key of an entity", &spec::ENTITY_KEYS),
@@ -31,7 +31,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../spec/README.md");
 
-    /// What stands in backticks or in code blocks, one piece per line.
+    /// The text of the page that is in backticks or code blocks, one piece per line.
     fn code() -> String {
         let mut code = String::new();
         for (n, part) in PAGE.split("```").enumerate() {

@@ -1,6 +1,6 @@
 //! Reads the spec and writes the backend.
 //!
-//! Depends on none of our crates, talks to no database, knows no HTTP.
+//! Depends on no other crate of this workspace, never connects to a database, and knows no HTTP.
 
 mod check;
 mod collisions;
@@ -25,12 +25,13 @@ use resolve::{Part, Resolved};
 use std::path::Path;
 use tree::Tree;
 
-/// Reads the spec of a workspace: files → phrases → names, types and rules → checks.
+/// Reads the spec of a workspace: parses the files and their phrases, resolves names, types and rules, and checks the
+/// result.
 pub fn load(root: &Path) -> Result<Model, Diagnostics> {
     load_sources(&spec::files(root)?)
 }
 
-/// The same for texts in memory: `app.yaml` first, then one entity each.
+/// Like [`load`], for texts in memory: `app.yaml` first, then one file per entity.
 pub fn load_sources(sources: &Sources) -> Result<Model, Diagnostics> {
     Ok(understand(sources)?.resolved.model)
 }
@@ -74,7 +75,7 @@ fn understand(sources: &Sources) -> Result<Understood, Diagnostics> {
     })
 }
 
-/// A spec without mistakes.
+/// A spec that has been read and checked without errors.
 struct Understood {
     resolved: Resolved,
     schema: objects::Schema,
@@ -101,7 +102,7 @@ fn next(
     migrate::next(&past, &resolved.model, schema).map_err(placed)
 }
 
-/// A change that the migration refuses is shown at the line of the spec that it goes to.
+/// The error for a change that the migration refuses, at the line of the spec that has to be corrected.
 fn at_its_place(resolved: &Resolved, refusal: Refusal) -> Diagnostic {
     let entity = refusal
         .entity

@@ -1,4 +1,4 @@
-//! `cargo gen`: the command line of the generator. Decides nothing.
+//! `cargo gen`: the command line of the generator. All decisions are made in the library.
 
 use clap::{Parser, Subcommand};
 use codegen::diag::Diagnostics;

@@ -27,7 +27,7 @@ pub struct Model {
     pub app: String,
     pub title: String,
     pub doc: String,
-    /// The entity people sign in as.
+    /// The entity whose rows sign in: members.
     pub identity: EntityId,
     /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
     /// and an optional polymorphic reference `scope`.
@@ -35,7 +35,7 @@ pub struct Model {
     /// Which assignments count, `field == value` (`assignments: … where …`). `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Expr>,
-    /// The entity whose rows are sign-ins (`sessions:`): a relation to `identity` and `revoked_at`.
+    /// The entity whose rows are sign-ins (`sessions:`). It has a relation to `identity` and `revoked_at`.
     #[serde(default)]
     pub sessions: Option<EntityId>,
     pub roles: Vec<Role>,
@@ -61,7 +61,7 @@ pub struct Model {
 pub struct Role {
     /// As written in the spec: `orgAdmin`.
     pub name: String,
-    /// Empty: held everywhere.
+    /// The entities whose rows the role is held of; empty for a role held everywhere.
     pub scopes: Vec<EntityId>,
 }
 
@@ -75,19 +75,19 @@ pub struct Object {
 pub struct Module {
     pub name: String,
     pub doc: String,
-    /// Other entities that its jobs may read / write.
+    /// Other entities that the module's jobs may read (`reads`) and write (`writes`).
     pub reads: Vec<EntityId>,
     pub writes: Vec<EntityId>,
-    /// Of these entities it writes only some columns.
+    /// Restrictions for those entities of which the module writes some columns only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Narrowed>,
-    /// Its jobs that a request may enqueue, on behalf of the caller.
+    /// Jobs of the module that a request may enqueue on behalf of the caller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requested: Vec<String>,
 }
 
 impl Module {
-    /// What it may write of another entity; `None`: everything that can be written.
+    /// What the module may write of another entity; `None`: all of its writable columns.
     pub fn narrowed(&self, entity: EntityId) -> Option<&Narrowed> {
         self.narrowed.iter().find(|n| n.entity == entity)
     }
@@ -97,7 +97,7 @@ impl Module {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Narrowed {
     pub entity: EntityId,
-    /// `None`: it inserts no rows.
+    /// `None`: the module inserts no rows.
     pub create: Option<Vec<String>>,
     pub update: Vec<String>,
 }
@@ -118,7 +118,7 @@ pub struct Entity {
     pub plural: String,
     pub doc: String,
     pub lifecycle: Lifecycle,
-    /// Index into [`Model::modules`]: only it writes this entity.
+    /// Index into [`Model::modules`]: the only module that writes this entity.
     pub module: Option<usize>,
     /// No routes, no grants for the request role.
     pub internal: bool,
@@ -149,7 +149,7 @@ pub struct Entity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<String>,
     pub page: u32,
-    /// How many rows one member may create in a day (UTC).
+    /// The number of rows that one member may create in a day (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<u32>,
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
@@ -228,7 +228,7 @@ pub enum Ty {
     Decimal {
         places: u32,
     },
-    /// Minor units.
+    /// In minor units of the currency (cents).
     Money {
         min: Option<i64>,
         max: Option<i64>,
@@ -347,12 +347,12 @@ pub struct Relation {
 /// The other end of a relation: `likes: like* via event`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Has {
-    /// Also the path segment (with `-` for `_`).
+    /// The name, also used as the path segment (with `-` for `_`).
     pub name: String,
     pub child: EntityId,
     /// Name of the child's relation.
     pub via: String,
-    /// How many children a body that creates this row may contain.
+    /// The greatest number of children in a body that creates this row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_with: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Names: which are allowed, how they change case, and which one was probably meant.
+//! Names: which are allowed, how they are converted, and which one was probably meant.
 //!
 //! The only place that knows reserved words and PostgreSQL's limit of 63 bytes.
 
@@ -9,10 +9,10 @@ pub use reserved::{
     types,
 };
 
-/// PostgreSQL cuts longer identifiers off without saying so.
+/// PostgreSQL truncates longer identifiers without an error.
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// Room for the longest ending that the name of a column's constraint gets.
+/// The longest suffix in the names of constraints of a column.
 const ENDING_BYTES_MAX: usize = "_duplicate".len();
 
 /// `^[a-z][a-z0-9_]{0,62}$`
@@ -36,7 +36,7 @@ pub fn fits_constraint(table: &str, column: &str) -> bool {
     table.len() + "_".len() + column.len() + ENDING_BYTES_MAX <= NAME_BYTES_MAX
 }
 
-/// Whether `<table>_<columns>_key` does.
+/// Whether `<table>_<columns>_key` fits into an identifier.
 pub fn fits_index(table: &str, columns: &[String]) -> bool {
     table.len() + columns.iter().map(|c| c.len() + 1).sum::<usize>() + "_key".len()
         <= NAME_BYTES_MAX
@@ -76,7 +76,7 @@ pub fn kebab(word: &str) -> String {
     word.replace('_', "-")
 }
 
-/// YAML 1.1 readers take these for booleans or null when they stand alone.
+/// Whether YAML 1.1 parsers take the word, standing alone, for a boolean or null.
 pub fn is_yaml_word(word: &str) -> bool {
     matches!(
         word.to_ascii_lowercase().as_str(),
@@ -84,7 +84,7 @@ pub fn is_yaml_word(word: &str) -> bool {
     )
 }
 
-/// Words of the rule language: never names of conditions, fields or relations.
+/// Words of the rule language, which can't name conditions, fields or relations.
 pub fn is_rule_word(word: &str) -> bool {
     matches!(
         word,
@@ -109,7 +109,7 @@ pub fn is_rule_word(word: &str) -> bool {
     )
 }
 
-/// Parameters (`p_id`), variables (`v_base`) and the one alias of generated SQL that stands beside columns.
+/// Names that generated SQL uses beside columns: parameters (`p_id`), variables (`v_base`) and the alias `parent`.
 pub fn is_generated_variable(word: &str) -> bool {
     word.starts_with("p_") || word.starts_with("v_") || word == "parent"
 }
@@ -137,7 +137,7 @@ pub fn is_rust_unraw(word: &str) -> bool {
     matches!(word, "self" | "super" | "crate" | "_")
 }
 
-/// The known name that the unknown one was probably meant to be.
+/// The known name that an unknown one was probably meant to be.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.len() / 3).clamp(1, 3);
     let plain = word.to_ascii_lowercase().replace(['_', '-'], "");
@@ -155,7 +155,7 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, k)| k)
 }
 
-/// `did you mean `x`?`, or the list of what there is.
+/// A question like "did you mean `x`?", or the list of all known names.
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, kind: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = closest(word, known.iter().copied()) {
@@ -180,7 +180,7 @@ pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
         .join(", ")
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) from one word to the other.
+/// Number of edits (insert, delete, replace, swap of neighbours) from one word to the other.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

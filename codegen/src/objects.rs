@@ -1,6 +1,6 @@
-//! The database as a list of named objects: what `emit::schema` makes and what `migrate` compares.
+//! The database as a list of named objects: `emit::schema` creates it and `migrate` compares two of them.
 //!
-//! Knows SQL text only, no model.
+//! Knows SQL text, but not the model.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,17 +15,17 @@ pub struct Object {
     pub kind: Kind,
     /// Unique together with `kind`: `app.events`, `app.events.events_select`, `sec.enter(uuid,uuid,text,text)`.
     pub name: String,
-    /// The table it hangs on (`app.events`), for what goes when the table goes.
+    /// The table it belongs to (`app.events`), with which it is dropped. `None`: it belongs to no table.
     pub table: Option<String>,
-    /// Complete statements, each ending in `;`. For tables: made of `columns`.
+    /// Complete statements, each ending in `;`. Those of a table are made of `columns`.
     pub create: String,
-    /// Statement that removes it; empty where nothing is to be done (grants of a dropped column).
+    /// The statement that drops it; empty if none is needed (grants of a dropped column).
     pub drop: String,
-    /// Tables only, in spec order.
+    /// The columns of a table in spec order; empty for other objects.
     pub columns: Vec<Column>,
 }
 
-/// In creation order; dropped in the reverse.
+/// In the order of creation; objects are dropped in the reverse order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {

@@ -1,6 +1,6 @@
-//! The small phrases that a spec's values are: their trees and how they are read.
+//! The short phrases of a spec (of fields, relations, rules, …): their syntax trees and the functions that parse them.
 //!
-//! Every part keeps its place. Nothing is looked up here: names are only words.
+//! Every part keeps its position in the file. Names are not resolved here: they are just words.
 
 mod assignments;
 mod check;
@@ -32,7 +32,7 @@ pub use transition::{TRANSITION_WORDS, transition};
 pub use unique::{exclude, unique};
 pub use values::VALUE_WORDS;
 
-/// Something with its place in a file.
+/// A value with its position in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct At<T> {
     pub it: T,
@@ -58,7 +58,7 @@ pub struct FieldPhrase {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum TyPhrase {
-    /// Complete as written.
+    /// A type that needs no further resolution.
     Known(Ty),
     /// `slug from title`
     SlugFrom(Word),
@@ -126,7 +126,7 @@ pub enum RelationModifier {
     Read(Rule),
 }
 
-/// An invariant of a row, and what callers are told when it would break.
+/// An invariant of a row, with the sentence that callers get when a request would break it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckPhrase {
     pub rule: Rule,
@@ -145,7 +145,7 @@ pub enum OnEndPhrase {
 pub struct HasPhrase {
     pub child: Word,
     pub via: Word,
-    /// `create with (..20)`: how many at most.
+    /// `create with (..20)`: the greatest number of objects in one request.
     pub create_with: Option<At<i64>>,
 }
 
@@ -202,7 +202,7 @@ pub struct AssignmentsPhrase {
 /// `one per scope where role == orgAdmin, doc "Why."`; `one everywhere where …`
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepPhrase {
-    /// `None`: `everywhere`
+    /// The relation whose rows each need one; `None` means `everywhere`.
     pub per: Option<Word>,
     pub filter: Option<Rule>,
     pub doc: Option<At<String>>,
@@ -211,7 +211,7 @@ pub struct KeepPhrase {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransitionPhrase {
     pub change: ChangePhrase,
-    /// Besides.
+    /// Columns that the transition sets in addition to its change.
     pub sets: Vec<SetPhrase>,
     pub by: Option<Rule>,
     pub when: Option<Rule>,
@@ -246,13 +246,13 @@ pub enum Form {
     All(Vec<Rule>),
     Any(Vec<Rule>),
     Not(Box<Rule>),
-    /// A condition, or a boolean field.
+    /// The name of a condition or of a boolean field.
     Name(String),
     Of {
         what: Word,
         relation: Word,
     },
-    /// `me is <relation>`; `this` for the row itself
+    /// `me is <relation>`; `this` stands for the row itself.
     MeIs(Word),
     /// `of` may be `this`
     MeHolds {
@@ -301,7 +301,7 @@ pub enum OperandForm {
 }
 
 impl FieldModifier {
-    /// The word it starts with.
+    /// The first word of the modifier.
     pub fn word(&self) -> &'static str {
         match self {
             FieldModifier::Unique => "unique",

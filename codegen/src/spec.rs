@@ -1,4 +1,4 @@
-//! The spec as written: one tree per file, each value a parsed phrase, nothing looked up.
+//! The parsed spec: one tree per file, in which each value is a parsed phrase. Names are not resolved yet.
 
 mod app;
 mod entity;
@@ -44,7 +44,7 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
                 .help("run in the workspace root, or name it: `cargo gen --root <folder>`"),
         ),
     }
-    // Most applications have none.
+    // Most applications don't have these folders.
     for (name, ending) in [(SQL_FOLDER, ".sql"), (MESSAGE_FOLDER, ".yaml")] {
         match folder(root, name, ending, &errors) {
             Ok(found) => paths.extend(found),
@@ -76,7 +76,7 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
     Ok(sources)
 }
 
-/// Paths of the files there, sorted. Others than these are mistakes.
+/// Paths of the files in a folder, sorted. Files with another ending are errors.
 fn folder(
     root: &Path,
     folder: &str,
@@ -107,7 +107,8 @@ fn folder(
     Ok(read)
 }
 
-/// The first source is `app.yaml`, each other an entity, the SQL of a module or a type of messages.
+/// Parses all sources. The first one is `app.yaml`; each other one is an entity, the SQL of a module or a type of
+/// messages.
 pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     let errors = Collector::default();
     let mut app = None;
@@ -121,7 +122,8 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
             sql.push(sql::read(file, module, &source.text, name, &errors));
             continue;
         }
-        // What is no clean tree is not read any further: the rest would be noise.
+        // If the YAML has errors, its contents are not examined, since further errors would only follow from the
+        // first.
         let before = errors.count();
         let Some(tree) =
             yaml::parse(file, &source.text, &errors).filter(|_| errors.count() == before)

@@ -1,8 +1,8 @@
-//! `cargo gen new <entity>`: a first spec file to change, with every usual part in it.
+//! `cargo gen new <entity>`: writes a first spec file to edit, which contains all usual parts.
 
 use crate::names;
 
-/// Path from the root and text, or why the name won't do.
+/// Returns the path from the root and the text, or the reason why the name is not allowed.
 pub fn starter(entity: &str) -> Result<(String, String), String> {
     if !names::is_name(entity) || names::is_rust_reserved(entity) {
         return Err(format!(

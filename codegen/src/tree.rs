@@ -1,23 +1,23 @@
-//! The generated files in memory; writing them or comparing them with the disk is the last step.
+//! The generated files in memory, which are finally written or compared with the disk.
 //!
-//! Knows paths and texts, nothing of what is in them. Never touches a file that a person wrote.
+//! Knows paths and texts, but not their contents. Never changes a hand-written file.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-/// Path from the root, with `/` → text.
+/// Texts by their paths from the root, with `/`.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     files: BTreeMap<String, String>,
 }
 
-/// The folder whose files are all ours, but for [`HAND_WRITTEN`].
+/// The folder in which all files are generated, except [`HAND_WRITTEN`].
 const FOLDER: &str = "generated";
 const HAND_WRITTEN: [&str; 1] = ["generated/Cargo.toml"];
-/// JSON has no comments to carry the mark in.
+/// JSON has no comments, so these files have no mark.
 const UNMARKED: [&str; 2] = ["generated/model.json", "generated/openapi.json"];
-/// Old files there stay for ever, whatever the tree holds.
+/// Existing files in this folder are never removed, even if the tree doesn't contain them.
 const APPEND_ONLY: &str = "migrations/";
 const MARK: &str = "@generated";
 
@@ -25,16 +25,16 @@ const MARK: &str = "@generated";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     Missing(String),
-    /// With the first line that is not as it should be, counted from 1.
+    /// The file differs; with the number of the first different line, counted from 1.
     Stale(String, usize),
-    /// Nothing generates it any more.
+    /// The file is not generated any more.
     Orphan(String),
-    /// In our folder or under a name of ours, but without our mark.
+    /// A file in the generated folder, or with the name of a generated file, that has no mark.
     HandWritten(String),
 }
 
 impl Tree {
-    /// Two emitters that write one file are a bug.
+    /// Adds a file. Panics if it was added before, because two emitters must not write the same file.
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) {
         let path = path.into();
         let before = self.files.insert(path.clone(), text.into());
@@ -51,7 +51,7 @@ impl Tree {
         self.files.get(path).map(String::as_str)
     }
 
-    /// Every difference, in the order of paths.
+    /// All differences from the disk, in the order of paths.
     pub fn check(&self, root: &Path) -> Vec<Difference> {
         let mut differences = Vec::new();
         for (path, text) in &self.files {
@@ -80,8 +80,8 @@ impl Tree {
         differences
     }
 
-    /// Writes what differs and removes what nothing generates any more. If a hand-written file is in the way,
-    /// nothing is written at all.
+    /// Writes files that differ and removes those that are not generated any more. Writes nothing at all if a
+    /// hand-written file is in the way.
     pub fn write(&self, root: &Path) -> std::io::Result<Vec<Difference>> {
         let differences = self.check(root);
         if differences
@@ -144,7 +144,7 @@ fn first_difference(text: &str, found: &[u8]) -> usize {
         + 1
 }
 
-/// Sorted, with `/`.
+/// Paths of all files below a folder, sorted, with `/`.
 fn files_below(root: &Path, folder: &str) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

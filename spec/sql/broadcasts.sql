@@ -1,7 +1,7 @@
--- What the module `broadcasts` keeps in the database: who may write to guests, how often, to whom, and that nothing is sent
+-- Database objects of the module `broadcasts`: who may write to guests, how often and to whom, and that nothing is sent
 -- about an event that does not take place.
 
--- How many broadcasts go to the guests of one event in a day of universal time.
+-- The greatest number of broadcasts to the guests of one event in a day (UTC).
 create function app.broadcasts_a_day() returns int
   language sql immutable set search_path = '' as $$
   select 5
@@ -10,8 +10,8 @@ alter function app.broadcasts_a_day() owner to <app>_owner;
 revoke execute on function app.broadcasts_a_day() from public;
 grant execute on function app.broadcasts_a_day() to <app>_authz, <app>_job;
 
--- Whether somebody has looked at a host, or, of communities, which nobody has to approve, whether it has been there for two
--- weeks.
+-- Whether a host may send broadcasts: it has been approved or, since communities need no approval, it is a community
+-- that is verified or has existed for two weeks. Institutions always may.
 create function app.may_broadcast(p_host uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
@@ -25,8 +25,8 @@ alter function app.may_broadcast(uuid) owner to <app>_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
 
--- Why a broadcast can't be scheduled; null: it can. Who asks is alone with the event until the end of the transaction, so
--- that two at once do not both take the last place of a day.
+-- The reason why a broadcast can't be scheduled; null if it can. Holds a lock on the event until the end of the
+-- transaction, so that two callers at the same time can't both use the last broadcast of a day.
 create function app.broadcast_obstacle(p_id uuid) returns text
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -54,7 +54,7 @@ alter function app.broadcast_obstacle(uuid) owner to <app>_authz;
 revoke execute on function app.broadcast_obstacle(uuid) from public;
 grant execute on function app.broadcast_obstacle(uuid) to <app>_app;
 
--- Whoever schedules one is held to it.
+-- Refuses to schedule a broadcast while there is an obstacle, whoever schedules it.
 create function app.hold_broadcast() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -74,7 +74,7 @@ revoke execute on function app.hold_broadcast() from public;
 create trigger hold_broadcast before update of state on app.broadcasts
   for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
 
--- To whom a broadcast goes, as things stand. Who has come in has done so at the door or at a checkpoint.
+-- The members whom a broadcast goes to now. A guest counts as checked in if they passed the entrance or a checkpoint.
 create function app.broadcast_audience(p_id uuid) returns setof uuid
   language sql stable set search_path = '' as $$
   select u.id from app.users u
@@ -96,7 +96,7 @@ alter function app.broadcast_audience(uuid) owner to <app>_owner;
 revoke execute on function app.broadcast_audience(uuid) from public;
 grant execute on function app.broadcast_audience(uuid) to <app>_job;
 
--- What waits to be sent goes with the event that does not take place, in the transaction that calls it off.
+-- Cancels scheduled broadcasts in the same transaction that cancels, unpublishes, suspends or archives the event.
 create function app.call_off_broadcasts() returns trigger
   language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
 begin

@@ -1,6 +1,8 @@
--- What the module `calendars` reads of events, as whoever asks: which ones belong to a calendar, and what it says of them.
+-- Queries of the module `calendars` about events: which events belong to a calendar, and what the calendar says about
+-- them.
 
--- Which of the times that an event had this is, from 1. There is a row once it was moved, or its guests were reminded. Who reads the event sees its times; that they were others is no secret.
+-- The revision of an event's times, starting at 1. A row exists once the event was moved or its guests were reminded.
+-- Callers who may read the event see its times, and it is no secret that they were changed.
 create function app.schedule_revision(p_event uuid) returns int
   language sql stable security definer set search_path = '' as $$
   select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
@@ -9,8 +11,8 @@ alter function app.schedule_revision(uuid) owner to <app>_authz;
 revoke execute on function app.schedule_revision(uuid) from public;
 grant execute on function app.schedule_revision(uuid) to <app>_app, <app>_job;
 
--- Whether an event is in calendars: it has been published, it is over since no more than thirty days, and if it was
--- cancelled, that was no longer ago either.
+-- Whether an event belongs in calendars: it has been published and ended no more than thirty days ago and, if it was
+-- cancelled, that was no more than thirty days ago either.
 create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin
@@ -22,7 +24,7 @@ alter function app.in_calendars(text, timestamptz, timestamptz) owner to <app>_o
 revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from public;
 grant execute on function app.in_calendars(text, timestamptz, timestamptz) to <app>_app, <app>_job, <app>_authz;
 
--- The name of what a calendar is of, if the caller may read it.
+-- The name of the profile, venue or city of a calendar; null if the caller may not read it.
 create function app.calendar_name(p_kind text, p_id uuid) returns text
   language plpgsql stable set search_path = '' as $$
 begin
@@ -45,9 +47,9 @@ alter function app.calendar_name(text, uuid) owner to <app>_owner;
 revoke execute on function app.calendar_name(text, uuid) from public;
 grant execute on function app.calendar_name(text, uuid) to <app>_app, <app>_job;
 
--- Events of a host, at a venue or in a city, under the caller's rules: the next ones, and then those that have begun, the
--- latest first. None that began more than a year ago: so no index is walked to its end. Which column is asked is one of
--- these words, whatever the parameters are.
+-- Events of a host, at a venue or in a city that the caller may read: first the upcoming ones, then those that have
+-- begun, the latest first. Events that began more than a year ago are left out, so that the scan of an index is
+-- bounded. The column name comes from a fixed list, regardless of the parameters.
 create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
   language plpgsql stable rows 500 set search_path = '' as $$
 declare
@@ -80,8 +82,9 @@ alter function app.calendar_of(text, uuid, int) owner to <app>_owner;
 revoke execute on function app.calendar_of(text, uuid, int) from public;
 grant execute on function app.calendar_of(text, uuid, int) to <app>_app, <app>_job;
 
--- Events of the caller: those that they hold a ticket for or were at, and what those publish whom they follow. A cancelled
--- event has taken their tickets. Who asks still asks the rules.
+-- Events of the caller: those that they hold a ticket for or attended, and those of hosts and venues that they follow.
+-- Tickets become void or refunded when an event is cancelled, so these states count for cancelled events. The caller of
+-- this function must still apply the access rules to the result.
 create function app.calendar_of_member(p_most int) returns setof uuid
   language plpgsql stable security definer rows 500 set search_path = '' as $$
 begin
@@ -123,8 +126,8 @@ alter function app.calendar_of_member(int) owner to <app>_authz;
 revoke execute on function app.calendar_of_member(int) from public;
 grant execute on function app.calendar_of_member(int) to <app>_app, <app>_job;
 
--- What calendars say of these events, of those that the caller may read and that are no drafts; descriptions up to so many
--- characters.
+-- The contents of a calendar for these events, without drafts and those that the caller may not read. Descriptions are
+-- cut after `p_characters` characters.
 create function app.calendar_entries(p_ids uuid[], p_characters int) returns table (
   id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
   created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
@@ -148,7 +151,7 @@ alter function app.calendar_entries(uuid[], int) owner to <app>_owner;
 revoke execute on function app.calendar_entries(uuid[], int) from public;
 grant execute on function app.calendar_entries(uuid[], int) to <app>_app, <app>_job;
 
--- What a clock on the wall shows then.
+-- The local time in a zone.
 create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
   language plpgsql stable set search_path = '' as $$
 begin
@@ -159,7 +162,8 @@ alter function app.on_the_wall(timestamptz, text) owner to <app>_owner;
 revoke execute on function app.on_the_wall(timestamptz, text) from public;
 grant execute on function app.on_the_wall(timestamptz, text) to <app>_app, <app>_job, <app>_counter;
 
--- Whoever sets a time means what their clocks show, by the rules of that day.
+-- Stores the local times of an event whenever its times are set: they are what the organizer means, according to the
+-- rules of the zone on that day.
 create function app.note_local_time() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -181,8 +185,9 @@ create trigger events_local_time_changed after update of starts_at, ends_at, tim
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
   ) execute function app.note_local_time();
 
--- Where the rules of a zone have changed since, what has not begun is set anew by what the clocks were to show. An hour that
--- clocks show twice stays the one it was, and one that they do not show any more stays where it is.
+-- Moves upcoming events of zones whose rules have changed, so that they keep their local times. A local time that
+-- occurs twice keeps its instant, and an event at a local time that doesn't exist any more is not moved. Returns the
+-- number of events that were moved.
 create function app.keep_local_times() returns bigint
   language plpgsql set search_path = '' as $$
 declare

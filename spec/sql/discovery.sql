@@ -1,7 +1,8 @@
--- What the module `discovery` asks: words over everything, what is on a map, and which events can still be had.
+-- Queries of the module `discovery`: search in all entities, maps, and events that still have tickets.
 
--- Hits of all kinds for words, under the caller's rules: of each kind those that begin with the words first, then events by
--- time and the others by age. Looks at the newest five hundred that everybody may see, and at as many of the caller's own.
+-- Search results of all kinds that the caller may read. Of each kind, names that begin with the search text come first;
+-- then events are sorted by time and all others by age. Considers the newest five hundred rows that everybody may see,
+-- and as many of those that only the caller may see.
 create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
   kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
 ) language plpgsql stable rows 35 set search_path = '' as $$
@@ -115,9 +116,9 @@ alter function app.search_hits(text[], text, boolean, uuid, int) owner to <app>_
 revoke execute on function app.search_hits(text[], text, boolean, uuid, int) from public;
 grant execute on function app.search_hits(text[], text, boolean, uuid, int) to <app>_app, <app>_job;
 
--- A box in pieces that an index of places understands: none crosses the date line, none is wider than 60 degrees. The index
--- knows great circles and not parallels, so each piece has an area that is a little larger than itself. A place at the
--- border of two pieces is in the one that begins there; one at the border of the whole is inside.
+-- Splits a box into pieces that a spatial index can handle: none crosses the date line, and none is wider than 60
+-- degrees. Since the index uses great circles instead of parallels, `area` is a little larger than the piece. A point
+-- on the border of two pieces belongs to the piece that begins there; a point on the border of the whole box is inside.
 create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
   west float8, south float8, east float8, north float8, area public.geography
 ) language sql immutable rows 4 set search_path = '' as $$
@@ -143,9 +144,9 @@ alter function app.map_boxes(float8, float8, float8, float8) owner to <app>_owne
 revoke execute on function app.map_boxes(float8, float8, float8, float8) from public;
 grant execute on function app.map_boxes(float8, float8, float8, float8) to <app>_app, <app>_job, <app>_authz;
 
--- Places inside of a box, of what everybody may see: events that are not over, where they are or at their venue, venues,
--- businesses and institutions. No more than so many of a kind; words are looked for in the newest two thousand. The city is
--- looked up only where one is asked for: of 20,000 places that is half of the time.
+-- Places inside a box that everybody may see: events that are not over (at their own location or at their venue),
+-- venues, businesses and institutions. At most `p_most` of each kind; a search text is searched for in the newest two
+-- thousand. Cities are read only if the query is about one, since that would take half of the time for 20,000 places.
 create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
   kind text, id uuid, x float8, y float8
 ) language plpgsql stable security definer rows 1000 set search_path = '' as $$
@@ -225,8 +226,8 @@ $$;
 alter function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) owner to <app>_authz;
 revoke execute on function app.map_points(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, int) from public;
 
--- A map: each object while there are few, otherwise how many there are in each cell of a grid that lies still while the map
--- is moved. Knows nothing that not everybody may see.
+-- The contents of a map: single objects if there are few, otherwise the number of objects in each cell of a grid, which
+-- stays in place when the map is moved. Contains only what everybody may see.
 create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
   total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
 ) language plpgsql stable security definer rows 200 set search_path = '' as $$
@@ -265,7 +266,7 @@ alter function app.map(text[], float8, float8, float8, float8, text, boolean, uu
 revoke execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) from public;
 grant execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) to <app>_app, <app>_job;
 
--- Whether an event has a ticket on sale for so much at most, and so many places left.
+-- Whether a ticket of the event is on sale for at most `p_cents`, and at least `p_seats` places are left.
 create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin
@@ -290,8 +291,8 @@ alter function app.has_offer(uuid, int, bigint, bigint, text, int) owner to <app
 revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) from public;
 grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to <app>_authz;
 
--- Whether a place is inside of a box, its border included. One that is further east in the west than in the east is over the
--- date line.
+-- Whether a place is inside a box, including its border. A box whose western border is further east than its eastern
+-- one crosses the date line.
 create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
   language plpgsql immutable set search_path = '' as $$
 declare
@@ -306,8 +307,8 @@ alter function app.is_in_box(public.geography, float8, float8, float8, float8) o
 revoke execute on function app.is_in_box(public.geography, float8, float8, float8, float8) from public;
 grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to <app>_authz;
 
--- The events of a box, of whatever time, state and visibility, where they are or at a venue that everybody may see. `null`
--- if there are more than so many.
+-- The events in a box, at any time and in any state and visibility, at their own location or at a venue that everybody
+-- may see. Null if there are more than `p_most`.
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
   language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -336,9 +337,10 @@ $$;
 alter function app.events_in_box(float8, float8, float8, float8, int) owner to <app>_authz;
 revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
 
--- Events that are to come, the next ones first, by all that people ask for at once. Who asks still asks the rules. Words say
--- which events come into question, the newest two thousand of them, and so does a box in which there are few; otherwise an
--- index is walked in the order of the list, and of a box in which there are many the next ones are soon found there.
+-- Upcoming events that match all filters, the next ones first. The caller of this function must still apply the access
+-- rules to the result. A search text selects candidates (the newest two thousand), and so does a box that contains few
+-- events. Otherwise an index is scanned in the order of the list, where the next events of a box with many events are
+-- found soon.
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare

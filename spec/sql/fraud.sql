@@ -1,6 +1,6 @@
--- What the module `fraud` looks for: facts that are harmless alone, and how many of them are odd.
+-- Rules of the module `fraud`: facts that are harmless by themselves, and how many of them are suspicious.
 
--- The lowest id that a row made at this time can have, so that rows of a time are found by their key.
+-- The lowest id that a row created at this time can have. It allows finding rows by time through the primary key.
 create function app.first_id(p_at timestamptz) returns uuid
   language sql immutable strict set search_path = '' as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
@@ -9,7 +9,7 @@ alter function app.first_id(timestamptz) owner to <app>_owner;
 revoke execute on function app.first_id(timestamptz) from public;
 grant execute on function app.first_id(timestamptz) to <app>_job;
 
--- From where a member signed in last before something.
+-- The network from which a member last signed in before a time.
 create function app.network_before(p_user uuid, p_at timestamptz) returns text
   language plpgsql stable set search_path = '' as $$
 begin
@@ -23,7 +23,8 @@ alter function app.network_before(uuid, timestamptz) owner to <app>_owner;
 revoke execute on function app.network_before(uuid, timestamptz) from public;
 grant execute on function app.network_before(uuid, timestamptz) to <app>_job;
 
--- What speaks for a rule since a time: about whom or what, when, and which row says so.
+-- The facts that support a rule since a time: the entity that each is about, when it happened, and the row that proves
+-- it.
 create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) returns table (entity_type text, entity_id uuid, at timestamptz, fact uuid)
   language plpgsql stable set search_path = '' as $$
 begin
@@ -96,8 +97,9 @@ alter function app.fraud_facts(text, timestamptz, int) owner to <app>_owner;
 revoke execute on function app.fraud_facts(text, timestamptz, int) from public;
 grant execute on function app.fraud_facts(text, timestamptz, int) to <app>_job;
 
--- Flags what has so many facts since a time; what is flagged already gets the newer evidence. Once people have decided, only
--- later facts count. How many flags were made or changed.
+-- Flags entities for which a rule has at least `p_least` facts since a time; an open flag gets the newer evidence.
+-- After people have decided about a flag, only later facts count. Returns the number of flags that were created or
+-- changed.
 create function app.flag_fraud(p_rule text, p_since timestamptz, p_least int) returns bigint
   language plpgsql set search_path = '' as $$
 declare

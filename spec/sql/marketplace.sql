@@ -1,7 +1,8 @@
--- Whoever accepts a quote decides the request: all that follows from it happens with it, or not at all.
+-- Accepting a quote decides the service request. All consequences happen in the same transaction.
 
--- Asked before a quote is accepted, before its row is locked: of two of one request the second one waits here, and then
--- finds its lead lost. Without it both would hold their quote and wait for each other.
+-- Called before a quote is accepted and before its row is locked. If two quotes of one request are accepted at the same
+-- time, the second transaction waits here and then finds that its lead is lost. Otherwise each would lock its own
+-- quote, and the two would deadlock.
 create function app.wait_for_request(p_quote uuid) returns void
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -15,8 +16,8 @@ alter function app.wait_for_request(uuid) owner to <app>_counter;
 revoke execute on function app.wait_for_request(uuid) from public;
 grant execute on function app.wait_for_request(uuid) to <app>_app;
 
--- The lead of the quote has won, the others are lost, other quotes that wait for an answer are declined, and the request is
--- settled. Each side goes on seeing its own rows only.
+-- Marks the lead of the accepted quote as won and all others as lost, declines the other open quotes, and settles the
+-- request. Each party still sees its own rows only.
 create function app.settle_request() returns trigger
   language plpgsql security definer set search_path = '' as $$
 declare

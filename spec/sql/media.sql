@@ -1,6 +1,6 @@
--- Which pictures are served, and which are kept and not served.
+-- Which pictures are served, and which are kept without being served.
 
--- Whether something that has pictures was suspended or archived.
+-- Whether the owner of pictures (a member, profile, venue or event) is suspended or archived.
 create function app.is_withdrawn(p_id uuid) returns boolean
   language sql stable set search_path = '' as $$
   select exists (select from app.users x where x.id = p_id and x.status <> 'active')
@@ -15,7 +15,8 @@ alter function app.is_withdrawn(uuid) owner to <app>_owner;
 revoke execute on function app.is_withdrawn(uuid) from public;
 grant execute on function app.is_withdrawn(uuid) to <app>_job;
 
--- Whether a picture's files are served: it is not archived or suspended, nor is what it is of, nor whose that is.
+-- Whether the files of a picture are served: neither the picture nor its owner, nor the host or owner of that event or
+-- venue, is suspended or archived.
 create function app.is_served(p_media uuid) returns boolean
   language sql stable set search_path = '' as $$
   select exists (
@@ -29,7 +30,7 @@ alter function app.is_served(uuid) owner to <app>_owner;
 revoke execute on function app.is_served(uuid) from public;
 grant execute on function app.is_served(uuid) to <app>_job;
 
--- Pictures of something, and of its events and venues, that are themselves neither archived nor suspended.
+-- Active pictures of a profile or member, and of its events and venues.
 create function app.pictures_below(p_id uuid) returns setof uuid
   language sql stable set search_path = '' as $$
   select m.id from app.media m where m.entity_id = p_id and m.status = 'active'

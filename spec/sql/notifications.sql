@@ -1,8 +1,8 @@
--- What the module `notifications` keeps in the database: who gets what on which channel, which deliveries are due, and that
--- an event with another time is not announced with the old one.
+-- Database objects of the module `notifications`: who gets what through which channel, which deliveries are due, and
+-- that no reminder is sent for a time that an event no longer has.
 
--- What members chose for a type, by channel; who chose nothing is not there. Of several choices the one that names the channel
--- counts, then the one that names the type. Quiet hours come from the first of them that has any.
+-- The preferences of members for a type, by channel; members without any are not included. If several apply, one for
+-- the channel takes precedence, then one for the type. Quiet hours come from the first of them that has any.
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
   language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
@@ -20,9 +20,9 @@ alter function app.choices(uuid[], text) owner to <app>_owner;
 revoke execute on function app.choices(uuid[], text) from public;
 grant execute on function app.choices(uuid[], text) to <app>_job;
 
--- The end of the quiet hours in which this time lies, by the clocks of a zone; null: it lies in none. Hours that begin later
--- than they end go over midnight. An end that the clocks skip is the same while after the skip; of one that comes twice the
--- second counts.
+-- The end of the quiet hours that contain this time, in the local time of a zone; null if it is outside of them. Quiet
+-- hours whose start is later than their end span midnight. If their end is a local time that is skipped, they end as
+-- much later; if it occurs twice, the second occurrence counts.
 create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
   language plpgsql stable set search_path = '' as $$
 declare
@@ -49,9 +49,10 @@ alter function app.quiet_until(timestamptz, text, jsonb) owner to <app>_owner;
 revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public;
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job;
 
--- Holds the windows of these members until the transaction ends: of two who tell the same member something, the second one
--- sees the window that the first one opened. Members share sixty-four locks, taken in one order, so that a crowd holds no
--- more of them than there are and nobody waits in a circle. Who tells several things holds those of all of them first.
+-- Locks the digest windows of these members until the transaction ends: of two transactions that notify the same
+-- member, the second sees the window that the first has opened. Members share sixty-four locks that are taken in a
+-- fixed order, so that a large audience needs no more locks than that, and there is no deadlock. A transaction that
+-- sends several notifications must first lock the windows of all their members.
 create function app.hold_windows(p_users uuid[]) returns void
   language plpgsql set search_path = '' as $$
 declare
@@ -66,13 +67,14 @@ alter function app.hold_windows(uuid[]) owner to <app>_owner;
 revoke execute on function app.hold_windows(uuid[]) from public;
 grant execute on function app.hold_windows(uuid[]) to <app>_job;
 
--- Tells members something: a row each, and a delivery for each way that they want it on. `p_texts` says which of the titles
--- and messages a member gets; pushes and e-mails say something else where there is something. Who has been told under this
--- key already is not told again. How many were told.
+-- Notifies members: inserts a row for each, and a delivery for each channel that they want. `p_texts` gives, for each
+-- member, the index of their text in `p_titles` and `p_messages`; `p_pushes` and `p_emails` replace it for these
+-- channels where not empty. Members who have been notified with this key already are skipped. Returns the number of
+-- notified members.
 --
--- The statement is planned anew each time: how many members there are shows only in the values. A plan for ten of them
--- compares each member with each text. By `execute`, and not by a setting of the
--- function, in which each foreign key of each row would be planned anew as well.
+-- The statement is planned anew each time, because only the values show how many members there are: a plan for ten of
+-- them compares each member with each text. `execute` does that for this statement only; a setting of the function
+-- would also replan every foreign key check of every row.
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
   language plpgsql set search_path = '' as $$
 declare
@@ -130,7 +132,8 @@ alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, 
 revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) from public;
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to <app>_job;
 
--- Whether a reminder is still true: the event takes place at the time that it was made for, and the member goes there.
+-- Whether a reminder is still valid: the event takes place at the time for which the reminder was made, and the member
+-- has a valid ticket.
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin
@@ -146,8 +149,8 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
--- Why deliveries are not to be sent any more (null: they are), and until when quiet hours hold them back. Asked when they are
--- claimed, however long ago they were planned.
+-- For each delivery the reason why it must not be sent any more (null: it may be sent), and the end of current quiet
+-- hours. Evaluated when deliveries are claimed, because they may have been planned long before.
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
   language plpgsql stable rows 256 set search_path = '' as $$
 begin
@@ -181,8 +184,8 @@ alter function app.delivery_obstacles(uuid[]) owner to <app>_owner;
 revoke execute on function app.delivery_obstacles(uuid[]) from public;
 grant execute on function app.delivery_obstacles(uuid[]) to <app>_job;
 
--- Takes deliveries that are due, for whoever sends them now; those whose sender is believed dead are due again. What is not to
--- be sent any more is dropped, what falls into quiet hours waits. Two who claim at once get different ones.
+-- Claims due deliveries for a sender, including those whose earlier sender let its lease expire. Deliveries that must
+-- not be sent any more are dropped, and those in quiet hours are postponed. Concurrent senders claim different ones.
 create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
   language plpgsql set search_path = '' as $$
 declare
@@ -233,8 +236,8 @@ alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;
 revoke execute on function app.claim_deliveries(text, int, interval) from public;
 grant execute on function app.claim_deliveries(text, int, interval) to <app>_job;
 
--- Another time: reminders of the old one that wait are dropped with the change, not after it. So are those of an event that
--- does not take place.
+-- Drops pending reminders in the same transaction that moves an event, or that cancels, unpublishes, suspends or
+-- archives it.
 create function app.reschedule_event() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -262,7 +265,7 @@ create trigger events_reschedule
     or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.reschedule_event();
 
--- What something is called that can be followed, reviewed, promoted or looked after.
+-- The name of a city, profile, venue or event.
 create function app.name_of(p_id uuid) returns text
   language sql stable set search_path = '' as $$
   select x.name from app.cities x where x.id = p_id
@@ -278,7 +281,7 @@ alter function app.name_of(uuid) owner to <app>_owner;
 revoke execute on function app.name_of(uuid) from public;
 grant execute on function app.name_of(uuid) to <app>_job;
 
--- Who looks after a city, a profile, a venue (or its owner) or an event (its host).
+-- The members with a role for a city, a profile, a venue (or its owner) or an event (or its host).
 create function app.admins_of(p_id uuid) returns uuid[]
   language sql stable set search_path = '' as $$
   select array(
@@ -290,7 +293,7 @@ alter function app.admins_of(uuid) owner to <app>_owner;
 revoke execute on function app.admins_of(uuid) from public;
 grant execute on function app.admins_of(uuid) to <app>_job;
 
--- Notifications that are older go, with their deliveries. So many at once; how many.
+-- Deletes old notifications with their deliveries, at most `p_most`. Returns the number of notifications deleted.
 create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -308,7 +311,7 @@ revoke execute on function app.purge_notifications(timestamptz, int) from public
 grant execute on function app.purge_notifications(timestamptz, int) to <app>_job;
 grant delete on app.notifications, app.notification_deliveries to <app>_counter;
 
--- Whether everybody, or every member of it, may see a host.
+-- Whether a host is visible to everybody or, for a private community, to all of its members.
 create function app.is_shown(p_host uuid) returns boolean
   language sql stable set search_path = '' as $$
   select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
@@ -320,7 +323,8 @@ alter function app.is_shown(uuid) owner to <app>_owner;
 revoke execute on function app.is_shown(uuid) from public;
 grant execute on function app.is_shown(uuid) to <app>_job;
 
--- When the guests of an event are reminded: 24 hours before, or when the clocks there showed the same the day before.
+-- When the guests of an event are reminded: 24 hours before its start, or (`p_wall`) at the same local time of the day
+-- before.
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
   language sql stable set search_path = '' as $$
   select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
@@ -329,8 +333,8 @@ alter function app.reminder_due(timestamptz, text, boolean) owner to <app>_owner
 revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
 grant execute on function app.reminder_due(timestamptz, text, boolean) to <app>_job;
 
--- By the transaction that made or marked it streams find what they have not told yet: the number alone says nothing about
--- what was visible when, together with a snapshot it does.
+-- Stores the transaction that created or changed a notification. Together with a snapshot it shows streams which
+-- changes they have not sent yet; the order of the numbers alone doesn't say when a change became visible.
 create function app.mark_notification() returns trigger
   language plpgsql set search_path = '' as $$
 begin
@@ -345,11 +349,12 @@ create trigger notifications_mark
   before insert or update of is_read on app.notifications
   for each row execute function app.mark_notification();
 
--- What has become visible since a snapshot was taken: of each of these members at most so many, the oldest change first, and
--- how many they have not read. The snapshot to go on from is in every row; in the only one, if nothing is new. Numbers of
--- another cluster, whose dump this database was made of, lie beyond its own and are left out.
+-- Notifications that have become visible since a snapshot: for each of these members at most `p_most`, the oldest
+-- change first, and the number of unread ones. Each row contains the snapshot for the next call; if nothing is new,
+-- there is one row with nothing else. Transaction numbers of another cluster, from whose dump this database may have
+-- been restored, are beyond those of this cluster and are left out.
 --
--- Planned anew each time: how little is new shows only in the values.
+-- Planned anew each time, because only the values show how few changes are new.
 create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
   language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 begin

@@ -1,9 +1,10 @@
--- Proposals of cities for their commission. Accepting one makes the city's rule in the same transaction, whoever accepts it
--- and by whatever way.
+-- Commission proposals of cities. Accepting one creates the city's commission rule in the same transaction, whoever
+-- accepts it and however.
 
--- The city's rule that keeps a proposal from being accepted: one that begins later, while it would hold. One that began before
--- ends where the proposed one begins. Asked before the proposal's row is locked: of two that are accepted for one city, kind
--- and currency the second one waits here, and then finds what the first has made. Null of what is decided.
+-- The commission rule that prevents a proposal from being accepted, because it begins during the proposed period. (A
+-- rule that began before ends where the proposed one begins.) Called before the proposal's row is locked: if two
+-- proposals for one city, kind and currency are accepted at the same time, the second transaction waits here and then
+-- sees the rule of the first. Null if there is none, or if the proposal has been decided.
 create function app.rule_in_the_way(p_proposal uuid) returns uuid
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -22,8 +23,8 @@ alter function app.rule_in_the_way(uuid) owner to <app>_counter;
 revoke execute on function app.rule_in_the_way(uuid) from public;
 grant execute on function app.rule_in_the_way(uuid) to <app>_app;
 
--- The rule of an accepted proposal. Never in the past: what was paid before was paid by the rule of then. That no two rules
--- hold at once is the table's own exclusion.
+-- Creates the rule of an accepted proposal. It never begins in the past, because earlier payments were charged by the
+-- rule valid then. An exclusion constraint of the table ensures that no two rules overlap.
 create function app.make_proposed_rule() returns trigger
   language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,7 +1,7 @@
--- Payments: what Stripe reports comes late, twice and in any order, so a status never goes back; and the faults of the
--- books that must never show a row.
+-- Payments: reports from Stripe come late, twice and in any order, so a status must never go back. And the view of
+-- faults in the books, which must always be empty.
 
--- How far a payment has come. A row never returns to a status of lower rank.
+-- The rank of a payment's status. A payment that is cancelled or paid never returns to a status of lower rank.
 create function app.payment_rank(p_status text) returns int
   language sql immutable parallel safe set search_path = '' as $$
   select case p_status
@@ -13,8 +13,8 @@ alter function app.payment_rank(text) owner to <app>_owner;
 revoke execute on function app.payment_rank(text) from public;
 grant execute on function app.payment_rank(text) to <app>_job;
 
--- Declined is not the end: another card may be tried, so it goes back to asking the buyer and to processing. Paid and
--- cancelled are ends; money that has come in can only be refunded.
+-- Refuses to go back from cancelled and paid. A declined payment may go back to `requires_action` and `processing`,
+-- because the buyer may try another card; money that has been received can only be refunded.
 create function app.forbid_payment_going_back() returns trigger
   language plpgsql set search_path = '' as $$
 begin
@@ -31,8 +31,8 @@ revoke execute on function app.forbid_payment_going_back() from public;
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
 
--- What was read from Stripe earlier never takes the place of what was read later, whoever comes last. That less is refunded
--- than before (a bank has sent a refund back) is believed of a later reading only.
+-- Refuses to overwrite data with what was read from Stripe earlier, in whichever order the two arrive. A smaller
+-- refunded amount (because a bank has returned a refund) is accepted from a later reading only.
 create function app.forbid_older_news() returns trigger
   language plpgsql set search_path = '' as $$
 begin
@@ -57,8 +57,8 @@ create trigger connected_accounts_read_later before update of synced_at on app.c
 create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
 
--- Events of Stripe's that have come to an end before then go; what is parked or not worked on yet stays. So many at once; how
--- many. That they were told, and what came of it, stands in the audit log.
+-- Deletes old Stripe events that are done or ignored, at most `p_most`; parked and unprocessed ones are kept. The audit
+-- log still shows that they were received and what they caused. Returns the number of events deleted.
 create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -77,7 +77,7 @@ revoke execute on function app.purge_stripe_events(timestamptz, int) from public
 grant execute on function app.purge_stripe_events(timestamptz, int) to <app>_job;
 grant select, delete on app.stripe_events to <app>_counter;
 
--- What must be empty, at any moment.
+-- Faults in the books. Must always be empty.
 create view app.payment_faults with (security_invoker = true) as
   select 'paid by card without a payment' as fault, 'order' as entity_type, o.id as entity_id
   from app.orders o

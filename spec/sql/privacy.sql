@@ -1,7 +1,7 @@
--- What the module `privacy` erases: whatever says who a member was. What others need stays and leads to a row without a person:
--- orders, tickets, entries of the ledger, payments, messages of hosts.
+-- Erasure by the module `privacy`: removes everything that identifies a member. Rows that others need (orders, tickets,
+-- ledger entries, payments, messages of hosts) are kept and refer to a member row without personal data.
 
--- Erases one member whose account is closed. Whether there was something to erase.
+-- Erases one member whose account is closed. False: there was nothing to erase.
 create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,6 +1,8 @@
--- Featured places: what one costs and whether there is room, held to whoever books, and whoever brings a booking back.
+-- Featured places: what one costs and whether there is room. Enforced for everybody who books one or reactivates a
+-- booking.
 
--- Whether a booking keeps its place: asked for and paid in time or still to be paid, approved, or shown now.
+-- Whether a booking occupies its place: it is approved or active, or it is requested and either free, paid, or still
+-- within the time for payment.
 create function app.keeps_place(p app.promotions) returns boolean
   language sql stable set search_path = '' as $$
   select (p).status <> 'archived' and (
@@ -12,8 +14,8 @@ alter function app.keeps_place(app.promotions) owner to <app>_owner;
 revoke execute on function app.keeps_place(app.promotions) from public;
 grant execute on function app.keeps_place(app.promotions) to <app>_counter, <app>_job;
 
--- How many more fit into a place during some time, not counting one booking. Who asks is alone with the place until the
--- end of the transaction.
+-- How many further bookings fit into a place during a period, not counting the booking `p_without`. Holds a lock on the
+-- place until the end of the transaction.
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -40,8 +42,8 @@ alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) own
 revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to <app>_job;
 
--- Days that the plan of a business still pays for in this period, and when the period began. The business is the target, or
--- hosts or owns it. Who asks is alone with the business.
+-- The number of days in the current billing period that the plan of a business still includes. The business is the
+-- target itself, or the host or owner of the target. Holds a lock on the business until the end of the transaction.
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -76,8 +78,8 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to <app>_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
--- What a card can be charged, as `card` of the crate `money` has it and a test compares: the step that divides every amount
--- of a purchase, and the smallest charge.
+-- Limits of card charges: the step of which every amount is a multiple, and the smallest charge. They equal those of
+-- `card` in the crate `money`, which a test checks.
 create function app.card_step(p_currency text) returns bigint
   language sql immutable set search_path = '' as $$
   select case
@@ -110,8 +112,9 @@ alter function app.card_minimum(text) owner to <app>_owner;
 revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to <app>_counter;
 
--- What the city gets of a price: the nearest rule for featured places, from the event up to the platform. All of the price
--- is the platform's commission; without a rule the city gets nothing of it. In whole steps, and half a step is the platform's.
+-- The city's share of a price, according to the most specific commission rule for featured places, from that of the
+-- event to that of the platform. The whole price is the platform's commission, and without a rule the city gets no
+-- share of it. The share is rounded to whole steps; half a step goes to the platform.
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
   language sql stable security definer set search_path = '' as $$
   select coalesce((
@@ -130,8 +133,8 @@ $$;
 alter function app.city_share_of_place(text, uuid, uuid, text, bigint) owner to <app>_counter;
 revoke execute on function app.city_share_of_place(text, uuid, uuid, text, bigint) from public;
 
--- What a booking would cost, and how many more fit in: the very figures that booking goes by. No row where the city offers
--- no such place. The price is of days that have begun.
+-- The price of a booking, and how many further bookings fit in, exactly as the booking itself computes them. No row if
+-- the city doesn't offer such a place. Started days are charged in full.
 create function app.price_of_place(
   p_target_type text, p_target uuid, p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
   out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
@@ -156,8 +159,8 @@ alter function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamp
 revoke execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) from public;
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to <app>_app, <app>_job;
 
--- A booking of a member costs what it costs, whatever was written; what costs something is kept for a day to be paid, or
--- until it would begin.
+-- Sets the price of a member's booking, whatever the request contains. A booking that costs something is reserved for a
+-- day, or until it would begin (but at least for an hour), for payment.
 create function app.book_place() returns trigger
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -199,7 +202,7 @@ revoke execute on function app.book_place() from public;
 create trigger book_place before insert on app.promotions
   for each row when (current_user = '<app>_app') execute function app.book_place();
 
--- What has lost its place takes it again only where there is room. A place that is not described has no bounds.
+-- A booking that has lost its place gets it again only if there is room. A place without a description has no limit.
 create function app.take_place_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -219,8 +222,8 @@ revoke execute on function app.take_place_again() from public;
 create trigger take_place_again before update of state, status, paid_at on app.promotions
   for each row execute function app.take_place_again();
 
--- What must be empty, at any moment: more in a place than fit in, shown without being paid, paid and over without the
--- money that is due back.
+-- Faults of bookings: more in a place than fit, shown without payment, or paid and ended without the due refund. Must
+-- always be empty.
 create view app.promotion_faults with (security_invoker = true) as
   select 'shown without a payment' as fault, 'promotion' as entity_type, p.id as entity_id
   from app.promotions p

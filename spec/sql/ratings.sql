@@ -1,6 +1,7 @@
--- Ratings: sums of reviews, kept by the statement that writes a review, and the order of profiles by them.
+-- Ratings: sums of reviews, updated by the statement that writes a review, and the ranking of profiles by them.
 
--- The average as if ten more had given the average of the city; three stars where there is none yet.
+-- The score of a profile: the average as if ten more reviewers had given the city's average, or three stars if the city
+-- has none yet.
 create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
   language sql immutable set search_path = '' as $$
   select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
@@ -9,7 +10,7 @@ alter function app.rating_score(bigint, int, numeric) owner to <app>_owner;
 revoke execute on function app.rating_score(bigint, int, numeric) from public;
 grant execute on function app.rating_score(bigint, int, numeric) to <app>_counter, <app>_job;
 
--- Adds what a statement changed. Row by row in the order of ids, so that two statements never wait for each other.
+-- Adds the changes of a statement, row by row in the order of ids, so that two statements never deadlock.
 create function app.sum_up_reviews() returns trigger
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -46,7 +47,7 @@ create trigger reviews_rate after insert on app.reviews
 create trigger reviews_rate_changed after update on app.reviews
   referencing new table as added old table as removed for each statement execute function app.sum_up_reviews();
 
--- Of one profile: ratings, each with +1 or -1.
+-- Adds ratings to the sums of one profile. Each rating counts +1 if it is added and -1 if it is removed.
 create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -81,7 +82,7 @@ revoke execute on function app.add_ratings(text, uuid, int[], int[]) from public
 grant insert (id, target_id, target_type, city_id) on app.ratings to <app>_counter;
 grant update (one, two, three, four, five, votes, stars, score) on app.ratings to <app>_counter;
 
--- The averages of cities, and what follows from them. How many scores have changed.
+-- Updates the averages of cities and the scores that depend on them. Returns the number of scores that changed.
 create function app.refresh_ratings() returns bigint
   language plpgsql set search_path = '' as $$
 declare
@@ -107,7 +108,8 @@ alter function app.refresh_ratings() owner to <app>_owner;
 revoke execute on function app.refresh_ratings() from public;
 grant execute on function app.refresh_ratings() to <app>_job;
 
--- Profiles of one kind in a city, best first, from a place on. Who asks still asks the rules.
+-- Profiles of one kind in a city, best first, after a given position. The caller of this function must still apply the
+-- access rules to the result.
 create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 begin
@@ -122,7 +124,7 @@ alter function app.top_rated(uuid, text, numeric, uuid, int) owner to <app>_auth
 revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
 grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to <app>_app, <app>_job;
 
--- How many stars a profile has, one to five.
+-- The numbers of reviews of a profile with one to five stars.
 create function app.stars_of(p_target uuid) returns int[]
   language sql stable security definer set search_path = '' as $$
   select coalesce(
@@ -132,8 +134,8 @@ alter function app.stars_of(uuid) owner to <app>_authz;
 revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;
 
--- Whether a member was there: let in to an event of this host or at this venue, or with a ticket to one that has begun and
--- that nothing was given back for; or, of a business, with an offer of it that they have accepted.
+-- Whether a member was a guest: they were checked in to an event of this host or at this venue; or they hold a ticket,
+-- not refunded, to one that has begun; or, for a business, they have accepted one of its quotes.
 create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (
@@ -152,7 +154,7 @@ $$;
 alter function app.is_guest(uuid, text, uuid) owner to <app>_authz;
 revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
--- Whether guests alone are heard.
+-- Whether only guests may write reviews.
 create function app.takes_guests_alone() returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
@@ -160,8 +162,8 @@ $$;
 alter function app.takes_guests_alone() owner to <app>_authz;
 revoke execute on function app.takes_guests_alone() from public;
 
--- Whether a new review by who asks is refused, because guests alone are heard and they are none. `p_guests`: as the asking
--- server has it set, which may be ahead of what is written down.
+-- Whether a new review by the caller is refused, because only guests may write reviews and the caller wasn't one.
+-- `p_guests` is the setting of the server that asks, which may be newer than the stored one.
 create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
   language sql stable security definer set search_path = '' as $$
   select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
@@ -170,7 +172,7 @@ alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
 revoke execute on function app.refuses_review(text, uuid, boolean) from public;
 grant execute on function app.refuses_review(text, uuid, boolean) to <app>_app;
 
--- Whoever writes it: a review is by a guest, where guests alone are heard.
+-- Refuses reviews by others than guests, if only guests may write reviews, whoever inserts them.
 create function app.guard_review() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -186,7 +188,7 @@ revoke execute on function app.guard_review() from public;
 create trigger reviews_guest before insert on app.reviews
   for each row execute function app.guard_review();
 
--- Writes down whose reviews are taken. Whether that is new.
+-- Stores whether only guests may write reviews. Returns whether that changed.
 create function app.keep_review_policy(p_guests_only boolean) returns boolean
   language plpgsql set search_path = '' as $$
 begin

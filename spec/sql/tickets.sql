@@ -1,9 +1,10 @@
--- Stock: how many tickets of a type are held back for orders that are not paid, and how many are sold. The rows of
--- ticket types are the busiest of all, so they are changed last in a transaction, and in the order of their ids.
+-- Stock: how many tickets of a type are held for unpaid orders, and how many are sold. Rows of ticket types are updated
+-- most often of all, so a transaction updates them last, and in the order of their ids.
 
--- Offers what is free of a type to those who wait for it, by priority, of equal ones first come first served: a place is held
--- for each of them, for as long as the type says, and they take it by ordering. Offers that are over are let go of first. Called by whoever
--- frees stock, in the same transaction, by whoever is about to take some, and by a job. How many were offered.
+-- Offers the free places of a type to members on the waiting list, by priority and then in the order of joining. A
+-- place is held for each of them as long as the type says, and they take it by ordering. Expired offers are released
+-- first. Called in the transaction that frees stock, before stock is taken, and by a job. Returns the number of offers
+-- made.
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -66,8 +67,9 @@ alter function app.offer_places(uuid) owner to <app>_owner;
 revoke execute on function app.offer_places(uuid) from public;
 grant execute on function app.offer_places(uuid) to <app>_job;
 
--- How many more an event takes that has a capacity of its own. Who asks is alone with it until the end of the transaction;
--- where somebody else is, none are left for now, and who waits for nobody asks again later.
+-- How many more tickets an event with a capacity of its own has. Locks the event's capacity until the end of the
+-- transaction. If another transaction holds that lock, returns 0 without waiting; places that stay free are offered
+-- later by the job.
 create function app.room_of_event(p_event uuid) returns bigint
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -87,7 +89,7 @@ alter function app.room_of_event(uuid) owner to <app>_owner;
 revoke execute on function app.room_of_event(uuid) from public;
 grant execute on function app.room_of_event(uuid) to <app>_job;
 
--- Everybody who takes tickets of an event with a capacity of its own comes through here first, one after the other.
+-- Serializes transactions that take tickets of an event with a capacity of its own. They must call this first.
 create function app.wait_for_event(p_event uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 begin
@@ -99,8 +101,8 @@ alter function app.wait_for_event(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to <app>_job;
 
--- Orders of one buyer for one event are placed one after the other: two at once would each count what the buyer has before
--- the other is there.
+-- Serializes orders of one buyer for one event. Two at the same time would not see each other when they count what the
+-- buyer has.
 create function app.wait_for_buyer(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 begin
@@ -112,8 +114,8 @@ alter function app.wait_for_buyer(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to <app>_job;
 
--- Refuses an order with which its buyer would have more than one person may: of a ticket type, or of its promo code. For
--- one that has let go of what it had; where it is placed, the cart says so first.
+-- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for a late payment,
+-- whose order has released its tickets; when an order is placed, the cart checks these limits.
 create function app.keep_limits(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -149,8 +151,9 @@ alter function app.keep_limits(uuid) owner to <app>_owner;
 revoke execute on function app.keep_limits(uuid) from public;
 grant execute on function app.keep_limits(uuid) to <app>_job;
 
--- Holds tickets back for an order, or none at all: refused with the types of which there are fewer left, or with the room
--- that the event has left. Who waited before has what is free first; a place that is offered to the buyer is used up.
+-- Holds tickets for an order, all or none. If there aren't enough, the error lists the types that lack tickets, or the
+-- places that the event has left. Members who waited before get free places first; a place that has been offered to the
+-- buyer is used for the order.
 create function app.hold_tickets(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -211,8 +214,9 @@ alter function app.hold_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.hold_tickets(uuid) from public;
 grant execute on function app.hold_tickets(uuid) to <app>_job;
 
--- What was held back is sold. Its tickets have been counted for the event, whose row is ours until the transaction ends:
--- whether it was cancelled meanwhile is final. If so, the transaction is to run again, and sees it from the beginning.
+-- Turns held tickets into sold ones. The tickets have been counted for the event before, which locked its row, so
+-- whether it was cancelled meanwhile can't change any more. If it was, the error makes the whole transaction run again,
+-- which then sees that from its beginning.
 create function app.sell_held_tickets(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -236,7 +240,7 @@ alter function app.sell_held_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.sell_held_tickets(uuid) from public;
 grant execute on function app.sell_held_tickets(uuid) to <app>_job;
 
--- Of an order that is no longer pending; its tickets go back on sale.
+-- Puts the held tickets of an order that is no longer pending back on sale.
 create function app.release_tickets(p_order uuid) returns void
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -254,7 +258,7 @@ alter function app.release_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.release_tickets(uuid) from public;
 grant execute on function app.release_tickets(uuid) to <app>_job;
 
--- Gives tickets back: those of a refund, which nobody has given back before. How many.
+-- Marks the tickets of a refund as refunded, unless they were before, and puts them back on sale. Returns their number.
 create function app.return_tickets(p_refund uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -279,8 +283,9 @@ alter function app.return_tickets(uuid) owner to <app>_owner;
 revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to <app>_job;
 
--- Makes the tickets of an order void, without money: what the bank has taken back is not let in any more, what cost nothing
--- goes with its event. Who has come in with a disputed ticket has come in, at the door or at a checkpoint. How many.
+-- Makes the tickets of an order void, without money: after a dispute, or, for free tickets, with their event. After a
+-- dispute, tickets with which somebody has entered, at the entrance or at a checkpoint, stay as they are. Returns the
+-- number of voided tickets.
 create function app.void_tickets(p_order uuid, p_reason text) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -310,8 +315,8 @@ alter function app.void_tickets(uuid, text) owner to <app>_owner;
 revoke execute on function app.void_tickets(uuid, text) from public;
 grant execute on function app.void_tickets(uuid, text) to <app>_job;
 
--- Lets go of orders that were not paid in time: credits and tickets are free again. Those that somebody is paying for
--- at this moment are left to them. Their ids.
+-- Expires orders that were not paid in time, and releases their credits and tickets. Orders that another transaction
+-- has locked, because they are being paid for, are skipped. Returns the ids of the expired orders.
 create function app.expire_orders(p_limit int) returns setof uuid
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 declare
@@ -351,7 +356,8 @@ alter function app.expire_orders(int) owner to <app>_owner;
 revoke execute on function app.expire_orders(int) from public;
 grant execute on function app.expire_orders(int) to <app>_job;
 
--- Who comes first has the smaller position, also of two who join at the same moment: the second one waits for the first.
+-- Assigns positions on the waiting list in the order of joining. If two members join at the same time, the second
+-- transaction waits for the first.
 create function app.waitlist_position() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -367,7 +373,7 @@ create trigger waitlist_entries_position
   before insert on app.waitlist_entries
   for each row when (new.position is null) execute function app.waitlist_position();
 
--- Priority and position in one number, so that an index has the order in which places are offered.
+-- Combines priority and position in one number, so that an index has the order in which places are offered.
 create function app.waitlist_turn() returns trigger
   language plpgsql set search_path = '' as $$
 begin
@@ -378,12 +384,12 @@ $$;
 alter function app.waitlist_turn() owner to <app>_owner;
 revoke execute on function app.waitlist_turn() from public;
 
--- After the one that gives the position: triggers run in the order of their names.
+-- Runs after the trigger that assigns the position, because triggers fire in the order of their names.
 create trigger waitlist_entries_turn
   before insert or update of position, priority on app.waitlist_entries
   for each row execute function app.waitlist_turn();
 
--- A ticket that is used, given back or somebody else's is not offered any more, whoever has made it so.
+-- Ends the offer to transfer a ticket when the ticket is used, refunded or transferred in another way.
 create function app.end_transfers() returns trigger
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
 begin
@@ -399,9 +405,9 @@ create trigger tickets_end_transfers
   for each row when (new.state <> 'valid' or new.refund_id is not null or new.holder_id <> old.holder_id)
   execute function app.end_transfers();
 
--- Up to when changes of tickets have all been told: what is at work now has begun later, and whoever asks for what has
--- changed since then hears of it when it has ended. Sessions of other roles are not seen; changes by those are told again
--- for so long.
+-- The time up to which all changes of tickets are visible. Transactions still running began later, and their changes
+-- are found by the next query from this time on. Sessions of other database roles are not visible here; `p_overlap` is
+-- repeated so that their changes are found too.
 create function app.changes_told_until(p_overlap interval) returns timestamptz
   language sql set search_path = '' as $$
   select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
@@ -411,7 +417,8 @@ alter function app.changes_told_until(interval) owner to <app>_owner;
 revoke execute on function app.changes_told_until(interval) from public;
 grant execute on function app.changes_told_until(interval) to <app>_job;
 
--- Until when an event lets in, as it is today: a day after its end, since a night may run long and scans come in late.
+-- Until when an event admits guests, according to its current times: a day after its end, because it may run long and
+-- scans may arrive late.
 create function app.admits_until(p_event uuid) returns timestamptz
   language sql stable set search_path = '' as $$
   select e.ends_at + interval '1 day' from app.events e where e.id = p_event
@@ -420,8 +427,9 @@ alter function app.admits_until(uuid) owner to <app>_owner;
 revoke execute on function app.admits_until(uuid) from public;
 grant execute on function app.admits_until(uuid) to <app>_job;
 
--- Whether a code that counts from this time on is shown in its time. The clock of a device that had no connection may be
--- an hour wrong. Until when it counts is asked of the event, and not of the code: the event may have moved since.
+-- Whether a code that is valid from `p_not_before` on was shown within its time. The clock of an offline device may be
+-- wrong by up to an hour. The end is taken from the event instead of the code, because the event may have been moved
+-- since.
 create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
   language sql stable set search_path = '' as $$
   select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
@@ -430,7 +438,7 @@ alter function app.admits_at(uuid,timestamptz,timestamptz) owner to <app>_owner;
 revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from public;
 grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to <app>_job;
 
--- A ticket is let in once: whoever scans it first, whatever the scanners think.
+-- Faults of tickets and orders. Must always be empty.
 create view app.ticket_faults with (security_invoker = true) as
   select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id
   from app.ticket_types t

@@ -1,6 +1,7 @@
--- Lists of the module `trending`: what is hot in a city, and what those whom one follows publish.
+-- Lists of the module `trending`: what is popular in a city, and what the hosts and venues that a member follows
+-- publish.
 
--- Whether the city has looked at the host of an event.
+-- Whether the city has verified the host of an event.
 create function app.host_is_verified(p_host uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
   select exists (select from app.organizations o where o.id = p_host and o.verified)
@@ -11,9 +12,9 @@ $$;
 alter function app.host_is_verified(uuid) owner to <app>_authz;
 revoke execute on function app.host_is_verified(uuid) from public;
 
--- Events of a city, hottest first, of those that everybody may see by what they say themselves; who asks still asks the
--- rules. `p_as_of` and the last row of the page before continue a list as things stood when it began, for ten minutes; after
--- that as they stand.
+-- Public events of a city, the most popular first. The caller of this function must still apply the access rules to the
+-- result. `p_as_of` and the last row of the previous page continue a list with the ranks of the time when it began, for
+-- ten minutes; after that, with the current ranks.
 create function app.trending(
   p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
@@ -62,9 +63,10 @@ alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, 
 revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) from public;
 grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to <app>_app, <app>_job;
 
--- Events of the hosts and at the venues that the caller follows, newest first, which are not over. Who asks still asks the
--- rules. Each of those followed gives its newest: a walk along its index, as long as the page. Who follows thousands
--- finds a page among the newest events of all sooner; whoever does not is served the first way.
+-- Events that are not over, of the hosts and at the venues that the caller follows, newest first. The caller of this
+-- function must still apply the access rules to the result. For each host and venue followed, an index scan finds as
+-- many events as a page has. For callers who follow very many, a page is found faster among the newest events of all;
+-- if those don't fill a page, the first way is used.
 create function app.feed(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare

@@ -1,6 +1,6 @@
--- What people do with events is noted in the statement that does it, for the ranks: spec/sql/trending.sql.
+-- Notes for the ranks what members do with events, in the statement that does it. The ranks: spec/sql/trending.sql.
 
--- Until when an event may be among those that trend: its end, while it is published and for everybody.
+-- Until when an event may be among the trending ones: its end, if it is published and public; otherwise null.
 create function app.shown_until(p_event app.events) returns timestamptz
   language sql immutable set search_path = '' as $$
   select case
@@ -11,7 +11,7 @@ alter function app.shown_until(app.events) owner to <app>_owner;
 revoke execute on function app.shown_until(app.events) from public;
 grant execute on function app.shown_until(app.events) to <app>_app, <app>_counter, <app>_job;
 
--- What was done, row by row; of very much at once only that everything is to be looked at.
+-- Notes each changed row; for a very large statement, only that everything has to be checked.
 create function app.note_likes() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -119,7 +119,7 @@ revoke execute on function app.note_visits() from public;
 create trigger visits_trend after insert on app.visits
   referencing new table as added for each statement execute function app.note_visits();
 
--- What somebody did does not count while the account is suspended or gone.
+-- The actions of a member don't count while the account is suspended or archived.
 create function app.note_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -133,7 +133,8 @@ revoke execute on function app.note_accounts() from public;
 create trigger users_trend after update of status on app.users
   for each row when (new.status is distinct from old.status) execute function app.note_accounts();
 
--- What is cancelled, hidden or moved is gone, or there, with the statement that says so.
+-- An event that is cancelled, hidden, moved or published again leaves or joins the trending ones in the same
+-- transaction.
 create function app.note_shown() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -149,7 +150,7 @@ grant update (shown_until) on app.event_ranks to <app>_counter;
 create trigger events_trend after update of status, state, visibility, ends_at on app.events
   for each row when (app.shown_until(new) is distinct from app.shown_until(old)) execute function app.note_shown();
 
--- What counts, but for follows: those count for what was on when they began.
+-- The facts that count, except follows, which count for the events that were published when the follow began.
 create view app.rank_facts with (security_invoker = true) as
   select l.user_id as actor_id, l.event_id, 'like' as kind, l.created_at as at from app.likes l where l.status = 'active'
   union all
@@ -162,7 +163,7 @@ create view app.rank_facts with (security_invoker = true) as
 alter view app.rank_facts owner to <app>_owner;
 grant select on app.rank_facts to <app>_job;
 
--- Since when something is so that counts; nothing where it is not.
+-- Since when a fact holds that counts; null if it doesn't.
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
   language sql stable set search_path = '' as $$
   select case p_kind
@@ -187,7 +188,7 @@ alter function app.rank_fact(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.rank_fact(uuid, uuid, text) from public;
 grant execute on function app.rank_fact(uuid, uuid, text) to <app>_job;
 
--- For which events a follow counts: the next ten of those that were on sale or announced when it began.
+-- The events that a follow counts for: the next ten of those that were published when it began.
 create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
   language sql stable set search_path = '' as $$
   select e.id from app.events e

@@ -1,11 +1,13 @@
--- Ranks of events: what people do is noted in the statement that does it, and added up a second later by one worker at a
--- time. A rank is a logarithm that only actions change; whoever reads it compares numbers, and the passage of time is the
--- same for all of them (docs/adr/0064-trending.md).
+-- Ranks of events. What members do is noted in the statement that does it, and added up about a second later by one
+-- worker at a time. A rank is a logarithm that only actions change: readers compare ranks with each other, and the
+-- passage of time affects all of them equally (docs/adr/0064-trending.md).
 --
--- Plans are made anew for each batch: tables grow from nothing to millions, and a plan kept from the first would read them
--- from end to end for every action. What compares everything joins everything, whatever statistics say.
+-- Statements are planned anew for each batch, because tables grow from nothing to millions of rows, and a plan kept
+-- from the beginning would scan them completely for every action. Comparisons of everything always use hash or merge
+-- joins, whatever the statistics say.
 
--- What one customer of a network has: an address, or for IPv6 sixty-four bits of it.
+-- The network that one customer of a provider typically has: an IPv4 address, or the first sixty-four bits of an IPv6
+-- address.
 create function app.network_of(p_address text) returns text
   language plpgsql immutable set search_path = '' as $$
 begin
@@ -18,7 +20,8 @@ alter function app.network_of(text) owner to <app>_owner;
 revoke execute on function app.network_of(text) from public;
 grant execute on function app.network_of(text) to <app>_job;
 
--- One action in a rank. The fixed day is arbitrary: another one would add the same to every rank.
+-- The contribution of one action to a rank. The fixed day is arbitrary; another one would add the same number to every
+-- rank.
 create function app.rank_term(p_weight numeric, p_at timestamptz, p_half_life_hours int) returns double precision
   language sql stable parallel safe set search_path = '' as $$
   select ln(p_weight::float8) + ln(2::float8) / (p_half_life_hours * 3600.0::float8) * (extract(epoch from p_at)::float8 - 1767225600)
@@ -27,7 +30,7 @@ alter function app.rank_term(numeric, timestamptz, int) owner to <app>_owner;
 revoke execute on function app.rank_term(numeric, timestamptz, int) from public;
 grant execute on function app.rank_term(numeric, timestamptz, int) to <app>_job;
 
--- All that counts for an event, added up anew.
+-- The rank of an event, computed from all of its actions.
 create function app.exact_rank(p_event uuid, p_half_life_hours int) returns double precision
   language sql stable set search_path = '' as $$
   select max(t.peak) + ln(sum(exp(greatest(t.term - t.peak, -700))))
@@ -43,8 +46,9 @@ alter function app.exact_rank(uuid, int) owner to <app>_owner;
 revoke execute on function app.exact_rank(uuid, int) from public;
 grant execute on function app.exact_rank(uuid, int) to <app>_job;
 
--- Writes ranks down, keeps what they were for the pages of lists, and spreads the events of each host: after its best
--- `p_per_host` come the best of others. `p_noted` are events that are shown or not since somebody said so.
+-- Stores ranks, keeps the previous ones for lists that are being paged through, and spreads the events of each host:
+-- after a host's best `p_per_host` events come the best ones of other hosts. `p_noted` are events that may have become
+-- visible or invisible.
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
@@ -104,8 +108,8 @@ alter function app.place_ranks(uuid[], double precision[], bigint[], double prec
 revoke execute on function app.place_ranks(uuid[], double precision[], bigint[], double precision[], uuid[], int, timestamptz) from public;
 grant execute on function app.place_ranks(uuid[], double precision[], bigint[], double precision[], uuid[], int, timestamptz) to <app>_job;
 
--- Makes actions of what was noted, each with the weight that it keeps, and says what that changes: events, +1 or -1, and
--- what is added or taken away.
+-- Turns notes into actions, each with a weight that never changes, and returns what that changes: events, +1 or -1, and
+-- the contribution that is added or removed.
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
@@ -217,8 +221,9 @@ alter function app.take_actions(app.rank_notes[], jsonb, timestamptz) owner to <
 revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) from public;
 grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to <app>_job;
 
--- Takes up to so many notes and brings ranks up to date. How many it took, as many as it may where there are more; none
--- while another worker is at it. What an action adds is added and what is taken back is subtracted, without looking at the others, until rounding could show.
+-- Processes up to `p_limit` notes and updates the ranks. Returns the number of notes processed; it equals `p_limit` if
+-- there may be more, and is 0 while another worker is running. New contributions are added and revoked ones subtracted
+-- without reading the other actions, until rounding errors could show.
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
   language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
@@ -299,8 +304,9 @@ alter function app.rank_events(int, jsonb) owner to <app>_owner;
 revoke execute on function app.rank_events(int, jsonb) from public;
 grant execute on function app.rank_events(int, jsonb) to <app>_job;
 
--- Notes what should have been noted: things that are so and do not count, and the other way round, but for those that are
--- noted already. With `p_follows` follows are looked at again, too. How many there were.
+-- Notes facts that hold but don't count yet, and actions that count although the fact no longer holds, unless they are
+-- noted already. With `p_follows`, all follows are checked again as well. Returns the number of notes, without those of
+-- `p_follows`.
 create function app.note_missing(p_follows boolean) returns bigint
   language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
@@ -352,7 +358,8 @@ alter function app.note_missing(boolean) owner to <app>_owner;
 revoke execute on function app.note_missing(boolean) from public;
 grant execute on function app.note_missing(boolean) to <app>_job;
 
--- Adds up every rank from its actions and mends those that differ. How many did. `p_all` places all of them anew.
+-- Recomputes every rank from its actions and corrects those that differ. With `p_all`, all ranks are stored anew.
+-- Returns the number of corrections.
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
   language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
@@ -389,7 +396,7 @@ alter function app.add_up_ranks(jsonb, boolean, timestamptz) owner to <app>_owne
 revoke execute on function app.add_up_ranks(jsonb, boolean, timestamptz) from public;
 grant execute on function app.add_up_ranks(jsonb, boolean, timestamptz) to <app>_job;
 
--- Compares ranks with what people did and mends them. How many differed.
+-- Compares ranks with what members did, and corrects them. Returns the number of differences.
 create function app.compare_ranks(p_settings jsonb) returns bigint
   language plpgsql set search_path = '' as $$
 declare

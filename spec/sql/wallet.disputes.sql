@@ -1,9 +1,9 @@
--- What banks owe the platform while they decide: the money of a dispute is gone when it begins, comes back when it is won, and
--- is written off when it is lost.
+-- Money that banks withhold from the platform during disputes: it is taken when a dispute begins, comes back if the
+-- dispute is won, and is written off if it is lost.
 
--- Brings the books to what a dispute is by now, told as often as it may be: an entry of so much as is not booked yet, under a
--- key of its own. Whoever calls has locked the payment that it is about, so that one comes after the other; without that the
--- key of the entry books once. A dispute that is first heard of when it is lost was open before.
+-- Books the current state of a dispute. It may be called repeatedly: an entry contains only the amount not booked yet,
+-- under a key of its own. The caller must have locked the payment, so that calls run one after the other; even without
+-- that, the key of an entry is booked only once. A dispute that is first reported as lost is booked as opened before.
 create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -51,9 +51,9 @@ alter function app.book_dispute(uuid,text,bigint,text) owner to <app>_owner;
 revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
 grant execute on function app.book_dispute(uuid,text,bigint,text) to <app>_job;
 
--- Credits of a member that stand for money which their bank has given them, too: as many as are due have been taken back
--- afterwards, as far as they were not spent; what is not due any more is given again. Told as often as it may be: only the
--- difference is booked. Whoever calls has locked the payment. How many have been taken back by now.
+-- Takes back credits of a member that were paid with money which their bank has returned to them: up to `p_due`, as far
+-- as they are not spent. If less is due than before, credits are given back. It may be called repeatedly, since only
+-- the difference is booked. The caller must have locked the payment. Returns the total taken back so far.
 create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare

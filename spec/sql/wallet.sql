@@ -1,8 +1,8 @@
--- The ledger: every movement of credits is a journal of legs that add up to nothing, and balances are what the legs
--- add up to. These functions are the one way to book; they work as the module `wallet` whoever calls them, and only
--- modules may.
+-- The ledger: every movement of credits is a journal whose legs add up to zero, and balances are sums of legs. These
+-- functions are the only way to book. They act as the module `wallet` whoever calls them, and only modules may call
+-- them.
 
--- The account of a member in a currency, made when it is first needed.
+-- Returns a member's account in a currency, and creates it when it is first needed.
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -23,8 +23,8 @@ alter function app.wallet_of(uuid,text) owner to <app>_owner;
 revoke execute on function app.wallet_of(uuid,text) from public;
 grant execute on function app.wallet_of(uuid,text) to <app>_job;
 
--- An account of the platform itself, or of what it owes somebody. Of the busy ones no balance is kept: everybody
--- would wait for its row.
+-- Returns an account of the platform itself, or one for what the platform owes somebody. Busy accounts have no stored
+-- balance, because every entry would have to wait for the lock on their row.
 create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -46,10 +46,10 @@ alter function app.system_wallet(text,text,uuid,text) owner to <app>_owner;
 revoke execute on function app.system_wallet(text,text,uuid,text) from public;
 grant execute on function app.system_wallet(text,text,uuid,text) to <app>_job;
 
--- Books one entry. `p_legs` is a list of {"wallet_id", "amount_cents"}, positive for a credit. The same key books
--- once and answers with the same journal; with other legs it is refused. Accounts are changed in the order of their
--- ids, so that two entries never wait for each other. With `p_hold` the debit of its account takes what was set
--- aside, and the rest of that is free again.
+-- Books one entry. `p_legs` is a list of {"wallet_id", "amount_cents"}, positive for a credit. A repeated key books
+-- nothing and returns the same journal; with other legs it is refused. Accounts are updated in the order of their ids,
+-- so that two entries never deadlock. With `p_hold`, the debit of the hold's account uses the held credits, and what
+-- remains of them is released.
 create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -130,7 +130,7 @@ alter function app.post_journal(text,text,text,uuid,uuid,jsonb) owner to <app>_o
 revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from public;
 grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to <app>_job;
 
--- What is spent comes out of credits that lapse, the soonest first.
+-- Spending uses expiring credits first, in the order of their expiry.
 create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -153,7 +153,7 @@ alter function app.use_credits(uuid,bigint) owner to <app>_owner;
 revoke execute on function app.use_credits(uuid,bigint) from public;
 grant execute on function app.use_credits(uuid,bigint) to <app>_job;
 
--- Credits that lapse: books them, and remembers until when.
+-- Books credits, and stores when they expire (`p_expires`; null: never).
 create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -174,9 +174,9 @@ alter function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) ow
 revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) from public;
 grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to <app>_job;
 
--- Takes back what is left of credits whose time is over; what is set aside for a purchase waits for that, and so do credits
--- of an account that is frozen. An account whose books are not right keeps nobody else's credits: it is left as it is, and
--- the comparison of the books finds it. How many.
+-- Takes back what is left of expired credits. Credits held for a purchase, and those of frozen accounts, are kept for
+-- as long. An account whose books are wrong is skipped, so that it doesn't prevent others from being processed; the
+-- comparison of the books finds it. Returns the number of credits that expired.
 create function app.expire_credits(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -227,7 +227,7 @@ alter function app.available_credits(uuid) owner to <app>_owner;
 revoke execute on function app.available_credits(uuid) from public;
 grant execute on function app.available_credits(uuid) to <app>_job;
 
--- Sets credits aside; refused by the account's own check if they are not there.
+-- Holds credits. If the account doesn't have enough, its check constraint refuses that.
 create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -244,8 +244,8 @@ alter function app.hold_credits(uuid,bigint,text,timestamptz) owner to <app>_own
 revoke execute on function app.hold_credits(uuid,bigint,text,timestamptz) from public;
 grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to <app>_job;
 
--- Gives back what was set aside: `voided` by whoever set it aside, `expired` when its time is over. False: it was
--- taken, given back or lapsed before.
+-- Releases held credits: `voided` by the module that held them, `expired` when their time is over. False: the hold was
+-- used or released before.
 create function app.release_hold(p_hold uuid, p_state text) returns boolean
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -265,8 +265,8 @@ alter function app.release_hold(uuid,text) owner to <app>_owner;
 revoke execute on function app.release_hold(uuid,text) from public;
 grant execute on function app.release_hold(uuid,text) to <app>_job;
 
--- Whether what was set aside can be taken now: not where its account is frozen, or has less than it set aside. The account
--- is the caller's until the transaction ends, so that the answer stays true.
+-- Whether held credits can be used now. False if the account is frozen, or has less than is held. Locks the hold and
+-- the account until the end of the transaction, so that the answer stays true.
 create function app.hold_is_good(p_hold uuid) returns boolean
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
 declare
@@ -328,7 +328,7 @@ create constraint trigger wallet_transactions_balance
   after insert on app.wallet_transactions deferrable initially deferred
   for each row execute function app.journal_balances();
 
--- A leg is of the currency of its account.
+-- A leg must have the currency of its account.
 create function app.leg_of_account() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin
@@ -345,7 +345,7 @@ create trigger wallet_transactions_currency
   before insert on app.wallet_transactions
   for each row execute function app.leg_of_account();
 
--- What may never be: a row for each account, journal or hold that is not as the legs say. Empty when all is well.
+-- Faults of the ledger: a row for each account, journal or hold that contradicts the legs. Must always be empty.
 create view app.wallet_faults with (security_invoker = true) as
   select 'unbalanced journal' as fault, 'wallet_journal' as entity_type, t.journal_id as entity_id
   from app.wallet_transactions t group by t.journal_id, t.currency
@@ -401,8 +401,8 @@ create view app.wallet_faults with (security_invoker = true) as
   from app.wallet_journals j where j.reverses_id is not null group by j.reverses_id having count(*) > 1;
 alter view app.wallet_faults owner to <app>_counter;
 
--- Empty at every moment and after every crash. Here because files are read in the order of their names, and this stands
--- on the views of all of them.
+-- All faults in the books. Must be empty at any moment and after every crash. It is in this file because files are read
+-- in the order of their names, and the view uses those of the other files.
 create view app.money_invariants with (security_invoker = true) as
   select f.fault, f.entity_type, f.entity_id from app.wallet_faults f
   union all
@@ -413,7 +413,7 @@ create view app.money_invariants with (security_invoker = true) as
   select f.fault, f.entity_type, f.entity_id from app.promotion_faults f;
 alter view app.money_invariants owner to <app>_counter;
 
--- The view shows each reader what they may read; here it is asked about everything.
+-- The view shows readers only what they may read; this function checks all rows.
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
   language plpgsql stable security definer set search_path = '' as $$
 begin

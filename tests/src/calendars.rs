@@ -1,4 +1,4 @@
-//! Calendars, by the number of the requirement: what other programs read, and who reads what.
+//! Calendars, by the number of the requirement: what other programs read in them, and who may read what.
 
 mod feed;
 mod shown;
@@ -15,7 +15,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// What another program reads in it: `tests/calendars/read.py`.
+/// What another program, `tests/calendars/read.py`, reads in a calendar.
 #[track_caller]
 fn parsed(answer: &Answer) -> Value {
     assert_eq!(
@@ -35,7 +35,7 @@ fn parsed(answer: &Answer) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// Ids of events, in the order of the calendar.
+/// Ids of the events, in the order of the calendar.
 fn uids(text: &str) -> Vec<Uuid> {
     let lines = text.split("\r\n");
     let found = lines.filter_map(|line| line.strip_prefix("UID:"));
@@ -46,7 +46,7 @@ async fn read(client: &Client, path: &str) -> Vec<Uuid> {
     uids(&client.get(path).await.expect(200).text)
 }
 
-/// Somebody who runs the stage's host.
+/// An administrator of the stage's host.
 async fn admin(stage: &Stage) -> Member {
     let admin = stage.server.member("runs_the_host").await;
     stage
@@ -56,7 +56,7 @@ async fn admin(stage: &Stage) -> Member {
     admin
 }
 
-/// An event of a host; `more` sets columns after the usual ones.
+/// An event of a host; `more` contains further assignments of columns.
 async fn event(stage: &Stage, host: (&str, Uuid), title: &str, more: &str) -> Uuid {
     let id: Uuid = stage
         .one(format!(
@@ -66,7 +66,7 @@ async fn event(stage: &Stage, host: (&str, Uuid), title: &str, more: &str) -> Uu
         ))
         .await;
     if !more.is_empty() {
-        // Past the triggers, which would not let an event begin in the past.
+        // Without triggers, which refuse events in the past.
         stage
             .sql(format!(
                 "set session_replication_role = replica; update app.events set {more} where id = '{id}'"

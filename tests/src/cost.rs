@@ -1,4 +1,4 @@
-//! What requests cost, in figures that are the same on every machine: trips, statements, shapes of plans.
+//! The cost of requests, in figures that are the same on every machine: round trips, statements, shapes of plans.
 
 mod changes;
 mod filters;

@@ -1,5 +1,5 @@
-//! Dashboards show what the tables add up to, to those who may know; broadcasts and copies of events. By the number of the
-//! requirement.
+//! Dashboards show the sums of the tables to those who may see them; broadcasts and copies of events. By the number of
+//! the requirement.
 
 mod broadcasts;
 mod city;

@@ -1,4 +1,4 @@
-//! How messages leave, against services that are played (`fakes/messengers`) and a real mail server.
+//! Sending of mails and pushes, with fake services (`fakes/messengers`) and a real mail server.
 
 mod feedback;
 mod logs;

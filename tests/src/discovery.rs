@@ -1,4 +1,4 @@
-//! Search, the map and events that can still be had, by the number of the requirement.
+//! Search, the map and events with tickets left, by the number of the requirement.
 
 mod boxes;
 mod search;
@@ -7,7 +7,7 @@ mod upcoming;
 use crate::{support::Client, trending::stage::Stage};
 use uuid::Uuid;
 
-/// All that is wrong with a query string, by name: `q required`.
+/// All errors about a query string, by parameter: `q required`.
 async fn told(client: &Client, path: &str) -> Vec<String> {
     let refused = client.get(path).await.expect(422);
     let errors = refused.json["errors"].as_array().expect("errors").iter();
@@ -21,7 +21,7 @@ async fn told(client: &Client, path: &str) -> Vec<String> {
     told
 }
 
-/// A venue of the stage's host; `more` sets columns after the usual ones.
+/// A venue of the stage's host; `more` contains further assignments of columns.
 async fn venue(stage: &Stage, name: &str, more: &str) -> Uuid {
     let id: Uuid = stage
         .one(format!(

@@ -1,4 +1,4 @@
-//! What is written down in Rust, by the generator and by hand, held to a real database: statements, rows, formats.
+//! Generated and hand-written Rust code, checked against a real database: statements, rows, formats.
 
 mod formats;
 mod functions;

@@ -1,6 +1,6 @@
-//! The shape of the repository: who may depend on whom, and what stands nowhere.
+//! The structure of the repository: which crate may depend on which, and what must not occur anywhere.
 //!
-//! `docs/architecture.md` says the same in words.
+//! `docs/architecture.md` describes the same in words.
 
 mod built_once;
 mod clocks;
@@ -17,7 +17,7 @@ use std::{
 
 type Arrow = (String, String);
 
-/// What each crate may be built on. Whoever is missing here is built on nothing of ours.
+/// The dependencies that each crate may have on others of this repository. A crate that isn't listed may have none.
 const ARROWS: &[(&str, &[&str])] = &[
     ("generated", &["kernel", "macros"]),
     ("library", &["kernel", "macros"]),
@@ -68,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Libraries that only one crate may see.
+/// Libraries that only certain crates may use.
 const LEAVES: &[(&str, &[&str])] = &[
     ("annotate-snippets", &["codegen"]),
     ("async-stripe", &["stripe-gateway"]),
@@ -76,7 +76,7 @@ const LEAVES: &[(&str, &[&str])] = &[
     ("fast_image_resize", &["images"]),
     // The tests draw pictures.
     ("image", &["images", "system-tests"]),
-    // The tests make hashes as former versions did.
+    // The tests make hashes like former versions did.
     ("argon2", &["app", "system-tests"]),
     (
         "axum",
@@ -97,7 +97,7 @@ const LEAVES: &[(&str, &[&str])] = &[
             "server",
         ],
     ),
-    // How mail and push leave is for nobody else to know.
+    // Only this crate may know how mails and pushes are sent.
     ("lettre", &["delivery"]),
     ("gcp_auth", &["delivery"]),
 ];
@@ -108,7 +108,7 @@ fn crates_are_built_on_what_the_architecture_says() {
     assert!(found.contains(&arrow("app", "kernel")), "{found:?}");
     assert_eq!(wrong(&found), Vec::<String>::new());
 
-    // The test notices what it is there for.
+    // The control: forbidden dependencies are noticed.
     for more in [
         arrow("kernel", "generated"),
         arrow("kernel", "money"),
@@ -154,7 +154,7 @@ fn arrow(from: &str, to: &str) -> Arrow {
     (from.to_owned(), to.to_owned())
 }
 
-/// From the manifests; what only tests of a crate use counts for `system-tests` alone.
+/// The dependencies in the manifests; those of a crate's tests count for `system-tests` only.
 fn arrows() -> BTreeSet<Arrow> {
     let asked = Command::new(env!("CARGO"))
         .args([
@@ -220,7 +220,7 @@ fn the_engine_names_no_entity_and_generated_code_does_nothing() {
     }
 }
 
-/// A price is the same whenever and wherever it is asked for.
+/// A price is the same whenever and wherever it is computed.
 #[test]
 fn money_is_arithmetic() {
     let arrows = arrows();
@@ -248,14 +248,14 @@ fn only_the_context_holds_connections() {
         .map(|(path, _)| path)
         .collect();
     holders.sort();
-    // It, and the part of it that makes them.
+    // The context itself, and the part of it that opens connections.
     let context = ["kernel/src/cx.rs", "kernel/src/cx/connect.rs"];
     let mut context = context.map(|path| root().join("runtime").join(path));
     context.sort();
     assert_eq!(holders, context);
 }
 
-/// Hand-written handlers learn who is asking from the database, not from a token.
+/// Hand-written handlers get the caller's identity from the database, not from a token.
 #[test]
 fn only_a_proven_member_has_an_id() {
     let users = |word: &str| -> Vec<String> {
@@ -271,11 +271,11 @@ fn only_a_proven_member_has_an_id() {
         paths.sort();
         paths
     };
-    // Hand requests on to the engine, whose statements ask.
+    // These pass requests on to the engine, whose statements verify the caller.
     assert_eq!(users("unproven("), ["listed.rs", "me.rs"]);
-    // Knows by a password or a mailbox whose account it is.
+    // Identifies the account by a password or a mailbox.
     assert_eq!(users("job_of_account("), ["sessions.rs"]);
-    // Knows by a secret address whose calendar it is.
+    // Identifies the account by the secret address of its calendar.
     assert_eq!(users("begin_read_of_account("), ["calendars/feed.rs"]);
     for word in ["Actor", "extensions.get", "Extension<", "AUTHORIZATION"] {
         assert_eq!(users(word), Vec::<String>::new(), "{word}");
@@ -304,7 +304,7 @@ fn files_say_what_they_are_and_stay_readable() {
     }
 }
 
-/// Without comments and tests, as far as this needs it.
+/// The text without comments and tests, as far as this test needs it.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
     text.lines()

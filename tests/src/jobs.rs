@@ -1,4 +1,4 @@
-//! Jobs: what is enqueued is done at least once, whatever happens to transactions, workers and jobs.
+//! Jobs: what is enqueued runs at least once, whatever happens to transactions, workers and jobs.
 
 mod dead;
 mod events;

@@ -1,6 +1,6 @@
-//! The second application: another shape, other roles, the same generator and the same engine.
+//! The second application: other entities and roles, with the same generator and engine.
 //!
-//! Its spec and generated crate lie in `tests/library`. Nothing of CulturePass takes part here.
+//! Its spec and generated crate are in `tests/library`. Nothing of CulturePass is used here.
 
 mod catalogue;
 mod desk;

@@ -1,4 +1,4 @@
-//! What lists promise, for every list there is: held against a plain computation over the same rows.
+//! The behaviour of every list, compared with a plain computation over the same rows.
 
 mod expand;
 mod filters;

@@ -1,4 +1,4 @@
-//! Migrations on a real PostgreSQL with rows in it: there, back, and there again.
+//! Migrations on a real PostgreSQL with rows: up, down, and up again.
 
 pub mod blank;
 mod cases;

@@ -1,4 +1,4 @@
-//! Money: what must hold of credits, orders and payments whatever happens, by the number of the requirement or fault.
+//! Money: the guarantees about credits, orders and payments, tested by the number of the requirement or fault.
 
 mod abroad;
 mod attendees;
@@ -59,7 +59,7 @@ use crate::support::{Database, database::Content};
 use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
-/// What must be empty at every moment: of the ledger.
+/// Violated invariants of the ledger; must be empty at any moment.
 pub async fn faults(conn: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
         "select fault || ' ' || entity_type || ' ' || entity_id from app.wallet_faults",
@@ -69,17 +69,18 @@ pub async fn faults(conn: &mut PgConnection) -> Vec<String> {
     .expect("the view")
 }
 
-/// What must be empty at every moment, of all there is.
+/// A query for violated invariants of everything that is about money; must return no rows at any moment.
 pub const INVARIANTS: &str =
     "select fault || ' ' || entity_type || ' ' || entity_id from app.money_invariants";
 
-/// Of orders and tickets as well, which made-up rows of the sample break.
+/// Violated invariants including those of orders and tickets. Only for stages without the sample data, whose invented
+/// rows violate them.
 pub async fn all_faults(conn: &mut PgConnection) -> Vec<String> {
     let faults = sqlx::query_scalar(INVARIANTS).fetch_all(conn).await;
     faults.expect("the view")
 }
 
-/// Said in the output, so that `SEED=…` makes it happen again.
+/// The seed of random decisions. It is printed, so that `SEED=…` repeats a run.
 pub fn seed() -> u64 {
     let seed = std::env::var("SEED")
         .ok()
@@ -89,7 +90,7 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// Members with so many credits each, out of a budget: their accounts.
+/// Creates members with this many credits each, paid from a budget. Returns their accounts.
 pub async fn accounts(
     superuser: &PgPool,
     job: &PgPool,
@@ -160,7 +161,7 @@ pub async fn transfer(
         .await
 }
 
-/// Two pools: one that sees everything, and the role of modules.
+/// Two connection pools: of a superuser, and of the database role of modules.
 pub struct Books {
     pub superuser: PgPool,
     pub job: PgPool,

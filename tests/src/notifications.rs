@@ -1,4 +1,4 @@
-//! Notifications: who is told what, on which way, and when, by the number of the requirement.
+//! Notifications: who gets what, through which channel and when, by the number of the requirement.
 
 mod causes;
 mod choices;

@@ -1,4 +1,4 @@
-//! Access rules: both compiled forms compared, and every route tried by every role.
+//! Access rules: comparison of both compiled forms, and requests of every role to every route.
 
 mod answers;
 mod differential;

@@ -1,4 +1,4 @@
-//! What trends, what is followed, counted and rated, by the number of the requirement.
+//! Trending events, follows, counters and ratings, by the number of the requirement.
 
 mod featured;
 mod feed;

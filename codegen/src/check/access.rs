@@ -1,4 +1,4 @@
-//! Actions that the entity's lifecycle or its writer does not have.
+//! Access rules of actions that the entity can't have because of its lifecycle or because a module writes it.
 
 use super::{Of, walk};
 use crate::model::{Expr, Lifecycle, Ty};
@@ -62,7 +62,7 @@ fn actions_exist(of: &Of) {
         return;
     }
     for (action, _) in walk::grants(of.entity) {
-        // `restore` may only be there because `delete` is.
+        // The entity may have a `restore` rule only because it has a `delete` rule, without a line of its own.
         if of.cx.places.find(of.id, Part::Access, action).is_none() {
             continue;
         }
@@ -92,7 +92,7 @@ fn actions_exist(of: &Of) {
     }
 }
 
-/// Who outranks whom is read off the rule of who may give which role.
+/// `me outranks` is derived from the rule that says who may give which role, so there must be one.
 fn roles_are_given(of: &Of) {
     let model = of.cx.model;
     let assignments = &model.entities[model.assignments];

@@ -1,4 +1,4 @@
-//! The entities with a special part, and what nothing uses.
+//! Requirements of the entities that app.yaml names for a purpose, and entries of app.yaml that nothing uses.
 
 use super::Cx;
 use crate::diag::Span;
@@ -25,7 +25,7 @@ fn identity(cx: &Cx) {
     }
 }
 
-/// `me holds` asks for the assignment's user, role and scope.
+/// `me holds` reads the user, role and scope of an assignment, so the entity must have them.
 fn assignments(cx: &Cx) {
     let id = cx.model.assignments;
     let entity = &cx.model.entities[id];
@@ -36,7 +36,7 @@ fn assignments(cx: &Cx) {
     assigned_scopes(cx, id, entity, place);
 }
 
-/// A role that has to be accepted is accepted by whom it is for.
+/// If roles have to be accepted, only the member who receives a role may accept it.
 fn counted(cx: &Cx, id: EntityId, entity: &Entity) {
     let Some(Expr::Compare {
         left: Value::Column(name),
@@ -84,7 +84,7 @@ fn counted(cx: &Cx, id: EntityId, entity: &Entity) {
     }
 }
 
-/// Its enum is the roles of app.yaml.
+/// The values of the field `role` must be the roles of app.yaml.
 fn assigned_roles(cx: &Cx, id: EntityId, entity: &Entity, place: Span) {
     let roles: Vec<&str> = cx.model.roles.iter().map(|r| r.name.as_str()).collect();
     match entity.field("role").map(|f| &f.ty) {
@@ -117,7 +117,7 @@ fn assigned_roles(cx: &Cx, id: EntityId, entity: &Entity, place: Span) {
     }
 }
 
-/// Its relation leads to whatever a role is held of.
+/// The relation `scope` must refer to the entities that roles are held of.
 fn assigned_scopes(cx: &Cx, id: EntityId, entity: &Entity, place: Span) {
     let model = cx.model;
     let mut scopes: Vec<EntityId> = model.roles.iter().flat_map(|r| r.scopes.clone()).collect();
@@ -180,7 +180,7 @@ fn needs_holder(cx: &Cx, id: EntityId, entity: &Entity, what: &str) {
     }
 }
 
-/// What modules write is there, and is theirs to write.
+/// The columns that modules write must exist, and modules must be allowed to write them.
 fn written_columns(cx: &Cx) {
     for module in &cx.model.modules {
         for narrowed in &module.narrowed {

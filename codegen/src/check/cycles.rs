@@ -50,12 +50,12 @@ pub fn check(cx: &Cx) {
     }
 }
 
-/// Stands for the rule of who may give a role, which `me outranks` asks past the policies of its table.
+/// Stands for the rule that says who may give a role. `me outranks` evaluates it without the policies of the table.
 fn grant(cx: &Cx) -> EntityId {
     cx.model.entities.len()
 }
 
-/// The way from one entity to another through read rules.
+/// A path from one entity to another through read rules.
 fn path(reads: &[Vec<Edge>], from: EntityId, to: EntityId) -> Option<Vec<EntityId>> {
     let mut ways = vec![vec![from]];
     let mut seen = vec![from];
@@ -76,8 +76,8 @@ fn path(reads: &[Vec<Edge>], from: EntityId, to: EntityId) -> Option<Vec<EntityI
     None
 }
 
-/// Entities that the policies of this one look at. The policy for reading also asks who may update, suspend,
-/// delete and restore, because those see suspended and archived rows.
+/// Entities that the policies of this one read. The read policy also contains the rules for updating, suspending,
+/// deleting and restoring, because those decide who sees suspended and archived rows.
 fn edges(cx: &Cx, id: EntityId, only_reading: bool) -> Vec<Edge> {
     let (mut edges, mut seen) = (Vec::new(), Seen::new());
     let Some(entity) = cx.model.entities.get(id) else {
@@ -102,7 +102,7 @@ fn edges(cx: &Cx, id: EntityId, only_reading: bool) -> Vec<Edge> {
     edges
 }
 
-/// Rules that were followed already: conditions of the entity, and what is asked of others.
+/// Rules that have been followed already: conditions of the entity, and rules of others.
 type Seen = HashSet<(EntityId, OfWhat)>;
 
 fn collect(
@@ -149,8 +149,8 @@ fn collect(
     });
 }
 
-/// Rules of fields are asked by functions, which may look at other rows of their own kind; but what leads through
-/// conditions back to itself would call itself for ever.
+/// Rules of fields are evaluated by functions, which may read other rows of the same entity. But a rule that refers to
+/// itself through conditions would recurse without end.
 fn rules_of_fields(cx: &Cx, id: EntityId) {
     let entity = &cx.model.entities[id];
     let fields = (entity.fields.iter()).map(|f| (Part::Field, &f.name, [&f.read, &f.write]));
@@ -164,7 +164,7 @@ fn rules_of_fields(cx: &Cx, id: EntityId) {
     }
 }
 
-/// The entities of a way that leads back to where it was.
+/// The entities on a path of rules that leads back to its beginning.
 fn circle(
     cx: &Cx,
     id: EntityId,

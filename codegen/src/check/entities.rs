@@ -336,7 +336,7 @@ fn constraint_names(of: &Of) {
     }
 }
 
-/// As long as the longest column of a relation: one to several entities has a column for each.
+/// A name as long as the longest column of the relation. A `one of` has a column for each target.
 fn longest_column(of: &Of, relation: &Relation) -> String {
     let targets = if relation.polymorphic {
         relation.targets.as_slice()

@@ -7,7 +7,7 @@ use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     for field in &of.entity.fields {
-        // One mistake, one error: what follows from the first is not told.
+        // Only the first mistake of a field is reported, because others often follow from it.
         if let Some(wrong) = RULES.iter().find_map(|rule| rule(of, field)) {
             of.refuse_modifier(Part::Field, &field.name, wrong);
         }
@@ -102,7 +102,7 @@ fn filter_has_a_kind(_: &Of, field: &Field) -> Verdict {
     None
 }
 
-/// Query parameters that every list has, or that go with `search` and points.
+/// Query parameters that every list has, or that `search` and points add.
 const PARAMETERS: [&str; 9] = [
     "q", "sort", "cursor", "limit", "expand", "count", "near", "bbox", "radius_m",
 ];

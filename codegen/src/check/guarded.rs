@@ -1,7 +1,7 @@
-//! Fields and relations with a `read` rule, named where everybody would see what they hold.
+//! Refuses uses of fields and relations with a `read` rule that would show their values to everybody.
 //!
-//! A rule, a `when`, a `check`, `keep` and `unique` may look at them: that is asked past the privileges of the
-//! caller, who is told yes or no. What becomes a value of its own that others read may not.
+//! Rules, `when`, `check`, `keep` and `unique` may read them: these are evaluated with other privileges than the
+//! caller's, and the caller learns only whether they hold. Values that others can read must not be made from them.
 
 use super::Of;
 use crate::model::{Derived, DerivedKind, Entity, Expr, Ty};

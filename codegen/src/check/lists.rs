@@ -1,4 +1,4 @@
-//! `unique`, `exclude` and `index`: lists of columns, and which rows they are about.
+//! Checks `unique`, `exclude` and `index`: lists of columns, and the conditions on rows.
 
 use super::Of;
 use crate::model::{Entity, Ty};
@@ -48,7 +48,7 @@ fn column_lists(of: &Of) {
     }
 }
 
-/// What `where` of `unique` and `exclude` may name: an index over what other rows count up would refuse those.
+/// `where` of `unique` and `exclude` may not use counters: a change of other rows would then violate the constraint.
 fn about_own_columns(of: &Of) {
     let uniques =
         (of.entity.unique_where.iter()).map(|u| (Part::Unique, u.columns.join(","), &u.filter));

@@ -7,7 +7,7 @@ use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     for relation in &of.entity.belongs {
-        // One mistake, one error: what follows from the first is not told.
+        // Only the first mistake of a relation is reported, because others often follow from it.
         if let Some(wrong) = RULES.iter().find_map(|rule| rule(of, relation)) {
             of.refuse_modifier(Part::Relation, &relation.name, wrong);
         }

@@ -9,7 +9,8 @@ pub fn check(cx: &Cx) {
     let mut told: Vec<EntityId> = Vec::new();
     for id in (0..possible.len()).filter(|id| !possible[*id]) {
         let round = round(cx, &possible, id);
-        // Whoever only refers to a circle is told with it.
+        // An entity that requires a circle without being part of it is not reported: the report of the circle covers
+        // it.
         let Some((_, relation)) = round.iter().find(|(of, _)| *of == id) else {
             continue;
         };
@@ -34,7 +35,7 @@ pub fn check(cx: &Cx) {
     }
 }
 
-/// Entities of which a first row can be made, given rows of others.
+/// Which entities can have a first row, provided that those they require can have one.
 fn possible(cx: &Cx) -> Vec<bool> {
     let entities = &cx.model.entities;
     let mut possible = vec![false; entities.len()];

@@ -1,4 +1,4 @@
-//! `create with`: what is created in one request must be what callers create one by one.
+//! `create with`: the children created in one request must be such as callers can also create one by one.
 
 use super::{Of, Wrong, wrong};
 use crate::emit::actions::Action;
@@ -46,7 +46,7 @@ fn no_effect(of: &Of, has: &Has) -> Option<Wrong> {
     None
 }
 
-/// The property of the body, and of the answer, is called like it.
+/// The name of the list must not be that of another property of the body or the answer.
 fn name_taken(of: &Of, has: &Has) -> Option<Wrong> {
     let columns = columns::row(of.entity);
     let expands = of.entity.belongs.iter().map(|r| r.name.clone());

@@ -1,4 +1,4 @@
-//! States and how they are reached.
+//! Checks states and the transitions between them.
 
 use super::Of;
 use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty, open};

@@ -26,7 +26,7 @@ pub fn grants(entity: &Entity) -> impl Iterator<Item = (&'static str, &Expr)> {
     .filter_map(|(name, expr)| expr.as_ref().map(|expr| (name, expr)))
 }
 
-/// Everything in which the entity's own `has` and conditions may be named.
+/// All rules in which the entity's own `has` and conditions may be used.
 pub fn rules(entity: &Entity) -> impl Iterator<Item = &Expr> {
     let fields = entity
         .fields

@@ -1,4 +1,5 @@
-//! Which actions an entity has for its callers. `nobody` and silence are the same: there is no such route.
+//! The actions that callers have on an entity. An action whose rule is `nobody` has no route, just like one without a
+//! rule.
 
 use super::columns;
 use crate::model::{Entity, Expr, Lifecycle};
@@ -34,7 +35,7 @@ impl Action {
         }
     }
 
-    /// As the spec has it, whether or not there is a route.
+    /// The action's rule in the spec, whether or not there is a route.
     pub fn rule(self, entity: &Entity) -> Option<&Expr> {
         let access = &entity.access;
         let rule = match self {

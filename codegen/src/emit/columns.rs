@@ -1,5 +1,4 @@
-//! Which columns an entity's row has and which of them a body holds: the one order for structs,
-//! statements and bound values.
+//! The columns of an entity's row and of its bodies. Their order is the same in structs, statements and bound values.
 
 use crate::model::{Derived, DerivedKind, Entity, Expr, Field, Lifecycle, Model, Relation, Ty};
 
@@ -40,12 +39,12 @@ pub fn row(entity: &Entity) -> Vec<Column<'_>> {
         .collect()
 }
 
-/// What the body of a POST may hold.
+/// The columns that the body of a POST may contain.
 pub fn create(entity: &Entity) -> Vec<Column<'_>> {
     body(entity, |_| true, |_| true)
 }
 
-/// What the body of a PUT or PATCH may hold.
+/// The columns that the body of a PUT or PATCH may contain.
 pub fn update(entity: &Entity) -> Vec<Column<'_>> {
     body(entity, |field| !field.fixed, |relation| relation.movable)
 }
@@ -91,7 +90,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// What the spec says that it means.
+    /// The `doc` of the field or relation in the spec.
     pub fn doc(&self) -> Option<&'a str> {
         match self.source {
             Source::Field(field) => field.doc.as_deref(),
@@ -109,7 +108,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Only they get it.
+    /// The rule that says which callers get the column; `None` means everybody who may read the row.
     pub fn read_rule(&self) -> Option<&'a Expr> {
         match self.source {
             Source::Field(field) => field.read.as_ref(),
@@ -118,8 +117,8 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Absent in a PUT it stays as it is: who sends back what they were given must not empty what they
-    /// were not given or may not set, nor unmake a slug.
+    /// Whether a PUT without the column leaves it unchanged. A client that sends back what it was given must not clear
+    /// a value that it was not given or may not set, nor a slug that was made for it.
     pub fn keeps(&self) -> bool {
         let field = match self.source {
             Source::Field(field) => Some(field),
@@ -137,7 +136,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// What a derived column adds up.
+    /// Whether the column is a sum of decimals.
     pub fn sums_decimals(&self, model: &Model) -> bool {
         let Source::Derived(Derived {
             kind: DerivedKind::Sum { has, field, .. },
@@ -153,7 +152,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Some column is only shown to some.
+/// Whether some column has a read rule.
 pub fn guarded(entity: &Entity) -> bool {
     row(entity)
         .iter()
@@ -167,7 +166,8 @@ mod tests {
     use crate::emit::schema;
     use std::path::Path;
 
-    /// The request role may write exactly what bodies hold, in the product and in the second application.
+    /// The request role may write exactly the columns that bodies contain, in the product and in the second
+    /// application.
     #[test]
     fn bodies_and_grants_hold_the_same_columns() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -12,7 +12,7 @@ pub use rules::names as statics;
 use super::rust::{doc, header, pascal};
 use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 
-/// Path below `generated/` and text.
+/// Path below `generated/`, and the file's text.
 pub fn file(model: &Model, id: EntityId) -> (String, String) {
     let entity = &model.entities[id];
     let body = [

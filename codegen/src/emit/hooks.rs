@@ -1,16 +1,16 @@
-//! `generated/src/hooks.rs`: the trait through which generated routes call hand-written code, and the list
-//! of everything that is mounted.
+//! `generated/src/hooks.rs`: the trait through which generated routes call hand-written code, and the list of all
+//! mounted entities.
 
 use super::entity::descriptor::{hook_name, mounted};
 use super::rust::{pascal, upper};
 use crate::model::{Entity, Hook, Model};
 
-/// The type that calls the application's hooks for one entity; `AppHooks` is the trait.
+/// The name of the type that calls the application's hooks for one entity; the trait itself is `AppHooks`.
 pub fn wrapper(name: &str) -> String {
     format!("{name}Hooks")
 }
 
-/// Path below `generated/` and text.
+/// Path below `generated/`, and the file's text.
 pub fn file(model: &Model) -> (String, String) {
     let hooked: Vec<&Entity> = mounted(model)
         .map(|(_, entity)| entity)
@@ -110,7 +110,7 @@ fn imports(hooked: &[&Entity]) -> String {
     out
 }
 
-/// Names of the methods that an entity adds to the trait.
+/// Names of the trait methods of one entity.
 pub fn methods(entity: &Entity) -> Vec<String> {
     let hooks = entity.hooks.iter();
     hooks.map(|hook| method_name(entity, hook)).collect()
@@ -142,7 +142,7 @@ fn method(entity: &Entity, hook: &Hook) -> String {
     let start = format!("    fn {}<'a>(", method_name(entity, hook));
     let end = ") -> BoxFuture<'a, Result<()>>;\n";
     let one_line = format!("{start}{}{end}", parameters.join(", "));
-    // As rustfmt breaks it.
+    // The line breaks are those of rustfmt.
     if one_line.trim_end().len() <= 100 {
         one_line
     } else {
@@ -150,7 +150,7 @@ fn method(entity: &Entity, hook: &Hook) -> String {
     }
 }
 
-/// From the engine's untyped call to the typed method.
+/// The implementation that passes the engine's untyped call on to the typed method.
 fn glue(entity: &Entity) -> String {
     let name = pascal(&entity.name);
     let mut arms = String::new();

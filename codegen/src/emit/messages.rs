@@ -1,9 +1,9 @@
-//! `generated/src/messages.rs`: what members are told, in every language.
+//! `generated/src/messages.rs`: the texts of notifications in all languages.
 
 use super::rust::{header, text};
 use crate::spec::{Message, MessageType, Piece, Wording};
 
-/// Path below `generated/` and text.
+/// Path below `generated/`, and the file's text.
 pub fn file(types: &[MessageType]) -> (String, String) {
     let mut out = header("messages/*.yaml");
     out.push_str("//! What members are told: types of messages, and the messages of each in every language.\n\n");

@@ -1,10 +1,10 @@
-//! `generated/src/objects.rs`: what entities share: the status, the roles, the closed objects.
+//! `generated/src/objects.rs`: what entities share, namely the status, the roles and the closed objects.
 
 use super::entity::types::{choice, default_of, enum_name_of, field_type, type_checks};
 use super::rust::{doc, header, ident, pascal};
 use crate::model::{Field, Model, Object, Ty};
 
-/// Path below `generated/` and text.
+/// Path below `generated/`, and the file's text.
 pub fn file(model: &Model) -> (String, String) {
     let mut out = header("app.yaml");
     out.push_str("//! What entities share: the status, the roles, the closed objects.\n\n");
@@ -60,7 +60,7 @@ fn object_type(model: &Model, object: &Object) -> String {
 fn line(model: &Model, object: &Object, field: &Field) -> String {
     let ty = field_type(model, &field.ty, &enum_name_of(&object.name, &field.name));
     let mut rules = match field.ty {
-        // Links that a page will show: nothing but https, as the table's CHECK has it.
+        // Pages show these links, so they must be https; the table's CHECK requires the same.
         Ty::Url => vec!["format = \"https\"".to_owned()],
         _ => type_checks(&field.ty),
     };

@@ -56,7 +56,7 @@ pub fn document(model: &Model) -> Value {
             "description": introduction(model),
         },
         "servers": [{"url": "/"}],
-        // Operations that say nothing of it need a token.
+        // The default for operations that don't state their own: a token is needed.
         "security": [{"bearer": []}],
         "tags": tags(model, &order),
         "x-tagGroups": tag_groups(model, &order),
@@ -103,7 +103,7 @@ fn tags(model: &Model, order: &[EntityId]) -> Vec<Value> {
     order.iter().map(tag).collect()
 }
 
-/// What the rules of an entity's operations and properties lean on by name.
+/// The named conditions that the rules of an entity's operations and properties use: name, meaning.
 fn conditions(model: &Model, id: EntityId) -> Vec<(String, String)> {
     let entity = &model.entities[id];
     let own = operations(model, id)
@@ -125,7 +125,7 @@ fn conditions(model: &Model, id: EntityId) -> Vec<(String, String)> {
     all
 }
 
-/// Understood by readers that fold tags into chapters; the others ignore it.
+/// For documentation viewers that group tags into chapters; others ignore it.
 fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
     let group = |name: &str, ids: Vec<EntityId>| {
         let tags: Vec<String> = ids
@@ -160,7 +160,7 @@ fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
 
 /// Schemas that every application has.
 pub fn common_schemas() -> Vec<String> {
-    // The last two come from the engine's own lists.
+    // The last two are made from lists in the engine.
     let names = types::FORMATS
         .into_iter()
         .chain(["ProblemType", "ProblemCode"]);

@@ -1,9 +1,10 @@
-//! `generated/src/lib.rs`: the modules, and what hand-written ones are held to when the application starts.
+//! `generated/src/lib.rs`: the modules of the crate, and the declarations that hand-written modules are checked
+//! against when the application starts.
 
 use super::rust::doc;
 use crate::model::Model;
 
-/// Path below `generated/` and text.
+/// Path below `generated/`, and the file's text.
 pub fn file(model: &Model, messages: bool) -> (String, String) {
     let mut modules: Vec<&str> = model
         .entities

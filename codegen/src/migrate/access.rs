@@ -1,7 +1,7 @@
-//! What changes for people: each action of each entity that more, fewer or other people may do from now on.
+//! Changes of access: the actions of each entity that more, fewer or other callers may perform after the migration.
 //!
-//! Compares the rules of two models as conditions over the same questions; what a question means in another entity
-//! is compared in the same way. Knows no SQL.
+//! Compares the rules of two models as logical formulas over the same questions (such as "the caller is its owner"). A
+//! question that refers to another entity is compared in the same way with the rules of that entity. Knows no SQL.
 
 mod grants;
 
@@ -28,7 +28,7 @@ pub enum Effect {
     Same,
     Wider,
     Narrower,
-    /// Some may who could not, and some can't who could.
+    /// Some callers may who couldn't before, and others can't any more.
     Other,
 }
 
@@ -86,7 +86,7 @@ pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
     found
 }
 
-/// Actions and verbs that routes offer, each with who may.
+/// Actions and transitions that have a route, each with the rule that says who may perform it.
 fn actions(entity: &Entity) -> Vec<(String, Expr)> {
     let access = &entity.access;
     let mut found = vec![("read", &access.read)];
@@ -108,10 +108,10 @@ fn actions(entity: &Entity) -> Vec<(String, Expr)> {
         .collect()
 }
 
-/// Who may, from where, and when.
+/// The whole condition of a transition: who may perform it (`by`), from which states, and `when`.
 fn possible(verb: &Transition) -> Expr {
     let starts = match &verb.change {
-        // Each state by itself: one more is told as more.
+        // One condition per state, so that an added state counts as wider access.
         Change::State { field, from, .. } => Some(Expr::Any(
             from.iter()
                 .map(|state| Expr::In {
@@ -131,7 +131,8 @@ fn rule(rules: &[(String, Expr)], name: &str) -> Expr {
     found.map_or(Expr::Nobody, |(_, rule)| rule.clone())
 }
 
-/// Of those who may read or update the row: who reads or updates its fields.
+/// Rules for reading and updating the fields and relations of a row: field, rule before, rule after. They only matter
+/// to callers who may read or update the row itself.
 fn fields(was: &Entity, entity: &Entity) -> Vec<(String, Expr, Expr)> {
     let open = |rule: &Option<Expr>| rule.clone().unwrap_or(Expr::Anyone);
     let written = |field: &Field| match field.system || field.fixed {
@@ -173,19 +174,19 @@ fn fields(was: &Entity, entity: &Entity) -> Vec<(String, Expr, Expr)> {
 
 type Chosen = fn(&Relation) -> bool;
 
-/// Whether whoever makes or changes a row says what it refers to.
+/// Whether the caller who creates or updates a row chooses the row that its relation refers to.
 const CHOSEN: [(&str, Chosen); 2] = [
     ("choice", |r| !r.of_caller() && !r.system),
     ("change", |r| r.movable && !r.of_caller() && !r.system),
 ];
 
-/// A rule where it stands.
+/// A rule together with the model and the entity that it belongs to.
 #[derive(Clone, Copy)]
 struct Side<'a> {
     model: &'a Model,
     id: EntityId,
     rule: &'a Expr,
-    /// Of rules that many others lean on the effect is found once for each comparison of two models.
+    /// Effects found so far in this comparison of two models, since many rules may refer to the same other rule.
     known: &'a Memo,
 }
 
@@ -205,10 +206,11 @@ fn change(what: String, before: Side, after: Side) -> Option<AccessChange> {
     })
 }
 
-/// Of `of` within `of`; what leads further is only compared as text.
+/// The number of references to other entities (`of` within `of`) that are followed; beyond it, rules are compared as
+/// text.
 const DEPTH_MAX: usize = 4;
 
-/// So many questions can be asked in all combinations.
+/// The number of questions up to which all combinations of answers are tried.
 const QUESTIONS_MAX: usize = 14;
 
 fn effect(before: Side, after: Side, depth: usize) -> Effect {
@@ -245,7 +247,7 @@ fn effect(before: Side, after: Side, depth: usize) -> Effect {
     }
 }
 
-/// A condition over numbered questions.
+/// A logical formula over numbered questions.
 enum Tree {
     Always(bool),
     Question(usize),
@@ -272,9 +274,9 @@ struct Questions<'a> {
 }
 
 struct Question<'a> {
-    /// With the meaning of all conditions it leans on: the same text is the same question.
+    /// The question with all conditions that it refers to written out: equal text means the same question.
     whole: String,
-    /// In its own words only.
+    /// The question as the spec words it, without the conditions that it refers to.
     short: String,
     asked_by: Side<'a>,
     is_new: bool,
@@ -315,8 +317,8 @@ impl<'a> Questions<'a> {
         self.asked.len() - 1
     }
 
-    /// Pairs of which the first is only true where the second is: everybody who is anybody has signed in, and a
-    /// condition of another entity that got wider or narrower.
+    /// Pairs of questions of which the first implies the second: a caller who is somebody in particular has signed in,
+    /// and a condition of another entity that became wider is implied by its narrower form.
     fn implied(&self, depth: usize) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
         for (n, one) in self.asked.iter().enumerate() {
@@ -351,7 +353,8 @@ fn names_caller(rule: &Expr) -> bool {
     )
 }
 
-/// Of `x of relation` before and after, where both lead to the same entities.
+/// The effect of changed rules of other entities on `x of relation`, provided that it leads to the same entities
+/// before and after.
 fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
     let (Expr::Of { what: old, .. }, Expr::Of { what: new, .. }) = (before.rule, after.rule) else {
         return Effect::Other;
@@ -400,7 +403,7 @@ fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
         })
 }
 
-/// What of the old entity is compared, as a number.
+/// A number for each rule of the old entity that can be compared, used in the key of the memo.
 fn number_of(what: &OfWhat) -> usize {
     match what {
         OfWhat::Read => 0,

@@ -100,7 +100,7 @@ pub fn table_changes<'a>(
         .collect()
 }
 
-/// The columns that lose their place in the table: other objects must let go of them first.
+/// Columns that are dropped, for good or to be added again. Other objects that use them must be dropped before.
 impl TableChange<'_> {
     pub fn lost(&self) -> impl Iterator<Item = &Column> {
         self.removed

@@ -1,4 +1,4 @@
-//! What a step does to those who use the database meanwhile.
+//! How each step affects programs that use the database while the migration runs or before they are updated.
 //!
 //! Knows the steps and the two schemas; refuses nothing.
 
@@ -15,11 +15,11 @@ use crate::objects::{Column, Kind, Object, Schema};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     Safe,
-    /// Values are gone afterwards.
+    /// Values are lost.
     Lossy,
-    /// Others wait while a table with rows is rewritten, scanned or indexed under a lock.
+    /// A table with rows is rewritten, scanned or indexed under a lock, and other transactions wait for that.
     Blocking,
-    /// The version that is still running fails on it.
+    /// The version of the application that is still running fails after this step.
     Breaking,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Never empty, worst last; more than one where a step is, say, lossy and breaking.
+    /// The classes of a step, mildest first, several if it is, say, both lossy and breaking. Never empty.
     pub fn classes(&self, op: &Op) -> Vec<Class> {
         let mut found: BTreeSet<Class> = self.judge(op).into_iter().collect();
         if found.is_empty() {
@@ -98,10 +98,11 @@ impl<'a> Judge<'a> {
                 vec![Blocking, Breaking]
             }
             Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
-            // The running version sends no value where it sent none before, and cannot read an empty one.
+            // The running version may still write null into a column that becomes required, and can't read null from
+            // one that becomes optional.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
             Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } => vec![Blocking],
-            // The running version left it to the default, and sends no value.
+            // The running version relies on the default and sends no value.
             Op::SetDefault {
                 table,
                 name,
@@ -134,14 +135,15 @@ impl<'a> Judge<'a> {
                 }
             }
             Kind::Grant if self.takes_back(object) => found.push(Class::Breaking),
-            // Search documents are written for all rows at once.
+            // A table of search documents is filled for all rows in the same statement.
             Kind::View if object.create.starts_with("create table") => found.push(Class::Blocking),
             _ => {}
         }
         found
     }
 
-    /// A rule for columns that the running version already writes, and not known to be a looser one.
+    /// Whether the new rule restricts columns that the running version writes, and isn't known to be looser than the
+    /// rule before.
     fn narrows(&self, object: &Object, change: &TableChange) -> bool {
         if object.kind == Kind::Index && !mentions(&object.create, "unique") {
             return false;
@@ -153,7 +155,8 @@ impl<'a> Judge<'a> {
         let kept: Vec<&Column> = (change.kept.iter().map(|(_, new)| *new))
             .filter(named)
             .collect();
-        // The running version leaves what it does not know at its default. Null passes every rule.
+        // The running version doesn't know the added columns, so they keep their defaults; a null satisfies every
+        // rule.
         let mut added = change.added.iter().copied().filter(named).peekable();
         let passes = |c: &Column| !c.not_null && c.default.is_none() && c.generated.is_none();
         if kept.is_empty() || (added.peek().is_some() && added.all(passes)) {
@@ -166,7 +169,7 @@ impl<'a> Judge<'a> {
                 .all(|c| self.hints.looser(&change.new.name, &c.name))
     }
 
-    /// The role may do less with the columns that stay.
+    /// Whether the role loses a privilege on a column that stays.
     fn takes_back(&self, grant: &Object) -> bool {
         let Some(before) = self.old.objects.iter().find(|o| key(o) == key(grant)) else {
             return false;
@@ -198,7 +201,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// With its table, which says enough.
+    /// Whether the grant disappears together with its table; the step that drops the table is reported already.
     fn goes_along(&self, object: &Object) -> bool {
         let table = object.table.as_deref();
         !self
@@ -207,7 +210,8 @@ impl<'a> Judge<'a> {
             .any(|c| Some(c.old.name.as_str()) == table)
     }
 
-    /// The column was there, with a default; one that is new got its default from this migration, for a while.
+    /// Whether the column existed before with a default. (An added column may have a temporary default, which this
+    /// migration itself gave it.)
     fn leans_on_default(&self, table: &str, name: &str) -> bool {
         self.change(table).is_some_and(|change| {
             let mut kept = change.kept.iter();
@@ -222,7 +226,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Every whole number of this many digits fits before the point.
+/// Whether every whole number of the integer type `whole` fits before the decimal point of the numeric type `to`.
 fn holds_all(whole: &str, to: &str) -> bool {
     let digits = match whole {
         "smallint" => 5,
@@ -233,14 +237,14 @@ fn holds_all(whole: &str, to: &str) -> bool {
     numeric_parts(to).is_some_and(|(all, behind)| all - behind >= digits)
 }
 
-/// All digits, and those behind the point.
+/// Precision and scale of a numeric type: the number of all digits, and of those after the decimal point.
 fn numeric_parts(ty: &str) -> Option<(i32, i32)> {
     let inner = ty.strip_prefix("numeric(")?.strip_suffix(')')?;
     let (all, behind) = inner.split_once(',')?;
     Some((all.trim().parse().ok()?, behind.trim().parse().ok()?))
 }
 
-/// Every value of the one type is a value of the other.
+/// Whether every value of the one type is a value of the other.
 pub fn widens(from: &str, to: &str) -> bool {
     let rank = |ty: &str| {
         ["smallint", "integer", "bigint", "numeric"]
@@ -256,7 +260,8 @@ pub fn widens(from: &str, to: &str) -> bool {
     let (from, to) = (same(from), same(to));
     match (rank(&from), rank(&to)) {
         (Some(a), Some(b)) => a <= b,
-        // Everything has a text form that says the same; what looks alike in text need not be equal.
+        // Every number has a text form without loss. Other types are listed one by one: values that are equal may
+        // differ as text.
         (Some(_), None) => to == "text" || holds_all(&from, &to),
         (None, None) => {
             from == to
@@ -269,7 +274,7 @@ pub fn widens(from: &str, to: &str) -> bool {
     }
 }
 
-/// `numeric(12,2)` → `numeric(14,2)`: neither side of the point gets shorter.
+/// `numeric(12,2)` → `numeric(14,2)`: digits are added before or after the decimal point, none removed.
 fn wider_numeric(from: &str, to: &str) -> bool {
     match (numeric_parts(from), numeric_parts(to)) {
         (Some((p, s)), Some((q, t))) => t >= s && q - t >= p - s,
@@ -277,8 +282,8 @@ fn wider_numeric(from: &str, to: &str) -> bool {
     }
 }
 
-/// Privilege and column of each grant to a role that programs connect as; of a whole table the column is empty.
-/// What the owners of functions may is replaced together with the functions.
+/// Privilege and column of each grant to a role that programs connect as; the column is empty for grants on a whole
+/// table. Grants to the owners of functions are left out: they change together with the functions.
 fn privileges(grant: &Object) -> Vec<(&str, &str)> {
     if ["_authz", "_counter"]
         .iter()
@@ -309,7 +314,7 @@ fn is_trigger(object: &Object) -> bool {
     signature(&object.create).contains("returns trigger")
 }
 
-/// Evaluated for every row, so that the table is written anew.
+/// Whether the default has to be evaluated for every row, which makes PostgreSQL rewrite the table.
 fn volatile(default: &str) -> bool {
     [
         "uuid_v7",

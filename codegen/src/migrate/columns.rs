@@ -1,6 +1,6 @@
-//! The steps inside one table that stays: columns dropped, added, altered.
+//! The steps inside one table that exists in both schemas: columns dropped, added, altered.
 //!
-//! Knows one table at a time.
+//! Looks at one table at a time.
 
 use super::change::TableChange;
 use super::diff::Direction;
@@ -9,10 +9,11 @@ use super::text::{base_name, last_name, mentions};
 use crate::emit::schema::LIVE_KEY;
 use crate::objects::{Column, Object};
 
-/// A value for rows whose true one is gone: table, column → SQL.
+/// Returns the value for rows whose real value was lost: table, column → SQL.
 pub type Placeholder<'a> = dyn Fn(&str, &Column) -> String + 'a;
 
-/// Generated columns first: they hold on to the others. Defaults let go of functions that are dropped.
+/// Drops generated columns first, because they depend on others, and removes defaults that use functions which are
+/// dropped.
 pub fn drop(change: &TableChange, functions: &[&Object], direction: &Direction, ops: &mut Vec<Op>) {
     let table = &change.new.name;
     let mut lost: Vec<&Column> = change.lost().collect();
@@ -38,12 +39,13 @@ pub fn drop(change: &TableChange, functions: &[&Object], direction: &Direction, 
     }
 }
 
-/// The column that says whether a row is archived.
+/// Whether this is the status column, which says whether a row is archived.
 pub fn is_archiving(column: &Column) -> bool {
     column.name == "status" && column.default.as_deref() == Some("'active'")
 }
 
-/// Without its status, a row that was archived or suspended would be there for everybody again.
+/// Makes the migration fail while rows are archived or suspended: without the status column they would be visible
+/// again.
 fn nothing_comes_back(table: &str) -> Op {
     let sql = format!(
         "do $$ begin\n  if exists (select from {table} where status <> 'active') then\n    \
@@ -80,7 +82,7 @@ pub fn alter(
         }
     }
     for (old, new) in &change.kept {
-        // What was taken off for a function's sake comes back as if it had never been there.
+        // A default that was removed because its function is dropped is set again, like a new one.
         let unset;
         let old = if default_uses(old, functions) {
             unset = Column {
@@ -117,8 +119,8 @@ pub fn alter(
     }
 }
 
-/// In a rollback a rule that some row breaks by now must not stop the way back: it is left
-/// holding for new rows, and the warning names it.
+/// Validates a constraint in a rollback. If existing rows violate it by now, the rollback must still succeed: the
+/// constraint then applies to new rows only, and a warning names it.
 pub fn validate_if_possible(object: &Object) -> Op {
     let table = object.table.clone().unwrap_or_default();
     let name = last_name(&object.name);
@@ -144,7 +146,7 @@ fn add(table: &str, column: &Column, direction: &Direction) -> Op {
     }
 }
 
-/// Null at first, so that rows that exist may stay while they are filled.
+/// Adds the column as nullable, so that existing rows can be filled before it becomes required.
 fn added_and_filled(table: &str, column: &Column, value: &str) -> Vec<Op> {
     let (table, name) = (table.to_owned(), column.name.clone());
     let mut ops = vec![

@@ -6,7 +6,7 @@ use super::op::{Fill, How, Op};
 use super::text::{bare_table, last_name, mentions, revoke, statements};
 use crate::objects::{Column, Kind, Object};
 
-/// A table with deferred checks still to run cannot be altered.
+/// PostgreSQL refuses to alter a table while deferred checks of it are pending, so they are run first.
 const SETTLE: &str = "set constraints all immediate;";
 
 impl Op {
@@ -157,7 +157,7 @@ fn with_first(text: &str, change: impl Fn(&str) -> String) -> String {
     parts.join("\n")
 }
 
-/// The statements that are new, and a `revoke` for each grant that is gone.
+/// The statements that the new object adds, and a `revoke` for each grant that it no longer has.
 fn replace(old: &Object, new: &Object) -> String {
     let (before, after) = (statements(&old.create), statements(&new.create));
     let mut parts: Vec<String> = before
@@ -185,7 +185,7 @@ fn rename_object(old: &Object, new: &Object) -> String {
     }
 }
 
-/// The primary key that `create table` named after the table moves along.
+/// Renames the primary key as well, which `create table` named after the table.
 fn rename_table(old: &Object, to: &str) -> String {
     let (from, to_bare) = (bare_table(&old.name), bare_table(to));
     let mut text = format!("alter table {} rename to {to_bare};", old.name);
@@ -198,7 +198,7 @@ fn rename_table(old: &Object, to: &str) -> String {
     text
 }
 
-/// Neither a new version nor an entry in the audit log.
+/// Runs an update that creates neither a new version of the rows nor entries in the audit log.
 fn quietly(table: &str, update: &str) -> String {
     format!(
         "alter table {table} disable trigger user;\n{update}\nalter table {table} enable trigger user;"

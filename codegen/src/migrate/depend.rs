@@ -20,8 +20,8 @@ pub fn by_key(schema: &Schema) -> BTreeMap<Key<'_>, &Object> {
     schema.objects.iter().map(|o| (key(o), o)).collect()
 }
 
-/// Also moves generated columns that depend on something dropped to `regenerated`, and takes out of
-/// `kept` what cannot be kept.
+/// The old objects to drop. Also moves generated columns that depend on a dropped object to `regenerated`, and removes
+/// from `kept` what must be dropped after all.
 pub fn dropped<'a>(
     old: &'a Schema,
     new: &Schema,

@@ -1,8 +1,8 @@
-//! Two schemas → the steps from one to the other, in an order that respects what depends on what.
+//! Computes the steps from one schema to another, in an order that respects their dependencies.
 //!
-//! The order: let go (grants, policies, triggers, views, functions, keys, indexes, checks), rename,
-//! drop tables, columns and functions, then create in the order of [`Kind`].
-//! Knows nothing of classes or refusals: those look at the steps afterwards.
+//! The order: drop what depends on tables (grants, policies, triggers, views, functions, keys, indexes, checks),
+//! rename, drop tables, columns and functions, then create in the order of [`Kind`].
+//! Knows nothing of classes or refusals, which are derived from the steps afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use super::op::{How, Op};
 use super::text::{last_name, rename};
 use crate::objects::{Kind, Object, Schema};
 
-/// What going there asks for that coming back does not.
+/// Whether an up or a down migration is computed; the two treat existing rows differently.
 pub enum Direction<'a> {
-    /// Rows that break a new rule fail a later validation.
+    /// Existing rows that violate a new rule make a later validation fail.
     Up,
-    /// Loss is allowed: values that are gone are made up, rows that break an old rule are reported.
+    /// Loss is accepted: lost values are replaced by placeholders, and rows that violate an old rule are reported.
     Down(&'a Placeholder<'a>),
 }
 
@@ -58,9 +58,9 @@ struct Plan<'a> {
     /// The old objects by name.
     before: BTreeMap<Key<'a>, &'a Object>,
     changes: Vec<TableChange<'a>>,
-    /// Constraints and indexes that only change their name: old → new.
+    /// Constraints and indexes that are only renamed: old → new.
     kept: BTreeMap<Key<'a>, &'a Object>,
-    /// Old objects that must go, for good or to come back.
+    /// Old objects that are dropped, whether or not they are created again.
     dropped: BTreeSet<Key<'a>>,
     direction: &'a Direction<'a>,
 }
@@ -195,7 +195,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Last created, first dropped.
+    /// The dropped objects of this kind, in reverse order of their creation.
     fn dropped_of(&self, kind: Kind) -> Vec<&'a Object> {
         self.old
             .objects
@@ -210,7 +210,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Checks and foreign keys can be added for new rows first.
+/// Whether the object can be added for new rows only, and validated later: checks and foreign keys.
 pub fn waits(object: &Object) -> bool {
     let first = super::text::statements(&object.create)
         .first()
@@ -224,7 +224,7 @@ pub fn waits(object: &Object) -> bool {
     }
 }
 
-/// Constraints and indexes whose text is the same once tables and columns are called by their new names.
+/// Finds the constraints and indexes whose definition stays the same apart from renamed tables and columns.
 fn renamed_objects<'a>(
     old: &'a Schema,
     new: &'a Schema,
@@ -270,7 +270,8 @@ fn renamed_objects<'a>(
     kept
 }
 
-/// On a table whose name or columns changed names: the text may differ although nothing else does.
+/// Whether the object mentions a table that was renamed or has renamed columns: its text may then differ although
+/// nothing else does.
 fn touched(object: &Object, changes: &[TableChange]) -> bool {
     changes.iter().any(|c| {
         (c.old.name != c.new.name || !c.renamed.is_empty())

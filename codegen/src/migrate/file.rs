@@ -4,7 +4,7 @@ use super::class::{Class, Judge};
 use super::history::{MARK, NO_TRANSACTION};
 use super::op::Op;
 
-/// One step as a person reads it.
+/// One step in readable form.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub classes: Vec<Class>,

@@ -1,4 +1,4 @@
-//! What the two models tell beyond the two schemas: renames, stated losses, relaxed bounds.
+//! What the two models say that the two schemas can't: renames, stated losses, relaxed bounds.
 //!
 //! Knows entities; knows no SQL beyond the names of tables and columns.
 
@@ -16,7 +16,7 @@ pub struct Hints {
     pub entities: BTreeMap<String, String>,
     /// Stated losses: tables of the old model.
     pub dropped_tables: BTreeSet<String>,
-    /// Narrow tables of counters, of both models.
+    /// Tables of counters, of both models.
     pub counted_tables: BTreeSet<String>,
     /// Stated losses: new table, old column.
     pub dropped_columns: BTreeSet<(String, String)>,
@@ -26,7 +26,8 @@ pub struct Hints {
     pub spent: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
-    /// Names of unique and excluding rules that are about other rows than before: whether those are fewer.
+    /// Names of unique and exclusion constraints whose condition changed, and whether they apply to fewer rows than
+    /// before.
     rows: BTreeMap<String, bool>,
 }
 
@@ -44,7 +45,8 @@ impl Hints {
         self.looser.contains(&(table.to_owned(), column.to_owned()))
     }
 
-    /// A unique or excluding rule is about other rows than before: whether those are only fewer.
+    /// For a unique or exclusion constraint whose condition changed: whether it applies to fewer rows than before.
+    /// `None` if the condition is the same.
     pub fn fewer_rows(&self, rule: &str) -> Option<bool> {
         self.rows.get(rule).copied()
     }
@@ -64,7 +66,7 @@ pub fn kept_by_triggers(column: &str) -> bool {
     [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
-/// Tables of the engine itself, whose rows matter for a day only.
+/// Tables of the engine itself, whose rows are only needed for a day.
 const OF_THE_ENGINE: [&str; 2] = ["requests.quotas", "requests.taken"];
 
 pub fn table(entity: &Entity) -> String {
@@ -83,12 +85,12 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
             hints.entities.insert(table.clone(), entity.name.clone());
         }
         hints.counted_tables.extend(apart);
-        // Who ended a row, by the relation and not by the name: a field may be called alike.
+        // The column that records who ended a row, recognized by its relation, because a field may have the same name.
         let consents = entity.belongs.iter().filter(|r| r.consents);
         let ended = consents.map(|r| (table(entity), r.ended_column()));
         hints.derived.extend(ended);
         for derived in &entity.derived {
-            // A mean is kept as its two parts.
+            // An average is stored as a sum and a count.
             for part in ["", "_sum", "_count"] {
                 let tables = [table(entity), counters_table(entity), delta_table(entity)];
                 let column = format!("{}{part}", derived.name);
@@ -126,7 +128,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     hints
 }
 
-/// The entity of the old model that this one was, under its own or its stated former name.
+/// The entity of the old model that became this one, found by its name or its stated former name.
 pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a Entity> {
     if let Some((_, same)) = old.entity(&entity.name) {
         return Some(same);
@@ -265,7 +267,8 @@ fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, Strin
     words
 }
 
-/// Every value that was good before is good now, and every value good now can be read by the version before.
+/// Whether every value that was allowed before still is, and the version before can read every value that is allowed
+/// now.
 fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)) -> bool {
     let low =
         |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n <= o));
@@ -292,8 +295,8 @@ fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)
         }
 }
 
-/// Keys only came, and none that must be there. A key that may be missing from now on is one that the version
-/// before can't read without.
+/// Whether keys were only added, and only optional ones. A key that becomes optional doesn't qualify, because the
+/// version before can't read an object without it.
 fn looser_object((old_model, old): (&Model, &Object), (new_model, new): (&Model, &Object)) -> bool {
     let stays = |before: &Field| {
         let after = new.fields.iter().find(|f| f.name == before.name);

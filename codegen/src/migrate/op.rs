@@ -1,4 +1,4 @@
-//! One step of a migration: what it does to a schema.
+//! One step of a migration, described by its effect on the schema.
 //!
 //! Knows what PostgreSQL can alter; does not know why a step is taken.
 
@@ -60,7 +60,7 @@ pub enum Op {
         table: String,
         name: String,
     },
-    /// New rows must have a value; old ones are not looked at yet.
+    /// Requires a value in new rows; existing rows are validated in a later step.
     AddNotNullCheck {
         table: String,
         name: String,
@@ -78,14 +78,15 @@ pub enum Op {
         name: String,
         value: String,
     },
-    /// A column that triggers keep gets what they would have written. Nothing has happened to the rows.
+    /// Fills a column that triggers maintain with what the triggers would have written, without counting as a change
+    /// of the rows (no new version, no audit entry).
     Keep {
         table: String,
         name: String,
         value: String,
     },
-    /// A word that rows hold has a new name (the type of a polymorphic reference). Nothing has happened
-    /// to the rows, so their triggers are not asked.
+    /// Replaces a value that rows hold by its new name (the type of a polymorphic reference, an enum value). It
+    /// doesn't count as a change of the rows, so their triggers don't run.
     ReplaceWord {
         table: String,
         name: String,
@@ -96,35 +97,36 @@ pub enum Op {
         table: String,
         constraint: String,
     },
-    /// Derived columns brought to what the rows they are derived from say.
+    /// Recomputes derived columns from the rows that they are derived from.
     Recount {
         table: String,
         columns: Vec<String>,
         sql: String,
     },
-    /// Statements of a table beside its columns: comments, row security.
+    /// Statements that belong to a table but not to its columns: comments, row security.
     Run {
         table: String,
         sql: String,
     },
 }
 
-/// How an object on a table with rows comes to be.
+/// How an object is created on a table that has rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum How {
     Plain,
-    /// A check or foreign key for new rows; the old ones are validated in a later transaction.
+    /// A check or foreign key that at first applies to new rows only; existing rows are validated in a later
+    /// transaction.
     NotValid,
-    /// An index built beside the traffic; outside of any transaction.
+    /// An index that is built without blocking writes, which only works outside of a transaction.
     Concurrently,
 }
 
-/// What the rows that exist get in a new column.
+/// The value of a new column in existing rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fill {
-    /// Its default, or null.
+    /// The column's default, or null if it has none.
     Default,
-    /// A made-up value, because the true ones are gone (down migrations only).
+    /// An invented value, because the real ones were lost (down migrations only).
     Placeholder(String),
 }
 
@@ -219,7 +221,7 @@ impl Op {
     }
 }
 
-/// The table an object is or hangs on.
+/// The table itself, or the table that an object belongs to. `None` if it belongs to no table.
 pub fn table_of(object: &Object) -> Option<&str> {
     if object.kind == Kind::Table {
         Some(&object.name)

@@ -1,4 +1,4 @@
-//! A field written back as the phrase of the spec, so that a refusal can quote the line it wants.
+//! Writes a field back as a phrase of the spec, so that a refusal can quote the line to write.
 
 use crate::model::{Field, Literal, Model, Ty};
 
@@ -13,7 +13,7 @@ pub fn phrase(model: &Model, field: &Field) -> String {
     let modifiers = [
         (field.unique, "unique"),
         (field.search, "search"),
-        // Of an address it goes without saying.
+        // Slugs can always be filtered by.
         (
             field.filter && !matches!(field.ty, Ty::Slug { .. }),
             "filter",

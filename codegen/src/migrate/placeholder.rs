@@ -1,12 +1,13 @@
-//! Values for a not-null column whose true ones went with an earlier migration.
+//! Placeholder values for required columns whose real values were lost in an earlier migration.
 //!
-//! Only a rollback asks for them: the shape comes back, the data cannot.
+//! Only down migrations need them: they restore the schema but can't restore the data.
 
 use super::hints::table;
 use crate::model::{Literal, Model, Ty};
 use crate::objects::{Column, Kind, Object, Schema};
 
-/// A value that the column's own type and checks allow; a different one for every row where it must be unique.
+/// A value that the column's type and checks allow. If the column must be unique, the expression yields a different
+/// value for every row.
 pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Column) -> String {
     if let Some(value) = &column.default {
         return value.clone();

@@ -1,6 +1,6 @@
-//! Derived columns whose meaning changed, or that are new on a table with rows: they are counted again.
+//! Finds derived columns whose meaning changed, or that are new on a table with rows. They must be recomputed.
 //!
-//! The triggers only add what changes from now on.
+//! The triggers that maintain derived columns only account for later changes.
 
 use super::change::Renames;
 use super::hints::former;
@@ -10,7 +10,7 @@ use super::text::rename;
 use crate::emit::schema::{Recount, recounts};
 use crate::model::{Entity, Model};
 
-/// What comes after all other steps, there and back.
+/// The steps that follow all others, in the up and in the down migration.
 #[derive(Clone, Debug, Default)]
 pub struct After {
     pub up: Vec<Op>,
@@ -45,8 +45,8 @@ fn steps(
         };
         let before = recounts(from, before_id);
         for recount in recounts(to, id) {
-            // A table that is new has no rows to count.
-            // But each of the parent's needs its row in a narrow table that is new.
+            // A new child table has no rows to count. If the table of counters is new, however, each row of the parent
+            // needs its row in it.
             let new_table = recount.apart && !before.iter().any(|b| b.apart);
             let has_rows = new_table || counterpart(&to.entities[recount.child]).is_some();
             if has_rows && !before.iter().any(|b| means_the_same(b, &recount, renames)) {

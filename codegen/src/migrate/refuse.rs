@@ -1,6 +1,6 @@
-//! Changes that need a word more in the spec, each with the line to write.
+//! Changes that the spec must confirm or complete first, each with the line to write.
 //!
-//! Knows what is lost or cannot be done; does not know how the rest is done.
+//! Knows which data would be lost and what can't be done; doesn't know how the remaining changes are made.
 
 use super::change::{Renames, TableChange, table_changes, tables};
 use super::class::widens;
@@ -12,17 +12,18 @@ use super::text::{bare_table, statements};
 use crate::model::{Entity, Lifecycle, Model, RenamedValue};
 use crate::objects::{Column, Object, Schema};
 
-/// One change that is not made, and what to write instead.
+/// One change that is refused, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Name of the entity whose file the mend goes to; none for `app.yaml` and for the migrations themselves.
+    /// Name of the entity in whose file the correction belongs; `None` for `app.yaml` and for the migrations
+    /// themselves.
     pub entity: Option<String>,
     pub field: Option<String>,
     pub message: String,
     pub help: String,
 }
 
-/// The models are there to quote the spec from.
+/// Both models, from which messages quote the spec.
 pub struct Models<'a> {
     pub old: &'a Model,
     pub new: &'a Model,
@@ -60,7 +61,7 @@ pub fn refusals(
     found
 }
 
-/// A value that is said to have become one that was there beside it.
+/// Refuses `b was a` where the old model has both `a` and `b`: afterwards nobody could tell their rows apart.
 fn two_of_one(models: &Models) -> Vec<Refusal> {
     let both = reworded::both_there(models.old, models.new);
     both.map(|(entity, value)| {
@@ -77,7 +78,7 @@ fn two_of_one(models: &Models) -> Vec<Refusal> {
     .collect()
 }
 
-/// What `dropped` names must be there to be lost.
+/// Refuses entries of `dropped` that name something that isn't lost.
 fn nothing_to_drop(models: &Models) -> Vec<Refusal> {
     let Models { old, new } = models;
     let lost = |word: &str| match word.split_once('.') {
@@ -168,7 +169,8 @@ impl Place<'_> {
         };
         let removed: Vec<&Column> = self.change.removed.iter().copied().filter(real).collect();
         for column in &removed {
-            // The type of a polymorphic reference goes with its id: one line says both.
+            // The type column of a polymorphic reference is dropped together with its id column, and one message
+            // covers both.
             let pair = column
                 .name
                 .strip_suffix("_type")
@@ -250,7 +252,7 @@ impl Place<'_> {
         )
     }
 
-    /// `host_type` goes, and `host` stays: `one of team | club` has become `team`.
+    /// The name of the relation if `host_type` is dropped while `host` stays: `one of team | club` has become `team`.
     fn leads_to_one(&self, column: &Column) -> Option<String> {
         let name = column.name.strip_suffix("_type")?;
         let (_, entity) = self.models?.new.entity(self.entity())?;
@@ -265,7 +267,7 @@ impl Place<'_> {
             .iter()
             .filter(|c| c.not_null && c.default.is_none() && c.generated.is_none())
         {
-            // Of a polymorphic reference the id stands for both.
+            // The message about the id column of a polymorphic reference covers its type column as well.
             if column.name.ends_with("_type") && self.hints.relations.contains(&self.key(column)) {
                 continue;
             }
@@ -284,11 +286,13 @@ impl Place<'_> {
             if old.sql_type != new.sql_type && !widens(&old.sql_type, &new.sql_type) && !stated {
                 found.push(self.retyped(old, new));
             }
-            // What was null may be filled by hand or by the application; the validation finds what is left.
+            // A nullable column may become required without a refusal: its nulls may be filled by hand or by the
+            // application, and the later validation fails while there are any.
         }
     }
 
-    /// What stands in `create table` beside the columns is not compared piece by piece: it has never changed.
+    /// Refuses a change of the constraints inside `create table`, which the migration can't alter. They have never
+    /// changed.
     fn inline(&self, found: &mut Vec<Refusal>) {
         let of = |table: &Object, text: &str| -> Vec<String> {
             let first = statements(text)
@@ -340,7 +344,7 @@ impl Place<'_> {
             return format!("write a `?` behind the target of `{word}`, {later}");
         }
         match self.phrase_of(word) {
-            // One value for all of them would be there twice, or be the address of all.
+            // One default for all rows would violate uniqueness, and would give all rows the same slug.
             Some(line) if self.is_unique(word) || line.starts_with("slug from") => {
                 let (ty, rest) = line.split_once(", ").unwrap_or((line.as_str(), ""));
                 let rest = if rest.is_empty() {
@@ -396,14 +400,14 @@ impl Place<'_> {
         (self.change.new.name.clone(), column.name.clone())
     }
 
-    /// The line of the new spec for a field, where it is one.
+    /// The field's phrase in the new spec; `None` for relations and other columns.
     fn phrase_of(&self, word: &str) -> Option<String> {
         let models = self.models?;
         let (_, entity) = models.new.entity(self.entity())?;
         Some(phrase(models.new, entity.field(word)?))
     }
 
-    /// What the spec calls the column: the field, or the relation it belongs to.
+    /// The spec's name for the column: that of the field, or of the relation that the column belongs to.
     fn new_word(&self, column: &str) -> String {
         word(
             self.models

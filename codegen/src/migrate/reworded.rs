@@ -1,14 +1,15 @@
-//! Values of enums and states under new names: the steps for the rows, and the model before in the words of now.
+//! Renamed values of enums and states: the steps that convert the rows, and copies of a model that use the names of
+//! the other model.
 //!
-//! Whatever compares what two models mean (who may, what is counted, which rows a rule is about) would take a value
-//! under a new name for another value. Knows no SQL beyond the names of tables and columns.
+//! Comparisons of what two models mean (who may do what, what is counted, which rows a rule applies to) need those
+//! copies: they would take a renamed value for a different one. Knows no SQL beyond the names of tables and columns.
 
 use super::hints::{former, table};
 use crate::model::{
     Assigned, Change, DerivedKind, Entity, EntityId, Expr, Literal, Model, RenamedValue, Ty, Value,
 };
 
-/// A field of the old model, and what has become of one of its values.
+/// A renamed value of a field of one model, with its name before and after.
 struct Word<'m> {
     entity: EntityId,
     field: &'m str,
@@ -16,7 +17,7 @@ struct Word<'m> {
     to: &'m str,
 }
 
-/// New table, new column, old word, new word: for the rows.
+/// The values to convert in rows: new table, new column, old value, new value.
 pub fn words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> {
     renamed(old, new)
         .map(|(_, entity, _, value)| {
@@ -26,7 +27,7 @@ pub fn words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> 
         .collect()
 }
 
-/// Values that the old model has beside what they are said to have become: which rows are meant?
+/// Stated renames whose new name was a value of the old model too, so that it isn't clear which rows are meant.
 pub fn both_there<'m>(
     old: &'m Model,
     new: &'m Model,
@@ -36,7 +37,7 @@ pub fn both_there<'m>(
         .map(|(_, entity, _, _, value)| (entity, value))
 }
 
-/// The old model in the words of the new one.
+/// The old model with the values' new names.
 pub fn forward(old: &Model, new: &Model) -> Model {
     let words: Vec<Word> = renamed(old, new)
         .map(|(entity, _, field, value)| Word {
@@ -49,7 +50,7 @@ pub fn forward(old: &Model, new: &Model) -> Model {
     reworded(old, &words)
 }
 
-/// The new model in the words of the old one.
+/// The new model with the values' old names.
 pub fn back(old: &Model, new: &Model) -> Model {
     let words: Vec<Word> = renamed(old, new)
         .filter_map(|(_, entity, _, value)| {
@@ -64,7 +65,7 @@ pub fn back(old: &Model, new: &Model) -> Model {
     reworded(new, &words)
 }
 
-/// Entity of the old model, of the new one, field of the old one.
+/// Renamed values, with the entity of the old model, that of the new model, and the field of the old one.
 fn renamed<'m>(
     old: &'m Model,
     new: &'m Model,
@@ -169,7 +170,7 @@ fn of_entity(model: &Model, words: &[Word], id: EntityId, entity: &mut Entity) {
     }
 }
 
-/// All that are about rows of the entity itself.
+/// All expressions that are evaluated on rows of the entity itself.
 fn expressions(entity: &mut Entity) -> impl Iterator<Item = &mut Expr> {
     let access = &mut entity.access;
     let access = [
@@ -237,7 +238,7 @@ fn expression(model: &Model, words: &[Word], id: EntityId, expr: &mut Expr) {
     }
 }
 
-/// Whose column a value is.
+/// The entity and the field that a value is read from; `None` for anything but a column.
 fn column(model: &Model, id: EntityId, value: &Value) -> Option<(EntityId, String)> {
     match value {
         Value::Column(name) => Some((id, name.clone())),

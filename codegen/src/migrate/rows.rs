@@ -1,11 +1,12 @@
-//! Unique and excluding rules that are about other rows than before: a rule over fewer rows refuses nothing new.
+//! Unique and exclusion constraints whose condition changed: one that applies to fewer rows than before can't refuse
+//! any existing row.
 //!
-//! Knows expressions; knows no SQL beyond the names of rules.
+//! Compares expressions; knows no SQL beyond the names of constraints.
 
 use crate::emit::schema::names;
 use crate::model::{Entity, Expr, Literal, Op, Value};
 
-/// Name of each such rule, and whether its rows are only fewer.
+/// The name of each such constraint, and whether it applies to a subset of the rows that it applied to before.
 pub fn changed(old: &Entity, new: &Entity) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     for columns in new.unique.iter().filter(|set| old.unique.contains(set)) {
@@ -30,7 +31,7 @@ pub fn changed(old: &Entity, new: &Entity) -> Vec<(String, bool)> {
     found
 }
 
-/// Every row that the rule is about now, it was about before.
+/// Whether every row that the constraint applies to now was one that it applied to before.
 fn are_fewer(before: Option<&Expr>, after: Option<&Expr>) -> bool {
     match (before, after) {
         (None, _) => true,
@@ -39,7 +40,7 @@ fn are_fewer(before: Option<&Expr>, after: Option<&Expr>) -> bool {
     }
 }
 
-/// By their shape alone: what is not seen to follow counts as not following.
+/// Whether `a` implies `b`, judged by the shape of the expressions only: if in doubt, false.
 fn implies(a: &Expr, b: &Expr) -> bool {
     if a == b {
         return true;

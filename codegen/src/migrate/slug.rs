@@ -1,4 +1,4 @@
-//! A name for a migration, made of what it changes.
+//! Names a migration after what it changes.
 
 use super::hints::Hints;
 use super::op::{Op, table_of};
@@ -24,7 +24,7 @@ fn main_slug(ops: &[Op], hints: &Hints) -> String {
             .cloned()
             .unwrap_or_else(|| bare_table(table).to_owned())
     };
-    // Narrow tables of counters come and go with what is counted.
+    // Tables of counters are created and dropped because of what is counted, so they don't name a migration.
     let follows = |op: &Op| {
         let whole = |object: &Object| {
             object.kind == Kind::Table && hints.counted_tables.contains(&object.name)
@@ -44,7 +44,7 @@ fn main_slug(ops: &[Op], hints: &Hints) -> String {
     })
 }
 
-/// What the step would be called if it were the only one; most steps only follow from another.
+/// The name of a migration that consists of this step. `None` for steps that only follow from others.
 fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
     let verb = match op {
         Op::Create { object, .. } if object.kind == Kind::Table => {
@@ -63,7 +63,7 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
         Op::DropColumn { table, column } if column.generated.is_none() => {
             format!("drop_{}_{}", entity(table), stem(&column.name))
         }
-        // Of a reference, it follows from the new name of what it leads to.
+        // The type of a polymorphic reference is renamed because its target was, which names the migration already.
         Op::ReplaceWord {
             table, name, to, ..
         } if !name.ends_with("_type") => format!("rename_{}_{}_{to}", entity(table), stem(name)),
@@ -78,7 +78,7 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
     Some(verb)
 }
 
-/// Both columns of a polymorphic reference are called the same.
+/// The name of a reference without the suffix of its columns, the same for both columns of a polymorphic one.
 fn stem(column: &str) -> &str {
     column
         .strip_suffix("_id")

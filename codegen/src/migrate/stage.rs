@@ -135,8 +135,8 @@ fn stricter_columns(old: &Schema, new: &Schema, renames: &Renames) -> Vec<Strict
     found
 }
 
-/// New indexes of tables with rows, but for those that something else in the first file needs,
-/// and unique ones that replace another: between the two no clash would be noticed.
+/// New indexes on tables with rows, which are built in files of their own. Unique indexes are excluded if a foreign
+/// key of the first file needs them, or if they replace another, since duplicates could be inserted between the two.
 fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
     let dropped = |object: &Object| {
         ops.iter().any(|op| matches!(op, Op::Drop { object: o } if o.kind == Kind::Index && o.name == object.name))
@@ -170,12 +170,12 @@ fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
         .collect()
 }
 
-/// Indexes that others of their table replace: they stay until those are built, or every read between
-/// the first file and the last would go through the whole table. A unique one is a rule, and goes at once.
+/// Old indexes on tables that get new ones. They are kept until the new ones are built, because reads between the
+/// first file and the last would otherwise scan the whole table. Unique indexes are rules, and are dropped at once.
 fn retired_indexes(ops: &[Op], later: &[Object], tables: &[TableChange]) -> Vec<Object> {
     let replaced = |index: &Object| later.iter().any(|o| o.table == index.table);
     let name_is_free = |index: &Object| !later.iter().any(|o| o.name == index.name);
-    // Of a table whose columns go or change, an index may not be able to stay.
+    // If columns of the table are dropped, renamed or retyped, the index may not be able to stay.
     let same_columns = |index: &Object| {
         tables.iter().any(|change| {
             Some(&change.old.name) == index.table.as_ref()

@@ -1,4 +1,4 @@
-//! Schemas made up for the purpose, and an interpreter that refuses what PostgreSQL would refuse.
+//! Artificial schemas, and an interpreter of steps that refuses what PostgreSQL would refuse.
 
 mod history;
 mod random;

@@ -19,7 +19,7 @@ pub fn statements(sql: &str) -> Vec<&str> {
     found
 }
 
-/// `word` occurs as a whole word (a word may hold dots: `sec.uid`).
+/// Whether `word` occurs as a whole word; it may contain dots (`sec.uid`).
 pub fn mentions(sql: &str, word: &str) -> bool {
     occurrences(sql, word).next().is_some()
 }
@@ -49,7 +49,7 @@ pub fn rename(sql: &str, from: &str, to: &str) -> String {
     out
 }
 
-/// What `create or replace function` cannot change: everything from the name to the return type.
+/// The part of a function that `create or replace function` can't change: everything from its name to its return type.
 pub fn signature(create: &str) -> String {
     const AFTER: [&str; 16] = [
         "language",
@@ -135,11 +135,11 @@ fn is_word(c: char) -> bool {
 #[derive(Clone, Copy, PartialEq)]
 enum Piece {
     Code(u8),
-    /// Inside dollar quotes: code too, but its `;` ends nothing.
+    /// Inside dollar quotes, which contain code too, but where a `;` doesn't end the statement.
     Body,
 }
 
-/// The bytes that are neither literal nor comment.
+/// The position and kind of each byte that belongs to neither a literal nor a comment.
 fn pieces(sql: &str) -> Vec<(usize, Piece)> {
     let bytes = sql.as_bytes();
     let mut found = Vec::new();

@@ -34,7 +34,7 @@ impl Memo {
         found
     }
 
-    /// How many answers were computed: a measure of the work that a model causes.
+    /// The number of computed answers, which measures the work that a model causes.
     pub fn len(&self) -> usize {
         self.lock().len()
     }

@@ -1,4 +1,4 @@
-//! Whether a rule can be true for somebody who is not signed in.
+//! Whether a rule can hold for an anonymous caller.
 
 use super::{EntityId, Expr, Model, OfWhat};
 
@@ -6,7 +6,7 @@ pub fn to_anyone(model: &Model, entity: EntityId, expr: &Expr) -> bool {
     possible(model, entity, expr).0
 }
 
-/// (can be true, can be false)
+/// Whether a rule can be true, and whether it can be false.
 type Possible = (bool, bool);
 
 fn possible(model: &Model, entity: EntityId, expr: &Expr) -> Possible {
@@ -43,7 +43,7 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr) -> Possible {
     }
 }
 
-/// Of a rule by its name. One that leads back to itself is refused elsewhere and taken for closed here.
+/// The result for a rule by its name. Rules that refer to themselves are refused elsewhere, and count as false here.
 fn of(model: &Model, id: EntityId, what: &OfWhat) -> Possible {
     let entity = &model.entities[id];
     let rule = match what {

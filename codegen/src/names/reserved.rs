@@ -1,31 +1,31 @@
-//! Words that somebody else has already: SQL, Rust, the generated files.
+//! Reserved words: those of SQL and Rust, and names that generated files already use.
 
-/// Words that PostgreSQL takes as a column or table name only in quotes.
+/// Words that PostgreSQL accepts as a column or table name only in quotes.
 pub fn is_sql_reserved(word: &str) -> bool {
     SQL_RESERVED.binary_search(&word).is_ok()
 }
 
-/// Words of PL/pgSQL: a record has no such field (`new.loop`), not even in quotes.
+/// Reserved words of PL/pgSQL, which can't be fields of a record (`new.loop`), even in quotes.
 pub fn is_plpgsql_reserved(word: &str) -> bool {
     PLPGSQL_RESERVED.binary_search(&word).is_ok()
 }
 
-/// Columns that every table of PostgreSQL has.
+/// System columns, which every table of PostgreSQL has.
 pub fn is_system_column(word: &str) -> bool {
     SYSTEM_COLUMNS.binary_search(&word).is_ok()
 }
 
-/// Words that cannot name a Rust module, even one written `r#…`, or would read badly there.
+/// Words that can't name a Rust module, not even as `r#…`, or would be confusing there.
 pub fn is_rust_reserved(word: &str) -> bool {
     RUST_RESERVED.binary_search(&word).is_ok() || is_type_reserved(word)
 }
 
-/// Types that every generated file is written with.
+/// Types that generated files use.
 pub fn types() -> impl Iterator<Item = String> {
     TYPES.iter().map(|word| super::pascal(word))
 }
 
-/// Words that cannot name a type of a generated file: it would hide one that the file is written with.
+/// Words that can't name a type of a generated file, because it would hide one that the file uses.
 pub fn is_type_reserved(word: &str) -> bool {
     TYPES.binary_search(&word).is_ok()
 }
@@ -40,7 +40,7 @@ const PLPGSQL_RESERVED: &[&str] = &[
 /// Sorted.
 const SYSTEM_COLUMNS: &[&str] = &["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
 
-/// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
+/// Reserved words of PostgreSQL 15, including those that may name functions or types. Sorted.
 const SQL_RESERVED: &[&str] = &[
     "all",
     "analyse",
@@ -144,7 +144,7 @@ const SQL_RESERVED: &[&str] = &[
     "with",
 ];
 
-/// Keywords, crates, and modules that `generated` already has. Sorted.
+/// Rust keywords, crates, and modules that the crate `generated` has. Sorted.
 const RUST_RESERVED: &[&str] = &[
     "abstract",
     "as",
@@ -209,7 +209,7 @@ const RUST_RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// Types of Rust, of the engine and of `objects` that generated files name, as the spec would write them. Sorted.
+/// Types of Rust, of the engine and of `objects` that generated files use, spelled as in a spec. Sorted.
 const TYPES: &[&str] = &[
     "box_future",
     "child",
@@ -257,7 +257,7 @@ mod tests {
         assert!(TYPES.is_sorted());
     }
 
-    /// Every generated file imports all of it.
+    /// The list contains every type of the prelude, which each generated file imports.
     #[test]
     fn no_type_hides_one_of_the_engine() {
         let prelude = include_str!("../../../runtime/kernel/src/prelude.rs");

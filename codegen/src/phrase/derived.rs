@@ -50,7 +50,7 @@ pub fn derived(text: &Text) -> Parsed<DerivedPhrase> {
     Ok(phrase)
 }
 
-/// After the opening parenthesis.
+/// Parses the argument of an aggregate function, after the opening parenthesis.
 fn aggregated(r: &mut Reader, function: &str) -> Parsed<DerivedForm> {
     let help = match function {
         "count" => "write `count(likes)` or `count(likes where state == active)`",

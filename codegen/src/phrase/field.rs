@@ -8,7 +8,7 @@ use crate::model::{NETWORKS, Ty};
 use crate::names;
 use crate::spec::yaml::Text;
 
-/// First words of a field phrase, as the grammar page must show them.
+/// First words of a field phrase. The grammar page must list all of them.
 pub const TYPES: [&str; 28] = [
     "text",
     "int",
@@ -45,7 +45,7 @@ pub const FIELD_MODIFIERS: [&str; 14] = [
     "redact", "check", "was", "doc",
 ];
 
-/// Texts are stored and sent whole.
+/// The greatest length of a text. Texts are stored and sent as a whole, so it is limited.
 const TEXT_MAX: i64 = 1_000_000;
 const LIST_COUNT_MAX: i64 = 1_000;
 
@@ -122,7 +122,7 @@ fn beside(r: &mut Reader) -> Parsed<FieldModifier> {
     Ok(FieldModifier::Else(relation, field))
 }
 
-/// Its first word.
+/// Reads the first word of a field phrase, which is its type.
 fn type_name(r: &mut Reader) -> Parsed<String> {
     let help = "start with the type: `text(1..80)`, `int`, `time`, `enum(a, b)` …";
     let name = match r.peek() {
@@ -205,7 +205,7 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
     })
 }
 
-/// `varchar(80)` has a bound, which stays.
+/// The suggested type, with the bound that a foreign type like `varchar(80)` has.
 fn bounded(r: &mut Reader, right: &str) -> String {
     let number = |r: &mut Reader| r.take_integer().ok().flatten().map(|number| number.it);
     if !right.starts_with("text(") || r.take_sign("(").is_none() {
@@ -220,7 +220,7 @@ fn bounded(r: &mut Reader, right: &str) -> String {
     }
 }
 
-/// Types by their names elsewhere.
+/// The spec's type for a name that other languages use.
 fn known_as(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
         "string" | "str" | "varchar" | "char" => "text(..200)",
@@ -236,10 +236,10 @@ fn known_as(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Least and greatest, where they are given.
+/// Least and greatest value, each `None` if not given.
 type Bounds = (Option<At<i64>>, Option<At<i64>>);
 
-/// `(min..max)`; either may be missing.
+/// Parses `(min..max)`; either may be missing.
 fn range(r: &mut Reader, example: &str) -> Parsed<Bounds> {
     let help = format!("write bounds like `{example}`");
     r.expect_sign("(", &help)?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 pub enum Token {
     /// Letters, digits and `_`, starting with a letter or `_`.
     Word(String),
-    /// Digits. The code that needs the number refuses too many of them.
+    /// A number as written. Whether it fits a type is checked where it is used.
     Number(String),
     /// `"…"` without the quotes
     Quoted(String),
@@ -15,7 +15,7 @@ pub enum Token {
     Unknown(char),
 }
 
-/// Longest first.
+/// All signs. A sign that begins with another one comes first.
 const SIGNS: [&str; 20] = [
     "->", "==", "!=", "<=", ">=", "..", "(", ")", ",", "?", "*", "|", "=", "<", ">", ".", "+", "-",
     "[", "]",
@@ -53,8 +53,8 @@ pub fn tokens(phrase: &str) -> Vec<(Token, Range<usize>)> {
     tokens
 }
 
-/// Digits, then `.` and digits unless that is the `..` of a range; letters right behind belong to it
-/// so that `3d` is one wrong number and not two tokens.
+/// The length of a number: digits, then `.` and digits unless that is the `..` of a range. Letters that follow
+/// directly are included, so that `3d` is one wrong number and not two tokens.
 fn number_len(rest: &str) -> usize {
     let digits = |s: &str| {
         s.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')

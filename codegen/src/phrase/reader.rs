@@ -1,4 +1,4 @@
-//! A place in a phrase: looking ahead, taking tokens, and saying what was expected.
+//! Reads the tokens of a phrase: looks ahead, takes tokens, and reports what was expected.
 
 use super::lexer::{Token, tokens};
 use super::{At, Word};
@@ -7,10 +7,10 @@ use crate::model::Literal;
 use crate::names;
 use crate::spec::yaml::Text;
 
-/// The first mistake ends the reading of its phrase; the other phrases are still read.
+/// Reading a phrase ends at its first mistake; the other phrases are read all the same.
 pub type Parsed<T> = Result<T, Diagnostic>;
 
-/// Deep enough for any rule a person reads, shallow enough for the stack.
+/// The deepest nesting of a rule: more than a readable rule needs, and no risk for the stack.
 const NESTING_MAX: usize = 32;
 
 pub struct Reader {
@@ -64,7 +64,7 @@ impl Reader {
         self.next >= self.tokens.len()
     }
 
-    /// Place of the next token; at the end of the phrase, the place just behind the last token.
+    /// Position of the next token or, at the end of the phrase, the position after the last token.
     pub fn span(&self) -> Span {
         self.tokens.get(self.next).map_or(self.end, |t| t.span)
     }
@@ -102,7 +102,7 @@ impl Reader {
             None => Err(self.unexpected(&format!("`{word}`"), help)),
         }
     }
-    /// Any word.
+    /// Takes a word, whichever it is.
     pub fn expect_name(&mut self, what: &str, help: &str) -> Parsed<Word> {
         if let Some(Token::Word(word)) = self.peek() {
             let it = word.clone();
@@ -113,7 +113,7 @@ impl Reader {
         }
         Err(self.unexpected(what, help))
     }
-    /// The phrase ends here, or a comma leads to the next modifier.
+    /// Accepts the end of the phrase, or a comma before the next modifier.
     pub fn expect_end(&self, help: &str) -> Parsed<()> {
         match self.peek() {
             None => Ok(()),
@@ -126,7 +126,7 @@ impl Reader {
         }
     }
 
-    /// A whole number, maybe negative.
+    /// Takes a whole number, possibly negative. `None` if the next token isn't one.
     pub fn take_integer(&mut self) -> Parsed<Option<At<i64>>> {
         let negative = self.is_sign("-") && matches!(self.peek_second(), Some(Token::Number(_)));
         if !negative && !matches!(self.peek(), Some(Token::Number(_))) {
@@ -248,7 +248,7 @@ impl Reader {
         Diagnostic::at(self.span(), message).help(self.peek().and_then(mend).unwrap_or(help))
     }
 
-    /// An unknown word where only some are allowed.
+    /// The error for a word that is none of the allowed ones.
     pub fn unknown(&self, what: &str, known: &[&str]) -> Diagnostic {
         match self.peek() {
             Some(Token::Word(word)) => {
@@ -264,7 +264,7 @@ impl Reader {
     }
 }
 
-/// Signs of other languages say what was meant.
+/// Suggestions for signs that other languages use.
 fn mend(token: &Token) -> Option<&'static str> {
     Some(match token {
         Token::Unknown('\'') => "a text stands in double quotes: `\"…\"`",

@@ -25,7 +25,7 @@ pub const RELATION_MODIFIERS: [&str; 13] = [
 
 pub const HAS_MODIFIERS: [&str; 1] = ["create with"];
 
-/// One request creates them all, in one statement.
+/// The greatest number in `create with`: one request creates all of them in one statement.
 const CREATED_WITH_MAX: i64 = 100;
 
 pub fn relation(text: &Text) -> Parsed<RelationLine> {

@@ -5,7 +5,7 @@ use super::reader::{Parsed, Reader};
 use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
 
-/// The entities a role is held of; none: everywhere.
+/// The entities whose rows a role is held of; empty for `everywhere`.
 pub fn role(text: &Text) -> Parsed<Vec<Word>> {
     let mut r = Reader::new(text);
     let help = "write `everywhere` or `of organization | community`";

@@ -7,7 +7,7 @@ use crate::diag::{Diagnostic, Span};
 use crate::model::{Literal, Op};
 use crate::spec::yaml::Text;
 
-/// The words that rules are made of, as the grammar page must show them.
+/// The words that rules are made of. The grammar page must list all of them.
 pub const ATOMS: [&str; 19] = [
     "anyone",
     "signed_in",
@@ -41,7 +41,7 @@ pub const JOIN: &str = "join conditions with `and` or `or`";
 const COMPARE: &str =
     "compare like `state == draft`, `capacity > 0`, `kind in (a, b)`, `ends_at == null`";
 
-/// `or` binds loosest.
+/// Parses a rule. `or` has the lowest precedence.
 pub fn any(r: &mut Reader) -> Parsed<Rule> {
     joined(r, "or", all, Form::Any)
 }
@@ -126,7 +126,7 @@ fn atom(r: &mut Reader) -> Parsed<Rule> {
     })
 }
 
-/// What follows `me`.
+/// Parses what follows `me`.
 fn me(r: &mut Reader) -> Parsed<Form> {
     if r.take_word("is").is_some() {
         return Ok(Form::MeIs(r.expect_name(
@@ -232,13 +232,14 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
     Ok(Form::Name(what.it))
 }
 
-/// `owner == me`, `me == owner`: the caller is nobody's value. At the sign, or at `me` behind it.
+/// The error for `owner == me` and `me == owner`, because `me` isn't a value. Called at the sign, or at the `me` after
+/// it.
 fn me_is_not_compared(at: Span, sign: &str, other: &str) -> Diagnostic {
     let not = if sign == "!=" { "not " } else { "" };
     Diagnostic::at(at, "`me` is not compared").help(format!("write `{not}me is {other}`"))
 }
 
-/// What other languages write here, with what this one does.
+/// Refuses the syntax of other languages, and suggests how to write it here.
 fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
     let name = match &left.form {
         OperandForm::Name(name) => name.as_str(),

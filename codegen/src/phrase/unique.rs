@@ -4,7 +4,7 @@ use super::reader::{Parsed, Reader};
 use super::{ExcludePhrase, Rule, UniquePhrase, rule};
 use crate::spec::yaml::Text;
 
-/// A list without a condition is written as one: `[city, slug]`.
+/// Parses the columns of a unique set. Without a condition they are written as a YAML list: `[city, slug]`.
 pub fn unique(text: &Text) -> Parsed<UniquePhrase> {
     let mut r = Reader::new(text);
     let help = "write `[city, slug]`, or `event, user where state != cancelled`";

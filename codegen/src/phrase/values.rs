@@ -1,4 +1,4 @@
-//! `(draft was proposal, published)`: the values of an enum or of states, and what they were called.
+//! `(draft was proposal, published)`: the values of an enum or of states, with their former names.
 
 use super::lexer::Token;
 use super::reader::{Parsed, Reader};
@@ -63,7 +63,7 @@ fn words(values: &[ValuePhrase]) -> impl Iterator<Item = &Word> {
     values.iter().map(|value| &value.word)
 }
 
-/// A former value is gone, and has become one value.
+/// Refuses a former name that is still a value, or that two values claim.
 fn former_values(values: &[ValuePhrase]) -> Parsed<()> {
     let mut seen: Vec<&Word> = Vec::new();
     for was in values.iter().filter_map(|value| value.was.as_ref()) {

@@ -2,12 +2,12 @@
 
 use crate::model::{DerivedKind, Entity, EntityId, Lifecycle, Model, Ty};
 
-/// What a value is for comparisons.
+/// The kind of a value, which decides what it can be compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Class {
     Number,
     Text,
-    /// One of these words.
+    /// One of these values.
     Choice(Vec<String>),
     Bool,
     Time,
@@ -41,7 +41,7 @@ impl Class {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// In the table.
+    /// The column's name in the table.
     pub name: String,
     pub class: Class,
     pub nullable: bool,

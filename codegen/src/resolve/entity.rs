@@ -14,7 +14,7 @@ use crate::phrase::{At, DerivedForm, FieldModifier, RelationModifier, Word};
 /// The result of this stage, put into the model when all entities are done.
 #[derive(Default)]
 pub struct Parts {
-    /// read, write, check by field.
+    /// For each field: its read rule, write rule and check.
     fields: Vec<[Option<Expr>; 3]>,
     relations: Vec<Option<Expr>>,
     derived: Vec<Option<Expr>>,
@@ -203,7 +203,7 @@ fn indexes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Ve
         .collect()
 }
 
-/// Of `unique` and `index`. The place of a list is from its first word to its last.
+/// Resolves a list of `unique` or `index`. Its position is the range from its first word to its last.
 fn placed_list(
     r: &Resolver,
     id: EntityId,
@@ -294,7 +294,7 @@ fn field_rules(r: &Resolver, id: EntityId, modifiers: &[At<FieldModifier>]) -> [
     rules
 }
 
-/// Names of fields and relations → columns; a relation to one of several is its pair.
+/// Resolves names of fields and relations to columns; a `one of` relation has two.
 fn column_list(r: &Resolver, id: EntityId, words: &[Word]) -> Option<Vec<String>> {
     let this = &r.model.entities[id];
     let mut list = Vec::new();

@@ -111,7 +111,7 @@ fn refuse_second_states(lines: &Lines, errors: &Collector) {
     );
 }
 
-/// Fields of an object: a type, maybe optional, nothing more.
+/// Resolves the fields of an object, which have a type and may be optional, but have no modifiers.
 pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Field> {
     let mut fields = Vec::new();
     for (name, line) in lines {
@@ -166,7 +166,7 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
     fields
 }
 
-/// Of a column: a field or a derived value.
+/// Refuses names that a column can't have. Columns are fields and derived values.
 pub(super) fn refuse_name(name: &Word, errors: &Collector) {
     let clash = if names::is_sql_reserved(&name.it) {
         "would need quotes in SQL"

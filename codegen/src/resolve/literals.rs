@@ -1,4 +1,4 @@
-//! Values that a spec writes down: defaults, and what a transition sets.
+//! Literal values in a spec: defaults, and values that a transition sets.
 
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Literal, Ty};

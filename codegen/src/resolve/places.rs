@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The entity's own name; name empty.
+    /// The entity itself; the name is empty.
     Entity,
     Field,
     Relation,
@@ -16,15 +16,15 @@ pub enum Part {
     Derived,
     Check,
     Keep,
-    /// By its columns, joined with `,`.
+    /// The name is that of the columns, joined with `,`.
     Unique,
     Index,
     Exclude,
     Transition,
     Condition,
-    /// By action.
+    /// The name is that of the action.
     Access,
-    /// `deny` by action.
+    /// `deny`; the name is that of the action.
     Deny,
     Hook,
     Emit,
@@ -43,7 +43,7 @@ impl Places {
     pub fn put(&mut self, entity: EntityId, part: Part, name: &str, span: Span) {
         self.places.insert((entity, part, name.to_owned()), span);
     }
-    /// The place, or that of the entity.
+    /// The position of a part, or of the entity if the part has none.
     pub fn of(&self, entity: EntityId, part: Part, name: &str) -> Span {
         self.find(entity, part, name)
             .or_else(|| self.find(entity, Part::Entity, ""))
@@ -62,7 +62,7 @@ impl Places {
     pub fn find_app(&self, key: &str) -> Option<Span> {
         self.app.get(key).copied()
     }
-    /// A key of app.yaml.
+    /// The position of a key of app.yaml.
     pub fn of_app(&self, key: &str) -> Span {
         self.app.get(key).copied().unwrap_or(Span {
             file: 0,

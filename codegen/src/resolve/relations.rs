@@ -46,7 +46,7 @@ pub fn belongs(
     model.entities[id].belongs = belongs;
 }
 
-/// Without its modifiers.
+/// A relation whose modifiers have not been applied yet.
 fn plain(name: &Word, phrase: &RelationPhrase, targets: Vec<EntityId>) -> Relation {
     Relation {
         name: name.it.clone(),
@@ -87,7 +87,7 @@ fn modify(relation: &mut Relation, modifier: &RelationModifier) {
         RelationModifier::Hidden => relation.hidden = true,
         RelationModifier::Was(was) => relation.was = Some(was.it.clone()),
         RelationModifier::Doc(doc) => relation.doc = Some(doc.it.clone()),
-        // Resolved when all entities are known.
+        // Resolved in a later stage, in which all entities are known.
         RelationModifier::Read(_) => {}
     }
 }

@@ -328,7 +328,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Conditions and fields that stand by themselves in a rule.
+/// Collects the names of conditions and boolean fields in a rule.
 fn names_in<'r>(rule: &'r Rule, found: &mut Vec<&'r str>) {
     match &rule.form {
         Form::All(parts) | Form::Any(parts) => parts.iter().for_each(|p| names_in(p, found)),

@@ -154,7 +154,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A column, or one of the words that the other side may be.
+    /// A name in a comparison: a column, or one of the values that the other side may have.
     fn named(
         &self,
         entity: EntityId,

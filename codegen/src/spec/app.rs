@@ -1,4 +1,4 @@
-//! `app.yaml` as written.
+//! The parsed form of `app.yaml`.
 
 use super::entity::{Body, MIXIN_KEYS, body};
 use super::keys::{Keys, entries, list, name, name_of, phrases, scalar, words};
@@ -34,7 +34,7 @@ pub struct AppSpec {
     /// Which assignments count: `where state == accepted`.
     pub counted: Option<Rule>,
     pub sessions: Option<Word>,
-    /// Role → the entities it is held of; none: everywhere.
+    /// Each role with the entities whose rows it is held of; empty for a role held everywhere.
     pub roles: Vec<(Word, Vec<Word>)>,
     pub objects: Vec<(Word, Vec<(Word, FieldLine)>)>,
     pub mixins: Vec<(Word, Body)>,
@@ -313,7 +313,7 @@ fn job_names(keys: &Keys) -> Vec<Word> {
         .iter()
         .filter_map(|item| scalar(item, "an item of the list", help, keys.errors));
     let names: Vec<Word> = texts.filter_map(|text| name(text, keys.errors)).collect();
-    // Says so where one is there twice.
+    // Reports duplicates.
     keys.words("on_request", help);
     names
 }

@@ -1,4 +1,4 @@
-//! One entity file as written.
+//! The parsed form of one entity file.
 
 use super::keys::{Keys, entries, list, name, name_of, scalar, words};
 use super::yaml::{Node, Text};
@@ -44,7 +44,7 @@ pub const ACTIONS: [&str; 6] = ["read", "create", "update", "delete", "restore",
 /// The keys that a mixin may have.
 pub const MIXIN_KEYS: [&str; 5] = ["fields", "belongs", "has", "derived", "check"];
 
-/// What entities and mixins have in common.
+/// The parts that entities and mixins have in common.
 #[derive(Debug, Default)]
 pub struct Body {
     pub fields: Vec<(Word, FieldLine)>,
@@ -64,7 +64,7 @@ pub struct EntitySpec {
     pub module: Option<Word>,
     pub internal: Option<Span>,
     pub mixins: Vec<Word>,
-    /// `mixins:` stands before `fields:`.
+    /// Whether `mixins:` comes before `fields:`.
     pub mixins_first: bool,
     pub body: Body,
     pub unique: Vec<UniquePhrase>,
@@ -86,9 +86,9 @@ pub struct EntitySpec {
 pub struct AccessSpec {
     pub span: Span,
     pub conditions: Vec<(Word, Rule)>,
-    /// `read`, `create` …
+    /// Rules by action: `read`, `create` …
     pub grants: Vec<(Word, Rule)>,
-    /// The word is the action.
+    /// Denials by action.
     pub denies: Vec<(Word, Rule)>,
 }
 

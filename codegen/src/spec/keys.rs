@@ -300,7 +300,7 @@ pub fn name(key: &Text, errors: &Collector) -> Option<Word> {
     Some(word)
 }
 
-/// The same for a scalar that is a name.
+/// Like [`name`], for a scalar that must be a name.
 pub fn name_of(text: Option<&Text>, errors: &Collector) -> Option<Word> {
     text.and_then(|text| name(text, errors))
 }

@@ -12,7 +12,7 @@ use crate::objects::{Kind, Object};
 #[derive(Debug)]
 pub struct SqlFile {
     pub module: String,
-    /// The whole first line.
+    /// The position of the whole first line.
     pub span: Span,
     pub objects: Vec<Object>,
 }

@@ -8,7 +8,7 @@ use crate::{
 use reqwest::Method;
 use uuid::Uuid;
 
-/// The path of the address that the member is given.
+/// The path of the address that the member gets.
 async fn address(member: &Member) -> String {
     let made = member.client.act("/me/calendar-feed").await.expect(201);
     assert_eq!(made.header("cache-control"), Some("no-store, no-transform"));
@@ -28,7 +28,7 @@ async fn follow(stage: &Stage, member: &Member, kind: &str, id: Uuid) {
         .await;
 }
 
-/// A ticket, past orders and prices.
+/// Inserts a ticket without an order or payment.
 async fn ticket(stage: &Stage, member: &Member, event: Uuid, state: &str) -> Uuid {
     let kind: Uuid = stage
         .one(format!(
@@ -110,10 +110,11 @@ async fn se5_a_members_calendar_is_read_without_a_token() {
         )
         .await;
     known.expect(304);
-    // Whoever sends a token along gets the same, and a wrong one does not matter: programs send what they have.
+    // A request with a token gets the same, and an invalid token doesn't matter, since programs send whatever they
+    // have.
     assert_eq!(other.client.get(&path).await.expect(200).text, answer.text);
 
-    // The secret is told once, and kept nowhere.
+    // The secret is shown once, and not stored anywhere.
     let told = mira.client.get("/me/calendar-feed").await.expect(200);
     let secret = path
         .trim_start_matches("/calendar-feeds/")
@@ -155,7 +156,7 @@ async fn se5_the_rules_decide_what_a_member_may_read_there() {
     follow(&stage, &mira, "community", community).await;
     let path = address(&mira).await;
     assert_eq!(read(client, &path).await, [inner]);
-    // Followed still, and nothing of it is seen any more.
+    // The member still follows the community, but can't see its events any more.
     stage
         .sql(format!(
             "update app.community_members set state = 'banned' where id = '{member}'"
@@ -176,7 +177,7 @@ async fn se5_an_address_ends_with_the_next_one_and_with_the_account() {
     client.get(&first).await.expect(404);
     client.get(&second).await.expect(200);
 
-    // Whose sessions have all ended still has the calendar; whose account is suspended has none.
+    // The calendar works without active sessions, but not for a suspended account.
     stage
         .sql(format!(
             "update app.sessions set revoked_at = now() where user_id = '{}'",
@@ -206,7 +207,7 @@ async fn se5_an_address_ends_with_the_next_one_and_with_the_account() {
         client.get(&second).await.expect(404);
         mira.client.get("/me/calendar-feed").await.expect(404);
     }
-    // Nobody else's has ended.
+    // The addresses of other members still work.
     client.get(&others).await.expect(200);
     for method in [Method::GET, Method::POST, Method::DELETE] {
         let refused = client.send(method, "/me/calendar-feed", None, &[]).await;
@@ -264,5 +265,8 @@ async fn se5_the_log_has_no_secret_of_an_address() {
     program.ended().await;
     let log = program.text();
     assert!(!log.contains(secret.trim_end_matches(".ics")), "{log}");
-    assert!(log.contains("/calendar-feeds/{file}"), "it is there");
+    assert!(
+        log.contains("/calendar-feeds/{file}"),
+        "the request itself is logged"
+    );
 }

@@ -1,4 +1,4 @@
-//! Calendars of events, hosts, places and cities.
+//! Calendars of events, hosts, venues and cities.
 
 use super::{admin, event, parsed, read, uids};
 use crate::{support::TestServer, trending::stage::Stage};
@@ -16,7 +16,7 @@ async fn venue(stage: &Stage, owner: Uuid) -> Uuid {
         .await
 }
 
-/// Of a kind, seen by everybody.
+/// A host of this kind that everybody can see.
 async fn host(stage: &Stage, kind: &str) -> Uuid {
     let (table, columns, values) = match kind {
         "organization" => ("organizations", "state", "'approved'"),
@@ -87,7 +87,7 @@ async fn se5_another_program_reads_the_calendar_of_an_event() {
     assert_eq!(calendar["events"].as_array().expect("events").len(), 1);
     assert!(!answer.text.to_lowercase().contains("mailto:"));
 
-    // The same bytes, and whoever has them is told so.
+    // The same bytes again, and 304 for a client that has them.
     let tag = answer.etag();
     assert_eq!(client.get(&path).await.text, answer.text);
     let known = client
@@ -129,7 +129,7 @@ async fn se5_the_sequence_counts_the_times_that_an_event_had() {
         assert!(after["sequence"].as_i64() > sequence, "{after}");
         sequence = after["sequence"].as_i64();
     }
-    // Another title is no other time.
+    // Another title doesn't change the sequence number.
     let event = format!("/events/{id}");
     let tag = admin.client.get(&event).await.etag();
     let body = json!({"title": "Jazz again"});
@@ -138,7 +138,7 @@ async fn se5_the_sequence_counts_the_times_that_an_event_had() {
     assert_eq!(after["events"][0]["sequence"].as_i64(), sequence);
 }
 
-/// In the transaction that calls it off.
+/// In the same transaction that cancels the event.
 #[tokio::test]
 async fn od6_a_cancelled_event_is_called_off_in_calendars() {
     let stage = Stage::new().await;
@@ -191,7 +191,7 @@ async fn se5_hosts_places_and_cities_have_calendars() {
     in_city.sort_unstable();
     all.sort_unstable();
     assert_eq!(in_city, all);
-    // What there is not has no calendar, nor has what is none.
+    // Missing objects have no calendar, and neither have other entities.
     for path in ["organizations", "venues", "cities", "events"] {
         let nothing = Uuid::now_v7();
         let missing = format!("/{path}/{nothing}/calendar.ics");
@@ -246,7 +246,7 @@ async fn se5_calendars_have_what_is_near_in_time_and_what_was_cancelled_lately()
     assert_eq!(calendar["events"][4]["status"], "CANCELLED");
     assert_eq!(calendar["events"][0]["status"], "CONFIRMED");
 
-    // An archived one vanishes, by itself and among others.
+    // An archived event disappears, from its own calendar and from others.
     stage
         .sql(format!(
             "set session_replication_role = replica; update app.events set status = 'archived', live_key = null where id = '{next}'"
@@ -278,10 +278,10 @@ async fn se5_five_hundred_events_are_enough_and_the_next_ones_are_among_them() {
         let answer = stage.server.client.get(&path).await.expect(200);
         let shown = uids(&answer.text);
         assert_eq!(shown.len(), 500);
-        // Those that are to come, and of those that were, the latest.
+        // All upcoming events, and the latest of the past ones.
         assert_eq!(shown[..50], past[250..]);
         assert_eq!(shown[50..], next);
-        // The beginning of a description is enough.
+        // Descriptions are cut.
         assert!(
             answer.text.len() < 1_000_000,
             "{} octets",
@@ -363,14 +363,14 @@ async fn se5_strangers_read_what_strangers_may() {
             client.get(&path).await.expect(404);
         }
     }
-    // Members read what is for members.
+    // Members can read events for members.
     assert_eq!(read(&member.client, &calendars[0]).await, [hidden]);
     let mut both = read(&member.client, &calendars[1]).await;
     both.sort_unstable();
     assert_eq!(both, [inner, shown]);
     let answer = member.client.get(&calendars[1]).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    // What is unlisted has no calendar but its own; a draft has none.
+    // An unlisted event is only in its own calendar; a draft has none.
     for path in &calendars[1..] {
         let all = read(&admin.client, path).await;
         assert!(!all.contains(&unlisted) && !all.contains(&draft), "{path}");
@@ -379,7 +379,7 @@ async fn se5_strangers_read_what_strangers_may() {
     assert_eq!(read(&admin.client, &own).await, [unlisted]);
     let own = format!("/events/{draft}/calendar.ics");
     admin.client.get(&own).await.expect(404);
-    // A token that does not count any more is told so.
+    // An invalid token is refused.
     let path = &calendars[1];
     server
         .client

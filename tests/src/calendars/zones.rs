@@ -1,4 +1,4 @@
-//! What clocks at an event show, when the rules of its time zone change.
+//! Local times of events when the rules of their time zone change.
 
 use super::{admin, event, parsed};
 use crate::trending::stage::Stage;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 const ZONE: &str = "Australia/Melbourne";
 
-/// In Melbourne, from and to these times of its clocks.
+/// An event in Melbourne between these local times.
 async fn at(stage: &Stage, title: &str, times: [&str; 2]) -> Uuid {
     let host = ("organization", stage.host);
     let id = event(stage, host, title, "").await;
@@ -75,7 +75,7 @@ async fn se6_an_event_begins_by_its_clocks_after_the_rules_of_a_zone_have_change
     let evening = ["2041-05-01 18:00+10", "2041-05-01 20:00+10"];
     let moved = at(&stage, "By other rules", evening).await;
     let kept = at(&stage, "By the same rules", evening).await;
-    // Two moments at which the clocks show half past two: summer time ends in between.
+    // Two instants with the local time half past two: summer time ends in between.
     let first = at(
         &stage,
         "The first",
@@ -97,7 +97,7 @@ async fn se6_an_event_begins_by_its_clocks_after_the_rules_of_a_zone_have_change
     );
     assert_eq!(local(&stage, first).await, local(&stage, second).await);
 
-    // As if summer time had been abolished since: what was six in the evening is told as five by today's rules.
+    // As if summer time had been abolished since: six in the evening would be shown as five by today's rules.
     stage
         .sql(format!(
             "set session_replication_role = replica;
@@ -124,7 +124,7 @@ async fn se6_an_event_begins_by_its_clocks_after_the_rules_of_a_zone_have_change
     for (id, version_before) in before {
         assert_eq!(version(&stage, id).await, version_before);
     }
-    // Calendars and reminders take it for what it is: another time.
+    // Calendars and reminders treat it as another time.
     let after = parsed(&client.get(&path).await.expect(200));
     let sequence = |calendar: &serde_json::Value| calendar["events"][0]["sequence"].as_i64();
     assert!(sequence(&after) > sequence(&shown));

@@ -1,4 +1,4 @@
-//! OD2: what has changed of an event's tickets is read from an index, however many tickets the event has.
+//! OD2: the changed tickets of an event are read through an index, however many tickets the event has.
 
 use crate::{
     emitted::written,
@@ -7,7 +7,7 @@ use crate::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// An event with a hundred thousand tickets, which have changed in the course of 90 days.
+/// An event with a hundred thousand tickets, which changed in the course of 90 days.
 const ROWS: &str = "
     set session_replication_role = replica;
     create temporary table kind as select id, event_id from app.ticket_types limit 1;
@@ -28,7 +28,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// As the server plans, and how many tickets it looks at for a page of what has changed in the last hour.
+/// The plan, made like the server's, for a page of what has changed in the last hour, with the number of tickets read.
 async fn plan(conn: &mut PgConnection, sql: &str, event: &str) -> Value {
     let nil = "'00000000-0000-0000-0000-000000000000'";
     let hour = "now() - interval '1 hour'";
@@ -52,7 +52,7 @@ fn nodes(plan: &Value) -> Vec<&Value> {
     std::iter::once(plan).chain(below.flat_map(nodes)).collect()
 }
 
-/// Tickets that were looked at, those included that were thrown away.
+/// The number of tickets that were read, including those that were filtered out.
 fn looked_at(plan: &Value) -> f64 {
     let scans = nodes(plan).into_iter();
     let of_tickets = scans.filter(|node| node["Alias"] == "k");
@@ -75,7 +75,7 @@ async fn od2_changed_since_reads_what_has_changed_and_not_the_event() {
         .await
         .expect("an event");
     let mut job = database.job_role().await;
-    // For the session, not for a transaction.
+    // Set for the session, not for a transaction.
     run(
         &mut job,
         "select set_config('app.job', 'tickets', false); set plan_cache_mode = force_generic_plan; set jit = off",
@@ -92,10 +92,10 @@ async fn od2_changed_since_reads_what_has_changed_and_not_the_event() {
         let plan = plan(&mut job, sql, &event).await;
         let by_index = nodes(&plan).iter().any(|node| node["Index Name"] == INDEX);
         assert!(by_index, "{sql}\n{plan:#}");
-        // 46 have changed within the hour, and the sample has some more.
+        // 46 have changed within the hour, and the sample contains some more.
         assert!(looked_at(&plan) < 150.0, "{sql}\n{plan:#}");
     }
-    // Without the index all of them are read.
+    // The control: without the index all of them are read.
     run(&mut superuser, &format!("drop index app.{INDEX}")).await;
     for sql in &texts {
         let plan = plan(&mut job, sql, &event).await;

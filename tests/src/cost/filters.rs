@@ -1,4 +1,4 @@
-//! What lists that anybody may read are filtered by: each by itself, on tables of 200,000 rows of which few match.
+//! The filters of lists that anybody may read: each by itself, on tables of 200,000 rows of which few match.
 
 use super::plans::{explain, nodes, pretend_to_be_large, reads_all, request, run, sorts};
 use crate::support::{Database, database::Content, document, model, resources};
@@ -10,25 +10,26 @@ use kernel::{
 use serde_json::Value;
 use sqlx::PgConnection;
 
-/// Of as many values each is near in the order of the list.
+/// With up to this many values, a page is full soon in the order of the list.
 const FEW: usize = 8;
 
-/// How a filter is to be answered.
+/// How a filter should be answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// By an index of the column.
+    /// By an index on the column.
     Found,
-    /// By the order of the list, until the page is full.
+    /// By scanning in the order of the list until the page is full.
     Walked,
 }
 
-/// As the document says, and not the generator: strangers are among those who may ask for the list.
+/// Whether anonymous callers may request the list, according to the API document and not to the generator.
 fn is_public(resource: &Resource) -> bool {
     let list = &document()["paths"][format!("/{}", resource.path)]["get"];
     !list["x-access"]["anonymous"].is_null()
 }
 
-/// None for words and places, which have suites of their own, and for what is no column.
+/// How a filter should be answered; `None` for search and places, which have suites of their own, and for filters that
+/// use no column.
 fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
     filter.sql.strip_prefix("t.")?;
     let (_, entity) = model().entity(resource.name).expect("an entity");
@@ -42,7 +43,7 @@ fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
         Kind::Enum(words) => words.len() <= FEW,
         Kind::Bool => true,
         Kind::Formatted(format) => format == Format::Currency,
-        // From and until; of those who make plans without values each end leaves a third.
+        // Times are filtered by ranges; plans made without values assume that each bound leaves a third of the rows.
         Kind::Time => true,
         _ => match ty {
             Some(Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max }) => {
@@ -54,7 +55,7 @@ fn way(resource: &Resource, filter: &Filter) -> Option<Way> {
     Some(if few { Way::Walked } else { Way::Found })
 }
 
-/// What may be asked with it: conditions, with how many parameters, and how each is to be answered.
+/// The conditions that a filter allows, each with its number of parameters and the way in which it should be answered.
 fn asked(filter: &Filter, way: Way) -> Vec<(String, usize, Way)> {
     let sql = filter.sql;
     let from = (format!("{sql} >= $1"), 1, Way::Walked);
@@ -67,9 +68,9 @@ fn asked(filter: &Filter, way: Way) -> Vec<(String, usize, Way)> {
     }
 }
 
-/// Nothing is empty, and every value is rare, or one of a few.
+/// Statistics without nulls, in which every value is rare, or one of a few.
 async fn pretend_values(conn: &mut PgConnection, resource: &Resource, filter: &Filter, way: Way) {
-    // A share of the rows is negative: ten have the same value.
+    // A negative number is a fraction of the rows: ten rows have the same value.
     let distinct = match way {
         Way::Found => "-0.1",
         Way::Walked => "4",
@@ -92,7 +93,8 @@ fn list(resource: &Resource, condition: &str) -> String {
     ))
 }
 
-/// Whether the table is entered by this column. A text that is compared in a collation may be shown as `(t.title)::text`.
+/// Whether the plan finds the table's rows through an index on this column. A text with a collation may appear as
+/// `(t.title)::text`.
 fn is_found(plan: &Value, sql: &str) -> bool {
     let column = sql.split(' ').next().unwrap_or(sql);
     let of_column = [format!("{column} ="), format!("({column})::text =")];
@@ -102,9 +104,9 @@ fn is_found(plan: &Value, sql: &str) -> bool {
     })
 }
 
-/// Claim: a value that few rows have is found by an index, also of a column that refers to one of several; what only has a
-/// few values, or is asked for by its bounds, is read in the order of the list until the page is full. Nothing reads the
-/// table from one end to the other.
+/// Claim: a value that few rows have is found through an index, also for a `one of` relation. A column with few
+/// values, and a range, are answered by scanning in the order of the list until the page is full. No table is read
+/// completely.
 #[tokio::test]
 async fn f8_19_no_filter_of_a_public_list_reads_a_large_table() {
     let database = Database::new(Content::Sample).await;
@@ -144,7 +146,7 @@ async fn f8_19_no_filter_of_a_public_list_reads_a_large_table() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(found > 30 && walked > 20, "{found} found, {walked} walked");
 
-    // The negative control: without the index of a column it is seen that there is none.
+    // The negative control: without the indexes of these columns, their absence is noticed.
     let drop = "drop index app.events_host_id_idx, app.venues_capacity_idx";
     run(&mut superuser, drop).await;
     for (name, column) in [("event", "t.host_id"), ("venue", "t.capacity")] {

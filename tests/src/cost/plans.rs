@@ -1,12 +1,12 @@
-//! Shapes of plans, as the request role gets them.
+//! Shapes of query plans of the request role.
 
 use crate::support::{Database, database::Content, model, resources};
 use kernel::resource::{Kind, Lifecycle, Resource};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-/// Functions of the context, and what they become once they are inlined. `sec.seen_…` is none of them: it is
-/// asked about another row, which this one refers to, where what the caller holds says nothing about it.
+/// Functions of the context, and their form once they are inlined. Not `sec.seen_…`, which is called for another row
+/// that this one refers to, where the caller's roles don't decide.
 const CONTEXT: [&str; 10] = [
     "current_setting(",
     "sec.uid(",
@@ -20,7 +20,7 @@ const CONTEXT: [&str; 10] = [
     "sec.mine_",
 ];
 
-/// Plans are made as the server makes them: once per connection, without values.
+/// Explains a statement as the server plans it: once per connection, without values.
 pub(super) async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Value {
     run(conn, &format!("prepare s as {text}")).await;
     let nulls = vec!["null"; parameters].join(", ");
@@ -44,7 +44,7 @@ pub(super) async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// A member's transaction.
+/// A connection in a member's transaction.
 pub(super) async fn request(database: &Database) -> PgConnection {
     let mut conn = database.request_role().await;
     run(
@@ -59,8 +59,8 @@ fn name(subplan: &Value) -> &str {
     subplan["Subplan Name"].as_str().unwrap_or_default()
 }
 
-/// Every mention of the context outside of what is computed once per statement. `output`: what is put out counts
-/// too; of one object it doesn't, there it is named once by nature.
+/// Every use of the context that isn't computed once per statement. `output` includes the output of nodes; for a
+/// single object it is left out, since the context is used there only once anyway.
 fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
     for (key, value) in plan.as_object().expect("a node") {
         let text = match value {
@@ -72,7 +72,7 @@ fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
                 .join("\n"),
             _ => continue,
         };
-        // A condition on the whole node is looked at once.
+        // A condition on the whole node is evaluated once.
         let counts = key != "One-Time Filter" && (output || key != "Output");
         let text = of_active_rows(&text);
         if counts && CONTEXT.iter().any(|context| text.contains(context)) {
@@ -83,7 +83,7 @@ fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
     for node in nodes {
         let once = match node["Parent Relationship"].as_str() {
             Some("InitPlan") => true,
-            // Hashed: run once, then looked up.
+            // A hashed sub-plan runs once and is then looked up.
             Some("SubPlan") => is_hashed(plan, name(node)),
             _ => false,
         };
@@ -97,7 +97,7 @@ fn is_hashed(plan: &Value, name: &str) -> bool {
     plan.to_string().contains(&format!("hashed {name})"))
 }
 
-/// Without what is asked about rows that are suspended or archived, which are few.
+/// Removes conditions on suspended and archived rows, which are few.
 fn of_active_rows(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
@@ -107,7 +107,7 @@ fn of_active_rows(text: &str) -> String {
         .min()
     {
         kept.push_str(&rest[..at]);
-        // To the end of the conjunction, which has brackets around it.
+        // Up to the end of the conjunction, which is in parentheses.
         let (mut open, mut end) = (1, rest.len());
         for (i, c) in rest[at..].char_indices() {
             match c {
@@ -115,7 +115,7 @@ fn of_active_rows(text: &str) -> String {
                 ')' => open -= 1,
                 _ => {}
             }
-            // The comparison itself stands in brackets too.
+            // The comparison itself is in parentheses too.
             if open < 0 {
                 end = at + i;
                 break;
@@ -126,9 +126,8 @@ fn of_active_rows(text: &str) -> String {
     kept + rest
 }
 
-/// Claim: policies, lists and reads ask for the caller once per statement: as an InitPlan, or as a SubPlan that
-/// is hashed. No function of the context runs, and no setting is read, once per row, unless the row is suspended or
-/// archived.
+/// Claim: policies, lists and reads get the caller once per statement: as an InitPlan, or as a hashed SubPlan. No
+/// function of the context is called and no setting is read once per row, unless the row is suspended or archived.
 #[tokio::test]
 async fn no_plan_asks_for_the_caller_once_per_row() {
     let database = Database::new(Content::Demo).await;
@@ -159,7 +158,7 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
-    // The search would see one.
+    // The control: the check notices such a policy.
     run(
         &mut database.superuser().await,
         "drop policy likes_select on app.likes; create policy likes_select on app.likes \
@@ -173,8 +172,8 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
     assert!(!found.is_empty(), "{plan:#}");
 }
 
-/// Claim: statements that tell the database who asks, and read or change, do it in this order, whatever the planner
-/// thinks of the table: it lies behind a filter that waits for what `sec.enter` returns, and so does the change.
+/// Claim: statements that set the caller's identity and read or change rows do so in this order, whatever the planner
+/// believes: the tables are behind a filter that waits for the result of `sec.enter`.
 pub async fn nothing_is_read_before_the_caller_is_known(database: &Database, texts: &[String]) {
     let mut conn = request(database).await;
     let telling: Vec<&String> = (texts.iter())
@@ -186,7 +185,7 @@ pub async fn nothing_is_read_before_the_caller_is_known(database: &Database, tex
     for text in &telling {
         assert_eq!(early(&mut conn, text).await, Vec::<String>::new(), "{text}");
     }
-    // The search would see one.
+    // The control: the check notices such a statement.
     let read = (telling.iter()).find(|text| text.starts_with("select"));
     let open = read.map(|text| text.replace(" is not null)", " is null or answer.id is not null)"));
     let change = telling.iter().find(changes);
@@ -217,7 +216,7 @@ async fn early(conn: &mut PgConnection, text: &str) -> Vec<String> {
     found
 }
 
-/// Of a change: what gives it its rows. Whatever else it has is asked of those.
+/// In an update: the node that provides its rows. All other nodes work on those.
 fn changed_rows(plan: &Value) -> Option<&Value> {
     let rows = |node: &&Value| node["Parent Relationship"] == "Outer";
     let parts = plan["Plans"]
@@ -236,7 +235,7 @@ fn unguarded(plan: &Value, told: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Every node of a plan.
+/// All nodes of a plan.
 pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let mut all = vec![plan];
     for node in plan["Plans"].as_array().into_iter().flatten() {
@@ -245,7 +244,7 @@ pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     all
 }
 
-/// Without the way out of sorting, is the order still one that has to be made?
+/// Whether the plan sorts even though sorting is disabled.
 pub(super) fn sorts(plan: &Value) -> bool {
     let is_sort = |node: &&Value| {
         node["Node Type"]
@@ -255,7 +254,7 @@ pub(super) fn sorts(plan: &Value) -> bool {
     nodes(plan).iter().any(is_sort)
 }
 
-/// The first page and the one after it, in this order, as the engine writes them.
+/// The first page and the next one in this order, as the engine writes them.
 fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize); 2] {
     let list = |rest: &str| {
         let order =
@@ -282,7 +281,7 @@ fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize);
     }
 }
 
-/// A table as it is planned for when it has 200,000 rows on the pages it has now.
+/// Makes the planner believe that tables have 200,000 rows on their current pages.
 pub(super) async fn pretend_to_be_large(database: &Database) {
     let text = "analyze;
         update pg_class set reltuples = 200000, relpages = greatest(pg_relation_size(oid) / 8192, 1)
@@ -290,16 +289,16 @@ pub(super) async fn pretend_to_be_large(database: &Database) {
     run(&mut database.superuser().await, text).await;
 }
 
-/// Is the list's own table read from one end to the other?
+/// Whether the list's own table is read completely.
 pub(super) fn reads_all(plan: &Value, table: &str) -> bool {
     nodes(plan).into_iter().any(|node| {
         node["Node Type"] == "Seq Scan" && node["Relation Name"] == table && node["Alias"] == "t"
     })
 }
 
-/// Claim: on 200,000 rows the planner by itself answers every order of every entity from an index and stops when the
-/// page is full, or sorts the few rows that are the caller's; every filter can be answered in the order of the list, row
-/// by row; and what is unique is looked up.
+/// Claim: on 200,000 rows the planner answers every order of every entity from an index and stops when the page is
+/// full, or sorts the caller's few rows; every filter can be answered in the order of the list; and unique values are
+/// looked up.
 #[tokio::test]
 async fn no_order_and_no_filter_reads_a_large_table() {
     let database = Database::new(Content::Sample).await;
@@ -322,7 +321,7 @@ async fn no_order_and_no_filter_reads_a_large_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The check would see one.
+    // The control: the check notices such a plan.
     let [(text, _), _] = pages(resources()["event"], Some(("t.updated_at", "t.id")));
     let plan = explain(&mut conn, &text, 0).await;
     assert!(reads_all(&plan, "events"), "{plan:#}");
@@ -343,7 +342,7 @@ async fn no_order_and_no_filter_reads_a_large_table() {
                 filter.sql
             ));
             let unique = entity.field(filter.param).is_some_and(|f| f.unique);
-            // One row needs no order.
+            // A single row needs no order.
             let sort = if unique { "on" } else { "off" };
             run(&mut conn, &format!("set enable_sort = {sort}")).await;
             let plan = explain(&mut conn, &text, 1).await;
@@ -360,14 +359,14 @@ async fn no_order_and_no_filter_reads_a_large_table() {
     assert!(asked > 300, "{asked}");
 }
 
-/// Claim: what only some may read is asked for the rows of the page, not for all that are sorted.
+/// Claim: columns with a read rule are evaluated for the rows of the page only, not for all that are sorted.
 #[tokio::test]
 async fn a_page_is_cut_before_private_columns_are_asked_for() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     let mut guarded = 0;
     for resource in resources().values().filter(|r| r.guarded) {
-        // An order that no index knows.
+        // An order that no index has.
         let (rest, order) = (
             " order by t.version + 1, t.id limit 3",
             " order by t.version + 1, t.id",
@@ -403,8 +402,8 @@ async fn a_page_is_cut_before_private_columns_are_asked_for() {
     assert!(guarded >= 2, "{guarded}");
 }
 
-/// Claim: every order that a client may ask for, and the usual one, is that of an index, on the first page as
-/// on every later one. (Sorting is made so dear here that it only remains where nothing else is possible.)
+/// Claim: every order that a client may request, and the default one, is that of an index, on the first page as on
+/// later ones. (Sorting is made so expensive here that it only remains where nothing else is possible.)
 #[tokio::test]
 async fn every_order_is_that_of_an_index() {
     let database = Database::new(Content::Demo).await;
@@ -434,12 +433,12 @@ async fn every_order_is_that_of_an_index() {
     let [(text, _), _] = pages(event, Some(("t.description", "t.id")));
     assert!(
         sorts(&explain(&mut conn, &text, 0).await),
-        "the check would see one"
+        "the check notices a plan that sorts"
     );
 }
 
-/// Claim: on a table with many rows the planner takes that index by itself, and a page far down reads as little
-/// as the first one.
+/// Claim: on a table with many rows the planner chooses that index by itself, and a late page reads as little as the
+/// first one.
 #[tokio::test]
 async fn a_deep_page_costs_what_the_first_one_does() {
     let database = Database::new(Content::Demo).await;
@@ -477,7 +476,7 @@ async fn a_deep_page_costs_what_the_first_one_does() {
             uuid::Uuid::nil()
         ))
     };
-    // Caches of the catalogue first.
+    // The first run fills the caches of the catalogue.
     blocks(&mut conn, &after(1)).await;
     let near = blocks(&mut conn, &after(1)).await;
     let far = blocks(&mut conn, &after(5_900)).await;
@@ -486,6 +485,6 @@ async fn a_deep_page_costs_what_the_first_one_does() {
     let by_offset = blocks(&mut conn, &by_offset).await;
     assert!(
         by_offset > 2 * near + 20,
-        "as an offset would: {by_offset} blocks, {near}"
+        "the control: an offset reads only {by_offset} blocks, not far more than {near}"
     );
 }

@@ -1,4 +1,4 @@
-//! Between the server and its database: forwards everything, counts what is waited for, notes what is prepared.
+//! A proxy between the server and its database, which counts round trips and records prepared statements.
 
 use secrecy::ExposeSecret;
 use server::wire::Parts;
@@ -21,12 +21,12 @@ struct Inner {
 }
 
 impl Proxy {
-    /// Puts itself in front of the database of `parts`, for the logins of both roles.
+    /// Puts the proxy in front of the database of `parts`, for the logins of both roles.
     pub fn before(parts: &mut Parts) -> Self {
         let proxy = Self::default();
         let url = parts.db.url.expose_secret().to_owned();
         let target = host_and_port(&url).to_owned();
-        // Bound here and not in a task, so that the first connection finds it.
+        // Bound here and not in a task, so that the first connection succeeds.
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address").to_string();
@@ -42,12 +42,12 @@ impl Proxy {
         proxy
     }
 
-    /// How often the driver waited for the server: `Sync` and simple queries.
+    /// The number of times that the driver waited for the server: `Sync` and simple queries.
     pub fn trips(&self) -> u32 {
         self.0.trips.load(SeqCst)
     }
 
-    /// Texts of the statements that were prepared to be kept, since the last time.
+    /// The texts of named statements that were prepared since the last call.
     pub fn take_prepared(&self) -> Vec<String> {
         std::mem::take(&mut self.0.prepared.lock().expect("texts"))
     }
@@ -55,7 +55,7 @@ impl Proxy {
     async fn accept(self, listener: TcpListener, target: String) {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(&target).await.expect("the database");
-            // Else small messages wait for the other side's acknowledgement, 40 ms each time.
+            // Otherwise small messages would wait for acknowledgements, 40 ms each time.
             for socket in [&client, &server] {
                 socket.set_nodelay(true).expect("a socket");
             }
@@ -67,7 +67,7 @@ impl Proxy {
         }
     }
 
-    /// Ends when either side does.
+    /// Forwards messages until one side closes the connection.
     async fn forward(
         self,
         mut client: OwnedReadHalf,
@@ -91,11 +91,11 @@ impl Proxy {
     }
 
     fn note(&self, kind: u8, body: &[u8]) {
-        // A rollback travels together with the ping that follows it.
+        // A rollback is sent together with the ping that follows it.
         let is_waited_for = kind == b'S' || (kind == b'Q' && body != b"ROLLBACK\0");
         self.0.trips.fetch_add(u32::from(is_waited_for), SeqCst);
         if kind == b'P' {
-            // Name and text; without a name the statement is not kept.
+            // Name and text; a statement without a name isn't kept.
             let mut parts = body.split(|byte| *byte == 0);
             if let (Some(name), Some(text)) = (parts.next(), parts.next())
                 && !name.is_empty()

@@ -1,10 +1,10 @@
-//! What it costs to refuse a member who could never be allowed something. Roles are rows, so the database has to be
-//! asked; this counts for what.
+//! The cost of refusing a member who could never be allowed something. Roles are rows, so the database has to be
+//! asked; this test counts the statements.
 //!
-//! A request that is wrong in itself is refused by the telling query alone. One that is not is tried first, because
-//! the usual request should pay nothing for the unusual one: its own statement runs, held by the policies to no
-//! row, and then the roles are read. Nothing else is asked, of no other table. Strangers are refused without the
-//! database at all; `http::refusals` shows that.
+//! An invalid request is refused after the query that identifies the caller. A valid one is tried first, so that
+//! normal requests pay nothing for refusals: its own statement runs, which the policies let affect no row, and then
+//! the roles are read. No other table is queried. Anonymous callers are refused without the database; `http::refusals`
+//! shows that.
 
 use super::{
     proxy::Proxy,
@@ -28,16 +28,16 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// To say who asks, as the transaction is begun; and to read what they hold.
+/// Round trips to begin the transaction with the caller's identity, and to read the caller's roles.
 const TELLING: u32 = 2;
-/// The same once more after an error of the database, with which the first transaction is lost.
+/// The same again after an error of the database, which aborts the first transaction.
 const AGAIN: u32 = 2;
-/// Once more with nothing given back, where some who write such an object do not see it afterwards.
+/// Another attempt that returns nothing, if some writers of such an object can't see it afterwards.
 const UNSEEN: u32 = 3;
 const FACTS: &str = "select sec.facts()";
 const REASON: &str = "select sec.set_reason($1)";
 
-/// Whatever changes something and is never for a member without roles.
+/// Operations that change something and are never allowed to members without roles.
 fn never(member: Uuid) -> Vec<Operation> {
     let actor = Actor::User {
         id: member,
@@ -70,7 +70,7 @@ async fn send(client: &Client, operation: &Operation, id: &str, body: Option<Val
     client.send(method, &path, body, &headers).await.expect(403)
 }
 
-/// What was asked of our tables and functions: prepared once each, on the only connection there is.
+/// The statements on our tables and functions, each prepared once on the only connection.
 fn asked(proxy: &Proxy) -> Vec<String> {
     let mut texts = proxy.take_prepared();
     texts.retain(|text| text.contains("app.") || text.contains("sec."));
@@ -86,7 +86,7 @@ async fn abuse_40_a_wrong_request_of_a_member_is_refused_by_the_telling_query_al
     let wrong = |operation: &Operation| {
         (operation.method() != Method::DELETE).then(|| json!({"nonsense": 1}))
     };
-    // The first of a connection also finds out what kinds of values the database knows.
+    // The first request of a connection also reads the types of the database.
     for operation in &operations {
         send(&member.client, operation, "no-id", wrong(operation)).await;
     }
@@ -94,7 +94,7 @@ async fn abuse_40_a_wrong_request_of_a_member_is_refused_by_the_telling_query_al
     for operation in &operations {
         send(&member.client, operation, "no-id", wrong(operation)).await;
     }
-    // None can be refused for less, so the sum says it of each.
+    // None can be refused with fewer round trips, so the sum proves it for each.
     let trips = settled(&proxy).await - before;
     let count = u32::try_from(operations.len()).expect("some");
     assert_eq!(trips, count * (TELLING + PING));
@@ -108,7 +108,7 @@ async fn abuse_40_a_member_is_refused_by_the_statement_itself_and_the_telling_qu
     let mut conn = server.superuser().await;
     let (mut tried, mut wrong) = (0, Vec::new());
     for operation in never(member.id) {
-        // The application's own questions come first.
+        // Hooks of the application query the database first.
         if operation.resource.hooks.contains(&operation.name()) {
             continue;
         }
@@ -128,9 +128,9 @@ async fn abuse_40_a_member_is_refused_by_the_statement_itself_and_the_telling_qu
         let unseen = |may_be: bool| if may_be { UNSEEN } else { 0 };
         let more = match operation.kind {
             Kind::Create => AGAIN + unseen(operation.resource.created_unseen),
-            // For `*` it is looked which version there is, of a row that the policy shows.
+            // For `If-Match: *` the version is looked up, of a row that the policy shows.
             Kind::Replace | Kind::Merge => 1 + unseen(operation.resource.hides),
-            // It is one statement, after which the connection goes back, with its ping.
+            // A single statement, after which the connection is returned with its ping.
             Kind::Archive => PING,
             _ => u32::from(operation.wants_reason()),
         };
@@ -142,7 +142,7 @@ async fn abuse_40_a_member_is_refused_by_the_statement_itself_and_the_telling_qu
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried > 60, "{tried} operations");
 
-    // The control: what the same member may try looks for more than that, and it shows.
+    // The control: a request that the member may make costs more, and that is noticed.
     let path = "/communities/019caddd-0f20-7b8e-a1f8-0bd70ae0784c";
     member.client.get(path).await.expect(404);
     assert!(
@@ -162,7 +162,8 @@ async fn some_row(conn: &mut PgConnection, operation: &Operation) -> Option<Row>
     row.map(|row| row.as_object().expect("a row").clone())
 }
 
-/// The statement of the operation, the probe of its version, or the telling query.
+/// Whether the text is the statement of the operation, the lookup of its version, or the query that identifies the
+/// caller.
 fn is_its_own(operation: &Operation, text: &str) -> bool {
     let (resource, sql) = (operation.resource, &operation.resource.sql);
     let own = match operation.kind {
@@ -172,11 +173,11 @@ fn is_its_own(operation: &Operation, text: &str) -> bool {
         Kind::Suspend => sql.suspend,
         Kind::Unsuspend => sql.unsuspend,
         Kind::Transition(transition) => transition.sql,
-        // Of a body that gives nothing it sets nothing.
+        // An empty body sets nothing.
         Kind::Replace | Kind::Merge => sql.update,
         _ => sql.probe,
     };
-    // The condition that tells who asks stands before what is given back.
+    // The condition that identifies the caller comes before `returning`.
     let change = own
         .split_once("returning ")
         .map_or(own, |(change, _)| change);

@@ -1,4 +1,4 @@
-//! How often a search is made for one list.
+//! The number of searches that one list request runs.
 
 use crate::support::{Client, TestServer, resources, rows};
 use kernel::resource::Kind;
@@ -12,11 +12,12 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Connections that end, so that new ones have other settings; these ones tell at their end what they have counted.
+/// Ends connections, so that new ones have other settings; at their end, connections report what they have counted.
 const END: &str = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and usename = 'culturepass_app'";
 
-/// Claim: whatever PostgreSQL believes of how many rows a policy leaves, words are looked for once and not once per row.
+/// Claim: however many rows PostgreSQL believes that a policy leaves, a list runs its search once and not once per
+/// row.
 #[tokio::test]
 async fn a_list_searches_once() {
     let server = TestServer::demo().await;
@@ -28,7 +29,7 @@ async fn a_list_searches_once() {
         &format!("alter database {database} set track_functions = 'all'"),
     )
     .await;
-    // As it joins where it believes that one of the two is a single row.
+    // Forces each join method, including those chosen if one side is believed to be a single row.
     for way in ["material", "hashjoin", "mergejoin", "hashagg", "sort"] {
         run(
             &mut conn,
@@ -69,10 +70,10 @@ async fn a_list_searches_once() {
     }
 }
 
-/// 1 if it was answered: who may not ask for the list searches nothing.
+/// 1 if the request was answered; callers who may not request the list cause no search.
 async fn asked(client: &Client, path: &str) -> i64 {
     let mut answer = client.get(path).await;
-    // The first one after the connections ended.
+    // The first request after the connections were terminated.
     if answer.status == 503 {
         answer = client.get(path).await;
     }

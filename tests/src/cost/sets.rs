@@ -1,4 +1,4 @@
-//! What a policy over many rows asks about the row above: a set, made once in a statement.
+//! Sets for policies over many rows that ask about a parent row: each is computed once per statement.
 
 use crate::support::{Database, database::Content, model, resources};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -21,7 +21,7 @@ where
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Claim: whose tickets, orders and check-ins a caller may list is not asked by calling a function for each.
+/// Claim: the policies for tickets, orders and check-ins call no function for each row.
 #[tokio::test]
 async fn what_comes_by_the_thousand_has_no_call_in_its_policy() {
     let database = Database::new(Content::Empty).await;
@@ -40,7 +40,7 @@ async fn what_comes_by_the_thousand_has_no_call_in_its_policy() {
 
 const LISTS: [&str; 3] = ["ticket", "order", "order_item"];
 
-/// Claim: to leave out the rows of others a list calls no more functions the more of them there are.
+/// Claim: the number of function calls of a list doesn't grow with the number of other people's rows.
 #[tokio::test]
 async fn a_list_calls_no_function_for_each_row_of_others() {
     let database = Database::new(Content::Demo).await;
@@ -64,7 +64,7 @@ async fn a_list_calls_no_function_for_each_row_of_others() {
         );
     }
 
-    // The count would tell.
+    // The control: the count notices such a policy.
     run(
         &mut conn,
         "alter policy tickets_select on app.tickets using (sec.seen_event_admin(event_id))",
@@ -74,7 +74,7 @@ async fn a_list_calls_no_function_for_each_row_of_others() {
     assert!(each > 3_000, "{each}");
 }
 
-/// Orders of others, with an item and a ticket each.
+/// Inserts orders of others, with an item and a ticket each.
 async fn sell(conn: &mut PgConnection, to_all_but: Uuid, count: u32) {
     run(
         conn,
@@ -102,7 +102,7 @@ async fn sell(conn: &mut PgConnection, to_all_but: Uuid, count: u32) {
     .await;
 }
 
-/// How often a page of this list calls a function, as this member.
+/// The number of function calls of a page of this list, requested by this member.
 async fn calls(conn: &mut PgConnection, entity: &str, me: Uuid) -> i64 {
     run(conn, "begin; set local track_functions = 'all'").await;
     run(
@@ -118,14 +118,14 @@ async fn calls(conn: &mut PgConnection, entity: &str, me: Uuid) -> i64 {
     after - before
 }
 
-/// Of earlier transactions as well, as long as they have not been reported.
+/// Includes calls in earlier transactions that haven't been reported yet.
 async fn counted(conn: &mut PgConnection) -> i64 {
     let text = "select coalesce(sum(calls), 0)::bigint from pg_stat_xact_user_functions";
     column(conn, text).await[0]
 }
 
-/// Claim: a set holds the rows of which the function for one row says yes. For whom everything is open the
-/// function is asked as well, so that the set need not hold them all.
+/// Claim: a set contains the rows for which the function for one row returns true. For callers to whom everything is
+/// open, the function is called as well, so the set need not contain all rows.
 #[tokio::test]
 async fn a_set_says_what_the_function_for_one_row_says() {
     let database = Database::new(Content::Sample).await;
@@ -143,7 +143,7 @@ async fn a_set_says_what_the_function_for_one_row_says() {
         "select substr(proname, 6) from pg_proc where proname like 'mine\\_%' order by 1",
     )
     .await;
-    // Some that only their own people see.
+    // Makes some rows visible to their own people only.
     for table in ["events", "venues", "leads", "service_requests"] {
         run(
             &mut conn,
@@ -168,10 +168,10 @@ async fn a_set_says_what_the_function_for_one_row_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(held > 100, "{held} rows say little");
+    assert!(held > 100, "only {held} rows in all sets");
 }
 
-/// How many rows the set holds, and for how many the function says something else.
+/// The number of rows in the set, and the number for which the function disagrees.
 async fn compare(conn: &mut PgConnection, me: Uuid, action: &str, set: &str) -> (i64, i64) {
     let entities = &model().entities;
     let named = entities.iter().filter(|e| set.starts_with(&e.name));

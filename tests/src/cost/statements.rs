@@ -1,4 +1,4 @@
-//! How many statements a connection has to keep prepared.
+//! The number of statements that a connection keeps prepared.
 
 use super::proxy::Proxy;
 use crate::support::{TestServer, database::Content, resources, rows};
@@ -8,8 +8,8 @@ use kernel::{
 };
 use std::collections::BTreeSet;
 
-/// Texts that are there whatever clients ask for, and those of the lists they usually ask for: the first and
-/// the following pages in the usual order, whole or of one parent, by one filter each, and the count.
+/// The number of texts that exist regardless of clients, plus those of usual lists: the first and the following pages
+/// in the default order, of all rows or of one parent, with one filter each, and the count.
 fn usual(resource: &Resource) -> usize {
     let sql = &resource.sql;
     let texts = [
@@ -26,15 +26,15 @@ fn usual(resource: &Resource) -> usize {
     ];
     let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     let exists = 1;
-    // As they are within a transaction.
+    // Their second forms, used within a transaction.
     let again = [sql.create, sql.update, sql.archive];
     let again = again.iter().filter(|text| !text.is_empty()).count();
     let lists = 2 * (1 + resource.children.len()) + resource.filters.len() + 1;
     texts.len() + again + sql.update_private.len() + resource.transitions.len() + exists + lists
 }
 
-/// Claim: what clients usually ask for, of all entities together, fits into the cache of one connection, with
-/// room for a thousand rarer lists (orders, ranges).
+/// Claim: the usual statements of clients for all entities together fit into the cache of one connection, with room
+/// for a thousand rarer lists (orders, ranges).
 #[test]
 fn the_usual_statements_of_all_entities_fit_into_one_connection() {
     let count: usize = resources().values().map(|resource| usual(resource)).sum();
@@ -43,8 +43,8 @@ fn the_usual_statements_of_all_entities_fit_into_one_connection() {
     assert!(count + 1000 <= capacity, "{count} of {capacity}");
 }
 
-/// Claim: requests that came before are not prepared again, even after those of all other entities; and what
-/// seldom comes twice (another page size, two filters) takes no place.
+/// Claim: repeated requests are not prepared again, even after those of all other entities; and rare ones (another
+/// page size, two filters) take no place in the cache.
 #[tokio::test]
 async fn a_second_round_of_all_lists_prepares_nothing() {
     let mut proxy = None;
@@ -71,7 +71,7 @@ async fn a_second_round_of_all_lists_prepares_nothing() {
             let filters = resource.filters.iter();
             let filtered = filters.filter_map(|filter| Some((filter.param, example(filter.kind)?)));
             let filtered = filtered.map(|(name, value)| format!("{path}?{name}={value}"));
-            // Planning is what takes time here.
+            // Planning takes most of the time here.
             paths.extend(filtered.take(1));
             paths.push(path);
         }
@@ -95,7 +95,7 @@ async fn a_second_round_of_all_lists_prepares_nothing() {
         paula.get(rare).await.expect(200);
     }
     assert_eq!(proxy.take_prepared(), Vec::<String>::new());
-    // The counter would see one.
+    // The control: a new statement is counted.
     paula.get("/events?sort=-title").await.expect(200);
     assert_eq!(proxy.take_prepared().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! How often a request of the shipped server goes to the database.
+//! The number of round trips of a request of the shipped server to the database.
 
 use super::proxy::Proxy;
 use crate::support::{Answer, Client, TestServer, database::Content, rows};
@@ -7,7 +7,7 @@ use server::seed::demo::PEOPLE;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The ping with which the pool takes a connection back comes on top, after the answer.
+/// The ping with which the pool takes a connection back comes in addition, after the answer.
 pub const PING: u32 = 1;
 
 pub async fn server() -> (TestServer, Proxy) {
@@ -21,7 +21,7 @@ pub async fn server() -> (TestServer, Proxy) {
     (server, proxy.expect("set above"))
 }
 
-/// Trips of a request that is answered well, the ping apart.
+/// The round trips of a successful request, without the ping.
 async fn trips(proxy: &Proxy, what: &str, request: impl Future<Output = Answer>) -> u32 {
     settled(proxy).await;
     let before = proxy.trips();
@@ -30,7 +30,7 @@ async fn trips(proxy: &Proxy, what: &str, request: impl Future<Output = Answer>)
     settled(proxy).await - before - PING
 }
 
-/// The ping follows the answer; after it nothing moves.
+/// Waits for the ping, after which nothing more is sent.
 pub async fn settled(proxy: &Proxy) -> u32 {
     let mut last = proxy.trips();
     loop {
@@ -42,8 +42,8 @@ pub async fn settled(proxy: &Proxy) -> u32 {
     }
 }
 
-/// For every entity: one trip for a read, with the context of a member as for strangers, and one for a change. Four
-/// (context, statement, the answer, commit) where the answer is read again because not everybody sees all of it.
+/// For every entity: one round trip for a read, as a member and anonymously, and one for a change. Four (context,
+/// statement, the answer, commit) if the answer is read again because the entity has columns with a read rule.
 #[tokio::test]
 async fn trips_of_every_entity_are_as_few_as_they_can_be() {
     let (server, proxy) = server().await;
@@ -56,7 +56,7 @@ async fn trips_of_every_entity_are_as_few_as_they_can_be() {
     let mut counted = [0; 3];
     for resource in crate::support::resources().values() {
         let path = format!("/{}", resource.path);
-        // Not every entity has routes, and not every one is for strangers.
+        // Not every entity has routes, and not every list is public.
         if server.client.get(&path).await.status == 200 {
             let list = trips(&proxy, &path, server.client.get(&path)).await;
             assert_eq!(list, 1, "{path} by strangers");
@@ -66,7 +66,7 @@ async fn trips_of_every_entity_are_as_few_as_they_can_be() {
             continue;
         };
         let one = format!("{path}/{id}");
-        // The first prepares.
+        // The first request prepares the statement.
         client.get(&one).await.expect(200);
         assert_eq!(
             trips(&proxy, &one, client.get(&one)).await,
@@ -112,7 +112,7 @@ async fn trips_of_every_entity_are_as_few_as_they_can_be() {
     .await;
 }
 
-/// Who sees some of it, and one of those.
+/// A member who sees some object of the list, and the object's path.
 async fn reader<'a>(members: &'a [Client], path: &str) -> Option<(&'a Client, String)> {
     for client in members {
         let list = client.get(path).await;
@@ -160,7 +160,7 @@ async fn trips_of_the_usual_requests() {
             );
         }
     }
-    // An event, all its ticket types, and both for the answer: as many trips for three as for one.
+    // An event with all its ticket types, and the answer with both: as many round trips for three types as for one.
     let tickets = |n: usize| -> Vec<_> {
         let ticket = |i: usize| json!({"name": format!("T{i}"), "price_cents": 100, "currency": "AUD", "capacity": 5});
         (0..n).map(ticket).collect()
@@ -178,7 +178,7 @@ async fn trips_of_the_usual_requests() {
         [5, 5],
         "begin, event, its ticket types, the answer, commit"
     );
-    // Refusals of the HTTP layer and of the rules' upper bound never reach the database.
+    // Requests that the HTTP layer or the static bounds of the rules refuse never reach the database.
     settled(&proxy).await;
     let before = proxy.trips();
     server

@@ -1,4 +1,4 @@
-//! What a write touches.
+//! The indexes that a write touches.
 
 use crate::support::{self, Database, database::Content};
 use codegen::model::Lifecycle;
@@ -11,7 +11,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Whether a change of what every update changes left all indexes alone. `None`: there is no row.
+/// Whether an update of what every update changes touched no index. `None`: the table has no row.
 async fn leaves_indexes_alone(conn: &mut PgConnection, table: &str) -> Option<bool> {
     run(conn, "begin").await;
     let change = format!(
@@ -29,8 +29,8 @@ async fn leaves_indexes_alone(conn: &mut PgConnection, table: &str) -> Option<bo
     (updated > 0).then_some(in_place == updated)
 }
 
-/// Claim: a change of a column that is in no index touches no index: there is room on the row's page, and no index
-/// holds what every update changes.
+/// Claim: a change of a column without an index touches no index: the row's page has room, and no index contains the
+/// columns that every update changes.
 #[tokio::test]
 async fn an_update_of_an_ordinary_field_touches_no_index() {
     let database = Database::new(Content::Demo).await;
@@ -52,6 +52,6 @@ async fn an_update_of_an_ordinary_field_touches_no_index() {
     assert_eq!(
         leaves_indexes_alone(&mut conn, "events").await,
         Some(false),
-        "the check would see one"
+        "the check notices a touched index"
     );
 }

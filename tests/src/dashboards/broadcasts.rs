@@ -1,4 +1,4 @@
-//! What hosts write to their guests: to whom it goes, that it goes once, and who may not write.
+//! Broadcasts of hosts to their guests: who gets them, that each is sent once, and who may not send them.
 
 use crate::{
     money::stage::keyed,
@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A broadcast of Olga's event.
+/// A broadcast about Olga's event.
 async fn written(guests: &Guests, more: Value) -> String {
     let mut body = json!({"event_id": guests.event, "title": "Bring a coat", "message": "It is cold in there."});
     let more = more.as_object().expect("an object").clone();
@@ -28,7 +28,7 @@ async fn shown(guests: &Guests, broadcast: &str, part: &str) -> Value {
     guests.olga.client.get(&path).await.expect(200).json
 }
 
-/// Its time has come, and everything that follows is done.
+/// Sends broadcasts that are due, and waits until everything that follows is done.
 async fn handed_over(guests: &Guests) -> usize {
     let broadcasts = &guests.server.built.app.modules.broadcasts;
     let count = broadcasts.hand_over().await.expect("handed over");
@@ -43,7 +43,7 @@ async fn sent(guests: &Guests, more: Value) -> String {
     broadcast
 }
 
-/// How often a member has been told of it.
+/// How many times a member has got the broadcast.
 async fn told(guests: &Guests, member: &Member, broadcast: &str) -> i64 {
     let mut conn = guests.server.superuser().await;
     sqlx::query_scalar(
@@ -63,7 +63,7 @@ async fn od5_a_broadcast_goes_to_its_audience_once() {
         guests.guest("ana_who_comes").await,
         guests.guest("ben_who_comes").await,
     );
-    // Two tickets are one guest.
+    // A guest with two tickets counts once.
     guests.ticket(&ana).await;
     let box_seat = guests.tickets("Box", 0, 10).await;
     let eva = guests.server.member("eva_in_the_box").await;
@@ -71,7 +71,7 @@ async fn od5_a_broadcast_goes_to_its_audience_once() {
         .await
         .expect(201);
     let wim = guests.server.member("wim_who_waits").await;
-    // She has come in at a checkpoint, past the door.
+    // She entered at a checkpoint, and not at the entrance.
     let cleo = guests.guest("cleo_at_the_stage").await;
     guests
         .run(&format!(
@@ -139,7 +139,7 @@ async fn od5_a_broadcast_waits_for_its_time_and_can_be_called_off() {
         act(&guests.olga, broadcast, "schedule").await.expect(200);
     }
     assert_eq!(handed_over(&guests).await, 0);
-    // What is scheduled is not changed, unless it is taken back.
+    // A scheduled broadcast can't be changed, unless it is unscheduled.
     let path = format!("/broadcasts/{first}");
     let change = json!({"title": "Bring two coats"});
     let olga = &guests.olga;
@@ -157,7 +157,7 @@ async fn od5_a_broadcast_waits_for_its_time_and_can_be_called_off() {
     assert_eq!(handed_over(&guests).await, 1);
     assert_eq!(told(&guests, &ana, &first).await, 1);
     assert_eq!(told(&guests, &ana, &second).await, 0);
-    // What is sent is sent.
+    // A broadcast that was sent can't be cancelled.
     act(olga, &first, "cancel").await.expect(409);
     let written: (String, String) = {
         let mut conn = guests.server.superuser().await;
@@ -212,7 +212,7 @@ async fn od5_members_choose_whether_they_hear_of_it() {
         (&report["recipients"], &report["in_app"]),
         (&json!(2), &json!(2))
     );
-    // Numbers alone.
+    // The report contains numbers only.
     for member in [&ana, &ben] {
         assert!(
             !report.to_string().contains(&member.id.to_string()),
@@ -242,7 +242,7 @@ async fn od5_so_many_go_in_a_day_about_one_event() {
         "{}",
         refused.text
     );
-    // Another day has room, and so has a day that lets go of one.
+    // Another day has room, and so does a day of which a broadcast was cancelled.
     let later = written(&guests, json!({"send_at": "2040-01-01T12:00:00Z"})).await;
     act(olga, &later, "schedule").await.expect(200);
     act(olga, &scheduled[0], "cancel").await.expect(200);
@@ -250,7 +250,7 @@ async fn od5_so_many_go_in_a_day_about_one_event() {
     assert_eq!(handed_over(&guests).await, 5);
     let seventh = written(&guests, json!({})).await;
     act(olga, &seventh, "schedule").await.expect(409);
-    // Whoever gets past the hook is held by the database.
+    // The database refuses a change that bypasses the hook.
     let wrong =
         sqlx::query("update app.broadcasts set state = 'scheduled' where id = $1::text::uuid")
             .bind(&seventh)
@@ -261,14 +261,14 @@ async fn od5_so_many_go_in_a_day_about_one_event() {
         .as_database_error()
         .and_then(|error| error.constraint().map(str::to_owned));
     assert_eq!(constraint.as_deref(), Some("broadcasts_limit"));
-    // It is this number that refuses.
+    // The control: the limit is the reason for the refusal.
     guests
         .run("create or replace function app.broadcasts_a_day() returns int language sql immutable set search_path = '' as 'select 6'")
         .await;
     act(olga, &seventh, "schedule").await.expect(200);
 }
 
-/// Of ten at once for the last places of a day no more get one than there are.
+/// Of ten concurrent requests, no more succeed than broadcasts are left for the day.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn od5_two_at_once_do_not_both_take_the_last_place() {
     let guests = Guests::new().await;
@@ -316,12 +316,12 @@ async fn od5_hosts_whom_nobody_knows_do_not_write_to_guests() {
     );
     state("approved").await;
     act(olga, &broadcast, "schedule").await.expect(200);
-    // Approval is asked for once more when it goes.
+    // The approval is checked again when the broadcast is sent.
     state("rejected").await;
     assert_eq!(handed_over(&guests).await, 0);
     state("approved").await;
     assert_eq!(shown(&guests, &broadcast, "").await["state"], "cancelled");
-    // A circle that was founded today, and one that has been there for a while.
+    // A community founded today, and one that has existed for a while.
     let rule = "select app.may_broadcast(id) from app.communities where id = $1";
     let body = json!({"name": "New circle", "city_id": guests.server.city("melbourne").await});
     let circle: Uuid = guests
@@ -376,7 +376,7 @@ async fn od5_only_those_who_run_an_event_write_to_its_guests() {
     ana.client.post("/broadcasts", body).await.expect(403);
     let refused = act(&ana, &broadcast, "schedule").await.status.as_u16();
     assert!([403, 404].contains(&refused), "{refused}");
-    // The platform can stop what is on its way.
+    // The platform can stop a scheduled broadcast.
     act(&guests.olga, &broadcast, "schedule").await.expect(200);
     act(&guests.paula, &broadcast, "suspend").await.expect(200);
     assert_eq!(handed_over(&guests).await, 0);
@@ -389,7 +389,7 @@ async fn od5_only_those_who_run_an_event_write_to_its_guests() {
         .expect(422);
 }
 
-/// OD6: what calls an event off takes back what waits to be sent about it, with it or not at all.
+/// OD6: cancelling an event cancels its scheduled broadcasts in the same transaction.
 #[tokio::test]
 async fn od6_a_cancelled_event_takes_everything_along_that_waits() {
     let guests = Guests::new().await;
@@ -415,7 +415,7 @@ async fn od6_a_cancelled_event_takes_everything_along_that_waits() {
             .expect("a count")
     };
     assert!(count().await > 0, "no reminder waits");
-    // Nothing is undone without it: the transaction that calls the event off is rolled back.
+    // If the transaction that cancels the event is rolled back, the broadcast stays scheduled.
     let undone = format!(
         "begin; update app.events set state = 'cancelled' where id = '{}'; rollback",
         guests.event

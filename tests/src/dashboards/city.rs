@@ -88,7 +88,7 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
         )
         .await;
     assert!(number(&shown, "/months/*/tickets") > 0);
-    // The oldest come first, and no more than twenty.
+    // The oldest first, and no more than twenty.
     let waiting = shown["approvals"]["organizations"]
         .as_array()
         .expect("some");

@@ -118,7 +118,7 @@ async fn od6_whoever_may_create_events_of_the_host_may_copy_one() {
     ] {
         olga.post(&path, wrong.clone()).await.expect(422);
     }
-    // Nothing was made of what was refused.
+    // Refused requests have created nothing.
     let events: i64 =
         sqlx::query_scalar("select count(*) from app.events where title = 'A full house'")
             .fetch_one(&mut stage.server.superuser().await)
@@ -127,7 +127,7 @@ async fn od6_whoever_may_create_events_of_the_host_may_copy_one() {
     assert_eq!(events, 1);
 }
 
-/// Those of an event: the name, whether all come in, and the names of the ticket types that do.
+/// The checkpoints of an event: name, whether all types are admitted, and the names of those that are.
 async fn checkpoints(stage: &Stage, event: &str) -> Vec<(String, bool, Vec<String>)> {
     sqlx::query_as(
         "select c.name, c.all_ticket_types and not c.counts_exits and not c.allows_reentry, array(
@@ -182,7 +182,7 @@ async fn od3_od6_a_copy_has_the_checkpoints_of_the_original() {
     let body = json!({"starts_at": "2041-06-01T18:30:00Z"});
     let copied = keyed(&stage.olga, &path, body.clone()).await.expect(201);
     assert_eq!(checkpoints(&stage, &copied.id()).await, expected);
-    // Whoever runs it sees them, and they were made by whoever has copied it.
+    // Those who run the copy see them; they were created by the member who copied it.
     let list = format!("/checkpoints?event_id={}", copied.id());
     let seen = olga.get(&list).await.expect(200).json;
     assert_eq!(seen["data"].as_array().map(Vec::len), Some(3));
@@ -192,7 +192,8 @@ async fn od3_od6_a_copy_has_the_checkpoints_of_the_original() {
     let by = by.replace("{copy}", &copied.id());
     assert_eq!(stage.number(&by).await, 3);
 
-    // Cut off between the draft and its checkpoints, the same request makes what is missing, once.
+    // If the request was interrupted between the draft and its checkpoints, repeating it creates what is missing,
+    // once.
     let copies = "select count(*) from app.events where title = 'A full house'";
     let before = stage.number(copies).await;
     stage
@@ -211,6 +212,6 @@ async fn od3_od6_a_copy_has_the_checkpoints_of_the_original() {
     let again = keyed_by(&stage.olga, &path, key, body).await.expect(201);
     assert_eq!(checkpoints(&stage, &again.id()).await, expected);
     assert_eq!(stage.number(copies).await, before + 1);
-    // What is sold at the original stays there.
+    // The original's checkpoints stay unchanged.
     assert_eq!(checkpoints(&stage, &event.to_string()).await.len(), 4);
 }

@@ -60,7 +60,7 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
             ],
         )
         .await;
-    // The door that is known already.
+    // The figures must equal those of the sales route.
     let sales = world
         .olga
         .client
@@ -147,7 +147,7 @@ async fn od1_sales_of_an_event_by_bucket_are_those_of_its_clocks() {
     assert!(number(&figures(&world, "").await, "/sold/*/orders") > 0);
 }
 
-/// Clocks that are set back show one hour twice: two buckets.
+/// When clocks are set back, one local hour occurs twice: two buckets.
 #[tokio::test]
 async fn od1_an_hour_that_comes_twice_is_two_buckets() {
     let world = World::new().await;
@@ -211,7 +211,7 @@ async fn od1_an_events_dashboard_is_for_its_host_and_the_platform() {
     let refused = olga.get(&wrong).await.expect(422);
     let told = refused.json["errors"].as_array().map(Vec::len);
     assert_eq!(told, Some(3), "{}", refused.text);
-    // A private member's words are for nobody but themselves; they count.
+    // Reviews of private members count, but their texts are shown to nobody else.
     world
         .run(
             "set session_replication_role = replica; delete from app.reviews where entity_id = :host;
@@ -229,7 +229,7 @@ async fn od1_an_events_dashboard_is_for_its_host_and_the_platform() {
     assert_eq!(latest[0]["comment"], "from true");
 }
 
-/// What is committed between two statements of an answer is in none of them.
+/// A change that is committed between two statements of an answer is in none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn od1_a_dashboard_is_of_one_moment() {
     let world = World::new().await;
@@ -261,7 +261,7 @@ async fn od1_a_dashboard_is_of_one_moment() {
     assert_eq!(codes(&figures(&world, "").await), codes(&before) + 1);
 }
 
-/// A front end says with the order where its buyer comes from; what sells most comes first.
+/// A front end sends the buyer's source with the order; the sources with the most tickets come first.
 #[tokio::test]
 async fn od1_top_referrers_are_those_that_sell_the_most_tickets() {
     let stage = Stage::without_provider().await;
@@ -278,7 +278,7 @@ async fn od1_top_referrers_are_those_that_sell_the_most_tickets() {
         }
         let order = keyed(&stage.mira, "/orders", cart).await.expect(201);
         let path = format!("/orders/{}", order.id());
-        // How the host's campaigns go is the host's.
+        // The success of the host's campaigns is visible to the host only.
         let (mine, hosts) = (
             stage.mira.client.get(&path).await.expect(200),
             stage.olga.client.get(&path).await.expect(200),

@@ -12,7 +12,7 @@ async fn figures(world: &World) -> Value {
     world.olga.client.get(&path).await.expect(200).json
 }
 
-/// Of orders with tickets of the host's events, by the day of their clocks within the last 365.
+/// Orders with tickets of the host's events, by local day, within the last 365 days.
 fn paid(what: &str, currency: &str) -> String {
     format!(
         "select {what} from app.orders o join app.events e on e.id = o.event_id
@@ -119,7 +119,7 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
     assert_eq!(shown["trade"], Value::Null);
 }
 
-/// A business, as somebody who runs it and as the organiser who asked it.
+/// A business, as seen by an administrator and by the organiser who sent it a request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn od1_a_business_sees_its_leads_quotes_and_plan() {
     let world = World::new().await;
@@ -174,7 +174,7 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
             .len()
             <= 20
     );
-    // The other side does not see drafts, and what can be accepted is what the rule of `accept` says.
+    // The other side doesn't see drafts; what can be accepted is determined by the rule of `accept`.
     let of_host = figures(&world).await;
     let quotes = "from app.quotes q join app.leads l on l.id = q.lead_id join app.service_requests s on s.id = l.service_request_id
          where s.host_id = :host and s.status = 'active' and l.status = 'active' and q.status = 'active'";
@@ -198,7 +198,7 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
         .expect("quotes")
         .len();
     assert_eq!(listed as i64, world.sum(&acceptable).await);
-    // Whoever asks it for services does not look into it.
+    // A member who requests services of the business can't see its dashboard.
     world.olga.client.get(&path).await.expect(403);
 }
 
@@ -213,7 +213,7 @@ async fn od1_a_hosts_dashboard_is_for_its_administrators_and_the_platform() {
     olga.get(&format!("{path}?from=2025-01-01&to=2026-01-02"))
         .await
         .expect(422);
-    // Of another kind is none at all.
+    // The id of another kind of host is not found.
     olga.get(&format!("/communities/{}/dashboard", world.host))
         .await
         .expect(404);
@@ -228,7 +228,7 @@ async fn od1_a_hosts_dashboard_is_for_its_administrators_and_the_platform() {
     let shown = world.mira.client.get(&circle).await.expect(200).json;
     assert_eq!(shown["host_type"], "community");
     olga.get(&circle).await.expect(403);
-    // What is bought now is there now.
+    // A purchase appears immediately.
     world
         .run("delete from app.waitlist_entries where event_id = :event")
         .await;

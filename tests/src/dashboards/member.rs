@@ -20,7 +20,7 @@ fn ids(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Everything that a calendar shows, page by page: event, and why it is there.
+/// All entries of a calendar, page by page: event, and why it is included.
 async fn walk(member: &Member, query: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let mut path = format!("/me/calendar?limit=7&{query}");
@@ -54,7 +54,7 @@ async fn od1_home_is_what_concerns_the_member() {
         .await
         .expect(201);
     world.credits(mira, 700).await;
-    // Somebody whom chance has not let like it.
+    // A member who hasn't liked the event in the random data.
     let ana = world.server.member("ana_who_likes_it").await;
     let like = json!({"event_id": world.event});
     ana.client.post("/likes", like).await.expect(201);
@@ -82,7 +82,7 @@ async fn od1_home_is_what_concerns_the_member() {
     );
     let tickets = shown["tickets"].as_array().expect("tickets");
     assert_eq!(tickets.len() as i64, world.sum(&count).await);
-    // The lists begin as those that go on.
+    // The lists begin like the complete lists that they link to.
     let client = &mira.client;
     for (name, path) in [
         (
@@ -98,7 +98,7 @@ async fn od1_home_is_what_concerns_the_member() {
         assert_eq!(ids(&shown[name]), list, "{name}");
     }
     assert!(!ids(&shown["trending"]).is_empty());
-    // Each event that is named stands there once, as the caller may see it.
+    // Each event that is referred to appears once in `events`, as the caller may see it.
     let events: Vec<&str> = (shown["events"].as_array().expect("events").iter())
         .map(|event| event["id"].as_str().expect("an id"))
         .collect();
@@ -158,7 +158,7 @@ async fn od1_home_tells_of_what_waits_for_an_answer() {
     let offers = shown["waiting_list_offers"].as_array().expect("offers");
     assert_eq!(offers.len(), 1);
     assert_eq!(offers[0]["event_id"], world.event.to_string());
-    // What is over waits for nobody.
+    // Expired offers are not shown.
     world
         .run("set session_replication_role = replica; update app.waitlist_entries set offer_expires_at = now(); update app.ticket_transfers set expires_at = now()")
         .await;

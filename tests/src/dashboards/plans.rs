@@ -1,4 +1,4 @@
-//! What the platform's screen reads of large tables: rows of its period, by an index.
+//! The platform's dashboard reads only rows of its period from large tables, through an index.
 
 use crate::{
     emitted::written,
@@ -7,7 +7,7 @@ use crate::{
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// A hundred thousand of each, over four years.
+/// A hundred thousand rows in each table, over four years.
 const ROWS: &str = "
     set session_replication_role = replica;
     insert into app.users (handle, display_name, email, created_at)
@@ -29,7 +29,7 @@ const ROWS: &str = "
 
 const LARGE: [&str; 5] = ["users", "orders", "tickets", "refunds", "transactions"];
 
-/// Tables that a plan reads from end to end.
+/// Tables that a plan reads completely.
 fn read_whole(plan: &Value, found: &mut Vec<String>) {
     if plan["Node Type"] == "Seq Scan" {
         found.extend(plan["Relation Name"].as_str().map(str::to_owned));
@@ -75,7 +75,7 @@ async fn od1_the_platforms_figures_read_no_large_table_from_end_to_end() {
         .execute(&mut job)
         .await
         .expect("entered");
-    // For the session, not for a transaction.
+    // Set for the session, not for a transaction.
     sqlx::raw_sql("select set_config('app.job', 'dashboards', false)")
         .execute(&mut job)
         .await
@@ -91,7 +91,7 @@ async fn od1_the_platforms_figures_read_no_large_table_from_end_to_end() {
         whole.retain(|table| LARGE.contains(&table.as_str()));
         assert!(whole.is_empty(), "{whole:?}\n{sql}\n{plan:#}");
     }
-    // The test notices what it is there for.
+    // The control: a missing index is noticed.
     sqlx::raw_sql("drop index app.orders_paid_at_idx")
         .execute(&mut database.superuser().await)
         .await

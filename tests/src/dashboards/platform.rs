@@ -9,7 +9,7 @@ async fn figures(world: &World, query: &str) -> Value {
     world.paula.client.get(&path).await.expect(200).json
 }
 
-/// Of a time in the last so many days of universal time.
+/// The condition that a time is within the last `days` days (UTC).
 fn within(time: &str, days: i32) -> String {
     format!(
         "({time} at time zone 'UTC')::date > (now() at time zone 'UTC')::date - {days} and ({time} at time zone 'UTC')::date <= (now() at time zone 'UTC')::date"
@@ -61,7 +61,7 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
                 ""
             };
             let of = |field: &str| format!("/activity/{part}/{field}");
-            // Buckets have everybody, places only who has a home.
+            // Buckets count all members, places only those with a home city.
             let members = match part {
                 "total" | "buckets/*" => members.clone(),
                 _ => format!("{members}{homeless}"),

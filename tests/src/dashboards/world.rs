@@ -1,4 +1,4 @@
-//! Rows at random, put into the tables as they are: no figure on a dashboard is made by the code that is tried here.
+//! Random rows, inserted directly into the tables, so that no expected figure is computed by the code under test.
 
 use crate::money::{seed, stage::Stage};
 use serde_json::Value;
@@ -20,7 +20,7 @@ impl Deref for World {
     }
 }
 
-/// Triggers would refuse much of it, and would keep sums that nothing here shall lean on.
+/// Triggers are disabled: they would refuse much of it, and maintain sums that these tests must not rely on.
 const ROWS: &str = "
     insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, capacity)
     select e.city_id, e.host_type, e.host_id, 'Random ' || n, 'random-' || n, d.at, d.at + interval '2 hours', e.timezone,
@@ -108,7 +108,7 @@ impl World {
         world
     }
 
-    /// With the ids of the world in it.
+    /// Fills the ids of the world into a text.
     fn told(&self, text: &str) -> String {
         text.replace(":event", &format!("'{}'", self.event))
             .replace(":host", &format!("'{}'", self.host))
@@ -122,7 +122,7 @@ impl World {
             .unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
-    /// One number of the tables.
+    /// One number, computed from the tables.
     pub async fn sum(&self, text: &str) -> i64 {
         self.sum_on(&mut self.server.superuser().await, text).await
     }
@@ -137,7 +137,7 @@ impl World {
         .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    /// Each number of an answer, and the statement that adds it up.
+    /// Asserts that each number of an answer equals the result of its statement.
     pub async fn agree(&self, figures: &Value, expected: &[(&str, &str)]) {
         let mut conn = self.server.superuser().await;
         for (path, text) in expected {
@@ -148,7 +148,8 @@ impl World {
     }
 }
 
-/// `/likes`, or the sum over a list: `/sold/*/orders`; only those of a currency: `/sold/AUD/orders`.
+/// A number of an answer, such as `/likes`; or the sum over a list, `/sold/*/orders`; or that of one currency,
+/// `/sold/AUD/orders`.
 pub fn number(figures: &Value, path: &str) -> i64 {
     for mark in ["/*/", "/AUD/", "/NZD/"] {
         if let Some((list, field)) = path.split_once(mark) {

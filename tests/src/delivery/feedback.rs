@@ -1,4 +1,4 @@
-//! What services tell of mail, and who else might pretend to be them.
+//! Webhooks of mail services, and forged ones.
 
 use super::services::{mail, resend, sendgrid};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -26,7 +26,7 @@ fn resend_key(secret: &str) -> Keys {
     }
 }
 
-/// Both services through one door.
+/// Verifies a request of either service.
 fn open(
     keys: &Keys,
     headers: &Headers,
@@ -53,7 +53,7 @@ fn changed(headers: &Headers, name: &str, value: &str) -> Headers {
         .collect()
 }
 
-/// The window, both ways; what is missing; what was changed on the way.
+/// Tests the time window in both directions, missing headers, and altered requests.
 fn held_to_its_signature(keys: &Keys, sign: &dyn Fn(i64) -> Headers, body: &[u8]) {
     let now = Utc::now();
     let at = |seconds: i64| (now + TimeDelta::seconds(seconds)).timestamp();
@@ -62,7 +62,7 @@ fn held_to_its_signature(keys: &Keys, sign: &dyn Fn(i64) -> Headers, body: &[u8]
         (told.len(), told[0].kind),
         (1, Kind::Bounced { hard: true })
     );
-    // Again within the window: the same event, which whoever keeps its id knows.
+    // A replay within the window is accepted; a receiver that stores ids recognizes it.
     assert_eq!(open(keys, &sign(at(-299)), body, now), Ok(told));
     assert!(open(keys, &sign(at(299)), body, now).is_ok());
     for seconds in [-301, 301, -100_000_000] {
@@ -70,7 +70,7 @@ fn held_to_its_signature(keys: &Keys, sign: &dyn Fn(i64) -> Headers, body: &[u8]
         assert_eq!(told, Err(Refused::OutOfTime), "{seconds}");
     }
     let signed = sign(at(0));
-    // The very bytes: the same JSON written differently is not the same.
+    // The signature covers the exact bytes: the same JSON with other blanks is refused.
     let spaced = [body, b" "].concat();
     assert_eq!(open(keys, &signed, &spaced, now), Err(Refused::NoMatch));
     assert_eq!(open(keys, &signed, b"", now), Err(Refused::NoMatch));
@@ -92,7 +92,7 @@ fn held_to_its_signature(keys: &Keys, sign: &dyn Fn(i64) -> Headers, body: &[u8]
             );
         }
     }
-    // An old signature under a new time.
+    // An old signature with a new time.
     let (time, _) = signed
         .iter()
         .find(|(name, _)| name.ends_with("timestamp"))
@@ -114,7 +114,7 @@ fn no11_what_resend_has_not_signed_is_not_read() {
     held_to_its_signature(&keys, &|at| sign(&[SECRET], at), BODY);
 
     let (now, time) = (Utc::now(), Utc::now().timestamp());
-    // While the secret is being changed there is a signature by each.
+    // While the secret is being changed, there is a signature with each.
     for secrets in [&[FORMER, SECRET][..], &[SECRET, FORMER]] {
         assert!(
             open(&keys, &sign(secrets, time), BODY, now).is_ok(),
@@ -125,7 +125,7 @@ fn no11_what_resend_has_not_signed_is_not_read() {
         open(&keys, &sign(&[FORMER], time), BODY, now),
         Err(Refused::NoMatch)
     );
-    // Only this version counts, and a header of thousands is not gone through.
+    // Only this version is accepted, and the number of signatures that are checked is limited.
     let signed = sign(&[SECRET], time);
     let signature = signed[2].1.clone();
     let other = changed(&signed, "svix-signature", &signature.replace("v1,", "v1a,"));
@@ -137,7 +137,7 @@ fn no11_what_resend_has_not_signed_is_not_read() {
         &thousands.replace("AAAA", &signature[3..].replace('A', "B")),
     );
     assert_eq!(open(&keys, &thousands, BODY, now), Err(Refused::Malformed));
-    // The id is signed along: a copy can't come under another one.
+    // The signature covers the id, so a copy can't have another one.
     let renamed = changed(&signed, "svix-id", "msg_2");
     assert_eq!(open(&keys, &renamed, BODY, now), Err(Refused::NoMatch));
     for secret in ["", "whsec_", "whsec_c2hvcnQ=", "whsec_not base64!"] {
@@ -172,7 +172,7 @@ async fn no11_what_sendgrid_has_not_signed_is_not_read() {
     }
 }
 
-/// From the message to what is told of it: both lead to the id that we gave it.
+/// From the message to the event about it: both contain the id that we gave it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no11_what_is_told_leads_to_the_message() {
     let webhook = |url: &str| {
@@ -221,7 +221,7 @@ async fn no11_what_is_told_leads_to_the_message() {
     }
 }
 
-/// The fake's own sender fails at the closed port, and comes again.
+/// The fake's own sender fails at the closed port, and retries.
 async fn due(running: &Running) -> Vec<feedback::Post> {
     for _ in 0..500 {
         running.fake.advance(1);
@@ -231,5 +231,5 @@ async fn due(running: &Running) -> Vec<feedback::Post> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("nothing is told");
+    panic!("the fake sends no event");
 }

@@ -1,4 +1,4 @@
-//! What is not in the log, whatever a service answers, and not in the texts of errors either.
+//! What must not be in the log or in the texts of errors, whatever a service answers.
 
 use super::{
     push::{push, pusher},
@@ -57,7 +57,7 @@ impl<'a> MakeWriter<'a> for Captured {
 }
 
 const KEYS: [&str; 2] = ["re_canary-0f6a3c1b", "SG.canary-0f6a3c1b"];
-/// Addresses, device tokens, access tokens, keys, assertions, and what messages say.
+/// Texts that must not appear: addresses, device tokens, access tokens, keys, assertions, contents of messages.
 const CANARIES: [&str; 9] = [
     "canary",
     "ana.kanarienvogel",
@@ -70,7 +70,7 @@ const CANARIES: [&str; 9] = [
     "Grüezi",
 ];
 
-/// Everything that can happen to a message, over every service. The texts of all errors.
+/// Causes all possible failures of messages over every service. Returns the texts of all errors.
 async fn misfortunes() -> Vec<String> {
     let fake = Running::start(Config {
         api_keys: KEYS.map(str::to_owned).to_vec(),
@@ -94,7 +94,7 @@ async fn misfortunes() -> Vec<String> {
     {
         for service in services {
             if let Some(kind) = &kind {
-                // The endpoint for access tokens is asked several times over.
+                // The endpoint for access tokens is retried several times.
                 let times = if service == Service::Token { 5 } else { 2 };
                 fake.fake
                     .add_fault(Fault::new(service, kind.clone()).times(times));
@@ -127,7 +127,7 @@ async fn misfortunes() -> Vec<String> {
     said
 }
 
-/// One thread, so that all of it is seen by the subscriber of this test.
+/// On one thread, so that the subscriber of this test sees everything.
 #[tokio::test]
 async fn no12_neither_log_nor_error_tells_whom_or_what() {
     let captured = Captured::default();
@@ -136,7 +136,10 @@ async fn no12_neither_log_nor_error_tells_whom_or_what() {
         misfortunes().await
     };
     let log = captured.text();
-    assert!(log.contains("mail is not configured"), "it is captured");
+    assert!(
+        log.contains("mail is not configured"),
+        "the log is captured"
+    );
     assert!(said.len() > 30, "{said:?}");
     for canary in CANARIES {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(canary)).collect();
@@ -147,12 +150,12 @@ async fn no12_neither_log_nor_error_tells_whom_or_what() {
     for text in &said {
         assert!(
             !text.contains(['<', '{', '\n']),
-            "no words of others: {text}"
+            "an error contains text of the service: {text}"
         );
     }
 }
 
-/// The guard is needed: the library that fetches access tokens logs what it was answered.
+/// The guard is needed: the library that fetches access tokens logs the answers.
 #[tokio::test]
 async fn no12_without_the_filter_it_would_be_there() {
     let captured = Captured::default();
@@ -166,7 +169,7 @@ async fn no12_without_the_filter_it_would_be_there() {
     assert!(captured.text().contains("assertion"), "{}", captured.text());
 }
 
-/// The program itself: a member signs up while the service misbehaves, with everything in its log that there can be.
+/// The program itself: a member signs up while the service fails, with the most detailed log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no12_the_program_tells_nothing_of_mail_in_its_log() {
     let fake = Running::start(Config {
@@ -207,7 +210,7 @@ async fn no12_the_program_tells_nothing_of_mail_in_its_log() {
         .collect();
     assert!(token.len() > 20, "{token}");
 
-    // While somebody develops it can be read where the API is.
+    // In development, mails can be read at the API.
     let page = program.client.get("/dev/outbox").await.expect(200);
     assert!(page.text.contains("ana.kanarienvogel@example.org") && page.text.contains(&token));
 

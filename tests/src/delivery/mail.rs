@@ -1,4 +1,4 @@
-//! One contract for all that mail can leave by, and where they differ.
+//! One contract for all mailers, and their differences.
 
 use super::services::{self, Arrived, End, Service, mail, resend, sendgrid};
 use delivery::mail::{Mail, Mailer, Undelivered};
@@ -25,7 +25,7 @@ async fn no10_every_service_keeps_the_contract() {
         let name = service.name;
         let mut sent = 0;
 
-        // It arrives as it was meant.
+        // The mail arrives unchanged.
         let mut message = mail("ana@example.org");
         service.mailer.send(message.clone()).await.expect(name);
         sent += 1;
@@ -48,7 +48,7 @@ async fn no10_every_service_keeps_the_contract() {
         assert_eq!(first.header("list-unsubscribe"), None, "{name}");
         let seen = [first];
 
-        // With a way to stop it, whole however long it is.
+        // With a link to unsubscribe, which stays intact however long it is.
         message = mail("ben@example.org");
         message.unsubscribe = Some(long_url());
         service.mailer.send(message).await.expect(name);
@@ -65,7 +65,7 @@ async fn no10_every_service_keeps_the_contract() {
             "{name}"
         );
 
-        // What is no address never leaves.
+        // A mail to an invalid address is never sent.
         for to in [
             "ana",
             "",
@@ -83,7 +83,7 @@ async fn no10_every_service_keeps_the_contract() {
             );
         }
 
-        // Many at once all arrive.
+        // Concurrent mails all arrive.
         let many = (0..20).map(|n| service.mailer.send(mail(&format!("member{n}@example.org"))));
         for done in join_all(many).await {
             done.expect(name);
@@ -101,7 +101,7 @@ async fn no10_every_service_keeps_the_contract() {
 type Headers = &'static [(&'static str, &'static str)];
 type Expected = fn(&Undelivered) -> bool;
 
-/// The mail server tells each message once, the others all that they have.
+/// The mail server returns each message once, the other services all that they have.
 fn last(service: &Service, sent: usize, seen: &[Arrived]) -> Arrived {
     match &service.end {
         End::Smtp(_) => service.arrived(sent - seen.len()).pop().expect("one"),
@@ -145,7 +145,7 @@ async fn abuse_70_texts_begin_no_header_and_fill_no_template() {
     }
 }
 
-/// Names that a service makes up are kept and shown: they are names or nothing.
+/// Ids from a service are stored and shown, so they must be valid ids or are dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_70_what_a_service_calls_a_message_is_a_name() {
     for service in services::all().await {
@@ -167,7 +167,7 @@ async fn abuse_70_what_a_service_calls_a_message_is_a_name() {
     }
 }
 
-/// Whoever sends again after a lost answer: a key makes it one message, without one it is two.
+/// A mail is sent again after a lost answer: with a key it arrives once, without one twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no10_a_lost_answer_and_what_comes_of_it() {
     for service in services::all().await {
@@ -189,7 +189,7 @@ async fn no10_a_lost_answer_and_what_comes_of_it() {
             for sent in &now[before..] {
                 assert_eq!(sent.fields["delivery_id"], message.id.to_string());
             }
-            // In other words by now: with a key it has left all the same.
+            // With another text by now: with a key, the first mail has been sent all the same.
             let other = Mail {
                 text: format!("{} And more.", message.text),
                 ..message
@@ -202,7 +202,7 @@ async fn no10_a_lost_answer_and_what_comes_of_it() {
             }
         }
     }
-    // What SendGrid keeps for years is that id and nothing else; links stay as they are.
+    // SendGrid stores that id for years and nothing else; links are not rewritten.
     let fake = Running::start(Config::default()).await.expect("a fake");
     let message = mail("ana@example.org");
     sendgrid(&fake.url, "SG.fake")
@@ -261,7 +261,7 @@ async fn no10_a_service_that_cannot_is_told_from_a_message_that_must_not() {
             assert!(expected(&failure), "{} {status}: {failure:?}", service.name);
         }
         assert_eq!(running.fake.mail().len(), 0);
-        // A key that is not taken is everybody's trouble, and no message's end.
+        // An invalid key affects all messages, so no message is given up.
         let url = &running.url;
         let wrong: Box<dyn Mailer> = match service.name {
             "resend" => Box::new(resend(url, "re_wrong")),
@@ -272,7 +272,7 @@ async fn no10_a_service_that_cannot_is_told_from_a_message_that_must_not() {
             .await
             .expect_err("refused");
         assert!(matches!(failure, Undelivered::Paused { .. }), "{failure:?}");
-        // Nobody there.
+        // The service is down.
         let nobody: Box<dyn Mailer> = match service.name {
             "resend" => Box::new(resend("http://127.0.0.1:9", "re_fake")),
             _ => Box::new(sendgrid("http://127.0.0.1:9", "SG.fake")),

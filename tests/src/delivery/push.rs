@@ -1,4 +1,4 @@
-//! Push messages by FCM: what each of its answers means.
+//! Pushes through FCM: the meaning of each of its answers.
 
 use super::services::PATIENCE;
 use delivery::push::{FcmConfig, FcmPusher, Push, Pusher, Unpushed};
@@ -52,7 +52,7 @@ fn violation(field: &str) -> Value {
     json!([{ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{ "field": field }] }])
 }
 
-/// What is expected of an answer: `paused` with its seconds.
+/// The expected result of an answer; `paused` includes the seconds.
 fn kind(done: &Result<Option<String>, Unpushed>) -> String {
     match done {
         Ok(_) => "sent".to_owned(),
@@ -63,7 +63,7 @@ fn kind(done: &Result<Option<String>, Unpushed>) -> String {
     }
 }
 
-/// Status, headers and body of an answer, and what it means.
+/// Status, headers and body of an answer, and its meaning.
 type Case<'a> = (u16, Vec<(&'a str, &'a str)>, String, &'static str);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +191,7 @@ async fn no9_every_answer_of_fcm() {
         "one token for all of them"
     );
 
-    // The same from the fake itself, which decides by the token.
+    // The same with the fake itself, which decides by the token.
     for (token, expected) in [
         ("device", "sent"),
         ("gone-device", "gone"),
@@ -224,13 +224,13 @@ async fn no9_a_refused_access_token_is_renewed_once() {
         .expect("sent with another token");
     assert_eq!((calls(Service::Token), calls(Service::Fcm)), (2, 3));
 
-    // Many that are refused at once ask for one token.
+    // Concurrent refusals lead to one request for a new access token.
     running.fake.revoke();
     let done = join_all((0..10).map(|_| pusher.send(push("device")))).await;
     assert!(done.iter().all(Result::is_ok), "{done:?}");
     assert_eq!(calls(Service::Token), 3);
 
-    // A second refusal is everybody's, and is not asked about again and again.
+    // A second refusal affects all messages, and isn't retried again and again.
     let before = calls(Service::Fcm);
     let refusal = error("UNAUTHENTICATED", "", json!([]));
     running
@@ -240,7 +240,7 @@ async fn no9_a_refused_access_token_is_renewed_once() {
     assert_eq!(kind(&done), "paused 60", "{done:?}");
     assert_eq!(calls(Service::Fcm) - before, 2);
 
-    // No token to be had.
+    // No access token is available.
     running.fake.revoke();
     let none = r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#;
     running
@@ -253,7 +253,7 @@ async fn no9_a_refused_access_token_is_renewed_once() {
     );
 }
 
-/// 503 although it was delivered, or no answer in time: what is sent again takes the place of the first.
+/// 503 although it was delivered, or no answer in time: the second copy replaces the first on the device.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no9_a_second_copy_is_shown_once() {
     let (running, pusher) = start().await;

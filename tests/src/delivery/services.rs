@@ -1,4 +1,4 @@
-//! Every way for mail to leave, with what arrives at its end.
+//! All mailers, with the messages that arrive at their other end.
 
 use crate::mail::Server;
 use delivery::mail::{
@@ -12,7 +12,7 @@ use std::{path::PathBuf, time::Duration};
 use uuid::Uuid;
 
 pub const SENDER: &str = "Kulturpass Zürich <no-reply@culturepass.example>";
-/// How long a service of the tests is waited for.
+/// The timeout of requests to a service in tests.
 pub const PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn sender() -> Sender {
@@ -50,14 +50,14 @@ pub fn sendgrid(url: &str, key: &str) -> SendgridMailer {
     .expect("a mailer")
 }
 
-/// A message as its receiver has it.
+/// A message as it was received.
 #[derive(Debug)]
 pub struct Arrived {
     pub to: String,
     pub subject: String,
     pub text: String,
     pub html: Option<String>,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -68,7 +68,7 @@ impl Arrived {
     }
 }
 
-/// What is at the other end.
+/// The other end of a mailer.
 pub enum End {
     Smtp(Server),
     Fake(Running, fault::Service),
@@ -123,7 +123,7 @@ fn folder() -> Service {
 }
 
 impl Service {
-    /// So many messages have arrived, and no more.
+    /// Waits until this many messages have arrived, and asserts that there are no more.
     pub fn arrived(&self, count: usize) -> Vec<Arrived> {
         let arrived: Vec<Arrived> = match &self.end {
             End::Smtp(server) => (0..count).map(|_| of_smtp(&server.received())).collect(),

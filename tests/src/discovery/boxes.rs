@@ -1,4 +1,4 @@
-//! Boxes on the map: what is inside of them, over the date line and anywhere else, one by one or in clusters.
+//! Boxes on the map: their contents, across the date line and elsewhere, as single objects or clusters.
 
 use super::{event, set, told, venue};
 use crate::{support::Client, trending::stage::Stage};
@@ -40,7 +40,7 @@ async fn venues(stage: &Stage, count: usize) {
         .await;
 }
 
-/// What plain numbers say.
+/// The condition in plain numbers.
 fn inside([west, south, east, north]: [f64; 4]) -> String {
     let joined = if west <= east { "and" } else { "or" };
     format!(
@@ -76,7 +76,7 @@ async fn se2_boxes_hold_what_is_inside_also_over_the_date_line() {
             let found = shown(client, &format!("types=venue&bbox={bbox}")).await;
             assert_eq!(found, expected, "{bbox}");
         }
-        // The generated list agrees.
+        // The generated list returns the same.
         let mut listed = BTreeSet::new();
         let mut next = format!("/venues?bbox={bbox}&limit=100");
         loop {
@@ -111,7 +111,7 @@ async fn se2_many_objects_are_clusters_that_add_up() {
                     cluster["location"]["lat"].as_f64().expect("degrees"),
                 );
                 let near = 1e-9;
-                // One with something exactly at the date line goes over it.
+                // A cluster with a place exactly on the date line may cross it.
                 let inner = side(0) - near <= lng && lng <= side(2) + near;
                 assert!(inner || side(0) > side(2), "{cluster}");
                 assert!(side(1) - near <= lat && lat <= side(3) + near, "{cluster}");
@@ -121,9 +121,9 @@ async fn se2_many_objects_are_clusters_that_add_up() {
                 false => {
                     assert_eq!(map["count"], sum);
                     assert!(sum > 100 && map["objects"].as_array().is_some_and(Vec::is_empty));
-                    // Whoever looks closer finds as many.
+                    // Zooming in on a cluster finds the same number.
                     let first = &clusters[0];
-                    // Reading a number here may lose its last bit.
+                    // Parsing a number may change its last bit.
                     let wider = |side: usize| match side {
                         0 | 1 => first["bbox"][side].as_f64().map(|at| at - 1e-9),
                         _ => first["bbox"][side].as_f64().map(|at| at + 1e-9),
@@ -218,7 +218,7 @@ async fn se2_the_map_shows_what_everybody_may_see() {
     let one = &map["objects"][0];
     assert_eq!(one["name"], "Jazz at the hall");
     assert_eq!(one["location"]["lng"], 144.97);
-    // A host that is not approved any more takes all of it along.
+    // If the host is no longer approved, all of its objects disappear.
     set(&stage, "organizations", stage.host, "state = 'rejected'").await;
     assert_eq!(found("").await, set_of(&[]));
 }

@@ -1,4 +1,4 @@
-//! Words over everything: what is found, by whom, in which order.
+//! Search in all kinds of objects: what is found, by whom, in which order.
 
 use super::{event, told, venue};
 use crate::{
@@ -26,7 +26,7 @@ async fn ids(client: &Client, query: &str) -> Vec<Uuid> {
     hits.into_iter().map(|(_, id)| id).collect()
 }
 
-/// One of each kind, with these words in its name.
+/// One object of each kind with these words in its name.
 async fn world(stage: &Stage, words: &str) -> Vec<(&'static str, Uuid)> {
     let profile = async |table: &str, columns: &str, values: &str| {
         stage
@@ -95,7 +95,7 @@ async fn se3_words_find_things_of_every_kind_without_accents_and_half_typed() {
         hits(client, &format!("q=zurich&city_id={elsewhere}")).await,
         []
     );
-    // Only some kinds.
+    // Restricted to some kinds.
     let some = hits(client, "q=zurich&types=member,venue").await;
     let again = hits(client, "q=zurich&types=member&types=venue").await;
     assert_eq!(again, some);
@@ -156,11 +156,11 @@ async fn se3_nobody_finds_what_they_may_not_see() {
     let shy_self = server.sign_in(shy).await;
     assert_eq!(ids(&shy_self.client, "q=secretum").await, [shy]);
     let _ = (pending, archived, suspended);
-    // What it finds for members is theirs.
+    // Answers to members must not be cached.
     let answer = owner.client.get("/search?q=secretum").await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
-    // Whose session has ended does not find as they did, nor as nobody.
+    // A revoked session is refused, instead of searching as the member or anonymously.
     stage
         .sql(format!(
             "update app.sessions set revoked_at = now() where id = '{}'",
@@ -195,7 +195,7 @@ async fn se3_names_that_begin_with_the_words_come_first_then_what_is_next() {
         ids(client, "q=tango&types=venue").await,
         [newer, older, other]
     );
-    // Of each kind so many.
+    // `limit` applies to each kind.
     assert_eq!(hits(client, "q=tango&limit=1").await.len(), 2);
 }
 
@@ -269,7 +269,7 @@ async fn se3_a_search_ends_when_the_time_for_searches_is_over() {
     let client = &stage.server.client;
     client.get("/search?q=jazz").await.expect(200);
     client.get("/map?bbox=0,0,1,1").await.expect(200);
-    // Somebody holds what it reads for as long as it takes.
+    // Another transaction locks the tables that the search reads.
     let mut holder = stage.server.superuser().await;
     sqlx::raw_sql("begin; lock table search.events, app.events in access exclusive mode")
         .execute(&mut holder)
@@ -289,7 +289,7 @@ async fn se3_a_search_ends_when_the_time_for_searches_is_over() {
     client.get("/search?q=jazz").await.expect(200);
 }
 
-/// Pages of the database that a search for events touches, as a stranger.
+/// The number of database pages that a search for events by an anonymous caller touches.
 async fn touched(conn: &mut PgConnection) -> i64 {
     let mut cx = conn.begin().await.expect("a transaction");
     sqlx::raw_sql(
@@ -308,12 +308,12 @@ async fn touched(conn: &mut PgConnection) -> i64 {
     pages.iter().sum()
 }
 
-/// Rules are asked of what was found, not of every row that there is.
+/// Rules are evaluated for rows that were found, not for every row.
 #[tokio::test]
 async fn se3_a_search_does_not_grow_with_what_it_does_not_find() {
     let server = TestServer::demo().await;
     let mut conn = server.superuser().await;
-    // More than the newest ones that are looked at first, and then far more.
+    // More rows than are considered first, and then far more.
     let mut pages = Vec::new();
     for (from, to) in [(1, 1_000), (1_001, 6_000)] {
         let quiet = format!(
@@ -326,7 +326,7 @@ async fn se3_a_search_does_not_grow_with_what_it_does_not_find() {
             .execute(&mut conn)
             .await
             .expect("events");
-        // The first time reads the catalogue.
+        // The first query reads the catalogue.
         touched(&mut conn).await;
         pages.push(touched(&mut conn).await);
     }

@@ -1,4 +1,4 @@
-//! All that people ask for at once: of the generated list, and of events that can still be had.
+//! Combined filters: of the generated list, and of events with tickets left.
 
 use super::{event, told, venue};
 use crate::{
@@ -11,7 +11,7 @@ async fn listed(client: &Client, path: &str) -> Vec<Uuid> {
     ids(&client.get(path).await.expect(200).json)
 }
 
-/// A ticket type; `more` sets columns after the usual ones.
+/// A ticket type; `more` contains further assignments of columns.
 async fn tickets(stage: &Stage, event: Uuid, cents: i64, more: &str) {
     let more = if more.is_empty() { "name = name" } else { more };
     stage
@@ -70,7 +70,7 @@ async fn se4_city_time_category_box_and_words_go_together() {
         "/events/upcoming?city_id={city}&from={from}&to={to}&category=concert&bbox={bbox}&q=jaz"
     );
     assert_eq!(listed(client, &upcoming).await, [wanted]);
-    // Each of them leaves something out.
+    // Each filter excludes something.
     for part in [
         format!("from={from}&to={to}&"),
         "&category=concert".to_owned(),
@@ -122,7 +122,7 @@ async fn se4_prices_and_places_that_are_left() {
         free, cheap, dear, scarce, gone, full, early, late, withdrawn, none,
     ];
     assert_eq!(found("").await, all);
-    // Free, whether or not there are any left.
+    // Free tickets, whether or not any are left.
     assert_eq!(found("max_price_cents=0").await, [free, scarce, gone, full]);
     assert_eq!(
         found("max_price_cents=0&open_seats=1").await,
@@ -167,7 +167,7 @@ async fn se4_prices_and_places_that_are_left() {
             .expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
-    // All of it at once: what is no number, what does not go together, what there is not.
+    // All errors at once: invalid numbers, contradictions, unknown parameters.
     let wrong = "category=nothing&max_price_cents=-1&currency=&open_seats=0&from=soon&sort=title&x=1&cursor=nonsense";
     assert_eq!(
         told(client, &format!("/events/upcoming?{wrong}")).await,
@@ -213,7 +213,7 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
             stage.city
         ))
         .await;
-    // Half of them say where they are, the others are at a hall.
+    // Half of them have a location of their own, the others are at a venue.
     let hall = venue(&stage, "Hall", "").await;
     stage
         .sql(format!(
@@ -240,7 +240,7 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
         assert_eq!(strangers, public, "{path}");
         assert_eq!(walk(&mira.client, &path, async || {}).await, all, "{path}");
     }
-    // A cursor is good for its list and its reader.
+    // A cursor is only valid for its list and its reader.
     let page = mira.client.get("/events/upcoming?limit=4").await.json;
     let cursor = page["next_cursor"].as_str().expect("another page");
     let other = format!("/events/upcoming?limit=4&q=song&cursor={cursor}");
@@ -249,7 +249,7 @@ async fn se4_pages_go_on_where_they_ended_and_hold_what_the_reader_may_see() {
     stage.server.client.get(&theirs).await.expect(400);
 }
 
-/// Of a box with more events than are sorted at once, the next ones come first all the same, and none is left out.
+/// In a box with more events than are sorted at once, the next ones come first all the same, and none is missing.
 #[tokio::test]
 async fn se4_a_crowded_box_is_walked_in_order_of_time() {
     let stage = Stage::new().await;

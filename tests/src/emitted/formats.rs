@@ -1,4 +1,5 @@
-//! What a body's format lets through, the table's CHECK takes: otherwise a fault would have no field to blame.
+//! Values that the format of a body accepts must satisfy the table's CHECK: otherwise an error couldn't name the
+//! field.
 
 use crate::support::{Database, database::Content};
 use kernel::input::{Format, is_line, is_seen, normal_line};
@@ -33,7 +34,7 @@ const FORMATS: [(Format, &str, &[&str]); 10] = [
     (Format::Code, "code", &["SUMMER-25", "GRÜN"]),
 ];
 
-/// Texts near to good ones: what is on the border between the two.
+/// Texts similar to valid ones, to find the border between valid and invalid.
 fn mutants(seeds: &[&str], random: &mut fastrand::Rng) -> Vec<String> {
     let alphabet: Vec<char> = "aZ09@.-_+/:?#[]%~'\"<>{}|\\^` \t\n\u{7f}\u{85}\u{a0}äß"
         .chars()
@@ -81,7 +82,8 @@ async fn what_a_body_may_hold_the_table_takes() {
     }
 }
 
-/// What a network's page is, both say of mutants of good ones; what people paste is stored as something both take.
+/// Both sides agree about addresses of networks' pages, tested with variants of valid ones; what people paste is
+/// stored in a form that both accept.
 #[tokio::test]
 async fn pages_of_networks_are_the_same_on_both_sides() {
     use codegen::{emit::openapi::example, model::NETWORKS};
@@ -127,7 +129,7 @@ async fn pages_of_networks_are_the_same_on_both_sides() {
     }
 }
 
-/// The lists of codes are the same, over every code that could be one.
+/// Both sides have the same lists of codes, checked for every possible code.
 #[tokio::test]
 async fn codes_that_exist_are_the_same_on_both_sides() {
     let database = Database::new(Content::Empty).await;
@@ -157,7 +159,7 @@ async fn codes_that_exist_are_the_same_on_both_sides() {
     }
 }
 
-/// Every zone that a body may name, the database knows under the name that is stored.
+/// The database knows every zone that a body may name, under the name that is stored.
 #[tokio::test]
 async fn zones_that_are_stored_the_database_knows() {
     let database = Database::new(Content::Empty).await;
@@ -182,7 +184,7 @@ async fn zones_that_are_stored_the_database_knows() {
     assert!(stored.len() > 400);
 }
 
-/// Every character there is, by itself, in the middle, and doubled at the end.
+/// Every character by itself, in the middle of a text, and doubled at its end.
 #[tokio::test]
 async fn what_is_seen_is_the_same_on_both_sides() {
     let database = Database::new(Content::Empty).await;
@@ -209,7 +211,8 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         .await
         .expect("answers");
         for (text, theirs) in texts.iter().zip(theirs) {
-            // Letters that PostgreSQL's Unicode does not know yet are not composed there: it takes more than is stored.
+            // PostgreSQL's Unicode version may not know the composition of recent letters: then the CHECK accepts more
+            // than is ever stored.
             if normal_line(text) != *text && text.chars().any(|c| c > '\u{ffff}') && theirs.0 {
                 continue;
             }
@@ -231,7 +234,7 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         ("\n", false),
         ("a\nb", false),
         ("a \u{200d} b", true),
-        // A second `VIP` of a unique field.
+        // A second `VIP` in a unique field, with invisible characters.
         ("VIP\u{3164}", false),
         ("VIP\u{2800}", false),
         ("V\u{34f}IP", false),
@@ -241,7 +244,7 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         ("VIP\u{ffa0}", false),
         ("VIP\u{e0000}", false),
         ("VIP\u{e0fff}", false),
-        // Emoji and flags are made of what shows nothing by itself.
+        // Emoji and flags contain characters that are invisible by themselves.
         ("👁\u{fe0f}\u{200d}🗨\u{fe0f}", true),
         (
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",

@@ -1,7 +1,8 @@
-//! Which role runs a text that is written by hand: the one whose transaction its function works in.
+//! Finds the database role that runs a hand-written statement: that of the transaction in which its function works.
 //!
-//! A function that begins a transaction of a request (`begin_read` and its like), and every hook, works as the request role,
-//! and so does what is given its `cx`. What `run` and jobs begin is the job role's. A function may be given both.
+//! A function that begins a transaction of a request (`begin_read` and the like), every hook, and every function that
+//! gets its `cx` run as the request role. What `run` and jobs begin runs as the job role. A function may be called
+//! with both.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use std::{
@@ -25,15 +26,15 @@ pub enum Role {
     Job,
 }
 
-/// A function, or a constant that functions name.
+/// A function, or a constant that functions use.
 struct Function {
     file: PathBuf,
     name: String,
     takes_cx: bool,
-    /// Gives its caller the transaction that it begins.
+    /// Whether it returns the transaction that it begins to its caller.
     gives_cx: bool,
     body: TokenStream,
-    /// Every name in its body; those that are called; those that are called with a `cx`.
+    /// All names in its body; those that are called; those that are called with a `cx`.
     names: BTreeSet<String>,
     calls: BTreeSet<String>,
     handed: BTreeSet<String>,
@@ -42,7 +43,7 @@ struct Function {
 #[derive(Default)]
 pub struct Functions {
     all: Vec<Function>,
-    /// Which of them each role reaches, once all are there.
+    /// The functions that each role reaches, computed once all are known.
     reached: OnceLock<[(Role, BTreeSet<usize>); 2]>,
 }
 
@@ -78,14 +79,14 @@ impl Functions {
         }
     }
 
-    /// From behind its name to behind its body, or its semicolon.
+    /// Reads a function from after its name to the end of its body, or to its semicolon.
     fn function(&mut self, file: &Path, name: String, tokens: &[TokenTree], from: usize) -> usize {
         let (mut takes, mut gives, mut has_parameters) = (false, false, false);
         for (at, token) in tokens.iter().enumerate().skip(from) {
             match token {
                 TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                     self.keep(file, name, (takes, gives), group.stream());
-                    // Functions within functions.
+                    // Functions inside functions.
                     self.collect(file, group.stream());
                     return at + 1;
                 }
@@ -116,7 +117,8 @@ impl Functions {
         });
     }
 
-    /// The roles that run what stands in the bodies for which this holds; nobody's are the job's.
+    /// The roles that run the functions for whose bodies this holds; those that no role reaches count as the job
+    /// role's.
     pub fn roles(&self, file: &Path, stands_in: impl Fn(TokenStream) -> bool) -> BTreeSet<Role> {
         let find = || [Role::Request, Role::Job].map(|role| (role, self.reached(role)));
         let reached = self.reached.get_or_init(find);
@@ -165,7 +167,7 @@ impl Functions {
         found
     }
 
-    /// What is handed the `cx`, the nearest of its name, and constants that are named.
+    /// The functions that get the `cx`, the nearest ones of their names, and constants that are named.
     fn next(&self, function: &Function) -> Vec<usize> {
         let folder = |file: &Path| {
             file.iter()
@@ -239,13 +241,13 @@ fn called(tokens: TokenStream, calls: &mut BTreeSet<String>, handed: &mut BTreeS
     }
 }
 
-/// As an argument by itself: `cx`, `&mut cx`.
+/// Whether `cx` is an argument by itself: `cx`, `&mut cx`.
 fn has_cx(arguments: &Group) -> bool {
     let mut tokens = arguments.stream().into_iter();
     tokens.any(|token| matches!(token, TokenTree::Ident(name) if name == "cx"))
 }
 
-/// What the test of the texts goes by.
+/// The assumption on which the test of the statements relies.
 #[test]
 fn roles_follow_the_transaction() {
     let mut functions = Functions::default();

@@ -1,6 +1,6 @@
-//! A field or relation with a `read` rule, of every kind, in every place where a spec may name it: the generator
-//! refuses it and says how to mend it, or everything that is generated runs for who may read it and for who may
-//! not, and only the first are shown it.
+//! Uses a field or relation with a `read` rule, of every kind, in every place that a spec allows. The generator either
+//! refuses the use and says how to correct it, or everything generated works for callers who may read it and for
+//! others, and only the former get its value.
 
 use super::texts::statements;
 use crate::migrations::{blank::Blank, repository, rows::ROWS};
@@ -15,11 +15,11 @@ struct Kind {
     /// A line of `fields` or of `belongs`.
     line: &'static str,
     relation: bool,
-    /// Something that is true of the row.
+    /// A condition that holds for the row.
     holds: &'static str,
-    /// What a transition can set.
+    /// A value that a transition can set.
     value: Option<&'static str>,
-    /// The secret in SQL.
+    /// The secret as an SQL literal.
     sql: &'static str,
 }
 
@@ -35,10 +35,11 @@ const KINDS: [Kind; 8] = [
     Kind { name: "one_of", line: "secret: one of city | organization?", relation: true, holds: "secret != null", value: None, sql: "secret_type = 'city', secret_id = '00000000-0000-7000-8000-00000000c003'" },
 ];
 
-/// Marks of the secrets above in a row's text.
+/// Texts by which the secrets above are recognized in a row.
 const MARKS: [&str; 3] = ["97319731", "1973-01-09", "00000000c003"];
 
-/// What stands in the entity beside its secret: `{holds}`, `{value}` and `{modifier}`, which goes to the secret.
+/// The parts of the entity beside its secret: `{holds}` and `{value}` are filled in, and `modifier` is added to the
+/// secret's line.
 struct Use {
     name: &'static str,
     modifier: &'static str,
@@ -77,7 +78,7 @@ const USES: [Use; 26] = [
     Use { name: "movable", modifier: ", movable", fields: "", sections: "", access: "" },
 ];
 
-/// An entity below each `gig_…`, so that rules and counters of others name the secret.
+/// An entity below each `gig_…`, so that rules and counters of other entities refer to the secret.
 const BELOW: [(&str, &str); 3] = [
     (
         "of",
@@ -107,7 +108,7 @@ fn gig(kind: &Kind, what: &Use) -> Option<String> {
         true => ("", secret.as_str()),
         false => (secret.as_str(), ""),
     };
-    // States need a transition in any case.
+    // States always need a transition.
     let more = match (
         is_state && what.name != "from",
         sections.contains("transitions:"),
@@ -138,7 +139,7 @@ fn gig(kind: &Kind, what: &Use) -> Option<String> {
     )
 }
 
-/// Entities that name the secret of another: conditions of it, counters over it, lists below it.
+/// Entities that refer to the secret of another one: conditions, counters and lists below it.
 fn others(kind: &Kind) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let condition = format!("access:\n  owner: me is owner\n  told: {}\n", kind.holds);
@@ -155,7 +156,7 @@ fn others(kind: &Kind) -> Vec<(String, String)> {
     files
 }
 
-/// A world of the base and these files.
+/// The model of the base world with these files.
 fn world(files: &[(String, String)]) -> Result<Model, codegen::diag::Diagnostics> {
     let edits: Vec<repository::Edit> = files
         .iter()
@@ -164,7 +165,7 @@ fn world(files: &[(String, String)]) -> Result<Model, codegen::diag::Diagnostics
     repository::try_world(&edits)
 }
 
-/// Has the counters, sums and lists of a parent, one by one.
+/// A parent's counters, sums and lists, one by one.
 fn above(kind: &Kind) -> Vec<(String, Vec<(String, String)>)> {
     let child = gig(kind, &USES[0])
         .expect("possible")
@@ -211,7 +212,7 @@ fn refused_well(what: &str, said: &codegen::diag::Diagnostics) {
     for diagnostic in &said.list {
         assert!(
             diagnostic.span.is_some() && diagnostic.help.is_some(),
-            "{what}: without a place or a mend:\n{said}"
+            "{what}: an error without a place or a help:\n{said}"
         );
     }
 }
@@ -237,7 +238,7 @@ async fn a_secret_is_refused_or_kept_wherever_it_is_named() {
         }
         for (name, more) in above(kind) {
             match world(&more) {
-                // Once is enough: two would be two entities of one name.
+                // Added once, because two entities can't have the same name.
                 Ok(_) if name == "me in where" => files.extend(more),
                 Ok(_) => panic!("{} {name} is shown to everybody", kind.name),
                 Err(said) => {
@@ -251,7 +252,7 @@ async fn a_secret_is_refused_or_kept_wherever_it_is_named() {
         let model = world(&files).unwrap_or_else(|said| panic!("{}: {said}", kind.name));
         run(kind, &model).await;
     }
-    // What must never be accepted, whatever the kind is.
+    // Uses that must always be refused, whatever the kind of field.
     for what in ["flag", "flag_filter", "filter", "sort"] {
         let count = refused
             .iter()
@@ -274,7 +275,7 @@ async fn a_secret_is_refused_or_kept_wherever_it_is_named() {
     assert!(accepted > 120, "{accepted}");
 }
 
-/// Every statement of every entity, as the owner of the rows, as somebody else and as nobody.
+/// Runs every statement of every entity as the owner of the rows, as another member and as an anonymous caller.
 async fn run(kind: &Kind, model: &Model) {
     let database = Blank::new().await;
     database.run(&repository::script(model)).await;
@@ -289,7 +290,7 @@ async fn run(kind: &Kind, model: &Model) {
         let file = tree
             .get(&format!("generated/src/{entity}.rs"))
             .expect("a file");
-        // The end of a list stands behind what the request adds.
+        // The end of a list comes after what the request adds.
         let end = |file: &str| -> String {
             let mut texts = statements(file).into_iter();
             texts
@@ -329,7 +330,7 @@ async fn run(kind: &Kind, model: &Model) {
     }
     conn.close().await.expect("close");
     assert!(wrong.is_empty(), "{}: {}", kind.name, wrong.join("\n\n"));
-    // Of a boolean nothing is recognised.
+    // The value of a boolean can't be recognized.
     assert!(
         seen > 10 || kind.name == "bool",
         "{}: the owner sees it {seen} times",
@@ -337,7 +338,7 @@ async fn run(kind: &Kind, model: &Model) {
     );
 }
 
-/// One row in each entity of the test, its secret set; with the superuser's rights.
+/// Inserts one row with its secret in each entity of the test, as a superuser.
 async fn rows(kind: &Kind, model: &Model, conn: &mut PgConnection) -> Vec<(String, String)> {
     let owner = "'00000000-0000-7000-8000-00000000a001'";
     let mut ids: Vec<(String, String)> = Vec::new();
@@ -384,7 +385,7 @@ async fn rows(kind: &Kind, model: &Model, conn: &mut PgConnection) -> Vec<(Strin
     ids
 }
 
-/// The rows as text; an error only where the database lacks a privilege or does not understand.
+/// The rows as text. Only missing privileges and invalid SQL are errors.
 async fn statement(
     conn: &mut PgConnection,
     caller: Option<u32>,
@@ -444,7 +445,7 @@ async fn statement(
             let code = database.code().unwrap_or_default().into_owned();
             let refused = match code.as_str() {
                 "42501" => !routine.unwrap_or_default().starts_with("aclcheck_error"),
-                // Checks, keys, nulls.
+                // Violated checks, keys and not-null constraints.
                 code => code.starts_with("23"),
             };
             if refused {
@@ -456,7 +457,7 @@ async fn statement(
     }
 }
 
-/// All columns, whatever their type: answers of unprepared statements are text.
+/// All columns of any type: answers of unprepared statements are text.
 fn shown(row: &sqlx::postgres::PgRow) -> String {
     (0..row.len())
         .filter_map(|n| row.try_get_raw(n).ok()?.as_str().ok().map(str::to_owned))

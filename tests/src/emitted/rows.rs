@@ -1,4 +1,4 @@
-//! Rows of a whole world through the generated code: every column is read and written as the document says.
+//! Reads and writes the rows of a whole world through generated code, and compares every column with the API document.
 
 use crate::support::{Database, database::Content, documented, root};
 use kernel::{private::PgRow, resource::Resource};
@@ -44,7 +44,7 @@ async fn every_row_is_written_as_documented() {
                         String::from_utf8_lossy(&text)
                     )
                 });
-            assert_eq!(object["object"], resource.name, "it says what it is");
+            assert_eq!(object["object"], resource.name, "`object` names the entity");
             hold(&document, resource.name, &object, schema);
             written += 1;
         }
@@ -52,7 +52,7 @@ async fn every_row_is_written_as_documented() {
     assert!(written > 500, "{written} rows");
 }
 
-/// Every required property is there, every property is known and of its type.
+/// Asserts that every required property exists, and that every property is known and has the right type.
 fn hold(document: &Value, name: &str, object: &Map<String, Value>, schema: &Value) {
     for required in schema["required"].as_array().into_iter().flatten() {
         let required = required.as_str().expect("a name");

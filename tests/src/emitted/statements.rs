@@ -1,11 +1,11 @@
-//! Every statement text is understood by the database and runs with the rights of the request role.
+//! The database accepts every statement, with the privileges of the request role.
 
 use super::written::HIDDEN_FROM_NULLS;
 use crate::support::{Database, database::Content};
 use kernel::resource::{Kind, Resource};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// All texts of a resource with what they are for; empty ones are actions that do not exist.
+/// All statements of a resource with their purpose; empty ones are actions that the entity doesn't have.
 fn statements(resource: &Resource) -> Vec<(String, String)> {
     let sql = &resource.sql;
     let list = resource.list_text("");
@@ -47,8 +47,8 @@ fn statements(resource: &Resource) -> Vec<(String, String)> {
 async fn every_statement_runs_with_the_rights_of_a_request() {
     let database = Database::new(Content::Empty).await;
     let mut conn = database.request_role().await;
-    // Planning hundreds of statements once each says nothing about how long one takes.
-    // A plan for nulls is without what they rule out, and the functions in that would not be looked at.
+    // The time limit doesn't matter here, since hundreds of statements are planned once. A plan for nulls would omit
+    // what they rule out, and the functions in that part would not be checked.
     let settings = "set statement_timeout = 0; set plan_cache_mode = force_generic_plan";
     execute(&mut conn, settings.to_owned())
         .await
@@ -66,7 +66,7 @@ async fn every_statement_runs_with_the_rights_of_a_request() {
     assert!(count > 400, "{count}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
-    // The test notices what it is there for.
+    // The control: a missing privilege is noticed.
     let refused = run(&mut conn, "get", HIDDEN_FROM_NULLS).await;
     let refused = refused.expect_err("no right").to_string();
     assert!(
@@ -75,8 +75,8 @@ async fn every_statement_runs_with_the_rights_of_a_request() {
     );
 }
 
-/// Prepares without being told the types, then runs with nulls, for privileges are looked at when it runs.
-/// Lists select what `get` does, and planning each of their forms would take minutes.
+/// Prepares a statement without types, and runs it with nulls, because privileges are checked on execution. Lists
+/// select the same as `get`, and planning each of their forms would take minutes, so they are left out.
 async fn run(conn: &mut PgConnection, name: &str, text: &str) -> Result<(), sqlx::Error> {
     execute(conn, format!("prepare s as {text}")).await?;
     if ["list", "by_ids"].contains(&name) || name.contains(' ') {
@@ -94,7 +94,7 @@ async fn run(conn: &mut PgConnection, name: &str, text: &str) -> Result<(), sqlx
     let result = execute(conn, format!("execute s{nulls}")).await;
     execute(conn, "deallocate s".to_owned()).await?;
     match result {
-        // A row of nulls is refused by the table or its policy, but not for want of a privilege.
+        // A row of nulls violates a constraint or policy, but must not lack a privilege.
         Err(error) if name == "create" && !error.to_string().contains("permission denied") => {
             Ok(())
         }
@@ -107,7 +107,7 @@ async fn execute(conn: &mut PgConnection, text: String) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-/// Whatever a constraint is called in a resource, the database knows by that name.
+/// The database has every constraint that a resource names.
 #[tokio::test]
 async fn every_constraint_that_is_answered_is_there() {
     let database = Database::new(Content::Empty).await;

@@ -1,8 +1,8 @@
-//! The statements in a generated file, for specs that are not compiled.
+//! Reads the statements in a generated file, for specs that are not compiled.
 //!
-//! Reads the few forms that the generator writes: literals, `concat!`, and the two macros of a file.
+//! Understands the few forms that the generator writes: literals, `concat!`, and the two macros of a file.
 
-/// What a statement is for, and its text.
+/// Purpose and text of each statement.
 pub fn statements(file: &str) -> Vec<(String, String)> {
     let (code, literals) = without_literals(file);
     let value = |expression: &str| evaluate(expression, &code, &literals);
@@ -18,7 +18,7 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
             }
             "update_private" => {
                 let inner = rest.trim_start_matches("&[").trim_end_matches("],");
-                // Each of several is a literal or begins with `concat!`.
+                // Each of several texts is a literal or begins with `concat!`.
                 let many = if inner.contains("concat!") {
                     inner
                         .split("concat!")
@@ -59,7 +59,7 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Literals replaced by `§n§`: no line break and no comma is left inside of one.
+/// Replaces literals by `§n§`, so that the code has no line breaks or commas inside of them.
 fn without_literals(file: &str) -> (String, Vec<String>) {
     let (mut code, mut literals) = (String::new(), Vec::new());
     let mut chars = file.chars();

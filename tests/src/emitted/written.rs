@@ -1,8 +1,7 @@
-//! Every statement that is written by hand is understood by the database, and may be run by the role that runs it, in
-//! the name of the module that runs it.
+//! The database accepts every hand-written statement, and the role that runs it may run it in the name of its module.
 //!
-//! The texts are found where they stand: each literal that begins like a statement. So none has to be put on a list,
-//! and none can be forgotten.
+//! The texts are found in the source code: every literal that begins like a statement. So none has to be put on a
+//! list, and none can be forgotten.
 
 use super::functions::{Functions, Role};
 use crate::support::{Database, database::Content, model, root};
@@ -15,10 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What runs a text.
+/// In whose name a statement runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Runner {
-    /// Hooks run in the caller's transaction.
+    /// In a request's transaction; hooks run in that of the caller.
     Request,
     Job(&'static str),
 }
@@ -35,7 +34,7 @@ fn runners() -> Vec<(&'static str, Runner)> {
         .iter()
         .map(|(folder, name)| (*folder, Runner::Job(name)));
     let mut all: Vec<(&'static str, Runner)> = modules.collect();
-    // What belongs to no module works in the transaction of any.
+    // Code that belongs to no module runs in the transaction of any.
     let shared: Vec<_> = all
         .iter()
         .map(|(_, module)| ("clock.rs", *module))
@@ -45,7 +44,7 @@ fn runners() -> Vec<(&'static str, Runner)> {
     all
 }
 
-/// Calls a function that requests may not call, of rows that a null does not find.
+/// Calls a function that requests may not call, on rows that a null doesn't match.
 pub const HIDDEN_FROM_NULLS: &str =
     "select id from app.cities where id = $1 and app.first_id(created_at) is not null";
 
@@ -53,7 +52,7 @@ pub const HIDDEN_FROM_NULLS: &str =
 async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     let texts = texts();
     assert!(texts.len() > 30, "{} texts", texts.len());
-    // Requests run some of the modules' texts, too: reads as the caller, and what hooks ask.
+    // Requests run some of the modules' statements too: reads as the caller, and queries of hooks.
     let of_requests = texts.iter().filter(|text| text.runner == Runner::Request);
     let files: BTreeSet<&Path> = of_requests.map(|text| text.file.as_path()).collect();
     for file in ["hooks.rs", "ratings.rs", "wallet/routes.rs"] {
@@ -88,7 +87,7 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
-    // The test notices what it is there for.
+    // The control: invalid statements are noticed.
     let broken = [
         ("sessions", "select nothing from app.users where id = $1"),
         ("sessions", "update app.users set display_name = $1"),
@@ -101,7 +100,7 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
             "{sql}"
         );
     }
-    // Also what nulls would rule out.
+    // Also in parts that nulls would rule out.
     for sql in ["select app.first_id($1)", HIDDEN_FROM_NULLS] {
         let refused = explain(&mut request, Runner::Request, sql).await;
         let refused = refused.expect_err(sql).to_string();
@@ -120,15 +119,16 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     assert_eq!(undeclared(model(), &unseen), ["venues"]);
 }
 
-/// Prepares without being told the types and explains with nulls: privileges are looked at, nothing is done. The plan is
-/// for any parameters: one for nulls is without what they rule out, and the functions in that would not be looked at.
+/// Prepares a statement without types and explains it with nulls: privileges are checked, nothing is changed. The plan
+/// is a generic one, because one for nulls would omit what they rule out, and the functions in that part would not be
+/// checked.
 async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("deallocate all").execute(&mut *conn).await?;
     let mut transaction = conn.begin().await?;
     if let Runner::Job(module) = runner {
         sqlx::query("select sec.enter_job($1, null, null, gen_random_uuid())")
             .bind(module)
-            // `deallocate all` takes named statements away that the driver would remember.
+            // The driver must not remember named statements, because `deallocate all` removes them.
             .persistent(false)
             .execute(&mut *transaction)
             .await?;
@@ -150,7 +150,8 @@ async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(
     transaction.rollback().await
 }
 
-/// Tables that a module names in a text and not in `app.yaml`: its policies would hide every row.
+/// Tables that a module uses in a statement without declaring them in `app.yaml`, so that policies would hide all
+/// rows.
 fn undeclared(model: &Model, text: &Text) -> Vec<String> {
     let Runner::Job(name) = text.runner else {
         return Vec::new();
@@ -203,7 +204,7 @@ fn texts() -> Vec<Text> {
                 "{}: statements belong into the folder of a module, or into hooks.rs:\n{sql}",
                 path.display()
             );
-            // Each as every role that runs it.
+            // Checked as each role that runs the statement.
             for role in functions.roles(&path, |body| statements(body).contains(&sql)) {
                 let runners = match role {
                     Role::Request => &[Runner::Request][..],
@@ -231,14 +232,14 @@ fn texts() -> Vec<Text> {
 
 pub fn of_file(file: &Path) -> Vec<String> {
     let text = production(file);
-    // What is put together at run time could not be found here.
+    // Statements that are composed at run time couldn't be found here.
     for word in ["AssertSqlSafe", "QueryBuilder", "raw_sql"] {
         assert!(!text.contains(word), "{}: {word}", file.display());
     }
     statements(text.parse().expect("Rust"))
 }
 
-/// Without its tests.
+/// The code without its tests.
 fn production(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("a text");
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -251,7 +252,7 @@ fn statements(tokens: TokenStream) -> Vec<String> {
     let mut attribute = false;
     for token in tokens {
         match token {
-            // Docs are texts too, and may begin with a verb.
+            // Doc comments are texts too, and may begin with a verb.
             TokenTree::Group(_) if attribute => {}
             TokenTree::Group(group) => found.extend(statements(group.stream())),
             TokenTree::Punct(sign) if sign.as_char() == '#' => {
@@ -261,7 +262,7 @@ fn statements(tokens: TokenStream) -> Vec<String> {
             TokenTree::Literal(literal) => {
                 let text = syn::parse_str::<syn::LitStr>(&literal.to_string());
                 let is_statement = |text: &String| {
-                    // However it is written: capitals, a comment or a parenthesis before it.
+                    // However it is written: in capitals, or after a comment or parenthesis.
                     let lines = text
                         .lines()
                         .map(str::trim)

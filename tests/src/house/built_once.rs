@@ -1,8 +1,8 @@
-//! Libraries are built once: the tests ask of them no other features than the programs do.
+//! Libraries are built once: the tests use no other features of them than the programs.
 //!
-//! Cargo chooses features for what it is asked to build. `script/run` builds `--workspace --bins`, the tests
-//! `--workspace`, `cargo gen` the generator alone; one feature more of a library far down, and all that is built on it
-//! is built a second time.
+//! Cargo chooses features for what it builds: `script/run` builds `--workspace --bins`, the tests `--workspace`, and
+//! `cargo gen` the generator alone. If one of them uses one more feature of a library, that library and all its
+//! dependents are built a second time.
 
 use crate::support::root;
 use std::{collections::BTreeSet, process::Command};
@@ -28,7 +28,7 @@ fn tests_and_programs_are_built_on_the_same_libraries() {
     let tests = chosen(&["--workspace"], "normal,build,dev");
     let mut programs = chosen(&["--workspace"], "normal,build");
     assert!(programs.len() > 300, "{programs:?}");
-    // `cargo gen` builds it by itself.
+    // `cargo gen` builds the generator alone.
     programs.extend(chosen(&["--package", "codegen"], "normal,build"));
     let others: Vec<_> = programs.difference(&tests).collect();
     assert!(
@@ -36,7 +36,7 @@ fn tests_and_programs_are_built_on_the_same_libraries() {
         "built twice: ask for the same features in tests/Cargo.toml or codegen/Cargo.toml; {others:#?}"
     );
 
-    // The control: one program by itself is built on others.
+    // The control: a program built alone has other features.
     let alone = chosen(&["--package", "server"], "normal,build");
     assert!(alone.difference(&tests).count() > 0);
 }

@@ -1,15 +1,15 @@
-//! M5: what time it is, one clock says. What is stored, or compared with what is stored, goes by the clock of the database;
-//! what a server decides by itself, by `app::clock`, which tests put wrong.
+//! M5: one clock decides what time it is. Stored times, and comparisons with them, use the database's clock; decisions
+//! of a server alone use `app::clock`, which tests can change.
 
 use super::{code, sources};
 use crate::support::root;
 use std::collections::BTreeSet;
 
-/// How a program asks its machine for the date. `Instant` is not among them: it measures a span within one process, and
-/// can neither be stored nor compared with what is.
+/// How a program reads the date from its machine. `Instant` isn't included: it measures a span within one process, and
+/// can neither be stored nor compared with stored times.
 const ASKS: &[&str] = &["Utc::now", "Local::now", "SystemTime::now", "::now_utc"];
 
-/// Who may, and why.
+/// Files that may do so, and the reason.
 const MAY: &[(&str, &str)] = &[
     ("app/src/clock.rs", "is the clock"),
     (
@@ -49,7 +49,7 @@ const MAY: &[(&str, &str)] = &[
     ),
 ];
 
-/// Who goes by the server's own clock, and why: none of it is stored, or decides about what is.
+/// Files that use the server's own clock, and why: none of it is stored, or decides about stored data.
 const OWN: &[(&str, &str)] = &[
     (
         "app/src/media/announce.rs",
@@ -83,7 +83,7 @@ const OWN: &[(&str, &str)] = &[
     ),
 ];
 
-/// Files of the program that ask, below `runtime`.
+/// Files of the program, below `runtime`, that do so.
 fn asking<'a>(all: impl Iterator<Item = (String, &'a str)>, asks: &[&str]) -> BTreeSet<String> {
     all.filter(|(_, text)| {
         let code = code(text);
@@ -118,7 +118,7 @@ fn m5_one_clock_says_what_time_it_is() {
         "what is stored, or compared with what is stored, goes by `now()` in the statement, or `clock::of_database`"
     );
 
-    // The test notices what it is there for.
+    // The control: such code is noticed.
     let more = [
         "let now = Utc::now();",
         "let until = std::time::SystemTime::now() + LEASE;",

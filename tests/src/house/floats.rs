@@ -1,11 +1,11 @@
-//! M1: money is counted in whole minor units: no module that handles it knows a number with a fraction. The crates that do
-//! nothing else deny the arithmetic (`clippy::float_arithmetic`).
+//! M1: money is counted in whole minor units, and no module that handles it uses floating-point numbers. The crates
+//! that do nothing else also deny the arithmetic (`clippy::float_arithmetic`).
 
 use super::sources;
 use crate::support::root;
 use std::collections::BTreeSet;
 
-/// Where money is handled, below the project.
+/// Folders that handle money, below the project's root.
 const MONEY: [&str; 11] = [
     "runtime/money/src",
     "runtime/gateway/src",
@@ -20,7 +20,7 @@ const MONEY: [&str; 11] = [
     "spec/sql/wallet",
 ];
 
-/// Files that have such numbers all the same, and what they count.
+/// Files that may use such numbers, and for what.
 const MAY: [(&str, &str); 1] = [(
     "runtime/app/src/marketplace/report.rs",
     "the average of ratings",
@@ -40,7 +40,7 @@ fn with_floats<'a>(all: impl Iterator<Item = (String, &'a str)>) -> BTreeSet<Str
     all.filter(|(path, _)| MONEY.iter().any(|below| path.starts_with(below)))
         .filter(|(_, text)| {
             let lines = text.lines().map(str::trim_start);
-            // The lint that refuses them has one in its name.
+            // The lint that refuses them contains the word.
             let says_something = |line: &&str| {
                 !["//", "--", "#!["]
                     .iter()
@@ -67,7 +67,7 @@ fn m1_money_is_counted_in_whole_units() {
     }
     for below in MONEY {
         let is_there = all.iter().any(|(path, _)| path.starts_with(below));
-        assert!(is_there, "{below} is looked at");
+        assert!(is_there, "{below} has files to check");
     }
     let all = || all.iter().map(|(path, text)| (path.clone(), text.as_str()));
     let may: BTreeSet<String> = MAY.iter().map(|(path, _)| (*path).to_owned()).collect();
@@ -77,7 +77,7 @@ fn m1_money_is_counted_in_whole_units() {
         "count minor units, with `money::Money` in Rust and bigint or numeric in SQL"
     );
 
-    // The test notices what it is there for.
+    // The control: such code is noticed.
     for (path, text) in [
         ("runtime/app/src/wallet/keep.rs", "let share = 0.3_f64;"),
         ("runtime/app/src/payments.rs", "fn fee(of: f64) -> i64"),

@@ -1,4 +1,4 @@
-//! Dead jobs: kept, counted, purged, tried again.
+//! Dead jobs: kept, counted, purged, retried.
 
 use super::world::{says, what, world};
 use kernel::{
@@ -45,7 +45,7 @@ async fn jb3_dead_jobs_are_listed_newest_first_without_what_is_secret() {
         .await
         .unwrap();
     assert_eq!(other, []);
-    // A kind of job that this process does not know shows nothing.
+    // The payload of a job that this process doesn't know is not shown.
     let unknown = jobs::dead(&world.db, &Work::default(), None, None, 1)
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! Events: told with their transaction, to every consumer, in order, whatever happens to workers.
+//! Events: stored with their transaction, and delivered to every consumer in order, whatever happens to workers.
 
 use super::world::{World, quick, world};
 use crate::support::{TestServer, model};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// Says the event and what its payload holds.
+/// A consumer that records the event and its payload.
 fn consumes(name: &'static str, flaky: bool) -> Job {
     Job::new(name, move |run| async move {
         if flaky && run.attempt == 1 && run.id.as_u128() % 3 == 0 {
@@ -59,7 +59,7 @@ async fn waiting(world: &mut World) -> i64 {
         .unwrap()
 }
 
-/// Until a worker has said what it consumes.
+/// Waits until a worker has registered its consumers.
 async fn subscribed(world: &mut World) {
     let text = "select count(*) from jobs.subscriptions";
     while sqlx::query_scalar::<_, i64>(text)
@@ -93,8 +93,8 @@ async fn what_is_rolled_back_did_not_happen() {
     assert_eq!(world.done().await.len(), 1);
 }
 
-/// Twelve objects, four workers that are killed again and again, a consumer that fails now and then: each event is
-/// heard once, those of one object in their order.
+/// Twelve objects, four workers that are killed again and again, and a consumer that fails at times: each event is
+/// processed once, and those of one object in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() {
     let mut world = world().await;
@@ -174,7 +174,7 @@ async fn every_consumer_hears_each_event_once_however_many_relay() {
     assert_eq!(world.done().await.len(), 80);
 }
 
-/// Two transactions that tell of one object: the second waits until the first has ended.
+/// Two transactions emit events about one object: the second waits until the first has ended.
 #[tokio::test]
 async fn who_tells_of_one_object_waits_for_whoever_does_already() {
     let mut world = world().await;
@@ -218,7 +218,7 @@ async fn a_module_tells_of_its_own_only_and_told_events_go_after_a_while() {
     assert_eq!(
         purge_events(&world.db, kept, 10).await.unwrap(),
         0,
-        "it was not told yet"
+        "an event that was not delivered is kept"
     );
     let worker = world.start_with(work(false), quick());
     while waiting(&mut world).await > 0 {
@@ -228,7 +228,7 @@ async fn a_module_tells_of_its_own_only_and_told_events_go_after_a_while() {
     assert_eq!(purge_events(&world.db, kept, 10).await.unwrap(), 1);
 }
 
-/// What the specs declare is told by what happens to the row, whoever does it, and nothing else is.
+/// Events that specs declare are emitted by changes of rows, whoever makes them, and no others are.
 #[tokio::test]
 async fn events_of_entities_are_told_by_what_happens_to_them() {
     let server = TestServer::demo().await;
@@ -291,7 +291,7 @@ async fn events_of_entities_are_told_by_what_happens_to_them() {
     }
 }
 
-/// Each declared event has its trigger, and no table has another one.
+/// Each declared event has its trigger, and no table has further ones.
 #[tokio::test]
 async fn every_declared_event_has_its_trigger() {
     let mut world = world().await;

@@ -1,11 +1,11 @@
-//! What comes round again: once per time in all workers together, and what was missed as declared.
+//! Periodic jobs: once per time across all workers, with missed runs handled as declared.
 
 use super::world::{quick, world};
 use kernel::jobs::{CatchUp, Job, Periodic, Schedule, Work};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Says the time it was enqueued for.
+/// A job that records the time for which it was enqueued.
 fn tick(name: &'static str) -> Job {
     Job::new(name, |run| async move {
         let payload: Value = run.payload()?;
@@ -75,7 +75,7 @@ async fn jb6_each_tick_is_enqueued_once_by_four_workers() {
 async fn jb6_after_six_hours_without_a_worker_as_many_runs_as_declared() {
     for (catch_up, runs) in [(CatchUp::None, 0), (CatchUp::Last, 1), (CatchUp::All, 6)] {
         let mut world = world().await;
-        // It was enqueued six and a half hours before the last full hour but three minutes ago at the latest.
+        // The last run was six hours before the last full hour.
         world
             .sql("insert into jobs.periodic (name, last_tick) values ('tests.tick', date_trunc('hour', now()) - interval '6 hours')")
             .await;
@@ -83,7 +83,7 @@ async fn jb6_after_six_hours_without_a_worker_as_many_runs_as_declared() {
             .fetch_one(&mut world.look)
             .await
             .unwrap();
-        // In the first two minutes of an hour its tick is on time.
+        // In the first two minutes of an hour, its run is on time.
         let on_time = catch_up == CatchUp::None && minute < 2.0;
         let worker = world.start_with(hourly("tests.tick", catch_up), quick());
         let text = "select last_tick = date_trunc('hour', now()) from jobs.periodic";
@@ -101,7 +101,7 @@ async fn jb6_after_six_hours_without_a_worker_as_many_runs_as_declared() {
     }
 }
 
-/// Something new is not behind with anything.
+/// A new periodic job has missed nothing.
 #[tokio::test]
 async fn the_first_worker_ever_has_missed_nothing() {
     let mut world = world().await;
@@ -119,7 +119,7 @@ async fn the_first_worker_ever_has_missed_nothing() {
     assert!(world.done().await.len() <= 1);
 }
 
-/// While one waits, the next ticks add nothing: whoever seals every ten seconds has no thousand seals to make up for.
+/// While one run waits, later ones add nothing: a job that runs every ten seconds doesn't accumulate thousands.
 #[tokio::test]
 async fn ticks_do_not_pile_up() {
     let mut world = world().await;

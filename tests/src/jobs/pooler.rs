@@ -1,4 +1,4 @@
-//! JB8: server and worker behind a real pooler of sessions: `script/pooler`, which refuses parameters of connections as
+//! JB8: server and worker with a real session pooler: `script/pooler`, which refuses connection parameters like
 //! PgBouncer does.
 
 use super::world::{says, what, world};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 struct Pooler(Companion);
 
 impl Pooler {
-    /// In front of the PostgreSQL of this URL.
+    /// Starts the pooler in front of the PostgreSQL of this URL.
     fn start(url: &str) -> Self {
         let upstream: url::Url = url.parse().expect("a URL");
         let port = upstream.port().unwrap_or(5432).to_string();
@@ -66,7 +66,7 @@ async fn a_server_behind_a_pooler_keeps_its_limits() {
     member.client.get(&path).await.expect(200);
     member.client.get("/events?q=jazz").await.expect(200);
     member.client.get("/search?q=jazz").await.expect(200);
-    // What ends statements that take too long, and what keeps plans.
+    // The settings that end slow statements and keep plans.
     let caller = Caller::anonymous(Uuid::now_v7());
     let mut cx = server.built.db.begin_search(&caller).await.expect("one");
     for (setting, expected) in [

@@ -1,6 +1,6 @@
-//! JB4, JB5: the program that does the jobs, `culturepass worker`, killed in the middle of them and asked to stop.
+//! JB4, JB5: the program that runs jobs, `culturepass worker`, is killed while it runs them, and asked to stop.
 //!
-//! What it does is a message to one member, which waits for the row of an event's schedule while a test holds that.
+//! Its job sends a message to one member, and waits for the row of an event's schedule while a test locks that row.
 
 use crate::support::{Database, database::Content, locks::until_waiting, program::Program};
 use serde_json::json;
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// For what has to come. Nothing waits for it to pass.
+/// The longest wait for an expected state. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// The job that tells of this event.
+    /// Enqueues the job about this event.
     async fn put(&mut self, event: usize, attempts: i32) -> Uuid {
         let id = self.events[event];
         let told = json!({"message": "event_moved", "key": format!("jb:{event}"), "data": {"event": id}, "event": id,
@@ -56,7 +56,7 @@ impl World {
             .expect("a job")
     }
 
-    /// Until it is let go, whoever tells of this event waits.
+    /// Locks the row for which the job about this event waits.
     async fn hold(&self, event: usize) -> PgConnection {
         let mut held = self.database.superuser().await;
         let id = self.events[event];
@@ -78,7 +78,7 @@ impl World {
         self.number(&format!("{text}{event}'")).await
     }
 
-    /// Until the queue has so many jobs of which this holds.
+    /// Waits until this many jobs in the queue fulfil the condition.
     async fn until(&mut self, condition: &str, count: i64) {
         let text = format!(
             "select count(*) from jobs.queue where name = 'notifications.tell_part' and {condition}"
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// State, attempts, whether nobody has it.
+    /// State, attempts, and whether no worker has it, of each job.
     async fn jobs(&mut self) -> Vec<(String, i32, bool)> {
         let text =
             "select state, attempts, locked_by is null and locked_until is null from jobs.queue
@@ -113,7 +113,7 @@ impl World {
         .await
     }
 
-    /// As `kill -9` does it, with its connections. Its lease ends, as it would after 45 seconds.
+    /// Kills the worker and its connections like `kill -9`. Its lease is expired, as it would after 45 seconds.
     async fn kill(&mut self, mut worker: Program) {
         worker.signal("KILL");
         assert!(!worker.ended().await.success());
@@ -163,7 +163,7 @@ async fn jb4_a_job_of_a_killed_program_is_run_again_and_one_that_never_ends_is_d
     let third = world.worker().await;
     world.until("state = 'dead'", 1).await;
     run(&mut poison, "rollback").await;
-    // The program goes on with what is left.
+    // The program continues with the remaining jobs.
     world.put(2, 20).await;
     world.until("state <> 'dead'", 0).await;
     assert_eq!(world.jobs().await, [("dead".to_owned(), 2, true)]);
@@ -184,7 +184,7 @@ async fn jb5_a_program_that_is_asked_to_stop_finishes_what_it_can_and_gives_back
     world.put(1, 20).await;
     let mut worker = world.worker().await;
     until_waiting(&mut world.look, "app.event_schedules", 2).await;
-    // There is no room for it, and when there is, the worker takes nothing any more.
+    // The worker is busy, and by the time that it isn't, it takes no more jobs.
     world.put(2, 20).await;
     let since = Instant::now();
     worker.signal("TERM");
@@ -202,7 +202,7 @@ async fn jb5_a_program_that_is_asked_to_stop_finishes_what_it_can_and_gives_back
         world.told(2).await,
     );
     assert_eq!(told, (1, 0, 0));
-    // Given back, and it was no attempt; the other one was never begun.
+    // The running job was given back without counting as an attempt; the other one was never begun.
     assert_eq!(world.jobs().await, vec![("queued".to_owned(), 0, true); 2]);
 
     run(&mut never, "rollback").await;

@@ -1,4 +1,4 @@
-//! Enqueueing: with the transaction, once per key, by whom.
+//! Enqueueing: with the transaction, once per key, and by which callers.
 
 use super::world::{says, what, world};
 use chrono::{TimeDelta, Utc};
@@ -83,8 +83,8 @@ async fn jb2_a_waiting_job_is_replaced_or_cancelled_by_its_key() {
     assert_eq!(world.jobs().await, []);
 }
 
-/// The one that runs may have looked already: a second is enqueued. If the first fails then, the second stands for
-/// both.
+/// The running job may already have read its data, so a second one is enqueued. If the first fails then, the second
+/// replaces it.
 #[tokio::test]
 async fn a_key_is_free_again_while_its_job_runs() {
     let mut world = world().await;
@@ -115,7 +115,7 @@ async fn a_key_is_free_again_while_its_job_runs() {
     assert_eq!(left, [what("second")]);
 }
 
-/// By a trigger of a table, whoever writes to it.
+/// A trigger of a table enqueues, whoever writes to the table.
 #[tokio::test]
 async fn sql_enqueues_too() {
     let mut world = world().await;

@@ -1,4 +1,4 @@
-//! Who may do what to the queue: the request role next to nothing, a module what is its own.
+//! Privileges on the queue: the request role has almost none, a module those on its own jobs.
 
 use super::world::{what, world};
 use crate::support::model;
@@ -55,7 +55,7 @@ async fn requests_reach_nothing_of_the_queue() {
     assert_eq!(world.jobs().await.len(), 1);
 }
 
-/// Functions that were added later are looked at too: of all in the schema, requests may call two.
+/// Functions added later are checked too: of all in the schema, requests may call two.
 #[tokio::test]
 async fn requests_may_ask_and_cancel_and_nothing_else() {
     let mut world = world().await;

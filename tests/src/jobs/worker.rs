@@ -1,4 +1,4 @@
-//! One worker: what it does with jobs that succeed, fail, panic, hang, or may not be done any more.
+//! A single worker: jobs that succeed, fail, panic, hang, or may not run any more.
 
 use super::world::{World, quick, say, says, what, world};
 use kernel::{
@@ -8,7 +8,7 @@ use kernel::{
 use serde_json::json;
 use std::time::Duration;
 
-/// So that no test waits for a delay.
+/// Makes delayed retries due, so that no test waits for them.
 async fn hurry(world: &mut World) {
     world
         .sql("update jobs.queue set run_at = now() where state = 'queued'")
@@ -96,7 +96,7 @@ async fn what_can_not_be_read_or_can_not_succeed_is_dead_at_once() {
     worker.stop().await;
 }
 
-/// With nothing but the poll to go by, sixty jobs would take sixty hours.
+/// If the worker polled for each job, sixty jobs would take sixty hours.
 #[tokio::test]
 async fn jb7_a_backlog_is_worked_off_without_waiting_for_the_next_look() {
     let mut world = world().await;
@@ -119,7 +119,7 @@ async fn jb7_a_backlog_is_worked_off_without_waiting_for_the_next_look() {
         (0..60).map(|n| n.to_string()).collect::<Vec<_>>(),
         "oldest first"
     );
-    // What this process enqueues is seen at once too.
+    // Jobs enqueued by this process are noticed immediately.
     world.enqueue("tests.say", what("new")).await;
     world.until_done(61).await;
     worker.stop().await;
@@ -185,7 +185,7 @@ async fn a_job_for_a_member_is_dropped_when_the_account_is_not_good_any_more() {
     assert_eq!(world.done().await, ["for ana", "for all", "for all"]);
 }
 
-/// It works as its module for its member, and what it writes says so.
+/// A job runs as its module on behalf of its member, and rows that it writes say so.
 #[tokio::test]
 async fn a_job_has_the_context_of_its_module_and_member() {
     let mut world = world().await;
@@ -225,7 +225,11 @@ async fn jb5_stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
     let worker = world.start(jobs());
     world.until("state = 'running'", 1).await;
     worker.stop().await;
-    assert_eq!(world.done().await, ["slow"], "it was waited for");
+    assert_eq!(
+        world.done().await,
+        ["slow"],
+        "the worker waits for the running job"
+    );
 
     world.enqueue("tests.hang", json!({})).await;
     let config = WorkerConfig {
@@ -245,6 +249,6 @@ async fn jb5_stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
     assert_eq!(
         (jobs[0].1.as_str(), jobs[0].2),
         ("queued", 0),
-        "given back, and it was no attempt"
+        "given back without counting as an attempt"
     );
 }

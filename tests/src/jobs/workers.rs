@@ -1,4 +1,4 @@
-//! Several workers, and workers that go away.
+//! Several workers, and workers that disappear.
 
 use super::world::{World, quick, say, says, what, world};
 use kernel::{
@@ -38,7 +38,7 @@ async fn four_workers_do_each_job_once() {
     assert_eq!(done, (0..100).collect::<Vec<_>>());
 }
 
-/// Time runs out for whoever is gone.
+/// Expires the leases of workers that disappeared.
 async fn lose(world: &mut World) {
     world.sql("update jobs.queue set locked_until = now() - interval '1 second' where state = 'running'").await;
 }
@@ -55,7 +55,7 @@ async fn jb4_a_job_of_a_killed_worker_is_done_by_another() {
     world.until("state = 'running' and attempts = 1", 1).await;
     lose(&mut world).await;
     other.stop().await;
-    // A new one looks first of all for those that are gone.
+    // A new worker first takes over jobs of those that disappeared.
     let other = world.start(vec![says("tests.say")]);
     assert_eq!(world.until_done(1).await, ["done after all"]);
     other.stop().await;
@@ -81,7 +81,7 @@ async fn jb4_a_job_that_kills_its_workers_is_dead_after_its_attempts() {
         world
             .until(&format!("state = 'running' and attempts = {attempt}"), 1)
             .await;
-        // The claim can be seen a moment before its worker runs the job.
+        // The claim is visible a moment before the worker runs the job.
         begun.acquire().await.unwrap().forget();
         worker.kill().await;
         lose(&mut world).await;
@@ -92,7 +92,7 @@ async fn jb4_a_job_that_kills_its_workers_is_dead_after_its_attempts() {
     assert_eq!(tried.load(SeqCst), 2);
 }
 
-/// A worker that was away for too long finds out when it wants to write: nothing of it stays.
+/// A worker that was blocked too long can't write when it continues: nothing of its work is kept.
 #[tokio::test]
 async fn whoever_lost_the_job_can_not_finish_it() {
     let mut world = world().await;
@@ -106,7 +106,7 @@ async fn whoever_lost_the_job_can_not_finish_it() {
             say(&run).await
         }
     });
-    // It does not look after its lease, so it does not notice. It is busy, so it does not take the job again.
+    // It doesn't renew its lease, so it doesn't notice the loss. It is busy, so it doesn't take the job again.
     let config = WorkerConfig {
         at_once: 1,
         lease: Duration::from_secs(3600),
@@ -147,11 +147,11 @@ async fn a_worker_that_lost_a_job_stops_it() {
         config,
     );
     world.until("state = 'running'", 1).await;
-    // Longer than the lease: it was prolonged.
+    // Longer than the lease, which was therefore renewed.
     tokio::time::sleep(Duration::from_millis(700)).await;
     world.until("state = 'running' and attempts = 1", 1).await;
     world.sql("delete from jobs.queue").await;
-    // With the hanging job still there, this would take the whole grace.
+    // If the hanging job were still running, stopping would take the whole grace period.
     world.enqueue("tests.other", json!({})).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     tokio::time::timeout(Duration::from_secs(15), worker.stop())
@@ -159,7 +159,8 @@ async fn a_worker_that_lost_a_job_stops_it() {
         .expect("it let the job go");
 }
 
-/// Of one order key the next is not begun before the one before has ended, also while that waits for another attempt.
+/// A job with an order key doesn't begin before the previous one of that key has ended, even while that waits for a
+/// retry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_of_one_order_key_keep_their_order_whoever_fails() {
     let mut world = world().await;
@@ -210,8 +211,8 @@ async fn a_dead_job_lets_those_after_it_go_on() {
     worker.stop().await;
 }
 
-/// Starting and stopping again and again loses nothing, does nothing twice, leaves nothing locked. `JB9_ROUNDS=1000` does
-/// it for longer.
+/// Starting and stopping workers repeatedly loses no job, runs none twice, and leaves none locked. `JB9_ROUNDS` makes
+/// the test longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jb9_workers_that_come_and_go_lose_nothing() {
     let rounds = std::env::var("JB9_ROUNDS").ok();
@@ -266,7 +267,7 @@ async fn claimed(world: &mut World) -> i64 {
         .expect("a claim")
 }
 
-/// The negative control: where a claim does not ask whether somebody has the job, two have it.
+/// The negative control: if a claim ignores existing leases, two workers run one job.
 #[tokio::test]
 async fn t16_without_a_lease_two_workers_have_one_job() {
     let mut world = world().await;

@@ -1,4 +1,4 @@
-//! A database with the two logins, a table in which jobs say that they ran, and workers that start and stop.
+//! A database with both logins, a table in which jobs record that they ran, and workers that start and stop.
 
 use crate::support::{Database, database::Content};
 use kernel::{
@@ -12,13 +12,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-/// For what has to come. Nothing waits for it to pass.
+/// The longest wait for an expected state. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub database: Database,
     pub db: Db,
-    /// Sees everything.
+    /// A superuser's connection.
     pub look: PgConnection,
 }
 
@@ -48,7 +48,7 @@ impl World {
             .expect("a transaction")
     }
 
-    /// Enqueued and committed.
+    /// Enqueues a job and commits.
     pub async fn enqueue(&self, name: &'static str, payload: Value) -> Uuid {
         self.put(NewJob::new(name, payload).expect("an object"))
             .await
@@ -62,7 +62,7 @@ impl World {
         id
     }
 
-    /// What jobs said, in the order in which they said it.
+    /// What jobs recorded, in order.
     pub async fn done(&mut self) -> Vec<String> {
         let text = "select what from public.done order by id";
         sqlx::query_scalar(text)
@@ -71,7 +71,7 @@ impl World {
             .expect("what was done")
     }
 
-    /// Waits until this many have said something.
+    /// Waits until jobs have recorded this many entries.
     pub async fn until_done(&mut self, count: usize) -> Vec<String> {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Waits until this condition on `jobs.queue` holds for this many.
+    /// Waits until this condition on `jobs.queue` holds for this many jobs.
     pub async fn until(&mut self, condition: &str, count: i64) {
         let text = format!("select count(*) from jobs.queue where {condition}");
         let until = tokio::time::Instant::now() + PATIENCE;
@@ -118,7 +118,7 @@ impl World {
             .expect("jobs")
     }
 
-    /// As a superuser.
+    /// Runs a statement as a superuser.
     pub async fn sql(&mut self, text: &'static str) -> u64 {
         let done = sqlx::query(text).execute(&mut self.look).await;
         done.unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -151,20 +151,20 @@ impl World {
     }
 }
 
-/// A worker of this process.
+/// A worker in the test's process.
 pub struct Worker {
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
 }
 
 impl Worker {
-    /// As a signal would, and waits for the end.
+    /// Stops the worker as a signal would, and waits until it has ended.
     pub async fn stop(self) {
         self.stop.send(true).expect("a worker");
         self.running.await.expect("a worker does not panic");
     }
 
-    /// As `kill -9` would: nothing is finished, nothing is given back.
+    /// Kills the worker as `kill -9` would: nothing is finished or given back.
     pub async fn kill(self) {
         self.running.abort();
         let _ = self.running.await;
@@ -178,7 +178,7 @@ pub fn quick() -> WorkerConfig {
     }
 }
 
-/// Says `what` of its payload, in the transaction that ends the job.
+/// A job that records `what` of its payload, in the transaction that completes the job.
 pub fn says(name: &'static str) -> Job {
     Job::new(name, |run| async move { say(&run).await })
 }

@@ -1,4 +1,4 @@
-//! Books, authors and the tree of categories: what everybody may read.
+//! Books, authors and the tree of categories, which everybody may read.
 
 use super::world::Library;
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn the_staff_keeps_a_catalogue_that_everybody_reads() {
         .id();
     let book = library.book("The Dispossessed").await;
 
-    // Many to many: the same two are joined once per part.
+    // Many to many: the same two can be joined once per part.
     let part = |part: &str| json!({"book_id": book, "author_id": author, "part": part});
     library
         .librarian
@@ -46,7 +46,7 @@ async fn the_staff_keeps_a_catalogue_that_everybody_reads() {
         .expect(409);
     assert_eq!(twice.problem(), "conflict");
 
-    // A book with all its authors at once; one that is wrong, and nothing is left.
+    // A book with all its authors in one request; if one is invalid, nothing is created.
     let category = library.category("Utopias", None).await.expect(201).id();
     let whole = |parts: serde_json::Value| json!({"title": "Always Coming Home", "language": "en", "category_id": category, "authors": parts});
     let parts =
@@ -133,7 +133,7 @@ async fn categories_are_a_tree() {
         .expect(422);
     assert_eq!(nowhere.pointers(), ["/parent_id"]);
 
-    // `on archive restrict`: a branch with leaves stays.
+    // `on archive restrict`: a category with children can't be archived.
     library.librarian.delete(&path).await.expect(403);
     library.admin.delete(&path).await.expect(409);
     library
@@ -159,7 +159,7 @@ async fn what_a_book_cost_is_for_the_staff() {
     assert_eq!(library.database.text(logged).await, "• by Lena");
 }
 
-/// Claim: what a `delta` counter has noted is shown once it is added up, exactly once, whoever adds it up.
+/// Claim: the noted changes of a `delta` counter are added up exactly once, whoever does it.
 #[tokio::test]
 async fn what_is_noted_is_added_up_once() {
     let library = Library::open().await;

@@ -1,11 +1,11 @@
-//! Loans, reservations, penalties and posts: what concerns one member.
+//! Loans, reservations, penalties and posts, which concern one member.
 
 use super::world::Library;
 use serde_json::json;
 use uuid::Uuid;
 
-/// What the spec lets requests ask for is asked for in their transaction, on behalf of their caller; what it tells of is
-/// told by what happens.
+/// A request enqueues the jobs that the spec allows in its own transaction, on behalf of its caller; events are
+/// emitted by changes of rows.
 #[tokio::test]
 async fn lending_asks_for_one_reminder_and_is_told_of() {
     let library = Library::open().await;
@@ -51,7 +51,7 @@ async fn lending_asks_for_one_reminder_and_is_told_of() {
     );
 }
 
-/// Who claims is who asked, held by the database; of two at the same moment one is too late.
+/// The claimant is always the caller, which the database enforces; of two claims at the same moment, one is refused.
 #[tokio::test]
 async fn of_two_who_claim_an_enquiry_one_gets_it() {
     let library = Library::open().await;
@@ -65,7 +65,7 @@ async fn of_two_who_claim_an_enquiry_one_gets_it() {
             let enquiry = library.visitor.post("/enquiries", body).await.expect(201);
             assert!(
                 enquiry.text.is_empty(),
-                "a visitor does not see what they ask"
+                "a visitor can't read the created enquiry"
             );
             let path = enquiry.header("location").expect("a place").to_owned();
             let act = format!("{path}/{verb}");
@@ -105,7 +105,7 @@ async fn who_has_claimed_lets_go_and_nobody_puts_another_there() {
     let claim = format!("{path}/claim");
     library.visitor.act(&claim).await.expect(401);
     lena.client.act(&claim).await.expect(200);
-    // Not by a body, and not by somebody else.
+    // Neither by a body, nor for somebody else.
     let tag = mona.client.get(&path).await.expect(200).etag();
     let theirs = json!({"claimed_by_id": mona.id});
     mona.client.patch(&path, &tag, theirs).await.expect(422);
@@ -124,7 +124,8 @@ async fn who_has_claimed_lets_go_and_nobody_puts_another_there() {
     mona.client.act(&claim).await.expect(200);
     mona.client.act(&format!("{path}/answer")).await.expect(200);
 
-    // Past the engine, as its own role: the state may change, but the claimant is who asks, and the time is now.
+    // Bypassing the engine, as the request role: the state may change, but the claimant is the caller, and the time is
+    // now.
     let mut conn = library.database.connect().await;
     let text = "update app.enquiries set state = 'open', claimed_by_id = null, claimed_at = null where id = $1";
     sqlx::query(text)
@@ -175,7 +176,7 @@ async fn who_has_claimed_lets_go_and_nobody_puts_another_there() {
             .and_then(|error| error.as_database_error()?.code().map(|c| c.into_owned()));
         assert_eq!(found.as_deref(), code, "{set}");
     }
-    // Whoever claims tells of it.
+    // Claiming emits an event.
     let told: Vec<String> = sqlx::query_scalar(
         "select event from jobs.events where entity_type = 'enquiry' order by place",
     )
@@ -198,7 +199,7 @@ async fn the_event_of_an_update_says_what_it_changed() {
         .patch(&path, &lent.etag(), change)
         .await
         .expect(200);
-    // Nothing is told of nothing.
+    // An update that changes nothing emits no event.
     let same = json!({"renewals": 1});
     library
         .librarian
@@ -229,7 +230,7 @@ async fn a_copy_goes_out_and_comes_back() {
         library.lend(&book, &rosa).await.expect(201).id()
     );
 
-    // The hand-written hook, then the rule that counts.
+    // First the hand-written hook refuses, then the rule about the counter.
     let none_left = library.lend(&book, &karl).await.expect(409);
     assert_eq!(none_left.json["detail"], "All copies are on loan.");
     let lent = library
@@ -247,7 +248,7 @@ async fn a_copy_goes_out_and_comes_back() {
         .await
         .expect(403);
 
-    // A loan is its member's and the staff's; the staff's note is the staff's.
+    // A loan is visible to its member and the staff; the note to the staff only.
     let hers = rosa.client.get(&loan).await.expect(200);
     assert_eq!(hers.json.get("note"), None);
     let theirs = library.librarian.get(&loan).await.expect(200);
@@ -357,7 +358,7 @@ async fn a_member_waits_for_a_book_once() {
     let path = format!("/reservations/{}", made.id());
     karl.client.delete(&path).await.expect(404);
     rosa.client.delete(&path).await.expect(204);
-    // Unique among live rows only; what is gone does not come back.
+    // Unique among live rows only; the archived row can't be restored then.
     rosa.client.post("/reservations", wanted).await.expect(201);
     rosa.client
         .act(&format!("{path}/restore"))
@@ -365,7 +366,7 @@ async fn a_member_waits_for_a_book_once() {
         .expect(404);
 }
 
-/// A guard over the book, which counts its loans; and a reservation that is over frees its place.
+/// A condition on the book, which counts its loans; and a completed reservation makes room for another.
 #[tokio::test]
 async fn a_reservation_is_ready_when_a_copy_is_there_and_over_when_it_is_collected() {
     let library = Library::open().await;
@@ -461,7 +462,7 @@ async fn who_leaves_a_question_does_not_read_what_others_ask() {
         let read = library.librarian.get(&place).await.expect(200);
         assert_eq!(read.json["question"], "When is it back?");
     }
-    // Who passes it on to others may lose sight of it.
+    // A creator whose row is passed on may not be able to see it afterwards.
     let body = json!({"question": "May I complain?"});
     let left = library.visitor.post("/enquiries", body).await.expect(201);
     let place = left.header("location").expect("a place").to_owned();
@@ -475,11 +476,11 @@ async fn who_leaves_a_question_does_not_read_what_others_ask() {
     desk("lending").await.expect(404);
     let read = library.admin.get(&place).await.expect(200);
     assert_eq!(read.json["desk"], "administration");
-    // The staff gets it back at once.
+    // The staff can read the new row at once.
     let body = json!({"question": "Who had it last?"});
     let own = library.librarian.post("/enquiries", body).await.expect(201);
     assert_eq!(own.json["question"], "Who had it last?");
-    // What is wrong is said as ever.
+    // Errors are reported as usual.
     let body = json!({"question": "Where?", "book_id": Uuid::now_v7()});
     let wrong = library.visitor.post("/enquiries", body).await.expect(422);
     assert_eq!(wrong.pointers(), ["/book_id"]);

@@ -1,4 +1,4 @@
-//! A town library that answers on a free port, over a database that its own migrations made.
+//! A town library that is served on a free port, with a database made by its own migrations.
 
 use crate::{
     migrations::blank::{Blank, limits},
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 pub struct Library {
     pub database: Blank,
-    /// Without a token.
+    /// A client without a token.
     pub visitor: Client,
     pub librarian: Client,
     pub admin: Client,
@@ -36,7 +36,7 @@ pub struct Reader {
     pub client: Client,
 }
 
-/// What this application does by hand: lends no more copies than there are.
+/// The hand-written code of this application: lends no more copies than there are.
 struct Desk;
 
 impl AppHooks for Desk {
@@ -46,7 +46,8 @@ impl AppHooks for Desk {
         input: &'a mut CreateLoan,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // Two desks lend one after the other. A row lock asks for the right to update, which is another action.
+            // Serializes concurrent loans of a book. A row lock would require the privilege to update, which another
+            // action has.
             sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
                 .bind(input.book_id)
                 .execute(cx.conn())
@@ -59,7 +60,7 @@ impl AppHooks for Desk {
             if at_hand == Some(false) {
                 return Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."));
             }
-            // In the request's own transaction: without the loan there is nothing to be reminded of.
+            // In the request's own transaction: without the loan there is no reminder.
             NewJob::new("reminders.remind", json!({ "member": input.member_id }))?
                 .replacing(input.member_id.to_string())
                 .put(cx)
@@ -76,7 +77,7 @@ impl AppHooks for Desk {
 impl Library {
     pub async fn open() -> Self {
         let database = Blank::new().await;
-        // Roles are the cluster's: the first of several tests that begin at once makes them, and the others wait for it.
+        // Roles belong to the cluster: the first of several concurrent tests creates them, and the others wait.
         let patient = Limits {
             attempts: 10,
             ..limits()
@@ -124,7 +125,7 @@ impl Library {
         library
     }
 
-    /// Somebody with a library card, past the rules: the first administrator has nobody to ask.
+    /// Inserts a member, bypassing the rules, because nobody could create the first administrator.
     pub async fn member(&self, name: &str, role: Option<&str>) -> Reader {
         let mut conn = self.database.connect().await;
         let id: Uuid = sqlx::query_scalar(
@@ -176,9 +177,10 @@ impl Library {
     }
 }
 
-/// The URL of the request role. Tests run side by side, and a role belongs to the whole cluster.
+/// The URL of the request role. Tests run concurrently, and a role belongs to the whole cluster.
 async fn login(database: &Blank) -> String {
-    // Roles belong to the whole cluster, and other tests are migrating: two changes of one role at once are an error.
+    // Roles belong to the whole cluster, and other tests run migrations: two concurrent changes of one role are an
+    // error.
     let set = "do $$ begin
         for attempt in 1..50 loop
           begin

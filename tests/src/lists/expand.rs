@@ -1,5 +1,5 @@
-//! Related objects come along: the right ones, only those the caller may see, and however many rows there are with
-//! the same number of statements.
+//! Expanded objects: the right ones, only those that the caller may see, and with the same number of statements
+//! however many rows there are.
 
 use crate::support::{self, Client, TestServer, database::Content, pages::all};
 use secrecy::ExposeSecret;
@@ -43,7 +43,7 @@ async fn what_comes_along_is_what_the_caller_would_get() {
     assert!(shown > 200 && hidden > 0, "{shown} shown, {hidden} hidden");
 }
 
-/// Null if the caller can't read it by itself; otherwise the same.
+/// The expanded object must be null if the caller can't read it by itself, and equal to it otherwise.
 async fn same(client: &Client, target: &str, id: &str, expanded: &Value) -> bool {
     let path = support::resources()[target].path;
     let alone = client.get(&format!("/{path}/{id}")).await;
@@ -64,7 +64,7 @@ async fn same(client: &Client, target: &str, id: &str, expanded: &Value) -> bool
     true
 }
 
-/// Forwards connections and counts what the driver waits for: `Sync` and `Query` messages.
+/// A proxy that counts what the driver waits for: `Sync` and `Query` messages.
 async fn counting(target: String) -> (u16, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -125,7 +125,7 @@ async fn more_rows_take_no_more_statements() {
     })
     .await;
     let statements = async |path: &str| {
-        // The first prepares.
+        // The first request prepares the statements.
         server.client.get(path).await.expect(200);
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         let before = count.load(SeqCst);
@@ -162,7 +162,7 @@ async fn more_rows_take_no_more_statements() {
             "{path}: {for_few} for 10 rows, {for_many} for {many}"
         );
         let (_, plain) = statements(&format!("{path}?limit=100")).await;
-        assert!(plain < for_many, "what is counted are statements");
+        assert!(plain < for_many, "an expansion runs further statements");
     }
     assert!(!all(&server.client, "/events?expand=city").await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Every filter and every order of every list, against the rows themselves.
+//! Every filter and every order of every list, compared with the rows themselves.
 
 use crate::support::{
     self, Client, TestServer,
@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use std::cmp::Ordering;
 use uuid::Uuid;
 
-/// Lists that the platform can read and that hold something, with their rows.
+/// Lists that the platform can read and that aren't empty, with their rows.
 async fn filled(client: &Client) -> Vec<(&'static Resource, Vec<Value>)> {
     let mut resources: Vec<_> = support::resources().values().copied().collect();
     resources.sort_by_key(|resource| resource.name);
@@ -36,7 +36,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// As the kind orders it: numbers by value, times and dates as the text that they are.
+/// Compares values of a kind: numbers by value, times and dates by their text.
 fn order(kind: Kind, one: &Value, other: &Value) -> Ordering {
     match kind {
         Kind::Int | Kind::Bigint | Kind::Decimal => {
@@ -62,7 +62,7 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-/// Ids of the rows for which the filter holds; in any order.
+/// Ids of the rows for which the filter holds, in any order.
 fn expected<'a>(rows: &'a [Value], name: &str, holds: impl Fn(&Value) -> bool) -> Vec<&'a str> {
     let mut ids: Vec<&str> = rows
         .iter()
@@ -82,7 +82,7 @@ async fn found(client: &Client, path: String) -> Vec<String> {
     found
 }
 
-/// Up to three values that rows have, spread over the list.
+/// Up to three values of the rows, spread over the list.
 fn samples<'a>(rows: &'a [Value], name: &str) -> Vec<&'a Value> {
     let mut values: Vec<&Value> = rows
         .iter()
@@ -141,7 +141,7 @@ async fn check(client: &Client, resource: &Resource, filter: &Filter, rows: &[Va
     checked + others(client, filter, &path, rows, &values).await
 }
 
-/// One parameter with all of them, and one for each: the same.
+/// One parameter with all words, and one parameter for each: both mean the same.
 fn several(name: &str, words: &[String]) -> Vec<String> {
     if words.is_empty() {
         return Vec::new();
@@ -157,7 +157,7 @@ fn several(name: &str, words: &[String]) -> Vec<String> {
     vec![format!("{name}.in={}", words.join(",")), again.join("&")]
 }
 
-/// Those with another value, those with none, and times by their day. Says how many were asked for.
+/// Tests filters for other values, for null, and for times by their day. Returns the number of requests.
 async fn others(
     client: &Client,
     filter: &Filter,
@@ -222,7 +222,7 @@ async fn others(
     asked.len()
 }
 
-/// Objects that a client knows already, and all but one.
+/// Filters by ids: some objects, and all but one.
 #[tokio::test]
 async fn every_list_can_be_cut_to_ids() {
     let server = TestServer::sample().await;
@@ -251,7 +251,7 @@ async fn every_list_can_be_cut_to_ids() {
     );
 }
 
-/// The same in the lists below an object; what hangs on another one is not found by its id. False: there are none.
+/// The same in nested lists; objects of another parent are not found by their id. False: the entity has none.
 async fn below(client: &Client, resource: &Resource, rows: &[Value]) -> bool {
     let mut found = false;
     for child in resource.children {
@@ -349,7 +349,7 @@ async fn filters_are_joined_by_and() {
     assert!(found.is_sorted_by(|one, other| time(&one["starts_at"]) >= time(&other["starts_at"])));
 }
 
-/// The database orders texts its own way, so it is the one that is asked.
+/// The expected order of texts is the database's own.
 #[tokio::test]
 async fn every_order_is_the_one_it_names() {
     let server = TestServer::sample().await;
@@ -382,7 +382,7 @@ async fn every_order_is_the_one_it_names() {
                 orders += 1;
             }
         }
-        // Without an order: the newest first.
+        // The default order: the newest first.
         let mut newest = ids(&rows);
         newest.sort_unstable_by(|one, other| other.cmp(one));
         assert_eq!(ids(&rows), newest, "{}", resource.path);
@@ -390,7 +390,7 @@ async fn every_order_is_the_one_it_names() {
     assert!(orders >= 80, "{orders}");
 }
 
-/// Small beside capital letters, ä beside a: not the order of code points, in which `Zebra` comes before `apple`.
+/// Small letters beside capital ones, ä beside a: not the order of code points, in which `Zebra` comes before `apple`.
 #[tokio::test]
 async fn texts_are_sorted_as_people_do() {
     let sorted = [
@@ -404,7 +404,7 @@ async fn texts_are_sorted_as_people_do() {
         owner.client.post("/communities", body).await.expect(201);
     }
     for sign in ["", "-"] {
-        // Three at a time: the cursor goes on in the same order.
+        // Pages of three: the cursor continues in the same order.
         let start = format!("/communities?city_id={city}&limit=3&sort={sign}name");
         let (mut names, mut next) = (Vec::new(), start.clone());
         loop {

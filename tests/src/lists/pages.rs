@@ -1,4 +1,4 @@
-//! Pages follow each other without gaps and repetitions, also while others write.
+//! Pages follow each other without gaps and repetitions, even while rows are written.
 
 use crate::support::{
     self, Client, TestServer,
@@ -7,7 +7,7 @@ use crate::support::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 
-/// Pages of a list in their order; `between` runs after each.
+/// All rows of a list, page by page; `between` runs after each page.
 async fn walk(
     client: &Client,
     path: &str,
@@ -55,7 +55,7 @@ async fn pages_make_up_the_list_in_every_order() {
         for order in orders {
             let path = format!("{path}?sort={order}");
             let whole = all(&platform.client, &path).await;
-            // In turns with and without a rest on the last page.
+            // Alternately with and without a remainder on the last page.
             let limit = match lists % 2 {
                 0 => whole.len().div_ceil(3),
                 _ => whole.len().div_ceil(3) + 1,
@@ -74,7 +74,7 @@ async fn pages_make_up_the_list_in_every_order() {
     assert!(lists >= 60, "{lists}");
 }
 
-/// Copies of some events under other names, scattered over every order; and some events gone.
+/// Inserts copies of some events under other names, scattered over every order, and archives some events.
 async fn disturb(conn: &mut PgConnection, round: usize) {
     let text = format!(
         "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, visibility, created_at)
@@ -116,7 +116,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
         .await;
         let distinct: BTreeSet<&String> = pages.iter().collect();
         assert_eq!(distinct.len(), pages.len(), "{path} repeats");
-        // Whoever was there all the time is on the pages once, in the same order as before.
+        // Rows that existed all the time are on the pages once, in the same order as before.
         let mut left = BTreeSet::new();
         for id in ids(&all(&server.client, &path).await) {
             left.insert(id.to_owned());
@@ -126,7 +126,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
         assert_eq!(seen, stayed, "{path}");
         assert!(
             pages.len() > stayed.len() || order == "-id",
-            "{path}: nobody came in between"
+            "{path}: no new row appeared"
         );
     }
 }
@@ -154,7 +154,7 @@ async fn a_count_is_of_all_pages_and_of_what_the_caller_sees() {
             let page = client.get(&format!("{path}&limit=1")).await.expect(200);
             assert!(
                 page.json.get("count").is_none(),
-                "a count has to be asked for"
+                "a count is only sent on request"
             );
         }
     }

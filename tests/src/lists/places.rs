@@ -1,4 +1,4 @@
-//! Around a point and inside a box, against plain geometry.
+//! Places around a point and inside a box, compared with plain geometry.
 
 use crate::support::{
     self, Client, TestServer, model,
@@ -8,7 +8,7 @@ use kernel::resource::{Kind, Resource};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The sample, in which every other event with a venue has no place of its own.
+/// The sample data, in which every other event with a venue has no place of its own.
 async fn sample() -> TestServer {
     let server = TestServer::sample().await;
     let text = "update app.events set location = null where venue_id is not null and get_byte(uuid_send(id), 15) % 2 = 0";
@@ -29,7 +29,7 @@ fn place(row: &Value) -> Option<(f64, f64)> {
     ))
 }
 
-/// Metres on a ball. The database measures on the flattened earth, which differs by less than one in a hundred.
+/// Metres on a sphere. The database uses an ellipsoid, which differs by less than one in a hundred.
 fn distance(one: (f64, f64), other: (f64, f64)) -> f64 {
     let (lat, other_lat) = (one.0.to_radians(), other.0.to_radians());
     let (dlat, dlng) = (other_lat - lat, (other.1 - one.1).to_radians());
@@ -44,7 +44,7 @@ async fn found(client: &Client, path: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Where each row is: its own place, or that of what the spec names instead. The plain computation.
+/// The place of each row: its own, or that of the related row which the spec names. The plain computation.
 async fn places_of(client: &Client, resource: &Resource) -> Vec<(String, (f64, f64))> {
     let entity = model()
         .entities
@@ -72,7 +72,7 @@ async fn places_of(client: &Client, resource: &Resource) -> Vec<(String, (f64, f
     found.collect()
 }
 
-/// Public rows of each list that has places, with them.
+/// Public rows and their places, for each list that has places.
 async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
     let mut lists = Vec::new();
     for resource in support::resources().values() {
@@ -120,7 +120,8 @@ async fn se1_near_is_a_circle() {
     );
 }
 
-/// Claim: the nearest come first, on all pages together each once, wherever one stands; another order stays one's own.
+/// Claim: with `near`, the nearest rows come first and each appears once on all pages together, for any point; a
+/// requested sort order still applies.
 #[tokio::test]
 async fn se1_the_nearest_come_first() {
     let server = sample().await;
@@ -170,7 +171,7 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
         let boxes = [
             [lng - 0.01, lat - 0.01, lng + 0.01, lat + 0.01],
             [lng - 0.5, lat - 0.2, lng + 0.1, lat + 0.7],
-            // A point just inside of an edge, with a box around it that is much wider than high.
+            // A point just inside an edge, with a box around it that is much wider than high.
             [
                 (lng - 20.0).max(-180.0),
                 lat - 0.000_01,
@@ -185,11 +186,11 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
             ],
             [140.0, -40.0, 155.0, -25.0],
             [-10.0, 35.0, 30.0, 60.0],
-            // Wide enough for a great circle to leave the parallel.
+            // So wide that a great circle leaves the parallel.
             [-80.0, 20.0, 9.0, 65.0],
             [-180.0, -90.0, 180.0, 90.0],
             [-180.0, -90.0, 179.9, 0.0],
-            // From the east of New Zealand over the date line.
+            // From the east of New Zealand across the date line.
             [170.0, -50.0, -60.0, 60.0],
             [150.0, -60.0, 140.0, 60.0],
         ];
@@ -215,8 +216,8 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
     assert!(inside > 500, "{inside}");
 }
 
-/// The straight way between two points of one latitude is not along it: at ninety degrees east, half way between
-/// two corners of what the index is asked for, it lies ten metres from the edge of the box.
+/// The shortest line between two points of one latitude doesn't follow the parallel: half way, at ninety degrees east,
+/// it is ten metres from the edge of the box.
 #[tokio::test]
 async fn what_lies_on_the_edge_of_a_box_is_in_it() {
     let server = sample().await;
@@ -277,8 +278,8 @@ async fn what_is_no_place_is_refused() {
         .expect(422);
 }
 
-/// Claim: an event without a place of its own is on the map where its venue is, as long as everybody may see the venue;
-/// its own place comes first; and the answer shows its own place and no other.
+/// Claim: an event without a place of its own is on the map at its venue, as long as everybody may see that; its own
+/// place takes precedence; and the answer contains only its own place.
 #[tokio::test]
 async fn an_event_is_where_its_venue_is() {
     let server = TestServer::sample().await;
@@ -299,7 +300,7 @@ async fn an_event_is_where_its_venue_is() {
         let place = json!({"location": {"lat": lat, "lng": 20.0}});
         platform.patch(path, "*", place).await.expect(200);
     };
-    // Nobody else is there.
+    // Nothing else is there.
     let is_at = async |lat: f64| {
         let mut found = Vec::new();
         for query in [
@@ -374,7 +375,7 @@ async fn an_event_is_where_its_venue_is() {
     assert!(!is_at(62.0).await, "the event has no venue any more");
 }
 
-/// Claim: a page that ends with somebody at a venue goes on behind that place.
+/// Claim: after a page that ends with an event at a venue, the next page continues correctly.
 #[tokio::test]
 async fn pages_by_distance_go_on_at_venues() {
     let server = sample().await;

@@ -1,5 +1,5 @@
-//! The page of a member, and that a private one shows nowhere: not in lists, searches, nested lists, expansions,
-//! filters or counts, nor through what they did.
+//! The page of a member; and a private member appears nowhere: not in lists, searches, nested lists, expansions,
+//! filters or counts, nor through their actions.
 
 use crate::support::{
     self, Client, TestServer,
@@ -61,7 +61,7 @@ async fn private(conn: &mut PgConnection) -> Private {
     }
 }
 
-/// Lists whose rows name somebody, of all that a stranger can read to their end.
+/// Lists in which a row refers to this member, among all that an anonymous caller can read completely.
 async fn mentions(client: &Client, id: Uuid, paths: &[&'static str]) -> Vec<&'static str> {
     let id = id.to_string();
     let (mut rows, mut found) = (0, Vec::new());
@@ -94,7 +94,7 @@ async fn a_private_member_is_in_no_row_that_a_stranger_gets() {
     for client in [&server.client, &ana.client] {
         assert_eq!(mentions(client, member.id, &paths).await, nowhere);
     }
-    // The negative control: once they are public, the same rows show them in many places.
+    // The negative control: once the member is public, the same rows show them in many places.
     sqlx::query("update app.users set is_public = true where id = $1")
         .bind(member.id)
         .execute(&mut conn)
@@ -198,7 +198,7 @@ async fn a_private_member_cannot_be_felt_for() {
             let found = all(client, list).await;
             assert!(!ids(&found).contains(&id.to_string().as_str()), "{list}");
         }
-        // What they did, from the other side.
+        // What they did, seen from the objects that they did it to.
         for (list, column) in [
             (
                 format!("/communities/{}/members", member.community),
@@ -224,7 +224,7 @@ async fn a_private_member_cannot_be_felt_for() {
     }
 }
 
-/// Whoever may see them does: otherwise the tests above would pass with an empty house.
+/// Those who may see the member do: otherwise the tests above would pass without any data.
 #[tokio::test]
 async fn a_private_member_is_seen_by_themselves_and_those_who_look_after_them() {
     let server = TestServer::demo().await;

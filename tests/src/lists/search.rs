@@ -1,4 +1,4 @@
-//! `q=`: words, beginnings of words and parts of names, in what is public.
+//! `q=`: words, beginnings of words and parts of names, in public rows.
 
 use crate::support::{
     self, Client, TestServer, model,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 
-/// The texts of a row, folded by the database as its index is: all that is searched, and the names.
+/// The texts of a row, folded by the database like its index: all searched texts, and the names.
 pub(super) async fn searched(conn: &mut PgConnection, entity: &str, row: &Value) -> [String; 2] {
     let (_, entity) = model().entity(entity).expect("an entity");
     let mut texts = [String::new(), String::new()];
@@ -31,10 +31,10 @@ pub(super) async fn searched(conn: &mut PgConnection, entity: &str, row: &Value)
     [folded.0, folded.1]
 }
 
-/// Fewer than these by words, and parts of names are found too.
+/// If words alone find fewer rows than this, parts of names are searched too.
 const FEW: usize = 20;
 
-/// Rows that a search for one word is to find.
+/// The rows that a search for one word should find.
 pub(super) fn holding(texts: &[(String, [String; 2])], part: &str) -> BTreeSet<String> {
     let begins = |text: &str| {
         let mut words = text.split(|c: char| !c.is_alphanumeric());
@@ -66,7 +66,7 @@ async fn found(client: &Client, path: &str, words: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Words of plain letters, long enough to be told apart.
+/// Words of plain letters, long enough to be distinctive.
 fn words(text: &str) -> Vec<&str> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| word.len() >= 5 && word.bytes().all(|b| b.is_ascii_lowercase()))
@@ -98,7 +98,7 @@ async fn a_search_finds_what_holds_the_words() {
         for (id, [text, _]) in texts.iter().step_by((texts.len() / 3).max(1)) {
             let words = words(text);
             let Some(word) = words.first() else { continue };
-            // A whole word, a part from its middle, in capitals.
+            // A whole word, a part from its middle, and its beginning.
             for part in [*word, &word[1..4], &word[..4]] {
                 assert_eq!(
                     found(client, &path, part).await,
@@ -112,7 +112,7 @@ async fn a_search_finds_what_holds_the_words() {
                 );
                 searches += 1;
             }
-            // Two words, whichever comes first.
+            // Two words, in either order.
             if let Some(other) = words.iter().find(|other| *other != word) {
                 let both = found(client, &path, &format!("{other} {word}")).await;
                 assert!(both.contains(id), "{path}?q={other} {word}");
@@ -155,7 +155,7 @@ async fn characters_of_patterns_are_characters() {
         "a & ",
         "<->",
     ] {
-        // One or two characters only count where a word begins, and nothing is found without a letter or digit.
+        // One or two characters match only at the beginning of a word, and nothing is found without a letter or digit.
         let shown = part.trim().to_lowercase();
         let shown = match shown.chars().count() < 3 {
             true => format!(" {shown}"),
@@ -167,7 +167,7 @@ async fn characters_of_patterns_are_characters() {
             .filter(|(_, [_, names])| is_word && names.contains(&shown));
         let expected: BTreeSet<String> = of_names.map(|(id, _)| id.clone()).collect();
         let found = found(client, "/events", part).await;
-        // Whole words may be found besides: `a & ` is the word `a`.
+        // Whole words may be found in addition: `a & ` is the word `a`.
         assert!(found.is_superset(&expected), "{part}");
         if !part.contains(char::is_alphanumeric) {
             assert_eq!(found, expected, "{part}");
@@ -182,7 +182,7 @@ async fn characters_of_patterns_are_characters() {
     client.get("/events?q=a%00b").await.expect(422);
 }
 
-/// Claim: people find what they mean, whatever their keyboard gives them.
+/// Claim: a search finds the same with any form of accents that a keyboard may produce.
 #[tokio::test]
 async fn accents_and_normal_forms_do_not_matter() {
     let server = TestServer::sample().await;
@@ -233,8 +233,8 @@ async fn accents_and_normal_forms_do_not_matter() {
     }
 }
 
-/// Claim: a common word is found page by page to its end, beside filters, in nested lists and in other orders, each row
-/// once; and so are words that only names hold parts of.
+/// Claim: a common word is found completely over all pages, with filters, in nested lists and in other orders, each
+/// row once; so are words that occur only as parts of names.
 #[tokio::test]
 async fn a_common_word_goes_on_over_pages() {
     let server = TestServer::sample().await;

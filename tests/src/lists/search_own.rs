@@ -1,4 +1,4 @@
-//! `q=` by members: what they may read and others may not is found too, and nothing else.
+//! `q=` by members: rows that they may read and others may not are found too, and nothing else.
 
 use super::search::{holding, searched};
 use crate::support::{
@@ -11,7 +11,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// One caller of each kind: without roles, in many communities, with tickets, admins of a host, of a city, of all.
+/// One caller of each kind: without roles, in many communities, with tickets, and administrators of a host, of a city
+/// and of the platform.
 const CALLERS: [(&str, &str); 6] = [
     (
         "member",
@@ -77,7 +78,7 @@ async fn run(conn: &mut PgConnection, text: String) {
     done.unwrap_or_else(|e| panic!("{text}: {e}"));
 }
 
-/// Hides rows in all the ways that there are, and so that each host, city and community has some.
+/// Hides rows in all possible ways, such that each host, city and community has some.
 async fn hide(conn: &mut PgConnection) {
     let one_of_each = |table: &str, column: &str| {
         format!(
@@ -89,7 +90,7 @@ async fn hide(conn: &mut PgConnection) {
         "update app.events set visibility = 'unlisted' where md5(id::text) ~ '^[23]'".to_owned(),
         "update app.communities set visibility = 'private' where md5(id::text) ~ '^[0-9]'".to_owned(),
         "update app.users set is_public = false where md5(id::text) ~ '^[0-5]'".to_owned(),
-        // Nobody has a ticket for these yet, so they may go.
+        // These can be archived, because nobody has a ticket for them yet.
         "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
          select city_id, host_type, host_id, title, 'gone-' || left(md5(id::text), 12), starts_at, ends_at, timezone, 'published'
          from app.events where status = 'active' and md5(id::text) ~ '^7'"
@@ -108,8 +109,8 @@ async fn hide(conn: &mut PgConnection) {
     }
 }
 
-/// Claim: for each kind of caller and each entity, a search finds those rows of the list that hold the word, the
-/// newest first, page by page, and counts them; of what not everybody sees, also by parts of names.
+/// Claim: for each kind of caller and each entity, a search finds the rows of the list that contain the word, the
+/// newest first, page by page, and counts them; rows that not everybody sees are also found by parts of names.
 #[tokio::test]
 async fn a_member_finds_what_a_member_may_read() {
     let server = TestServer::sample().await;
@@ -137,7 +138,7 @@ async fn a_member_finds_what_a_member_may_read() {
             words.extend(parts(&public).into_iter().take(2));
             for part in words {
                 let mut expected = holding(&public, &part);
-                // Fewer than twenty at a time: parts of names count.
+                // Fewer than twenty at a time, so that parts of names are searched.
                 let mine: BTreeSet<String> = (own.chunks(10))
                     .flat_map(|own| holding(own, &part))
                     .collect();
@@ -149,7 +150,7 @@ async fn a_member_finds_what_a_member_may_read() {
             }
         }
     }
-    // Each kind of caller had something of their own to find.
+    // Each kind of caller had some rows of their own to find.
     for found in [
         ("member", "user"),
         ("of communities", "event"),
@@ -177,8 +178,8 @@ async fn check(client: &Client, path: &str, expected: &BTreeSet<String>, caller:
     );
 }
 
-/// Claim: foreign rows that hold the word neither show nor stand in the way, however many and new they are; and who
-/// pages through them meets each of their own once.
+/// Claim: matching rows of others neither appear nor displace the caller's own, however many and new they are; on all
+/// pages together, each of the caller's rows appears once.
 #[tokio::test]
 async fn foreign_rows_crowd_nothing_out() {
     let server = TestServer::sample().await;
@@ -244,7 +245,7 @@ async fn foreign_rows_crowd_nothing_out() {
         }
         assert_eq!(met.len(), 30, "{q}");
     }
-    // The role is all that shows them: with the next request they are gone.
+    // Only the role shows them: with the next request they are no longer found.
     run(
         &mut conn,
         format!(

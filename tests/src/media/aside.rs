@@ -1,4 +1,4 @@
-//! MD6: pictures are looked at apart from the threads that answer requests, and so many at once at most.
+//! MD6: pictures are decoded on threads apart from those that answer requests, with a limit on how many at once.
 
 use super::Stage;
 use crate::support::{
@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 
 const PICTURES: usize = 6;
 
-/// How many were looked at at most at one time, and how many other requests were answered from beginning to end while as
-/// many were looked at as may be.
+/// The greatest number of pictures decoded at the same time, and the number of other requests that were answered
+/// completely while that limit was reached.
 async fn looked_at(at_once: u16) -> (usize, usize) {
     let server = TestServer::start_with(Content::Demo, |parts| {
         parts.modules.media.media_checks_at_once = at_once;
@@ -51,13 +51,14 @@ async fn looked_at(at_once: u16) -> (usize, usize) {
     (media.load().1, answered)
 }
 
-/// The server of this test has one thread: were a picture looked at there, nothing else would be answered meanwhile.
+/// The server of this test has one thread: if pictures were decoded on it, no other request would be answered
+/// meanwhile.
 #[tokio::test]
 async fn md6_pictures_keep_nobody_waiting_and_few_are_looked_at_at_once() {
     let (most, answered) = looked_at(2).await;
     assert_eq!(most, 2);
     assert!(answered > 0, "nobody was answered meanwhile");
-    // It is the setting that bounds them.
+    // The control: the setting is what limits them.
     let (most, _) = looked_at(4).await;
     assert!((3..=4).contains(&most), "{most}");
 }

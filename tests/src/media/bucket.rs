@@ -1,4 +1,4 @@
-//! The same against a real server that speaks S3: `script/s3-server`.
+//! Uploads with a real server that speaks S3: `script/s3-server`.
 
 use super::Stage;
 use crate::support::{
@@ -94,13 +94,13 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
     assert_eq!(put(&upload, None, Some(other), &bytes).await, 403);
     let public = url.replace("incoming", "pictures");
     assert_eq!(put(&upload, None, Some(public), &bytes).await, 403);
-    assert_eq!(get(&url).await.0, 403, "another method");
+    assert_eq!(get(&url).await.0, 403, "signed for another method");
     let mut wrong = bytes.clone();
     wrong[100] ^= 1;
     assert_eq!(put(&upload, None, None, &wrong).await, 400);
     assert_eq!(put(&upload, None, None, &bytes).await, 200);
     assert_eq!(put(&upload, None, None, &bytes).await, 412);
-    // Nobody reads it before it was looked at, nor anything else without a signature.
+    // Nobody can read a file before it was checked, nor anything else without a signature.
     assert_eq!(get(&store.url(&format!("incoming/{id}"))).await.0, 403);
 
     let picture = complete(client, &upload).await.expect(200).json;
@@ -115,7 +115,7 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
     let shown = image::load_from_memory_with_format(&shown, ImageFormat::Jpeg).expect("JPEG");
     assert_eq!((shown.width(), shown.height()), (320, 213));
 
-    // Where its status says, and in the end nowhere.
+    // The files follow the picture's status, and are deleted in the end.
     let media = &server.built.app.modules.media;
     let path = format!("/media/{}", picture["id"].as_str().expect("an id"));
     client.delete(&path).await.expect(204);
@@ -142,7 +142,7 @@ async fn md2_a_bucket_holds_an_address_to_what_was_announced() {
     assert_eq!(media.audit().await.expect("looked").files, 0);
 }
 
-/// A length can't be signed: what is longer is found when it has come, and deleted.
+/// A signature can't limit the length: a file that is too long is found and deleted after the upload.
 #[tokio::test]
 async fn md2_a_file_of_another_length_is_refused_once_it_has_come() {
     let store = Store::start();
@@ -161,7 +161,7 @@ async fn md2_a_file_of_another_length_is_refused_once_it_has_come() {
     assert_eq!(media.audit().await.expect("looked").files, 0);
 }
 
-/// A store that is away is a 503, and no transaction waits for it.
+/// If the store is unavailable, the answer is 503, and no transaction waits for it.
 #[tokio::test]
 async fn md1_a_store_that_is_away_is_told() {
     let store = Store::start();

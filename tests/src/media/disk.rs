@@ -1,4 +1,4 @@
-//! Addresses of a disk hold as those of a bucket do: the same headers, the same refusals.
+//! Upload addresses on disk work like those of a bucket: the same headers, the same refusals.
 
 use super::Stage;
 use crate::support::pictures::{announce, complete, jpeg, send, way};
@@ -39,7 +39,7 @@ async fn md3_an_address_holds_what_was_announced() {
                 .as_u16()
         }
     };
-    // Another type, sum or none; another id, length or time; another signature or none.
+    // Another or missing type or checksum; another id, length or time; another or missing signature.
     for change in [
         ("content-type", "image/png"),
         ("content-type", ""),
@@ -71,14 +71,14 @@ async fn md3_an_address_holds_what_was_announced() {
             "{other}"
         );
     }
-    // Other bytes: as many, fewer, one more.
+    // Other bytes: the same number, fewer, or one more.
     let mut wrong = bytes.clone();
     wrong[100] ^= 1;
     assert_eq!(put(path.clone(), None, wrong).await, 400);
     assert_eq!(put(path.clone(), None, bytes[1..].to_vec()).await, 400);
     let longer = [&bytes[..], b"x"].concat();
     assert_eq!(put(path.clone(), None, longer).await, 413);
-    // Nothing of all that was kept.
+    // None of these uploads was kept.
     assert_eq!(
         complete(client, &upload).await.expect(409).problem(),
         "upload-missing"
@@ -92,7 +92,7 @@ async fn md3_an_address_holds_what_was_announced() {
         .await
         .expect("looked");
     assert_eq!(audit.files, 0);
-    // The control, and once only.
+    // The control: the correct upload succeeds, once.
     assert_eq!(put(path.clone(), None, bytes.clone()).await, 204);
     assert_eq!(put(path, None, bytes).await, 412);
 }
@@ -119,12 +119,12 @@ async fn md3_an_address_counts_for_a_quarter_of_an_hour() {
     send(&stage.server, &upload, &bytes).await.expect(403);
     minutes.store(14, Ordering::Relaxed);
     send(&stage.server, &upload, &bytes).await.expect(204);
-    // What is there can be completed later.
+    // An uploaded file can be completed later.
     minutes.store(60, Ordering::Relaxed);
     complete(&stage.owner.client, &upload).await.expect(200);
 }
 
-/// The folder of what comes goes with the last file in it: at this very moment others come.
+/// Deleting the last upload deletes its folder too, while other uploads arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn md3_uploads_are_taken_while_the_last_one_goes() {
     let place = Place::Disk {

@@ -40,7 +40,7 @@ async fn md7_files_are_cached_for_good_and_taken_for_nothing_else() {
     let known = [("if-none-match", tag)];
     let same = server.client.send(Method::GET, path, None, &known).await;
     assert_eq!(same.status.as_u16(), 304);
-    // Names are ids and sizes, nothing else.
+    // Names consist of an id and a size, nothing else.
     let key = picture["storage_key"].as_str().expect("the owner sees it");
     assert!(path.contains(key) && key.is_ascii());
     assert_ne!(key, picture["id"].as_str().expect("an id"));
@@ -71,7 +71,7 @@ async fn md7_addresses_follow_the_setting() {
     let expected = |size| format!("https://cdn.example.org/pictures/{key}/{size}.jpg");
     assert_eq!(picture["url"], expected(1600));
     assert_eq!(picture["small_url"], expected(320));
-    // Rows that were made under another setting follow.
+    // Rows created with another setting are updated.
     let mut conn = stage.server.superuser().await;
     let media = &stage.server.built.app.modules.media;
     while media.sweep().await.expect("swept") > 0 {}

@@ -1,4 +1,4 @@
-//! Pictures of something, in the order that its owner gives them, and who may.
+//! The pictures of an object, in the order that its owner sets, and who may change them.
 
 use super::Stage;
 use crate::support::pictures::{announce, announcement, complete, jpeg, send, uploaded};
@@ -15,7 +15,7 @@ async fn md8_a_gallery_has_an_order_and_words() {
         let picture = uploaded(server, owner, "event", &stage.event, &bytes).await;
         ids.push(picture["id"].as_str().expect("an id").to_owned());
     }
-    // The last one first.
+    // Reverses the order.
     for (id, position) in ids.iter().zip([2, 1, 0]) {
         let path = format!("/media/{id}");
         let tag = owner.client.get(&path).await.expect(200).etag();
@@ -31,7 +31,7 @@ async fn md8_a_gallery_has_an_order_and_words() {
         .map(|one| &one["alt_text"])
         .collect();
     assert_eq!(texts, ["Number 0", "Number 1", "Number 2"]);
-    // What it is of, where it lies and how large it is are not theirs to say.
+    // The owner can't change the target, location or size of a picture.
     let path = format!("/media/{}", ids[0]);
     let tag = owner.client.get(&path).await.expect(200).etag();
     for field in [
@@ -49,7 +49,7 @@ async fn md8_a_gallery_has_an_order_and_words() {
     }
 }
 
-/// Whoever may change the target, at both ends of the upload.
+/// Callers must be allowed to change the target, both when the upload is announced and when it is completed.
 #[tokio::test]
 async fn md8_only_who_may_change_the_target_adds_to_it() {
     let stage = Stage::new().await;
@@ -73,7 +73,7 @@ async fn md8_only_who_may_change_the_target_adds_to_it() {
         .post("/media/uploads", nowhere)
         .await
         .expect(404);
-    // Themselves, everybody.
+    // All members can add pictures to themselves.
     let own = announcement("user", &other.id.to_string(), "image/jpeg", &bytes);
     other.client.post("/media/uploads", own).await.expect(201);
     let of_another = announcement("user", &owner.id.to_string(), "image/jpeg", &bytes);
@@ -82,14 +82,14 @@ async fn md8_only_who_may_change_the_target_adds_to_it() {
         .post("/media/uploads", of_another)
         .await
         .expect(403);
-    // Nobody completes what somebody else has announced.
+    // Only the member who announced an upload can complete it.
     let upload = announce(&owner.client, "event", &stage.event, &bytes).await;
     send(server, &upload, &bytes).await.expect(204);
     complete(&other.client, &upload).await.expect(404);
     complete(&server.client, &upload).await.expect(401);
-    // Who has lost the right meanwhile is too late.
+    // A member who has lost the right meanwhile can't complete the upload.
     let mut conn = server.superuser().await;
-    // Past what keeps a profile from losing its last administrator.
+    // Without triggers, which protect the last administrator of a profile.
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "set session_replication_role = replica; update app.role_assignments set status = 'archived' where user_id = '{}'",
         owner.id
@@ -100,7 +100,7 @@ async fn md8_only_who_may_change_the_target_adds_to_it() {
     complete(&owner.client, &upload).await.expect(403);
 }
 
-/// Pictures are what was sent here: nobody makes one of an address, and the server asks none.
+/// Pictures are always uploaded: nobody can create one from an address, and the server fetches none.
 #[tokio::test]
 async fn abuse_53_a_picture_is_never_an_address_of_somebody() {
     let stage = Stage::new().await;
@@ -114,7 +114,7 @@ async fn abuse_53_a_picture_is_never_an_address_of_somebody() {
         let refused = owner.client.post("/media/uploads", body).await.expect(422);
         assert_eq!(refused.pointers(), [format!("/{field}")]);
     }
-    // The database takes nothing but ids for names of files, and addresses from the module alone.
+    // The database accepts only ids as names of files, and addresses only from the module.
     let carlo = server.sign_in(PEOPLE[1].id).await;
     let picture = uploaded(server, owner, "event", &stage.event, &bytes).await;
     assert!(carlo.client.get("/media").await.expect(200).json["data"].is_array());

@@ -1,4 +1,4 @@
-//! What becomes of files: withheld with their rows, deleted in the end, and none without a row.
+//! The lifetime of files: withheld together with their rows, finally deleted, and none without a row.
 
 use super::Stage;
 use crate::support::{
@@ -26,7 +26,7 @@ impl Days {
             });
         })
         .await;
-        // Rows of the demonstration have no files.
+        // Rows of the sample data have no files.
         let mut conn = server.superuser().await;
         sqlx::raw_sql("delete from app.media")
             .execute(&mut conn)
@@ -35,7 +35,7 @@ impl Days {
         (Stage::of(server).await, Self(days))
     }
 
-    /// For the rows, whose times are the database's, and for what a server decides by itself.
+    /// Makes days pass: for rows, whose times are the database's, and for the server's own clock.
     async fn pass(&self, stage: &Stage, days: i64) {
         self.0.fetch_add(days, Ordering::Relaxed);
         let older = format!(
@@ -102,7 +102,7 @@ async fn md8_what_is_archived_or_suspended_is_not_served() {
         .expect(200);
     stage.server.settled().await;
     assert!(is_served(&stage, &picture).await);
-    // With the event that it is of.
+    // Archived together with its event.
     let event = format!("/events/{}", stage.event);
     owner.delete(&event).await.expect(204);
     stage.server.settled().await;
@@ -119,7 +119,8 @@ async fn md8_what_is_archived_or_suspended_is_not_served() {
     );
 }
 
-/// Whoever takes an event, or its host, out of sight takes their pictures along, also for those who have noted the address.
+/// Suspending or archiving an event or its host makes their pictures unavailable too, even for those who know the
+/// address.
 #[tokio::test]
 async fn md8_pictures_of_what_is_suspended_are_not_served() {
     let (stage, _) = Days::stage().await;
@@ -157,7 +158,7 @@ async fn md8_pictures_of_what_is_suspended_are_not_served() {
     assert_eq!(served().await, (true, true));
     act(&path, "suspend").await;
     assert_eq!(served().await, (false, true));
-    // It comes back by itself while its event is hidden: it is hidden still.
+    // Its own suspension ends while its event is still hidden, so it stays hidden.
     let own = format!("/media/{}", picture["id"].as_str().expect("an id"));
     let mut conn = stage.server.superuser().await;
     for status in ["suspended", "active"] {
@@ -188,8 +189,8 @@ async fn md8_pictures_of_what_is_suspended_are_not_served() {
     assert_eq!(found, all);
 }
 
-/// What nobody else may see any more, but nobody has suspended: its rows are gone for others, and the address, which only
-/// those had who saw the row, is as good as before (ADR 68).
+/// Pictures of an object that others can't see any more without being suspended: others don't see the rows, and the
+/// address, which only those know who saw the row, still works (ADR 68).
 #[tokio::test]
 async fn md7_an_address_is_known_to_those_who_could_see_the_row() {
     let (stage, _) = Days::stage().await;
@@ -240,11 +241,15 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     days.pass(&stage, 29).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
-    assert_eq!(audit(&stage).await.files, 6, "it could be restored still");
+    assert_eq!(
+        audit(&stage).await.files,
+        6,
+        "files are kept while the picture can be restored"
+    );
     days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     stage.server.settled().await;
-    // Twice does no harm.
+    // Running it twice does no harm.
     assert_eq!(media.sweep().await.expect("swept"), 0);
     assert_eq!(
         audit(&stage).await,
@@ -255,7 +260,7 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     );
     owner.act(&format!("{path}/restore")).await.expect(403);
     assert!(is_served(&stage, &pictures[1]).await);
-    // Nor does it come back with what it is of.
+    // It isn't restored together with its event.
     let event = format!("/events/{}", stage.event);
     owner.delete(&event).await.expect(204);
     owner.act(&format!("{event}/restore")).await.expect(200);
@@ -270,7 +275,7 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
     );
 }
 
-/// A server whose clock runs ahead deletes nothing early.
+/// A server whose clock is ahead deletes nothing early.
 #[tokio::test]
 async fn md8_a_wrong_clock_deletes_nothing() {
     let (stage, days) = Days::stage().await;
@@ -297,7 +302,11 @@ async fn md1_what_nobody_completes_is_deleted_after_a_day() {
     let late = announce(owner, "event", &stage.event, &bytes).await;
     send(&stage.server, &late, &bytes).await.expect(204);
     media.sweep().await.expect("swept");
-    assert_eq!(audit(&stage).await.files, 1, "there is time yet");
+    assert_eq!(
+        audit(&stage).await.files,
+        1,
+        "the upload has not expired yet"
+    );
     days.pass(&stage, 2).await;
     media.sweep().await.expect("swept");
     assert_eq!(audit(&stage).await.files, 0);
@@ -308,7 +317,7 @@ async fn md1_what_nobody_completes_is_deleted_after_a_day() {
     complete(owner, &late).await.expect(404);
 }
 
-/// What went along with an event, and whose files are gone, does not come back with it.
+/// A picture that was archived with its event, and whose files have been deleted, isn't restored with the event.
 #[tokio::test]
 async fn md8_a_picture_without_files_stays_archived() {
     let (stage, days) = Days::stage().await;
@@ -323,7 +332,7 @@ async fn md8_a_picture_without_files_stays_archived() {
     media.sweep().await.expect("swept");
     stage.server.settled().await;
     let back = owner.act(&format!("{event}/restore")).await.expect(200);
-    // At once, before any job has run.
+    // Immediately, before any job has run.
     owner.get(&path).await.expect(404);
     let stayed = back.json["still_archived"].as_array().expect("a list");
     let of_picture = stayed.iter().find(|one| one["id"] == picture["id"]);
@@ -337,7 +346,7 @@ async fn md8_a_picture_without_files_stays_archived() {
     assert_eq!(audit(&stage).await, Audit::default());
 }
 
-/// The control of the audit: what does not belong together is found.
+/// The control of the audit: rows and files that don't match are found.
 #[tokio::test]
 async fn md8_files_without_rows_and_rows_without_files_are_found() {
     let (stage, _) = Days::stage().await;
@@ -366,7 +375,7 @@ async fn md8_files_without_rows_and_rows_without_files_are_found() {
     );
     let folder = stage.server.media_folder();
     let key = |picture: &Value| picture["storage_key"].as_str().expect("a key").to_owned();
-    // Of the first a file goes; of the second the row.
+    // A file of the first picture and the row of the second are deleted.
     std::fs::remove_file(folder.join("pictures").join(key(&one)).join("800.jpg")).expect("a file");
     let mut conn = stage.server.superuser().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(

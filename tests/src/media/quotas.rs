@@ -1,4 +1,4 @@
-//! How many pictures, and how much.
+//! Limits of the number of pictures and their size.
 
 use super::Stage;
 use crate::support::{
@@ -13,7 +13,7 @@ async fn md9_so_many_are_announced_in_a_minute() {
     let client = &stage.owner.client;
     let bytes = jpeg(60, 40, 1);
     let body = announcement("event", &stage.event, "image/jpeg", &bytes);
-    // At once: they are counted in the database, one after the other.
+    // Concurrently: the database counts them one after the other.
     let asked = (0..25).map(|_| client.post("/media/uploads", body.clone()));
     let answers = futures_util::future::join_all(asked).await;
     let statuses: Vec<u16> = answers
@@ -34,7 +34,7 @@ async fn md9_so_many_are_announced_in_a_minute() {
         (429, "quota-exceeded")
     );
     assert!(refused.header("retry-after").is_some());
-    // Somebody else's are not counted; a minute later there is room.
+    // Those of others don't count; a minute later there is room again.
     let other = stage.server.member("other").await;
     let own = announcement("user", &other.id.to_string(), "image/jpeg", &bytes);
     other.client.post("/media/uploads", own).await.expect(201);
@@ -56,7 +56,7 @@ async fn md9_a_member_has_so_many_bytes() {
     .await;
     let stage = Stage::of(server).await;
     let (server, client) = (&stage.server, &stage.owner.client);
-    // Announced ones count as much as they say.
+    // Announced uploads count with their announced size.
     let first = announce(client, "event", &stage.event, &bytes).await;
     announce(client, "event", &stage.event, &bytes).await;
     let body = announcement("event", &stage.event, "image/jpeg", &bytes);
@@ -65,7 +65,7 @@ async fn md9_a_member_has_so_many_bytes() {
         .await
         .expect(409);
     assert_eq!(full.problem(), "storage-full");
-    // Completed ones what their sizes take, more than there is room for here.
+    // Completed pictures count with the sum of their sizes, which is more than there is room for here.
     send(server, &first, &bytes).await.expect(204);
     let picture = complete(client, &first).await.expect(200).json;
     let taken = picture["bytes"].as_u64().expect("bytes");
@@ -84,7 +84,7 @@ async fn md9_a_member_has_so_many_bytes() {
         taken + bytes.len() as u64 > room,
         "{taken} of {room}"
     );
-    // Archived ones count until their files are gone.
+    // Archived pictures count until their files are deleted.
     sqlx::raw_sql("update app.media set bytes = 1000000 where uploaded_by_id is not null")
         .execute(&mut conn)
         .await

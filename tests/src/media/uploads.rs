@@ -1,4 +1,4 @@
-//! From a file to a picture.
+//! From an uploaded file to a picture.
 
 use super::Stage;
 use crate::{
@@ -24,7 +24,7 @@ async fn md1_a_picture_is_announced_sent_and_completed() {
     let early = complete(client, &upload).await.expect(409);
     assert_eq!(early.problem(), "upload-missing");
     send(server, &upload, &bytes).await.expect(204);
-    // What has come and was not looked at is nowhere to be had.
+    // A file that was uploaded but not checked can't be read anywhere.
     let id = upload["id"].as_str().expect("an id");
     for path in [
         format!("/media/files/{id}/1600.jpg"),
@@ -51,12 +51,12 @@ async fn md1_a_picture_is_announced_sent_and_completed() {
         let shown = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).expect("JPEG");
         assert_eq!((shown.width(), shown.height()), (width, width / 2));
     }
-    // Asked again it is the same one, also by many at once.
+    // Completing it again returns the same picture, also concurrently.
     let again = futures_util::future::join_all((0..4).map(|_| complete(client, &upload))).await;
     for answer in again {
         assert_eq!(answer.expect(200).json["id"], picture["id"]);
     }
-    // What was sent is thrown away.
+    // The uploaded file itself is deleted.
     server.settled().await;
     let audit = server
         .built
@@ -69,7 +69,8 @@ async fn md1_a_picture_is_announced_sent_and_completed() {
     assert_eq!((audit.files, audit.orphans.len()), (3, 0), "{audit:?}");
 }
 
-/// An address is good for a quarter of an hour, an upload may be over after a second: nothing that comes in between stays.
+/// An address is valid for a quarter of an hour, but an upload may end after a second: no other file is accepted in
+/// between.
 #[tokio::test]
 async fn md1_an_upload_that_is_over_takes_no_other_file() {
     let stage = Stage::new().await;
@@ -83,7 +84,7 @@ async fn md1_an_upload_that_is_over_takes_no_other_file() {
         complete(client, &upload).await.expect(status);
         server.settled().await;
         assert_eq!(send(server, &upload, &bytes).await.status.as_u16(), 412);
-        // Its place is free once the address is over.
+        // Its place is deleted after the address has expired.
         let place = server.media_folder().join("incoming");
         let place = place.join(upload["id"].as_str().expect("an id"));
         assert_eq!(std::fs::metadata(&place).expect("sealed").len(), 0);
@@ -97,7 +98,7 @@ async fn md1_an_upload_that_is_over_takes_no_other_file() {
         assert_eq!(moved.rows_affected(), 1);
         server.settled().await;
         assert!(!place.exists());
-        // The control: nothing else refuses it.
+        // The control: nothing else would refuse it.
         send(server, &upload, &bytes).await.expect(204);
         let old = std::time::SystemTime::now() - std::time::Duration::from_secs(90_000);
         let file = std::fs::File::options().write(true).open(&place);
@@ -107,8 +108,8 @@ async fn md1_an_upload_that_is_over_takes_no_other_file() {
     }
 }
 
-/// Somebody completes it between the moment at which another one finds it pending and the one at which they look at its file,
-/// which is gone or empty by then.
+/// Another request completes the upload after this one has found it pending and before it reads the file, which has
+/// been deleted or emptied by then.
 #[tokio::test]
 async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
     let stage = Stage::new().await;
@@ -120,7 +121,7 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
         let upload = announce(client, "event", &stage.event, &bytes).await;
         send(server, &upload, &bytes).await.expect(204);
         let id = upload["id"].as_str().expect("an id").to_owned();
-        // The late one has found it pending, and is kept from going on.
+        // The late request has found it pending, and is blocked then.
         run(
             &mut first,
             "begin; lock table app.events in access exclusive mode".to_owned(),
@@ -131,7 +132,7 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
             async move { complete(&client, &upload).await }
         });
         until_waiting(&mut watch, "app.media_uploads", 1).await;
-        // The other one comes next to the row that the late one holds.
+        // The other request is the next to lock the row that the late one has locked.
         let mut other = server.superuser().await;
         let done = format!(
             "set session_replication_role = replica; delete from app.media_uploads where media_id is not null;
@@ -152,7 +153,7 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
     }
 }
 
-/// Two that complete at the same moment make one picture.
+/// Two concurrent completions create one picture.
 #[tokio::test]
 async fn md1_completing_twice_at_once_makes_one_picture() {
     let stage = Stage::new().await;
@@ -169,7 +170,7 @@ async fn md1_completing_twice_at_once_makes_one_picture() {
     assert_eq!(ids.len(), 1);
     let path = format!("/events/{}/media", stage.event);
     let gallery = stage.server.client.get(&path).await;
-    // The event is not published; its owner sees it.
+    // The event isn't published; its owner sees it.
     gallery.expect(200);
     stage.server.settled().await;
     let audit = stage
@@ -184,7 +185,7 @@ async fn md1_completing_twice_at_once_makes_one_picture() {
     assert_eq!(audit.files, 3);
 }
 
-/// Each is sent as it was announced, refused when it is looked at, and gone.
+/// Each file is uploaded as announced, refused when it is checked, and deleted.
 async fn are_refused(stage: &Stage, files: Vec<(&str, &str, Vec<u8>)>) {
     let (server, client) = (&stage.server, &stage.owner.client);
     for (name, content_type, bytes) in files {
@@ -193,7 +194,7 @@ async fn are_refused(stage: &Stage, files: Vec<(&str, &str, Vec<u8>)>) {
         send(server, &upload, &bytes).await.expect(204);
         let refused = complete(client, &upload).await.expect(422);
         assert_eq!(refused.problem(), "picture-refused", "{name}");
-        // It is over: not even the right file would do.
+        // The upload has ended: not even the correct file would be accepted.
         let again = complete(client, &upload).await.expect(409);
         assert_eq!(again.problem(), "upload-over", "{name}");
     }
@@ -239,7 +240,7 @@ async fn abuse_36_bombs_are_refused() {
     are_refused(&stage, files).await;
 }
 
-/// What a file is, is decided by what is in it.
+/// The type of a file is determined by its contents.
 #[tokio::test]
 async fn abuse_55_pages_and_scripts_are_no_pictures() {
     let stage = Stage::new().await;
@@ -263,7 +264,7 @@ async fn md5_nothing_that_a_camera_writes_is_shown() {
         "the control: the file says where it was taken"
     );
     let picture = uploaded(&stage.server, &stage.owner, "event", &stage.event, &bytes).await;
-    // Turned as it says.
+    // Rotated according to its metadata.
     assert_eq!(
         (&picture["width"], &picture["height"]),
         (&json!(300), &json!(400))

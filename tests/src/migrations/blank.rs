@@ -1,6 +1,6 @@
-//! An empty database, dropped at the end.
+//! An empty database, which is dropped at the end.
 //!
-//! Not a copy of a template: templates are made by migrations, and those are what is tried here.
+//! Not a copy of a template, because templates are made by the migrations that are tested here.
 
 use kernel::migrate::Limits;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -73,7 +73,7 @@ impl Drop for Blank {
     }
 }
 
-/// Gives up soon: nobody else is on these databases.
+/// Short limits, because nobody else uses these databases.
 pub fn limits() -> Limits {
     Limits {
         lock_timeout: Duration::from_secs(2),

@@ -1,5 +1,5 @@
-//! One change of the spec at a time: up, down and up again on a database with rows; each time the catalogue is
-//! what one script makes of the same spec, and the rows are what they should be.
+//! One change of the spec at a time: up, down and up again on a database with rows. Each time the catalogue must equal
+//! that of a fresh database of the same spec, and the rows must be as expected.
 
 use super::blank::{Blank, limits};
 use super::repository::{Edit, Repository, script, world};
@@ -7,7 +7,7 @@ use super::rows::ROWS;
 use crate::support::catalogue::difference;
 use kernel::migrate::{down, up};
 
-/// From the base world (with `from`) to the base world with `to`. Each check is a query and what it says after
+/// From the base world (with `from`) to the base world with `to`. Each check is a query and its expected result after
 /// the change; the rows were written before it.
 pub async fn there_and_back(
     from: &[Edit<'_>],
@@ -74,7 +74,7 @@ async fn fresh(script: &str) -> Vec<String> {
     database.catalogue().await
 }
 
-/// A rollback leaves a rule that some row breaks standing for new rows only.
+/// If an existing row violates a rule, a rollback restores the rule for new rows only.
 fn validated(mut catalogue: Vec<String>) -> Vec<String> {
     for line in &mut catalogue {
         if let Some(rest) = line.strip_suffix(" NOT VALID") {
@@ -91,7 +91,7 @@ fn same(found: &[String], wanted: &[String], when: &str) {
 }
 
 pub const CAPACITY: &str = "  capacity: int(1..1000000)?";
-/// Accounts become `mutable`: what archives them goes from the specs too.
+/// Accounts become `mutable`, and everything about archiving them is removed from the specs.
 pub(super) const NOT_ARCHIVED_ANY_MORE: [Edit<'static>; 4] = [
     (
         "user",

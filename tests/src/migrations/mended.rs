@@ -1,5 +1,5 @@
-//! Changes that rows can be in the way of: up fails and says which rule, and goes through once they are mended. And
-//! a relation that leads to more than before, whose rows are brought along.
+//! Changes that existing rows may prevent: the migration fails and names the rule, and succeeds once the rows are
+//! corrected. Also a relation that gets more targets, whose rows are converted.
 
 use super::blank::{Blank, limits};
 use super::cases::{CAPACITY, NOT_ARCHIVED_ANY_MORE, there_and_back};
@@ -7,7 +7,7 @@ use super::repository::{Edit, Repository, world};
 use super::rows::ROWS;
 use kernel::migrate::up;
 
-/// Where up fails with this, and goes through once the rows are mended.
+/// The migration fails with this error, and succeeds once the rows are corrected.
 async fn only_when_mended(to: &[Edit<'_>], rows: &str, why: &str, mend: &str) {
     let mut repository = Repository::default();
     repository.generate(&world(&[])).expect("the foundation");

@@ -1,4 +1,4 @@
-//! Random pairs of specs: from any handful of changes to any other, on rows, and back.
+//! Random pairs of specs: from any set of changes to any other, with rows, and back.
 
 use super::blank::{Blank, limits};
 use super::repository::{Edit, Repository, script, try_world};
@@ -7,7 +7,7 @@ use crate::support::catalogue::difference;
 use codegen::model::Model;
 use kernel::migrate::{down, up};
 
-/// Each says nothing about the place of another.
+/// Changes that don't overlap in the text of the spec.
 const CHANGES: [Edit; 20] = [
     (
         "event",
@@ -173,7 +173,7 @@ async fn leads(seed: u64, old: &Model, new: &Model) -> bool {
     true
 }
 
-/// The rows know fields by the names of the base world.
+/// The rows use the names of fields in the base world.
 fn rows(model: &Model) -> String {
     let has = |entity: &str, field: &str| {
         model
@@ -196,7 +196,7 @@ fn rows(model: &Model) -> String {
     rows
 }
 
-/// Every loss is meant.
+/// States every loss in the spec.
 fn state_losses(old: &Model, new: &mut Model) {
     for entity in &mut new.entities {
         let Some((_, before)) = old.entity(&entity.name) else {
@@ -237,7 +237,7 @@ fn state_losses(old: &Model, new: &mut Model) {
     }
 }
 
-/// Where both worlds have moods, one of them has another name in the second.
+/// If both worlds have moods, renames one of them in the second.
 fn rename_moods(from: &[Edit], to: &mut [Edit]) {
     let has_moods = |edit: &Edit| edit.2.contains(MOODS);
     if !from.iter().any(has_moods) {

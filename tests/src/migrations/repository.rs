@@ -1,4 +1,4 @@
-//! What a repository holds, in memory: a spec that changes, and the migrations that `cargo gen` writes for it.
+//! A repository in memory: a spec that changes, and the migrations that `cargo gen` writes for it.
 
 use codegen::diag::Sources;
 use codegen::emit::schema;
@@ -7,7 +7,7 @@ use codegen::model::Model;
 use kernel::migrate::Migration;
 use std::path::PathBuf;
 
-/// File, text in it, what comes in its place.
+/// File, text in it, and its replacement.
 pub type Edit<'a> = (&'a str, &'a str, &'a str);
 
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// `cargo gen`: returns how many migrations were written.
+    /// Like `cargo gen`. Returns the number of migrations that were written.
     pub fn generate(&mut self, model: &Model) -> Result<usize, Vec<Refusal>> {
         let next = next(&self.past, model, &schema::schema(model))?;
         for (path, text) in &next.files {
@@ -29,7 +29,7 @@ impl Repository {
         Ok(next.plan.migrations.len())
     }
 
-    /// As the generated list says it to the server.
+    /// The migrations as the generated list gives them to the server.
     pub fn list(&self) -> Vec<Migration> {
         let text = |name: &str| -> &'static str { self.past.files[name].clone().leak() };
         (self.past.entries().iter())
@@ -45,12 +45,12 @@ impl Repository {
     }
 }
 
-/// The whole schema in one script, as a database without a past has it.
+/// The whole schema as one script, for an empty database.
 pub fn script(model: &Model) -> String {
     schema::render(&schema::schema(model))
 }
 
-/// The small world of the generator's own fixtures with texts replaced; a file that is not there is new.
+/// The small world of the generator's own fixtures with replaced texts; a file that doesn't exist is created.
 pub fn world(edits: &[Edit]) -> Model {
     try_world(edits).unwrap_or_else(|said| panic!("{said}"))
 }

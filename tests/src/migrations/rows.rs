@@ -1,6 +1,6 @@
-//! Rows for the small world: every table has some, in every state that a migration could stumble over.
+//! Rows for the small world: some in every table, in every state that could make a migration fail.
 
-/// Written as a superuser, so that no rule is in the way; triggers keep the counters.
+/// Written as a superuser, so that rules don't refuse them; triggers maintain the counters.
 pub const ROWS: &str = "
 insert into app.cities (id, name, population)
 select ('00000000-0000-7000-8000-00000000c' || lpad(n::text, 3, '0'))::uuid, 'City ' || n, case when n % 2 = 0 then n * 1000 end

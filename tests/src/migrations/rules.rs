@@ -1,9 +1,9 @@
-//! Rules of an entity that change: unique ones for some rows, guards over other rows, words that rows hold.
+//! Changed rules of an entity: unique constraints with a condition, guards on other rows, renamed values.
 
 use super::cases::there_and_back;
 use super::rows::ROWS;
 
-/// Two rules for some rows, over rows that would clash if it were for all.
+/// Two unique constraints get a condition, with rows that would violate them without it.
 #[tokio::test]
 async fn a_unique_rule_is_for_some_rows_from_now_on() {
     let to = [
@@ -23,7 +23,7 @@ async fn a_unique_rule_is_for_some_rows_from_now_on() {
     there_and_back(&[], &to, ROWS, &[(rows, "1")]).await;
 }
 
-/// The guard looks at rows that are there; what it counts moves into the row.
+/// The guard reads existing rows; the counter that it uses moves into the row.
 #[tokio::test]
 async fn a_guard_looks_at_another_row_from_now_on() {
     let to = [
@@ -42,7 +42,7 @@ async fn a_guard_looks_at_another_row_from_now_on() {
     there_and_back(&[], &to, ROWS, &[(counted, "true")]).await;
 }
 
-/// The rows, the default, the checks, the policies, the index for some rows and the counter above go along.
+/// Rows, default, checks, policies, the index with a condition and the parent's counter all follow.
 #[tokio::test]
 async fn values_get_new_names() {
     let counted = |word: &str| {

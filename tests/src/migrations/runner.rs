@@ -1,4 +1,4 @@
-//! The runner: order, locks, refusals.
+//! The runner of migrations: order, locks, refusals.
 
 use super::blank::{Blank, limits};
 use super::repository::{Repository, world};

@@ -1,4 +1,4 @@
-//! The real spec: the sum of all migrations is the schema.
+//! The real spec: all migrations together result in the schema.
 
 use super::blank::{Blank, limits};
 use super::repository::{Repository, script};
@@ -38,7 +38,7 @@ async fn the_sum_of_all_migrations_is_the_schema() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The second application has its database too.
+/// The same for the database of the second application.
 #[tokio::test]
 async fn the_library_is_made_by_its_first_migration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
@@ -54,7 +54,7 @@ async fn the_library_is_made_by_its_first_migration() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Many small changes to the real spec at once, on the rows of the demonstration world.
+/// Many small changes of the real spec at once, on the rows of the sample data.
 #[tokio::test]
 async fn the_real_spec_changes_in_many_places() {
     let seed = std::env::var("MIGRATION_SEED")
@@ -144,7 +144,7 @@ fn model(spec: &Spec) -> Result<codegen::model::Model, codegen::diag::Diagnostic
     codegen::load_sources(&sources)
 }
 
-/// Fields renamed, dropped, made longer and added wherever the rest of the spec allows it.
+/// Renames, drops, lengthens and adds fields wherever the rest of the spec allows it.
 fn change_in_many_places(base: &Spec, seed: u64) -> Spec {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut spec = base.clone();

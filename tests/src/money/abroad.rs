@@ -1,5 +1,5 @@
-//! C8: hosts outside the region of the platform's own account are paid by payments that are made on their behalf, and by
-//! nothing else: whatever would have to be sent there by itself isn't begun.
+//! C8: hosts outside the region of the platform's own account are paid only by payments made on their behalf; separate
+//! transfers to them are never begun.
 
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};
@@ -37,7 +37,7 @@ async fn c8_a_host_abroad_is_paid_by_payments_on_its_behalf() {
     assert_eq!(stage.state(&order).await, "paid");
     assert!(stage.host_has() > 0);
     stage.books_agree().await;
-    // Back the way it came.
+    // The refund goes back the way the money came.
     keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
         .await
         .expect(201);
@@ -47,7 +47,7 @@ async fn c8_a_host_abroad_is_paid_by_payments_on_its_behalf() {
     stage.books_agree().await;
 }
 
-/// The guard taken off: the service refuses the payment, and says why.
+/// With the guard switched off, the service refuses the payment and says why.
 #[tokio::test]
 async fn c8_without_it_the_service_refuses() {
     let stage = Stage::abroad().await;
@@ -60,7 +60,7 @@ async fn c8_without_it_the_service_refuses() {
     assert!(refused.text.contains("on_behalf_of"), "{}", refused.text);
 }
 
-/// In the platform's own region nothing is said of it.
+/// A host in the platform's own region is paid without `on_behalf_of`.
 #[tokio::test]
 async fn c8_a_host_of_the_same_region_is_paid_as_before() {
     let stage = Stage::changed(true, |parts| {
@@ -74,7 +74,7 @@ async fn c8_a_host_of_the_same_region_is_paid_as_before() {
     stage.books_agree().await;
 }
 
-/// The key stands for the words that it was first sent with, whatever has become of the account since.
+/// A repeated request sends the same words as the first, even if the account has changed meanwhile.
 #[tokio::test]
 async fn c8_p1_what_is_sent_again_is_what_was_sent() {
     let stage = Stage::abroad().await;
@@ -106,7 +106,7 @@ async fn c8_p1_what_is_sent_again_is_what_was_sent() {
     stage.books_agree().await;
 }
 
-/// P5: one that says it is ours, and settles elsewhere than it was asked to, changes nothing.
+/// P5: a payment with our metadata that settles elsewhere than requested changes nothing.
 #[tokio::test]
 async fn c8_p5_a_payment_on_somebody_elses_behalf_is_not_believed() {
     let stage = Stage::abroad().await;
@@ -123,7 +123,8 @@ async fn c8_p5_a_payment_on_somebody_elses_behalf_is_not_believed() {
     assert!(parked > 0);
 }
 
-/// What credits pay would have to be sent there: they pay the platform's part at most.
+/// The part of an order paid by credits would have to be transferred abroad, so credits pay at most the platform's
+/// part.
 #[tokio::test]
 async fn c8_credits_pay_no_part_of_a_host_abroad() {
     let stage = Stage::abroad().await;
@@ -142,7 +143,11 @@ async fn c8_credits_pay_no_part_of_a_host_abroad() {
         "select platform_fee_cents + city_share_cents - wallet_cents + top_up_cents + application_fee_cents
          from app.orders where id = '{order}'"
     );
-    assert_eq!(stage.number(&text).await, 0, "all that the platform keeps");
+    assert_eq!(
+        stage.number(&text).await,
+        0,
+        "the platform keeps no more and no less than its part"
+    );
     stage.pay(&stage.mira, &order, json!({})).await.expect(200);
     stage.confirm(&order, GOOD_CARD).await;
     assert_eq!(stage.state(&order).await, "paid");
@@ -154,13 +159,14 @@ async fn c8_credits_pay_no_part_of_a_host_abroad() {
     assert_eq!(stage.wallet(&stage.mira).await, (50_000, 0));
     assert_eq!(stage.host_has(), 0);
     stage.books_agree().await;
-    // Free tickets need no account at all.
+    // Free tickets need no account at the service.
     let free = stage.tickets("Free", 0, 10).await;
     let order = stage.order(&stage.mira, &[(free, 1)], true).await;
     assert_eq!(order.expect(201).json["wallet_cents"], 0);
 }
 
-/// What came back because of a dispute could not be sent again if it were won, so it comes back when it is lost.
+/// Money taken back from the host because of a dispute couldn't be sent again if the dispute is won, so it is only
+/// taken back when the dispute is lost.
 #[tokio::test]
 async fn c8_p7_a_dispute_takes_the_part_of_a_host_abroad_once_it_is_lost() {
     let stage = Stage::abroad().await;
@@ -196,7 +202,7 @@ async fn c8_a_city_abroad_opens_no_account() {
     let refused = carlo.client.post(&path, body).await.expect(409);
     assert_eq!(refused.problem(), "payment-refused");
     assert_eq!(stage.stripe.fake.all("accounts").len(), 1);
-    // Nor could anything be sent to one that was there before.
+    // Nothing could be sent to an existing account either.
     let text = "select count(*) from app.connected_accounts where owner_type = 'city' and stripe_account_id is not null";
     assert_eq!(stage.number(text).await, 0);
 }

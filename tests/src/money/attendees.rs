@@ -1,4 +1,4 @@
-//! Who comes: lists and the CSV file, for those who run the event.
+//! Attendee lists and the CSV file, for those who run the event.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -75,7 +75,7 @@ async fn who_comes_is_told_to_those_who_run_the_event() {
             "{query}"
         );
     }
-    // A private member's ticket is listed, their name is not.
+    // The ticket of a private member is listed without the member's name.
     let hidden = all
         .iter()
         .find(|row| row["holder_id"] == serde_json::json!(eve.id))
@@ -120,7 +120,7 @@ async fn who_comes_is_told_to_those_who_run_the_event() {
     assert!(!file.text.contains("eve_hides"), "{}", file.text);
 }
 
-/// So many more orders of Mira's, each with 500 tickets, past all triggers.
+/// Inserts this many more orders of Mira's, with 500 tickets each, without running triggers.
 async fn fill(stage: &Stage, orders: i32) {
     let kind = stage.tickets("Seat", 0, 10_000).await;
     let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
@@ -144,11 +144,11 @@ async fn fill(stage: &Stage, orders: i32) {
 #[tokio::test]
 async fn a_long_file_has_every_ticket_once() {
     let stage = Stage::without_provider().await;
-    // More than are read at once, and one more than a multiple of it.
+    // More rows than are read at once, and one more than a multiple of that.
     fill(&stage, 3).await;
     let path = format!("/events/{}/attendees.csv", stage.event);
     let file = stage.olga.client.get(&path).await.expect(200);
-    // Its length is not known when it begins.
+    // The response has no content length, since it isn't known at the beginning.
     assert_eq!(file.header("content-length"), None);
     let mut ids: Vec<&str> = file.text.lines().skip(1).map(|line| &line[..36]).collect();
     assert_eq!(ids.len(), 1501);
@@ -157,8 +157,8 @@ async fn a_long_file_has_every_ticket_once() {
     assert_eq!(ids.len(), 1501);
 }
 
-/// The file is longer than what the network holds back for a client that does not read: what was not read yet is not read
-/// from the database either, so it is no longer given to somebody who may not have it any more.
+/// The file is larger than the network buffers for a client that doesn't read. Rows that the client hasn't fetched are
+/// not read from the database yet, so they are not sent to a caller who loses access meanwhile.
 #[tokio::test]
 async fn a_file_is_read_as_it_is_fetched_and_ends_with_the_right_to_it() {
     const ORDERS: i32 = 160;

@@ -1,6 +1,6 @@
-//! Somebody from outside who has both books, ours and those of the payment service, and lays them side by side.
+//! An external auditor, who compares our books with those of the payment service.
 //!
-//! Reads tables and the service's objects only; none of the code that wrote them.
+//! Reads only tables and the objects of the service, and uses none of the code that wrote them.
 
 use super::{buyers::Told, shop::Shop};
 use serde_json::Value;
@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For what has to come to an end. Nothing waits for it to pass.
+/// The longest wait for something that has to end. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is not at its end yet. Empty: every command has had its outcome, and every event its effect.
+/// Everything that is not finished yet. Empty: every command has an outcome, and every event has had its effect.
 const UNFINISHED: &str = "
   select 'order ' || state || ' ' || id from app.orders where state in ('pending', 'refund_pending')
   union all select 'payment ' || status || ' ' || id from app.transactions
@@ -30,7 +30,7 @@ const UNFINISHED: &str = "
     where e.state = 'cancelled' and o.state in ('paid', 'part_refunded')
   union all select 'told ' || id from jobs.events where relayed_at is null";
 
-/// Time passes: orders run out, what waits for another try has it, and what looks after the rest comes round.
+/// Makes time pass: orders expire, delayed retries become due, and periodic jobs run.
 const LATER: &str = "
   update app.orders set expires_at = now() where state = 'pending' and expires_at > now();
   update jobs.queue set run_at = now() where state = 'queued' and run_at > now();
@@ -46,13 +46,13 @@ const LATER: &str = "
     from unnest(array['tickets.expire', 'tickets.wind_up_all', 'payments.cancel', 'payments.reconcile']) name";
 
 impl Shop {
-    /// Waits until nothing is under way any more, while a server runs.
+    /// Waits until nothing is in progress any more, while a server is running.
     pub async fn quiet(&self) {
         let until = Instant::now() + PATIENCE;
         loop {
             self.passes(LATER).await;
             self.banks_decide();
-            // A delivery that found nobody is tried again later by the service's own clock.
+            // A delivery that failed is retried by the service according to its own clock.
             self.stripe.fake.advance(60);
             tokio::time::sleep(Duration::from_secs(1)).await;
             let left: Vec<String> = sqlx::query_scalar(UNFINISHED)
@@ -66,7 +66,7 @@ impl Shop {
         }
     }
 
-    /// Of two disputes one is lost.
+    /// Decides disputes: every second one is lost.
     fn banks_decide(&self) {
         let fake = &self.stripe.fake;
         for (n, dispute) in fake.all("disputes").iter().enumerate() {
@@ -83,7 +83,7 @@ impl Shop {
         known == self.stripe.fake.all("disputes").len() as i64
     }
 
-    /// What does not agree. Empty, or a cent or a ticket is lost.
+    /// Differences between the books. If it isn't empty, a cent or a ticket is lost.
     pub async fn audit(&self, told: &Told) -> Vec<String> {
         let mut wrong = self.faults().await;
         wrong.extend(self.stripe.fake.audit());
@@ -154,7 +154,7 @@ impl Shop {
         ids.await.expect("refunds").into_iter().collect()
     }
 
-    /// Each of ours was made once at the service, and none there that is not ours.
+    /// Each of our objects must exist at the service exactly once, and none there that isn't ours.
     async fn once(&self, list: &str, id: &str, table: &str, wrong: &mut Vec<String>) {
         let query = match table {
             "app.refunds" => "select id::text from app.refunds",
@@ -168,7 +168,7 @@ impl Shop {
             .collect();
         let mut seen = BTreeSet::new();
         for object in self.stripe.fake.all(list) {
-            // Transfers that went with a payment have no id of ours.
+            // Transfers made as part of a payment have none of our ids.
             let Some(ours) = object["metadata"][id].as_str() else {
                 continue;
             };
@@ -181,7 +181,7 @@ impl Shop {
         }
     }
 
-    /// I-P, and what the host has.
+    /// I-P, and the balance of the host.
     async fn sums(&self, ours: &BTreeMap<String, Order>, wrong: &mut Vec<String>) {
         let (captured, refunded): (i64, i64) = sqlx::query_as(
             "select coalesce(sum(amount_cents), 0)::int8, coalesce(sum(refunded_cents), 0)::int8 from app.transactions
@@ -192,7 +192,7 @@ impl Shop {
         .expect("sums");
         let books = self.stripe.fake.books();
         let theirs = books.get("aud").cloned().unwrap_or_default();
-        // Of an order that never got its tickets the host has nothing.
+        // The host has nothing of an order that never got its tickets.
         let host: i64 = ours
             .values()
             .filter(|order| order.made > 0)
@@ -215,7 +215,7 @@ struct Order {
     state: String,
     card: i64,
     refunded_card: i64,
-    /// The host's part, less what it has given back, and less its part of what the bank has taken back from a card.
+    /// The host's part, less what the host has given back, and less its part of what banks have taken back from cards.
     organizer: i64,
     wanted: i64,
     made: i64,
@@ -223,7 +223,8 @@ struct Order {
     payments: Vec<String>,
 }
 
-/// Each payment that succeeded there has bought the tickets of exactly one order here, or went back.
+/// Each payment that succeeded at the service must have bought the tickets of exactly one of our orders, or have been
+/// refunded.
 fn payments(
     intents: &[Value],
     charges: &BTreeMap<String, Value>,
@@ -305,7 +306,7 @@ impl Order {
     }
 }
 
-/// What somebody was told is so.
+/// Whatever a client was told must still be true.
 fn remembered(
     told: &Told,
     ours: &BTreeMap<String, Order>,

@@ -1,4 +1,4 @@
-//! T5: PostgreSQL ends the server's connections while people buy, or crashes itself; the server goes on by itself.
+//! T5: PostgreSQL terminates the server's connections while people buy, or crashes; the server recovers by itself.
 
 use super::{buyers::Crowd, shop::Shop};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For what has to come back. Nothing waits for it to pass.
+/// The longest wait for a recovery. No test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn times() -> usize {
@@ -15,7 +15,7 @@ fn times() -> usize {
     given.and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
-/// Of both roles, wherever they are in their work.
+/// Terminates the connections of both roles, whatever they are doing.
 async fn terminate(shop: &Shop) -> u64 {
     shop.run(
         "select pg_terminate_backend(pid) from pg_stat_activity
@@ -24,7 +24,7 @@ async fn terminate(shop: &Shop) -> u64 {
     .await
 }
 
-/// A program that crashes PostgreSQL and starts it again (`pg_ctl -m immediate`), if the soak has named one.
+/// Runs a program that crashes PostgreSQL and restarts it (`pg_ctl -m immediate`), if the soak names one.
 fn crash() -> bool {
     let Ok(program) = std::env::var("SOAK_CRASH") else {
         return false;
@@ -33,16 +33,16 @@ fn crash() -> bool {
     true
 }
 
-/// Somebody is served again.
+/// Waits until a request succeeds again.
 async fn recovered(shop: &Shop, crowd: &Crowd) -> Duration {
     let (since, before) = (Instant::now(), crowd.paid());
     while crowd.paid() == before {
-        assert!(since.elapsed() < PATIENCE, "nobody was served any more");
+        assert!(since.elapsed() < PATIENCE, "no request succeeds any more");
         shop.claims_end(5).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     while shop.try_faults().await.is_none() {
-        assert!(since.elapsed() < PATIENCE, "PostgreSQL stays away");
+        assert!(since.elapsed() < PATIENCE, "PostgreSQL stays down");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     since.elapsed()

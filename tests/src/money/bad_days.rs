@@ -1,5 +1,5 @@
-//! The payment service on bad days: answers that are lost, late, broken or refused, events that come twice, in any order
-//! or never. Whatever happens nobody is charged twice, nothing that was paid is lost, and the books agree in the end.
+//! The payment service on bad days: answers that are lost, late, broken or refused, and events that come twice, in any
+//! order or never. In all cases nobody is charged twice, no payment is lost, and the books agree in the end.
 
 use super::stage::{Stage, keyed, keyed_by};
 use axum::http::Method;
@@ -11,12 +11,12 @@ use fake_stripe::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// What can go wrong on the way of one call, short of the service being away.
+/// The faults that can affect a single call, without the complete outage of the service.
 fn kinds() -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().filter(|kind| *kind != Kind::Away)
 }
 
-/// A payment that was begun is begun once, however the answer was lost; the same request goes on with it.
+/// A payment is created once even if the answer is lost in any way, and repeating the request continues with it.
 #[tokio::test]
 async fn t6_an_answer_that_is_lost_charges_once() {
     let stage = Stage::new().await;
@@ -30,7 +30,7 @@ async fn t6_an_answer_that_is_lost_charges_once() {
                 .expect(201)
                 .id();
             let before = stage.stripe.fake.all("charges").len();
-            // The first call makes the payment, the second one confirms it.
+            // The first call creates the payment, the second one confirms it.
             let skip = u32::from(call.ends_with("pi"));
             let mut script = Fault::new(fault).on("POST", "/v1/payment_intents");
             (script.skip, script.times) = (skip, Some(8));
@@ -67,7 +67,7 @@ async fn t6_an_answer_that_is_lost_charges_once() {
                 .expect("a run");
             stage.stripe.deliver(&stage.server).await;
             if stage.state(&order).await != "paid" {
-                // A 500 that the service keeps under the key has to be got around: by another request of the buyer.
+                // The service returns its stored 500 for the key again, so the buyer has to make another request.
                 stage
                     .pay(&stage.mira, &order, json!({"payment_method_id": card}))
                     .await
@@ -82,7 +82,7 @@ async fn t6_an_answer_that_is_lost_charges_once() {
     stage.books_agree().await;
 }
 
-/// The same of what goes back: every refund and what the host gives back of it, once.
+/// The same for refunds: every refund, and its reversal of the host's part, is made once.
 #[tokio::test]
 async fn t6_a_refund_whose_answer_is_lost_is_made_once() {
     let stage = Stage::new().await;
@@ -176,7 +176,7 @@ async fn a_service_that_is_away_for_an_hour_loses_nothing() {
     stage.books_agree().await;
 }
 
-/// H5 and T7: each event up to three times, in any order, some never.
+/// H5 and T7: each event is delivered up to three times, in any order, or never.
 #[tokio::test]
 async fn t7_events_in_any_order_come_to_the_same() {
     let stage = Stage::new().await;
@@ -240,7 +240,7 @@ async fn t7_events_in_any_order_come_to_the_same() {
     stage.sound().await;
 }
 
-/// P5: somebody who could alter a payment at the service gets no tickets for less.
+/// P5: an attacker who could alter a payment at the service gets no tickets for less money.
 #[tokio::test]
 async fn p5_a_payment_that_is_not_what_was_asked_for_is_put_aside() {
     let stage = Stage::new().await;
@@ -305,7 +305,7 @@ async fn p5_a_payment_that_is_not_what_was_asked_for_is_put_aside() {
     stage.books_agree().await;
 }
 
-/// P1: whoever dies after the first step leaves a command behind that is carried out once.
+/// P1: if a process dies after the first step, the command that it has stored is carried out once.
 #[tokio::test]
 async fn p1_a_command_that_was_written_down_is_carried_out() {
     let stage = Stage::new().await;
@@ -328,7 +328,8 @@ async fn p1_a_command_that_was_written_down_is_carried_out() {
             .add_fault(script.on("POST", "/v1/payment_intents"));
         stage.pay(&stage.mira, &order, json!({})).await.expect(503);
         stage.stripe.fake.clear_faults();
-        // A day later the service has forgotten the key: what was made is looked for, what was not is given up.
+        // After a day the service has forgotten the key: an existing payment is searched for, and a missing one is
+        // given up.
         let mut conn = stage.server.superuser().await;
         sqlx::query("update app.transactions set created_at = now() - interval '25 hours' where order_id = $1::text::uuid")
             .bind(&order)
@@ -351,7 +352,7 @@ async fn p1_a_command_that_was_written_down_is_carried_out() {
         let known = known.expect("one or the other");
         assert_eq!(known.starts_with("pi_"), is_made, "{known}");
         assert_eq!(stage.stripe.fake.all("payment_intents").len(), before);
-        // The buyer can pay in either case, once.
+        // In both cases the buyer can pay, once.
         stage.pay(&stage.mira, &order, json!({})).await.expect(200);
         stage.confirm(&order, "4242424242424242").await;
         assert_eq!(stage.state(&order).await, "paid");
@@ -359,7 +360,7 @@ async fn p1_a_command_that_was_written_down_is_carried_out() {
     stage.books_agree().await;
 }
 
-/// P4: what has come in or was cancelled stays so, whoever writes.
+/// P4: received and cancelled stay so, whoever writes the status.
 #[tokio::test]
 async fn p4_a_status_never_goes_back() {
     let stage = Stage::new().await;
@@ -389,7 +390,7 @@ async fn p4_a_status_never_goes_back() {
         let constraint = kernel::error::violated(&refused);
         assert_eq!(constraint, Some("transactions_status_goes_on"), "{status}");
     }
-    // It is the trigger that holds it.
+    // The control: the trigger is what enforces that.
     sqlx::raw_sql("alter table app.transactions disable trigger status_goes_on")
         .execute(&mut conn)
         .await
@@ -399,7 +400,7 @@ async fn p4_a_status_never_goes_back() {
     }
 }
 
-/// M3: whoever calls the service inside of a transaction is stopped, in a debug build by a panic.
+/// M3: a call to the service inside a transaction is refused, in a debug build by a panic.
 #[tokio::test]
 async fn m3_no_transaction_is_open_while_the_service_is_asked() {
     let stage = Stage::new().await;
@@ -419,7 +420,7 @@ async fn m3_no_transaction_is_open_while_the_service_is_asked() {
     assert!(inside.await.expect_err("stopped").is_panic());
 }
 
-/// What went back at the service does not go back a second time as credits.
+/// Money that was refunded at the service by hand isn't refunded a second time as credits.
 #[tokio::test]
 async fn a_refund_that_somebody_made_by_hand_is_not_made_again() {
     let stage = Stage::new().await;
@@ -448,7 +449,7 @@ async fn a_refund_that_somebody_made_by_hand_is_not_made_again() {
         .await
         .expect(201);
     stage.stripe.deliver(&stage.server).await;
-    // It waits for somebody to look; the buyer has the money once.
+    // The refund waits for a person to look at it; the buyer has the money once.
     assert_eq!(stage.state(&order).await, "refund_pending");
     assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
 }

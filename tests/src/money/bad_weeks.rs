@@ -1,5 +1,5 @@
-//! T6 and T7 in large: many orders while three calls in ten go wrong, and events that come up to five times, in any order,
-//! days later or never. What is so in the end, the payment service's own objects say.
+//! T6 and T7 on a large scale: many orders while three in ten calls fail, and events that come up to five times, in
+//! any order, days later or never. In the end, our books must agree with the payment service's own objects.
 
 use super::stage::{Stage, keyed_by};
 use crate::support::Member;
@@ -20,19 +20,19 @@ use uuid::Uuid;
 
 const DAY: u32 = 86_400;
 
-/// Of a thousand calls, of each kind: of all kinds together three in ten.
+/// The rate of each kind of fault per thousand calls; all kinds together affect three calls in ten.
 const PER_MILLE: u32 = 44;
 
-/// Orders of one buyer between two deliveries of events.
+/// The number of orders of one buyer between two deliveries of events.
 const AT_ONCE: usize = 3;
 
-/// In `script/test` few, in `script/soak` as many as `name` says.
+/// The size of a run: `few` in `script/test`, or the value of the variable `name` in `script/soak`.
 fn wanted(name: &str, few: usize) -> usize {
     let given = std::env::var(name).ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(few)
 }
 
-/// A stage where whoever comes waits for a connection, however slow the machine is.
+/// A stage on which requests wait for a connection, however slow the machine is.
 async fn stage() -> Stage {
     Stage::changed(true, |parts| {
         parts.db.acquire_timeout = Duration::from_secs(120);
@@ -41,13 +41,14 @@ async fn stage() -> Stage {
     .await
 }
 
-/// What a buyer was told of an order's payment last.
+/// The last thing that a buyer was told about the payment of an order.
 struct Shown {
     order: String,
     has_failed: bool,
 }
 
-/// Orders, and pays by a saved card; where there is no answer that stands, with the same key once more, as clients do.
+/// Orders a ticket and pays with a saved card. Without a final answer, the request is repeated with the same key, as
+/// clients do.
 async fn buy(stage: &Stage, buyer: &Member, card: &str, kind: Uuid) -> Shown {
     let order = stage.order(buyer, &[(kind, 1)], false).await;
     let order = order.expect(201).id();
@@ -63,7 +64,7 @@ async fn buy(stage: &Stage, buyer: &Member, card: &str, kind: Uuid) -> Shown {
         if told.status != 503 {
             break;
         }
-        // A key of which the answer is late is in use meanwhile.
+        // While a delayed answer is outstanding, its key is in use.
         stage.stripe.fake.advance(31);
     }
     Shown { order, has_failed }
@@ -78,7 +79,7 @@ impl Stage {
         }
     }
 
-    /// The reconciler comes round, and whoever waits for another try has it.
+    /// Runs the reconciler, and makes delayed retries due.
     async fn cycle(&self) {
         self.age().await;
         let again = "update jobs.queue set run_at = now()
@@ -92,7 +93,7 @@ impl Stage {
         self.stripe.deliver(&self.server).await;
     }
 
-    /// How often the service has charged for each order.
+    /// How many times the service has charged for each order.
     fn charged(&self) -> BTreeMap<String, usize> {
         let intents = self.stripe.fake.all("payment_intents").into_iter();
         let order = |intent: Value| {
@@ -136,7 +137,7 @@ async fn t6_nobody_is_charged_twice_or_for_nothing_while_three_calls_in_ten_go_w
             shown
         });
         shown.extend(join_all(round).await.into_iter().flatten());
-        // What the service tells of it is read while calls go wrong as well.
+        // The server also reads events while calls fail.
         stage.stripe.deliver(&stage.server).await;
     }
     stage.stripe.fake.clear_faults();
@@ -168,7 +169,7 @@ async fn t6_nobody_is_charged_twice_or_for_nothing_while_three_calls_in_ten_go_w
     stage.books_agree().await;
 }
 
-/// Our word for what the service says of a payment, and what of it has gone back.
+/// The status that our books should have, according to the service's objects, and the refunded amount.
 fn oracle(intent: &Value, charges: &BTreeMap<String, Value>) -> (BTreeSet<&'static str>, i64) {
     let id = intent["id"].as_str().unwrap_or_default();
     let (amount, refunded) = charges.get(id).map_or((0, 0), |charge| {
@@ -189,7 +190,7 @@ fn oracle(intent: &Value, charges: &BTreeMap<String, Value>) -> (BTreeSet<&'stat
 }
 
 impl Stage {
-    /// Where our books say something else than the service's objects.
+    /// Where our books differ from the service's objects.
     async fn differs_from_the_oracle(&self) -> Vec<String> {
         let fake = &self.stripe.fake;
         let captured = |charge: &Value| charge["amount_captured"].as_i64() > Some(0);
@@ -235,7 +236,7 @@ impl Stage {
         wrong
     }
 
-    /// Something of each kind happens, and somebody gives something back; nothing is told of it yet.
+    /// Events of every kind happen, and some payments are refunded; no event is delivered yet.
     async fn a_mixed_week(&self, objects: usize, card: &str, random: &mut Rng) {
         let mut kind = Uuid::nil();
         let cards = [
@@ -246,7 +247,7 @@ impl Stage {
         ];
         for n in 0..objects {
             if n % 100 == 0 {
-                // Of one type nobody may have more.
+                // The limit per person of one type is used up.
                 let name = format!("Seat {}", Uuid::now_v7());
                 kind = self.tickets(&name, 4_500, 1_000).await;
             }
@@ -271,7 +272,7 @@ impl Stage {
                 1 => cards[0],
                 _ => cards[random.usize(..cards.len())],
             };
-            // Declined is an outcome as well.
+            // A declined card is a possible outcome too.
             if let Ok(payment) = fake.pay_as_buyer(Intent::Payment, &payment, given)
                 && payment["status"] == "requires_action"
             {
@@ -300,7 +301,7 @@ async fn t7_days_of_events_in_any_order_come_to_what_the_service_says() {
         });
         let mut random = Rng::with_seed(seed);
         stage.a_mixed_week(objects, &card, &mut random).await;
-        // The negative control: before anybody is told, our books say something else.
+        // The negative control: before events are delivered, our books differ.
         let untold = stage.differs_from_the_oracle().await;
         assert!(!untold.is_empty(), "{seed}: nothing has happened");
         for _ in 0..33 {

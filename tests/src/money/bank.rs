@@ -1,4 +1,4 @@
-//! T1: money moves between accounts from all sides, and whoever looks sees the same total.
+//! T1: concurrent transfers between accounts, during which every reader sees the same total.
 
 use super::{accounts, books, faults, transfer};
 use crate::support::Database;
@@ -17,7 +17,7 @@ const ACCOUNTS: usize = 10;
 const WRITERS: usize = 16;
 const EACH_CENTS: i64 = 10_000;
 
-/// On a slow machine it goes on until enough has happened, but no longer than this.
+/// On a slow machine the run continues until enough has happened, but no longer than this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Run {
@@ -27,7 +27,7 @@ struct Run {
     refused: usize,
 }
 
-/// Some seconds of transfers, some of them of more than there is, while two readers add everything up.
+/// Runs transfers for some seconds, some of them of more than an account has, while two readers add everything up.
 async fn run(
     job: PgPool,
     superuser: PgPool,
@@ -125,7 +125,7 @@ async fn check(database: &Database, run: &Run) {
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
 }
 
-/// In `script/test` for some seconds; `script/soak` gives it thirty.
+/// The duration: some seconds in `script/test`, thirty in `script/soak`.
 fn time() -> Duration {
     let seconds = std::env::var("SOAK_SECONDS").ok();
     Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(3))
@@ -146,7 +146,7 @@ async fn t1_everybody_sees_the_same_total() {
     check(&books.database, &run).await;
 }
 
-/// The negative control: without the lock on the row, which the change of the balance takes, sums are wrong.
+/// The negative control: without the row lock that the update of the balance takes, sums are wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t1_notices_balances_that_are_read_before_they_are_changed() {
     let books = books(WRITERS as u32).await;
@@ -159,7 +159,7 @@ async fn t1_notices_balances_that_are_read_before_they_are_changed() {
     .expect("the function");
     let guarded = "w.balance_cents + v_leg.amount,";
     assert!(text.contains(guarded));
-    // What was read some lines above instead of what is there now.
+    // Uses the balance that was read some lines above instead of the current one.
     let careless = text
         .replace(
             "w.frozen_at, l.amount_cents",

@@ -1,6 +1,6 @@
-//! A crowd that buys over HTTP, pays, disputes, changes its mind and gives back, also of events that are cancelled meanwhile,
-//! and does not go away when the server does: what
-//! had no answer is sent again with the same key, as clients are told to.
+//! Buyers who order over HTTP, pay, dispute, change their mind and request refunds, also for events that are cancelled
+//! meanwhile. They continue while the server is down: a request without an answer is sent again with the same key, as
+//! the API tells clients to do.
 
 use super::shop::{BUYERS, PROMO_CODES, Person, Shop};
 use crate::support::Answer;
@@ -19,10 +19,10 @@ use std::{
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Orders that a buyer keeps; then they give one back for each that they buy.
+/// The number of orders that a buyer keeps; after that they give one back for each that they buy.
 const KEPT: usize = 6;
 
-/// What buyers were told. Whatever dies afterwards must still know it.
+/// What buyers were told. After any crash, the server must still know it.
 #[derive(Default)]
 pub struct Told {
     pub placed: BTreeSet<String>,
@@ -30,7 +30,7 @@ pub struct Told {
     pub refunds: BTreeSet<String>,
     /// Answers that no client should ever get.
     pub wrong: Vec<String>,
-    /// Requests that had no answer, or that of a server that is away.
+    /// Requests without an answer, or answered that the server is unavailable.
     pub unanswered: usize,
 }
 
@@ -76,7 +76,7 @@ impl Crowd {
         self.told.lock().expect("told").paid.len()
     }
 
-    /// Everybody ends what they are at, which takes a server, and leaves.
+    /// Lets every buyer finish their current request, which requires a running server, and stops them.
     pub async fn leave(self) -> Told {
         self.over.store(true, Ordering::Relaxed);
         while self.tasks.iter().any(|task| !task.is_finished()) {
@@ -90,7 +90,7 @@ impl Crowd {
     }
 }
 
-/// Cancels one event after the other.
+/// An organiser who cancels one event after the other.
 struct Organiser {
     shop: Arc<Shop>,
     random: Rng,
@@ -112,7 +112,7 @@ impl Organiser {
         }
     }
 
-    /// Until there is an answer; the second of two finds it cancelled.
+    /// Repeats the request until it is answered; a repetition may find the event cancelled already.
     async fn cancel(&self, event: Uuid) {
         let path = format!("/events/{event}/cancel");
         let body = json!({"reason": "The hall is under water."}).to_string();
@@ -174,7 +174,7 @@ impl Buyer {
         let mut cart = json!({"event_id": self.shop.event, "items": items});
         if self.random.bool() {
             cart["use_credits"] = json!(true);
-            // Never so many that the rest is too small for a card.
+            // Limited, so that the rest is never too small for a card.
             cart["credits_max_cents"] = json!(1_000);
         }
         if self.random.u8(0..3) == 0 {
@@ -193,7 +193,7 @@ impl Buyer {
                 return self.expect(&cancelled, &[200, 409]);
             }
             2 => self.run_out(&order).await,
-            // The bank decides about it: the buyer asks for nothing else.
+            // The bank decides about the payment, so the buyer requests nothing else.
             3 => return self.pay_and_dispute(&order).await,
             4..=5 => self.pay_on_page(&order).await,
             _ => self.pay_by_saved_card(&order).await,
@@ -212,7 +212,7 @@ impl Buyer {
         Some(order)
     }
 
-    /// Of one that is cancelled at some time: before this, meanwhile or later.
+    /// Buys tickets of an event that is cancelled at some time: before the order, during it or later.
     async fn buy_of_a_doomed_event(&mut self) {
         let (event, kind) = self.shop.doomed[self.random.usize(..self.shop.doomed.len())];
         let items = json!([{"ticket_type_id": kind, "quantity": self.random.i32(1..3)}]);
@@ -241,11 +241,11 @@ impl Buyer {
         self.pay(order, body).await;
     }
 
-    /// The payment is begun in time and made when the order's time is over.
+    /// Begins the payment in time and makes it after the order has expired.
     async fn run_out(&mut self, order: &str) {
         let begun = self.pay(order, json!({})).await;
         let text = "update app.orders set expires_at = now() where id = $1::text::uuid and state = 'pending'";
-        // Nobody's order if PostgreSQL is away just now.
+        // Fails if PostgreSQL is down at this moment, which is allowed.
         let _ = sqlx::query(text).bind(order).execute(&self.shop.pool).await;
         self.confirm(&begun, "4242424242424242");
     }
@@ -257,14 +257,14 @@ impl Buyer {
         self.confirm(&begun, card);
     }
 
-    /// As the buyer's browser at the service's page.
+    /// Pays as the buyer's browser would on the service's page.
     fn confirm(&mut self, begun: &Answer, card: &str) {
         let page = begun.json["page_url"].as_str().unwrap_or_default();
         let Some(payment) = page.rsplit('/').next().filter(|id| !id.is_empty()) else {
             return;
         };
         let fake = &self.shop.stripe.fake;
-        // Declined is an outcome as well.
+        // A declined card is a possible outcome too.
         if let Ok(payment) = fake.pay_as_buyer(Intent::Payment, payment, card)
             && payment["status"] == "requires_action"
         {
@@ -284,7 +284,7 @@ impl Buyer {
         paid
     }
 
-    /// By the organiser, or by the buyer in time; to the card, or as credits.
+    /// Refunds an order: by the organiser, or by the buyer in time; to the card, or as credits.
     async fn give_back(&mut self, order: &str) {
         let (by_organiser, kind) = (self.random.bool(), self.random.u8(0..3));
         let by = match by_organiser {
@@ -303,8 +303,8 @@ impl Buyer {
         }
     }
 
-    /// Asks until there is an answer that stands, always with the same key. A payment that nobody knows the outcome of is
-    /// asked for a few times and then left to the server.
+    /// Repeats a request with the same key until there is a final answer. A payment whose outcome is unknown is
+    /// requested a few times and then left to the server.
     async fn keyed(&self, by: &Person, path: &str, body: Value) -> Answer {
         let key = Uuid::now_v7().to_string();
         let body = body.to_string().into_bytes();

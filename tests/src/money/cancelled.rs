@@ -1,4 +1,4 @@
-//! O6: an event that is cancelled gives everything back, whatever state its orders are in, and sells nothing any more.
+//! O6: cancelling an event refunds all orders, whatever their state, and ends its sales.
 
 mod kills;
 mod meanwhile;
@@ -16,7 +16,7 @@ impl Stage {
         self.olga.client.post(&path, body).await.expect(200);
     }
 
-    /// What the host is shown.
+    /// The figures of the cancellation, as the host sees them.
     pub async fn cancellation(&self) -> Value {
         let path = format!("/events/{}/cancellation", self.event);
         self.olga.client.get(&path).await.expect(200).json
@@ -38,7 +38,7 @@ impl Stage {
             .expect("a number")
     }
 
-    /// An order that a saved card pays at once.
+    /// An order that is paid by a saved card at once.
     pub async fn bought_by_card(&self, by: &Member, card: &str, items: &[(Uuid, i32)]) -> String {
         let order = self.order(by, items, false).await.expect(201).id();
         let body = json!({"payment_method_id": card});
@@ -65,7 +65,7 @@ impl Stage {
     }
 }
 
-/// The figures that are shown, and the same from the tables.
+/// Returns the figures shown to the host, and asserts that they equal those computed from the tables.
 pub async fn figures_are_sums(stage: &Stage) -> Value {
     let figures = stage.cancellation().await;
     let of_state = async |states: &str| {
@@ -110,7 +110,7 @@ async fn o6_a_cancelled_event_gives_everything_back() {
     let scarce = stage.tickets("Scarce", 0, 1).await;
     let card = stage.saved(&stage.mira, "4242424242424242").await;
     let by_card = stage.bought_by_card(&stage.mira, &card, &[(seat, 2)]).await;
-    // One of two was given back before.
+    // One of the two tickets was refunded before.
     let one = json!({"ticket_ids": [stage.ticket_of(&by_card).await]});
     let path = format!("/orders/{by_card}/refunds");
     keyed(&stage.mira, &path, one).await.expect(201);
@@ -212,7 +212,7 @@ async fn o6_a_cancelled_event_gives_everything_back() {
         (&json!(true), &json!(4), &json!(2))
     );
 
-    // Nothing is sold any more, and nothing goes back twice.
+    // Nothing is sold any more, and nothing is refunded twice.
     for path in ["/orders", "/door-sales"] {
         let refused = keyed(&stage.olga, path, stage.cart(&[(seat, 1)], false)).await;
         assert_eq!(refused.expect(409).problem(), "not-on-sale", "{path}");
@@ -226,12 +226,12 @@ async fn o6_a_cancelled_event_gives_everything_back() {
         stage.number("select count(*) from app.refunds").await,
         refunds
     );
-    // For those who run the event alone.
+    // The figures are only for those who run the event.
     vera.client.get(&path).await.expect(403);
     stage.books_agree().await;
 }
 
-/// One order that can't be refunded is named, keeps nobody waiting, and is refunded once it can be.
+/// An order that can't be refunded is listed, doesn't delay the others, and is refunded once that is possible.
 #[tokio::test]
 async fn o6_an_order_that_fails_stands_in_nobodys_way() {
     let stage = Stage::new().await;
@@ -294,7 +294,7 @@ async fn o6_an_order_that_fails_stands_in_nobodys_way() {
     stage.sound().await;
 }
 
-/// The provider is away: what goes to cards is pending, and comes back.
+/// While the provider is unavailable, refunds to cards are pending; they are made later.
 #[tokio::test]
 async fn o6_refunds_of_a_cancelled_event_wait_for_the_provider() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! P6: what becomes of saved cards at the service when nobody is there to remove them.
+//! P6: saved cards are removed at the service even if no member is left to remove them.
 
 use super::stage::Stage;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 const GOOD_CARD: &str = "4242424242424242";
 
 impl Stage {
-    /// Cards that can be charged at the service.
+    /// The number of cards that can be charged at the service.
     fn cards_there(&self) -> usize {
         let cards = self.stripe.fake.all("payment_methods").into_iter();
         cards.filter(|card| card["customer"].is_string()).count()
@@ -32,7 +32,11 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
     vera.client.delete("/me").await.expect(204);
     stage.server.settled().await;
     stage.service_is_asked().await;
-    assert_eq!(stage.cards_there(), 2, "the account may be opened again");
+    assert_eq!(
+        stage.cards_there(),
+        2,
+        "cards are kept while the account may be restored"
+    );
 
     stage
         .run(format!(

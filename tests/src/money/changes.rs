@@ -1,4 +1,4 @@
-//! OD2: who comes, as what has changed since: in the order of the changes, with nothing left out.
+//! OD2: attendee lists of changes since a time: in the order of the changes, with nothing left out.
 
 use super::stage::{Stage, keyed};
 use crate::support::{Database, database::Content};
@@ -13,7 +13,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// All pages of two, which are as of one moment.
+/// All pages (of two rows) of a list, which must all be as of the same moment.
 async fn attendees(stage: &Stage, query: &str) -> (Vec<Value>, String) {
     let first = format!("/events/{}/attendees?limit=2{query}", stage.event);
     let (mut rows, mut path, mut as_of) = (Vec::new(), first.clone(), None);
@@ -38,7 +38,7 @@ async fn changed(stage: &Stage, since: &str, query: &str) -> Vec<String> {
     rows.iter().map(id).collect()
 }
 
-/// An order of Mira's with so many tickets that have not changed for a day, in the order of their ids.
+/// An order of Mira's with this many tickets, last changed a day ago, in the order of their ids.
 async fn bought(stage: &Stage, quantity: i32) -> (String, Vec<String>) {
     let kind = stage.tickets("Seat", 0, 50).await;
     let order = stage.order(&stage.mira, &[(kind, quantity)], false).await;
@@ -68,7 +68,7 @@ async fn od2_changed_since_tells_changes_in_their_order() {
     assert_eq!(all.len(), 6);
     assert_eq!(changed(&stage, &as_of, "").await, Vec::<String>::new());
 
-    // Checked in, given back, handed on; not in the order of the ids.
+    // Checked in, refunded and transferred, in another order than that of the ids.
     let shown = format!("/tickets/{}", tickets[4]);
     let shown = stage.mira.client.get(&shown).await.expect(200).json;
     let scan = json!({"code": shown["code"], "event_id": stage.event, "nonce": "changes-1"});
@@ -93,7 +93,7 @@ async fn od2_changed_since_tells_changes_in_their_order() {
     assert_eq!(all.len(), 6);
     assert!(next >= as_of);
 
-    // A cursor belongs to what was asked for.
+    // A cursor is only valid for the query that it was made for.
     let path = format!(
         "/events/{}/attendees?limit=1&changed_since={as_of}",
         stage.event
@@ -106,7 +106,8 @@ async fn od2_changed_since_tells_changes_in_their_order() {
     stage.olga.client.get(&wrong).await.expect(422);
 }
 
-/// A transaction that began before the list was read and ends after it: its time lies before that of the answer.
+/// A transaction began before the list was read and ends after it, so the time of its change is before that of the
+/// answer.
 #[tokio::test]
 async fn od2_changed_since_loses_nothing_that_commits_late() {
     let stage = Stage::without_provider().await;
@@ -146,13 +147,13 @@ async fn od2_changed_since_loses_nothing_that_commits_late() {
             ids.collect::<Vec<Value>>()
         };
         assert_eq!(told(&as_of).await, [json!(tickets[1])], "{path}");
-        // The negative control: since the moment of the answer it would be lost.
+        // The negative control: a query since the time of the answer would miss the change.
         let answered = answered.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
         assert_eq!(told(&answered).await, Vec::<Value>::new(), "{path}");
     }
 }
 
-/// However long a module has been at work: what is handed out lies before its beginning.
+/// However long a transaction of a module runs, the returned time is before its beginning.
 #[tokio::test]
 async fn od2_changed_since_waits_for_the_oldest_that_is_at_work() {
     let database = Database::new(Content::Empty).await;
@@ -164,7 +165,7 @@ async fn od2_changed_since_waits_for_the_oldest_that_is_at_work() {
         .expect("a time");
     let mut reader = database.job_role().await;
     let mut until = async || -> (DateTime<Utc>, DateTime<Utc>) {
-        // Nothing is told again, so that nothing but the other one holds it back.
+        // Without overlap, so that only the other transaction holds the time back.
         sqlx::query_as("select app.changes_told_until('0 seconds'), now()")
             .fetch_one(&mut reader)
             .await

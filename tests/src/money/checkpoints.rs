@@ -1,4 +1,4 @@
-//! OD3: places at an event where each ticket comes in by itself, once at a time; and what is refused there.
+//! OD3: checkpoints at an event, which each ticket enters separately, once at a time; and refused scans.
 
 use super::stage::{Stage, keyed};
 use crate::support::{Answer, Member};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-/// Whether the figures of a checkpoint are what its good scans add up to: entered, entries, inside.
+/// The figures of a checkpoint (entered, entries, inside), asserted to equal those of its good scans.
 async fn figures(stage: &Stage, checkpoint: &str) -> (i64, i64, i64) {
     let path = format!("/events/{}/checkpoint-figures", stage.event);
     let list = stage.olga.client.get(&path).await.expect(200).json;
@@ -37,7 +37,7 @@ async fn checkpoint(stage: &Stage, name: &str, more: Value) -> String {
     made.expect(201).id()
 }
 
-/// An order of Mira's for tickets of one type: the order, and the tickets with their codes.
+/// An order of Mira's for tickets of one type: its id, and the tickets with their codes.
 async fn bought(stage: &Stage, kind: Uuid, quantity: i32) -> (String, Vec<(String, String)>) {
     let order = stage.order(&stage.mira, &[(kind, quantity)], false).await;
     let order = order.expect(201);
@@ -118,22 +118,22 @@ async fn od3_fifty_scanners_let_a_ticket_in_once_at_each_checkpoint() {
         (&late["first_gate"], &late["ticket_id"]),
         (&json!("North"), &json!(id))
     );
-    // The others know nothing of it, and neither does the door.
+    // Other checkpoints and the entrance don't know of this entry.
     assert_eq!(result(&stage, &bar, code, "entry").await, "ok");
     let door = sent(&stage, None, code, json!({})).await.expect(200);
     assert_eq!(door.json["result"], "ok");
     assert_eq!(result(&stage, &bar, code, "entry").await, "already_used");
     assert_eq!(figures(&stage, &lounge).await, (1, 1, 1));
     assert_eq!(figures(&stage, &bar).await, (1, 1, 1));
-    // Who comes stands in the list once, by the scan at the door.
+    // The attendee list contains the guest once, because of the scan at the entrance.
     let path = format!("/events/{}/attendees", stage.event);
     let list = stage.olga.client.get(&path).await.expect(200).json;
     assert_eq!(list["data"].as_array().expect("rows").len(), 1);
     stage.sound().await;
 }
 
-/// The negative control: without the lock on the ticket only the unique index stands between, and without both, two are
-/// inside.
+/// The negative control: without the lock on the ticket, only the unique index prevents a second entry, and without
+/// both, two are inside.
 #[tokio::test]
 async fn od3_the_database_holds_one_ticket_inside_at_a_time() {
     let stage = Stage::without_provider().await;
@@ -149,7 +149,7 @@ async fn od3_the_database_holds_one_ticket_inside_at_a_time() {
     let second = run(&stage, insert.clone()).await.unwrap_err();
     let index = "checkpoint_entries_ticket_id_checkpoint_id_key";
     assert_eq!(kernel::error::violated(&second), Some(index));
-    // Who has left makes room.
+    // A guest who has left can come in again.
     let left = "update app.checkpoint_entries set left_at = now()".to_owned();
     run(&stage, left).await.expect("left");
     run(&stage, insert.clone()).await.expect("again");
@@ -195,7 +195,7 @@ async fn od3_who_has_left_comes_in_again_where_that_is_allowed() {
     );
     stage.sound().await;
 
-    // What does not fit together.
+    // Invalid combinations.
     let door = sent(&stage, None, code, json!({"direction": "exit"})).await;
     assert_eq!(door.expect(422).pointers(), ["/checkpoint_id"]);
     let forced = sent(&stage, Some(&bar), code, json!({"force": true})).await;
@@ -203,7 +203,7 @@ async fn od3_who_has_left_comes_in_again_where_that_is_allowed() {
     let body = json!({"event_id": stage.event, "name": "Loft", "allows_reentry": true});
     let made = stage.olga.client.post("/checkpoints", body).await;
     made.expect(422);
-    // Nobody scans at one that is gone, and what was scanned there stays.
+    // A deleted checkpoint accepts no scans, and its earlier scans are kept.
     let path = format!("/checkpoints/{lounge}");
     stage.olga.client.delete(&path).await.expect(204);
     let gone = sent(&stage, Some(&lounge), code, json!({})).await;
@@ -249,7 +249,7 @@ async fn od3_a_checkpoint_lets_in_its_ticket_types_and_none_of_another_event() {
     .expect("a ticket type");
     let refused = name(foreign).await.expect(422);
     assert_eq!(refused.pointers(), ["/ticket_type_id"]);
-    // Whoever writes it.
+    // The database refuses it whoever writes it.
     let insert = |kind: Uuid| {
         format!(
             "insert into app.checkpoint_ticket_types (checkpoint_id, ticket_type_id, event_id)
@@ -283,7 +283,7 @@ async fn od3_only_those_who_run_the_event_have_checkpoints() {
     let rosa = stage.server.member("rosa_elsewhere").await;
     let scope = Some(("organization", other));
     stage.server.grant(&rosa, "orgAdmin", scope).await;
-    // Who holds no role at all need not be told that it may be hidden.
+    // Callers without any role get the same refusal, whether or not the event is hidden.
     for (who, hidden) in [(&rosa, 404), (&stage.mira, 403)] {
         let scan = json!({"code": code, "event_id": stage.event, "nonce": Uuid::now_v7(), "checkpoint_id": lounge});
         who.client.post("/check-ins", scan).await.expect(403);
@@ -297,7 +297,7 @@ async fn od3_only_those_who_run_the_event_have_checkpoints() {
         let path = format!("/events/{}/checkpoint-figures", stage.event);
         who.client.get(&path).await.expect(403);
     }
-    // Of one event at another, though it is the same host's.
+    // A ticket for another event of the same host.
     let scan = json!({"event_id": elsewhere(&stage).await});
     let refused = sent(&stage, Some(&lounge), code, scan).await.expect(422);
     assert_eq!(refused.pointers(), ["/checkpoint_id"]);
@@ -316,17 +316,17 @@ async fn od3_what_is_given_back_or_handed_on_comes_in_nowhere() {
         let path = format!("/orders/{order}/refunds");
         keyed(by, &path, json!({"ticket_ids": [ticket]})).await
     };
-    // Given back before.
+    // The ticket was refunded before.
     refund(&stage.mira, &tickets[0].0).await.expect(201);
     assert_eq!(enter(&tickets[0].1).await, "refunded");
-    // Handed on: the new code opens, the old one does not.
+    // Transferred: the new code is accepted, the old one is not.
     let path = format!("/tickets/{}/transfers", tickets[1].0);
     let offer = stage.mira.client.post(&path, json!({"to_id": vera.id}));
     let path = format!("/ticket-transfers/{}/accept", offer.await.expect(201).id());
     vera.client.act(&path).await.expect(200);
     assert_eq!(enter(&tickets[1].1).await, "transferred");
     assert_eq!(enter(&code(&vera, &tickets[1].0).await).await, "ok");
-    // Who has come in keeps the ticket, and only who runs the event gives it back; then they can only leave.
+    // After entry, only those who run the event can refund the ticket; then the guest can only leave.
     assert_eq!(enter(&tickets[2].1).await, "ok");
     refund(&stage.mira, &tickets[2].0).await.expect(409);
     let path = format!("/tickets/{}/transfers", tickets[2].0);
@@ -364,7 +364,7 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
     };
     let results = async |scans: Value| {
         let batch = json!({"event_id": stage.event, "checkpoint_id": gate, "scans": scans});
-        // Sent again, it changes nothing and gets the same answers.
+        // Sending the batch again changes nothing and gets the same answers.
         let sent = || stage.olga.client.post("/check-ins/batch", batch.clone());
         let (first, again) = (sent().await.expect(200), sent().await.expect(200));
         assert_eq!(first.json, again.json);
@@ -401,7 +401,7 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
     .expect("an entry");
     assert_eq!(times, ("18:10".to_owned(), "18:30".to_owned()));
 
-    // The type is not let in any more. Whom the scanner has let in all the same is counted; whoever is inside is, once.
+    // The type is no longer admitted. A forced entry is still counted, and only once while inside.
     let path = format!("/checkpoint-ticket-types/{named}");
     stage.olga.client.delete(&path).await.expect(204);
     let force = json!({"force": true});
@@ -424,7 +424,7 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
         ]
     );
     assert_eq!(figures(&stage, &gate).await, (3, 4, 3));
-    // The same nonce at another place is another scan.
+    // The same nonce at another checkpoint is another scan.
     let bar = checkpoint(&stage, "Bar", json!({})).await;
     let scans = json!([late(0, 10, "nonce-entry-0", json!({}))]);
     let batch = json!({"event_id": stage.event, "checkpoint_id": bar, "scans": scans});
@@ -434,7 +434,7 @@ async fn od3_scans_of_scanners_without_a_connection_count_once() {
     stage.sound().await;
 }
 
-/// Who is inside at a checkpoint has come in: a bank that takes the money back afterwards does not make that undone.
+/// A guest who is inside a checkpoint has entered, so a dispute doesn't void that ticket.
 #[tokio::test]
 async fn od3_a_lost_dispute_voids_no_ticket_that_somebody_has_come_in_with() {
     let stage = Stage::new().await;
@@ -458,7 +458,7 @@ async fn od3_a_lost_dispute_voids_no_ticket_that_somebody_has_come_in_with() {
     stage.sound().await;
 }
 
-/// An exit that is brought in late, and was made long before the stay that is open, ends another one.
+/// An exit that is uploaded late, made before the current stay began, ends an earlier stay.
 #[tokio::test]
 async fn od3_a_late_exit_does_not_end_the_next_stay_and_late_scans_say_when() {
     let stage = Stage::without_provider().await;

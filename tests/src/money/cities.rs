@@ -1,4 +1,4 @@
-//! What cities have earned is sent to them once, and never less than nothing.
+//! The earnings of cities are sent to them once, and are never negative.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -70,14 +70,14 @@ impl Hall {
         begun
     }
 
-    /// Months by state, as its administrator sees them.
+    /// The number of months in a state, as the city's administrator sees them.
     async fn months(&self, state: &str) -> usize {
         let path = format!("/revenue-shares?city_id={}&state={state}", self.city);
         let seen = self.carlo.client.get(&path).await.expect(200);
         seen.json["data"].as_array().expect("months").len()
     }
 
-    /// What the city's account has been sent.
+    /// What has been sent to the city's account.
     fn has(&self) -> i64 {
         let sent = self.stage.stripe.fake.all("transfers").into_iter();
         sent.filter(|transfer| transfer["destination"] == *self.account)
@@ -93,7 +93,7 @@ async fn c7_a_city_is_paid_once_for_what_is_closed() {
     hall.earned("2026-02-01", -200, "closed").await;
     hall.earned("2026-03-01", 700, "closed").await;
     hall.earned("2026-04-01", 900, "open").await;
-    // An account that can't be paid yet is not.
+    // An account that can't receive payments yet is skipped.
     assert_eq!(hall.pay().await, 0);
     hall.ready().await;
     let begun = join_all((0..4).map(|_| hall.pay())).await;
@@ -103,7 +103,7 @@ async fn c7_a_city_is_paid_once_for_what_is_closed() {
     assert_eq!(hall.months("open").await, 1);
     assert_eq!(hall.pay().await, 0);
     hall.stage.sound().await;
-    // Each side sees its own.
+    // Each side sees only its own.
     let mira = &hall.stage.mira.client;
     let list = format!("/revenue-shares?city_id={}", hall.city);
     mira.get(&list).await.expect(403);

@@ -1,5 +1,5 @@
-//! T16: guards of payments, each switched off, and what they keep away then happens. A test of a guard that passes without
-//! it proves nothing. Controls of other guards stand beside their tests; `docs/money.md` lists them.
+//! T16: guards of payments, each switched off to show that the fault then happens. A test that passes without its
+//! guard proves nothing. Controls of other guards are beside their tests; `docs/money.md` lists them.
 
 use super::stage::Stage;
 use crate::support::stripe;
@@ -10,7 +10,7 @@ use fake_stripe::{
 };
 use serde_json::json;
 
-/// Payments at the service for an order whose first answer was lost on the way.
+/// The number of payments at the service for an order whose first answer was lost.
 async fn payments_after_a_lost_answer(stage: &Stage) -> usize {
     let kind = stage
         .tickets(&uuid::Uuid::now_v7().to_string(), 4_500, 10)
@@ -34,7 +34,7 @@ async fn t16_a_key_that_is_new_each_time_makes_two_payments() {
     assert_eq!(payments_after_a_lost_answer(&stage).await, 2);
 }
 
-/// An event as it would come.
+/// An event as the service would send it.
 pub fn event(id: &str) -> Vec<u8> {
     let body = json!({"id": id, "object": "event", "type": "payment_intent.succeeded", "api_version": fake_stripe::API_VERSION,
         "created": chrono::Utc::now().timestamp(), "livemode": false, "pending_webhooks": 1, "request": null,
@@ -42,7 +42,7 @@ pub fn event(id: &str) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// The same, signed with this secret.
+/// The event, signed with this secret.
 pub fn signed(id: &str, secret: &str) -> Post {
     let body = event(id);
     Post {
@@ -63,7 +63,7 @@ async fn kept(stage: &Stage, event: &str) -> i64 {
         .expect("a count")
 }
 
-/// Stored before it is proven is what a server does that believes anybody.
+/// A server that stores events before verifying them trusts every sender.
 #[tokio::test]
 async fn t16_whoever_is_believed_can_tell() {
     let attacker = "whsec_of_somebody_else";
@@ -99,8 +99,8 @@ async fn t16_an_event_is_worked_on_again_if_nobody_remembers_it() {
     }
 }
 
-/// What was acknowledged the service does not tell again: whoever acknowledges before the event is proven and kept, and dies
-/// then, does not hear of the payment.
+/// The service doesn't send an event again that was acknowledged. If a server acknowledges it before it is verified
+/// and stored, and dies then, it never hears of the payment.
 #[tokio::test]
 async fn t16_an_event_that_is_acknowledged_before_it_is_kept_is_lost() {
     let stage = Stage::new().await;
@@ -126,7 +126,8 @@ async fn t16_an_event_that_is_acknowledged_before_it_is_kept_is_lost() {
     }
 }
 
-/// Of two states the one that says more counts, whichever is told last. Without that an old failure takes a payment away.
+/// Of two statuses the one of higher rank wins, whichever arrives last. Without that, an old failure overwrites a
+/// payment.
 #[tokio::test]
 async fn t16_without_a_rank_an_old_failure_takes_a_payment_away() {
     let stage = Stage::new().await;

@@ -1,5 +1,5 @@
-//! C5, C6, C7, O6, P7: what hosts and buyers are owed where a refund crosses with something else: the part that credits
-//! have paid and that was not sent yet, a bank that decides, a balance that is too low.
+//! C5, C6, C7, O6, P7: what hosts and buyers are owed when a refund coincides with something else: a top-up that has
+//! not been sent yet, a dispute, a balance that is too low.
 
 use super::stage::{Stage, keyed};
 use fake_stripe::webhook::Mischief;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const GOOD_CARD: &str = "4242424242424242";
-/// Its refunds succeed and fail later.
+/// A card whose refunds succeed at first and fail later.
 const REFUND_FAILS: &str = "4000000000005126";
 
 impl Stage {
-    /// Three tickets, most of them paid with credits, while nothing can be sent to the host.
+    /// An order of three tickets, paid mostly with credits, while nothing can be sent to the host.
     async fn paid_to_nobody(&self, kind: Uuid) -> String {
         self.credits(&self.mira, 10_000).await;
         let mut cart = self.cart(&[(kind, 3)], true);
@@ -31,7 +31,7 @@ impl Stage {
         self.run(change).await;
     }
 
-    /// What waited for the host's account is tried again, and done.
+    /// Retries the top-up that waited for the host's account, and asserts that it is done.
     async fn tried_again(&self) {
         let waiting = "select count(*) from jobs.queue where name = 'payments.top_up'";
         self.run("update jobs.queue set run_at = now() where name = 'payments.top_up'")
@@ -42,7 +42,7 @@ impl Stage {
         self.stripe.deliver(&self.server).await;
     }
 
-    /// How many there are of an order, and their sum.
+    /// The number of an order's top-ups, and their sum.
     async fn top_ups(&self, order: &str) -> (i64, i64) {
         let of = |what: &str| {
             format!(
@@ -87,7 +87,7 @@ async fn c6_what_went_back_before_the_top_up_is_not_sent() {
     let order = stage.paid_to_nobody(kind).await;
     let ticket = stage.a_ticket_of(&order).await;
     stage.given_back(&order, &[&ticket]).await;
-    // More than went with the payment has to come back, and there is nothing else to take it of.
+    // More than was part of the payment has to come back, and there is nothing else to take it from.
     assert_eq!(stage.host_has(), 0);
     stage.host_takes_money(true).await;
     stage.tried_again().await;
@@ -100,7 +100,7 @@ async fn c6_what_went_back_before_the_top_up_is_not_sent() {
         format!("select sum(withheld_cents)::int8 from app.refunds where order_id = '{order}'");
     assert_eq!(stage.number(&withheld).await, whole - sent);
     stage.books_agree().await;
-    // Whoever looks again takes nothing twice.
+    // Running the check again takes nothing twice.
     stage
         .run(format!(
             "set session_replication_role = replica;
@@ -109,7 +109,7 @@ async fn c6_what_went_back_before_the_top_up_is_not_sent() {
         .await;
     stage.looked_at().await;
     stage.books_agree().await;
-    // What goes back later comes out of what was sent.
+    // A later refund comes out of what was sent.
     stage.given_back(&order, &[]).await;
     assert_eq!(stage.state(&order).await, "refunded");
     assert_eq!(stage.host_has(), 0);
@@ -123,7 +123,7 @@ async fn c6_nothing_is_sent_of_an_order_that_went_back() {
     let order = stage.paid_to_nobody(kind).await;
     stage.given_back(&order, &[]).await;
     assert_eq!(stage.state(&order).await, "refunded");
-    // Nor does it need an account to find that out.
+    // No account is needed to find that out.
     stage.tried_again().await;
     assert_eq!(stage.top_ups(&order).await, (0, 0));
     stage.host_takes_money(true).await;
@@ -131,7 +131,7 @@ async fn c6_nothing_is_sent_of_an_order_that_went_back() {
     stage.books_agree().await;
 }
 
-/// Whichever comes first, the other reckons with it.
+/// Whichever comes first, the other takes it into account.
 #[tokio::test]
 async fn c6_a_refund_and_the_top_up_at_the_same_moment() {
     let stage = Stage::new().await;
@@ -151,7 +151,8 @@ async fn c6_a_refund_and_the_top_up_at_the_same_moment() {
     stage.books_agree().await;
 }
 
-/// What the service has refused for good is seen, and sent once somebody has seen to it: as much as is owed by then.
+/// A top-up that the service refuses for good is reported, and sent once a person has solved the problem: as much as
+/// is owed then.
 #[tokio::test]
 async fn c5_a_top_up_that_was_refused_is_seen_and_sent_again() {
     let stage = Stage::new().await;
@@ -178,7 +179,7 @@ async fn c5_a_top_up_that_was_refused_is_seen_and_sent_again() {
     let found = super::all_faults(&mut stage.server.superuser().await).await;
     let fault = format!("credits that nobody sends to the host order {order}");
     assert!(found.contains(&fault), "{found:?}");
-    // Meanwhile one of the tickets goes back; of what was never sent nothing can be taken.
+    // Meanwhile one of the tickets is refunded; nothing can be taken back of what was never sent.
     let ticket = stage.a_ticket_of(&order).await;
     stage.given_back(&order, &[&ticket]).await;
 
@@ -195,12 +196,12 @@ async fn c5_a_top_up_that_was_refused_is_seen_and_sent_again() {
     stage.books_agree().await;
 }
 
-/// A card's refund that fails after the bank was asked for the same money: the buyer has it once.
+/// A refund to a card fails after the bank was asked for the same money: the buyer gets it once.
 #[tokio::test]
 async fn p7_what_the_bank_gives_the_buyer_is_not_credits_as_well() {
     let stage = Stage::new().await;
     let kind = stage.tickets("Seat", 4_500, 50).await;
-    // Whether the refund is told to have failed before the bank decides, and how it decides.
+    // Whether the failure is reported before the bank decides, and how the bank decides.
     for (is_early, won, credits) in [(false, false, 0), (true, false, 0), (true, true, 9_000)] {
         let order = stage.order(&stage.mira, &[(kind, 2)], false).await;
         let order = order.expect(201).id();
@@ -208,7 +209,7 @@ async fn p7_what_the_bank_gives_the_buyer_is_not_credits_as_well() {
         stage.confirm(&order, REFUND_FAILS).await;
         stage.given_back(&order, &[]).await;
         assert_eq!(stage.state(&order).await, "refunded");
-        // The money is at the service again, and nobody tells.
+        // The money is back at the service, and no event says so.
         let fake = &stage.stripe.fake;
         fake.set_mischief(Mischief {
             drop_per_mille: 1_000,
@@ -228,7 +229,7 @@ async fn p7_what_the_bank_gives_the_buyer_is_not_credits_as_well() {
         if is_early {
             fake.resend(told).expect("told");
             stage.stripe.deliver(&stage.server).await;
-            // It waits for the bank.
+            // The refund waits for the bank.
             assert_eq!(stage.state(&order).await, "refund_pending");
             assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
         }
@@ -295,7 +296,7 @@ async fn p7_a_second_refund_that_fails_beside_a_dispute_of_the_rest_pays_once() 
     }
 }
 
-/// Nobody but the service knows whether a refund was made whose answer was lost: a dispute that is lost does not end it.
+/// Only the service knows whether a refund whose answer was lost was made; a lost dispute must not hide it.
 #[tokio::test]
 async fn p7_a_refund_that_was_made_before_the_dispute_counts() {
     use fake_stripe::fault::{Fault, Kind};
@@ -335,7 +336,7 @@ async fn p7_a_refund_that_was_made_before_the_dispute_counts() {
     stage.books_agree().await;
 }
 
-/// C7: the city gives back its share in the month in which the refund settled first, and in no other.
+/// C7: the city gives back its share in the month in which the refund first settled, and in no other.
 #[tokio::test]
 async fn c7_a_refund_that_fails_later_stays_in_its_month() {
     let stage = Stage::new().await;
@@ -362,7 +363,7 @@ async fn c7_a_refund_that_fails_later_stays_in_its_month() {
     stage.books_agree().await;
 }
 
-/// The platform's balance says nothing about the buyer's card: the refund waits, and goes to the card.
+/// A low balance of the platform says nothing about the buyer's card: the refund waits, and goes to the card.
 #[tokio::test]
 async fn o6_a_refund_that_the_balance_does_not_cover_waits() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! P7: what a dispute does to the order it is about: while it is open, when it is won, and when it is lost.
+//! P7: the effects of a dispute on its order: while it is open, when it is won, and when it is lost.
 
 mod receivable;
 mod twice;
@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 impl Stage {
-    /// The buyer's bank asks for the money back.
+    /// Opens a dispute, as if the buyer's bank asked for the money back.
     pub async fn disputed(&self, order: &str) -> String {
         let payment = self.payment_of(order).await;
         let dispute = self.stripe.fake.dispute(&payment, "fraudulent", false);
@@ -47,7 +47,7 @@ impl Stage {
         told.expect(200).json["result"].clone()
     }
 
-    /// What Melbourne has earned.
+    /// The earnings of Melbourne.
     async fn city_share(&self) -> i64 {
         let payments = self.payments();
         payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
@@ -85,7 +85,7 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
         .id();
 
     let dispute = stage.disputed(&order).await;
-    // Nobody knows who is right: the ticket stays where it is, and so does the money.
+    // The dispute is undecided: the ticket can't be transferred, and the money stays where it is.
     let accept = format!("/ticket-transfers/{offered}/accept");
     vera.client.act(&accept).await.expect(409);
     let refunds = format!("/orders/{order}/refunds");
@@ -114,7 +114,7 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
         .get(&format!("/ticket-transfers/{offered}"))
         .await;
     assert_eq!(ended.expect(200).json["state"], "expired");
-    // What came free is for who waits.
+    // The free place goes to a member on the waiting list.
     let place = vera
         .client
         .get(&format!("/waitlist-entries/{entry}/place"))
@@ -126,12 +126,12 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
         assert_eq!(refused.problem(), "invalid-state");
     }
     stage.mira.client.post(&offers, offer).await.expect(409);
-    // Neither host nor city has anything of it.
+    // Neither host nor city keeps any of it.
     assert_eq!(stage.host_has(), 0);
     assert_eq!(stage.city_share().await, earned);
     stage.books_agree().await;
 
-    // Told again, nothing happens again.
+    // Repeated events have no further effect.
     for event in stage.stripe.fake.all("events") {
         let _ = stage
             .stripe
@@ -141,7 +141,7 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
     stage.stripe.deliver(&stage.server).await;
     assert_eq!(stage.stock(kind).await, (1, 1));
     stage.books_agree().await;
-    // The view notices a ticket that was left.
+    // The view reports a ticket that was left valid.
     stage
         .run(format!(
             "update app.tickets set state = 'valid', void_reason = null where id = '{unused}'"
@@ -152,7 +152,7 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
     assert!(found.contains(&fault), "{found:?}");
 }
 
-/// Events come in any order: of the dispute before that of the payment that it is about.
+/// Events come in any order: that of the dispute before that of its payment.
 #[tokio::test]
 async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
     for is_lost in [false, true] {
@@ -185,8 +185,8 @@ async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
             assert_eq!(sold, i32::from(!is_lost));
         }
         stage.stripe.deliver(&stage.server).await;
-        assert_eq!(stage.host_has(), 0, "its part was taken back");
-        // While a dispute is open the host lacks what the order says that they have.
+        assert_eq!(stage.host_has(), 0, "the host's part was taken back");
+        // While a dispute is open, the host has less than the order says.
         if is_lost {
             stage.books_agree().await;
         }
@@ -204,7 +204,7 @@ async fn p7_after_a_dispute_that_is_won_all_is_as_before() {
     let dispute = stage.disputed(&order).await;
     let refunds = format!("/orders/{order}/refunds");
     keyed(&stage.mira, &refunds, json!({})).await.expect(409);
-    // It is the open dispute that refuses.
+    // The control: the open dispute was the reason for the refusal.
     stage.decided(&dispute, true).await;
     assert_eq!(stage.state(&order).await, "paid");
     let tickets = stage.tickets_of(&order).await;
@@ -216,7 +216,7 @@ async fn p7_after_a_dispute_that_is_won_all_is_as_before() {
     stage.books_agree().await;
 }
 
-/// An inquiry moves no money; giving it back is how it ends well.
+/// An inquiry moves no money, and can be answered by refunding it.
 #[tokio::test]
 async fn p7_an_inquiry_may_be_answered_by_a_refund() {
     let stage = Stage::new().await;
@@ -236,7 +236,8 @@ async fn p7_an_inquiry_may_be_answered_by_a_refund() {
     stage.books_agree().await;
 }
 
-/// A refund that the bank was faster than is not made as credits instead: the buyer would be paid twice.
+/// If the bank takes the money before the refund is made, the refund isn't made as credits instead: the buyer would be
+/// paid twice.
 #[tokio::test]
 async fn p7_a_refund_on_its_way_waits_for_the_bank() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! T13: one ticket lets one person in, whoever scans it, however often; and nothing else lets anybody in.
+//! T13: each ticket admits one person, once, whoever scans it and however often, and nothing else admits anybody.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -11,7 +11,7 @@ async fn scan(stage: &Stage, by: &Member, code: &str, nonce: &str) -> Value {
     by.client.post("/check-ins", body).await.expect(200).json
 }
 
-/// A ticket of Mira's with its code.
+/// A ticket of Mira's: order, ticket and code.
 async fn ticket(stage: &Stage) -> (String, String, String) {
     let kind = stage
         .tickets(&format!("Free {}", Uuid::now_v7()), 0, 10)
@@ -68,12 +68,13 @@ async fn t13_a_hundred_scanners_let_one_person_in() {
     let again = scan(&stage, &stage.olga, &code, &format!("scanner-{ok:04}")).await;
     assert_eq!(again["result"], "ok");
     stage.sound().await;
-    // Nobody but those who run the event scans.
+    // Only those who run the event may scan.
     let body = json!({"code": code, "event_id": stage.event, "nonce": "somebody else"});
     stage.mira.client.post("/check-ins", body).await.expect(403);
 }
 
-/// The negative control: without the lock on the ticket only the unique index stands between, and without both, two go in.
+/// The negative control: without the lock on the ticket only the unique index prevents it, and without both, two are
+/// admitted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t13_the_database_holds_one_entry_per_ticket() {
     let stage = Stage::new().await;
@@ -123,7 +124,7 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
         scan(&stage, &stage.olga, &forged, "nonce-forged").await["result"],
         "forged"
     );
-    // Another event of hers.
+    // Another event of the organiser.
     let mut conn = stage.server.superuser().await;
     let elsewhere: Uuid = sqlx::query_scalar(
         "select e.id from app.events e join app.events mine on mine.id = $1 and e.host_id = mine.host_id
@@ -143,7 +144,7 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
         scan(&stage, &stage.olga, &code, "nonce-refunded").await["result"],
         "refunded"
     );
-    // A scan without a connection comes later, with the time of the device.
+    // An offline scan is uploaded later, with the time of the device.
     let (_, _, code) = ticket(&stage).await;
     let body = json!({"code": code, "event_id": stage.event, "nonce": "nonce-offline", "at": "2041-05-01T17:55:00Z"});
     stage.olga.client.post("/check-ins", body).await.expect(200);
@@ -158,7 +159,7 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
     assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
 }
 
-/// Two devices may make the same nonce; nobody is let in by the answer for somebody else's ticket.
+/// Two devices may produce the same nonce; the answer for another ticket lets nobody in.
 #[tokio::test]
 async fn o10_a_nonce_is_of_one_ticket() {
     let stage = Stage::new().await;
@@ -188,7 +189,7 @@ async fn o10_a_nonce_is_of_one_ticket() {
         (state(&first).await, state(&second).await),
         (json!("checked_in"), json!("valid"))
     );
-    // The same scan still has the same answer, and the other ticket comes in with a nonce of its own.
+    // The same scan still gets the same answer, and the other ticket is admitted with a nonce of its own.
     for (code, nonce) in [(&code, "scan-0001"), (&other, "scan-0002")] {
         assert_eq!(scan(&stage, &stage.olga, code, nonce).await["result"], "ok");
     }

@@ -1,5 +1,5 @@
-//! The platform's fee for having brought two sides together: by the nearest rule, decided when the quote is accepted, told
-//! to the side that pays it, and paid once.
+//! The platform's fee for a service that it arranged: determined by the most specific rule when the quote is accepted,
+//! shown to the side that pays it, and paid once.
 
 mod back;
 
@@ -18,7 +18,7 @@ const GOOD_CARD: &str = "4242424242424242";
 
 pub struct Deal {
     pub stage: Stage,
-    /// Both look after the business.
+    /// Both administer the business.
     pub printer: Member,
     partner: Member,
     business: Uuid,
@@ -57,7 +57,8 @@ impl Deal {
         }
     }
 
-    /// Of the platform, or of the business alone: a percentage and 0.30, between 1.00 and 9.00, a quarter of it the city's.
+    /// Creates a commission rule of the platform, or of this business: a percentage and 0.30, between 1.00 and 9.00, a
+    /// quarter of it for the city.
     pub async fn rule(&self, paid_by: &str, basis_points: i32, of_business: bool) {
         let mut rule = json!({"type": "service_fee", "basis_points": basis_points, "fixed_cents": 30, "min_cents": 100,
             "max_cents": 900, "currency": "AUD", "paid_by": paid_by, "city_share_basis_points": 2500,
@@ -130,14 +131,14 @@ impl Deal {
         .expect("a payment")
     }
 
-    /// The printer's browser gives this card, and the service tells.
+    /// Pays in the printer's browser with this card, and delivers the events.
     pub async fn pay(&self, quote: &str, card: &str) -> String {
         self.begin(&self.printer, quote, json!({}))
             .await
             .expect(200);
         let payment = self.payment_of(quote).await;
         let fake = &self.stage.stripe.fake;
-        // Declined is an outcome as well.
+        // A declined card is a possible outcome too.
         let _ = fake.pay_as_buyer(Intent::Payment, &payment, card);
         self.deliver().await;
         payment
@@ -179,11 +180,11 @@ async fn c3_a_fee_is_frozen_with_the_quote_and_paid_once_by_whom_the_rule_names(
     assert_eq!(seen["fee_cents"], 530);
     assert_eq!(seen["fee_paid_by"], "provider");
     assert!(seen["fee_city_share_cents"].is_null(), "{seen}");
-    // A nearer rule counts from now on; the fee stays.
+    // A more specific rule applies to later quotes; the fee stays.
     deal.rule("buyer", 100, true).await;
     assert_eq!(deal.seen(&deal.printer, &quote).await["fee_cents"], 530);
 
-    // The other side is told nothing of it, and pays nothing; others see neither.
+    // The other side sees nothing of the fee, and doesn't pay it; others see neither the quote nor the fee.
     let seen = deal.seen(&stage.olga, &quote).await;
     for field in [
         "fee_cents",
@@ -214,7 +215,7 @@ async fn c3_a_fee_is_frozen_with_the_quote_and_paid_once_by_whom_the_rule_names(
     let again = deal.begin(&deal.printer, &quote, json!({})).await;
     assert_eq!(again.expect(409).problem(), "invalid-state");
     assert_eq!(deal.payments_of(&quote).await, 1);
-    // Its movement is seen by whoever paid it, and by city and platform.
+    // The transaction is visible to its payer, the city and the platform.
     let path = format!("/transactions/{}", begun.id());
     for (who, status) in [
         (&deal.printer, 200),
@@ -226,7 +227,7 @@ async fn c3_a_fee_is_frozen_with_the_quote_and_paid_once_by_whom_the_rule_names(
     }
     stage.books_agree().await;
 
-    // On top of the price the organiser pays, and not less than the minimum.
+    // The organiser pays it on top of the price, and at least the minimum.
     let quote = deal.accepted(2_000, "AUD").await;
     let seen = deal.seen(&stage.olga, &quote).await;
     assert_eq!(seen["fee_cents"], 100);
@@ -270,7 +271,7 @@ async fn c10_what_is_told_before_is_what_is_charged() {
 async fn c2_without_a_rule_or_a_currency_there_is_no_fee() {
     let deal = Deal::new().await;
     deal.rule("organizer", 1000, false).await;
-    // No rule for this currency, and a price of nothing.
+    // No rule for this currency, and a price of zero.
     for (amount, currency) in [(5_000, "NZD"), (0, "AUD")] {
         let quote = deal.accepted(amount, currency).await;
         let fee = deal.fee(&deal.printer, &quote).await;
@@ -279,7 +280,7 @@ async fn c2_without_a_rule_or_a_currency_there_is_no_fee() {
         let refused = deal.begin(&deal.printer, &quote, json!({})).await;
         assert_eq!(refused.expect(409).problem(), "invalid-state");
     }
-    // Told of the acceptance again, when there is a rule: what was decided stays.
+    // The acceptance is reported again after a rule was created: the earlier decision stays.
     let quote = deal.accepted(5_000, "NZD").await;
     deal.stage
         .run("update app.commission_rules set currency = 'NZD' where type = 'service_fee'")
@@ -292,19 +293,19 @@ async fn c2_without_a_rule_or_a_currency_there_is_no_fee() {
     deal.stage
         .run("update app.commission_rules set currency = 'AUD' where type = 'service_fee'")
         .await;
-    // A currency that does not exist is refused before.
+    // A currency that doesn't exist is refused earlier.
     let lead = deal.seen(&deal.printer, &quote).await["lead_id"].clone();
     let body = json!({"lead_id": lead, "amount_cents": 5_000, "currency": "ZZZ", "terms": "On paper.",
         "valid_until": "2040-01-01T00:00:00Z"});
     let refused = deal.printer.client.post("/quotes", body).await.expect(422);
     assert_eq!(refused.json["errors"][0]["pointer"], "/currency");
-    // Less than a card can be charged would be owed for ever.
+    // A fee that is smaller than the smallest charge of a card could never be paid.
     deal.stage
         .run("update app.commission_rules set min_cents = 0, basis_points = 1, fixed_cents = 0 where type = 'service_fee'")
         .await;
     let quote = deal.accepted(5_000, "AUD").await;
     assert_eq!(deal.fee(&deal.printer, &quote).await["amount_cents"], 0);
-    // Before it is accepted there is nothing to pay.
+    // Before the quote is accepted there is nothing to pay.
     let quote = deal.sent(5_000, "AUD").await;
     let refused = deal.begin(&deal.printer, &quote, json!({})).await;
     assert_eq!(refused.expect(409).problem(), "invalid-state");
@@ -333,7 +334,7 @@ async fn p3_two_of_one_side_at_the_same_moment_begin_one_payment() {
     assert_eq!(deal.payments_of(&quote).await, 1);
     let intents = deal.stage.stripe.fake.all("payment_intents");
     assert_eq!(intents.len(), 1);
-    // A card that is saved for one of them is not charged for the other's payment, and that is said.
+    // A card saved by one of them is not charged for the other's payment, and the answer says so.
     let first = sqlx::query_scalar::<_, Uuid>(
         "select user_id from app.transactions where id = $1::text::uuid",
     )
@@ -421,7 +422,7 @@ async fn p1_a_fee_whose_answer_is_lost_is_found_again() {
     deal.stage.books_agree().await;
 }
 
-/// Who takes the request away takes the payment along, as far as nothing was paid.
+/// Archiving the service request cancels the payment, unless it has been paid.
 #[tokio::test]
 async fn p3_the_payment_of_a_quote_that_is_archived_is_cancelled() {
     let deal = Deal::new().await;

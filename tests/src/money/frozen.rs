@@ -1,5 +1,5 @@
-//! W6: a wallet that is frozen between an order and its payment. The order ends, with the card's money back; it is neither
-//! paid without its credits nor left as it is.
+//! W6: a wallet that is frozen between an order and its payment. The order ends, and the card payment is refunded; it
+//! is neither paid without its credits nor left pending.
 
 use super::stage::Stage;
 use serde_json::{Value, json};
@@ -28,13 +28,13 @@ impl Stage {
             .expect("changed");
     }
 
-    /// Events that somebody has to look at.
+    /// Events that need the attention of a person.
     async fn parked(&self) -> Value {
         let path = "/stripe-events?state=parked";
         self.paula.client.get(path).await.expect(200).json["data"].clone()
     }
 
-    /// What Mira is told of the order's refund.
+    /// What Mira sees of the order's refund.
     async fn told(&self, order: &str) -> Value {
         let path = format!("/refunds?order_id={order}");
         let refunds = self.mira.client.get(&path).await.expect(200).json;
@@ -62,12 +62,12 @@ async fn w6_a_wallet_that_is_frozen_before_the_payment_sends_the_cards_money_bac
     );
     let note = refund["note"].as_str().expect("a word why");
     assert!(note.contains("wallet is being checked"), "{note}");
-    // The credits are hers, and nothing waits: neither tickets nor an event.
+    // The credits are hers again, and nothing is left waiting: neither tickets nor an event.
     assert_eq!(stage.wallet(&stage.mira).await, (300, 0));
     assert_eq!(stage.parked().await, parked);
     stage.books_agree().await;
 
-    // Once it is looked after, credits pay again.
+    // After the wallet is unfrozen, credits can pay again.
     stage.freeze("frozen_at = null").await;
     let order = stage.partly_by_credits().await;
     stage.confirm(&order, "4242424242424242").await;
@@ -76,7 +76,7 @@ async fn w6_a_wallet_that_is_frozen_before_the_payment_sends_the_cards_money_bac
     stage.books_agree().await;
 }
 
-/// The time of the order is over as well; and the saved card is charged in the request itself.
+/// Also when the order has expired, and when a saved card is charged within the request itself.
 #[tokio::test]
 async fn w6_a_wallet_that_is_frozen_ends_late_payments_and_saved_cards_alike() {
     let stage = Stage::new().await;
@@ -102,7 +102,8 @@ async fn w6_a_wallet_that_is_frozen_ends_late_payments_and_saved_cards_alike() {
     stage.books_agree().await;
 }
 
-/// The negative control: where nobody asks whether the credits can be taken, the payment has come and the order waits.
+/// The negative control: without the check whether the credits can be used, the payment has arrived and the order
+/// stays pending.
 #[tokio::test]
 async fn w6_notices_an_order_whose_frozen_wallet_nobody_asks_about() {
     let stage = Stage::new().await;

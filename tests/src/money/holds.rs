@@ -1,4 +1,5 @@
-//! T3: buying, paying, paying twice, paying late, letting go and giving back at the same time, with somebody adding up.
+//! T3: ordering, paying, paying twice, paying late, cancelling and refunding at the same time, while the invariants
+//! are checked.
 
 use super::{
     all_faults,
@@ -27,7 +28,7 @@ struct Counts {
     samples: AtomicUsize,
 }
 
-/// It goes on for some seconds, longer in a soak, and on a slow machine until everything has happened some times.
+/// The run lasts some seconds, longer in a soak, and on a slow machine until everything has happened a few times.
 struct End {
     earliest: Instant,
     latest: Instant,
@@ -35,7 +36,7 @@ struct End {
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often somebody has to have added up by the end: in `script/soak` a thousand times.
+/// The number of times that the invariants must have been checked by the end; a thousand in `script/soak`.
 fn samples() -> usize {
     let given = std::env::var("SAMPLES").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(25)
@@ -81,7 +82,7 @@ async fn t3_stock_is_right_at_every_moment() {
     chaos(Arc::new(Stage::without_provider().await), seconds()).await;
 }
 
-/// Everything at once for so many seconds, and at every moment somebody adds up.
+/// Runs everything at once for this many seconds, while the invariants are checked continuously.
 pub async fn chaos(stage: Arc<Stage>, seconds: u64) {
     let kinds = [
         stage.tickets("One", 2_500, 12).await,
@@ -127,7 +128,7 @@ pub async fn chaos(stage: Arc<Stage>, seconds: u64) {
     stage.sound().await;
 }
 
-/// One order: paid in time or late, told twice, and mostly given back.
+/// One order: paid in time or late, reported twice, and mostly refunded.
 async fn buy(stage: &Stage, member: &Member, kinds: &[Uuid; 2], random: &mut Rng, counts: &Counts) {
     let items: Vec<_> = match random.u8(0..3) {
         0 => vec![(kinds[0], random.i32(1..4))],

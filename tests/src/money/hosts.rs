@@ -1,4 +1,4 @@
-//! Accounts of hosts at the payment service: what they can do, and what comes back from them in a dispute.
+//! Accounts of hosts at the payment service: what they can do, and what is taken back from them in a dispute.
 
 use super::stage::{Stage, keyed};
 use fake_stripe::fault::{Fault, Kind};
@@ -83,7 +83,7 @@ async fn c1_hosts_without_an_account_sell_nothing_that_costs() {
         .order(&stage.mira, &[(free, 1)], false)
         .await
         .expect(201);
-    // What was begun is finished.
+    // Payments that had begun are finished.
     stage.confirm(&waiting, "4242424242424242").await;
     assert_eq!(stage.state(&waiting).await, "paid");
 
@@ -103,7 +103,7 @@ async fn c1_hosts_without_an_account_sell_nothing_that_costs() {
     assert!(accounts.json["data"][0]["deauthorized_at"].is_string());
 }
 
-/// C7: what a city earns is added up by month, as often as one likes; a month that is closed stays as it is.
+/// C7: the earnings of a city are added up by month, any number of times; a closed month doesn't change.
 #[tokio::test]
 async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {
     let stage = Stage::new().await;
@@ -162,15 +162,15 @@ async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {
     assert_eq!(accrue().await, before + 7 * rows);
 }
 
-/// One account is made, also where the answer to that is lost; each link is another one; and what the account can do is
-/// believed once the service says so, and not because somebody comes back from its pages.
+/// Only one account is created, even if the answer is lost; each link is a new one; and the account's abilities are
+/// taken from the service, not from the fact that somebody returns from its pages.
 #[tokio::test]
 async fn c9_an_account_is_made_once_and_each_link_is_new() {
     for has_keys in [true, false] {
         let stage = Stage::new().await;
         let fake = &stage.stripe.fake;
         if !has_keys {
-            // The control: with keys that are new each time there are two accounts.
+            // The control: with new keys for each attempt, there are two accounts.
             stage.stripe.forget_keys();
         }
         let carlo = stage.server.sign_in(PEOPLE[1].id).await;

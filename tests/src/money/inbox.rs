@@ -1,4 +1,4 @@
-//! H7: how long events are kept, and what stays however old it is.
+//! H7: how long events are kept, and which ones are kept regardless of their age.
 
 use super::stage::Stage;
 use uuid::Uuid;
@@ -23,9 +23,9 @@ async fn h7_events_that_are_done_go_after_their_time_and_what_waits_stays() {
         .await;
     let told = stage.number(all).await;
     assert!(told > 3, "{told}");
-    assert_eq!(purge().await, 0, "they are new");
+    assert_eq!(purge().await, 0, "new events are kept");
 
-    // Three of the old ones are not over, each in another way.
+    // Three of the old ones are unfinished, each in another way.
     stage.run(AGE).await;
     stage
         .run(
@@ -42,10 +42,10 @@ async fn h7_events_that_are_done_go_after_their_time_and_what_waits_stays() {
     let known = "select count(*) from audit.audit_logs where entity_type = 'stripe_event'";
     assert!(
         stage.number(known).await >= told,
-        "that they were told is known"
+        "the log keeps that they were received"
     );
 
-    // Told again after that, they change nothing.
+    // Delivered again after that, they change nothing.
     for event in stage.stripe.fake.all("events") {
         let _ = stage
             .stripe

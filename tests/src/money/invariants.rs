@@ -1,5 +1,5 @@
-//! Each fault of `app.money_invariants` is noticed: the guard that keeps it away is taken off, what it keeps away is done,
-//! and the view names it. A view that shows nothing because it looks at nothing would pass every other test.
+//! Each fault of `app.money_invariants` is noticed: its guard is switched off, the fault is caused, and the view must
+//! name it. A view that shows nothing because it queries nothing would pass all other tests.
 
 use super::stage::{Stage, keyed};
 use crate::support::root;
@@ -8,8 +8,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{collections::BTreeSet, fs};
 use uuid::Uuid;
 
-/// What is wrong, and how it comes about. `PAID` has paid by card and credits, `BACK` has been given back, `PENDING` has
-/// not paid; `KIND` is their ticket type. Triggers and foreign keys do not hold here.
+/// Each fault, and the SQL that causes it. The order `PAID` was paid by card and credits, `BACK` was refunded,
+/// `PENDING` is unpaid; `KIND` is their ticket type. Triggers and foreign keys are disabled here.
 const FAULTS: &[(&str, &str)] = &[
     (
         "unbalanced journal",
@@ -189,7 +189,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "credits that nobody sends to the host",
-        // Refused for good is as good as never sent.
+        // A transfer that is refused for good counts as never sent.
         "update app.transfers set state = 'failed' where kind = 'top_up';
          update app.orders set paid_at = now() - interval '11 minutes' where id = PAID",
     ),
@@ -266,7 +266,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Every fault that the views can name, as their source says it.
+/// All faults that the views can report, found in their source.
 fn named() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in ["wallet", "tickets", "payments", "promotions"] {
@@ -280,7 +280,7 @@ fn named() -> BTreeSet<String> {
     found
 }
 
-/// An order of each kind, with what hangs on them.
+/// An order of each kind, with the rows that belong to them.
 async fn orders(stage: &Stage, kind: Uuid) -> [String; 3] {
     stage.credits(&stage.mira, 50_000).await;
     let mut orders = Vec::new();
@@ -316,7 +316,7 @@ async fn orders(stage: &Stage, kind: Uuid) -> [String; 3] {
     );
     let to = json!({"to_id": stage.olga.id});
     stage.mira.client.post(&offer, to).await.expect(201);
-    // Nobody is there who would send it; that it is to be sent is what matters.
+    // No worker runs that would send it; the test needs only that it is planned.
     let text = "select exists (select from app.transfers where order_id = $1::text::uuid)";
     let mut conn = stage.server.superuser().await;
     while !sqlx::query_scalar::<_, bool>(text)
@@ -373,7 +373,7 @@ async fn t16_every_invariant_names_what_breaks_it() {
     assert_eq!(
         tried,
         named(),
-        "those that are tried, and those that there are"
+        "the faults tested here are those of the views"
     );
     stage.sound().await;
 }

@@ -1,5 +1,5 @@
-//! T4: the server is killed while people buy, at any moment and at the worst ones, and in the end every cent and every
-//! ticket is where it belongs.
+//! T4: the server is killed while people buy, at random moments and at the most critical ones. In the end, every cent
+//! and every ticket must be where it belongs.
 
 use super::{
     buyers::{Crowd, Told},
@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Places between two steps that belong together, see `kernel::failpoint`: after the command is written down, before the
-/// call, after it and before its answer is kept, after that and before the buyer is answered, in jobs, in sweepers.
+/// Places between two steps that belong together, see `kernel::failpoint`: after a command is stored, before and after
+/// its call, before the answer is stored, before the buyer is answered, in jobs and in sweepers.
 const PLACES: [&str; 12] = [
     "payment.begun",
     "payment.calling",
@@ -27,13 +27,13 @@ const PLACES: [&str; 12] = [
     "payment.cancelled",
 ];
 
-/// In `script/test` some places, others each time; `script/soak` says how many kills.
+/// The number of kills: a few at varying places in `script/test`, as many as given in `script/soak`.
 fn kills() -> usize {
     let given = std::env::var("SOAK_KILLS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(5)
 }
 
-/// When the program has come to its failpoint, or after a while at random.
+/// Kills the program when it reaches its failpoint, or otherwise after a random time.
 async fn die(shop: &Shop, failpoint: Option<&str>, random: &mut fastrand::Rng) {
     let armed = failpoint.map(|place| format!("{place}:{}", random.u8(1..4)));
     let mut program = shop.start(armed.as_deref()).await;
@@ -47,11 +47,14 @@ async fn die(shop: &Shop, failpoint: Option<&str>, random: &mut fastrand::Rng) {
     };
     let until = Instant::now() + Duration::from_secs(60);
     while program.status().is_none() {
-        // Sweepers come round every fifteen seconds; here they have something to do sooner.
+        // Sweepers run every fifteen seconds; this gives them something to do earlier.
         if failpoint == Some("orders.expiring") || failpoint == Some("payment.cancelled") {
             shop.sweep().await;
         }
-        assert!(Instant::now() < until, "nobody came by {armed}");
+        assert!(
+            Instant::now() < until,
+            "the failpoint {armed} was not reached"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -73,13 +76,13 @@ async fn t4_a_server_that_is_killed_loses_nothing() {
     killed(Arc::new(Shop::new().await), kills()).await;
 }
 
-/// So many times, while people buy.
+/// Kills the server this many times while people buy.
 pub async fn killed(shop: Arc<Shop>, kills: usize) {
     let seed = super::seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let crowd = Crowd::enter(&shop, seed);
     let mut places: Vec<Option<&str>> = PLACES.iter().copied().map(Some).collect();
-    // As many at random as at each of four places.
+    // As many random kills as at four of the places.
     places.extend([None; 3]);
     random.shuffle(&mut places);
     for n in 0..kills {
@@ -90,7 +93,7 @@ pub async fn killed(shop: Arc<Shop>, kills: usize) {
         assert_eq!(faults, Vec::<String>::new(), "after kill {n} at {place:?}");
     }
     let program = shop.serve().await;
-    // Slow machines get less done between two kills, so the crowd stays until enough of them have paid.
+    // On slow machines less happens between two kills, so the crowd stays until enough of them have paid.
     let until = Instant::now() + Duration::from_secs(120);
     while crowd.paid() <= 3 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -107,13 +110,14 @@ pub async fn killed(shop: Arc<Shop>, kills: usize) {
     assert_eq!(shop.audit(&told).await, Vec::<String>::new());
     assert!(
         told.paid.len() > 3,
-        "{} were told that they have paid",
+        "only {} buyers were told that they have paid",
         told.paid.len()
     );
     drop(program);
 }
 
-/// The negative control: somebody takes a ticket, gives the host a cent, forgets what was promised, charges twice.
+/// The negative control: each of these changes must be noticed: a ticket removed, a cent added to the host, a promise
+/// forgotten, a double charge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t4_the_auditor_notices_what_is_wrong_in_either_book() {
     let shop = Arc::new(Shop::new().await);
@@ -159,7 +163,7 @@ async fn t4_the_auditor_notices_what_is_wrong_in_either_book() {
     notices(&told, "is paid by").await;
 }
 
-/// As a server would that does not remember that it has.
+/// Charges like a server that has forgotten its earlier charge.
 async fn charge_again(shop: &Shop, order: &str) {
     let gateway = shop.stripe.gateway();
     let currency = gateway::Currency::new("AUD").expect("a currency");

@@ -1,4 +1,4 @@
-//! What lapses: an account that is frozen, or whose books are not right, keeps nothing of others.
+//! Expiry: an account that is frozen, or whose books are wrong, doesn't prevent that of others.
 
 use super::stage::Stage;
 use crate::support::Member;
@@ -41,14 +41,14 @@ async fn w6_a_frozen_account_keeps_nobody_elses_credits_from_lapsing() {
     assert_eq!(stage.wallet(&stage.olga).await, (0, 0));
     assert_eq!(stage.wallet(&stage.mira).await, (500, 0));
     stage.sound().await;
-    // Once the account is good again, its credits lapse like others.
+    // After the account is unfrozen, its credits expire like others.
     stage.change_account(&stage.mira, "frozen_at = null").await;
     assert_eq!(stage.lapsed().await, 1);
     assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
     stage.sound().await;
 }
 
-/// A hand in the till of one: what others have set aside comes back all the same, and so do their tickets.
+/// The books of one account were tampered with: holds of others are released all the same, and so are their tickets.
 #[tokio::test]
 async fn w6_an_account_that_is_not_right_keeps_nobody_elses_holds() {
     let stage = Stage::without_provider().await;
@@ -77,7 +77,7 @@ async fn w6_an_account_that_is_not_right_keeps_nobody_elses_holds() {
         assert_eq!(stage.holds(&stage.olga, "pending").await, 0, "{swept_by}");
         assert_eq!(stage.holds(&stage.mira, "pending").await, 1, "{swept_by}");
         assert_eq!(stage.wallet(&stage.olga).await.1, 0, "{swept_by}");
-        // Put right again, as the holds say.
+        // Corrected, so that the account agrees with its holds.
         stage.change_account(&stage.mira, "held_cents = 300").await;
         stage.lapsed().await;
         assert_eq!(stage.holds(&stage.mira, "pending").await, 0, "{swept_by}");

@@ -1,5 +1,5 @@
-//! O3, O4, I-O2: a payment that comes late buys what could be ordered now, and goes back where that is not so, whichever
-//! bound is in the way: the tickets, the promo code, what one person may have.
+//! O3, O4, I-O2: a late payment buys what could be ordered now, and is refunded otherwise, whichever limit prevents
+//! it: the stock, the promo code, or the limit per person.
 
 use super::stage::{Stage, keyed};
 use crate::support::Member;
@@ -22,7 +22,7 @@ impl Stage {
         keyed(by, "/orders", cart).await.expect(201).id()
     }
 
-    /// Its time is over, and everything that it held is free again.
+    /// Expires the order, which releases everything that it held.
     async fn expired(&self, order: &str) {
         self.run_out(order).await;
         let tickets = &self.server.built.app.modules.tickets;
@@ -30,7 +30,7 @@ impl Stage {
         assert_eq!(self.state(order).await, "expired");
     }
 
-    /// The payment comes, buys nothing, and goes back with a word why.
+    /// Asserts that the payment buys nothing and is refunded with a reason.
     async fn goes_back(&self, order: &str) {
         let Settled::Owed(refund) = self.paid(order).await else {
             panic!("it bought tickets");
@@ -69,12 +69,12 @@ async fn o3_a_late_payment_takes_its_promo_code_again_or_goes_back() {
     let other = stage.with_code(&stage.olga, seat, "LASTONE").await;
     assert_eq!(stage.paid(&other).await, Settled::Paid);
     stage.goes_back(&order).await;
-    // There were tickets enough; not one of them is held or sold for it.
+    // There were enough tickets; none of them is held or sold for it.
     assert_eq!(stage.stock(seat).await, (0, 1));
     assert_eq!(stage.redemptions("LASTONE").await, 1);
     assert_eq!(stage.paid(&order).await, Settled::Before);
 
-    // Nobody else has used this one, so it counts again.
+    // Nobody else has used this code meanwhile, so it is used again.
     stage
         .promo_code("STILLFREE", json!({"max_redemptions": 1}))
         .await;
@@ -98,12 +98,12 @@ async fn o4_nobody_has_more_than_one_person_may_by_paying_late() {
         stage.expired(&order.id()).await;
         orders.push(order.id());
     }
-    // What has run out does not count, so the first of them may have its tickets.
+    // Expired orders don't count, so the first of them gets its tickets.
     assert_eq!(stage.paid(&orders[0]).await, Settled::Paid);
     stage.goes_back(&orders[1]).await;
     assert_eq!(stage.stock(seat).await, (0, 2));
 
-    // Nor beside one that waits for its payment.
+    // The limit also counts an order that waits for its payment.
     let kind = stage
         .tickets_with("Box", 2_500, 10, json!({"per_user_limit": 1}))
         .await;

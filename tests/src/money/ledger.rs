@@ -1,4 +1,4 @@
-//! What the database holds about the ledger whatever a module does, each with the guard switched off.
+//! What the database enforces about the ledger regardless of modules, each with the guard switched off.
 
 use super::{accounts, books, faults, transfer};
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn i_w1_a_journal_that_does_not_balance_is_not_committed() {
         "wallet_journals_legs"
     );
     assert_eq!(refused(post("journal:100", legs(100)).await), "done");
-    // Another module's transaction is held to it as well: the check sees the legs whoever commits.
+    // Transactions of other modules are checked too, since the check sees the legs whoever commits.
     sqlx::raw_sql(
         "alter table app.wallet_transactions disable trigger wallet_transactions_balance",
     )
@@ -174,7 +174,7 @@ async fn i_w5_an_entry_is_reversed_once_and_a_key_books_once() {
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
 }
 
-/// A client of the seed's own columns works unchanged.
+/// A client that uses only the columns of the first design works unchanged.
 #[tokio::test]
 async fn the_literal_columns_of_the_first_design_work() {
     let books = books(2).await;

@@ -1,4 +1,4 @@
-//! H8: what nobody told of is found, however long ago it was and however much else never comes to an end.
+//! H8: what no event reported is found, however long ago it was and however many other objects never finish.
 
 use super::stage::Stage;
 use app::clock::Clock;
@@ -14,11 +14,11 @@ use std::sync::{
 };
 use uuid::Uuid;
 
-/// More than the reconciler looks at in one run.
+/// More than the reconciler checks in one run.
 const NEVER_ENDING: i64 = 250;
 
 impl Stage {
-    /// An order that is paid at the service, which has not been told of here.
+    /// An order that is paid at the service, without any event about it having arrived.
     async fn paid_unheard(&self) -> String {
         let kind = self.tickets("Seat", 4_500, 10).await;
         let order = self.order(&self.mira, &[(kind, 1)], false).await;
@@ -51,7 +51,7 @@ async fn t7_events_are_looked_for_since_the_last_look_that_worked() {
     .await;
     stage.reconciled().await.expect("a run");
     let order = stage.paid_unheard().await;
-    // For a week the service does not answer: these looks are none.
+    // For a week the service doesn't answer, so these runs don't count.
     stage.stripe.fake.add_fault(Fault::new(Kind::Away));
     for day in [2, 4, 7] {
         days.store(day, Relaxed);
@@ -65,7 +65,7 @@ async fn t7_events_are_looked_for_since_the_last_look_that_worked() {
     stage.books_agree().await;
 }
 
-/// Before the first look all that the service lists may have been missed.
+/// Before the first run, everything that the service lists may have been missed.
 #[tokio::test]
 async fn t7_the_first_look_is_at_all_that_is_listed() {
     let days = Arc::new(AtomicI64::new(0));
@@ -85,7 +85,7 @@ async fn t7_the_first_look_is_at_all_that_is_listed() {
 async fn h8_what_never_ends_keeps_nothing_else_from_being_looked_at() {
     let stage = Stage::new().await;
     let order = stage.paid_unheard().await;
-    // As if the events had come, and had been lost here.
+    // As if the events had been delivered, and lost by this server.
     for post in stage.stripe.fake.due_webhooks() {
         stage.stripe.fake.webhook_answered(post.delivery, Some(200));
     }

@@ -1,5 +1,5 @@
-//! The answer to a request that moves money is lost after its work was done: the same request again is told what the first one
-//! would have been, and has no second effect. At every route that demands an `Idempotency-Key`.
+//! The answer to a request about money is lost after its work was done: the same request again gets the answer that
+//! was lost, and has no second effect. Tested for every route that requires an `Idempotency-Key`.
 
 use super::{
     fees::Deal,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const CARD: &str = "4242424242424242";
 
-/// Answers can't be kept, wherever they are kept after the work.
+/// Makes it impossible to store answers after the work is done.
 const LOSE: &str = "
   create function public.lose() returns trigger language plpgsql as $$
   begin raise exception 'the disk is full' using errcode = '53100'; end $$;
@@ -27,7 +27,7 @@ const LOSE: &str = "
 
 const FIND: &str = "drop function public.lose() cascade; update requests.keys set locked_until = now() where status is null";
 
-/// All that a request of money makes.
+/// The tables in which requests about money insert rows.
 const MADE: [&str; 8] = [
     "app.orders",
     "app.tickets",
@@ -48,12 +48,12 @@ const MADE_THERE: [&str; 5] = [
 ];
 
 impl Stage {
-    /// Asks twice, with one key; the first answer is lost. The second one.
+    /// Sends a request twice with one key, where the first answer is lost. Returns the second answer.
     async fn lost(&self, by: &Member, path: &str, body: Value, status: u16) -> Answer {
         let key = Uuid::now_v7().to_string();
         self.run(LOSE).await;
         let first = keyed_by(by, path, &key, body.clone()).await;
-        // Where the answer is part of the work it can't be lost.
+        // If the answer is stored in the same transaction as the work, it can't be lost.
         let is_lost = first.status.is_server_error();
         assert!(is_lost || first.status == status, "{path}: {}", first.text);
         let made = self.made().await;
@@ -95,7 +95,8 @@ async fn k1_a_lost_answer_is_given_again_and_its_work_is_not_done_again() {
     assert_eq!(all, tried.into_iter().map(str::to_owned).collect());
 }
 
-/// Somebody has the key by now, because whoever had it was believed dead: what the first one still does is undone.
+/// Another attempt has taken over the key, because the first one was believed dead: whatever the first one still does
+/// is undone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn k6_whoever_was_believed_dead_changes_nothing_any_more() {
     let deal = Deal::new().await;
@@ -103,7 +104,7 @@ async fn k6_whoever_was_believed_dead_changes_nothing_any_more() {
     let quote = deal.accepted(5_000, "AUD").await;
     deal.pay(&quote, CARD).await;
     assert_eq!(two_attempts(&deal, &quote).await, ([409, 201], 1));
-    // The negative control: whoever comes last may keep an answer, too.
+    // The negative control: whichever attempt ends last may store its answer.
     deal.stage
         .run(
             "create or replace function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer,
@@ -113,7 +114,8 @@ async fn k6_whoever_was_believed_dead_changes_nothing_any_more() {
     assert_eq!(two_attempts(&deal, &quote).await, ([201, 201], 1 + 2));
 }
 
-/// Both wait for the quote in the middle of their work. What they were told, and how many refunds there are.
+/// Runs two attempts that both wait for the quote in the middle of their work. Returns what they were told, and the
+/// number of refunds.
 async fn two_attempts(deal: &Deal, quote: &str) -> ([u16; 2], i64) {
     let stage = &deal.stage;
     let path = format!("/quotes/{quote}/fee-refunds");
@@ -168,7 +170,7 @@ async fn orders(stage: &Stage) -> [&'static str; 6] {
     let path = format!("/orders/{order}/payments");
     let paid = stage.lost(mira, &path, body.clone(), 200).await;
     assert_eq!(paid.json["order_state"], "paid");
-    // With another key it is another request, and there is nothing left to pay.
+    // With another key it is another request, and nothing is left to pay.
     keyed(mira, &path, body).await.expect(409);
     stage
         .lost(mira, &format!("/orders/{order}/refunds"), json!({}), 201)

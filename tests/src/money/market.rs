@@ -1,4 +1,4 @@
-//! A city that sells its featured places, for tests of them.
+//! A city that sells its featured places, for tests.
 
 use super::stage::{Stage, keyed};
 use crate::support::{Answer, Member};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use uuid::Uuid;
 
-/// Of a place on the home page, a day.
+/// The price of a place on the home page for a day.
 pub const DAY_PRICE: i64 = 900;
 
 pub struct Market {
@@ -19,7 +19,7 @@ pub struct Market {
 }
 
 impl Market {
-    /// With so many places on the home page of the city.
+    /// A market with this many places on the home page of the city.
     pub async fn new(capacity: i32) -> Self {
         let stage = Stage::new().await;
         let carlo = stage.server.sign_in(PEOPLE[1].id).await;
@@ -71,7 +71,7 @@ impl Market {
         self.book(self.stage.event, days).await.expect(201).id()
     }
 
-    /// Like the stage's event, by the same host.
+    /// An event like the stage's, by the same host.
     pub async fn another_event(&self) -> Uuid {
         let olga = &self.stage.olga.client;
         let event = olga.get(&format!("/events/{}", self.stage.event)).await;
@@ -94,7 +94,7 @@ impl Market {
         made.parse().expect("an id")
     }
 
-    /// Begins to pay, and the buyer's browser gives this card.
+    /// Begins the payment, and pays in the buyer's browser with this card.
     pub async fn pay(&self, promotion: &str, card: &str) -> String {
         let path = format!("/promotions/{promotion}/payments");
         let begun = keyed(&self.stage.olga, &path, json!({})).await.expect(200);
@@ -134,7 +134,7 @@ impl Market {
         decided
     }
 
-    /// The time it was booked for has come: it began so many hours ago.
+    /// Moves the booking so that its period began this many hours ago.
     pub async fn begin(&self, promotion: &str, hours_ago: i32) {
         let mut conn = self.stage.server.superuser().await;
         sqlx::query(
@@ -160,7 +160,7 @@ impl Market {
         self.stage.olga.client.get(&path).await.expect(200).json
     }
 
-    /// To the card, and as credits.
+    /// What was refunded to the card, and as credits.
     pub async fn back(&self, promotion: &str) -> (i64, i64) {
         let mut conn = self.stage.server.superuser().await;
         let back: Option<(i64, i64)> = sqlx::query_as(

@@ -1,4 +1,4 @@
-//! O9 and O10: doors without a connection decide as the door does, and what they bring in later is judged and kept.
+//! O9 and O10: offline scanners decide like the server, and their scans are judged and stored when they are uploaded.
 
 use super::stage::{Stage, keyed};
 use crate::support::Member;
@@ -27,7 +27,7 @@ async fn code(of: &Member, ticket: &str) -> String {
     shown["code"].as_str().expect("a code").to_owned()
 }
 
-/// All pages of a list, a few at a time; they are as of one moment.
+/// All pages of a list, a few rows at a time; they are as of the same moment.
 async fn all(stage: &Stage, path: &str, since: Option<&str>) -> (Vec<Value>, String) {
     let since = since.map(|since| format!("&changed_since={}", since.replace('+', "%2B")));
     let first = format!(
@@ -52,7 +52,7 @@ async fn all(stage: &Stage, path: &str, since: Option<&str>) -> (Vec<Value>, Str
     }
 }
 
-/// What a scanner that has both lists makes of a code: its ticket and its secret version stand in it.
+/// The decision of a scanner that has both lists about a code, which contains its ticket and its secret version.
 fn decide(admissions: &[Value], revoked: &[Value], code: &str) -> String {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let bytes = URL_SAFE_NO_PAD.decode(code).expect("a code");
@@ -85,7 +85,7 @@ async fn o9_a_scanner_without_a_connection_decides_as_the_door_does() {
     assert_eq!(before[0]["object"], "admission");
     assert_eq!(all(&stage, "revoked-codes", None).await.0.len(), 0);
 
-    // One is used, one given back, two handed on, one of which is used.
+    // One ticket is used, one refunded, and two are transferred, one of which is used then.
     let scan = |code: String| {
         let body =
             json!({"code": code, "event_id": stage.event, "nonce": Uuid::now_v7().to_string()});
@@ -127,10 +127,10 @@ async fn o9_a_scanner_without_a_connection_decides_as_the_door_does() {
         seen,
         BTreeMap::from(counts.map(|(name, n)| (name.to_owned(), n)))
     );
-    // The negative control: whoever has not asked since lets in whom they should not.
+    // The negative control: a scanner that hasn't updated its lists admits a ticket that it shouldn't.
     assert_eq!(decide(&before, &[], &tickets[1].1), "ok");
 
-    // What has not changed for long does not come again.
+    // Tickets that haven't changed for long are not sent again.
     let mut conn = stage.server.superuser().await;
     sqlx::query(
         "update app.tickets set updated_at = now() - interval '1 hour' where id = $1::text::uuid",
@@ -171,7 +171,7 @@ async fn o10_scans_that_come_in_together_are_judged_one_by_one_and_kept() {
     .expect("another event");
     let body = json!({"code": tickets[0].1, "event_id": elsewhere, "nonce": "used-elsewhere"});
     stage.olga.client.post("/check-ins", body).await.expect(200);
-    // Two of one ticket: the one that was made earlier counts, wherever it stands.
+    // Two scans of one ticket: the earlier one counts, whatever their order in the batch.
     let scans = json!([
         late(&tickets[0].1, "nonce-late", "2041-05-01T18:02:00Z"),
         late("no code of ours", "nonce-forged", "2041-05-01T18:01:00Z"),
@@ -190,7 +190,7 @@ async fn o10_scans_that_come_in_together_are_judged_one_by_one_and_kept() {
         let told = stage.olga.client.post("/check-ins/batch", batch.clone());
         answers.push(told.await.expect(200).json);
     }
-    // Sent again, it changes nothing and gets the same answers.
+    // Sending the batch again changes nothing and gets the same answers.
     assert_eq!(answers[0], answers[1]);
     let results: Vec<&Value> = answers[0]["data"]
         .as_array()
@@ -216,7 +216,7 @@ async fn o10_scans_that_come_in_together_are_judged_one_by_one_and_kept() {
             of("nonce-late", "already_used"),
         ]
     );
-    // Who came in was there.
+    // Members who were admitted count as having attended.
     let attended: i64 = sqlx::query_scalar(
         "select count(*) from app.attendances where event_id = $1 and user_id = $2",
     )
@@ -242,7 +242,7 @@ async fn o10_scanners_that_come_back_at_once_let_each_ticket_in_once() {
                 late(code, &nonce, "2041-05-01T18:01:00Z")
             })
             .collect();
-        // Each in an order of its own.
+        // Each scanner sends them in another order.
         scans.rotate_left(scanner * 2);
         if scanner % 2 == 1 {
             scans.reverse();

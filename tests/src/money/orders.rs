@@ -1,4 +1,4 @@
-//! Orders one at a time: prices, what is set aside, what lets go of it, payment that comes late, and giving back.
+//! Single orders: prices, holds and their release, late payments, and refunds.
 
 use super::stage::{Stage, keyed, keyed_by};
 use app::tickets::settle::Settled;
@@ -44,7 +44,7 @@ async fn c10_the_price_is_what_is_charged() {
     for name in ["subtotal_cents", "discount_cents", "fee_cents"] {
         assert_eq!(shown[name], price[name], "{name}");
     }
-    // The commission is frozen: I-C1.
+    // I-C1: the commission doesn't change after the order.
     let host = stage.olga.client.get(&path).await.expect(200).json;
     let of = |name: &str| host[name].as_i64().expect("an amount");
     assert_eq!(
@@ -52,12 +52,12 @@ async fn c10_the_price_is_what_is_charged() {
         of("amount_cents")
     );
     assert!(of("platform_fee_cents") > 0);
-    // I-C2: what the host gets of the card and what the platform adds is what it is due.
+    // I-C2: the host's part of the card payment and the platform's top-up equal what the host is due.
     assert_eq!(
         of("card_cents") - of("application_fee_cents") + of("top_up_cents"),
         of("organizer_cents")
     );
-    // The code counts once for a person.
+    // A person can use the code once.
     let again = stage
         .mira
         .client
@@ -120,7 +120,7 @@ async fn o2_an_order_that_is_not_paid_lets_go_of_everything() {
         ((0, 0), (1_000, 0))
     );
     assert_eq!(stage.state(&order.id()).await, "expired");
-    // Cancelled by the buyer alone, and once.
+    // Only the buyer can cancel the order, and only once.
     let order = stage
         .order(&stage.mira, &[(seat, 2)], true)
         .await
@@ -165,7 +165,7 @@ async fn o5_what_needs_no_card_is_paid_at_once() {
         (stage.stock(seat).await, stage.wallet(&stage.mira).await),
         ((0, 2), (1_000, 0))
     );
-    // Each ticket has a picture for its holder alone.
+    // Each ticket has a QR code for its holder only.
     let ticket = order.json["ticket_ids"][0].as_str().expect("an id");
     let picture = stage
         .mira
@@ -212,7 +212,7 @@ async fn t9_k1_the_same_key_buys_once() {
         .post("/orders", cart.clone())
         .await
         .expect(400);
-    // An answer that was lost before it was kept: the order is found by its key.
+    // The answer was lost before it was stored: the order is found by its key.
     let mut conn = stage.server.superuser().await;
     sqlx::query("delete from requests.keys")
         .execute(&mut conn)
@@ -244,7 +244,7 @@ async fn o4_limits_hold_and_several_types_come_together_or_not() {
         (more.problem(), more.pointers()),
         ("limit-reached", vec!["/items/0/quantity"])
     );
-    // Five at once for the one that is left to her.
+    // Five requests at once for the one ticket that she may still buy.
     let one = [(limited, 1)];
     let five = (0..5).map(|_| stage.order(&stage.mira, &one, false));
     let answers = futures_util::future::join_all(five).await;
@@ -259,7 +259,7 @@ async fn o4_limits_hold_and_several_types_come_together_or_not() {
         (stage.stock(limited).await, stage.stock(scarce).await),
         ((0, 3), (0, 0))
     );
-    // Fewer than are sold can't be.
+    // The capacity can't be lower than the number of tickets sold.
     let path = format!("/ticket-types/{limited}");
     let shown = stage.olga.client.get(&path).await.expect(200);
     let lower = stage
@@ -268,7 +268,7 @@ async fn o4_limits_hold_and_several_types_come_together_or_not() {
         .patch(&path, &shown.etag(), json!({"capacity": 2}))
         .await;
     assert_eq!(lower.expect(422).problem(), "invalid-request");
-    // What is wrong with a cart is told at once.
+    // All mistakes of a cart are reported at once.
     let cart = json!({"event_id": stage.event, "items": [
         {"ticket_type_id": Uuid::now_v7(), "quantity": 1}, {"ticket_type_id": limited, "quantity": 0},
     ]});
@@ -287,7 +287,7 @@ async fn o3_a_payment_that_comes_late_buys_what_is_left_or_goes_back() {
         .order(&stage.mira, &[(seat, 2)], false)
         .await
         .expect(201);
-    // Late, and nobody has noticed: the hold is not simply used, but taken again.
+    // The order has expired, but no job has noticed: its tickets are not simply used, but taken again.
     stage.run_out(&order.id()).await;
     assert_eq!(stage.paid(&order.id()).await, Settled::Paid);
     assert_eq!(stage.paid(&order.id()).await, Settled::Before);
@@ -364,7 +364,7 @@ async fn o6_tickets_are_given_back_once_and_to_the_cent() {
         (stage.stock(seat).await, stage.state(&order.id()).await),
         ((0, 2), "part_refunded".to_owned())
     );
-    // The rest, asked for twice at the same moment.
+    // The rest, requested twice at the same moment.
     let (first, second) = tokio::join!(
         keyed(&stage.mira, &path, json!({})),
         keyed(&stage.mira, &path, json!({"to": "wallet"})),
@@ -377,7 +377,7 @@ async fn o6_tickets_are_given_back_once_and_to_the_cent() {
         (stage.stock(seat).await, stage.state(&order.id()).await),
         ((0, 0), "refunded".to_owned())
     );
-    // Each party has given back exactly what it had: I-C3.
+    // I-C3: each party has given back exactly what it had.
     let mut conn = stage.server.superuser().await;
     let differ: i64 = sqlx::query_scalar(
         "select count(*) from app.orders o join (
@@ -415,7 +415,8 @@ async fn o6_who_may_give_back_and_until_when() {
     keyed(&stage.mira, &path, json!({})).await.expect(409);
     let priya = stage.server.sign_in(server::seed::demo::PEOPLE[5].id).await;
     keyed(&priya, &path, json!({})).await.expect(404);
-    // Whoever runs the event may, with a card's order as well: it is written down for the payments.
+    // Those who run the event may refund it, even an order paid by card: the refund is recorded for the module of
+    // payments.
     keyed(&stage.olga, &path, json!({"note": "Broken seat"}))
         .await
         .expect(201);
@@ -433,7 +434,7 @@ async fn o6_who_may_give_back_and_until_when() {
     );
     assert_eq!(stage.state(&order.id()).await, "refund_pending");
     stage.sound().await;
-    // Back to the wallet at once, if the buyer would rather.
+    // Refunded as credits at once, if the buyer prefers that.
     let order = stage
         .order(&stage.mira, &[(firm, 1)], false)
         .await

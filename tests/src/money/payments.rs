@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 impl Stage {
-    /// Saves a card for a member, as their browser would: its id here.
+    /// Saves a card for a member, as their browser would. Returns its id in our database.
     pub async fn saved(&self, member: &Member, card: &str) -> String {
         let headers = [("idempotency-key", Uuid::now_v7().to_string())];
         let headers = headers.each_ref().map(|(name, key)| (*name, key.as_str()));
@@ -33,7 +33,7 @@ impl Stage {
             .to_owned()
     }
 
-    /// What an organiser's account has at the service, in AUD.
+    /// The balance of an organiser's account at the service, in AUD.
     pub fn host_has(&self) -> i64 {
         let books = self.stripe.fake.books();
         let books = books.get("aud").or_else(|| books.get("AUD"));
@@ -42,8 +42,8 @@ impl Stage {
             .unwrap_or_default()
     }
 
-    /// Our books and those of the service, to the cent, while no bank is looking at a payment. What came too late, or lacked its
-    /// credits, never was the host's.
+    /// Asserts that our books agree with those of the service to the cent, while no dispute is open. Payments that
+    /// came too late, or lacked their credits, don't count for the host.
     pub async fn books_agree(&self) {
         self.sound().await;
         let mut conn = self.server.superuser().await;
@@ -94,7 +94,7 @@ async fn two_tickets_by_card_and_credits_and_back_again() {
             .as_str()
             .is_some_and(|secret| secret.contains("_secret_"))
     );
-    // Asked again, with another key even: it is the same payment.
+    // Requested again, even with another key, it is the same payment.
     let again = stage.pay(&stage.mira, &order, json!({})).await.expect(200);
     assert_eq!(again.id(), begun.id());
     assert_eq!(stage.stripe.fake.all("payment_intents").len(), 1);
@@ -116,7 +116,7 @@ async fn two_tickets_by_card_and_credits_and_back_again() {
     let door = stage.olga.client.post("/check-ins", scan).await.expect(200);
     assert_eq!(door.json["result"], "ok");
 
-    // Somebody has come in, so it is for the organiser to give it back.
+    // A guest has entered, so only the organiser can refund the order.
     let refunds = format!("/orders/{order}/refunds");
     keyed(&stage.mira, &refunds, json!({})).await.expect(409);
     let back = keyed(&stage.olga, &refunds, json!({})).await.expect(201);
@@ -142,7 +142,7 @@ async fn t17_p6_a_saved_card_pays_at_once_and_is_its_owners_alone() {
         .id();
     let body = json!({"payment_method_id": card});
 
-    // Somebody else's card is one that is not there; their own order is.
+    // A card of somebody else is treated as missing.
     let other = stage
         .order(&stage.olga, &[(kind, 1)], false)
         .await
@@ -171,7 +171,7 @@ async fn t17_p6_a_saved_card_pays_at_once_and_is_its_owners_alone() {
         .act(&format!("/payment-methods/{card}/prefer"))
         .await
         .expect(404);
-    // Nor does anybody pay for an order that is not theirs.
+    // Nobody can pay for an order that isn't theirs.
     stage.pay(&stage.olga, &order, json!({})).await.expect(403);
 
     let paid = stage
@@ -208,7 +208,7 @@ async fn t17_p6_a_saved_card_pays_at_once_and_is_its_owners_alone() {
 async fn a_declined_card_leaves_the_order_open_for_another() {
     let stage = Stage::new().await;
     let kind = stage.tickets("Seat", 4500, 10).await;
-    // Is attached, and declines when it is charged.
+    // A card that can be saved, and is declined when it is charged.
     let poor = stage.saved(&stage.mira, "4000000000000341").await;
     let good = stage.saved(&stage.mira, "4242424242424242").await;
     let order = stage
@@ -229,7 +229,7 @@ async fn a_declined_card_leaves_the_order_open_for_another() {
     );
     assert_eq!(stage.state(&order).await, "pending");
     assert_eq!(stage.stock(kind).await, (1, 0));
-    // The same request has the same answer; another card is another request.
+    // The same request gets the same answer; with another card it is another request.
     keyed_by(&stage.mira, &path, &key, json!({"payment_method_id": poor}))
         .await
         .expect(402);
@@ -238,7 +238,7 @@ async fn a_declined_card_leaves_the_order_open_for_another() {
         .await
         .expect(200);
     assert_eq!(paid.json["order_state"], "paid");
-    // The news that the first was declined come last, and change nothing.
+    // The event about the declined attempt arrives last, and changes nothing.
     stage.stripe.deliver(&stage.server).await;
     assert_eq!(stage.state(&order).await, "paid");
     assert_eq!(stage.stripe.fake.all("payment_intents").len(), 1);
@@ -288,7 +288,7 @@ async fn o3_money_that_comes_too_late_buys_what_is_left_or_goes_back() {
         tickets.expire().await.expect("a run");
         assert_eq!(stage.state(&order).await, "expired");
         if !is_left {
-            // Somebody else was faster.
+            // Another buyer was faster.
             let other = stage
                 .order(&stage.olga, &[(kind, 1)], false)
                 .await
@@ -371,7 +371,7 @@ async fn o6_a_card_that_takes_nothing_back_makes_it_credits() {
         .expect(201)
         .id();
     stage.pay(&stage.mira, &order, json!({})).await.expect(200);
-    // Its refunds succeed and fail later.
+    // A card whose refunds succeed at first and fail later.
     stage.confirm(&order, "4000000000005126").await;
     keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
         .await
@@ -423,7 +423,7 @@ async fn h1_only_stripe_tells() {
         .expect("a count");
     assert_eq!(before, after);
     assert_eq!(stage.state(&order).await, "pending");
-    // Events that never came are looked for.
+    // The reconciler finds what lost events would have reported.
     stage
         .payments()
         .reconcile_all(Uuid::now_v7())

@@ -1,4 +1,5 @@
-//! Featured places: never more than fit in, shown once they are paid and approved, and what was not shown goes back.
+//! Featured places: never more than fit, shown once they are paid and approved, and refunded as far as they were not
+//! shown.
 
 use super::{
     market::{DAY_PRICE, Market},
@@ -26,7 +27,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
         assert_eq!(refused.status.as_u16(), 409);
         assert_eq!(refused.problem(), "place-taken");
     }
-    // Before and after them there is room, and where two bookings overlap at different times, too.
+    // Before and after these bookings there is room, and also where two bookings overlap at different times.
     let free = events
         .iter()
         .zip(&asked)
@@ -37,7 +38,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
     let olga = &market.stage.olga.client;
     olga.post("/promotions", body).await.expect(201);
 
-    // Without the guard there would be more: the same race over another month.
+    // The negative control: without the guard, the same race over another month sells more.
     market
         .sql(
             "create or replace function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
@@ -53,7 +54,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
     });
     assert!(
         taken(&join_all(unguarded).await) > 3,
-        "the guard is not what holds it"
+        "without the guard, more are booked"
     );
 }
 
@@ -134,7 +135,7 @@ async fn f2_what_the_city_rejects_goes_back_in_full() {
         // The place is free again.
         market.sound().await;
     }
-    // Undecided when it should begin is rejected.
+    // A booking that is undecided when it should begin is rejected.
     let id = market.booked(7).await;
     market.pay(&id, "4242424242424242").await;
     market.begin(&id, 1).await;
@@ -158,7 +159,7 @@ async fn f2_a_place_that_is_not_paid_in_time_is_free_again() {
     market
         .sql("set session_replication_role = replica; update app.promotions set pay_by = now() - interval '1 second'")
         .await;
-    // Somebody else has it before anybody has swept up, and the buyer pays all the same.
+    // Another booking has the place before the sweeper ran, and the first buyer pays all the same.
     let other = market.another_event().await;
     let others = market.book(other, 7).await.expect(201).id();
     let refused = keyed(&market.stage.olga, &path, json!({})).await;
@@ -174,7 +175,7 @@ async fn f2_a_place_that_is_not_paid_in_time_is_free_again() {
     assert_eq!(market.seen(&others).await["state"], "requested");
     market.sound().await;
 
-    // Swept up: its payment is cancelled, and nothing moves.
+    // The sweeper cancels its payment, and no money moves.
     keyed(
         &market.stage.olga,
         &format!("/promotions/{others}/payments"),
@@ -222,7 +223,7 @@ async fn f3_a_dispute_or_an_early_end_takes_it_off_at_once() {
     market.deliver().await;
     assert_eq!(market.seen(&id).await["state"], "ended");
     market.deliver().await;
-    // The bank has taken it back: it does not go back once more.
+    // The bank has taken the money back, so it isn't refunded as well.
     assert_eq!(market.back(&id).await, (0, 0));
     market.sound().await;
 
@@ -234,7 +235,7 @@ async fn f3_a_dispute_or_an_early_end_takes_it_off_at_once() {
     assert_eq!(market.back(&id).await, (5 * DAY_PRICE, 0));
     market.sound().await;
 
-    // The event does not take place.
+    // The event is cancelled.
     let (id, _) = shown(&market).await;
     let path = format!("/events/{}/cancel", market.stage.event);
     let reason = json!({"reason": "The hall is flooded"});
@@ -280,7 +281,7 @@ async fn f1_a_plan_pays_for_its_days_and_cities_earn_of_the_rest() {
     assert_eq!(price["plan_days"], 7);
     assert_eq!(price["amount_cents"], 3 * DAY_PRICE);
     let id = binh.client.post("/promotions", body).await.expect(201).id();
-    // The days are used up; 30 % of the rest is the city's.
+    // The included days are used up; the city gets 30 % of the rest.
     let seen = market.carlo.client.get(&format!("/promotions/{id}")).await;
     let seen = seen.expect(200).json;
     assert_eq!(seen["plan_days"], 7);
@@ -322,7 +323,7 @@ async fn f1_a_plan_pays_for_its_days_and_cities_earn_of_the_rest() {
         .expect(200);
     market.deliver().await;
     assert_eq!(earned().await, before);
-    // Rejected: the plan's days are to be had again.
+    // The booking was rejected, so the days of the plan are available again.
     let body = market.body("business", business, 7);
     let price = binh.client.post("/promotions/price", body).await;
     assert_eq!(price.expect(200).json["plan_days"], 7);
@@ -344,7 +345,7 @@ async fn f1_what_cannot_be_booked_is_refused_with_the_reason() {
             assert_eq!(refused.json["errors"][0]["pointer"], "/ends_at", "{path}");
         }
     }
-    // A price, whatever else somebody writes.
+    // The price is computed, whatever the body contains.
     let mut cheap = market.body("event", event, 7);
     cheap["amount_cents"] = json!(0);
     client.post("/promotions", cheap).await.expect(422);
@@ -368,7 +369,7 @@ async fn f1_what_cannot_be_booked_is_refused_with_the_reason() {
     assert_eq!(refused.problem(), "place-not-offered");
 }
 
-/// The bank was faster than the refund: it is not made any more, and does not wait for ever.
+/// If the bank takes the money first, the pending refund is given up instead of waiting for ever.
 #[tokio::test]
 async fn f3_a_refund_on_its_way_ends_with_a_dispute_that_is_lost() {
     let market = Market::new(1).await;
@@ -409,7 +410,7 @@ async fn f3_a_refund_on_its_way_ends_with_a_dispute_that_is_lost() {
     market.sound().await;
 }
 
-/// The database refuses what no card can be charged, and by the same list as whoever answers with words.
+/// The database refuses prices that no card can be charged, with the same limits as the server's friendly error.
 #[tokio::test]
 async fn f1_what_no_card_can_be_charged_is_not_booked() {
     let market = Market::new(3).await;
@@ -446,7 +447,7 @@ async fn f1_what_no_card_can_be_charged_is_not_booked() {
             assert_eq!(errors[0]["pointer"], pointer, "{path} {price} {currency}");
         }
     }
-    // Three days of 0.20 are enough for a card.
+    // Three days at 0.20 are enough for a card.
     market
         .stage
         .run(format!(
@@ -458,14 +459,14 @@ async fn f1_what_no_card_can_be_charged_is_not_booked() {
     assert_eq!(market.seen(&booked).await["amount_cents"], 60);
 }
 
-/// What goes back is of the same steps as what was paid, and of half a step the city gives back nothing.
+/// Refunds are rounded to the same steps as payments, and the city gives back nothing of half a step.
 #[tokio::test]
 async fn f2_parts_are_rounded_to_steps_and_half_a_step_is_the_platforms() {
     let market = Market::new(3).await;
     // 30 % of 15.15 are 4.545.
     let share = "select app.city_share_of_place('event', '{event}', c.id, 'AUD', 1515) from app.cities c where c.slug = 'melbourne'";
     assert_eq!(market.stage.number(share).await, 454);
-    // Five days of seven in dinars, of which a plan has paid two.
+    // Five of seven days in dinars, two of which are included in a plan.
     let id = market.booked(7).await;
     market
         .stage

@@ -1,4 +1,4 @@
-//! C10: what cities propose for their commission, and what becomes of it.
+//! C10: commission proposals of cities, and what becomes of them.
 
 use super::stage::Stage;
 use crate::support::{Answer, Member, TestServer};
@@ -93,7 +93,7 @@ fn time(of: &Value) -> DateTime<Utc> {
 async fn c10_a_city_proposes_and_the_platform_decides() {
     let council = Council::new().await;
     let soon = Utc::now() + TimeDelta::days(10);
-    // Nobody proposes for a city of others, the platform included.
+    // Only the administrators of a city can make proposals for it; the platform can't either.
     for who in [&council.paula, &council.neighbour, &council.mira] {
         let body = council.body(450, soon);
         who.client
@@ -111,7 +111,7 @@ async fn c10_a_city_proposes_and_the_platform_decides() {
         (&council.carlo, 200),
         (&council.paula, 200),
         (&council.neighbour, 404),
-        // Who holds no role can't see any.
+        // Callers without a role see no proposals.
         (&council.mira, 403),
     ] {
         who.client.get(&path).await.expect(status);
@@ -120,7 +120,7 @@ async fn c10_a_city_proposes_and_the_platform_decides() {
     let others = seen.json["data"].as_array().map_or(0, Vec::len);
     assert_eq!(others, 0, "another city's administrator sees nothing");
 
-    // A city does not decide, and what is decided has a reason.
+    // A city can't decide, and a decision needs a reason.
     let accept = format!("{path}/accept");
     for who in [&council.carlo, &council.neighbour] {
         let refused = council.decide(who, &id, "accept").await;
@@ -143,12 +143,12 @@ async fn c10_a_city_proposes_and_the_platform_decides() {
     assert_eq!(rules[0]["fixed_cents"], 30);
     assert_eq!(rules[0]["city_share_basis_points"], 2500);
     assert!(rules[0]["valid_to"].is_null());
-    // Once.
+    // A proposal can be accepted once.
     let again = council.decide(&council.paula, &id, "accept").await;
     assert_eq!(again.expect(409).problem(), "invalid-state");
     assert_eq!(council.rules().await.len(), 1);
 
-    // The rule and the decision are in the audit log, by whom and in which request.
+    // The audit log contains the rule and the decision, with the caller and the request.
     let rule = rules[0]["id"].as_str().expect("an id");
     let mut requests = Vec::new();
     for (entity, id, action) in [
@@ -177,7 +177,7 @@ async fn c10_an_accepted_proposal_ends_the_rule_before_it() {
         .decide(&council.paula, &first, "accept")
         .await
         .expect(200);
-    // Never in the past: what was paid since then was paid by the rule of then.
+    // The rule never begins in the past, because earlier payments were charged by the rule valid then.
     let begun = time(&council.rules().await[0]["valid_from"]);
     assert!(begun > past + TimeDelta::days(2));
     let later = Utc::now() + TimeDelta::days(30);
@@ -191,7 +191,7 @@ async fn c10_an_accepted_proposal_ends_the_rule_before_it() {
     assert_eq!(rules[0]["valid_to"], rules[1]["valid_from"]);
     assert_eq!(rules[1]["basis_points"], 500);
 
-    // One that begins later can't be ended: it says which one, and nothing has changed.
+    // A rule that begins later can't be ended: the error names it, and nothing has changed.
     let between = council
         .proposed(600, Utc::now() + TimeDelta::days(15))
         .await;
@@ -203,7 +203,7 @@ async fn c10_an_accepted_proposal_ends_the_rule_before_it() {
         "{detail}"
     );
     assert_eq!(council.rules().await, rules);
-    // Without the friendly answer the table refuses it, whoever writes the state.
+    // Even without the friendly error the table refuses it, whoever writes the state.
     let mut conn = council.server.superuser().await;
     let text = "update app.commission_proposals set state = 'accepted' where id = $1::text::uuid";
     let forced = sqlx::query(text).bind(&between).execute(&mut conn).await;
@@ -253,7 +253,7 @@ async fn c10_two_who_decide_at_once_make_one_rule() {
     );
     assert!(council.rules().await.len() <= 1);
 
-    // Two proposals that would hold at the same time: the second one is told of the first.
+    // Two proposals for overlapping periods: the second acceptance gets an error that names the rule of the first.
     let ids = [
         council.proposed(460, soon).await,
         council.proposed(470, soon).await,
@@ -290,7 +290,7 @@ async fn c10_nobody_decides_what_their_city_has_proposed() {
             council.decide(&both, id, verb).await.expect(403);
         }
     }
-    // No longer of the city, and still the one who proposed it.
+    // The proposer has lost the role in the city.
     council
         .run(&format!(
             "update app.role_assignments set status = 'archived' where user_id = '{}' and role = 'cityAdmin'",
@@ -300,13 +300,13 @@ async fn c10_nobody_decides_what_their_city_has_proposed() {
     council.decide(&both, &mine, "accept").await.expect(403);
     council.decide(&both, &others, "decline").await.expect(200);
     assert_eq!(council.rules().await.len(), 0);
-    // The city takes it back, and then there is nothing to decide.
+    // The city withdraws its proposal, after which it can't be decided.
     let withdraw = format!("/commission-proposals/{mine}/withdraw");
     council.paula.client.act(&withdraw).await.expect(403);
     council.carlo.client.act(&withdraw).await.expect(200);
     let late = council.decide(&council.paula, &mine, "accept").await;
     assert_eq!(late.expect(409).problem(), "invalid-state");
-    // What would be over by now is not accepted.
+    // A proposal whose period has ended can't be accepted.
     let past = Utc::now() - TimeDelta::days(3);
     let over = council.proposed(450, past).await;
     council
@@ -334,7 +334,7 @@ async fn c10_a_city_proposes_so_many_in_a_day() {
     assert_eq!(refused.expect(429).problem(), "quota-exceeded");
 }
 
-/// Who gets what of an order of three tickets that are 45.05 each, as it was written down.
+/// The parts of each party in an order of three tickets at 45.05 each, as stored.
 async fn charged(stage: &Stage) -> Value {
     let kind = stage.tickets(&Uuid::now_v7().to_string(), 4_505, 10).await;
     let placed = stage.order(&stage.mira, &[(kind, 3)], false).await;
@@ -389,14 +389,14 @@ async fn c10_what_a_proposal_says_of_an_order_is_what_is_charged_once_it_is_acce
         let tried = carlo.client.post(&path, three).await.expect(200).json;
         assert_eq!(tried["currency"], "AUD");
         assert_ne!(tried["now"], tried["proposed"]);
-        // Nothing has changed by asking.
+        // The trial calculation has changed nothing.
         assert_eq!(charged(&stage).await, tried["now"]);
         let accept = format!("/commission-proposals/{proposal}/accept");
         let body = json!({"reason": "As was agreed"});
         stage.paula.client.post(&accept, body).await.expect(200);
         assert_eq!(charged(&stage).await, tried["proposed"]);
 
-        // What costs nothing has no fee, and what no card takes is refused.
+        // A free order has no fee, and a price that no card can be charged is refused.
         let free = json!({"price_cents": 0, "quantity": 1});
         let tried = carlo.client.post(&path, free).await.expect(200).json;
         assert_eq!(tried["proposed"]["fee_cents"], 0);
@@ -407,7 +407,7 @@ async fn c10_what_a_proposal_says_of_an_order_is_what_is_charged_once_it_is_acce
         ] {
             carlo.client.post(&path, wrong).await.expect(422);
         }
-        // Others are about no order.
+        // Proposals of other kinds are not about orders.
         let featured = format!("/commission-proposals/{}/price", propose("featured").await);
         let body = json!({"price_cents": 4_505, "quantity": 1});
         let refused = carlo.client.post(&featured, body).await.expect(409);

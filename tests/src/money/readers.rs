@@ -1,4 +1,4 @@
-//! P4: two read the same thing at the service, and who read it first comes last.
+//! P4: two processes read the same object at the service, and the one that read it first writes last.
 
 use super::stage::{Stage, keyed};
 use crate::support::stripe;
@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use std::time::Duration;
 
 impl Stage {
-    /// Status and what was refunded of an order's payment, in our books.
+    /// Status and refunded amount of an order's payment in our books.
     async fn booked(&self, order: &str) -> (String, i64) {
         let mut conn = self.server.superuser().await;
         sqlx::query_as(
@@ -19,7 +19,7 @@ impl Stage {
         .expect("a payment")
     }
 
-    /// The service tells of the payment, and of nothing else.
+    /// Delivers only the event about the successful payment.
     async fn told_of_success(&self) {
         let due = self.stripe.fake.due_webhooks();
         let of_success = due.iter().find(|post| {
@@ -30,7 +30,7 @@ impl Stage {
         assert_eq!(status, 200);
     }
 
-    /// A statement that a constraint refuses.
+    /// Runs a statement that must violate a constraint, and returns the constraint's name.
     async fn refused_by(&self, text: String) -> String {
         let mut conn = self.server.superuser().await;
         let done = sqlx::query(AssertSqlSafe(text.clone()))
@@ -51,7 +51,7 @@ async fn p4_what_was_read_before_a_refund_does_not_undo_it() {
     let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 1)]).await;
     stage.server.settled().await;
     let payment = stage.payment_of(&order).await;
-    // The job of the event has read that nothing was refunded, and is held up on its way.
+    // The job of the event has read that nothing was refunded, and is delayed before it writes.
     let late = stage
         .stripe
         .delay_reading(&format!("/v1/payment_intents/{payment}"));
@@ -67,14 +67,23 @@ async fn p4_what_was_read_before_a_refund_does_not_undo_it() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(stage.booked(&order).await, refunded, "before it goes on");
+    assert_eq!(
+        stage.booked(&order).await,
+        refunded,
+        "before the late reader writes"
+    );
     late.let_go();
     stage.server.settled().await;
-    assert_eq!(stage.booked(&order).await, refunded, "and afterwards");
+    assert_eq!(
+        stage.booked(&order).await,
+        refunded,
+        "after the late reader has written"
+    );
     stage.books_agree().await;
 }
 
-/// A refund that has succeeded fails at the bank days later: then less is refunded than before, and that is read later.
+/// A refund that had succeeded fails at the bank days later, so the refunded amount becomes smaller; a later reading
+/// of that is accepted.
 #[tokio::test]
 async fn p4_a_refund_that_fails_afterwards_is_believed_of_a_later_reading() {
     let stage = Stage::new().await;
@@ -97,7 +106,7 @@ async fn p4_a_refund_that_fails_afterwards_is_believed_of_a_later_reading() {
     stage.books_agree().await;
 }
 
-/// Whoever writes: the database holds it as well.
+/// The database refuses older readings too, whoever writes.
 #[tokio::test]
 async fn p4_the_database_takes_no_older_news() {
     let stage = Stage::new().await;

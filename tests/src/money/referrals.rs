@@ -1,14 +1,14 @@
-//! Rewards for bringing somebody: earned once, by a first purchase, and lost with it.
+//! Rewards for referring a member: earned once, by a first purchase, and lost if it is refunded.
 
 use super::stage::Stage;
 use crate::support::Member;
 use serde_json::json;
 use uuid::Uuid;
 
-/// Stage's own: `AUD:500`.
+/// The reward configured by the stage: `AUD:500`.
 const REWARD: i64 = 500;
 
-/// Somebody who has never bought anything, as if they had signed up yesterday.
+/// A member who signed up yesterday and has never bought anything.
 async fn newcomer(stage: &Stage, name: &str) -> Member {
     let mut conn = stage.server.superuser().await;
     let member = stage.server.member(name).await;
@@ -57,7 +57,7 @@ async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
     let before = stage.wallet(&stage.mira).await.0;
     let friend = newcomer(&stage, "friend").await;
     let referral = referred(&stage, &friend).await;
-    // Once per person, nobody thanks themselves, and nobody writes their own reward.
+    // Once per person, not for oneself, and nobody can set their own reward.
     let again = json!({"referrer_id": stage.olga.id});
     friend.client.post("/referrals", again).await.expect(409);
     let own = json!({"referrer_id": stage.mira.id});
@@ -74,7 +74,7 @@ async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
     let order = bought(&stage, &friend, kind, 2).await;
     assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
     assert_eq!(state(&stage, &referral).await, "rewarded");
-    // Told again, and a second purchase: nothing more.
+    // Reporting the order again, or a second purchase, adds nothing.
     let wallet = &stage.server.built.app.modules.wallet;
     let id: Uuid = order.parse().expect("an id");
     assert!(
@@ -86,7 +86,7 @@ async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
     bought(&stage, &friend, kind, 1).await;
     assert_eq!(stage.wallet(&stage.mira).await.0, before + REWARD);
 
-    // One ticket of two goes back: it was a purchase all the same. The other one: it was none.
+    // One of two tickets is refunded: it was a purchase all the same. After the other one too, it wasn't.
     let tickets = friend.client.get(&format!("/orders/{order}/tickets")).await;
     let tickets = tickets.expect(200).json;
     for (n, (expected, left)) in [("rewarded", REWARD), ("revoked", 0)]
@@ -114,7 +114,7 @@ async fn w5_what_earns_no_reward() {
     let before = stage.wallet(&stage.mira).await.0;
     budget(&stage, 100_000).await;
 
-    // Who was here before, and who bought before they were brought.
+    // A member who signed up long ago, and one who bought before being referred.
     let old = newcomer(&stage, "old_friend").await;
     let mut conn = stage.server.superuser().await;
     sqlx::query("update app.users set created_at = now() - interval '40 days' where id = $1")
@@ -128,11 +128,11 @@ async fn w5_what_earns_no_reward() {
     bought(&stage, &late, kind, 1).await;
     referred(&stage, &late).await;
     bought(&stage, &late, kind, 1).await;
-    // Less than the reward.
+    // A purchase below the reward.
     let small = newcomer(&stage, "small_friend").await;
     referred(&stage, &small).await;
     bought(&stage, &small, cheap, 1).await;
-    // With credits.
+    // A purchase with credits.
     let given = newcomer(&stage, "given_friend").await;
     referred(&stage, &given).await;
     stage.credits(&given, 4500).await;
@@ -184,7 +184,7 @@ async fn abuse_52_a_reward_goes_back_with_a_purchase_that_the_bank_takes_back() 
         let dispute = fake.dispute(&payment, "fraudulent", false);
         let dispute = dispute.expect("a dispute")["id"].clone();
         stage.stripe.deliver(&stage.server).await;
-        // Nobody knows who is right.
+        // The dispute is undecided.
         assert_eq!(state(&stage, &referral).await, "rewarded");
         fake.close_dispute(dispute.as_str().expect("an id"), won)
             .expect("decided");

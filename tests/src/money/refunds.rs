@@ -1,4 +1,4 @@
-//! C6, O6: refunds at the same moment. Whoever waits for the other goes on with what the other has left.
+//! C6, O6: concurrent refunds. The one that waits continues with what the other has left.
 
 use super::stage::{Stage, keyed};
 use serde_json::json;
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 
 impl Stage {
-    /// Runs two that both come to a row and wait there for each other: it is let go of when both have come.
+    /// Runs two requests that must meet: a lock on the row is held until both wait for it.
     pub async fn meeting<A, B>(
         &self,
         row: &str,
@@ -30,7 +30,7 @@ impl Stage {
     }
 }
 
-/// Credits and card, so that what the second one may send to the card depends on the first.
+/// Paid with credits and card, so that the amount that the second refund may send to the card depends on the first.
 #[tokio::test]
 async fn o6_two_tickets_given_back_at_once_are_two_refunds_of_one_order() {
     let stage = Stage::new().await;

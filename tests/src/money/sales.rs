@@ -1,4 +1,4 @@
-//! What an event has sold is what the tables add up to, whatever was bought, given back and let go of.
+//! The sales figures of an event equal the sums of the tables, whatever was bought, refunded and released.
 
 use super::stage::{Stage, keyed};
 use app::tickets::settle::Settled;
@@ -55,7 +55,7 @@ async fn figures_are_what_the_tables_add_up_to() {
             false => keyed(&stage.mira, "/orders", cart).await,
         };
         if order.status != 201 {
-            // A rest that is too small for a card, or sold out.
+            // The rest is too small for a card, or the tickets are sold out.
             assert!(
                 [409, 422].contains(&order.status.as_u16()),
                 "{}",
@@ -65,7 +65,7 @@ async fn figures_are_what_the_tables_add_up_to() {
         }
         let id = order.id();
         match random.u8(0..4) {
-            // Left as it is: pending, where a card is to pay.
+            // The order is left pending, if a card has to pay.
             0 => continue,
             1 if order.json["state"] == "pending" => stage.run_out(&id).await,
             _ => {}
@@ -151,7 +151,7 @@ async fn figures_are_what_the_tables_add_up_to() {
             "{name}"
         );
     }
-    // Each sum is the same twice: by how it was paid, and by whose it is.
+    // Each sum appears twice with the same value: by the way of payment, and by party.
     for part in ["paid", "refunded", "refunds_pending"] {
         let amount = of(part, "amount_cents");
         assert_eq!(
@@ -199,7 +199,7 @@ async fn figures_are_for_the_host_and_leave_out_what_was_never_sold() {
         .expect(201)
         .id();
     stage.paid(&sold).await;
-    // Too late: its money goes back, and it is no sale.
+    // Paid too late: the money is refunded, and doesn't count as a sale.
     assert!(matches!(stage.paid(&late).await, Settled::Owed(_)));
     let figures = figures(&stage).await;
     assert_eq!(

@@ -1,4 +1,5 @@
-//! A shop whose server may die: the program itself over a database and a payment service that outlive it.
+//! A shop whose server may die: the program runs as a separate process, and its database and payment service outlive
+//! it.
 
 use super::stage::Stage;
 use crate::support::{
@@ -16,29 +17,30 @@ use uuid::Uuid;
 
 pub const BUYERS: usize = 6;
 
-/// Few of one kind, so that some come too late; many of the other.
+/// Few tickets of one kind, so that some buyers come too late; many of the other.
 const FEW: i32 = 25;
 const MANY: i32 = 100_000;
 
-/// Events that will be cancelled.
+/// The number of events that will be cancelled.
 const DOOMED: usize = 3;
 
-/// Codes of the shop's event, and how many orders may use each: of the second too few, so that late payments lack it.
+/// Promo codes of the shop's event, with the number of orders that may use each: too few for the second, so that late
+/// payments lack it.
 pub const PROMO_CODES: [(&str, u32); 2] = [("CROWD", 1_000_000), ("FEWONLY", 12)];
 
 pub struct Person {
     pub id: Uuid,
     session: Uuid,
-    /// A saved card of theirs.
+    /// The buyer's saved card.
     pub card: String,
 }
 
 pub struct Shop {
     pub database: Database,
-    /// Sees and may do everything; opened anew where PostgreSQL was away.
+    /// A superuser's connections; reopened after PostgreSQL was down.
     pub pool: PgPool,
     pub stripe: Stripe,
-    /// The host's, at the payment service.
+    /// The host's account at the payment service.
     pub account: String,
     pub event: Uuid,
     pub kinds: [Uuid; 2],
@@ -50,7 +52,7 @@ pub struct Shop {
     tokens: Tokens,
     stripe_url: String,
     serving: JoinHandle<()>,
-    /// How much the clock of the program is ahead.
+    /// How far the program's clock is ahead.
     pub clock_offset_seconds: i64,
 }
 
@@ -88,9 +90,9 @@ impl Shop {
             ..
         } = stage;
         server.stop().await;
-        // With it goes its worker: from here on only the program does jobs.
+        // Drops the test server with its worker: from here on only the program runs jobs.
         let TestServer { database, .. } = server;
-        // Made up for suites over all entities.
+        // Sample data for suites about all entities.
         let mut conn = database.superuser().await;
         sqlx::raw_sql("delete from app.stripe_events")
             .execute(&mut conn)
@@ -118,7 +120,7 @@ impl Shop {
         }
     }
 
-    /// Starts the program. With a failpoint (`payment.called:2`) it ends by itself when somebody comes by there.
+    /// Starts the program. With a failpoint (`payment.called:2`) it exits when it reaches that place.
     pub async fn start(&self, failpoint: Option<&str>) -> Program {
         Program::start(&self.place, &self.database, |command| {
             command
@@ -134,7 +136,7 @@ impl Shop {
                 .env("STRIPE_CONNECT_WEBHOOK_SECRETS", CONNECT_SECRET)
                 .env("PAYMENT_PAGE_URL", "http://stripe.test/_fake/pay/{id}")
                 .env("MAX_CONNECTIONS_PER_ADDRESS", "4096")
-                // Jobs of the dead are taken over soon.
+                // Jobs of a killed program are taken over soon.
                 .env("JOBS_LEASE_SECONDS", "3")
                 .env("JOBS_POLL_MS", "100");
             if let Some(failpoint) = failpoint {
@@ -144,7 +146,7 @@ impl Shop {
         .await
     }
 
-    /// The same, and waits until it is ready.
+    /// Starts the program without failpoint, and waits until it is ready.
     pub async fn serve(&self) -> Program {
         let mut program = self.start(None).await;
         assert!(program.is_ready().await, "it ended:\n{}", program.text());
@@ -157,7 +159,7 @@ impl Shop {
         Client::of_the_api(self.place.url()).with_token(issued.expect("a token").token)
     }
 
-    /// What the program answers to an event that was signed just now.
+    /// The program's answer to an event signed just now.
     pub async fn tell(&self, id: &str) -> u16 {
         let body = super::controls::event(id);
         let signature = gateway::sign(&body, SECRET, chrono::Utc::now());
@@ -170,7 +172,7 @@ impl Shop {
         sent.await.status.as_u16()
     }
 
-    /// What must be empty at every moment. None: PostgreSQL is away.
+    /// Violated invariants; must be empty at any moment. `None` if PostgreSQL is down.
     pub async fn try_faults(&self) -> Option<Vec<String>> {
         sqlx::query_scalar(super::INVARIANTS)
             .fetch_all(&self.pool)
@@ -182,19 +184,19 @@ impl Shop {
         self.try_faults().await.expect("the view")
     }
 
-    /// Requests that were claimed so long ago and have no answer: whoever worked on them has been given up, as it would be
-    /// after a minute.
+    /// Expires the claims of unanswered requests that are this many seconds old: the process that worked on them is
+    /// given up, as it would be after a minute.
     pub async fn claims_end(&self, seconds: u8) {
         let text = "update requests.keys set locked_until = now() where status is null and locked_until > now()
            and locked_until <= now() + make_interval(secs => 60 - $1)";
-        // PostgreSQL may be away just now.
+        // PostgreSQL may be down at this moment.
         let _ = sqlx::query(text)
             .bind(f64::from(seconds))
             .execute(&self.pool)
             .await;
     }
 
-    /// A statement past everybody.
+    /// Runs a statement as a superuser.
     pub async fn run(&self, text: impl Into<String>) -> u64 {
         let done = sqlx::raw_sql(AssertSqlSafe(text.into()))
             .execute(&self.pool)
@@ -202,7 +204,8 @@ impl Shop {
         done.expect("a statement").rows_affected()
     }
 
-    /// The same while the program works on those rows: whoever is in its way gives way, and is to try again later.
+    /// Runs a statement while the program works on the same rows: a deadlock with it is no error, since the caller
+    /// tries again later.
     pub async fn passes(&self, text: &'static str) {
         let done = sqlx::raw_sql(text).execute(&self.pool).await;
         if let Err(error) = done {
@@ -218,7 +221,7 @@ impl Drop for Shop {
     }
 }
 
-/// Another one of the same host, with a type of tickets.
+/// Another event of the same host, with a ticket type.
 async fn another_event(stage: &Stage, n: usize) -> (Uuid, Uuid) {
     let client = &stage.olga.client;
     let like = client.get(&format!("/events/{}", stage.event)).await;
@@ -248,7 +251,7 @@ fn person(member: &Member, card: String) -> Person {
     }
 }
 
-/// The fake on a port, and its events to where the program will be.
+/// Serves the fake payment service on a port, with its events sent to the program.
 async fn listen(stripe: &Stripe, place: &Place) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.expect("a free port");

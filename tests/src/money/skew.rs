@@ -1,5 +1,5 @@
-//! T11: a server whose clock is ten minutes wrong, ahead or behind, does what others do. What has a time limit is held to
-//! the clock of the database; only events signed "in the future" or "long ago" are refused, and are looked for later.
+//! T11: a server whose clock is ten minutes behind or ahead works like others. Time limits depend on the database's
+//! clock; only events signed "in the future" or "long ago" are refused, and found later by the reconciler.
 
 use super::{
     controls, holds, kills,
@@ -18,15 +18,15 @@ use std::sync::{
 };
 use uuid::Uuid;
 
-/// Behind, and ahead.
+/// Minutes by which the clock is wrong: behind, and ahead.
 const WRONG: [i64; 2] = [-10, 10];
 
-/// A stage whose clock can be put wrong.
+/// A stage whose clock can be changed.
 async fn stage(has_provider: bool) -> (Stage, Arc<AtomicI64>) {
     let minutes = Arc::new(AtomicI64::new(0));
     let wrong = minutes.clone();
     let stage = Stage::changed(has_provider, |parts| {
-        // Whoever comes waits for a connection, however slow the machine is.
+        // Requests wait for a connection, however slow the machine is.
         parts.db.acquire_timeout = std::time::Duration::from_secs(120);
         parts.clock = Clock::new(move || Utc::now() + TimeDelta::minutes(wrong.load(Relaxed)));
     })
@@ -41,7 +41,7 @@ impl Stage {
         self.server.settled().await;
     }
 
-    /// What was written by a wrong clock: times that have not come yet, or should have been later.
+    /// Rows written with a wrong clock: times in the future, or times that should be later.
     async fn written_wrongly(&self) -> i64 {
         let text = "select (select count(*) from app.connected_accounts where synced_at not between now() - interval '5 minutes' and now())
           + (select count(*) from jobs.queue where name = 'payments.resume'
@@ -54,7 +54,7 @@ impl Stage {
     }
 }
 
-/// One order of each fate, by how it ends.
+/// One order for each possible outcome, in the order of these outcomes.
 async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
     let kind = stage.tickets("Seat", 4_500, 3).await;
     for is_open in [false, true] {
@@ -80,11 +80,11 @@ async fn a_day(stage: &Stage, card: &str) -> Vec<String> {
     stage.pay(&stage.mira, &late, json!({})).await.expect(200);
     stage.confirm(&page, "4242424242424242").await;
     stage.run_out(&late).await;
-    // Somebody else takes the last ticket; by the database's clock it is free.
+    // Another buyer takes the last ticket, which is free according to the database's clock.
     let last = stage.order(&stage.olga, &[(kind, 1)], false).await;
     assert_eq!(
         last.status, 409,
-        "held until the sweeper comes: {}",
+        "the ticket is held until the sweeper runs: {}",
         last.text
     );
     let tickets = &stage.server.built.app.modules.tickets;
@@ -119,8 +119,8 @@ async fn t11_a_clock_that_is_wrong_changes_nothing() {
     }
 }
 
-/// The control: the clock of the server is really wrong. What was signed just now is too old or too new for it, and for
-/// nobody else.
+/// The control: the server's clock is really wrong. An event signed just now is too old or too new for this server
+/// only.
 #[tokio::test]
 async fn t11_notices_which_clock_a_server_has() {
     let (stage, clock) = stage(true).await;
@@ -132,7 +132,7 @@ async fn t11_notices_which_clock_a_server_has() {
     }
 }
 
-/// T2 in small.
+/// T2 with fewer buyers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_the_last_tickets_are_sold_once_by_any_clock() {
     let (stage, clock) = stage(true).await;
@@ -147,7 +147,7 @@ async fn t11_the_last_tickets_are_sold_once_by_any_clock() {
     stage.sound().await;
 }
 
-/// T3 in small.
+/// T3 with a shorter run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_stock_is_right_at_every_moment_by_any_clock() {
     for minutes in WRONG {
@@ -157,7 +157,8 @@ async fn t11_stock_is_right_at_every_moment_by_any_clock() {
     }
 }
 
-/// T4 in small: of events a server with a wrong clock takes none, and finds by itself what they would have told.
+/// T4 with fewer kills: a server with a wrong clock accepts no events, and finds by itself what they would have
+/// reported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_a_server_that_is_killed_loses_nothing_by_any_clock() {
     for minutes in WRONG {

@@ -1,5 +1,5 @@
-//! T18: a long day with one call in a hundred going wrong and events that come twice, late or never. What must be empty is
-//! looked at all the time, the server's memory is watched, and the books are compared in the end.
+//! T18: a long run in which one in a hundred calls fails and events come twice, late or never. The invariants are
+//! checked all the time, the server's memory is watched, and the books are compared in the end.
 
 use super::{buyers::Crowd, shop::Shop};
 use fake_stripe::{
@@ -19,7 +19,7 @@ fn minutes() -> f64 {
     given.and_then(|text| text.parse().ok()).unwrap_or(10.0)
 }
 
-/// Of a thousand calls ten, in every way.
+/// Ten of a thousand calls fail, in all possible ways.
 fn bad_days(shop: &Shop) {
     let fake = &shop.stripe.fake;
     let kinds = Kind::ALL.into_iter().map(|kind| match kind {
@@ -74,7 +74,7 @@ async fn t18_a_long_day_leaves_nothing_behind() {
     shop.stripe.fake.clear_faults();
     shop.quiet().await;
     let part = samples.len().div_ceil(4);
-    // The first quarter fills caches and pools.
+    // The first quarter is left out, since it fills caches and pools.
     let (early, late) = (
         median(&samples[part.min(samples.len() - 1)..]),
         median(&samples[samples.len() - part..]),

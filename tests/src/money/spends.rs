@@ -1,11 +1,11 @@
-//! T10: who spends the same credits at the same moment, and what becomes of what was set aside.
+//! T10: concurrent spending of the same credits, and what becomes of holds.
 
 use super::{accounts, books, faults, transfer};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// In `script/test` few, in `script/soak` five hundred.
+/// The number of rounds: few in `script/test`, five hundred in `script/soak`.
 fn rounds(few: usize) -> usize {
     let given = std::env::var("T10_ROUNDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(few)
@@ -87,7 +87,7 @@ async fn t10_one_of_a_hundred_spends_is_done() {
     }
     let mut conn = books.database.superuser().await;
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
-    // The negative control: without the account's own check all of them would be done.
+    // The negative control: without the check constraint of the account, all of them succeed.
     sqlx::raw_sql(
         "alter table app.wallet_accounts drop constraint wallet_accounts_never_negative_check",
     )
@@ -114,7 +114,7 @@ async fn t10_a_hold_is_settled_once() {
     let (from, to) = (accounts[0], accounts[1]);
     let mut ways = [0; 3];
     for round in 0..rounds(30) {
-        // Over in a moment, so that lapsing races as well.
+        // The hold expires almost at once, so that its expiry takes part in the race.
         let until = Utc::now() + TimeDelta::milliseconds(round as i64 % 3 * 4);
         let held = hold(&books.job, from, 100, until).await.expect("a hold");
         let (job, key) = (books.job.clone(), format!("a hold:{round:03}"));
@@ -138,7 +138,7 @@ async fn t10_a_hold_is_settled_once() {
     assert_eq!(faults(&mut conn).await, Vec::<String>::new());
 }
 
-/// The negative control: where nobody asks whether it is still set aside, what is set aside is given back twice.
+/// The negative control: if the state of the hold isn't checked, held credits are released twice.
 #[tokio::test]
 async fn t10_notices_a_hold_that_is_settled_twice() {
     let books = books(2).await;
@@ -189,7 +189,7 @@ async fn t10_what_is_set_aside_is_not_spent() {
         refused(&spent.unwrap_err()),
         "wallet_accounts_never_negative_check"
     );
-    // Not more than was set aside; less gives the rest back.
+    // A debit can't exceed the hold; if it is smaller, the rest is released.
     let more = post(&books.job, "hold:more", held, from, to, 800).await;
     assert_eq!(refused(&more.unwrap_err()), "wallet_holds_amount");
     post(&books.job, "hold:less", held, from, to, 600)
@@ -202,7 +202,7 @@ async fn t10_what_is_set_aside_is_not_spent() {
             .await
             .expect("an account");
     assert_eq!(row, (400, 0));
-    // A hold that is over is never taken silently, whether or not anything has swept it up.
+    // An expired hold is never used, whether or not the sweeper has released it.
     let over = hold(&books.job, from, 100, Utc::now() - TimeDelta::seconds(1))
         .await
         .expect("a hold");

@@ -15,17 +15,17 @@ pub struct Stage {
     pub mira: Member,
     /// A published event of Olga's.
     pub event: Uuid,
-    /// Of the organisation that hosts it, at the payment service.
+    /// The account, at the payment service, of the organisation that hosts the event.
     pub account: String,
 }
 
 impl Stage {
-    /// With a payment service, and a host whose account takes payments.
+    /// A stage with a payment service, and a host whose account can receive payments.
     pub async fn new() -> Self {
         Self::with(true).await
     }
 
-    /// Without one: who says [`Stage::paid`] stands in for it.
+    /// A stage without a payment service: [`Stage::paid`] takes its place.
     pub async fn without_provider() -> Self {
         Self::with(false).await
     }
@@ -34,12 +34,12 @@ impl Stage {
         Self::changed(has_provider, |_| {}).await
     }
 
-    /// With other settings.
+    /// A stage with changed settings.
     pub async fn changed(has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
         Self::at(Stripe::new(7), has_provider, change).await
     }
 
-    /// Of a platform whose own account is in New Zealand, so that the host is in another region.
+    /// A stage whose platform has its account in New Zealand, so that the host is in another region.
     pub async fn abroad() -> Self {
         Self::at(Stripe::of(7, "NZ"), true, |parts| {
             parts.modules.payments.stripe_account_country = Some("NZ".to_owned());
@@ -47,15 +47,15 @@ impl Stage {
         .await
     }
 
-    /// With this service.
+    /// A stage with this payment service.
     pub async fn at(stripe: Stripe, has_provider: bool, change: impl FnOnce(&mut Parts)) -> Self {
-        // What credits pay is the platform's to send.
+        // The platform needs a balance, because it transfers what credits pay.
         stripe
             .fake
             .move_money(None, "aud", 1_000_000)
             .expect("a balance");
         let server = TestServer::start_with(Content::Demo, |parts| {
-            // All buyers come from one address here.
+            // All buyers connect from the same address here.
             parts.http.max_connections_per_address = 4096;
             let reward = "AUD:500".parse().expect("a reward");
             parts.modules.wallet.referral_rewards = vec![reward];
@@ -65,7 +65,7 @@ impl Stage {
             change(parts);
         })
         .await;
-        // Made up for suites over all entities, and at odds with the orders.
+        // The sample data for suites about all entities contradict the orders.
         sqlx::raw_sql("delete from app.transfers; delete from app.disputes; delete from app.transactions; delete from app.connected_accounts")
             .execute(&mut server.superuser().await)
             .await
@@ -100,7 +100,7 @@ impl Stage {
         }
     }
 
-    /// A ticket type of the event: so many at this price.
+    /// A ticket type of the event with this price and capacity.
     pub async fn tickets(&self, name: &str, price_cents: i64, capacity: i32) -> Uuid {
         self.tickets_with(name, price_cents, capacity, json!({}))
             .await
@@ -150,7 +150,7 @@ impl Stage {
         keyed(buyer, "/orders", self.cart(items, credits)).await
     }
 
-    /// Held and sold.
+    /// The numbers of held and sold tickets of a type.
     pub async fn stock(&self, kind: Uuid) -> (i32, i32) {
         let mut conn = self.server.superuser().await;
         sqlx::query_as("select held, sold from app.ticket_types where id = $1")
@@ -160,21 +160,21 @@ impl Stage {
             .expect("a ticket type")
     }
 
-    /// Begins to pay by card: `payment_method_id` charges a saved one.
+    /// Begins the payment of an order; with `payment_method_id`, a saved card is charged.
     pub async fn pay(&self, buyer: &Member, order: &str, body: Value) -> Answer {
         keyed(buyer, &format!("/orders/{order}/payments"), body).await
     }
 
-    /// The buyer's browser gives this card for the order's payment, and the service tells.
+    /// Pays an order in the buyer's browser with this card, and delivers the events.
     pub async fn confirm(&self, order: &str, card: &str) {
         let payment = self.payment_of(order).await;
         let intent = fake_stripe::Intent::Payment;
-        // Declined is an outcome as well.
+        // A declined card is a possible outcome too.
         let _ = self.stripe.fake.pay_as_buyer(intent, &payment, card);
         self.stripe.deliver(&self.server).await;
     }
 
-    /// The service's id of an order's payment.
+    /// The id, at the service, of an order's payment.
     pub async fn payment_of(&self, order: &str) -> String {
         let mut conn = self.server.superuser().await;
         sqlx::query_scalar(
@@ -186,7 +186,7 @@ impl Stage {
         .expect("a payment")
     }
 
-    /// Everything that waits for the payment service has done so for an hour.
+    /// Makes everything that waits for the payment service an hour older.
     pub async fn age(&self) {
         sqlx::raw_sql(
             "set session_replication_role = replica;
@@ -203,7 +203,7 @@ impl Stage {
         &self.server.built.app.modules.payments
     }
 
-    /// As if the card's payment had come.
+    /// Settles the order as if the card payment had arrived.
     pub async fn paid(&self, order: &str) -> app::tickets::settle::Settled {
         let order: Uuid = order.parse().expect("an id");
         let tickets = self.server.built.app.modules.tickets.clone();
@@ -233,7 +233,7 @@ impl Stage {
         assert_eq!(self.stripe.fake.audit(), Vec::<String>::new());
     }
 
-    /// What a member has: balance and what is set aside.
+    /// A member's balance and held credits.
     pub async fn wallet(&self, of: &Member) -> (i64, i64) {
         let mut conn = self.server.superuser().await;
         let found: Option<(i64, i64)> = sqlx::query_as(
@@ -246,7 +246,7 @@ impl Stage {
         found.unwrap_or_default()
     }
 
-    /// The order's time is over, though nobody has swept it up yet.
+    /// Expires the order, without the sweeper having run.
     pub async fn run_out(&self, order: &str) {
         let mut conn = self.server.superuser().await;
         sqlx::query("update app.orders set expires_at = now() - interval '1 second' where id = $1::text::uuid")
@@ -266,7 +266,7 @@ impl Stage {
     }
 }
 
-/// The organisation has an account that takes payments: its owner has been to the service's pages.
+/// Sets up the organisation's account at the service; its owner completes the service's pages.
 async fn onboarded(server: &TestServer, stripe: &Stripe, owner: &Member, host: Uuid) -> String {
     let path = format!("/organizations/{host}/onboarding");
     let body = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
@@ -278,7 +278,7 @@ async fn onboarded(server: &TestServer, stripe: &Stripe, owner: &Member, host: U
     account
 }
 
-/// As if it had been there.
+/// Inserts an account as if the owner had completed the service's pages.
 async fn believed(server: &TestServer, host: Uuid) -> String {
     let account = format!("acct_{}", host.simple());
     sqlx::query(
@@ -294,14 +294,14 @@ async fn believed(server: &TestServer, host: Uuid) -> String {
     account
 }
 
-/// With a fresh `Idempotency-Key`.
+/// Sends a request with a new `Idempotency-Key`.
 pub async fn keyed(member: &Member, path: &str, body: Value) -> Answer {
     let key = Uuid::now_v7().to_string();
     keyed_by(member, path, &key, body).await
 }
 
-/// A server closes a connection that was idle for too long, and a request may be on its way then: with the same key it
-/// is sent again, as clients do.
+/// Sends a request. The server closes idle connections, possibly just when a request is sent; it is then repeated with
+/// the same key, as clients do.
 pub async fn keyed_by(member: &Member, path: &str, key: &str, body: Value) -> Answer {
     let headers = [
         ("idempotency-key", key),

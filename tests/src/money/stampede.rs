@@ -1,4 +1,4 @@
-//! T2: everybody wants the last tickets at the same moment, over HTTP.
+//! T2: everybody orders the last tickets at the same moment, over HTTP.
 
 use super::stage::{Stage, keyed};
 use crate::support::Member;
@@ -11,13 +11,13 @@ use uuid::Uuid;
 pub const BUYERS: usize = 200;
 pub const CAPACITY: i32 = 50;
 
-/// In `script/test` one, in `script/soak` twenty.
+/// The number of seeds: one in `script/test`, twenty in `script/soak`.
 fn seeds() -> u64 {
     let given = std::env::var("SEEDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// What each buyer is told, and how long that took.
+/// The status of each buyer's answer, and the time that it took.
 pub struct Rush(Vec<(StatusCode, Duration)>);
 
 impl Rush {
@@ -25,7 +25,7 @@ impl Rush {
         self.0.iter().filter(|(got, _)| *got == status).count()
     }
 
-    /// Whatever else they are told.
+    /// Statuses other than the two expected ones.
     fn other(&self) -> Vec<StatusCode> {
         let known = [StatusCode::CREATED, StatusCode::CONFLICT];
         let all = self.0.iter().map(|(status, _)| *status);
@@ -39,7 +39,7 @@ impl Rush {
     }
 }
 
-/// All at the same moment, in an order that the seed says; nobody tries again.
+/// All buyers order at the same moment, in an order that the seed determines; nobody retries.
 pub async fn rush(stage: &Stage, buyers: &[Member], kind: Uuid, seed: u64) -> Rush {
     let mut random = Rng::with_seed(seed);
     let mut order: Vec<&Member> = buyers.iter().collect();
@@ -57,8 +57,8 @@ pub async fn rush(stage: &Stage, buyers: &[Member], kind: Uuid, seed: u64) -> Ru
     Rush(join_all(all).await)
 }
 
-/// A stage whose few connections are waited for by whoever comes: on a machine with two processors two hundred would
-/// otherwise be told to come again.
+/// A stage on which requests wait for its few connections: on a machine with two processors, two hundred buyers would
+/// otherwise be told to retry.
 async fn stage() -> Stage {
     Stage::changed(true, |parts| {
         parts.db.acquire_timeout = Duration::from_secs(120);
@@ -101,7 +101,8 @@ async fn t2_the_last_tickets_are_sold_once() {
     stage.sound().await;
 }
 
-/// The negative control: without the condition of the update and the table's own check, more are sold than there are.
+/// The negative control: without the condition in the update and the table's own check, more tickets are sold than
+/// exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t2_notices_a_sale_without_its_condition() {
     let stage = stage().await;
@@ -127,7 +128,7 @@ async fn t2_notices_a_sale_without_its_condition() {
     }
     rush(&stage, &buyers, kind, 0).await;
     let (mut held, mut sold) = stage.stock(kind).await;
-    // On a slow machine they may come one after the other, and each sees what the one before has left.
+    // On a slow machine they may run one after the other, and then each sees what the one before has left.
     for n in 1..=5 {
         if held + sold > CAPACITY {
             break;

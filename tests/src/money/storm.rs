@@ -1,4 +1,4 @@
-//! T9: the same keys again and again, at the same moment, with other bodies, by clients that hang up.
+//! T9: repeated use of the same keys, concurrently, with other bodies, by clients that hang up.
 
 use super::stage::{Stage, keyed_by};
 use crate::support::Answer;
@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 const AT_ONCE: usize = 50;
 
-/// In `script/test` a few; `T9_KEYS=200` for all of them.
+/// The number of keys: a few in `script/test`, all with `T9_KEYS=200`.
 fn keys() -> usize {
     let keys = std::env::var("T9_KEYS").ok();
     keys.and_then(|text| text.parse().ok()).unwrap_or(6)
 }
 
-/// As clients do: who is told that the same request is being worked on, or that the server is busy, comes again.
+/// Retries like a client that is told that the same request is in progress, or that the server is busy.
 async fn sent(stage: &Stage, key: &str, kind: Uuid, quantity: i32) -> Answer {
     for _ in 0..100 {
         let cart = stage.cart(&[(kind, quantity)], true);
@@ -42,7 +42,7 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
     stage.credits(&stage.mira, 100_000).await;
     for round in 0..keys() {
         let key = format!("storm-{round}-{}", Uuid::now_v7());
-        // Some hang up before they are answered.
+        // Some clients hang up before they get an answer.
         let gone: Vec<_> = (0..5)
             .map(|_| {
                 let (stage, key) = (stage.clone(), key.clone());
@@ -57,7 +57,7 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
             (0..AT_ONCE).map(|n| sent(&stage, &key, kind, if n % 10 == 9 { 2 } else { 1 })),
         )
         .await;
-        // Who is first decides what the key is for; in each round one of the two bodies.
+        // The first request decides what the key is for; in each round, one of the two bodies.
         let count = |status: u16| {
             answers
                 .iter()
@@ -80,9 +80,9 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
             .iter()
             .filter(|a| a.status == 201 && a.header("idempotent-replayed").is_none())
             .count();
-        assert!(first <= 1, "{first} were answered as the first");
+        assert!(first <= 1, "{first} answers are not replayed");
         assert_eq!(orders(&stage).await, round as i64 + 1);
-        // An hour later, too.
+        // The same an hour later.
         stage
             .run("update requests.keys set created_at = created_at - interval '1 hour'")
             .await;
@@ -102,7 +102,8 @@ async fn t9_a_storm_of_one_key_has_one_effect() {
     stage.sound().await;
 }
 
-/// What was asked with a key is forgotten after some days; the order knows its key for ever, and answers no other request.
+/// Answers to keys are deleted after some days, but the order keeps its key for ever, and accepts no other request
+/// with it.
 #[tokio::test]
 async fn t9_a_key_that_has_bought_something_buys_nothing_else_later() {
     let stage = Stage::without_provider().await;
@@ -120,7 +121,7 @@ async fn t9_a_key_that_has_bought_something_buys_nothing_else_later() {
     assert_eq!(orders(&stage).await, 1);
 }
 
-/// The negative control: with keys that are forgotten at once and orders that don't know theirs, each request buys.
+/// The negative control: if keys are deleted at once and orders don't store theirs, each request buys again.
 #[tokio::test]
 async fn t9_notices_keys_that_are_forgotten() {
     let stage = Stage::without_provider().await;

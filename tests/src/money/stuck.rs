@@ -1,5 +1,5 @@
-//! P2: the service keeps its own errors under the key of a call for a day. Whatever has a key that is always the same is
-//! done all the same when it is asked for again, and done once where twice would do harm.
+//! P2: the service stores its own errors under the key of a call for a day. An operation whose key is always the same
+//! must still succeed when it is requested again, and only once where twice would do harm.
 
 use super::{
     stage::{Stage, keyed},
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 const CARD: &str = "4242424242424242";
 
-/// Before anything was done, and afterwards.
+/// An error of the service before it does the work, and one after that.
 const ERRORS: [Kind; 2] = [Kind::ErrorBefore, Kind::ErrorAfter];
 
-/// What is asked of us, and the call at the service that has the key.
+/// A request to this server, and the call to the service that has the key.
 struct Request<'a> {
     by: &'a Member,
     method: Method,
@@ -45,7 +45,7 @@ impl<'a> Request<'a> {
         client.send(method, &self.path, body, &headers).await
     }
 
-    /// The service fails, and keeps that; the same request again has its effect.
+    /// The service fails and stores the error under the key; repeating the same request succeeds.
     async fn again(&self, stage: &Stage, kind: Kind) -> Answer {
         let key = Uuid::now_v7().to_string();
         let mut script = Fault::new(kind).on("POST", self.call);
@@ -87,7 +87,7 @@ async fn p2_an_error_that_is_kept_under_a_key_is_got_around() {
     }
 }
 
-/// A plan is put up for sale once, and changed as it is wanted.
+/// A plan is put up for sale once, and a subscription is changed as requested.
 async fn subscriptions(shop: &Shop, kind: Kind) {
     let (stage, binh) = (&shop.stage, &shop.binh);
     let card = stage.saved(binh, CARD).await;
@@ -115,7 +115,7 @@ async fn subscriptions(shop: &Shop, kind: Kind) {
     assert_eq!(shown.json["plan_id"], json!(shop.plans[1]), "{kind:?}");
 }
 
-/// A card is forgotten there before it is here.
+/// A card is removed at the service before it is removed here.
 async fn forgotten(stage: &Stage, by: &Member, kind: Kind) {
     let card = stage.saved(by, "5555555555554444").await;
     let path = format!("/payment-methods/{card}");
@@ -131,7 +131,7 @@ async fn forgotten(stage: &Stage, by: &Member, kind: Kind) {
     by.client.get(&path).await.expect(404);
 }
 
-/// Nobody asks for it: the job that cancels what is over comes again.
+/// No request causes this: the job that cancels expired payments runs again.
 #[tokio::test]
 async fn p2_a_payment_is_cancelled_after_an_error_that_is_kept() {
     let stage = Stage::new().await;

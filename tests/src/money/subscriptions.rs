@@ -1,4 +1,4 @@
-//! Plans of businesses: begun once, whatever the provider says they are, and ended without anything lost.
+//! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
 mod shares;
 
@@ -17,7 +17,7 @@ pub struct Shop {
     pub stage: Stage,
     pub binh: Member,
     pub business: Uuid,
-    /// Cheap and dear, in AUD.
+    /// A cheap and an expensive plan, in AUD.
     pub plans: [Uuid; 2],
 }
 
@@ -33,7 +33,7 @@ impl Shop {
         .fetch_one(&mut conn)
         .await
         .expect("a business");
-        // Made up for suites over all entities.
+        // Sample data for suites about all entities.
         sqlx::raw_sql("delete from app.subscriptions s where not exists (select from app.transactions t where t.subscription_id = s.id)")
             .execute(&mut conn)
             .await
@@ -67,7 +67,7 @@ impl Shop {
         self.binh.client.get(&path).await.expect(200).json
     }
 
-    /// The service's id of it.
+    /// The service's id of a subscription.
     async fn at_stripe(&self, id: &str) -> String {
         sqlx::query_scalar(
             "select stripe_subscription_id from app.subscriptions where id = $1::text::uuid",
@@ -78,7 +78,7 @@ impl Shop {
         .expect("a subscription")
     }
 
-    /// The member takes away the card that pays.
+    /// The member removes the card that pays.
     async fn forget(&self, card: &str) {
         let path = format!("/payment-methods/{card}");
         self.binh.client.delete(&path).await.expect(204);
@@ -104,7 +104,7 @@ async fn s1_s3_s4_a_plan_is_begun_paid_changed_and_ended() {
     let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
     let path = format!("/businesses/{}/subscription", shop.business);
     let body = json!({"plan_id": shop.plans[0], "payment_method_id": card});
-    // Nobody subscribes a business of others, or with the card of others.
+    // Nobody can subscribe for a business of others, or with the card of others.
     keyed(&shop.stage.mira, &path, body.clone())
         .await
         .expect(403);
@@ -143,7 +143,7 @@ async fn s1_s3_s4_a_plan_is_begun_paid_changed_and_ended() {
         .expect(200);
     assert_eq!(shop.shown(&id).await["cancel_at_period_end"], false);
 
-    // It renews, once, however often that is told.
+    // It is renewed once, however often the event is delivered.
     let before = shop.movements().await;
     shop.stage.stripe.fake.advance(33 * DAY);
     shop.stage.stripe.deliver(&shop.stage.server).await;
@@ -169,7 +169,7 @@ async fn s1_s3_s4_a_plan_is_begun_paid_changed_and_ended() {
     keyed(&shop.binh, &format!("{path}/keep"), json!({}))
         .await
         .expect(409);
-    // And can be begun anew.
+    // The business can subscribe again.
     shop.subscribe(shop.plans[0], &card).await.expect(200);
 }
 
@@ -245,7 +245,7 @@ async fn s2_a_renewal_that_nobody_pays_gives_days_of_grace_and_no_period() {
     assert_eq!(time(&due, "entitled_until"), end + TimeDelta::days(7));
     assert_eq!(shop.movements().await, before);
 
-    // The service tries again for a while, and gives up.
+    // The service retries for a while, and gives up.
     shop.stage.stripe.fake.advance(16 * DAY);
     shop.stage.stripe.deliver(&shop.stage.server).await;
     let over = shop.shown(&id).await;
@@ -255,7 +255,7 @@ async fn s2_a_renewal_that_nobody_pays_gives_days_of_grace_and_no_period() {
     );
 }
 
-/// The period is paid, and what is not is the difference: the days of grace begin with the change.
+/// The period is paid, only the difference isn't: the days of grace begin with the change.
 #[tokio::test]
 async fn s2_a_change_that_nobody_pays_gives_days_of_grace_from_then_on() {
     let shop = Shop::new().await;
@@ -276,7 +276,7 @@ async fn s2_a_change_that_nobody_pays_gives_days_of_grace_from_then_on() {
     assert!(more.abs() < TimeDelta::hours(1), "{more}");
 }
 
-/// The plan is the one that is billed, whoever has changed it and whoever died before it was written down.
+/// The plan is always the one that is billed, whoever changed it, and even if the server died before storing it.
 #[tokio::test]
 async fn s1_s4_the_plan_is_the_one_that_is_billed() {
     let shop = Shop::new().await;
@@ -288,7 +288,7 @@ async fn s1_s4_the_plan_is_the_one_that_is_billed() {
     let known = shop.at_stripe(&id).await;
     let billed = fake.object(&known).expect("a subscription")["items"]["data"][0].clone();
 
-    // Done there, and nobody here has seen the answer.
+    // The service has made the change, and its answer was lost.
     fake.add_fault(Fault::new(Kind::DropAfter).on("POST", "/v1/subscriptions/"));
     let path = format!("/subscriptions/{id}/plan");
     keyed(&shop.binh, &path, json!({"plan_id": shop.plans[1]}))
@@ -299,7 +299,7 @@ async fn s1_s4_the_plan_is_the_one_that_is_billed() {
     shop.stage.stripe.deliver(&shop.stage.server).await;
     assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[1]));
 
-    // By hand, at the service.
+    // Changed by hand at the service.
     let change = ChangePlan {
         subscription: known,
         item: billed["id"].as_str().expect("an id").to_owned(),
@@ -313,7 +313,7 @@ async fn s1_s4_the_plan_is_the_one_that_is_billed() {
     assert_eq!(shop.shown(&id).await["plan_id"], json!(shop.plans[0]));
 }
 
-/// Nobody administers it any more, so nobody could end what it is billed for.
+/// An archived business has no administrators, so nobody could cancel what it is billed for.
 #[tokio::test]
 async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
     let shop = Shop::new().await;
@@ -345,7 +345,7 @@ async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
             shop.business
         ))
         .await;
-    // Done, and the answer is lost: the next look reads what has become of it.
+    // The service has cancelled it, and its answer was lost: the next run reads the result.
     fake.add_fault(Fault::new(Kind::DropAfter).on("DELETE", "/v1/subscriptions/"));
     assert_eq!(look().await, (json!("canceled"), "active".to_owned()));
     fake.clear_faults();
@@ -356,7 +356,8 @@ async fn s4_the_plan_of_a_business_that_is_archived_is_cancelled() {
     assert_eq!(shop.movements().await, before);
 }
 
-/// Who looks after it a minute later does not know the card: what was made is found, not made once more with other words.
+/// The job that runs a minute later doesn't know the card: the subscription that was created is found, not created
+/// again with other parameters.
 #[tokio::test]
 async fn s4_a_subscription_that_was_made_is_found_before_anybody_tells() {
     let shop = Shop::new().await;

@@ -1,11 +1,11 @@
-//! O9: a code lets in in its time. Until when that is, the event says as it is today, and not the code, which may have been
-//! printed before the event was moved.
+//! O9: a code is admitted within the event's times. They are taken from the event as it is now and not from the code,
+//! which may have been printed before the event was moved.
 
 use super::stage::Stage;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The code of a ticket of Mira's, as it is printed now.
+/// The code of a ticket of Mira's, as printed now.
 async fn printed(stage: &Stage) -> String {
     let kind = stage.tickets(&Uuid::now_v7().to_string(), 0, 10).await;
     let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
@@ -16,7 +16,7 @@ async fn printed(stage: &Stage) -> String {
     shown["code"].as_str().expect("a code").to_owned()
 }
 
-/// What a scan comes to that was made without a connection and is brought in later.
+/// The result of an offline scan that is uploaded later.
 async fn brought_in(stage: &Stage, code: &str, at: &str) -> Value {
     let nonce = Uuid::now_v7().to_string();
     let scans = json!([{"code": code, "nonce": nonce, "at": at}]);
@@ -34,7 +34,7 @@ async fn brought_in(stage: &Stage, code: &str, at: &str) -> Value {
     told
 }
 
-/// What a scan comes to that is made now.
+/// The result of a scan that is made now.
 async fn shown_now(stage: &Stage, code: &str) -> Value {
     let nonce = Uuid::now_v7().to_string();
     let body = json!({"code": code, "event_id": stage.event, "nonce": nonce});
@@ -42,7 +42,7 @@ async fn shown_now(stage: &Stage, code: &str) -> Value {
     told.json["result"].clone()
 }
 
-/// The event is put off or brought forward.
+/// Moves the event.
 async fn moved(stage: &Stage, starts_at: &str, ends_at: &str) {
     let path = format!("/events/{}", stage.event);
     let body = json!({"starts_at": starts_at, "ends_at": ends_at});
@@ -56,20 +56,20 @@ async fn o9_a_code_outside_of_its_time_lets_nobody_in_and_is_kept() {
     for at in ["2020-01-01T18:00:00Z", "2041-05-02T20:00:01Z"] {
         assert_eq!(brought_in(&stage, &code, at).await, "invalid_time", "{at}");
     }
-    // Nobody came in with it, so that it still lets somebody in; a night may run long.
+    // The ticket is unused, so it is still accepted; events may run long.
     let late = brought_in(&stage, &code, "2041-05-02T19:59:59Z").await;
     assert_eq!(late, "ok");
     let again = brought_in(&stage, &code, "2041-05-02T20:00:01Z").await;
     assert_eq!(again, "already_used");
     stage.sound().await;
-    // An event that is over takes the scans that were made there.
+    // An event that has ended accepts scans that were made during it.
     let code = printed(&stage).await;
     past_everybody(&stage, "state = 'completed'").await;
     let late = brought_in(&stage, &code, "2041-05-01T21:00:00Z").await;
     assert_eq!(late, "ok");
     past_everybody(&stage, "state = 'published'").await;
 
-    // With a connection it is the same: the event was two days ago.
+    // The same applies to an online scan: the event was two days ago.
     let code = printed(&stage).await;
     past_everybody(
         &stage,
@@ -77,7 +77,7 @@ async fn o9_a_code_outside_of_its_time_lets_nobody_in_and_is_kept() {
     )
     .await;
     assert_eq!(shown_now(&stage, &code).await, "invalid_time");
-    // The negative control: where nobody looks at the time, it lets in.
+    // The negative control: without the check of the time, the code is accepted.
     let off = "create or replace function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
         language sql stable set search_path = '' as 'select true'";
     let mut conn = stage.server.superuser().await;
@@ -95,14 +95,14 @@ async fn o9_codes_that_were_printed_before_an_event_was_moved_let_in_at_its_new_
     for _ in 0..3 {
         codes.push(printed(&stage).await);
     }
-    // Put off by more than what stands in the code, which scanners are told with the tickets.
+    // Postponed by more than the time in the code; scanners get the new time with the list of tickets.
     moved(&stage, "2044-05-01T18:00:00Z", "2044-05-01T20:00:00Z").await;
     let path = format!("/events/{}/check-in-list", stage.event);
     let list = stage.olga.client.get(&path).await.expect(200).json;
     assert_eq!(list["admits_until"], "2044-05-02T20:00:00Z");
     let put_off = brought_in(&stage, &codes[0], "2044-05-01T18:00:00Z").await;
     assert_eq!(put_off, "ok");
-    // Brought forward: its old time is too late then.
+    // Moved to an earlier time: the old time is too late then.
     moved(&stage, "2040-05-01T18:00:00Z", "2040-05-01T20:00:00Z").await;
     let old_time = brought_in(&stage, &codes[1], "2041-05-01T18:00:00Z").await;
     assert_eq!(old_time, "invalid_time");
@@ -112,7 +112,7 @@ async fn o9_codes_that_were_printed_before_an_event_was_moved_let_in_at_its_new_
     stage.sound().await;
 }
 
-/// A change of the event that nobody is told of.
+/// A change of the event that bypasses triggers.
 async fn past_everybody(stage: &Stage, change: &str) {
     let text = format!(
         "set session_replication_role = replica; update app.events set {change} where id = '{}'",

@@ -1,4 +1,4 @@
-//! O8: a ticket changes hands once, by accepting, and from that moment only the new holder's code opens the door.
+//! O8: accepting an offer transfers a ticket once, and from then on only the new holder's code is accepted.
 
 use super::stage::{Stage, keyed};
 use crate::support::{Answer, Member};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-/// Mira's order of so many tickets, and its tickets.
+/// An order of Mira's with this many tickets, and its tickets.
 async fn bought(stage: &Stage, price_cents: i64, quantity: i32) -> (String, Vec<String>) {
     let name = format!("Seat {}", Uuid::now_v7());
     let kind = stage.tickets(&name, price_cents, 20).await;
@@ -55,7 +55,7 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     let (_, tickets) = bought(&stage, 0, 1).await;
     let ticket = &tickets[0];
     let old = code(&stage.mira, ticket).await;
-    // Nobody but its holder offers it, and nobody but who it is offered to accepts.
+    // Only the holder can offer a ticket, and only the recipient can accept the offer.
     offer(&vera, ticket, &stage.mira).await.expect(404);
     let path = format!("/tickets/{ticket}/transfers");
     let body = json!({"to_handle": " @Vera_Who_Goes"});
@@ -73,7 +73,7 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     assert_eq!(accepted.json["state"], "accepted");
     let new = code(&vera, ticket).await;
     assert_ne!(new, old);
-    // The buyer still sees that it is there, and not the code.
+    // The buyer still sees the ticket, but not its code.
     assert_eq!(code(&stage.mira, ticket).await, Value::Null);
     let qr = format!("/tickets/{ticket}/qr.svg");
     stage.mira.client.get(&qr).await.expect(404);
@@ -81,13 +81,13 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     assert_eq!(scan(&stage, &old).await, "transferred");
     assert_eq!(scan(&stage, &new).await, "ok");
     assert_eq!(scan(&stage, &old).await, "transferred");
-    // Used, it stays where it is.
+    // A used ticket can't be transferred.
     let used = offer(&vera, ticket, &stage.mira).await.expect(409);
     assert_eq!(used.problem(), "invalid-state");
     stage.sound().await;
 }
 
-/// Each is a message to somebody who did not ask for it.
+/// Each offer sends a message to somebody who didn't ask for it, so offers are limited.
 #[tokio::test]
 async fn o8_a_ticket_is_offered_so_often_in_a_day() {
     let stage = Stage::without_provider().await;
@@ -146,7 +146,7 @@ async fn o8_offers_are_for_members_whom_one_may_see() {
         let refused = stage.mira.client.post(&path, body).await.expect(422);
         told.push(refused.json["errors"][0]["detail"].clone());
     }
-    // Whether somebody hides or is not there is the same to others.
+    // A hidden member and one who doesn't exist get the same answer.
     told.dedup();
     assert_eq!(told.len(), 1, "{told:?}");
     for body in [
@@ -156,7 +156,7 @@ async fn o8_offers_are_for_members_whom_one_may_see() {
     ] {
         stage.mira.client.post(&path, body).await.expect(422);
     }
-    // Declined and withdrawn offers leave everything as it was, and make room for another.
+    // Declined and withdrawn offers change nothing, and make another offer possible.
     let declined = offer(&stage.mira, &tickets[0], &vera).await.expect(201);
     act(&vera, &declined.id(), "decline").await.expect(200);
     act(&vera, &declined.id(), "accept").await.expect(409);
@@ -165,7 +165,7 @@ async fn o8_offers_are_for_members_whom_one_may_see() {
         .await
         .expect(200);
     act(&vera, &withdrawn.id(), "accept").await.expect(409);
-    // Somebody who was suspended meanwhile hands nothing on.
+    // A suspended member can't transfer a ticket.
     let offered = offer(&stage.mira, &tickets[1], &vera).await.expect(201);
     run(
         &stage,
@@ -187,14 +187,14 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
     for ticket in &tickets[..3] {
         offers.push(offer(&stage.mira, ticket, &vera).await.expect(201).id());
     }
-    // Given back.
+    // Refunded.
     let refunds = format!("/orders/{order}/refunds");
     let body = json!({"ticket_ids": [tickets[0]]});
     keyed(&stage.mira, &refunds, body).await.expect(201);
     // Used.
     let used = code(&stage.mira, &tickets[1]).await;
     assert_eq!(scan(&stage, &used).await, "ok");
-    // Over, swept up by nobody yet.
+    // The offer has expired, and the sweeper hasn't run.
     let over = format!(
         "update app.ticket_transfers set expires_at = now() - interval '1 second' where id = '{}'",
         offers[2]
@@ -204,7 +204,7 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
         let refused = act(&vera, transfer, "accept").await.expect(409);
         assert_eq!(refused.problem(), "invalid-state");
     }
-    // Offers that somebody is deciding about are left to them, and a request that was refused ends a moment after its answer.
+    // Offers that another transaction has locked are skipped, and a refused request ends a moment after its answer.
     let tickets_module = &stage.server.built.app.modules.tickets;
     let mut swept = 0;
     for _ in 0..100 {
@@ -218,7 +218,7 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
             .await;
         assert_eq!(shown.expect(200).json["state"], "expired");
     }
-    // An event that is over or does not take place has no tickets to hand on.
+    // Tickets of an event that is over or doesn't take place can't be transferred.
     let offered = offer(&stage.mira, &tickets[3], &vera).await.expect(201);
     for (change, back) in [
         ("state = 'cancelled'", "state = 'published'"),
@@ -227,7 +227,7 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
             "starts_at = '2041-05-01T18:00Z', ends_at = '2041-05-01T20:00Z'",
         ),
     ] {
-        // Past the triggers: nobody is told, and no job gives everything back meanwhile.
+        // Without triggers, so that nobody is notified and no job refunds everything meanwhile.
         let set = |what: &str| {
             format!(
                 "set session_replication_role = replica; update app.events set {what} where id = '{}'",
@@ -238,7 +238,7 @@ async fn o8_what_ends_a_ticket_ends_its_offer() {
         act(&vera, &offered.id(), "accept").await.expect(409);
         run(&stage, set(back)).await;
     }
-    // Nor has one whose payment is disputed.
+    // Neither can tickets whose payment is disputed.
     let disputed = format!(
         "with paid as (
            insert into app.transactions (user_id, order_id, type, amount_cents, currency, status, stripe_idempotency_key)
@@ -275,7 +275,7 @@ async fn o8_one_of_many_accepts_wins() {
             .await
             .expect("a ticket");
     assert_eq!(version, 2);
-    // Accepted, given back and scanned at the same moment: whoever comes first, the others see it.
+    // Accepted, refunded and scanned at the same moment: the first one wins, and the others see its effect.
     for round in 0..8 {
         let (order, tickets) = bought(&stage, 0, 1).await;
         let ticket = &tickets[0];
@@ -298,7 +298,7 @@ async fn o8_one_of_many_accepts_wins() {
     stage.sound().await;
 }
 
-/// The negative control: without the trigger an offer outlives its ticket, and the view says so.
+/// The negative control: without the trigger an offer outlives its ticket, and the view reports it.
 #[tokio::test]
 async fn o8_notices_an_offer_of_a_ticket_that_was_given_back() {
     let stage = Stage::without_provider().await;
@@ -319,7 +319,7 @@ async fn o8_notices_an_offer_of_a_ticket_that_was_given_back() {
     let found = super::all_faults(&mut stage.server.superuser().await).await;
     let fault = format!("offered and not to be handed on ticket_transfer {transfer}");
     assert!(found.contains(&fault), "{found:?}");
-    // Accepting asks the ticket all the same.
+    // Accepting checks the state of the ticket all the same.
     act(&vera, &transfer, "accept").await.expect(409);
 }
 
@@ -339,7 +339,7 @@ async fn o8_money_goes_back_to_the_buyer_and_only_the_organiser_takes_a_ticket_f
     keyed(&vera, &path, handed_on.clone()).await.expect(404);
     let refused = keyed(&stage.mira, &path, handed_on.clone()).await;
     assert_eq!(refused.expect(409).problem(), "invalid-state");
-    // "All that are left" are those that the buyer holds.
+    // "All that are left" means those that the buyer still holds.
     let back = keyed(&stage.mira, &path, json!({"to": "wallet"})).await;
     assert_eq!(back.expect(201).json["amount_cents"], 2_500);
     assert_eq!(stage.wallet(&stage.mira).await, (7_500, 0));

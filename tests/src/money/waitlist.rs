@@ -1,4 +1,4 @@
-//! O7: what comes free is kept for those who wait, in the order in which they came, and for nobody else.
+//! O7: free places are kept for members on the waiting list, in the order of joining, and for nobody else.
 
 use super::{
     all_faults,
@@ -45,7 +45,7 @@ pub(super) async fn run(stage: &Stage, text: String) {
         .expect("done");
 }
 
-/// Nobody took it in time, though nothing has swept it up yet.
+/// Expires an offer without the sweeper having run.
 async fn run_out(stage: &Stage, entry: &str) {
     let text = format!(
         "update app.waitlist_entries set offer_expires_at = now() - interval '1 second' where id = '{entry}'"
@@ -87,7 +87,7 @@ async fn o7_what_comes_free_is_kept_for_who_came_first() {
         .await;
     others.expect(404);
 
-    // Cancelled: in the same transaction it is kept for the first one.
+    // Cancelling an order offers its place to the first member in the same transaction.
     let cancel = format!("/orders/{first}/cancel");
     keyed(&stage.mira, &cancel, json!({})).await.expect(200);
     let offered = place(&a, &entries[0]).await;
@@ -102,7 +102,7 @@ async fn o7_what_comes_free_is_kept_for_who_came_first() {
     assert_eq!(refused.problem(), "sold-out");
     buy(&stage, &b, kind).await.expect(409);
     stage.sound().await;
-    // The order takes the place that is offered; there is one.
+    // The order uses the offered place; there is only one.
     stage.order(&a, &[(kind, 2)], false).await.expect(409);
     let order = buy(&stage, &a, kind).await.expect(201).id();
     assert_eq!(place(&a, &entries[0]).await["state"], "taken");
@@ -110,7 +110,8 @@ async fn o7_what_comes_free_is_kept_for_who_came_first() {
     stage.paid(&order).await;
     stage.sound().await;
 
-    // Not paid in time: to the second one, who lets the time go by; then to the third.
+    // The order isn't paid in time: its place is offered to the second member, who lets the offer expire, and then to
+    // the third.
     stage.run_out(&second).await;
     let tickets = &stage.server.built.app.modules.tickets;
     tickets.expire().await.expect("swept");
@@ -120,7 +121,7 @@ async fn o7_what_comes_free_is_kept_for_who_came_first() {
     assert_eq!(serve(&stage).await, 1);
     assert_eq!(place(&b, &entries[1]).await["state"], "expired");
     assert_eq!(place(&c, &entries[2]).await["state"], "offered");
-    // Who leaves gives it on, here to whoever comes.
+    // Leaving the list passes the offer on; here the place becomes free for everybody.
     let path = format!("/waitlist-entries/{}", entries[2]);
     let etag = c.client.get(&path).await.expect(200).etag();
     let left = [("if-match", etag.as_str())];
@@ -130,7 +131,7 @@ async fn o7_what_comes_free_is_kept_for_who_came_first() {
         .expect(204);
     stage.sound().await;
     buy(&stage, &d, kind).await.expect(201);
-    // Given back: to who waits by now. Who had a place may wait again.
+    // A refunded ticket goes to members who have joined meanwhile. A member who had an offer may join again.
     let again = join(&stage, &b, Some(kind)).await.expect(201).id();
     let back = format!("/orders/{order}/refunds");
     keyed(&stage.olga, &back, json!({"to": "wallet"}))
@@ -150,7 +151,7 @@ async fn o7_a_raised_capacity_is_not_for_who_comes_by() {
     buy(&stage, &stage.mira, kind).await.expect(201);
     let entry = join(&stage, &a, None).await.expect(201).id();
     raise(&stage, kind, 2).await;
-    // Before any job has looked.
+    // Before any job has run.
     buy(&stage, &d, kind).await.expect(409);
     assert_eq!(serve(&stage).await, 1);
     assert_eq!(place(&a, &entry).await["state"], "offered");
@@ -195,7 +196,7 @@ async fn o7_an_event_that_is_full_offers_nothing() {
     stage.sound().await;
 }
 
-/// Room of the event that comes free belongs to who waits for it, whatever type they wait for.
+/// A free place of the event belongs to the members who wait, whatever ticket type they wait for.
 #[tokio::test]
 async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {
     let stage = Stage::without_provider().await;
@@ -219,14 +220,14 @@ async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {
     let back = json!({"ticket_ids": [order.json["ticket_ids"][0]]});
     let path = format!("/orders/{}/refunds", order.id());
     keyed(&stage.mira, &path, back).await.expect(201);
-    // Nobody waits for a seat on the left, and still it is not free: there is room for one, on the right.
+    // Nobody waits for the left type, and still it can't be bought: there is one place, offered on the right.
     buy(&stage, &d, left).await.expect(409);
     assert_eq!(serve(&stage).await, 1);
     assert_eq!(place(&a, &entry).await["state"], "offered");
     buy(&stage, &d, left).await.expect(409);
     buy(&stage, &a, right).await.expect(201);
     stage.sound().await;
-    // A payment that comes too late finds the event full.
+    // A late payment finds the event full.
     run(
         &stage,
         format!(
@@ -248,7 +249,7 @@ async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {
     stage.sound().await;
 }
 
-/// Places, those who wait for one, and those who come by. `O7_FULL=1` has as many as OD4 asks for, as `script/soak` does.
+/// Numbers of places, waiting members and other buyers. `O7_FULL=1` uses those of OD4, as `script/soak` does.
 fn sizes() -> (i32, usize, usize) {
     match std::env::var_os("O7_FULL") {
         Some(_) => (10, 100, 32),
@@ -256,8 +257,8 @@ fn sizes() -> (i32, usize, usize) {
     }
 }
 
-/// Everybody at once: members join, tickets are given back one by one, others try to buy. Who was offered a place, by
-/// position, and how many others bought.
+/// Concurrently, members join, tickets are refunded one by one, and others try to buy. Returns the positions of those
+/// who got an offer, and the number of other buyers.
 async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
     let (places, waiting, others) = sizes();
     let kind = stage.tickets("Seat", 0, places).await;
@@ -300,7 +301,7 @@ async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
     let looks = &looks;
     let tries = others.iter().map(|member| async move {
         let (mut tried, mut bought) = (0, 0);
-        // On a slow machine until the books have been looked at some times meanwhile.
+        // On a slow machine, continue until the books have been checked a few times.
         while tried < 5 || looks.load(Ordering::Relaxed) <= 3 {
             bought += usize::from(buy(stage, member, kind).await.status == 201);
             tried += 1;
@@ -334,7 +335,7 @@ async fn o7_in_a_crowd_the_first_are_served_and_nobody_slips_in() {
     stage.sound().await;
 }
 
-/// The negative control: where nothing is offered in the transactions that free and take stock, who comes by is served
+/// The negative control: if nothing is offered in the transactions that free and take stock, other buyers are served
 /// before those who wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o7_notices_stock_that_is_freed_for_everybody() {
@@ -357,7 +358,7 @@ async fn o7_notices_stock_that_is_freed_for_everybody() {
     keyed(&stage.mira, &back, json!({})).await.expect(201);
     assert_eq!(place(&a, &entry).await["state"], "waiting");
     buy(&stage, &d, kind).await.expect(201);
-    // And where a place is offered without being held, the view says so.
+    // If a place is offered without being held, the view reports it.
     let careless = text.replace(
         "set held = t.held - v_over + cardinality(v_next)",
         "set held = t.held",

@@ -1,4 +1,5 @@
-//! OD4: whom the host puts first is offered a place first, of equal ones who came first; nobody puts themselves there.
+//! OD4: members with priority are offered a place first, and equal ones in the order of joining; members can't set
+//! their own priority.
 
 use super::{
     seed,
@@ -28,7 +29,7 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
         entries.push(join(&stage, member, Some(kind)).await.expect(201).id());
     }
 
-    // Not the member's: neither on joining nor later, and not of an admin's own entry.
+    // A member can't set the priority: neither on joining nor later, and an admin can't do so for their own entry.
     let ahead = json!({"event_id": stage.event, "ticket_type_id": kind, "priority": 5});
     let d = &waiting[3].client;
     let refused = d.post("/waitlist-entries", ahead.clone()).await.expect(403);
@@ -42,7 +43,7 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
     )
     .await;
 
-    // The host's, within bounds; and told to nobody else.
+    // The host can, within bounds, and nobody else sees it.
     prefer(&stage.olga, &entries[0], 1_001).await.expect(422);
     let changed = prefer(&stage.olga, &entries[2], 10).await.expect(200);
     assert_eq!(changed.json["priority"], 10);
@@ -54,7 +55,7 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
         assert_eq!(place(&waiting[n], &entries[n]).await["ahead"], ahead);
     }
 
-    // In the transaction that frees a place, and by the job.
+    // Offered in the transaction that frees a place, and by the job.
     let back = format!("/orders/{order}/refunds");
     keyed(&stage.mira, &back, json!({})).await.expect(201);
     assert_eq!(place(&waiting[2], &entries[2]).await["state"], "offered");
@@ -66,7 +67,7 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
     }
     stage.sound().await;
 
-    // The negative control: without the guard a member puts themselves first.
+    // The negative control: without the guard, members can set their own priority.
     run(
         &stage,
         "drop trigger waitlist_entries_guard_insert on app.waitlist_entries".to_owned(),
@@ -77,7 +78,8 @@ async fn od4_priority_comes_before_who_was_first_and_is_the_hosts_to_give() {
 
 const WAITING: usize = 15;
 
-/// People who wait for a sold-out type, some of them preferred: their entries, in the order in which they are due.
+/// Members who wait for a sold-out type, some of them with priority: their entries, in the order in which they are
+/// due.
 async fn line(stage: &Stage, random: &mut fastrand::Rng) -> (Uuid, Vec<Uuid>) {
     let kind = stage.tickets("Seat", 0, 1).await;
     let sold = stage.order(&stage.mira, &[(kind, 1)], false).await;
@@ -86,7 +88,7 @@ async fn line(stage: &Stage, random: &mut fastrand::Rng) -> (Uuid, Vec<Uuid>) {
     for member in people(stage, "line", WAITING).await {
         let joined = join(stage, &member, Some(kind)).await.expect(201);
         let entry: Uuid = joined.id().parse().expect("an id");
-        // The last one is the first.
+        // The last one to join gets the highest priority.
         let priority = match due.len() + 1 {
             WAITING => 1_000,
             _ => random.i32(-1..=1),
@@ -100,7 +102,7 @@ async fn line(stage: &Stage, random: &mut fastrand::Rng) -> (Uuid, Vec<Uuid>) {
     (kind, due.into_iter().map(|(.., entry)| entry).collect())
 }
 
-/// Who has an offer, in any order.
+/// Entries with an offer, in any order.
 async fn offered(stage: &Stage) -> Vec<Uuid> {
     sqlx::query_scalar(
         "select id from app.waitlist_entries where event_id = $1 and state = 'offered'",
@@ -111,13 +113,13 @@ async fn offered(stage: &Stage) -> Vec<Uuid> {
     .expect("entries")
 }
 
-/// Two workers at once, again and again: whether those with an offer were always the first of the line.
+/// Runs two workers at once, repeatedly. Returns whether the entries with an offer were always the first ones due.
 async fn is_kept(stage: &Stage, random: &mut fastrand::Rng) -> bool {
     let (kind, due) = line(stage, random).await;
     let mut places = 0;
     while places < WAITING {
         places = WAITING.min(places + random.usize(1..4));
-        // One is sold.
+        // The capacity is raised by one.
         raise(stage, kind, i32::try_from(places + 1).expect("few")).await;
         tokio::join!(serve(stage), serve(stage));
         let (mut found, mut first) = (offered(stage).await, due[..places].to_vec());
@@ -138,7 +140,7 @@ async fn od4_priority_keeps_its_order_with_two_workers_at_once() {
     stage.sound().await;
 }
 
-/// The negative control: offers that follow the position alone.
+/// The negative control: offers that follow the position only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn od4_priority_that_offers_do_not_follow_is_noticed() {
     let mut random = fastrand::Rng::with_seed(seed());
@@ -155,7 +157,7 @@ async fn od4_priority_that_offers_do_not_follow_is_noticed() {
     assert!(!is_kept(&stage, &mut random).await);
 }
 
-/// What is next is read off an index, however many wait.
+/// The next entry is read from an index, however many members wait.
 #[tokio::test]
 async fn od4_priority_is_in_the_order_of_an_index() {
     let stage = Stage::without_provider().await;

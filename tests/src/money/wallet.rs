@@ -1,4 +1,4 @@
-//! Credits over HTTP: who gives them, who sees them, what lapses, and what happens when the books do not agree.
+//! Credits over HTTP: who grants them, who sees them, how they expire, and what happens when the books disagree.
 
 use super::faults;
 use crate::support::{Answer, Member, TestServer, database::Content};
@@ -44,7 +44,7 @@ impl Stage {
             "reference": "Opening night"})
     }
 
-    /// What Mira has in the currency of these tests: balance, held, lapsing.
+    /// Mira's balance, held credits and number of expiring credits in the currency of these tests.
     async fn balance(&self) -> (i64, i64, usize) {
         let mine = self.mira.client.get("/me/wallet").await.expect(200);
         let all = mine.json["data"].as_array().expect("a list");
@@ -92,7 +92,7 @@ async fn w2_w5_credits_come_out_of_a_budget_and_once() {
         .await;
     assert_eq!(other.expect(422).problem(), "idempotency-key-reused");
     assert_eq!(stage.balance().await, (500, 0, 1));
-    // Two at once for what is left: one.
+    // Two requests at once for the rest: one succeeds.
     let (one, two) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
     let (one, two) = tokio::join!(
         stage.post(&stage.paula, "/wallet/credits", &one, stage.credits(200)),
@@ -103,7 +103,7 @@ async fn w2_w5_credits_come_out_of_a_budget_and_once() {
     assert_eq!(statuses, [201, 409]);
     assert_eq!(stage.balance().await, (700, 0, 2));
     stage.sound().await;
-    // Her history is a list like any other.
+    // The transactions are a list like any other.
     let accounts = stage.mira.client.get("/wallet-accounts?currency=SEK").await;
     assert!(accounts.status.is_success() || accounts.status == 422);
 }
@@ -230,10 +230,10 @@ async fn w5_credits_lapse_the_oldest_first() {
         .await
         .expect(422);
 
-    // Demonstration data are from some minutes ago.
+    // The sample data contain credits that expired some minutes ago.
     let books = &stage.server.built.app.modules.wallet;
     books.lapse().await.expect("lapsed");
-    // 250 are spent: all of the sooner ones and 50 of the others.
+    // 250 are spent: all of those that expire first, and 50 of the others.
     let mut conn = stage.server.superuser().await;
     let wallet: Uuid = sqlx::query_scalar("select app.wallet_of($1, 'SEK')")
         .bind(stage.mira.id)
@@ -260,7 +260,7 @@ async fn w5_credits_lapse_the_oldest_first() {
     .expect("credits");
     assert_eq!(left, [0, 250]);
 
-    // Of what lapses, what is set aside for a purchase waits for that.
+    // Expired credits that are held for a purchase are kept until the hold ends.
     sqlx::query("select app.hold_credits($1, 100, 'an order', now() + interval '1 hour')")
         .bind(wallet)
         .execute(&mut conn)
@@ -303,9 +303,9 @@ async fn w6_an_account_that_does_not_agree_is_frozen() {
         .execute(&mut conn)
         .await
         .expect("a hand in the till");
-    // The account, and what it does to all of them together.
+    // Two faults: the account, and the sum of all accounts.
     assert_eq!(books.reconcile().await.expect("compared"), 2);
-    // It alone is frozen: the platform goes on paying others.
+    // Only that account is frozen; the platform can still pay others.
     let frozen: Vec<Option<Uuid>> =
         sqlx::query_scalar("select user_id from app.wallet_accounts where frozen_at is not null")
             .fetch_all(&mut conn)

@@ -1,4 +1,4 @@
-//! Every message has its causes, each of them is told to the right people, and to nobody else.
+//! Every message has its causes, each of which notifies the right members and nobody else.
 
 mod case;
 mod events;
@@ -17,14 +17,14 @@ use world::World;
 
 const TABLE: [&[Case]; 3] = [people::CASES, events::CASES, trade::CASES];
 
-/// Messages without a case among these.
+/// Messages without a case in the tables.
 fn without_a_case<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<&'static str> {
     let there: BTreeSet<&str> = cases.map(|case| case.message).collect();
     let all = generated::messages::MESSAGES.iter().map(|one| one.name);
     all.filter(|name| !there.contains(name)).collect()
 }
 
-/// Whoever adds a message shows what makes it arrive: a line in one of the tables.
+/// Every message must have a case: a line in one of the tables that shows what causes it.
 #[test]
 fn no7_every_message_has_a_case() {
     let all = || TABLE.into_iter().flatten();
@@ -68,7 +68,7 @@ async fn no1_trade_and_accounts_are_causes() {
     hold(trade::CASES).await;
 }
 
-/// The list of types is said three times: in the table, in preferences, and by the messages.
+/// The list of types exists three times and must be the same: in the table, in preferences and in the messages.
 #[test]
 fn the_types_of_the_table_are_those_of_the_messages() {
     let types: BTreeSet<&str> = generated::messages::TYPES
@@ -139,14 +139,14 @@ async fn followers_hear_of_a_new_event_and_guests_of_every_change() {
         );
     }
     assert_eq!(guests.names(&stranger).await, Vec::<String>::new());
-    // Olga did it herself, though she looks after the host.
+    // Olga administers the host, but caused it herself.
     assert!(
         !guests
             .names(&guests.olga)
             .await
             .contains(&"event_published".to_owned())
     );
-    // A change that no guest cares about is not told.
+    // Guests are not notified of a change that doesn't concern them.
     guests
         .change(json!({"description": "Doors open at six"}))
         .await;
@@ -208,7 +208,7 @@ async fn people_hear_of_people() {
         .expect(200);
     guests.server.settled().await;
     assert_eq!(guests.names(&ada).await, ["review_answered"]);
-    // Whom nobody may see is told of to nobody.
+    // Members who are hidden are not mentioned to anybody.
     let shy = guests.server.member("shy").await;
     guests
         .run(&format!(
@@ -234,11 +234,7 @@ async fn the_account_tells_of_a_new_sign_in_and_a_new_password() {
         .expect(200);
     guests.server.settled().await;
     let told = "select count(*) from app.notifications where type = 'security'";
-    assert_eq!(
-        guests.count(told).await,
-        0,
-        "there is nobody who could be told"
-    );
+    assert_eq!(guests.count(told).await, 0, "nobody can be notified");
     sign_in(&guests.server.client, "sid_signs", PASSWORD)
         .await
         .expect(200);

@@ -1,4 +1,4 @@
-//! NO2, NO3: what a member chose, by a table of all combinations, and addresses that mail comes back from.
+//! NO2, NO3: preferences of members, by a table of all combinations, and addresses from which mail bounces.
 
 use super::stage::Guests;
 use crate::support::Answer;
@@ -9,10 +9,11 @@ use serde_json::json;
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// `None`: there is no such preference.
+/// The four possible preferences of a member; `None`: the member has no such preference.
 type Choices = [Option<bool>; 4];
 
-/// In the order in which they count: this type on this channel, every type on it, this type on every channel, everything.
+/// In order of precedence: this type on this channel, every type on this channel, this type on every channel, every
+/// type on every channel.
 const KEYS: [(&str, &str); 4] = [
     ("push", "lead"),
     ("push", "all"),
@@ -48,7 +49,7 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
             .execute(&mut conn)
             .await
             .expect("none");
-        // Some say when it is quiet, too: all day, each until another minute.
+        // Some preferences contain quiet hours too: all day, each with another end.
         let ends = |at: usize, enabled: bool| {
             (at + usize::from(enabled))
                 .is_multiple_of(2)
@@ -72,7 +73,7 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
         let chosen = "select enabled from app.choices(array[$1::uuid], $2) where channel = $3";
         for (ty, channel, expected) in [
             ("lead", "push", expected),
-            // Choices about others change nothing.
+            // Preferences of other types and channels have no effect.
             ("quote", "email", choices[3]),
         ] {
             let found: Option<bool> = sqlx::query_scalar(chosen)
@@ -84,7 +85,7 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
                 .expect("an answer");
             assert_eq!(found, expected, "{choices:?} {ty}");
         }
-        // What was planned before is asked again when it is claimed.
+        // A delivery planned before is checked again when it is claimed.
         let obstacle: Option<String> =
             sqlx::query_scalar("select obstacle from app.delivery_obstacles(array[$1])")
                 .bind(delivery)
@@ -94,7 +95,7 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
         let unwanted = Some("the member does not want it any more");
         let expected = unwanted.filter(|_| expected == Some(false));
         assert_eq!(obstacle.as_deref(), expected, "{choices:?}");
-        // When it is quiet is said by the nearest that says so, where it is planned and where it is claimed.
+        // Quiet hours come from the most specific preference that has any, both when planning and when claiming.
         let until: (Option<String>, bool) = sqlx::query_as(
             "select c.quiet_hours ->> 'ends', o.quiet_until is not distinct from app.quiet_until(now(), u.timezone, c.quiet_hours)
              from app.delivery_obstacles(array[$1]) o
@@ -114,7 +115,7 @@ async fn no2_of_all_combinations_of_choices_the_nearest_one_counts() {
     assert_eq!(tried, 81);
 }
 
-/// What must be known comes whatever was chosen, on the channels that say so; the rest does not.
+/// Required messages are sent regardless of preferences, on the channels that the type names; others are not.
 #[tokio::test]
 async fn no2_what_must_be_known_comes_whatever_was_chosen() {
     let guests = Guests::new().await;
@@ -141,13 +142,13 @@ async fn no2_what_must_be_known_comes_whatever_was_chosen() {
     assert_eq!(off, [("email".to_owned(), "sent".to_owned())], "{device}");
 }
 
-/// A choice that is made while a message waits holds as well.
+/// A preference that is set while a message waits applies to it as well.
 #[tokio::test]
 async fn no2_a_choice_holds_for_what_waits() {
     let guests = Guests::new().await;
     let member = guests.guest("nia_changes_her_mind").await;
     guests.dispatch().await;
-    // Nobody hands over before she has chosen.
+    // A pause keeps the worker from sending before she has set the preference.
     guests.run("insert into app.delivery_pauses (channel, until, reason) values ('email', now() + interval '1 hour', 'a test')").await;
     guests
         .change(json!({"starts_at": "2041-05-01T18:30:00Z"}))
@@ -188,7 +189,7 @@ async fn no3_nothing_goes_to_an_address_that_mail_comes_back_from() {
             "insert into app.mail_suppressions (email, reason) values ('{address}', 'bounced')"
         ))
         .await;
-    // Even what must be known: it would come back, too. It is in the app.
+    // Even required messages are not mailed, since they would bounce too. They appear in the app.
     let cancel = format!("/events/{}/cancel", guests.event);
     guests
         .olga
@@ -210,7 +211,8 @@ async fn no3_nothing_goes_to_an_address_that_mail_comes_back_from() {
     );
 }
 
-/// NO4: what is in the mail turns off this type by a POST without a session, however often; a GET turns off nothing.
+/// NO4: the link in a mail turns off this type by a POST without a session, any number of times; a GET turns off
+/// nothing.
 #[tokio::test]
 async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
     let guests = Guests::new().await;
@@ -224,7 +226,7 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
         .iter()
         .find(|mail| mail.subject.starts_with("Your tickets"))
         .expect("a receipt");
-    assert_eq!(receipt.unsubscribe, None, "nobody can do without receipts");
+    assert_eq!(receipt.unsubscribe, None, "receipts can't be turned off");
     let moved = mails
         .iter()
         .find(|mail| mail.subject.starts_with("New time"))
@@ -251,7 +253,7 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
         .act("/notifications/unsubscribe?token=AAAA")
         .await
         .expect(404);
-    // The last character may have been an x already.
+    // The last character may already have been an x.
     let last = if path.ends_with('x') { 'y' } else { 'x' };
     let forged = format!("{}{last}", &path[..path.len() - 1]);
     client.act(&forged).await.expect(404);
@@ -282,7 +284,8 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
     );
 }
 
-/// NO3, NO11: what the mail service says of an address counts once it is signed, however often and late it is said.
+/// NO3, NO11: an event of the mail service about an address counts if it is signed, however often and late it arrives;
+/// a forged one doesn't.
 #[tokio::test]
 async fn no11_a_signed_bounce_stops_mail_to_an_address_and_a_forged_one_does_not() {
     let guests = Guests::with(|parts| {
@@ -319,7 +322,7 @@ async fn no11_a_signed_bounce_stops_mail_to_an_address_and_a_forged_one_does_not
         guests.deliveries(&member, "order_paid").await,
         [("email".to_owned(), "failed".to_owned())]
     );
-    // Without a key nobody is believed.
+    // Without a configured key, no event is accepted.
     let events = guests
         .server
         .client
@@ -330,7 +333,7 @@ async fn no11_a_signed_bounce_stops_mail_to_an_address_and_a_forged_one_does_not
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLJvw";
 
-/// Resend, or somebody with another secret, tells something of a mail.
+/// Sends an event about a mail, signed by Resend's secret or another one.
 async fn told(guests: &Guests, delivery: &str, kind: &str, secret: &str) -> Answer {
     let body = json!({"type": kind, "created_at": "2026-11-28T10:00:00.000Z", "data": {"email_id": delivery,
         "created_at": "2026-11-28T09:59:00.000Z", "to": ["nell_bounces@example.org"], "from": "x@example.org", "subject": "x",
@@ -340,7 +343,7 @@ async fn told(guests: &Guests, delivery: &str, kind: &str, secret: &str) -> Answ
     let key = STANDARD
         .decode(secret.trim_start_matches("whsec_"))
         .expect("base64");
-    // As Svix signs: over id, time and body.
+    // Signed like Svix does: over id, time and body.
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
     mac.update(format!("msg_1.{at}.{body}").as_bytes());
     let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));

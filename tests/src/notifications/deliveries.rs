@@ -1,4 +1,4 @@
-//! NO1, NO6, NO9, NO10: how deliveries leave, or don't.
+//! NO1, NO6, NO9, NO10: how deliveries are sent, or not.
 
 use super::stage::Guests;
 use crate::support::Member;
@@ -15,7 +15,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Answers with what it is told, and remembers ids.
+/// A mailer that answers what the test sets, and remembers ids.
 #[derive(Default)]
 struct Moody {
     answers: Mutex<Vec<Result<(), Undelivered>>>,
@@ -51,7 +51,7 @@ fn state(channel: &str, state: &str) -> (String, String) {
     (channel.to_owned(), state.to_owned())
 }
 
-/// NO1: whoever waits for a service that hangs holds no connection.
+/// NO1: while waiting for a service that hangs, the sender holds no connection.
 #[tokio::test]
 async fn no1_a_service_that_hangs_keeps_nobody_from_the_database() {
     let mailer = Arc::new(Moody::default());
@@ -71,7 +71,7 @@ async fn no1_a_service_that_hangs_keeps_nobody_from_the_database() {
     .await;
     let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
     assert_eq!(guests.count(open).await, 0, "{made}");
-    // Both of the two connections for jobs can be had.
+    // Both connections for jobs are available.
     let db = &guests.server.built.app.db;
     let both = join_all((0..2).map(|_| db.job("notifications", None, Uuid::now_v7())));
     let both = tokio::time::timeout(Duration::from_secs(5), both)
@@ -81,7 +81,8 @@ async fn no1_a_service_that_hangs_keeps_nobody_from_the_database() {
     hanging.abort();
 }
 
-/// NO1, RM3: of two who claim at once each delivery is one's; whoever dies leaves it, with the same id, to the next.
+/// NO1, RM3: each delivery is claimed by one of two concurrent senders; if that one dies, another sends it with the
+/// same id.
 #[tokio::test]
 async fn no1_a_delivery_is_claimed_once_and_again_when_its_sender_is_dead() {
     let mailer = Arc::new(Moody::default());
@@ -99,7 +100,7 @@ async fn no1_a_delivery_is_claimed_once_and_again_when_its_sender_is_dead() {
         .sum();
     let seen = mailer.seen.lock().expect("seen").clone();
     assert_eq!((sent, seen.len()), (12, 12));
-    // One whose sender died after it was handed over: it goes again, with the id by which the service knows it.
+    // The sender died after the service accepted the mail: it is sent again, with the same id.
     guests.run("update app.notification_deliveries set state = 'sending', lease_until = now() - interval '1 s', settled_at = null where id = (select min(id::text)::uuid from app.notification_deliveries)").await;
     assert_eq!(
         guests
@@ -112,7 +113,7 @@ async fn no1_a_delivery_is_claimed_once_and_again_when_its_sender_is_dead() {
     let seen = mailer.seen.lock().expect("seen").clone();
     let again = seen.last().expect("an id");
     assert_eq!(seen.iter().filter(|id| *id == again).count(), 2);
-    // What a sender who was believed dead says at last changes nothing.
+    // A late result of a sender that was believed dead changes nothing.
     guests.run("update app.notification_deliveries set state = 'sending', attempts = attempts + 1, lease_until = now() + interval '1 hour'").await;
     assert_eq!(
         guests
@@ -139,7 +140,7 @@ async fn no9_what_a_service_says_decides_what_becomes_of_a_message() {
         [state("email", "pending")]
     );
     let due = "update app.notification_deliveries set next_attempt_at = now()";
-    // A pause is the channel's, not only the message's.
+    // A pause applies to the whole channel, not only to the message.
     guests.run(due).await;
     let wait = Duration::from_secs(600);
     say(Err(Undelivered::Paused {
@@ -156,14 +157,10 @@ async fn no9_what_a_service_says_decides_what_becomes_of_a_message() {
     );
     guests.run("delete from app.delivery_pauses").await;
     say(Err(Undelivered::Never("no such address".to_owned())));
-    assert_eq!(
-        guests.dispatch().await,
-        1,
-        "the one fails, the other leaves"
-    );
+    assert_eq!(guests.dispatch().await, 1, "one fails, the other is sent");
     let failed = "select count(*) from app.notification_deliveries where state = 'failed' and error = 'no such address' and settled_at is not null";
     assert_eq!(guests.count(failed).await, 1);
-    // It is tried ten times.
+    // A message is tried ten times.
     keep_workers_away(&guests).await;
     let third = guests.guest("uma_hears").await;
     guests
@@ -178,7 +175,7 @@ async fn no9_what_a_service_says_decides_what_becomes_of_a_message() {
     );
 }
 
-/// A token that the service does not know any more is not tried again, and the device is gone.
+/// A token that the service no longer knows is not tried again, and the device is archived.
 #[tokio::test]
 async fn no9_a_device_that_is_gone_is_forgotten_once() {
     let pusher = Arc::new(MoodyPusher::default());
@@ -212,7 +209,7 @@ async fn no9_a_device_that_is_gone_is_forgotten_once() {
             .await,
         1
     );
-    // The payload is at fault: the device stays.
+    // The payload was invalid, so the device stays.
     guests.ticket(&member).await;
     pusher
         .0
@@ -228,7 +225,7 @@ async fn no9_a_device_that_is_gone_is_forgotten_once() {
     );
 }
 
-/// A service that wants a pause has said nothing about the message, and gets no other one before the pause is over.
+/// A service that requests a pause has not tried the message, and gets no other one before the pause ends.
 #[tokio::test]
 async fn no9_a_pause_is_no_attempt_and_ends_the_round() {
     let mailer = Arc::new(Moody::default());
@@ -267,7 +264,7 @@ async fn no9_a_pause_is_no_attempt_and_ends_the_round() {
     assert_eq!(sent.expect("sent"), 2);
 }
 
-/// A push is what the app needs to show it and to open the right page; its id is that of its delivery.
+/// A push contains what the app needs to show it and open the right page; its id is that of its delivery.
 #[tokio::test]
 async fn no9_a_push_says_what_the_app_needs() {
     let guests = Guests::new().await;
@@ -297,7 +294,7 @@ async fn no9_a_push_says_what_the_app_needs() {
         listed.json["data"][0]["id"].as_str(),
         Some(push.data["notification"].as_str())
     );
-    // A device that is signed out gets nothing more.
+    // A signed-out device gets nothing more.
     guests
         .run("update app.devices set status = 'archived'")
         .await;
@@ -307,7 +304,7 @@ async fn no9_a_push_says_what_the_app_needs() {
     assert_eq!(guests.server.pusher.all().len(), before);
 }
 
-/// NO6: the first one opens a window, and everything within it is one mail.
+/// NO6: the first message opens a window, and all messages within it are sent in one mail.
 #[tokio::test]
 async fn no6_what_comes_within_a_window_is_one_mail() {
     let guests = Guests::with(|parts| {
@@ -336,7 +333,7 @@ async fn no6_what_comes_within_a_window_is_one_mail() {
     }
     let sent = guests.deliveries(&member, "event_published").await;
     assert_eq!(sent, vec![state("email", "sent"); 3]);
-    // Later ones open another window; one whose window was begun to be sent takes no more in.
+    // Later messages open another window; one that is being sent accepts no more.
     keep_workers_away(&guests).await;
     published(&guests, "Number 3").await;
     guests
@@ -363,7 +360,7 @@ async fn no6_what_comes_within_a_window_is_one_mail() {
     assert_eq!(subjects, ["New: Number 3", "New: Number 4"]);
 }
 
-/// NO4: a mail of several types turns off all of them by one click.
+/// NO4: one click in a mail with several types turns off all of them.
 #[tokio::test]
 async fn no4_one_click_stops_all_that_a_digest_holds() {
     let guests = Guests::with(|parts| {
@@ -371,7 +368,7 @@ async fn no4_one_click_stops_all_that_a_digest_holds() {
     })
     .await;
     let member = guests.follower("dina_follows").await;
-    // Of followers there is mail for those who want it.
+    // New followers are only mailed to members who want that.
     guests
         .run(&format!(
             "insert into app.notification_preferences (user_id, channel, type, enabled) values ('{}', 'email', 'follow', true)",
@@ -411,7 +408,7 @@ async fn no4_one_click_stops_all_that_a_digest_holds() {
     assert_eq!(guests.count(&waits).await, 0);
 }
 
-/// Many at once tell the same member something: still one window, and nothing is lost.
+/// Concurrent notifications of one member open one window, and none is lost.
 #[tokio::test]
 async fn no6_many_who_tell_at_once_open_one_window() {
     let guests = Guests::with(|parts| {
@@ -447,7 +444,7 @@ async fn no6_many_who_tell_at_once_open_one_window() {
     );
 }
 
-/// NO10: texts of members are texts in a mail, not markup.
+/// NO10: texts written by members are escaped in a mail.
 #[tokio::test]
 async fn no10_what_members_write_is_no_markup_in_a_mail() {
     let guests = Guests::new().await;
@@ -474,7 +471,7 @@ pub async fn published(guests: &Guests, title: &str) {
     guests.server.settled().await;
 }
 
-/// The worker hands nothing over before the test does.
+/// Pauses the channels, so that the worker sends nothing before the test does.
 pub async fn keep_workers_away(guests: &Guests) {
     guests
         .run("insert into app.delivery_pauses (channel, until, reason) values ('email', now() + interval '1 hour', 'a test'), ('push', now() + interval '1 hour', 'a test')")

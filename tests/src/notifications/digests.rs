@@ -1,4 +1,4 @@
-//! NO6: what a mail of several messages is when its answer is lost, and who waits for whom while windows fill.
+//! NO6: a digest whose answer is lost, and which transactions wait for each other while windows fill.
 
 use super::{
     deliveries::{keep_workers_away, published, wait_until},
@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 const NEWS: usize = 3;
 
-/// Resend takes a mail, its answer is lost, and before it is sent again one of its messages is dropped: in other words it is
-/// refused, and has left all the same.
+/// Resend accepts a mail, but its answer is lost. Before it is sent again, one of its messages is dropped; Resend
+/// refuses the changed text, but the first mail was sent all the same.
 #[tokio::test]
 async fn no6_a_mail_that_was_taken_is_sent_whatever_it_would_say_by_now() {
     let fake = Running::start(Config::default()).await.expect("a fake");
@@ -70,7 +70,7 @@ async fn no6_a_mail_that_was_taken_is_sent_whatever_it_would_say_by_now() {
     }
 }
 
-/// What all of a window's messages are dropped from meanwhile is dropped, and nothing leaves.
+/// A window whose messages are all dropped meanwhile is dropped, and nothing is sent.
 #[tokio::test]
 async fn no6_a_window_of_which_nothing_is_left_is_dropped() {
     let guests = Guests::with(|parts| {
@@ -97,7 +97,7 @@ async fn no6_a_window_of_which_nothing_is_left_is_dropped() {
     assert_eq!(guests.server.mailer.count_to(address), 0);
 }
 
-/// The lock of a member, as `app.notify` takes it.
+/// The lock of a member's window, as `app.notify` takes it.
 fn lock(member: &Member) -> String {
     format!(
         "hashtext('notifications:digest'), hashtext('{}') & 63",
@@ -105,7 +105,7 @@ fn lock(member: &Member) -> String {
     )
 }
 
-/// Windows of different members are filled side by side; of one member's, one after the other.
+/// Windows of different members are filled concurrently, those of the same member one after the other.
 #[tokio::test]
 async fn no6_who_is_told_waits_for_nobody_elses_window() {
     let guests = Guests::new().await;

@@ -1,4 +1,4 @@
-//! RM3, NO6: the program is killed at each step of telling and of handing over, and nothing is lost or comes twice.
+//! RM3, NO6: the program is killed at each step of notifying and sending, and nothing is lost or sent twice.
 
 use super::stage::Guests;
 use crate::{
@@ -34,7 +34,7 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
     let reset = "delete from app.delivery_pauses; update app.notification_deliveries d
         set state = 'pending', attempts = 0, lease_until = null, settled_at = null, next_attempt_at = now()
         from app.notifications n where n.id = d.notification_id and n.type = 'event_reminder'";
-    // At the first message, in the middle of many, and when all are handed over.
+    // At the first message, in the middle of many, and when all are sent.
     for point in [
         "delivery.claimed",
         "delivery.sent:1",
@@ -49,7 +49,8 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
         assert!(next.is_ready().await, "it ended:\n{}", next.text());
         world.until_sent("event_reminder").await;
         drop(next);
-        // The program's own clock may tell others something meanwhile, such as that a promotion begins without approval.
+        // The program's own periodic jobs may notify others meanwhile, such as that a promotion has ended, so only
+        // these mails count.
         let (mut mail, push) = (world.fake.fake.mail(), world.fake.fake.push());
         mail.retain(|one| one.fields["to"].to_string().contains("rm3_"));
         for (sent, what) in [(&mail, "mail"), (&push, "push")] {
@@ -70,7 +71,7 @@ async fn rm3_who_is_killed_at_any_step_has_every_reminder_sent_once() {
 const READERS: i64 = 3;
 const NEWS: i64 = 3;
 
-/// Each reader is told each news, all within one window. A window opens with the first of them.
+/// Jobs that notify each reader of each piece of news, all within one window, which the first of them opens.
 fn news() -> String {
     let jobs = (0..NEWS).map(|n| {
         let told = json!({"message": "event_published", "key": format!("no6:{n}"), "data": {}, "event": null, "revision": null,
@@ -85,7 +86,7 @@ fn news() -> String {
     clean.to_owned() + &jobs.collect::<String>()
 }
 
-/// Whoever is killed while a window fills or at any step of sending what it holds loses none of it, and sends none twice.
+/// Killing the program while a window fills, or at any step of sending it, loses no message and sends none twice.
 #[tokio::test]
 async fn no6_who_is_killed_at_any_step_has_every_window_sent_once() {
     let guests = Guests::new().await;
@@ -142,14 +143,14 @@ async fn no6_who_is_killed_at_any_step_has_every_window_sent_once() {
                 assert_eq!(times, 1, "{point}: {text}");
             }
         }
-        // What was handed over and not written down is handed over again: the service knows its key.
+        // A mail that was sent without that being stored is sent again; the service recognizes its key.
         if point.starts_with("delivery.sent") {
             assert!(calls as usize > all.len(), "{point}: {calls}");
         }
     }
 }
 
-/// Whoever did jobs in the test's own process is gone.
+/// Stops the worker in the test's own process.
 async fn database_of(guests: Guests) -> Database {
     let Stage { mut server, .. } = guests.into_stage();
     server.stop().await;
@@ -178,7 +179,7 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Another fake: what was sent before does not count.
+    /// Starts another fake service, so that mails sent before don't count.
     async fn forget(&mut self) {
         self.fake = Running::start(Config::default()).await.expect("a fake");
         let account: Value = self.fake.fake.service_account().expect("an account");
@@ -190,7 +191,7 @@ impl<'a> World<'a> {
             command
                 .arg("--with-worker")
                 .env("CULTUREPASS_ENV", "development")
-                // What programs of other tests leave by.
+                // Settings that other tests' programs use.
                 .env_remove("SMTP_HOST")
                 .env_remove("SMTP_TLS")
                 .env("RESEND_API_KEY", "re_fake")
@@ -220,7 +221,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    /// Until every reader has every news in the window.
+    /// Waits until every reader's window contains every message.
     async fn until_told(&self) {
         let told = "select count(*) from app.notifications where dedupe_key like 'no6:%'";
         for _ in 0..600 {
@@ -232,7 +233,7 @@ impl<'a> World<'a> {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{} are told", self.count(told).await);
+        panic!("{} notifications", self.count(told).await);
     }
 
     async fn run(&self, text: &str) {
@@ -242,7 +243,7 @@ impl<'a> World<'a> {
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
-    /// Leases of the dead end, as they would after three minutes, until nothing of this type waits.
+    /// Expires the leases of dead senders, as they would after three minutes, until no delivery of this type waits.
     async fn until_sent(&self, ty: &str) {
         let of = format!(
             "from app.notification_deliveries d join app.notifications n on n.id = d.notification_id where n.type = '{ty}'"

@@ -1,4 +1,4 @@
-//! OD4: the mails to those who wait hold a link by which they leave the waiting list, without signing in.
+//! OD4: mails to members on the waiting list contain a link to leave it without signing in.
 
 use super::stage::Guests;
 use crate::{
@@ -17,7 +17,7 @@ async fn join(guests: &Guests, member: &Member, kind: Uuid) -> Uuid {
     joined.expect(201).id().parse().expect("an id")
 }
 
-/// Path and token in the newest mail whose subject begins so.
+/// The path with token in the newest mail to this member whose subject begins like this.
 fn link(guests: &Guests, handle: &str, subject: &str) -> String {
     let mails = guests
         .server
@@ -31,7 +31,7 @@ fn link(guests: &Guests, handle: &str, subject: &str) -> String {
     let path = mail.text[from..].split_whitespace().next();
     let path = path.expect("a link").to_owned();
     let html = mail.html.as_deref().unwrap_or_default();
-    // Slashes are escaped there.
+    // Slashes are escaped in HTML.
     let end = path.rsplit('/').next().expect("an end");
     assert!(html.contains(end), "{html}");
     path
@@ -42,7 +42,7 @@ fn token(path: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).expect("bytes")
 }
 
-/// Neither shows nor does anything.
+/// Asserts that the link neither shows nor does anything.
 async fn is_worth_nothing(client: &Client, path: &str) {
     client.get(path).await.expect(404);
     client.act(path).await.expect(404);
@@ -56,7 +56,7 @@ async fn state(guests: &Guests, entry: Uuid) -> String {
         .await
 }
 
-/// A type that is sold out, and the order that has all of it.
+/// A sold-out type, and the order that has all of its tickets.
 async fn sold_out(guests: &Guests) -> (Uuid, String) {
     let kind = guests.tickets("Seat", 0, 1).await;
     let order = guests.order(&guests.mira, &[(kind, 1)], false).await;
@@ -81,7 +81,7 @@ async fn od4_leave_by_link_without_a_session_gives_the_place_to_the_next() {
     assert_eq!(guests.names(&first).await, ["place_awaited"]);
     let joined = link(&guests, "lea_leaves", "You are on the waiting list");
 
-    // Programs open links by themselves.
+    // Mail programs open links by themselves, so a GET has no effect.
     let client = &guests.server.client;
     for _ in 0..2 {
         let page = client.get(&joined).await.expect(200);
@@ -118,7 +118,7 @@ async fn od4_leave_by_link_is_worth_nothing_altered_elsewhere_or_afterwards() {
     let client = &guests.server.client;
     let path = link(&guests, "ann_leaves", "You are on");
 
-    // Altered, or with another entry in it.
+    // An altered token, also one with another entry in it.
     let good = token(&path);
     for at in [0, 15, 16, good.len() - 1] {
         let mut changed = good.clone();
@@ -138,7 +138,7 @@ async fn od4_leave_by_link_is_worth_nothing_altered_elsewhere_or_afterwards() {
     .await;
     is_worth_nothing(client, PAGE).await;
 
-    // For another purpose, both ways.
+    // A token for another purpose, in both directions.
     let mails = guests.server.mailer.all_to("ann_leaves@example.org");
     let url = mails[0].unsubscribe.clone().expect("a way out");
     let (_, unsubscribe) = url.query_pairs().next().expect("a token");
@@ -149,14 +149,14 @@ async fn od4_leave_by_link_is_worth_nothing_altered_elsewhere_or_afterwards() {
         assert_eq!(state(&guests, entry).await, "active waiting");
     }
 
-    // Afterwards: neither again, nor for the entry of whoever joins again.
+    // After use, the token is invalid, also for a later entry of the same member.
     client.act(&path).await.expect(200);
     is_worth_nothing(client, &path).await;
     let again = join(&guests, &first, kind).await;
     is_worth_nothing(client, &path).await;
     assert_eq!(state(&guests, again).await, "active waiting");
 
-    // Nor once the place is taken: the ticket stays.
+    // It is also invalid once the place is taken: the ticket stays.
     give_back(&guests, &order).await;
     let path = link(&guests, "ben_stays", "A place is free");
     let bought = guests.order(&second, &[(kind, 1)], false).await;
@@ -167,7 +167,7 @@ async fn od4_leave_by_link_is_worth_nothing_altered_elsewhere_or_afterwards() {
     guests.sound().await;
 }
 
-/// There is nothing to leave any more.
+/// Mails contain no such link if the entry has ended.
 #[tokio::test]
 async fn od4_leave_by_link_is_not_offered_where_nothing_is_left_to_leave() {
     let guests = Guests::new().await;

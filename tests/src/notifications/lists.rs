@@ -1,4 +1,4 @@
-//! NO8: the list in the app, and how many are unread.
+//! NO8: the list of notifications in the app, and the number of unread ones.
 
 use super::stage::Guests;
 use crate::support::Member;
@@ -41,7 +41,7 @@ async fn no8_the_number_of_unread_ones_is_exact_while_many_read() {
         .map(|one| one["id"].as_str().expect("an id").to_owned())
         .collect();
     assert_eq!(ids.len(), 40);
-    // Each of them three times, and some again unread, all at once.
+    // Each is marked three times, and some as unread again, all at once.
     let reads = ids.iter().take(20).flat_map(|id| [id; 3]);
     let reads = reads.map(|id| format!("/notifications/{id}/read"));
     let paths: Vec<String> = reads.collect();
@@ -56,7 +56,7 @@ async fn no8_the_number_of_unread_ones_is_exact_while_many_read() {
             .expect(204);
     }
     assert_eq!(unread(&member).await, 25);
-    // Not somebody else's, who learns nothing of it either.
+    // Notifications of others are neither changed nor revealed.
     other
         .client
         .act(&format!("/notifications/{}/read", ids[0]))
@@ -78,7 +78,7 @@ async fn no8_the_number_of_unread_ones_is_exact_while_many_read() {
     assert_eq!((unread(&member).await, unread(&other).await), (0, 3));
 }
 
-/// What a member wants by mail alone is in no list and counts for nothing.
+/// A message that a member wants by mail only is not in the list, and isn't counted.
 #[tokio::test]
 async fn no8_what_is_not_wanted_in_the_app_is_not_there() {
     let guests = Guests::new().await;
@@ -102,7 +102,7 @@ async fn no8_what_is_not_wanted_in_the_app_is_not_there() {
     assert_eq!(listed.json["data"].as_array().map(Vec::len), Some(1));
 }
 
-/// 100,000 in one statement, however they were made, and old ones go with what was sent of them.
+/// 100,000 notifications are marked in one statement, and old ones are deleted together with their deliveries.
 #[tokio::test]
 async fn no8_a_hundred_thousand_are_read_at_once_and_the_old_ones_go() {
     let guests = Guests::new().await;

@@ -1,14 +1,14 @@
-//! Many members are told part by part, each part in a transaction of its own.
+//! A large audience is notified in parts, each in a transaction of its own.
 
 use super::stage::Guests;
 use chrono::{Duration, Utc};
 use serde_json::json;
 
-/// Two whole parts and some.
+/// Two full parts, and some more.
 const CROWD: i64 = 2_300;
 
 impl Guests {
-    /// So many have a ticket to the event.
+    /// Gives this many members a ticket to the event.
     async fn crowd(&self) {
         let (event, kind) = (self.event, self.kind);
         self.run(&format!(
@@ -24,7 +24,7 @@ impl Guests {
         .await;
     }
 
-    /// How many the crowd was told, in how many transactions, and how many in one of them at most.
+    /// How many members were notified, in how many transactions, and the most in one of them.
     async fn parts(&self, message: &str) -> (i64, i64, i64) {
         let parts = format!(
             "from (select count(*) as told from app.notifications n join app.users u on u.id = n.user_id
@@ -40,7 +40,8 @@ impl Guests {
     }
 }
 
-/// One transaction for all of them would be too long for a job at some number of followers, and then nobody is told.
+/// With many followers, a single transaction for all of them would exceed the time limit of a job, and nobody would be
+/// notified.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
     let guests = Guests::new().await;
@@ -91,7 +92,7 @@ async fn rm2_a_crowd_is_reminded_once_however_often_one_looks() {
     }
 }
 
-/// A part waits for its turn, and meanwhile the event is moved: what it would say is not true any more.
+/// A part waits for its turn, and meanwhile the event is moved, so its text is no longer true.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rm4_a_part_of_an_older_schedule_reminds_nobody() {
     let guests = Guests::new().await;

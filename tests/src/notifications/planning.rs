@@ -1,8 +1,9 @@
-//! RM: whatever happens to events, tickets, choices, clocks and workers, in any order, those are reminded who a model says are.
+//! RM: whatever happens to events, tickets, preferences, clocks and workers, in any order, exactly those are reminded
+//! whom a model names.
 //!
-//! The model is a page of rules over numbers; beside it the same happens to an event in a database, and the module looks and
-//! sends. After every step both must have planned and sent the same. Time passes by moving all that is in the database into
-//! the past, in whole hours, half an hour away from what is decided by the clock.
+//! The model consists of simple rules over numbers. The same steps are applied to an event in a database, where the
+//! module plans and sends. After every step both must have planned and sent the same. Time passes by moving everything
+//! in the database into the past, in whole hours, half an hour away from any time that the clock decides about.
 
 use super::stage::Guests;
 use crate::support::Member;
@@ -15,11 +16,11 @@ use uuid::Uuid;
 const MEMBERS: usize = 3;
 const STEPS: usize = 20;
 
-/// Minutes before the event: from when on guests are reminded, and until when.
+/// Minutes before the event at which guests are reminded at the earliest and at the latest.
 const DUE: i64 = 24 * 60;
 const LEAST: i64 = 120;
 
-/// A member and the revision of the event's time.
+/// A member, and the revision of the event's times that the reminder is for.
 type Reminder = (usize, i32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,21 +28,21 @@ enum Step {
     Buy(usize),
     GiveBack(usize),
     HandOn(usize, usize),
-    /// To so many hours and a half from now.
+    /// Moves the event to this many and a half hours from now.
     Move(i64),
-    /// To where it was in the beginning.
+    /// Moves the event to its original time.
     MoveBack,
-    /// Another time zone.
+    /// Changes the time zone.
     Zone,
-    /// It does not take place, or does again.
+    /// Cancels the event, or publishes it again.
     Show(bool),
-    /// Mail of reminders.
+    /// Sets a member's preference for mails with reminders.
     Want(usize, bool),
-    /// Hours in which nobody works; less than none: clocks are set back.
+    /// Hours in which no worker runs; negative if clocks are set back.
     Pass(i64),
-    /// That the guests were reminded is lost.
+    /// Deletes the record that the guests were reminded.
     Forget,
-    /// So many workers at once look what is due.
+    /// Runs this many workers at once that look for due reminders.
     Look(usize),
     Send,
 }
@@ -67,15 +68,15 @@ impl Step {
     }
 }
 
-/// What the model gets wrong, for the control.
+/// The variant of the model; all but one are wrong, for the control.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Model {
     Right,
-    /// Whoever gets a ticket after the others have been reminded is reminded as well.
+    /// Reminds members who get a ticket after the others have been reminded.
     RemindsLate,
 }
 
-/// The rules.
+/// The state of the model, whose methods are the rules.
 struct World {
     model: Model,
     begins: i64,
@@ -136,7 +137,7 @@ impl World {
         }
     }
 
-    /// Another time is another revision, and what waits is taken back.
+    /// Another time is another revision, and waiting reminders are dropped.
     fn set_to(&mut self, begins: i64) {
         self.begins = begins;
         self.revision += 1;
@@ -152,7 +153,7 @@ impl World {
         self.reminded = self.revision;
         for member in (0..MEMBERS).filter(|member| self.tickets[*member] > 0) {
             let reminder = (member, self.revision);
-            // Nobody twice of the same time.
+            // Nobody is reminded twice of the same time.
             if self.planned.insert(reminder) && self.wants[member] {
                 self.waiting.push(reminder);
             }
@@ -170,7 +171,7 @@ impl World {
     }
 }
 
-/// The same in the database.
+/// The corresponding event in the database.
 struct Real<'a> {
     guests: &'a Guests,
     members: &'a [Member],
@@ -188,7 +189,7 @@ impl Real<'_> {
             .unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
-    /// Past the triggers: there is no order behind these tickets, and no clock is set.
+    /// Runs a statement without triggers: these tickets have no order, and no clock is changed.
     async fn put(&mut self, text: &str) {
         let past = "set session_replication_role = replica;";
         self.run(&format!(
@@ -212,7 +213,7 @@ impl Real<'_> {
             Step::HandOn(from, to) => self.put(&format!(
                 "update app.tickets set holder_id = '{}' where id = ({one} = '{}' limit 1)", ids[to], ids[from]
             )).await,
-            // The model has moved it already.
+            // The model has been moved already.
             Step::Move(_) | Step::MoveBack => self.run(&format!(
                 "update app.events set starts_at = now() + interval '{0} minutes', ends_at = now() + interval '{0} minutes' + interval '1 hour' where id = '{{event}}'",
                 world.begins
@@ -247,7 +248,7 @@ impl Real<'_> {
         }
     }
 
-    /// The stage's worker hands over too, as soon as it may; until neither has anything left.
+    /// Sends everything, like the stage's worker, until neither has anything left.
     async fn send(&mut self) {
         self.run("delete from app.delivery_pauses").await;
         let left = "select count(*) from app.notification_deliveries
@@ -263,7 +264,7 @@ impl Real<'_> {
         self.hold().await;
     }
 
-    /// Nothing leaves until it is to be sent.
+    /// Pauses sending until the next call of `send`.
     async fn hold(&mut self) {
         self.run(
             "insert into app.delivery_pauses (channel, until, reason) values ('email', now() + interval '1 hour', 'a test')
@@ -272,7 +273,7 @@ impl Real<'_> {
         .await;
     }
 
-    /// What is planned and sent, each as often as it was.
+    /// The planned and the sent reminders, each as often as it occurs.
     async fn done(&mut self) -> (Vec<Reminder>, Vec<Reminder>) {
         let rows = sqlx::query(
             "select n.user_id, split_part(n.dedupe_key, ':', 3)::int as revision, d.state = 'sent' as sent
@@ -299,7 +300,7 @@ impl Real<'_> {
         (planned, sent)
     }
 
-    /// Mails about this event that a service has got.
+    /// The number of mails about this event that a service has received.
     fn mails(&self) -> usize {
         let subject = format!("{} is coming up", self.title);
         let mailer = &self.guests.server.mailer;
@@ -308,7 +309,7 @@ impl Real<'_> {
     }
 }
 
-/// One event and what happens to it. `Err`: the steps up to where the module and the model part.
+/// Runs random steps on one event. `Err`: the steps up to the first difference between model and module.
 async fn history(
     guests: &Guests,
     members: &[Member],
@@ -359,7 +360,7 @@ async fn history(
         }
     }
     let mails = real.mails();
-    // The next one has the database for itself.
+    // Ends this event, so that it doesn't affect the next history.
     real.put("update app.events set status = 'suspended' where id = '{event}'")
         .await;
     match mails == world.sent.len() {
@@ -371,7 +372,7 @@ async fn history(
     }
 }
 
-/// Guests without tickets, at a stage where nothing but reminders is told of an event.
+/// Members without tickets, on a stage where reminders are the only notifications of an event.
 async fn stage() -> (Guests, Vec<Member>) {
     let guests = Guests::new().await;
     guests
@@ -384,7 +385,7 @@ async fn stage() -> (Guests, Vec<Member>) {
     (guests, members)
 }
 
-/// `REMINDER_HISTORIES` are more of them.
+/// `REMINDER_HISTORIES` sets a greater number of histories.
 #[tokio::test]
 async fn rm_planning_is_what_a_model_says_of_any_history() {
     let given = std::env::var("REMINDER_HISTORIES").ok();
@@ -397,7 +398,7 @@ async fn rm_planning_is_what_a_model_says_of_any_history() {
     }
 }
 
-/// Until the two part.
+/// Runs histories until model and module differ. Returns whether they did.
 async fn part(guests: &Guests, members: &[Member], model: Model, random: &mut Rng) -> bool {
     for _ in 0..400 {
         if history(guests, members, model, random).await.is_err() {

@@ -1,4 +1,4 @@
-//! NO5: quiet hours, by the clocks of the member, through the days on which clocks change.
+//! NO5: quiet hours in the member's local time, including days on which clocks change.
 
 use super::stage::Guests;
 use chrono::{DateTime, Duration, NaiveTime, TimeZone, Timelike, Utc};
@@ -22,7 +22,7 @@ async fn until(
         .expect("an answer")
 }
 
-/// Whether a clock on the wall shows a time within the quiet hours: a plain computation with another library.
+/// Whether the local time is within the quiet hours, computed with another library.
 fn is_quiet(at: DateTime<Utc>, zone: Tz, starts: &str, ends: &str) -> bool {
     let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").expect("a time");
     let (now, starts, ends) = (at.with_timezone(&zone).time(), time(starts), time(ends));
@@ -71,7 +71,7 @@ async fn no5_quiet_hours_are_those_of_the_members_clocks() {
                     end >= at && end <= at + Duration::hours(12),
                     "{at} {zone} {starts}-{ends}: {end}"
                 );
-                // Then it is quiet no more, and the clock shows the end, where it shows it at all.
+                // Afterwards it isn't quiet any more, and the local time is the end, unless that time is skipped.
                 let local = end.with_timezone(&tz).time();
                 let shown = NaiveTime::parse_from_str(ends, "%H:%M").expect("a time");
                 if (local.hour(), local.minute()) == (shown.hour(), shown.minute()) {
@@ -97,7 +97,7 @@ async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
     let guests = Guests::new().await;
     let member = guests.guest("nat_sleeps").await;
     guests.dispatch().await;
-    // Where it is between one hour ago and in two.
+    // Quiet from an hour ago to two hours from now.
     let now = Utc::now();
     let clock = |hours: i64| (now + Duration::hours(hours)).format("%H:%M").to_string();
     let body = json!({"channel": "all", "type": "all", "enabled": true, "quiet_hours": {"starts": clock(-1), "ends": clock(2)}});
@@ -117,7 +117,7 @@ async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
     let wait = "select (extract(epoch from next_attempt_at - now()) / 60)::int8 from app.notification_deliveries where state = 'pending'";
     let minutes = guests.count(wait).await;
     assert!((118..=121).contains(&minutes), "{minutes}");
-    // A look that comes too early finds that it is still quiet.
+    // A claim that comes too early finds that it is still quiet.
     guests.run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending'").await;
     guests.dispatch().await;
     assert_eq!(
@@ -138,7 +138,7 @@ async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
         guests.deliveries(&member, "event_off").await,
         [("email".to_owned(), "sent".to_owned())]
     );
-    // What nobody is helped by any more is dropped when its time comes.
+    // An expired message is dropped when it becomes due.
     guests.run("delete from app.notification_preferences; update app.notification_deliveries set next_attempt_at = now(), expires_at = now() where state = 'pending'").await;
     guests.dispatch().await;
     assert_eq!(

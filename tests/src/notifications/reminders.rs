@@ -1,4 +1,4 @@
-//! RM: guests are reminded a day before, once for each time that the event was set to.
+//! RM: guests are reminded a day before an event, once for each time that it was set to.
 
 use super::{deliveries::keep_workers_away, stage::Guests};
 use app::notifications::Reminder;
@@ -14,7 +14,7 @@ impl Guests {
     }
 }
 
-/// The seed's own query asks for events whose start is exactly 24 hours away: it finds none of them.
+/// A query for events that start in exactly 24 hours, like that of the first design, would find none of these.
 #[tokio::test]
 async fn rm1_whoever_looks_late_or_seldom_finds_what_is_due() {
     let guests = Guests::new().await;
@@ -28,7 +28,7 @@ async fn rm1_whoever_looks_late_or_seldom_finds_what_is_due() {
     assert_eq!(guests.count(seeds).await, 0);
 }
 
-/// Calendars take a higher number for another time.
+/// Calendars interpret a higher number as another time.
 #[tokio::test]
 async fn se5_a_reminder_changes_nothing_in_calendars() {
     let guests = Guests::new().await;
@@ -75,7 +75,7 @@ async fn rm2_eight_who_look_at_once_remind_once() {
             [("email".to_owned(), "sent".to_owned())]
         );
     }
-    // The key holds even where the memory of events is lost.
+    // The key of the reminder prevents repetition even if the record in the schedule is lost.
     guests.run("delete from app.event_schedules").await;
     assert_eq!(guests.remind().await, 0);
     assert_eq!(guests.count(SOON).await, 5);
@@ -94,7 +94,7 @@ async fn rm4_another_time_takes_back_what_waits_and_is_reminded_of_anew() {
         guests.deliveries(&member, "event_soon").await,
         [("email".to_owned(), "pending".to_owned())]
     );
-    // A day later: in the same transaction the reminder is dropped.
+    // The event is moved by a day: the reminder is dropped in the same transaction.
     let later = (Utc::now() + chrono::Duration::hours(47)).to_rfc3339();
     let end = (Utc::now() + chrono::Duration::hours(49)).to_rfc3339();
     guests
@@ -123,7 +123,7 @@ async fn rm4_another_time_takes_back_what_waits_and_is_reminded_of_anew() {
     );
 }
 
-/// Whoever has found it due waits for who moves it, and looks again.
+/// A worker that has found a due event waits for the transaction that moves it, and checks again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rm4_an_event_that_is_moved_while_one_looks_is_reminded_of_at_its_new_time() {
     let guests = Guests::new().await;
@@ -162,7 +162,7 @@ async fn rm4_an_event_that_is_moved_while_one_looks_is_reminded_of_at_its_new_ti
     assert_eq!(guests.remind().await, 1);
 }
 
-/// Between the reminder and its leaving much can happen; each of these is asked when it leaves.
+/// Much can happen between planning a reminder and sending it; each of these is checked when it is sent.
 #[tokio::test]
 async fn rm4_who_does_not_go_any_more_is_not_reminded() {
     let changes = [
@@ -204,7 +204,7 @@ async fn rm4_who_does_not_go_any_more_is_not_reminded() {
             .replace("{event}", &guests.event.to_string())
             .replace("{other}", &guests.mira.id.to_string())
             .replace("{member}", &member.id.to_string());
-        // Past the triggers: what the claim finds by itself.
+        // Without triggers, so that only the claim can find it.
         guests
             .run(&format!("set session_replication_role = replica; {change}"))
             .await;
@@ -223,7 +223,7 @@ async fn rm4_who_does_not_go_any_more_is_not_reminded() {
             guests.event, member.id, guests.event, member.id
         )).await;
     }
-    // The control: without any of it the reminder leaves.
+    // The control: without any of these changes the reminder is sent.
     guests.run("delete from app.notification_deliveries; delete from app.notifications; delete from app.event_schedules").await;
     assert_eq!(guests.remind().await, 1);
     guests.dispatch().await;
@@ -254,12 +254,12 @@ async fn rm5_an_event_that_is_moved_close_is_reminded_of_while_that_helps() {
 async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
     let guests = Guests::new().await;
     let member = guests.guest("remy_goes").await;
-    // Due six hours ago.
+    // The reminder was due six hours ago.
     guests.begins_in(18 * 60).await;
     keep_workers_away(&guests).await;
     assert_eq!(guests.remind().await, 1);
     assert_eq!(guests.remind().await, 0);
-    // A reminder that waited until the event had begun is dropped, and says why.
+    // A reminder that waited until the event had begun is dropped, with that reason.
     guests.run("delete from app.delivery_pauses; update app.notification_deliveries set expires_at = now() where notification_id in (select id from app.notifications where type = 'event_reminder')").await;
     guests.dispatch().await;
     assert_eq!(
@@ -270,13 +270,13 @@ async fn rm6_after_hours_of_nobody_working_what_is_still_useful_is_sent_once() {
     assert_eq!(guests.count(why).await, 1);
 }
 
-/// An event whose guests cannot be told keeps no other one from being reminded of.
+/// An event whose guests can't be notified doesn't prevent reminders of others.
 #[tokio::test]
 async fn rm6_an_event_that_fails_holds_up_no_other() {
     let guests = Guests::new().await;
     let member = guests.guest("rina_goes").await;
     guests.begins_in(22 * 60).await;
-    // It begins sooner, so it is looked at first.
+    // It begins earlier, so it is processed first.
     let sooner = guests
         .one(&format!(
             "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
@@ -302,7 +302,7 @@ async fn rm6_an_event_that_fails_holds_up_no_other() {
     assert_eq!(guests.remind().await, 1);
 }
 
-/// What began while nobody worked is counted, once; what no reminder could have been sent for is not.
+/// Guests of events that began while no worker ran are counted, once; those for whom no reminder was possible are not.
 #[tokio::test]
 async fn rm6_guests_of_what_began_meanwhile_are_counted() {
     let guests = Guests::new().await;
@@ -313,11 +313,11 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
         let module = guests.module();
         module.give_up_reminders().await.expect("counted")
     };
-    // Events of the demonstration, whose reminders this stage has forgotten.
+    // Events of the sample data, whose reminders this stage has deleted.
     assert!(give_up().await > 0);
     let counted =
         format!("select unreminded::bigint from app.event_schedules where event_id = '{event}'");
-    // They bought their tickets when it was too late.
+    // They bought their tickets too late for a reminder.
     guests.begins_in(-10).await;
     assert_eq!(give_up().await, 0);
     guests
@@ -326,7 +326,7 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
              update app.events set created_at = now() - interval '9 days' where id = '{event}'"
         ))
         .await;
-    // Moved when it was too late.
+    // The event was moved too late for a reminder.
     guests
         .run(&format!(
             "insert into app.event_schedules (event_id, revision) values ('{event}', 2)"
@@ -336,7 +336,7 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
     guests
         .run("set session_replication_role = replica; update app.event_schedules set updated_at = now() - interval '2 days'")
         .await;
-    // A day ahead there is time yet; a reminder is due and no miss.
+    // A reminder is due and still possible, so it isn't counted as missed.
     guests.begins_in(5 * 60).await;
     assert_eq!(give_up().await, 0);
     guests.begins_in(-10).await;
@@ -347,7 +347,7 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
     assert_eq!(guests.remind().await + give_up().await, 0);
 }
 
-/// RM7: 86,400 seconds, or the same time of the day before.
+/// RM7: 86,400 seconds, or the same local time of the day before.
 #[tokio::test]
 async fn rm7_a_day_is_24_hours_or_what_the_clocks_say() {
     let guests = Guests::new().await;

@@ -1,4 +1,4 @@
-//! An event of Olga's with guests, and what they have been told.
+//! An event of Olga's with guests, and their notifications.
 
 use crate::{
     money::stage::{Stage, keyed},
@@ -30,7 +30,7 @@ impl Guests {
         Self::with(|_| {}).await
     }
 
-    /// Free tickets to an event, no rows of the demonstration world, mail at once.
+    /// An event with free tickets, without the notifications of the sample data; mails are sent without delay.
     pub async fn with(change: impl FnOnce(&mut Parts)) -> Self {
         let stage = Stage::changed(false, |parts| {
             parts.modules.notifications.notifications_digest_minutes = 0;
@@ -54,7 +54,7 @@ impl Guests {
         &self.server.built.app.modules.notifications
     }
 
-    /// A member with a ticket, who has been told so.
+    /// A member with a ticket, who has been notified of it.
     pub async fn guest(&self, name: &str) -> Member {
         let member = self.server.member(name).await;
         self.ticket(&member).await;
@@ -81,7 +81,7 @@ impl Guests {
         self.server.settled().await;
     }
 
-    /// Past the rules.
+    /// Runs a statement as a superuser.
     pub async fn run(&self, text: &str) {
         sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
             .execute(&mut self.server.superuser().await)
@@ -103,7 +103,7 @@ impl Guests {
             .unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
-    /// The event begins so many minutes from now, and nobody has been told of that.
+    /// Moves the event to this many minutes from now, without notifying anybody.
     pub async fn begins_in(&self, minutes: i64) {
         let event = self.event;
         self.run(&format!(
@@ -113,7 +113,7 @@ impl Guests {
         .await;
     }
 
-    /// What a member is told in the app, oldest first: which message and its title.
+    /// A member's notifications in the app, oldest first: name of the message and title.
     pub async fn told(&self, member: &Member) -> Vec<(String, String)> {
         let rows = sqlx::query(
             "select data ->> 'message', title from app.notifications where user_id = $1 and in_app order by id",
@@ -125,13 +125,13 @@ impl Guests {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
-    /// The names of these messages alone.
+    /// Only the names of these messages.
     pub async fn names(&self, member: &Member) -> Vec<String> {
         let told = self.told(member).await;
         told.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Deliveries of a member's messages, by the name of the message: channel and state.
+    /// The deliveries of a member's notifications with this message: channel and state.
     pub async fn deliveries(&self, member: &Member, message: &str) -> Vec<(String, String)> {
         let rows = sqlx::query(
             "select d.channel, d.state from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
@@ -145,14 +145,14 @@ impl Guests {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
-    /// Hands over everything that is due.
+    /// Sends everything that is due.
     pub async fn dispatch(&self) -> usize {
         self.server.settled().await;
         let push = self.module().dispatch(Channel::Push).await.expect("push");
         push + self.module().dispatch(Channel::Email).await.expect("mail")
     }
 
-    /// Somebody who follows the host of the event.
+    /// A member who follows the host of the event.
     pub async fn follower(&self, name: &str) -> Member {
         let member = self.server.member(name).await;
         let city = self.server.city("melbourne").await;

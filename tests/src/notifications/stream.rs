@@ -1,4 +1,4 @@
-//! RE: what members are told while they listen, by the number of the requirement.
+//! RE: the stream of notifications to connected members, by the number of the requirement.
 
 use super::stage::Guests;
 use crate::support::{
@@ -44,7 +44,7 @@ async fn ready(member: &Member, last_id: Option<&str>) -> Events {
     events
 }
 
-/// From a follow to the app of the one who is followed, and what is told is what the list has.
+/// From a follow to the app of the followed member; the stream contains the same as the list.
 #[tokio::test]
 async fn re_a_follow_comes_to_the_app_of_the_followed() {
     let guests = Guests::listening().await;
@@ -62,7 +62,7 @@ async fn re_a_follow_comes_to_the_app_of_the_followed() {
     let path = format!("/notifications/{id}");
     assert_eq!(shown, ana.client.get(&path).await.expect(200).json);
 
-    // What is read on one device is read on the others.
+    // A notification that is marked as read on one device is read on the others.
     ana.client.act(&format!("{path}/read")).await.expect(204);
     shown = events.expect("notification").await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn re_a_follow_comes_to_the_app_of_the_followed() {
     assert_eq!(events.expect("unread").await, json!({"unread": 0}));
 }
 
-/// At commit it takes a lock of the whole cluster.
+/// `notify` takes a lock of the whole cluster at commit.
 #[tokio::test]
 async fn re1_no_function_or_trigger_notifies() {
     let guests = Guests::new().await;
@@ -109,10 +109,10 @@ async fn re3_who_comes_back_is_told_what_they_missed_and_that_once() {
             .await;
         let last_id = events.last_id.clone().expect("an id");
         drop(events);
-        // Nothing is new since then, a change that no member makes included.
+        // Nothing is new since then, and a change by the platform itself counts as none.
         assert_eq!(ready(&ana, Some(&last_id)).await.batch().await, (vec![], 3));
     }
-    // Who does not say how far they were begins with what comes.
+    // A client that doesn't say what it has received gets only what comes from now on.
     assert_eq!(ready(&ana, None).await.batch().await, (vec![], 3));
 }
 
@@ -135,10 +135,10 @@ async fn re3_a_position_that_says_nothing_reloads_the_list() {
             .await;
         events.batch().await;
         drop(events);
-        // From there on as ever.
+        // From there on the stream continues normally.
         assert_eq!(ready(&ben, Some(&last_id)).await.batch().await.0.len(), 1);
     }
-    // So many at once are not told one by one.
+    // This many notifications at once are not sent one by one.
     let mut events = ready(&ana, None).await;
     events.batch().await;
     guests
@@ -153,8 +153,8 @@ async fn re3_a_position_that_says_nothing_reloads_the_list() {
     events.expect("refresh").await;
 }
 
-/// Transactions end in another order than they begin: by the highest number, or the time, that a client has seen, what
-/// a slow one commits would be lost.
+/// Transactions end in another order than they begin: with the highest number or time that a client has seen as its
+/// position, what a slow transaction commits would be lost.
 #[tokio::test]
 async fn re3_what_a_slow_transaction_commits_is_told_as_well() {
     let guests = Guests::listening().await;
@@ -189,7 +189,7 @@ async fn re4_lost_connections_lose_no_news() {
             .await;
         assert!(killed > 0);
         guests.tell(&ana, &[&format!("round {round}")]).await;
-        // A stream whose own connection is gone ends, and its client comes back.
+        // A stream whose connection is lost ends, and its client reconnects.
         let told = loop {
             match events.next().await {
                 Some(event) if event.name == "notification" => break event.data["title"].clone(),
@@ -203,7 +203,7 @@ async fn re4_lost_connections_lose_no_news() {
         assert_eq!(told, json!(format!("round {round}")));
         assert_eq!(events.batch().await.0.len(), 0);
     }
-    // Nothing is left open between two looks.
+    // No transaction is open between two queries of the stream.
     let idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
     let mut found = 1;
     for _ in 0..20 {
@@ -235,7 +235,7 @@ async fn re5_a_stream_ends_with_its_session_or_account() {
         end.execute(&mut guests.server.superuser().await)
             .await
             .expect("ended");
-        // What came before it was noticed is told to nobody who has no right to it any more.
+        // Notifications from before the end of access was noticed are not sent to a member who has lost it.
         guests.tell(&member, &[name]).await;
         assert_eq!(first.left().await, 0);
         if name == "out" {
@@ -304,7 +304,7 @@ async fn re5_a_stream_ends_with_its_token() {
     assert!(events.retry_ms.is_some());
 }
 
-/// Streams must not hold up a server that stops, and their clients come back at different times.
+/// Streams must not delay the shutdown of a server, and their clients reconnect at different times.
 #[tokio::test]
 async fn re6_a_server_that_stops_ends_its_streams() {
     let mut guests = Guests::listening().await.into_stage();
@@ -342,7 +342,7 @@ async fn re_a_member_listens_at_so_many_places() {
             .expect("a detail")
             .contains('3')
     );
-    // Others do not count, and a place that was left is free again.
+    // Streams of other members don't count, and a closed stream makes room for another.
     let ben = guests.server.member("ben_listens").await;
     ready(&ben, None).await;
     drop(all.pop());
@@ -358,7 +358,7 @@ async fn re_a_member_listens_at_so_many_places() {
     assert!(left.is_some());
 }
 
-/// However many rows there are, only what is new is read.
+/// Only new rows are read, however many rows there are.
 #[tokio::test]
 async fn re_a_look_reads_what_is_new() {
     let guests = Guests::new().await;
@@ -371,8 +371,8 @@ async fn re_a_look_reads_what_is_new() {
         ))
         .await;
     let mut conn = guests.server.superuser().await;
-    // Transactions in other databases of the cluster count in snapshots, too: as long as one is older than the rows, they may be
-    // news by what they say of themselves.
+    // Snapshots also contain transactions in other databases of the cluster: as long as one of them is older than the
+    // rows, these may count as new.
     let settled = "select pg_snapshot_xmin(pg_current_snapshot())::text::int8 - max(changed_in) from app.notifications";
     for _ in 0..6000 {
         if guests.count(settled).await > 0 {
@@ -385,7 +385,7 @@ async fn re_a_look_reads_what_is_new() {
         .await
         .expect("a snapshot");
     guests.tell(&ana, &["new"]).await;
-    // Several times: a statement that is kept must not be planned for any values.
+    // Several times, because a kept plan must not be a generic one.
     for _ in 0..8 {
         let mut tx = conn.begin().await.expect("a transaction");
         let before = read(&mut tx).await;
@@ -416,7 +416,8 @@ async fn re_a_look_reads_what_is_new() {
     );
 }
 
-/// By this connection, of which nothing is handed on within a transaction. What others read meanwhile does not count.
+/// Rows read by this connection, whose statistics are not reported within a transaction, so reads of other connections
+/// don't count.
 async fn read(tx: &mut sqlx::PgConnection) -> i64 {
     sqlx::query_scalar("select (idx_tup_fetch + seq_tup_read)::int8 from pg_stat_xact_user_tables where schemaname = 'app' and relname = 'notifications'")
         .fetch_one(tx)

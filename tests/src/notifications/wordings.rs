@@ -1,4 +1,4 @@
-//! What a message says in the app, on a device and in a mail, in the language of each.
+//! The texts of a message in the app, on a device and in a mail, in the language of each member.
 
 use super::stage::Guests;
 use kernel::messages::Piece;
@@ -71,7 +71,7 @@ async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
         );
         assert!(!mail.text.contains(words[0]), "{}", mail.text);
     }
-    // A message that has no words of its own for mail says there what it says in the app.
+    // A message without a text for mails uses its text for the app.
     guests
         .change(serde_json::json!({"starts_at": "2041-05-01T18:15:00Z"}))
         .await;
@@ -91,7 +91,8 @@ async fn no7_a_device_and_a_mail_say_it_in_their_own_words() {
     assert!(mails.last().expect("a mail").text.contains(&text));
 }
 
-/// A refund fails only where a bank has given the buyer the same money in a dispute: nobody is promised another way.
+/// A refund fails only if a bank has given the buyer the same money in a dispute, so the message promises no other
+/// payment.
 #[tokio::test]
 async fn no7_who_has_the_money_from_a_bank_is_told_so() {
     let guests = Guests::new().await;
@@ -118,7 +119,7 @@ async fn no7_who_has_the_money_from_a_bank_is_told_so() {
     }
 }
 
-/// What a message says in the app, in each of its languages, without its values.
+/// The texts of a message for the app, in each of its languages, without values.
 fn app_words(name: &str) -> Vec<String> {
     let mut all = generated::messages::MESSAGES.iter();
     let message = all.find(|message| message.name == name).expect("a message");

@@ -1,7 +1,7 @@
-//! The database's side of the comparison: its answer to one question, asked as the request role.
+//! The database's side of the comparison: answers a question, evaluated as the request role.
 //!
-//! Triggers are off while the database answers: they hold actions to their effect and would refuse first what the
-//! policies have to refuse by themselves.
+//! Triggers are disabled meanwhile: guards limit actions to their own effect and would refuse some changes before the
+//! policies, which must refuse them by themselves.
 
 use super::questions::{How, Question};
 use codegen::model::Model;
@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Tries a statement for every row, each time undone. What constraints say comes after the policies. Prepared
-/// once, because planning takes longer than running; a change is tried for all rows together first.
+/// Tries a statement for every row, and undoes it each time. Constraints are checked after the policies, so their
+/// errors count as success. The statement is prepared once, because planning takes longer than running; a change is
+/// first tried for all rows together.
 const PASSES: &str = "
 create function public.passes(p_how text, p_statement text, p_rows jsonb) returns setof text
   language plpgsql as $$
@@ -66,7 +67,7 @@ begin
 end
 $$";
 
-/// Makes the database of a world ready to be asked, until the end of the transaction.
+/// Prepares the database of a world for questions, until the end of the transaction.
 pub async fn prepare(conn: &mut PgConnection) {
     sqlx::raw_sql(PASSES).execute(&mut *conn).await.unwrap();
     sqlx::raw_sql("set local session_replication_role = replica")
@@ -75,7 +76,7 @@ pub async fn prepare(conn: &mut PgConnection) {
         .unwrap();
 }
 
-/// The database's answer. Everything in one message: there are thousands of questions.
+/// The database's answer. Everything is sent in one message, because there are thousands of questions.
 pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) -> BTreeSet<String> {
     let statement = match question.how {
         How::Read | How::Reach | How::Blind | How::Ask => question.statement.clone(),
@@ -127,11 +128,11 @@ pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) ->
             .iter()
             .filter_map(|row| row.try_get("id").ok())
             .collect(),
-        // No UPDATE privilege at all.
+        // The role has no UPDATE privilege at all.
         Err(error) if is_denied(&error) && matches!(question.how, How::Reach | How::Blind) => {
             BTreeSet::new()
         }
-        // A policy that asks about one row and finds several: no answer, and so not the one that is right.
+        // A policy that queries one row and finds several: counts as a wrong answer.
         Err(error) if code(&error).as_deref() == Some("21000") => {
             BTreeSet::from([Uuid::nil().to_string()])
         }

@@ -1,6 +1,6 @@
-//! Both compiled forms of every rule, compared on random worlds: what the database lets each actor see, do and
-//! make, row by row, against `kernel::rule::decide`. One disagreement fails; so does too few decisions, and a
-//! decision that is always the same. That a broken rule is noticed, `mutants` shows.
+//! Compares both compiled forms of every rule on random worlds: what the database lets each actor see, do and create,
+//! row by row, with `kernel::rule::decide`. A single difference fails; so do too few decisions, and decisions that are
+//! always the same. `mutants` shows that broken rules are noticed.
 
 use super::{
     answers,
@@ -14,10 +14,10 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Rows an entity gets, and actors asked.
+/// Rows per entity, and number of actors.
 const SIZE: usize = 12;
 const ACTORS: usize = 9;
-/// Actors who do what they may, per entity and action.
+/// The number of actors who actually perform allowed actions, per entity and action.
 const DOERS: usize = 5;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn abuse_04_policies_and_predicates_agree_on_random_worlds() {
     tally.says_enough(model);
 }
 
-/// Rows asked about and granted.
+/// Numbers of questions about rows, and of granted ones.
 #[derive(Default)]
 struct Tally {
     by_how: BTreeMap<String, (usize, usize)>,
@@ -56,8 +56,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Doing it is slow, and asks nothing of the actor that reaching it has not asked: a few of them are enough.
-    /// Blindly is for the broken policies.
+    /// Performing actions is slow, and hardly tests more of the rules than reaching the rows, so a few are enough.
+    /// `Blind` is only for the broken policies.
     fn wants(&mut self, question: &Question) -> bool {
         if question.how == How::Blind {
             return false;
@@ -91,7 +91,7 @@ impl Tally {
     fn says_enough(&self, model: &Model) {
         for (how, (asked, granted)) in &self.by_how {
             assert!(*asked >= 2_000, "{how}: only {asked} decisions");
-            // Who may not reach it is not asked to do it.
+            // Actions are only tried on rows that the actor can reach.
             let share = granted * 100 / asked;
             let varied = (5..=95).contains(&share) || how == "Do";
             assert!(varied, "{how}: {share} % granted");
@@ -106,7 +106,7 @@ impl Tally {
     }
 }
 
-/// A world in an open transaction that nobody commits, and what to ask there.
+/// Creates a world in an open transaction that is never committed, and its questions.
 pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64) -> (World, Vec<Question>) {
     // Planning the nested policies takes longer than running them.
     let settings = "begin; set local plan_cache_mode = force_generic_plan; set local jit = off";
@@ -146,7 +146,7 @@ pub async fn disagreements(
         .collect()
 }
 
-/// Nobody, some with roles, some without.
+/// The actors: an anonymous one, some members with roles, and some without.
 fn actors(model: &Model, world: &World) -> Vec<Option<Uuid>> {
     let active = |id: &&str| {
         world

@@ -1,8 +1,8 @@
 //! The negative control of the comparison: leaves of every policy are switched off in the database, one at a time,
 //! and the comparison must see it.
 //!
-//! Leaves are found in the texts of the policies themselves, so that none is left out because it reads otherwise
-//! than somebody expected.
+//! Leaves are found in the texts of the policies themselves, so that none is missed because it is written in an
+//! unexpected way.
 
 use super::{
     differential::{disagreements, make},
@@ -20,16 +20,16 @@ struct Mutant {
     clause: String,
     what: String,
     statement: String,
-    /// Where it would show.
+    /// The questions whose answers the leaf may change.
     asked: Vec<(How, String)>,
 }
 
-/// Worlds, one after the other: one small world need not hold the case that gives a broken leaf away.
+/// Worlds, tried one after the other, because one small world may not contain the case that reveals a broken leaf.
 const SEEDS: [u64; 39] = [
     7, 1, 2, 4, 3, 6, 8, 5, 10, 12, 11, 13, 14, 16, 18, 20, 24, 28, 31, 37, 41, 43, 47, 53, 59, 61,
     67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 173,
 ];
-/// Of the leaves of a clause, every such one is tried each time; the first always.
+/// One in so many leaves of a clause is tried in each run, and always the first one.
 const EVERY: usize = 6;
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn abuse_04_a_policy_with_a_leaf_switched_off_is_noticed() {
     all_are_noticed(mutants).await;
 }
 
-/// All of them take minutes.
+/// Trying all of them takes minutes.
 #[tokio::test]
 #[ignore = "minutes: cargo nextest run --run-ignored only every_leaf"]
 async fn abuse_04_every_leaf_switched_off_is_noticed() {
@@ -50,7 +50,7 @@ async fn abuse_04_every_leaf_switched_off_is_noticed() {
     all_are_noticed(mutants).await;
 }
 
-/// All but those that are known not to be noticed, which must be there.
+/// All leaves except those known not to be noticed, which must exist.
 async fn all() -> Vec<Mutant> {
     let database = Database::new(Content::Empty).await;
     let mut mutants = mutants(&mut database.superuser().await).await;
@@ -67,7 +67,7 @@ async fn all() -> Vec<Mutant> {
     mutants
 }
 
-/// Some of each clause of each policy, and how many clauses these are.
+/// Some leaves of each clause of each policy, and the number of clauses.
 fn sample(all: Vec<Mutant>) -> (Vec<Mutant>, usize) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut chosen = Vec::new();
@@ -164,7 +164,7 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
                     others: text,
                 };
                 let action = action(&text[..leaf.from]).to_owned();
-                // The guard holds those to their effect as well: `database::actions` shows it without the guard.
+                // The guard limits these actions to their effect too: `database::actions` shows it without the guard.
                 if clause == "with check" && command == "UPDATE" && action != "update" {
                     continue;
                 }
@@ -203,7 +203,7 @@ fn one_line(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The columns of each table that the request role may change.
+/// The columns of each table that the request role may update.
 async fn changeable(conn: &mut PgConnection) -> BTreeMap<String, BTreeSet<String>> {
     let columns: Vec<(String, String)> = sqlx::query_as(
         "select table_name::text, column_name::text from information_schema.column_privileges
@@ -219,15 +219,15 @@ async fn changeable(conn: &mut PgConnection) -> BTreeMap<String, BTreeSet<String
     tables
 }
 
-/// A condition of WITH CHECK that USING has asked already, about columns that no change can change: without it
-/// the policy decides the same.
+/// A condition of WITH CHECK that USING has too, about columns that can't be updated: without it the policy decides
+/// the same.
 fn is_repeated(words: &str, using: Option<&str>, open: Option<&BTreeSet<String>>) -> bool {
     let mut columns = words.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     using.is_some_and(|using| using.contains(words))
         && !columns.any(|word| open.is_some_and(|open| open.contains(word)))
 }
 
-/// A leaf switched off, in its policy.
+/// A leaf that is switched off, and its policy.
 struct Place<'a> {
     command: &'a str,
     words: &'a str,
@@ -236,38 +236,37 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Leaves without which a policy decides the same, or the same as far as rows of a finished transaction go.
+    /// Leaves without which a policy decides the same, at least for rows of finished transactions.
     fn says_the_same(&self) -> bool {
         let inserts = self.command == "INSERT" && self.off == "true";
         let bare = self.words.trim_start_matches('(');
-        // Stands beside a question about the id, and an id says its kind: no two tables share one.
+        // It stands beside a condition on the id, which implies the entity: no two tables share an id.
         let of_a_kind = self.off == "true"
             && bare
                 .split_once("_type = '")
                 .is_some_and(|(column, rest)| !column.contains(' ') && rest.ends_with("'::text)"));
-        // What the constraint `role_fits_scope` says as well.
+        // The constraint `role_fits_scope` requires the same.
         let role_of_scope = self.off == "true"
             && ["(role = 'cityAdmin'::text)", "(role = 'orgAdmin'::text)"].contains(&self.words);
-        // Who makes something, and in which session, is in columns that no body holds: the default is the caller, or
-        // null for strangers,
-        // whom the comparison with nobody refuses.
+        // The creator and the session of a row are in columns that no body contains: the default is the caller, or
+        // null for anonymous callers, whom the comparison with null refuses.
         let maker = inserts
             && (self.words.ends_with("= sec.uid())")
                 || self.words.contains("IS DISTINCT FROM sec.session()"));
         let signed_in = inserts
             && self.words == "(sec.uid() IS NOT NULL)"
             && self.others.contains("= sec.uid())");
-        // Only in the transaction that has just made the row; creating through HTTP would fail without it.
+        // Only relevant in the transaction that has created the row; creating through HTTP would fail without it.
         let just_made = ["sec.created()", "sec.changed()"]
             .iter()
             .any(|call| self.words.contains(call));
-        // Whoever may bring a row back sees it in every status.
+        // Callers who may restore a row see it in every status.
         let archived = self.command == "SELECT" && self.words == "(status = 'archived'::text)";
         of_a_kind || role_of_scope || maker || signed_in || just_made || archived
     }
 }
 
-/// Of an UPDATE policy: the case that a place of its text belongs to.
+/// In an UPDATE policy: the action whose case a place in the text belongs to.
 fn action(before: &str) -> &str {
     let case = before.rsplit_once("WHEN '").map(|(_, rest)| rest);
     case.and_then(|rest| rest.split('\'').next()).unwrap_or("")
@@ -287,7 +286,7 @@ struct Leaf {
     joined: Joined,
 }
 
-/// The operands of `and` and `or` that hold no others, and decisions that are one condition.
+/// The innermost operands of `and` and `or`, and decisions that consist of one condition.
 fn leaves(text: &str) -> Vec<Leaf> {
     let mut found = Vec::new();
     if !text.trim_start().starts_with("CASE") {
@@ -321,7 +320,7 @@ fn descend(text: &str, from: usize, to: usize, joined: Joined, found: &mut Vec<L
     }
 }
 
-/// As [`descend`], but what has no operands is no leaf: it is a part of one.
+/// Like [`descend`], but a text without operands is part of a leaf and not a leaf itself.
 fn inner(text: &str, from: usize, to: usize, found: &mut Vec<Leaf>) {
     let (parts, word) = operands(text, from, to);
     for (from, to) in &parts {
@@ -336,7 +335,7 @@ fn inner(text: &str, from: usize, to: usize, found: &mut Vec<Leaf>) {
     }
 }
 
-/// What `and` or `or` joins outside of all parentheses.
+/// The operands of `and` or `or` outside of all parentheses.
 fn operands(text: &str, from: usize, to: usize) -> (Vec<(usize, usize)>, Joined) {
     let (mut parts, mut start, mut joined) = (Vec::new(), from, Joined::Alone);
     for (at, depth) in outside_quotes(text, from, to) {
@@ -352,7 +351,7 @@ fn operands(text: &str, from: usize, to: usize) -> (Vec<(usize, usize)>, Joined)
     (parts, joined)
 }
 
-/// The insides of the outermost parentheses.
+/// The contents of the outermost parentheses.
 fn groups(text: &str, from: usize, to: usize) -> Vec<(usize, usize)> {
     let (mut groups, mut start) = (Vec::new(), from);
     for (at, depth) in outside_quotes(text, from, to) {
@@ -365,7 +364,7 @@ fn groups(text: &str, from: usize, to: usize) -> Vec<(usize, usize)> {
     groups
 }
 
-/// Every place that is not in a quoted text, and how deep it lies in parentheses, itself counted.
+/// Every position outside of quoted texts, and its nesting depth in parentheses.
 fn outside_quotes(text: &str, from: usize, to: usize) -> Vec<(usize, i32)> {
     let (mut places, mut depth, mut quoted) = (Vec::new(), 0, false);
     for (at, byte) in text.bytes().enumerate().take(to).skip(from) {

@@ -1,7 +1,7 @@
-//! The Rust side of the comparison: `kernel::rule::decide` over a random world, together with the meaning
-//! of status that every entity shares (who sees suspended and archived rows).
+//! The Rust side of the comparison: `kernel::rule::decide` on a random world, with the meaning of the status that all
+//! entities share (who sees suspended and archived rows).
 //!
-//! Sets (`me in …`) are worked out here from the model, independently of the SQL functions.
+//! Sets (`me in …`) are computed here from the model, independently of the SQL functions.
 
 use super::world::{Row, World};
 use chrono::{DateTime, Utc};
@@ -22,9 +22,9 @@ pub struct Oracle<'a> {
     pub me: Option<Uuid>,
     pub facts: Facts,
     pub now: DateTime<Utc>,
-    /// While archiving and restoring, archived rows are seen by those who may do so.
+    /// Set while archiving and restoring, when callers who may do so see archived rows.
     archived: Cell<bool>,
-    /// What was suspended before it was archived can be seen by who restores it.
+    /// Set while restoring, when the caller sees rows that were suspended before they were archived.
     restoring: Cell<bool>,
     sets: HashMap<String, Vec<Uuid>>,
 }
@@ -56,7 +56,7 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// Does the SELECT policy let the caller see it?
+    /// Whether the SELECT policy lets the caller see the row.
     pub fn visible(&self, resource: &Resource, row: &Row) -> bool {
         if resource.lifecycle != Life::SoftDelete {
             return decide(resource.rules.read, row, self);
@@ -66,7 +66,7 @@ impl<'a> Oracle<'a> {
             "suspended" => {
                 decide(resource.rules.update, row, self)
                     || decide(resource.rules.suspend, row, self)
-                    // What was archived suspended comes back suspended, before the eyes of who restores it.
+                    // A row that was suspended before is suspended again, which the caller who restores it sees.
                     || self.restoring.get() && decide(resource.rules.restore, row, self)
             }
             _ if self.archived.get() => {
@@ -77,19 +77,19 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The same in the context of restoring.
+    /// Like [`visible`](Self::visible), in the context of restoring.
     pub fn visible_restoring(&self, resource: &Resource, row: &Row) -> bool {
         self.within("restore", || self.visible(resource, row))
     }
 
-    /// May the caller take this action on the row?
+    /// Whether the caller may perform this action on the row.
     pub fn may(&self, resource: &Resource, action: &str, row: &Row) -> bool {
         self.within(action, || {
             self.visible(resource, row) && self.fits(resource, action, row)
         })
     }
 
-    /// In the context of an action, in which more may be visible.
+    /// Decides in the context of an action, in which more rows may be visible.
     pub fn within(&self, action: &str, decide: impl FnOnce() -> bool) -> bool {
         self.archived.set(matches!(action, "archive" | "restore"));
         self.restoring.set(action == "restore");
@@ -99,7 +99,7 @@ impl<'a> Oracle<'a> {
         decided
     }
 
-    /// The same, whether they see it or not.
+    /// Whether the action is allowed, without considering visibility.
     pub fn fits(&self, resource: &Resource, action: &str, row: &Row) -> bool {
         let soft = resource.lifecycle == Life::SoftDelete;
         let is = |wanted: &str| !soft || status(row) == wanted;
@@ -252,7 +252,7 @@ fn collect(model: &Model, parent: EntityId, expr: &Expr, found: &mut Vec<Set>) {
     }
 }
 
-/// A condition on the child's own fields.
+/// Evaluates a condition on the child's own fields.
 fn holds(expr: &Expr, row: &Row) -> Option<bool> {
     match expr {
         Expr::All(parts) => parts

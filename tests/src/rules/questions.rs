@@ -1,5 +1,5 @@
-//! What both sides are asked: for an actor, an entity and an action, which rows. The rule as data answers once per
-//! world; the database answers as often as somebody has changed its policies.
+//! The questions to both sides: for an actor, an entity and an action, which rows are allowed. The Rust form answers
+//! once per world; the database answers again after each change of its policies.
 
 use super::{
     answers::facts,
@@ -20,20 +20,20 @@ use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// How the database is asked.
+/// How a question is put to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// Which rows are seen: the SELECT policy.
+    /// Which rows are visible: the SELECT policy.
     Read,
-    /// Which rows can be locked for the action: USING of the UPDATE policy, among the rows seen.
+    /// Which visible rows can be locked for the action: USING of the UPDATE policy.
     Reach,
-    /// The same while all rows are seen, so that no other policy stands in for this one.
+    /// The same while all rows are visible, so that the SELECT policy can't hide a mistake.
     Blind,
-    /// For which of the rows that can be reached the action's own statement goes through: WITH CHECK as well.
+    /// For which of these rows the action's own statement succeeds: WITH CHECK as well.
     Do,
-    /// Which rows like those of the world can be made: the INSERT policy.
+    /// Which rows like those of the world can be inserted: the INSERT policy.
     Create,
-    /// What a module is told that works for the actor: `sec.may_<entity>`.
+    /// What `sec.may_<entity>` tells a module that works for the actor.
     Ask,
 }
 
@@ -41,18 +41,18 @@ pub struct Question {
     pub me: Option<Uuid>,
     pub entity: EntityId,
     pub how: How,
-    /// As the context of the database calls it.
+    /// The action's name in the database.
     pub action: &'static str,
-    /// The rows asked about. New ones bear numbers.
+    /// The rows that the question is about. New ones have numbers instead of ids.
     pub asked: Vec<String>,
-    /// Those of them that the rule as data grants.
+    /// The rows for which the Rust form of the rule grants the action.
     pub granted: BTreeSet<String>,
-    /// What is done, with `$1` for one of `rows`.
+    /// The statement, with `$1` for one of `rows`.
     pub statement: String,
     pub rows: Value,
 }
 
-/// Everything there is to ask for one actor, with the answers of the rules as data.
+/// All questions for one actor, with the answers of the Rust form.
 pub async fn of(
     conn: &mut PgConnection,
     model: &Model,
@@ -64,7 +64,7 @@ pub async fn of(
         .fetch_one(&mut *conn)
         .await
         .unwrap();
-    // Who restores holds the roles as well that were archived together with what they are for.
+    // While restoring, the actor also has roles that were archived together with their scope.
     let restoring = facts(conn, model, me, "restore").await;
     let restoring = Oracle::new(model, resources, world, me, restoring, now);
     let oracle = facts(conn, model, me, "read").await;
@@ -137,7 +137,7 @@ impl Asker<'_> {
         }
     }
 
-    /// In the context of reading, and of restoring.
+    /// A question in the context of reading or of restoring.
     fn read(&self, action: &'static str, is_seen: impl Fn(&Row) -> bool) -> Question {
         let seen = self.rows.iter().filter(|row| is_seen(row));
         let mut question = self.question(How::Read, action, seen.map(id).collect());
@@ -145,7 +145,7 @@ impl Asker<'_> {
         question
     }
 
-    /// A module may not even read the table: it asks about ids.
+    /// A module may not even read the table, so it asks about ids.
     fn ask(&self, action: &'static str, granted: BTreeSet<String>) -> Question {
         let mut question = self.question(How::Ask, action, granted);
         let ids: Vec<String> = question.asked.iter().map(|id| format!("'{id}'")).collect();
@@ -157,7 +157,7 @@ impl Asker<'_> {
         question
     }
 
-    /// What may be restored, as the list of it has it.
+    /// The rows that may be restored, as the list of archived rows contains them.
     fn archived(&self, oracle: &Oracle) -> Option<Question> {
         if self.resource.sql.restore.is_empty() {
             return None;
@@ -171,7 +171,7 @@ impl Asker<'_> {
         Some(question)
     }
 
-    /// Reaching the rows, and doing it where there is a statement for it.
+    /// Questions about reaching the rows and, if the action has a statement, about performing it.
     fn act(&self, oracle: &Oracle, action: &'static str) -> Vec<Question> {
         let may = self
             .rows
@@ -191,7 +191,7 @@ impl Asker<'_> {
         blind.statement.clone_from(&reach.statement);
         let mut questions = vec![self.ask(action, granted.clone()), reach, blind];
         if let Some(statement) = statement(self.resource, action) {
-            // A change that hides the row from who makes it needs a trigger, and these are off here.
+            // A change that hides the row from its writer requires a trigger, and triggers are disabled here.
             let stays = |row: &&Row| {
                 oracle.may(self.resource, action, row)
                     && oracle.within(action, || {
@@ -200,7 +200,7 @@ impl Asker<'_> {
             };
             let granted = self.rows.iter().filter(stays).map(id).collect();
             let mut deed = self.question(How::Do, action, granted);
-            // What cannot be reached cannot be done.
+            // Actions are only tried on rows that can be reached.
             deed.asked = deed.granted.iter().cloned().collect();
             deed.statement = statement;
             deed.rows = deed.asked.iter().map(|id| json!({ "id": id })).collect();
@@ -218,7 +218,7 @@ impl Asker<'_> {
             .collect();
         rows.extend(self.below_suspended(&rows));
         for (at, row) in rows.iter_mut().enumerate() {
-            // Only to know it by: the statement sets no ids.
+            // Only used to identify the row; the statement sets no ids.
             let id = Uuid::from_u128(at as u128).to_string();
             if self.may_create(oracle, row) {
                 granted.insert(id.clone());
@@ -235,7 +235,7 @@ impl Asker<'_> {
         question
     }
 
-    /// One of the rows once more for every kind of object that they can refer to, referring to a suspended one.
+    /// Copies of one row, one for every kind of object that it can refer to, each referring to a suspended object.
     fn below_suspended(&self, like: &[Row]) -> Vec<Row> {
         let mut rows = Vec::new();
         for relation in &self.entity.belongs {
@@ -256,7 +256,7 @@ impl Asker<'_> {
         rows
     }
 
-    /// The rule, and every reference that a body may hold leads to something seen that is active.
+    /// The rule allows it, and every reference that a body may contain is to a visible, active row.
     fn may_create(&self, oracle: &Oracle, made: &Row) -> bool {
         let keys = operations::body_keys("Create", self.resource.name);
         let usable = self.entity.belongs.iter().all(|relation| {
@@ -279,7 +279,7 @@ fn id(row: &Row) -> String {
     text(row, "id").expect("an id").to_owned()
 }
 
-/// What the server sends for the action; a change that changes nothing, for fields.
+/// The statement that the server sends for the action; for fields, an update that changes nothing.
 fn statement(resource: &Resource, action: &str) -> Option<String> {
     let sql = &resource.sql;
     let text = match action {
@@ -315,7 +315,7 @@ fn changed(row: &Row, statement: &str) -> Row {
     row
 }
 
-/// Between the first parentheses of an INSERT.
+/// The text between the first parentheses of an INSERT.
 fn columns(insert: &str) -> &str {
     let (_, rest) = insert.split_once('(').expect("columns");
     rest.split_once(')').expect("columns").0

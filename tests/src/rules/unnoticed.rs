@@ -1,7 +1,7 @@
-//! Leaves of policies that the comparison does not notice when they are switched off, each by name. Whoever makes
-//! one of them superfluous, or the worlds richer, is told by the test.
+//! Leaves of policies whose absence the comparison doesn't notice, each by name. The test reports leaves on this list
+//! that are noticed after all.
 
-/// Without them the policies decide the same, and why.
+/// Leaves without which the policies decide the same, and the reason.
 pub const THE_SAME: [(&str, &str); 23] = [
     (
         "checkpoint_ticket_types_insert with check : sec.seen_event_staff(event_id) -> true",
@@ -97,10 +97,10 @@ pub const THE_SAME: [(&str, &str); 23] = [
     ),
 ];
 
-/// What gives them away is in none of the worlds: somebody waiting to join a community of which the one who asks is a
-/// moderator; a community that is suspended and asked for a service; a suspended member who outranks the staff of the
-/// community; a private event of a community of which the one who asks is a member; somebody who is a city's
-/// administrator and outranks a member of that city.
+/// The cases that would reveal these leaves are in none of the worlds: a member waiting to join a community of which
+/// the actor is a moderator; a suspended community with service requests; a suspended member who outranks the staff of
+/// the community; a private event of a community of which the actor is a member; a city's administrator who outranks a
+/// member of that city.
 pub const NOT_IN_THE_WORLDS: [&str; 11] = [
     "institutions_update using suspend: ((strpos(sec.held_org_admin(), (id)::text) > 0) IS NOT TRUE) -> true",
     "promotions_select using : (sec.action() = 'restore'::text) -> true",

@@ -1,8 +1,8 @@
-//! A random world: every table filled from the model, with rows of every status, so that rules can be
-//! asked about cases nobody thought of. Deterministic for a seed, and for each entity by itself: its rows are drawn by
-//! its name, so that another entity in the spec moves none of them.
+//! A random world: every table filled from the model, with rows of every status, so that rules are tested with cases
+//! that nobody thought of. Deterministic for a seed, and separately for each entity: the random numbers depend on the
+//! entity's name, so another entity in the spec doesn't change its rows.
 //!
-//! Written as a superuser, so that constraints hold and rules do not.
+//! Written as a superuser, so that constraints apply and access rules don't.
 
 mod values;
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub type Row = Map<String, Value>;
 
 pub struct World {
-    /// By entity, in order of insertion; columns as `to_jsonb` gives them.
+    /// Rows by entity, in order of insertion; columns as `to_jsonb` returns them.
     pub rows: Vec<Vec<Row>>,
     by_id: HashMap<(EntityId, String), usize>,
 }
@@ -29,8 +29,8 @@ impl World {
     }
 }
 
-/// Fills every table with about `size` rows and reads them back. Worlds of even seeds are rough ones, where what is
-/// under something suspended is common; every other one of these is large.
+/// Fills every table with about `size` rows and reads them back. In worlds of even seeds, rows below suspended ones
+/// are common; every other one of these is large.
 pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize) -> World {
     let is_rough = seed.is_multiple_of(2);
     let size = if seed.is_multiple_of(4) {
@@ -50,7 +50,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
         is_rough,
     };
     for entity in order(model) {
-        // Roles decide most rules: many of them, so that every kind is held by somebody asked.
+        // Roles decide most rules, so there are many, and some actor has each kind.
         let size = if entity == model.assignments {
             size * 6
         } else {
@@ -66,7 +66,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
     read(conn, model).await
 }
 
-/// Of the archived rows about people, every other one was archived by them.
+/// Every other archived row about a person was archived by that person.
 async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
     let table = &entity.plural;
     for relation in entity.belongs.iter().filter(|r| r.consents) {
@@ -83,8 +83,8 @@ async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
     }
 }
 
-/// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
-/// entity that nobody has written demonstration data for. Their names.
+/// Inserts rows into empty tables, by and about these people, so that suites over all entities find rows even of an
+/// entity without sample data. Returns the entities' names.
 pub async fn fill_empty<'m>(
     conn: &mut PgConnection,
     model: &'m Model,
@@ -121,10 +121,10 @@ pub async fn fill_empty<'m>(
     filled
 }
 
-/// What new rows that refer to these have to agree with.
+/// Values that new rows which refer to these rows must have too.
 fn references(entity: &Entity, rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    // Others may have a field of that name that means something else.
+    // Other entities may have a field `status` with another meaning.
     let has_status = entity.lifecycle == Lifecycle::SoftDelete;
     let live = rows
         .iter()
@@ -165,7 +165,8 @@ pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
     world
 }
 
-/// Entities after those they refer to. Where references form a circle, an optional one stays empty.
+/// Entities in an order in which each comes after those it refers to. In a circle of references, an optional one stays
+/// null.
 pub fn order(model: &Model) -> Vec<EntityId> {
     let mut done: Vec<EntityId> = Vec::new();
     while done.len() < model.entities.len() {
@@ -175,7 +176,7 @@ pub fn order(model: &Model) -> Vec<EntityId> {
             let mut belongs = model.entities[*id].belongs.iter();
             belongs.any(|relation| !is_there(relation) && (optional || !relation.optional))
         };
-        // With every kind of target there, so that each is referred to by some row.
+        // All targets exist before, so that some row refers to each of them.
         let complete = |id: &EntityId| {
             let mut belongs = model.entities[*id].belongs.iter();
             belongs.all(|relation| relation.targets.iter().all(|t| done.contains(t) || t == id))
@@ -191,23 +192,23 @@ pub fn order(model: &Model) -> Vec<EntityId> {
 struct Filler<'a> {
     model: &'a Model,
     seed: u64,
-    /// Of the entity at hand, since it was turned to.
+    /// The generator for the current entity.
     rng: Rng,
-    /// id and same-relation values of what was inserted: (id, columns)
+    /// Ids of inserted rows by entity, with the values that referring rows must share.
     ids: Vec<Vec<(String, HashMap<String, String>)>>,
-    /// How often each entity was turned to.
+    /// How many times each entity was current.
     turns: Vec<u64>,
-    /// How many values each entity has, so that none is given twice.
+    /// The number of values made for each entity, so that none is used twice.
     serials: Vec<u64>,
-    /// The entity at hand.
+    /// The current entity.
     at: EntityId,
-    /// The last time given to the row at hand, in hours from now.
+    /// The last time in the current row, in hours from now.
     hours: i32,
     is_rough: bool,
 }
 
 impl Filler<'_> {
-    /// What is drawn from here on depends on this entity, and on none that was filled before.
+    /// Makes an entity current. Later random values depend on it alone, and not on entities filled before.
     fn turn_to(&mut self, id: EntityId) {
         self.turns[id] += 1;
         self.at = id;
@@ -240,7 +241,8 @@ impl Filler<'_> {
                 Err(error) => refused = Some(error),
             }
         }
-        // References that have to agree, to rows of one event say, may find none that do: then there have to be more rows.
+        // References that must agree, such as to rows of the same event, may find none that do; then more rows are
+        // needed.
         let agreeing = entity.belongs.iter().filter(|r| !r.same.is_empty());
         let targets: Vec<EntityId> = agreeing.flat_map(|r| r.targets.clone()).collect();
         if self.ids[id].is_empty() && targets.len() > 1 && size < 200 {
@@ -250,7 +252,7 @@ impl Filler<'_> {
             return Box::pin(self.fill(conn, id, size * 2)).await;
         }
         if self.ids[id].is_empty() {
-            // Triggers have made those there can be.
+            // Triggers have inserted all rows that are possible.
             let made = format!("select id::text from app.{} limit {size}", entity.plural);
             let made: Vec<String> = sqlx::query_scalar(AssertSqlSafe(made))
                 .fetch_all(&mut *conn)
@@ -265,7 +267,7 @@ impl Filler<'_> {
         );
     }
 
-    /// Suspends some rows and archives others, where constraints let it.
+    /// Suspends some rows and archives others, where constraints allow it.
     async fn shake(&mut self, conn: &mut PgConnection, id: EntityId) {
         let entity = &self.model.entities[id];
         if entity.lifecycle != Lifecycle::SoftDelete {
@@ -282,12 +284,12 @@ impl Filler<'_> {
                 "update app.{} set status = '{status}' where id = '{}' returning id::text",
                 entity.plural, self.ids[id][at].0
             );
-            // Refused where a relation restricts.
+            // Refused where a relation restricts archiving.
             let _ = attempt(conn, text).await;
         }
     }
 
-    /// What others refer to may never be archived: one that nothing refers to is.
+    /// Rows that others refer to may not be archived, so one without references is.
     async fn end_one(&mut self, conn: &mut PgConnection, id: EntityId) {
         let entity = &self.model.entities[id];
         if entity.lifecycle != Lifecycle::SoftDelete {
@@ -302,11 +304,11 @@ impl Filler<'_> {
         let _ = attempt(conn, text).await;
     }
 
-    /// Column names and SQL literals of a new row; `None` if a reference has nothing to point to.
+    /// Column names and SQL literals of a new row; `None` if there is no row to refer to.
     fn columns(&mut self, entity: &Entity) -> Option<Vec<(String, String)>> {
         let mut columns: Vec<(String, String)> = Vec::new();
         let mut belongs: Vec<&Relation> = entity.belongs.iter().collect();
-        // What others must agree with comes first.
+        // References that determine others come first.
         belongs.sort_by_key(|relation| !relation.same.is_empty());
         for relation in belongs {
             let chosen = if relation.optional && self.rng.u8(0..4) == 0 {
@@ -339,7 +341,7 @@ impl Filler<'_> {
         Some(columns)
     }
 
-    /// Most roles are held: an offer decides nothing.
+    /// Most role assignments are accepted, because an offer decides nothing.
     fn accepted(&mut self, entity: &Entity, field: &Field) -> Option<String> {
         let is_assignment = std::ptr::eq(
             entity,
@@ -357,7 +359,7 @@ impl Filler<'_> {
         }
     }
 
-    /// A row to refer to that has the same values in the relations named by `same`.
+    /// A row to refer to that has the same values in the relations of `same`.
     fn reference(
         &mut self,
         entity: &Entity,
@@ -387,7 +389,8 @@ impl Filler<'_> {
         Some((target, id))
     }
 
-    /// For each reference that has to agree with this one, with what its rows do: of few events there are checkpoints.
+    /// For each reference that must agree with this one, the values that its rows have: only few events have
+    /// checkpoints, for example.
     fn followers(&self, entity: &Entity, relation: &Relation) -> Vec<HashSet<&String>> {
         let column = relation.id_column();
         let agreeing = entity
@@ -403,7 +406,7 @@ impl Filler<'_> {
     }
 }
 
-/// The same in every run: FNV-1a.
+/// A seed that is the same in every run: FNV-1a.
 fn seed_of(seed: u64, turn: u64, name: &str) -> u64 {
     let bytes = seed.to_le_bytes().into_iter().chain(turn.to_le_bytes());
     bytes
@@ -413,7 +416,7 @@ fn seed_of(seed: u64, turn: u64, name: &str) -> u64 {
         })
 }
 
-/// Runs the statement in a savepoint; what constraints refuse is skipped.
+/// Runs the statement in a savepoint; a violated constraint undoes it.
 async fn attempt(conn: &mut PgConnection, text: String) -> Result<String, sqlx::Error> {
     sqlx::raw_sql("savepoint attempt")
         .execute(&mut *conn)

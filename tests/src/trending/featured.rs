@@ -1,4 +1,4 @@
-//! Featured places beside what trends: labelled, apart, for their time, and the city's own.
+//! Featured places beside trending events: labelled, separate, for their period, and sold by the city itself.
 
 use super::stage::{Stage, ids};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn tr10_featured_events_are_labelled_apart_and_over_in_time() {
     let first = promote(&stage, events[0], "home", "-2 days", "1 day").await;
     promote(&stage, events[1], "home", "-1 day", "1 day").await;
     promote(&stage, events[2], "map", "-1 day", "1 day").await;
-    // Over, and nobody has said so yet.
+    // The booking has ended, but its state doesn't say so yet.
     promote(&stage, events[3], "home", "-3 days", "-1 second").await;
     let client = &stage.server.client;
     let path = format!("/events/featured?city_id={}", stage.city);
@@ -42,7 +42,7 @@ async fn tr10_featured_events_are_labelled_apart_and_over_in_time() {
     assert_eq!(rows[0]["event"]["object"], "event");
     assert_eq!(rows[0]["event"]["id"], json!(events[0]));
     assert_eq!(ids(&client.get(&path).await.expect(200).json).len(), 3);
-    // Page by page as well.
+    // The same page by page.
     let page = client
         .get(&format!("{path}&slot=home&limit=1"))
         .await
@@ -55,7 +55,7 @@ async fn tr10_featured_events_are_labelled_apart_and_over_in_time() {
         .expect(200)
         .json;
     assert_eq!(next["data"][0]["event"]["id"], json!(events[1]));
-    // What is paid for moves nothing among what trends, and a cancelled event is not shown.
+    // A paid place doesn't change the order of trending events, and a cancelled event isn't shown.
     assert_eq!(stage.trending("").await, [events[3]]);
     stage
         .sql(format!(
@@ -96,7 +96,7 @@ async fn tr10_a_city_decides_about_its_own_places_only() {
         .await;
     adam.client.act(&approve).await.expect(404);
     carla.client.act(&approve).await.expect(200);
-    // Nor does anybody offer a place of another city.
+    // Nobody can offer a place of another city.
     let body =
         json!({"city_id": stage.city, "slot": "map", "day_price_cents": 100, "currency": "AUD"});
     adam.client

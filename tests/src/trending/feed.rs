@@ -1,4 +1,4 @@
-//! The feed: what those whom one follows publish, and nothing that one may not see.
+//! The feed: what followed hosts and venues publish, without what the member may not see.
 
 use super::stage::{Stage, ids, walk};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ async fn sg6_the_feed_is_what_those_whom_one_follows_publish_newest_first() {
     let mut followed = stage.events(stage.host, 3).await;
     followed.extend(stage.events(second, 3).await);
     let elsewhere = stage.events(third, 2).await;
-    // At a place that is followed, though not its host; and both at once come once.
+    // At a followed venue, by a host who isn't followed; events of which both are followed appear once.
     stage
         .sql(format!(
             "update app.events set venue_id = '{venue}' where id in ('{}', '{}')",
@@ -47,7 +47,7 @@ async fn sg6_the_feed_is_what_those_whom_one_follows_publish_newest_first() {
         walk(client, "/me/feed?limit=2", async || {}).await,
         followed
     );
-    // What is published meanwhile does not shift the pages.
+    // Events published meanwhile don't shift the pages.
     let during = async || {
         stage.events(second, 1).await;
     };
@@ -99,7 +99,7 @@ async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
     assert_eq!(feed().await, [open]);
     stage.sql(format!("insert into app.community_members (community_id, user_id, state) values ('{community}', '{}', 'active')", mira.id)).await;
     assert_eq!(feed().await, [inner, open]);
-    // A community that turns private is for its members; whoever has left sees nothing of it.
+    // A community that becomes private is visible to its members only; former members see none of its events.
     stage
         .sql(format!(
             "update app.communities set visibility = 'private' where id = '{community}'"
@@ -119,7 +119,7 @@ async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
         ))
         .await;
     assert_eq!(feed().await, [open]);
-    // Nobody has the feed of somebody else, and who unfollows has none.
+    // Nobody sees the feed of others, and after unfollowing, the feed is empty.
     assert!(ids(&other.client.get("/me/feed").await.expect(200).json).is_empty());
     stage
         .sql(format!(
@@ -130,7 +130,8 @@ async fn sg6_what_may_not_be_seen_is_in_nobodys_feed() {
     assert!(feed().await.is_empty());
 }
 
-/// Who follows many is served by a walk along the newest events of all: the same pages, wherever the walk ends.
+/// For members who follow many, the feed scans the newest events of all: the pages are the same, wherever the scan
+/// ends.
 #[tokio::test]
 async fn sg6_who_follows_many_is_shown_the_same() {
     let stage = Stage::new().await;
@@ -185,12 +186,12 @@ async fn sg6_who_follows_many_is_shown_the_same() {
         assert_eq!(shown().await, merged, "{length}");
         (many, newest) = (to_many, to_newest);
     }
-    // Without the second way, a walk that ends too early would be all there is.
+    // The control: without the second way, a scan that ends too early would give incomplete pages.
     changed(&stage, "cardinality(v_page) = p_limit", "true").await;
     assert_ne!(shown().await, merged);
 }
 
-/// The function of the feed with other words in it.
+/// Replaces a part of the feed's function.
 async fn changed(stage: &Stage, from: &str, to: &str) {
     let text: String = stage
         .one("select pg_get_functiondef('app.feed(uuid,int)'::regprocedure)".to_owned())

@@ -1,4 +1,4 @@
-//! Likes and follows, and what is counted of them.
+//! Likes and follows, and their counters.
 
 use super::stage::{Stage, array, run, walk};
 use crate::support::{Member, root};
@@ -73,7 +73,7 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
             .await;
         assert_eq!(left, 0, "{path}");
         assert_eq!(put(&mira, &path).await.0, 201, "{path}");
-        // As the generated routes are.
+        // The same statuses as those of generated routes.
         assert_eq!(
             stage
                 .server
@@ -84,7 +84,7 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
             401
         );
     }
-    // What is not there, or not to be seen, is 404; oneself is not followed.
+    // Missing and invisible objects are 404; members can't follow themselves.
     let nothing = Uuid::now_v7();
     assert_eq!(put(&mira, &format!("/events/{nothing}/like")).await.0, 404);
     stage
@@ -97,7 +97,7 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
         put(&mira, &format!("/users/{}/follow", mira.id)).await.0,
         422
     );
-    // At once as well: one row, and everybody hears that it is so.
+    // Concurrent requests create one row, and all of them succeed.
     let host = stage.host("Another").await;
     let path = format!("/organizations/{host}/follow");
     let answers = join_all((0..8).map(|_| put(&other, &path))).await;
@@ -106,7 +106,8 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
     assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
 }
 
-/// Thirty-two clients that like and unlike one event at once. `SG2_ROUNDS` are more of them, as `script/soak` has it.
+/// Thirty-two clients like and unlike one event at once. `SG2_ROUNDS` sets a greater number of rounds, as
+/// `script/soak` does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sg2_the_counter_is_what_is_there_after_a_storm() {
     let rounds = std::env::var("SG2_ROUNDS").ok();
@@ -137,7 +138,7 @@ async fn sg2_the_counter_is_what_is_there_after_a_storm() {
             "select coalesce(max(actions), 0) from app.event_ranks where event_id = '{event}'"
         ))
         .await;
-    assert_eq!(actions, there, "and so does the rank");
+    assert_eq!(actions, there, "the rank counts the same likes");
     assert_eq!(stage.compare().await, 0);
     // The negative control.
     stage
@@ -149,8 +150,8 @@ async fn sg2_the_counter_is_what_is_there_after_a_storm() {
     assert_ne!(counted, there);
 }
 
-/// The strategy of each counter is a word of the spec: here `exact` ones, in the town library one with `delta`
-/// (`library::catalogue`). How much faster is in docs/benchmarks.md.
+/// Each counter's strategy is stated in the spec: here `exact` ones, and one with `delta` in the town library
+/// (`library::catalogue`). docs/benchmarks.md has the difference in speed.
 #[tokio::test]
 async fn sg3_liking_writes_no_row_that_others_wait_for_beside_the_counter() {
     let stage = Stage::new().await;
@@ -166,7 +167,7 @@ async fn sg3_liking_writes_no_row_that_others_wait_for_beside_the_counter() {
         ),
     )
     .await;
-    // What ranks it waits for nobody, and takes what is committed.
+    // The ranking doesn't wait for the open transaction, and counts what is committed.
     assert_eq!(stage.rank().await, 0);
     run(&mut first, "commit".to_owned()).await;
     assert_eq!(stage.rank().await, 1);
@@ -185,7 +186,7 @@ async fn sg4_many_likes_in_one_statement_and_a_member_who_goes_are_counted() {
         ))
         .await;
     assert_eq!(count(&stage, events[7]).await, (100, 100));
-    // Others like meanwhile: locks are taken in one order, so nobody waits in a circle.
+    // Other members like events meanwhile: locks are taken in one order, so there is no deadlock.
     let mut gone = stage.server.superuser().await;
     let fans = stage.people(20).await;
     let likes = fans.iter().map(|fan| {
@@ -211,7 +212,7 @@ async fn sg4_many_likes_in_one_statement_and_a_member_who_goes_are_counted() {
     assert_eq!(stage.compare().await, 0);
 }
 
-/// Nothing counts row by row: what counts or notes likes and follows is told of whole statements.
+/// Nothing counts row by row: triggers for counters and notes run once per statement.
 #[tokio::test]
 async fn sg5_counters_are_kept_by_statements_with_transition_tables() {
     let schema = fs::read_to_string(root().join("generated/schema.sql")).expect("the schema");
@@ -243,7 +244,10 @@ async fn sg5_counters_are_kept_by_statements_with_transition_tables() {
         );
     }
     assert!(found > 20, "{found}");
-    assert!(!schema.contains("pg_notify("), "nothing notifies");
+    assert!(
+        !schema.contains("pg_notify("),
+        "no function calls pg_notify"
+    );
 }
 
 #[tokio::test]
@@ -262,7 +266,7 @@ async fn sg8_followers_come_in_pages_and_private_ones_are_not_among_them() {
     let path = format!("/organizations/{}/followers?limit=2", stage.host);
     let seen = walk(&stage.server.client, &path, async || {}).await;
     assert_eq!(seen.len(), 6);
-    // The private one's own lists are nobody else's.
+    // The lists of a private member are visible to nobody else.
     let private = format!("/users/{}/following", followers[0]);
     stage.server.client.get(&private).await.expect(404);
     let mira = stage.server.member("mira_who_looks").await;

@@ -1,9 +1,9 @@
-//! Guards against those who would make something trend.
+//! Guards against manipulation of trending events.
 
 use super::stage::{Stage, array};
 use uuid::Uuid;
 
-/// Of one kind for one event: the weights that count, added up.
+/// The sum of the weights that count for an event.
 async fn weight(stage: &Stage, event: Uuid) -> f64 {
     stage
         .one(format!(
@@ -26,14 +26,14 @@ async fn tr8_one_of_each_kind_per_member_and_event_and_so_many_a_day() {
         weights.push(weight(&stage, *event).await);
     }
     assert_eq!(weights, [1.0, 1.0, 1.0, 0.0, 0.0]);
-    // Taking one back makes no room for another.
+    // Taking an action back makes no room for another.
     stage.unlike(person, events[0]).await;
     stage.rank().await;
     stage.unlike(person, events[4]).await;
     stage.like(person, events[4]).await;
     stage.rank().await;
     assert_eq!(weight(&stage, events[4]).await, 0.0);
-    // What is done in one go is held to the same.
+    // Actions in a single statement have the same limit.
     let other = stage.people(1).await[0];
     stage
         .sql(format!(
@@ -48,7 +48,7 @@ async fn tr8_one_of_each_kind_per_member_and_event_and_so_many_a_day() {
         ))
         .await;
     assert_eq!(counted, 3.0);
-    // Looks are no reason why what follows from them does not count.
+    // Views don't use up the limit of other actions.
     let third = stage.people(1).await[0];
     for event in &events {
         stage
@@ -106,7 +106,7 @@ async fn tr8_hosts_new_accounts_and_suspended_ones_weigh_less_or_nothing() {
     for (person, of, expected) in [
         (admin, event, 0.0),
         (moderator, concert, 0.0),
-        // Those who come are not those who run it.
+        // Members of the audience are not staff of the event.
         (member, concert, 1.0),
         (admin, concert, 1.0),
         (suspended, event, 0.0),
@@ -120,7 +120,7 @@ async fn tr8_hosts_new_accounts_and_suspended_ones_weigh_less_or_nothing() {
             "{person} {expected}"
         );
     }
-    // It counts once the account is good again.
+    // The action counts again when the account is active again.
     stage
         .sql(format!(
             "update app.users set status = 'active' where id = '{suspended}'"
@@ -131,7 +131,7 @@ async fn tr8_hosts_new_accounts_and_suspended_ones_weigh_less_or_nothing() {
     assert_eq!(stage.compare().await, 0);
 }
 
-/// An event that nobody likes yet, beside twenty that a dozen people each like.
+/// An event without likes, beside twenty that twelve members each like.
 async fn beside_twenty(stage: &Stage) -> Uuid {
     let events = stage.events(stage.host, 20).await;
     let fans = stage.people(12).await;
@@ -141,7 +141,7 @@ async fn beside_twenty(stage: &Stage) -> Uuid {
     stage.events(stage.host, 1).await[0]
 }
 
-/// A thousand accounts from one address, all at once.
+/// A thousand accounts on one address like the event at once.
 async fn flood(stage: &Stage) -> usize {
     let pushed = beside_twenty(stage).await;
     let crowd = array(&stage.people(1_000).await);
@@ -163,7 +163,7 @@ async fn on_the_first_page(stage: &Stage, event: Uuid) -> usize {
     page.iter().filter(|one| **one == event).count()
 }
 
-/// A thousand accounts that a program made a year ago, each with an address of its own.
+/// A thousand accounts that were created together a year ago, each on its own address, like the event.
 async fn awakened(stage: &Stage) -> usize {
     let pushed = beside_twenty(stage).await;
     stage.likes(&stage.cohort(1_000, 365).await, pushed).await;
@@ -174,7 +174,7 @@ async fn awakened(stage: &Stage) -> usize {
 #[tokio::test]
 async fn tr8_a_thousand_accounts_of_one_hour_do_not_make_the_first_page() {
     assert_eq!(awakened(&Stage::new().await).await, 0);
-    // The negative control: without the bound they do.
+    // The negative control: without the limit they succeed.
     let open =
         Stage::changed(|parts| parts.modules.trending.trending_cohort_an_hour = u16::MAX).await;
     assert_eq!(awakened(&open).await, 1);
@@ -183,11 +183,11 @@ async fn tr8_a_thousand_accounts_of_one_hour_do_not_make_the_first_page() {
 #[tokio::test]
 async fn tr8_a_thousand_likes_from_one_network_do_not_make_the_first_page() {
     assert_eq!(flood(&Stage::new().await).await, 0);
-    // The negative control: without the bound they do.
+    // The negative control: without the limit they succeed.
     let open =
         Stage::changed(|parts| parts.modules.trending.trending_network_an_hour = u16::MAX).await;
     assert_eq!(flood(&open).await, 1);
-    // From where it was is forgotten after a day.
+    // The network of an action is deleted after a day.
     open.sql("update app.rank_actions set at = at - interval '2 days'")
         .await;
     let trending = &open.server.built.app.modules.trending;
@@ -203,7 +203,7 @@ async fn tr8_times_to_come_help_nobody() {
     let stage = Stage::new().await;
     let events = stage.events(stage.host, 2).await;
     let people = stage.people(2).await;
-    // Neither of the like nor of the event: as if the clocks of a server were wrong.
+    // Times in the future, of the like or of the event, as if a server's clock were wrong.
     stage
         .sql(format!(
             "insert into app.likes (user_id, event_id, created_at) values
@@ -215,7 +215,7 @@ async fn tr8_times_to_come_help_nobody() {
         .await;
     stage.rank().await;
     let ranks = stage.ranks().await;
-    // A few seconds apart at most, of a day in which they halve.
+    // The times differ by a few seconds at most, with a half-life of a day.
     assert!(
         (ranks[&events[0]] - ranks[&events[1]]).abs() < 0.01,
         "{ranks:?}"

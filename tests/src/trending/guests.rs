@@ -1,4 +1,4 @@
-//! RT1: `REVIEWS_FROM=guests` takes reviews of those who were there, and of nobody else.
+//! RT1: with `REVIEWS_FROM=guests`, only members who were guests can write reviews.
 
 use super::stage::Stage;
 use crate::support::{Answer, Member};
@@ -22,7 +22,7 @@ async fn is_refused(by: &Member, kind: &str, target: Uuid) {
     assert_eq!(refused.json["errors"][0]["code"], "not_a_guest");
 }
 
-/// Of an order that nobody has made.
+/// Inserts a ticket without an order of the member.
 async fn ticket(stage: &Stage, event: Uuid, holder: &Member, state: &str) {
     let holder = holder.id;
     stage
@@ -60,14 +60,14 @@ async fn rt1_guests_alone_review_a_host_where_it_is_set_so() {
     ticket(&stage, another, &dan, "checked_in").await;
     has_begun(&stage, another).await;
 
-    // A ticket alone is no visit: it has not begun.
+    // A ticket to an event that has not begun isn't a visit.
     is_refused(&mira, "organization", stage.host).await;
     has_begun(&stage, event).await;
     let reviewed = review(&mira, "organization", stage.host).await.expect(201);
     for stranger in [&ben, &cleo, &dan] {
         is_refused(stranger, "organization", stage.host).await;
     }
-    // Who was let in was there, whatever became of the ticket.
+    // A member who was admitted was a guest, whatever became of the ticket.
     stage
         .sql(format!(
             "insert into app.attendances (user_id, event_id) values ('{}', '{event}')",
@@ -76,7 +76,7 @@ async fn rt1_guests_alone_review_a_host_where_it_is_set_so() {
         .await;
     review(&ben, "organization", stage.host).await.expect(201);
 
-    // What is written is its writer's to change, and what is not there is still said not to be.
+    // The writer can still change the review, and missing objects are still reported as missing.
     stage
         .sql(format!("set session_replication_role = replica; update app.tickets set state = 'refunded' where event_id = '{event}'"))
         .await;
@@ -126,7 +126,7 @@ async fn rt1_guests_of_a_venue_and_customers_of_a_business_review_it() {
     is_refused(&other, "business", business).await;
 }
 
-/// The controls: as it is unless set, every member reviews; and it is the database that knows who was there.
+/// The controls: by default, every member can write reviews, and the database decides who was a guest.
 #[tokio::test]
 async fn rt1_members_review_unless_it_is_set_and_the_database_knows_the_guests() {
     let stage = Stage::new().await;
@@ -142,7 +142,7 @@ async fn rt1_members_review_unless_it_is_set_and_the_database_knows_the_guests()
     review(&mira, "organization", stage.host).await.expect(201);
 }
 
-/// Whoever writes it, by whatever way, once the worker has said how it is set.
+/// Enforced for every way of writing, once the worker has stored the setting.
 #[tokio::test]
 async fn rt1_the_database_takes_no_review_of_a_stranger() {
     let stage = of_guests().await;
@@ -159,20 +159,20 @@ async fn rt1_the_database_takes_no_review_of_a_stranger() {
         done.execute(&mut stage.server.superuser().await).await
     };
     let ratings = &stage.server.built.app.modules.ratings;
-    // The worker of the stage may have said it already.
+    // The stage's worker may have stored it already.
     ratings.keep_policy().await.expect("kept");
     assert!(!ratings.keep_policy().await.expect("kept"), "said once");
     let refused = write(&ben).await.expect_err("no guest");
     let refused = refused.into_database_error().expect("of the database");
     assert_eq!(refused.constraint(), Some("reviews_guest"));
     write(&mira).await.expect("a guest");
-    // Whoever asks hears why, and what is there may be edited.
+    // The refusal states the reason, and existing reviews can be edited.
     is_refused(&ben, "organization", stage.host).await;
     stage
         .sql("set session_replication_role = replica; update app.tickets set state = 'refunded'")
         .await;
     stage.sql("update app.reviews set rating = 4").await;
-    // The negative control: without the trigger nothing holds.
+    // The negative control: without the trigger nothing is refused.
     stage
         .sql("alter table app.reviews disable trigger reviews_guest")
         .await;

@@ -1,10 +1,10 @@
-//! The list: what is in it, in which order, and how its pages go on.
+//! The list of trending events: its contents, order and paging.
 
 use super::stage::{Stage, ids, walk};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Each event has one like more than the next.
+/// Events of which each has one more like than the next.
 async fn ladder(stage: &Stage, host: Uuid, count: usize) -> Vec<Uuid> {
     let (events, people) = (stage.events(host, count).await, stage.people(count).await);
     for (n, event) in events.iter().enumerate() {
@@ -53,7 +53,7 @@ async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
         }
         assert_eq!(stage.trending("").await, events, "{back}");
     }
-    // Nor what a host has that is not to be seen any more: the rules say so, not the rank.
+    // Events of a host that is no longer visible are left out by the access rules, not by the rank.
     stage
         .sql(format!(
             "update app.organizations set state = 'rejected' where id = '{}'",
@@ -67,7 +67,7 @@ async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
             stage.host
         ))
         .await;
-    // Another city has others; one is needed; and what is asked is checked.
+    // Another city has other events; the city is required; and parameters are validated.
     let elsewhere = stage.server.city("auckland").await;
     let client = &stage.server.client;
     let page = client
@@ -89,7 +89,7 @@ async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
             .await
             .expect(422);
     }
-    // The same objects as in the list of events.
+    // The objects are the same as in the list of events.
     let one = client
         .get(&format!("/events?id.in={}", events[0]))
         .await
@@ -98,7 +98,7 @@ async fn tr6_what_is_over_hidden_or_elsewhere_is_gone_at_once() {
     assert_eq!(page.json["data"], one.json["data"]);
 }
 
-/// Those that one may not see do not leave pages empty, and do not end the list.
+/// Invisible events neither leave pages empty nor end the list early.
 #[tokio::test]
 async fn tr6_pages_are_filled_up_past_what_may_not_be_seen() {
     let stage = Stage::new().await;
@@ -113,7 +113,7 @@ async fn tr6_pages_are_filled_up_past_what_may_not_be_seen() {
     assert_eq!(stage.trending("&limit=5").await, events[..5]);
     let all = walk(&stage.server.client, &stage.path("&limit=3"), async || {}).await;
     assert_eq!(all, events);
-    // Whoever looks after the host sees them.
+    // An administrator of the host sees them.
     let admin = stage.server.member("who_runs_it").await;
     stage
         .server
@@ -137,12 +137,12 @@ async fn tr9_one_host_has_so_many_of_the_first_twenty() {
         others.extend(ladder(&stage, host, 2).await);
     }
     let of_busy = |page: &[Uuid]| page.iter().filter(|id| busy.contains(id)).count();
-    // The negative control: by itself it has them all.
+    // The negative control: without spreading, one host has all places.
     assert_eq!(of_busy(&stage.trending("").await), 20);
     let page = stage.trending("&variant=scaled").await;
     assert_eq!((page.len(), of_busy(&page)), (20, 3));
-    assert_eq!(page[..3], busy[..3], "its best come first");
-    // Nobody is lost, nobody comes twice.
+    assert_eq!(page[..3], busy[..3], "the host's best events come first");
+    // No event is missing, and none appears twice.
     let all = walk(
         &stage.server.client,
         &stage.path("&variant=scaled&limit=7"),
@@ -151,7 +151,7 @@ async fn tr9_one_host_has_so_many_of_the_first_twenty() {
     .await;
     assert_eq!(all.len(), busy.len() + others.len());
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-    // When the best of it is cancelled, the fourth moves up.
+    // If the host's best event is cancelled, its fourth moves up.
     stage
         .sql(format!(
             "update app.events set state = 'cancelled' where id = '{}'",
@@ -175,7 +175,7 @@ async fn tr11_pages_are_of_one_moment_while_likes_come() {
         assert_eq!(before.len(), events.len());
         fastrand::seed(3);
         let disturb = async || {
-            // The last overtake the first, others fall, several times over.
+            // Ranks change several times: the last events overtake the first, others fall.
             for _ in 0..3 {
                 let up = fastrand::usize(20..40);
                 let from = fastrand::usize(..100);
@@ -192,10 +192,10 @@ async fn tr11_pages_are_of_one_moment_while_likes_come() {
         assert_ne!(
             walk(&stage.server.client, &path, async || {}).await,
             before,
-            "it has changed meanwhile"
+            "the list has changed meanwhile"
         );
     }
-    // The negative control: without what was kept of the past some come twice, or not at all.
+    // The negative control: without the stored past ranks, some events appear twice or not at all.
     let path = stage.path("&limit=6");
     let before = walk(&stage.server.client, &path, async || {}).await;
     let forget = async || {
@@ -241,7 +241,7 @@ async fn tr12_who_is_new_is_looked_at_first_where_that_is_wanted() {
     let stage = Stage::changed(|parts| parts.modules.trending.trending_verified_hosts = true).await;
     let events = ladder(&stage, stage.host, 4).await;
     assert!(stage.trending("").await.is_empty());
-    // By the city, as everything that is verified.
+    // The city verifies the host, as it does for all profiles.
     let carla = stage.server.member("carla_of_the_city").await;
     stage
         .server
@@ -250,7 +250,7 @@ async fn tr12_who_is_new_is_looked_at_first_where_that_is_wanted() {
     let path = format!("/organizations/{}/verify", stage.host);
     carla.client.act(&path).await.expect(200);
     assert_eq!(stage.trending("").await, events);
-    // The negative control: it is the setting.
+    // The negative control: with the default setting, they are listed.
     let open = Stage::new().await;
     let events = ladder(&open, open.host, 4).await;
     assert_eq!(open.trending("").await, events);

@@ -1,4 +1,4 @@
-//! Ranks: what they are made of, that they order as the plain sums do, and what they cost.
+//! Ranks: how they are computed, that they order events like plain decayed sums, and what they cost.
 
 use super::stage::{Stage, array, run};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -8,16 +8,16 @@ use uuid::Uuid;
 /// In hours.
 const HALF_LIFE: f64 = 24.0;
 
-/// What counts, by event: the weight, and how many hours ago.
+/// The actions that count, by event: weight, and how many hours ago.
 type Log = HashMap<Uuid, Vec<(f64, f64)>>;
 
-/// The plain sum, so many hours from now.
+/// The plain decayed sum, this many hours from now.
 fn sum(actions: &[(f64, f64)], later: f64) -> f64 {
     let one = |(weight, ago): &(f64, f64)| weight * (-(ago + later) / HALF_LIFE).exp2();
     actions.iter().map(one).sum()
 }
 
-/// Likes at random moments of the last month, of many people for many events.
+/// Likes at random times of the last month, by many members for many events.
 async fn random(stage: &Stage, events: usize, people: usize, actions: usize) -> Log {
     fastrand::seed(11);
     let (events, people) = (
@@ -28,7 +28,7 @@ async fn random(stage: &Stage, events: usize, people: usize, actions: usize) -> 
     let mut seen = std::collections::HashSet::new();
     let mut rows = Vec::new();
     while rows.len() < actions {
-        // Each has something, and a few have much more than others.
+        // Every event has some, and a few have much more than others.
         let any = (events.len() as f64 * fastrand::f64().powi(3)) as usize;
         let event = *events.get(rows.len()).unwrap_or(&events[any]);
         let person = people[fastrand::usize(..people.len())];
@@ -64,7 +64,7 @@ async fn tr1_a_rank_stands_beside_the_event_and_a_like_leaves_the_event_alone() 
     stage.like(person, event).await;
     stage.rank().await;
     assert_eq!(stage.one::<String>(place).await, before);
-    // ln w + ln 2 / h (t - landmark)
+    // The formula: ln w + ln 2 / h (t - landmark)
     let formula: f64 = stage
         .one(format!(
             "select ln(1.0::float8) + ln(2::float8) / 24 * extract(epoch from created_at - timestamptz '2026-01-01 00:00Z')::float8 / 3600
@@ -73,7 +73,7 @@ async fn tr1_a_rank_stands_beside_the_event_and_a_like_leaves_the_event_alone() 
         .await;
     let rank = stage.rank_of(event).await.expect("a rank");
     assert!((rank - formula).abs() < 1e-9, "{rank} {formula}");
-    // Nothing of it is in the row of the event.
+    // The row of the event contains nothing of it.
     let columns: i64 = stage
         .one("select count(*) from information_schema.columns where table_schema = 'app' and table_name = 'events' and column_name ~ 'rank|trend'")
         .await;
@@ -102,7 +102,7 @@ async fn tr2_ranks_order_events_as_exact_sums_do_now_and_later() {
             .count();
         assert_eq!(wrong, 0, "{later} hours later");
     }
-    // The test would notice: with another half-life the order is another one.
+    // The control: another half-life results in another order.
     let other = |id: &Uuid| {
         let one = |(weight, ago): &(f64, f64)| weight * (-ago / 240.0).exp2();
         log[id].iter().map(one).sum::<f64>()
@@ -112,7 +112,7 @@ async fn tr2_ranks_order_events_as_exact_sums_do_now_and_later() {
             .windows(2)
             .any(|pair| other(&pair[0]) < other(&pair[1]))
     );
-    // Twenty years are nothing to it, and before the fixed day it is a negative number.
+    // Twenty years ahead cause no overflow, and times before the fixed day are negative numbers.
     for time in ["2046-12-31", "1990-01-01"] {
         let term: f64 = stage
             .one(format!(
@@ -126,7 +126,8 @@ async fn tr2_ranks_order_events_as_exact_sums_do_now_and_later() {
     }
 }
 
-/// `TR3_ROUNDS` are more of them, as `script/soak` has it: each takes back or brings again about half of 160 likes.
+/// `TR3_ROUNDS` sets a greater number of rounds, as `script/soak` does; each takes back or restores about half of 160
+/// likes.
 #[tokio::test]
 async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
     let rounds = std::env::var("TR3_ROUNDS").ok();
@@ -147,7 +148,7 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
     let before = stage.ranks().await;
     fastrand::seed(5);
     for _ in 0..rounds {
-        // Some take their like back, some of those who did think again.
+        // Some members take their likes back, and some restore theirs.
         let (percent, seed) = (fastrand::u32(10..90), fastrand::u32(..));
         stage
             .sql(format!(
@@ -157,9 +158,9 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
             .await;
         stage.rank().await;
     }
-    assert_eq!(off(&stage).await, 0.0, "to the last of its digits");
+    assert_eq!(off(&stage).await, 0.0, "the rank is exact");
     assert_eq!(stage.compare().await, 0);
-    // All back: as it was. All gone: nothing.
+    // With all likes restored, ranks are as before; with none, there are no ranks.
     stage.sql("update app.likes set status = 'active'").await;
     stage.rank().await;
     for (event, rank) in stage.ranks().await {
@@ -173,7 +174,7 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
         .await;
     assert_eq!(actions, 0);
     assert_eq!(stage.compare().await, 0);
-    // The negative control: without the trigger an unlike goes unnoticed, until it is compared and mended.
+    // The negative control: without the trigger an unlike is missed until ranks are compared and corrected.
     stage.sql("update app.likes set status = 'active'").await;
     stage.rank().await;
     stage
@@ -181,12 +182,16 @@ async fn tr3_what_is_done_and_undone_many_times_is_added_up_exactly() {
         .await;
     stage.unlike(people[0], events[0]).await;
     stage.rank().await;
-    assert_eq!(off(&stage).await, 0.0, "the books agree with each other");
-    assert_eq!(stage.compare().await, 1, "and not with what is liked");
+    assert_eq!(
+        off(&stage).await,
+        0.0,
+        "the rank agrees with the stored actions"
+    );
+    assert_eq!(stage.compare().await, 1, "but not with the likes");
     assert_eq!(stage.compare().await, 0);
 }
 
-/// The largest difference between a rank and all that counts for it, where that is more than rounding.
+/// The largest difference between a stored rank and one recomputed from all actions, if it is more than rounding.
 async fn off(stage: &Stage) -> f64 {
     let off: f64 = stage
         .one("select coalesce(max(abs(rank::float8 - app.exact_rank(event_id, 24))), 0) from app.event_ranks where rank is not null")
@@ -194,7 +199,7 @@ async fn off(stage: &Stage) -> f64 {
     if off < 1e-6 { 0.0 } else { off }
 }
 
-/// Ten thousand events of each of five cities, without what a request would write beside them.
+/// Inserts ten thousand events of each of five cities, without running triggers.
 async fn crowd(conn: &mut PgConnection, stage: &Stage) {
     let text = format!(
         "set session_replication_role = replica;
@@ -239,12 +244,12 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
         assert_eq!(plan["Actual Rows"], 21);
         let buffers = ["Shared Hit Blocks", "Shared Read Blocks"]
             .map(|kind| plan[kind].as_i64().unwrap_or(0));
-        // The first time in a session the catalogue is read, too.
+        // The first query of a session also reads the catalogue.
         if buffers.iter().sum::<i64>() <= 100 {
             let reads = scans(&mut conn, &question("")).await;
-            assert_eq!(reads.0, 0, "no look at the whole table");
+            assert_eq!(reads.0, 0, "the table is not read completely");
             assert!(reads.1 > 0, "{reads:?}");
-            // The negative control: without its index it is another matter.
+            // The negative control: without its index the query reads far more.
             run(
                 &mut conn,
                 "drop index app.event_ranks_city_id_rank_event_id_idx".to_owned(),
@@ -257,7 +262,7 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
     panic!("more than a hundred buffers");
 }
 
-/// How often the table was read from end to end and by an index, and how many rows of it, in one transaction.
+/// In one transaction: the number of sequential and of index scans of the table, and the rows they read.
 async fn scans(conn: &mut PgConnection, question: &str) -> (i64, i64, i64) {
     run(&mut *conn, "begin".to_owned()).await;
     sqlx::query(AssertSqlSafe(question.to_owned()))
@@ -292,7 +297,7 @@ async fn tr5_nothing_is_written_because_time_passes() {
     assert_eq!(stage.compare().await, 0);
     assert_eq!(stage.one::<String>(rows).await, before);
     assert_eq!(stage.trending("").await, order);
-    // The test would notice a change.
+    // The control: a change is noticed.
     stage.like(people[8], events[0]).await;
     stage.rank().await;
     assert_ne!(stage.one::<String>(rows).await, before);

@@ -1,4 +1,5 @@
-//! Ratings: one of each member, and what is shown of them. More of it is in `http::ratings` and `database::counters`.
+//! Ratings: one review of each member, and what is shown of them. More tests are in `http::ratings` and
+//! `database::counters`.
 
 use super::stage::{Stage, array, ids, run, walk};
 use crate::support::locks::until_waiting;
@@ -36,7 +37,8 @@ async fn rt1_one_review_of_each_member_that_edits_change_and_never_add_to() {
     assert_eq!(shown(&stage).await, (json!(2.0), json!(1)));
 }
 
-/// `RT2_ROUNDS` are more of them, for each of thirty-two clients: `script/soak` has it at 3,125, which is 100,000 changes.
+/// `RT2_ROUNDS` sets a greater number of rounds for each of thirty-two clients: `script/soak` uses 3,125, which makes
+/// 100,000 changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt2_what_is_shown_is_what_the_rows_say_after_a_storm() {
     let rounds = std::env::var("RT2_ROUNDS").ok();
@@ -70,7 +72,7 @@ async fn rt2_what_is_shown_is_what_the_rows_say_after_a_storm() {
     let (average, count) = shown(&stage).await;
     let average = average.as_f64().unwrap_or(0.0);
     assert_eq!(format!("{average} {count}"), truth);
-    // And how they spread over the stars.
+    // The distribution over the stars.
     let path = format!("/organizations/{}/rating", stage.host);
     let rating = stage.server.client.get(&path).await.expect(200).json;
     let spread: Vec<i64> = stage
@@ -119,11 +121,14 @@ async fn rt4_what_is_hidden_counts_no_more_in_the_same_transaction() {
             .fetch_one(&mut conn)
             .await
             .expect("a score");
-    assert!((score - 35.0 / 11.0).abs() < 1e-6, "what is sorted by, too");
+    assert!(
+        (score - 35.0 / 11.0).abs() < 1e-6,
+        "the sort key is updated too"
+    );
     assert_eq!(
         shown(&stage).await,
         (json!(3.0), json!(2)),
-        "not before it is committed"
+        "an uncommitted review is not shown"
     );
     run(&mut conn, "commit".to_owned()).await;
     assert_eq!(shown(&stage).await, (json!(5.0), json!(1)));
@@ -138,13 +143,13 @@ async fn rt4_what_is_hidden_counts_no_more_in_the_same_transaction() {
     assert_eq!(shown(&stage).await, (Value::Null, json!(0)));
 }
 
-/// Profiles of the city, best first, as everybody sees them.
+/// Profiles of the city, best first, as an anonymous caller sees them.
 async fn top(stage: &Stage, more: &str) -> Vec<Uuid> {
     let path = format!("/organizations/top-rated?city_id={}{more}", stage.city);
     ids(&stage.server.client.get(&path).await.expect(200).json)
 }
 
-/// So many reviews with five stars, and with four.
+/// Inserts this many reviews with five stars, and with four.
 async fn rate(stage: &Stage, host: Uuid, fives: usize, fours: usize) {
     let people = array(&stage.people(fives + fours).await);
     stage
@@ -155,7 +160,7 @@ async fn rate(stage: &Stage, host: Uuid, fives: usize, fours: usize) {
         .await;
 }
 
-/// A review that is committed while the scores are added up anew.
+/// A review is committed while the scores are recomputed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rt3_a_review_of_the_same_moment_is_not_lost() {
     let stage = Stage::new().await;
@@ -193,14 +198,14 @@ async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seve
     rate(&stage, few, 1, 0).await;
     rate(&stage, many, 140, 60).await;
     assert_eq!(top(&stage, "").await, [many, few]);
-    // The negative control: by the plain average it would be the other way.
+    // The negative control: by the plain average the order would be reversed.
     let averages: Vec<f64> = stage
         .all(format!(
             "select rating_avg::float8 from counters.organizations where id in ('{few}', '{many}') order by id"
         ))
         .await;
     assert!(averages[0] > averages[1], "{averages:?}");
-    // The city's own average, of last night: what has few reviews moves.
+    // Scores use the city's average of last night; profiles with few reviews change most.
     let score = format!("select score::float8 from app.ratings where target_id = '{few}'");
     assert!((stage.one::<f64>(score.clone()).await - 35.0 / 11.0).abs() < 1e-6);
     let ratings = &stage.server.built.app.modules.ratings;
@@ -208,14 +213,15 @@ async fn rt3_one_review_of_five_stars_comes_after_two_hundred_of_four_point_seve
     assert_eq!(ratings.refresh().await.expect("refreshed"), 0);
     let mean = 945.0 / 201.0;
     assert!((stage.one::<f64>(score).await - (10.0 * mean + 5.0) / 11.0).abs() < 1e-6);
-    // By now everybody here is good: five stars are a little better than 4.7 of two hundred, but in pages as well.
+    // Since all averages here are high by now, five stars from few members rank a little above 4.7 from two hundred.
+    // The pages must agree.
     let path = format!("/organizations/top-rated?city_id={}&limit=1", stage.city);
     let pages = walk(&stage.server.client, &path, async || {}).await;
     assert_eq!(pages, top(&stage, "").await);
     assert!(!pages.contains(&none));
     let client = &stage.server.client;
     client.get("/organizations/top-rated").await.expect(422);
-    // What is not to be seen is not listed, nor is what is said of it.
+    // A profile that isn't visible is not listed, and neither are its reviews.
     stage
         .sql(format!(
             "update app.organizations set state = 'rejected' where id = '{many}'"

@@ -1,5 +1,5 @@
-//! SG4: likes that come and go in many statements at once, while members leave and events are ranked, never wait for each
-//! other in a circle. `SG4_SECONDS=300` goes on for five minutes, as `script/soak` has it.
+//! SG4: many concurrent statements that like and unlike, while members leave and events are ranked, never deadlock.
+//! `SG4_SECONDS=300` runs for five minutes, as `script/soak` does.
 
 use super::stage::{Stage, array};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 const EVENTS: usize = 40;
 const FANS: usize = 12;
 
-/// Whether the statement was the victim of a deadlock; every other failure is one of the test.
+/// Whether the statement was aborted by a deadlock; any other failure fails the test.
 async fn deadlocked(conn: &mut PgConnection, text: String) -> bool {
     let done = sqlx::raw_sql(AssertSqlSafe(text.clone()))
         .execute(conn)
@@ -24,7 +24,7 @@ async fn deadlocked(conn: &mut PgConnection, text: String) -> bool {
     }
 }
 
-/// What one of them does at one time: likes many events in any order, likes fewer, or likes nothing any more.
+/// One random action of a member: liking many events in any order, liking fewer, or taking all likes back.
 fn deed(fan: Uuid, all: &str) -> String {
     match fastrand::u8(0..4) {
         0 => format!(
@@ -54,7 +54,7 @@ async fn sg4_likes_that_meet_never_wait_in_a_circle() {
         let (stage, all, victims, deeds) = (&stage, &all, &victims, &deeds);
         async move {
             let mut conn = stage.server.superuser().await;
-            // A round each, however slow the machine is.
+            // At least one round each, however slow the machine is.
             loop {
                 let is_victim = deadlocked(&mut conn, deed(*fan, all)).await;
                 victims.fetch_add(u32::from(is_victim), Relaxed);
@@ -81,12 +81,12 @@ async fn sg4_likes_that_meet_never_wait_in_a_circle() {
                <> (select count(*) from app.likes l where l.event_id = e and l.status = 'active')"
         ))
         .await;
-    assert_eq!(wrong, 0, "events whose counter is not what is there");
+    assert_eq!(wrong, 0, "events whose counter differs from their likes");
     stage.rank().await;
     assert_eq!(stage.compare().await, 0);
 }
 
-/// Two who take the same counters in opposite orders do wait in a circle, and this is noticed.
+/// The control: two transactions that update the same counters in opposite orders do deadlock, and that is noticed.
 #[tokio::test]
 async fn sg4_a_circle_is_noticed() {
     let stage = Stage::new().await;
@@ -118,5 +118,5 @@ async fn sg4_a_circle_is_noticed() {
         },
     );
     let (one, other) = met.await;
-    assert!(one != other, "one of them is the victim");
+    assert!(one != other, "one of them is aborted");
 }

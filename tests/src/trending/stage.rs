@@ -1,4 +1,4 @@
-//! A city with hosts, events and people, and short ways to act in it.
+//! A city with hosts, events and members, and shortcuts for actions in it.
 
 use crate::support::{Answer, Client, TestServer, database::Content};
 use serde_json::Value;
@@ -18,7 +18,7 @@ impl Stage {
         Self::changed(|_| {}).await
     }
 
-    /// With other settings.
+    /// A stage with changed settings.
     pub async fn changed(change: impl FnOnce(&mut Parts)) -> Self {
         let server = TestServer::start_with(Content::Reference, change).await;
         let city = server.city("melbourne").await;
@@ -57,7 +57,7 @@ impl Stage {
             .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    /// An organisation that everybody sees.
+    /// An organisation that everybody can see.
     pub async fn host(&self, name: &str) -> Uuid {
         self.one(format!(
             "insert into app.organizations (city_id, name, state) values ('{}', '{name}', 'approved') returning id",
@@ -66,7 +66,7 @@ impl Stage {
         .await
     }
 
-    /// Published ones, for everybody.
+    /// Published, public events of a host.
     pub async fn events(&self, host: Uuid, count: usize) -> Vec<Uuid> {
         self.all(format!(
             "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
@@ -82,12 +82,12 @@ impl Stage {
         self.joined(count, 400).await
     }
 
-    /// One an hour, the last one so many days ago.
+    /// Members who joined one per hour, the last one this many days ago.
     pub async fn joined(&self, count: usize, days_ago: i32) -> Vec<Uuid> {
         self.accounts(count, days_ago, 60).await
     }
 
-    /// All of them in the same hour.
+    /// Members who joined within the same hour.
     pub async fn cohort(&self, count: usize, days_ago: i32) -> Vec<Uuid> {
         self.accounts(count, days_ago, 0).await
     }
@@ -117,7 +117,7 @@ impl Stage {
         .await;
     }
 
-    /// So many of them like it.
+    /// Lets these members like the event.
     pub async fn likes(&self, people: &[Uuid], event: Uuid) {
         let people = array(people);
         self.sql(format!(
@@ -126,19 +126,19 @@ impl Stage {
         .await;
     }
 
-    /// What the job does every second.
+    /// Runs the job of every second.
     pub async fn rank(&self) -> u64 {
         let trending = &self.server.built.app.modules.trending;
         trending.rank().await.expect("ranked")
     }
 
-    /// What the job does every night.
+    /// Runs the job of every night.
     pub async fn compare(&self) -> u64 {
         let trending = &self.server.built.app.modules.trending;
         trending.compare().await.expect("compared")
     }
 
-    /// Of those that have one.
+    /// The ranks of all events that have one.
     pub async fn ranks(&self) -> HashMap<Uuid, f64> {
         let text =
             "select event_id, rank::float8 from app.event_ranks where rank is not null".to_owned();
@@ -153,12 +153,12 @@ impl Stage {
         self.ranks().await.get(&event).copied()
     }
 
-    /// The path, for the city.
+    /// The path of the list for the city.
     pub fn path(&self, more: &str) -> String {
         format!("/events/trending?city_id={}{more}", self.city)
     }
 
-    /// The first page, as everybody sees it.
+    /// The first page, as an anonymous caller sees it.
     pub async fn trending(&self, more: &str) -> Vec<Uuid> {
         ids(&self
             .server
@@ -177,7 +177,7 @@ pub async fn run(conn: &mut PgConnection, text: String) {
         .unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// As a literal.
+/// The ids as an SQL literal.
 pub fn array(ids: &[Uuid]) -> String {
     let list: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     format!("'{{{}}}'::uuid[]", list.join(","))

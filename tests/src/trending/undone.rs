@@ -1,4 +1,4 @@
-//! What becomes of a rank when people, hosts and the platform take things back and bring them again.
+//! Ranks when members, hosts and the platform take actions back and restore them.
 
 use super::stage::{Stage, array};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ async fn world() -> World {
     let event = stage.events(stage.host, 1).await[0];
     let people = stage.people(6).await;
     let all = array(&people);
-    // At different times, so that no two are worth the same.
+    // At different times, so that no two have the same weight.
     stage
         .sql(format!(
             "insert into app.likes (user_id, event_id, created_at)
@@ -32,11 +32,12 @@ async fn world() -> World {
 impl World {
     async fn rank(&self) -> Option<f64> {
         self.stage.rank().await;
-        assert_eq!(self.stage.compare().await, 0, "the books agree");
+        assert_eq!(self.stage.compare().await, 0, "ranks agree with the likes");
         self.stage.rank_of(self.event).await
     }
 
-    /// What these statements change is changed back by those, to the same rank; meanwhile it is lower, or the same.
+    /// Asserts that `back` undoes what `there` changes, with the same rank as before; in between the rank is lower, or
+    /// the same.
     async fn there_and_back(&self, what: &str, there: &str, back: &str, lower: bool) {
         let before = self.rank().await.expect("a rank");
         self.stage.sql(there).await;
@@ -63,7 +64,7 @@ async fn tr3_what_is_undone_is_taken_off_and_what_comes_back_is_as_it_was() {
         .there_and_back(
             "a like",
             &format!("update app.likes set status = 'archived' where {mine}"),
-            // Liked anew, which is another row with a new time.
+            // Liking again inserts another row with a new time.
             &format!("insert into app.likes (user_id, event_id) values ('{person}', '{event}')"),
             true,
         )
@@ -143,7 +144,7 @@ async fn tr3_tickets_that_go_back_and_follows_that_end_count_no_more() {
     stage.sql(format!("insert into app.follows (follower_id, entity_type, entity_id) values ('{fan}', 'organization', '{}')", stage.host)).await;
     let full = world.rank().await.expect("a rank");
     assert!(full > bare);
-    // One of two tickets is enough to have bought.
+    // One remaining ticket of two still counts as a purchase.
     let counted: Vec<String> = stage
         .all("select kind || ' ' || weight::float8 from app.rank_actions where kind <> 'like' and counts order by 1")
         .await;
@@ -182,7 +183,7 @@ async fn tr3_tickets_that_go_back_and_follows_that_end_count_no_more() {
     assert!((again - full).abs() < 1e-9);
 }
 
-/// Who is not told by triggers, and of very much at once only that it was.
+/// Very large statements are noted only as a whole.
 #[tokio::test]
 async fn tr3_six_thousand_likes_in_one_statement_count_as_one_by_one() {
     let stage = Stage::new().await;
@@ -201,14 +202,14 @@ async fn tr3_six_thousand_likes_in_one_statement_count_as_one_by_one() {
         .await;
     assert_eq!(actions, 6_000);
     assert_eq!(stage.compare().await, 0);
-    // An hour later they all go: one statement, once more.
+    // An hour later all of them are taken back, again in one statement.
     stage.sql("update app.likes set status = 'archived'").await;
     stage.rank().await;
     assert_eq!(stage.rank_of(event).await, None);
     assert_eq!(stage.compare().await, 0);
 }
 
-/// Notes are not written ahead: a crash of PostgreSQL empties their table, and a standby that takes over has none.
+/// Notes are not written to the write-ahead log: a crash of PostgreSQL empties their table, and a standby has none.
 #[tokio::test]
 async fn tr3_what_a_crash_takes_of_the_notes_is_looked_at_again() {
     let stage = Stage::new().await;
@@ -226,14 +227,14 @@ async fn tr3_what_a_crash_takes_of_the_notes_is_looked_at_again() {
         )
         .await;
     assert!(is_unlogged);
-    // Had only the notes gone, nobody would know.
+    // The control: if only the notes are deleted and the mark remains, nothing notices the loss.
     stage
         .sql("delete from app.rank_notes where kind <> 'mark'")
         .await;
     stage.rank().await;
     assert_eq!(stage.rank_of(events[1]).await, None);
 
-    // What is hidden and shown again is told by a note, too.
+    // Hiding and showing an event is noted too.
     let at = format!("where event_id = '{}'", events[0]);
     stage
         .sql(format!(

@@ -1,4 +1,4 @@
-//! `PUT /events/{id}/view` and `…/share`: what a front end tells of counts, once, by the weights that are set.
+//! `PUT /events/{id}/view` and `…/share`: reports from front ends count once, with the configured weights.
 
 use super::stage::Stage;
 use reqwest::Method;
@@ -51,9 +51,9 @@ async fn tr7_views_and_shares_weigh_what_is_set() {
         [1.0, 3.0, 0.0]
     );
     assert_eq!(stage.trending("").await, [shared, viewed]);
-    assert_eq!(stage.compare().await, 0, "ranks are what was done");
+    assert_eq!(stage.compare().await, 0, "ranks agree with the actions");
 
-    // Who looks is known by a name, and sees what others may see.
+    // Anonymous callers can't report views, and members only of events that they can see.
     tell(&stage.server.client, viewed, "view").await.expect(401);
     stage
         .sql(format!(
@@ -67,7 +67,7 @@ async fn tr7_views_and_shares_weigh_what_is_set() {
     let file = ana.client.get("/me/export").await.expect(200).json;
     let mine = file["visits"].as_array().expect("visits");
     assert_eq!(mine.len(), 2, "{mine:?}");
-    // Gone with the event's rank, a month after its end.
+    // Views are deleted together with the event's rank, a month after its end.
     stage
         .sql(format!(
             "set session_replication_role = replica; update app.events set starts_at = now() - interval '41 days', ends_at = now() - interval '40 days' where id = '{viewed}'"
@@ -101,7 +101,7 @@ async fn tr8_so_many_visits_a_day_are_counted_and_repeats_are_free() {
     assert_eq!(
         visits(&stage, events[1]).await,
         0,
-        "what is refused is not kept"
+        "a refused report is not stored"
     );
     stage.sql("update requests.taken set day = day - 1").await;
     tell(events[1]).await.expect(204);

@@ -1,4 +1,4 @@
-//! What the database's refusals mean to the caller: one line per constraint.
+//! What a violated constraint of the database means to the caller: one line per constraint.
 
 use crate::emit::actions;
 use crate::emit::openapi::words;
@@ -8,7 +8,8 @@ use crate::model::{
     Change, DerivedKind, Entity, EntityId, Exclude, Expr, Model, Relation, Transition, Ty,
 };
 
-/// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
+/// Only constraints that a checked body can still violate. A violation of any other one is a fault of the server, and
+/// is answered as such.
 pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     if !entity.writable() {
@@ -27,7 +28,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines
 }
 
-/// `pub mod constraint`: names of what a row written by hand can run into, one constant each.
+/// `pub mod constraint`: a constant for the name of each constraint that hand-written code may violate.
 pub fn names(entity: &Entity) -> String {
     let uniques = unique_columns(entity).into_iter();
     let exclusions = entity.exclude.iter().map(|exclude| {
@@ -73,7 +74,8 @@ fn invalid(name: &str, column: &str, detail: &str) -> String {
     )
 }
 
-/// A check over a counter of rows of one's own kind: it may be that of the row above.
+/// A check of a counter over rows of the same entity: the row that violates it may be the parent of the row in the
+/// request.
 fn counted(name: &str, column: &str, detail: &str) -> String {
     let line = invalid(name, column, detail);
     line.replacen("Constraint::invalid", "Constraint::counted", 1)
@@ -100,7 +102,7 @@ fn uniques(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let all = unique_columns(entity);
     let line = |columns: &Vec<String>| {
-        // The last is what the caller chose: a city's slug, a user's handle.
+        // The error points to the last column, which is the one that the caller chose: a city's slug, a user's handle.
         let blamed = columns.last().map_or("", String::as_str);
         let what = columns
             .iter()
@@ -120,7 +122,7 @@ fn uniques(model: &Model, id: EntityId) -> Vec<String> {
     all.iter().map(line).collect()
 }
 
-/// Which rows a rule is about, where that is not all.
+/// Describes the rows that a rule applies to; empty if it applies to all.
 fn about(model: &Model, id: EntityId, filter: Option<&Expr>) -> String {
     filter.map_or(String::new(), |filter| {
         let rows = words::explain(model, id, filter).inline();
@@ -186,7 +188,7 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
         let sent = columns.iter().find(|column| entity.field(column).is_some());
         counted(&name, sent.map_or("", String::as_str), &told)
     });
-    // Which zones there are, only the database knows.
+    // Only the database knows which time zones exist.
     let zones = entity
         .fields
         .iter()
@@ -198,14 +200,15 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
                 "must be a time zone such as Europe/Berlin",
             )
         });
-    // The pointer of the whole body is empty.
+    // The JSON pointer to the whole body is the empty string.
     zones
         .chain(fields)
         .chain(rows.map(|line| line.replace("\"/\"", "\"\"")))
         .collect()
 }
 
-/// Checks over counters: a row of this entity that comes, goes or changes can break the one of the row above.
+/// Checks of parents that use counters over this entity: creating, changing or archiving a row may violate the check
+/// of its parent.
 fn checks_of_parents(model: &Model, id: EntityId) -> Vec<String> {
     let mut lines = Vec::new();
     for (parent_id, parent) in model.entities.iter().enumerate() {
@@ -257,7 +260,7 @@ fn names_one(check: &Expr, counters: &[&str]) -> bool {
     columns.iter().any(|c| counters.contains(&c.as_str()))
 }
 
-/// The foreign keys that hold a reference, a line per target.
+/// The foreign keys of the references, one line per target.
 fn references(model: &Model, entity: &Entity) -> Vec<String> {
     let mut lines = Vec::new();
     for relation in entity
@@ -276,8 +279,8 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
                 .same
                 .iter()
                 .any(|name| there.relation(name).is_some());
-            // A composite key takes the plain one's place unless a null in it would switch it off; a reference
-            // that moves is refused under the plain name when it is not readable.
+            // A composite key replaces the plain one unless a null in it would disable it. A reference that may be
+            // changed is refused under the plain name if its new target isn't readable.
             let nullable = relation
                 .same
                 .iter()
@@ -325,7 +328,7 @@ fn guards(model: &Model, id: EntityId) -> Vec<String> {
     lines
 }
 
-/// The guard of a transition in words.
+/// The `when` of a transition in words.
 pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
     transition
         .when
@@ -333,7 +336,8 @@ pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<Stri
         .map(|when| words::explain(model, id, when).inline().replace('`', ""))
 }
 
-/// Those of its own rows, and of rows that archiving one of these takes along while what they are kept for stays.
+/// The `keep` constraints that a change of this entity's rows may violate: its own, and those of entities that
+/// archiving cascades to, unless archiving also covers the rows for which they are kept.
 fn keeps(model: &Model, id: EntityId) -> Vec<String> {
     let gone = archived_along(model, id);
     let mut lines = Vec::new();
@@ -381,7 +385,7 @@ fn quota(entity: &Entity) -> Option<String> {
     ))
 }
 
-/// Rows that would go along when a row of this entity is archived, and may not.
+/// Rules of rows that archiving a row of this entity cascades to, and that may prevent it.
 fn along(model: &Model, id: EntityId) -> Vec<String> {
     let gone = archived_along(model, id);
     let mut lines = Vec::new();
@@ -414,7 +418,7 @@ fn capital(text: &str) -> String {
     })
 }
 
-/// The entity, and whatever a cascade of archiving leads to from it.
+/// The entity, and all entities that archiving one of its rows cascades to, directly or indirectly.
 fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
     let mut found = vec![id];
     let mut next = 0;

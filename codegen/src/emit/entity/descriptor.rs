@@ -84,7 +84,8 @@ pub fn resource(model: &Model, id: EntityId) -> String {
     out + "};\n"
 }
 
-/// Properties of an answer that no body changes: those that stay what they are, and those that move by themselves.
+/// Properties of an answer that no body changes: first those that never change, then those that change without a
+/// request (derived values).
 fn read_only(entity: &Entity) -> (Vec<String>, Vec<String>) {
     if Action::Update.open(entity).is_none() {
         return (Vec::new(), Vec::new());
@@ -105,7 +106,7 @@ fn read_only(entity: &Entity) -> (Vec<String>, Vec<String>) {
     )
 }
 
-/// One line per item, so that two branches that add one merge.
+/// One line per item, so that branches which each add one merge without conflict.
 fn list(name: &str, items: Vec<String>) -> String {
     if items.is_empty() {
         return format!("    {name}: &[],\n");
@@ -138,7 +139,7 @@ fn transition(
     )
 }
 
-/// The action that a hook comes before.
+/// The action before which a hook runs.
 pub fn hook_name(hook: &Hook) -> &str {
     match hook {
         Hook::Create => "create",
@@ -148,7 +149,7 @@ pub fn hook_name(hook: &Hook) -> &str {
     }
 }
 
-/// Entities that are mounted.
+/// The entities that have routes.
 pub fn mounted(model: &Model) -> impl Iterator<Item = (EntityId, &Entity)> {
     model
         .entities

@@ -1,5 +1,5 @@
-//! Access rules as `static` trees: `IS_<CONDITION>` for named conditions, `CAN_<ACTION>` for actions.
-//! Each is written once; others refer to it.
+//! Access rules as `static` trees: `IS_<CONDITION>` for named conditions, `CAN_<ACTION>` for actions. Each rule is
+//! written once, and others refer to it.
 
 use crate::emit::actions::{self, Action};
 use crate::emit::rust::{text, upper};
@@ -31,7 +31,7 @@ pub fn statics(model: &Model, id: EntityId) -> String {
     out
 }
 
-/// Names of the statics of a file: the resource and its rules.
+/// Names of all statics of a file: the resource and its rules.
 pub fn names(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let statics = statics(model, id);
@@ -50,7 +50,7 @@ fn own_name(action: Action) -> String {
     format!("CAN_{}", upper(action.name()))
 }
 
-/// The static that holds the rule of an action: an earlier action's when it is the same.
+/// The static with the rule of an action. If an earlier action has the same rule, its static is used.
 pub fn name(entity: &Entity, action: Action) -> String {
     let Some(rule) = action.rule(entity) else {
         return "Nobody".into();
@@ -155,7 +155,7 @@ fn of(model: &Model, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat
     )
 }
 
-/// A rule of another entity's file.
+/// A reference to a rule in the file of another entity.
 fn reach(entity: &Entity, name: &str) -> String {
     if name == "Nobody" {
         "&Nobody".into()

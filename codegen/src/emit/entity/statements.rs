@@ -1,5 +1,5 @@
-//! The statement texts of an entity. The row is always `t`; rows with columns that not everyone may read
-//! get those from a function, as `p`.
+//! The SQL statements of an entity. The alias of the row is always `t`. Columns with a read rule come from a function
+//! with the alias `p`.
 
 mod writes;
 
@@ -16,7 +16,7 @@ use crate::model::{
     Change, Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Model, Transition, Ty,
 };
 
-/// Wider than code: SQL is read, but seldom edited here.
+/// Wider than Rust code, because this SQL is read but seldom edited.
 const WIDTH: usize = 116;
 const INDENT: &str = "        ";
 
@@ -27,8 +27,8 @@ pub struct Statements<'a> {
     entity: &'a Entity,
 }
 
-/// What several statements share, as macros so that it stands in the file once: the selected columns, and
-/// what every update sets where there are several.
+/// The parts that several statements share, as macros so that the file contains them once: the selected columns and,
+/// if there are several update statements, the columns that all of them set.
 pub fn macros(model: &Model, id: EntityId) -> String {
     let statements = Statements::of(model, id);
     let seen = columns::guarded(statements.entity).then(|| format!("p.{}", schema::SEEN));
@@ -69,7 +69,7 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// The `Sql { … }` of the resource, an expression per line; what the entity cannot do is left out.
+    /// The `Sql { … }` of the resource, one expression per line, without the actions that the entity doesn't have.
     pub fn literal(&self) -> String {
         let from = self.from();
         let actions = self.allowed_actions();
@@ -126,14 +126,14 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// The narrow table of counters, if there is one.
+    /// The table of counters, if the entity has one.
     pub(super) fn counted(&self) -> Option<String> {
         let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
         let table = schema::counters_table(self.entity);
         (self.entity.derived.iter().any(apart)).then(|| format!("{table} as counts"))
     }
 
-    /// The table, and its counters.
+    /// The table, joined with its counters.
     fn joined(&self) -> String {
         format!("{}{}", self.table(), self.join())
     }
@@ -143,7 +143,7 @@ impl<'a> Statements<'a> {
         self.counted().map_or(String::new(), join)
     }
 
-    /// Up to the place where the conditions of a list go.
+    /// The statement of a list up to its conditions.
     fn list(&self) -> String {
         let rest = match columns::guarded(self.entity) {
             false => format!(" from {}", self.joined()),
@@ -179,7 +179,7 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// Around a page of rows that have their counters: the same under the name that all statements use.
+    /// Makes the counters that the rows of a page already contain available under the alias that all statements use.
     fn counts_of_page(&self) -> String {
         let row = columns::row(self.entity);
         let apart = row.iter().filter(|c| self.is_apart(c));
@@ -197,7 +197,7 @@ impl<'a> Statements<'a> {
         matches!(column.source, Source::Derived(d) if schema::is_apart(self.model, self.id, d))
     }
 
-    /// With the row of what is known of the caller, if the text asks for it.
+    /// Adds the row of what is known about the caller, if the text uses it.
     fn with_me(&self, from: &str, text: &str) -> String {
         match me(self.model, text) {
             Some(me) => format!("{from}, {me}"),
@@ -205,7 +205,8 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// Strangers may do nothing: no need to find that out for each row. Empty where they may.
+    /// The statement for anonymous callers if they may perform no action at all: `allowed_actions` then need not be
+    /// computed for each row. Empty if they may perform some.
     fn get_anonymous(&self, from: &str, actions: &str) -> String {
         let rules = [Action::Update, Action::Delete, Action::Suspend];
         let rules = rules.iter().filter_map(|action| action.open(self.entity));
@@ -228,12 +229,13 @@ impl<'a> Statements<'a> {
         compile(self.model, self.id, rule, "t", Context::Policy)
     }
 
-    /// The rule of an action; it may read columns that the statement may not.
+    /// The condition for an action. It may read columns that the statement itself may not.
     fn allowed(&self, action: &str, rule: &Expr) -> String {
         schema::allowed(self.model, self.id, action, rule, "t")
     }
 
-    /// Of a row that this statement makes: its counters come to be at the statement's end.
+    /// The column of a row that this statement inserts: its counters don't exist before the end of the statement, so
+    /// their first values are written out.
     fn select_fresh(&self, column: &Column) -> String {
         let Source::Derived(derived) = column.source else {
             return self.select(column);
@@ -248,7 +250,7 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// Whether a create gives back the whole row, counters and all.
+    /// Whether a create returns the whole row including counters.
     fn gives_counters(&self) -> bool {
         Action::Create.open(self.entity).is_some()
             && self.counted().is_some()
@@ -265,7 +267,7 @@ impl<'a> Statements<'a> {
         match column.source {
             Source::Field(field) => match field.ty {
                 Ty::Decimal { .. } => format!("{plain}::float8"),
-                // citext is unknown to the driver
+                // The driver doesn't know the type citext.
                 Ty::Email => format!("{plain}::text"),
                 _ => plain,
             },
@@ -281,7 +283,8 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// What the caller may do with the row now. Archived rows are never read, so `restore` is not among them.
+    /// The actions that the caller may perform on the row now. Archived rows are not read here, so `restore` is not
+    /// among them.
     fn allowed_actions(&self) -> String {
         let mut cases = Vec::new();
         let soft = self.entity.lifecycle == Lifecycle::SoftDelete;
@@ -315,7 +318,7 @@ impl<'a> Statements<'a> {
         }
         for transition in actions::transitions(self.entity) {
             let mut conditions = match schema::possible_now(self.model, self.id, transition, "t") {
-                // Most rows are in another state: the function need not be asked of those.
+                // Most rows are in another state, so the cheap test of the state comes before the function.
                 Some(now) if !self.entity.starts_unseen(transition) => {
                     vec![self.starts(transition), now]
                 }
@@ -340,7 +343,7 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// From where a transition can be made; setting what is set already is none.
+    /// The condition under which a transition can start. One that would only set what is set already can't.
     fn starts(&self, transition: &Transition) -> String {
         match &transition.change {
             Change::State { field, from, .. } => {
@@ -404,7 +407,7 @@ impl<'a> Statements<'a> {
         ))
     }
 }
-/// Safe beside `and`.
+/// The condition in parentheses if it needs them beside `and`.
 fn closed(condition: String) -> String {
     if condition.contains(" or ") {
         format!("({condition})")

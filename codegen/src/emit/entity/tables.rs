@@ -1,4 +1,4 @@
-//! What may be asked of a list and where relations lead: one line each.
+//! Filters, sort orders and relations of an entity, one line each.
 
 use crate::emit::columns::{self, Source};
 use crate::emit::rust::{option, pascal, text, texts};
@@ -34,7 +34,7 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
                 }
                 lines.push(line)
             }
-            // A text in the order of the list: then the index of that order finds it, and no other is needed.
+            // The text is compared in the collation that the list is sorted by, so that the same index serves both.
             Source::Field(field) if field.filter => lines.push(line(
                 &name,
                 &format!("t.{}", schema::as_sorted(entity, &name)),
@@ -51,7 +51,7 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
             Source::IdOf(relation) if relation.filter => {
                 lines.push(line(&name, &sql, "Kind::Uuid"))
             }
-            // Looked up by the row, so that the text stands by itself: what is only counted joins nothing.
+            // Looked up by the row's id, so that the filter needs no join in statements that only count.
             Source::Derived(derived) if derived.filter && is_apart(model, id, derived) => {
                 let value = looked_up(&derived_sql(model, id, derived));
                 lines.push(line(&name, &value, derived_kind(derived)));
@@ -142,7 +142,7 @@ fn derived_sql(model: &Model, id: EntityId, derived: &Derived) -> String {
             "coalesce({}, false)",
             compile(model, id, expr, "t", Context::Policy)
         ),
-        // Sorted by, so never null: without anything to average it comes last.
+        // Sort keys must not be null: a row without an average sorts as 0.
         DerivedKind::Avg { .. } => format!("coalesce({}, 0)", kept(derived)),
         _ => kept(derived),
     }
@@ -157,7 +157,7 @@ fn derived_kind(derived: &Derived) -> &'static str {
 }
 
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
-    // What a body refers to has to be known even if nothing may be put beside it.
+    // A relation that a body may set must be known here even if none of its targets can be expanded.
     let given =
         |relation: &Relation| entity.writable() && !relation.of_caller() && !relation.system;
     let open = |relation: &&Relation| {
@@ -192,7 +192,7 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
     entity.belongs.iter().filter(open).map(line).collect()
 }
 
-/// Lists of a create body.
+/// Lists that the body of a create may contain.
 pub fn together(model: &Model, entity: &Entity) -> Vec<String> {
     let line = |has: &Has| {
         let child = &model.entities[has.child];

@@ -1,11 +1,11 @@
-//! The types of an entity's file: enums, the row, the bodies. One field, one line.
+//! The Rust types of an entity's file: enums, the row, the bodies. One line per field.
 
 use crate::emit::actions::Action;
 use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{doc, ident, pascal, wrap};
 use crate::model::{DerivedKind, Entity, Field, Literal, Model, Relation, Ty};
 
-/// Enums of the columns and of the types of `one of`.
+/// The enums of fields and of the types of `one of` relations.
 pub fn enums(model: &Model, entity: &Entity) -> String {
     let mut out = String::new();
     for field in &entity.fields {
@@ -66,16 +66,16 @@ pub fn choice<S: AsRef<str>>(name: &str, words: &[S]) -> String {
     )
 }
 
-/// The name of a word's variant.
+/// The name of the enum variant for a value.
 pub fn variant_name(word: &str) -> String {
     match pascal(word) {
-        // Rust's own, and the constants that every such enum has.
+        // `Self` is reserved, and every such enum has the constants `WORDS` and `ALL`.
         name if ["Self", "WORDS", "ALL"].contains(&name.as_str()) => format!("{name}_"),
         name => name,
     }
 }
 
-/// With its word when the derive would guess another one.
+/// The variant, with its value where the derive would infer another one.
 fn variant(word: &str) -> String {
     let name = variant_name(word);
     let mut guess = String::new();
@@ -92,7 +92,7 @@ fn variant(word: &str) -> String {
     }
 }
 
-/// The struct that a row becomes.
+/// The struct of a row.
 pub fn row(model: &Model, entity: &Entity) -> String {
     let mut out = format!(
         "\n{}#[derive(Debug, Clone, Entity)]\n",
@@ -116,7 +116,7 @@ pub fn row(model: &Model, entity: &Entity) -> String {
     out + "}\n"
 }
 
-/// The structs that bodies become, if there are such routes.
+/// The structs of the bodies of create and update, if the entity has such routes.
 pub fn bodies(model: &Model, entity: &Entity) -> String {
     let mut out = String::new();
     let name = pascal(&entity.name);
@@ -151,7 +151,7 @@ fn body(kind: &str, name: &str, fields: &str) -> String {
 fn created(model: &Model, column: &Column) -> String {
     let mut rules = checks(column);
     rules.extend(default(column));
-    // A slug that is made of another field may be left out though the column is never null.
+    // A slug that is made of another field may be left out although the column is never null.
     let made = matches!(column.ty(), Some(Ty::Slug { from: Some(_) }));
     let ty = rust_type(model, column);
     let ty = if column.optional() || made {
@@ -176,7 +176,7 @@ fn updated(model: &Model, column: &Column) -> String {
     rules.extend(checks(column));
     rules.extend(default.filter(|_| !column.keeps()));
     let ty = match column.ty() {
-        // PATCH changes single keys.
+        // A PATCH may change single keys.
         Some(Ty::Json | Ty::Object { .. }) => format!("Edit<{}>", rust_type(model, column)),
         _ => rust_type(model, column),
     };
@@ -259,7 +259,7 @@ pub fn default_of(field: &Field, enum_name: &str) -> Option<String> {
     Some(format!("default = {value}"))
 }
 
-/// The type of the value, without what says that it may be missing.
+/// The type of the value, without the `Option` of an optional column.
 pub fn rust_type(model: &Model, column: &Column) -> String {
     let entity = column.entity;
     match column.source {

@@ -1,4 +1,4 @@
-//! Which operations an entity has, what they are called, and who may perform them.
+//! The operations of an entity, their names, and the rules that say who may perform them.
 
 use super::{
     names::{self, title},
@@ -14,14 +14,14 @@ use crate::{
 #[derive(Clone, Copy)]
 pub enum Action<'a> {
     List,
-    /// `GET /events/{id}/likes`; the entity is the parent.
+    /// `GET /events/{id}/likes`; the operation's entity is the parent.
     Nested(&'a Has),
     Get,
     Create,
     Replace,
     Patch,
     Archive,
-    /// `GET /events/archived`: what the caller may restore.
+    /// `GET /events/archived`: the rows that the caller may restore.
     Archived,
     Restore,
     Suspend,
@@ -76,7 +76,7 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
     common.chain(verbs).chain(nested).collect()
 }
 
-/// What `allowed_actions` may name, in the order of the operations.
+/// The values of `allowed_actions`, in the order of the operations.
 pub fn allowed(model: &Model, id: EntityId) -> Vec<String> {
     let mut names = Vec::new();
     for operation in operations(model, id) {
@@ -128,7 +128,8 @@ impl<'a> Operation<'a> {
             Action::List => names::operation("list", &pascal(&entity.plural)),
             Action::Nested(has) => {
                 let noun = format!("{one}{}", pascal(&has.name));
-                // `members` of a community beside the entity community_members
+                // The list of an entity may have this name already: `members` of a community, and the entity
+                // `community_member`.
                 match model
                     .entities
                     .iter()
@@ -172,7 +173,8 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// What its summary and the introduction do not say of it, without who may do it.
+    /// What the operation does, as far as its summary and the introduction don't say so. Who may do it is described
+    /// elsewhere.
     pub fn effect(&self, model: &Model) -> String {
         let entity = &model.entities[self.entity];
         let one = spaced(&entity.name);
@@ -212,7 +214,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// What the body may hold besides.
+/// Describes the lists that the body may contain in addition.
 fn with_lists(entity: &crate::model::Entity) -> Option<String> {
     let lists: Vec<String> = together::lists(entity)
         .map(|(has, _)| format!("`{}`", has.name))

@@ -1,6 +1,6 @@
-//! What all operations share: parameters, headers, the bearer scheme, small schemas.
+//! The parts that all operations share: parameters, headers, the bearer scheme, small schemas.
 //!
-//! Knows no entity.
+//! Knows nothing of single entities.
 
 use super::schema::{self, Body};
 use super::{example, named, problems, types};
@@ -29,7 +29,7 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
     schemas
 }
 
-/// Those of the engine.
+/// The schemas of the engine.
 pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
@@ -152,7 +152,8 @@ fn point() -> Value {
     })
 }
 
-/// PATCH may send single keys of it, where a whole one must have some: a schema of its own.
+/// Whether the object needs a second schema for PATCH, which may contain single keys although the object has required
+/// ones.
 pub fn is_patched(model: &Model, index: usize) -> bool {
     let demands = |field: &Field| !field.optional && field.default.is_none();
     model.objects[index].fields.iter().any(demands)
@@ -201,7 +202,7 @@ pub fn header_ref(name: &str) -> Value {
     json!({"$ref": format!("#/components/headers/{name}")})
 }
 
-/// Sent with every answer that a limit counts.
+/// Headers of every answer to a request that counts against a rate limit.
 pub fn rate_limit() -> Map<String, Value> {
     let mut headers = Map::new();
     headers.insert("RateLimit".to_owned(), header_ref("RateLimit"));

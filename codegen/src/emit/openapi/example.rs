@@ -1,6 +1,6 @@
-//! Example values: one world in which every object is the same wherever it is mentioned.
+//! Example values. An object has the same values wherever it appears in the document.
 //!
-//! Everything is derived from names, so an unrelated change of the spec changes no example.
+//! All values are derived from names, so an unrelated change of the spec changes no example.
 
 use super::{
     names::capitalised,
@@ -32,7 +32,7 @@ pub fn id(name: &str) -> String {
     )
 }
 
-/// The object as it is answered.
+/// The object as an answer contains it.
 pub fn row(model: &Model, id_: EntityId) -> Value {
     let entity = &model.entities[id_];
     let mut row = Map::new();
@@ -54,8 +54,8 @@ pub fn row(model: &Model, id_: EntityId) -> Value {
     Value::Object(row)
 }
 
-/// A body that creates or replaces it: what has to be sent, and what may be without harm. Ids of objects
-/// that may be missing, and fields that not everyone may set, would make whoever tries it out stumble.
+/// A body that creates or replaces the object: required properties, and optional ones that are safe to send. Optional
+/// ids and fields with a write rule are left out, because the request would fail for readers who try it.
 pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
     let mut example = Map::new();
     for column in schema::inputs(&model.entities[entity], body) {
@@ -76,7 +76,7 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
         example.insert(column.name(), value);
     }
     if body == Body::Patch {
-        // Just one change: what a patch is for.
+        // An example of a PATCH changes just one property.
         example = example.into_iter().take(1).collect();
     }
     Value::Object(example)
@@ -102,7 +102,7 @@ fn derived(entity: &Entity, derived: &Derived) -> Value {
     }
 }
 
-/// An object of `objects:`.
+/// An object declared under `objects:`.
 pub fn object(model: &Model, index: usize) -> Value {
     let object = &model.objects[index];
     let nobody = Owner {
@@ -120,7 +120,7 @@ pub fn object(model: &Model, index: usize) -> Value {
     )
 }
 
-/// What a field stands in: its neighbours decide some values.
+/// The entity or object that a field belongs to: its other fields decide some values.
 struct Owner<'a> {
     name: &'a str,
     fields: &'a [Field],
@@ -175,7 +175,7 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
     }
 }
 
-/// A page of that network.
+/// The address of an example page on the network.
 pub fn social(network: &str) -> &'static str {
     match network {
         "instagram" => "https://www.instagram.com/example",
@@ -208,7 +208,7 @@ fn within(min: Option<i64>, max: Option<i64>, wish: i64) -> i64 {
     wish.clamp(min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX))
 }
 
-/// Times follow each other in the order of the fields, which is the order of most checks.
+/// Times ascend in the order of the fields, so that most checks between them hold.
 fn time(owner: &Owner, field: &Field) -> String {
     let times = owner.fields.iter().filter(|other| other.ty == Ty::Time);
     let place = times.take_while(|other| other.name != field.name).count();

@@ -1,4 +1,4 @@
-//! Schemas that stand under a name of their own, so that a generator makes one type of each: closed sets, and unions.
+//! Schemas with a name of their own, so that client generators create one type for each: enums and unions.
 
 use super::{
     schema::expandable,
@@ -11,7 +11,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// Closed sets of an entity, and the unions of what its relations may lead to, by their names.
+/// The enums of an entity, and the unions of the possible targets of its relations, with their names.
 pub fn all(model: &Model, id: EntityId, allowed_actions: &[String]) -> Vec<(String, Value)> {
     let entity = &model.entities[id];
     let mut named = Vec::new();
@@ -48,7 +48,7 @@ fn kinds(model: &Model, relation: &Relation) -> Value {
     types::choice(&names)
 }
 
-/// One of several kinds of object, told apart by `object`.
+/// A union of several kinds of object, discriminated by `object`.
 fn one_of(model: &Model, relation: &Relation) -> Value {
     let mut kinds = Vec::new();
     let mut mapping = Map::new();
@@ -73,7 +73,7 @@ pub fn action(entity: &Entity) -> String {
     enum_name(entity, "allowed_action")
 }
 
-/// `EventSort`; one for all lists that have no other order than that of their ids.
+/// `EventSort`; lists that can only be sorted by id share one schema.
 pub fn sort(entity: &Entity) -> String {
     match is_by_id(entity) {
         true => BY_ID.to_owned(),
@@ -83,7 +83,7 @@ pub fn sort(entity: &Entity) -> String {
 
 pub const BY_ID: &str = "SortById";
 
-/// The schema of that name.
+/// The schema with the name [`BY_ID`].
 pub fn by_id() -> Value {
     orders(&[])
 }
@@ -104,13 +104,13 @@ pub fn expand(entity: &Entity) -> String {
     enum_name(entity, "expand")
 }
 
-/// Relations that may be asked for as whole objects.
+/// Relations that `expand` may name.
 pub fn expands<'a>(model: &Model, entity: &'a Entity) -> Vec<&'a str> {
     let open = (entity.belongs.iter()).filter(|relation| expandable(model, relation));
     open.map(|relation| relation.name.as_str()).collect()
 }
 
-/// `starts_at` and `-starts_at`; a minus is no part of a name in any language, so generators are told one.
+/// `starts_at` and `-starts_at`. Since no language allows a minus in a name, client generators are given names to use.
 fn orders(by: &[&str]) -> Value {
     let (mut values, mut names) = (Vec::new(), Vec::new());
     for name in by.iter().copied().chain(["id"]) {
@@ -120,7 +120,7 @@ fn orders(by: &[&str]) -> Value {
     json!({"type": "string", "enum": values, "x-enum-varnames": names})
 }
 
-/// Those of its targets that the API shows.
+/// The targets of a relation that the API shows.
 pub fn open_targets<'m>(model: &'m Model, relation: &Relation) -> impl Iterator<Item = &'m Entity> {
     let targets = relation
         .targets

@@ -1,4 +1,4 @@
-//! Names the document gives to schemas, operations and tags.
+//! The document's names for schemas, operations and tags.
 
 use super::words::spaced;
 use crate::names::pascal;

@@ -1,4 +1,4 @@
-//! What there is to say about a column besides its type: units, origin, who changes it.
+//! What the document says about a column besides its type: units, origin, who changes it.
 
 use super::words::{self, article, spaced};
 use crate::{
@@ -6,16 +6,16 @@ use crate::{
     model::{Derived, DerivedKind, EntityId, Model, Ty},
 };
 
-/// One sentence each.
+/// The sentences about a column.
 pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
     let entity = &model.entities[id];
     let mut notes = Vec::new();
     notes.extend(column.doc().map(str::to_owned));
     match column.source {
-        // What these mean stands at their schemas.
+        // Their schemas explain these.
         Source::Id | Source::Status | Source::Version => {}
         Source::Field(field) => {
-            // Amounts in `…_cents` the introduction explains.
+            // The introduction explains amounts in `…_cents`.
             if matches!(field.ty, Ty::Money { .. }) && !field.name.ends_with("_cents") {
                 notes.push("In minor units (cents) of `currency`.".to_owned());
             }
@@ -37,7 +37,7 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
                 notes.push(format!("Unique among {}.", spaced(&entity.plural)));
             }
         }
-        // Said at the id.
+        // The note of the id column covers the type column.
         Source::TypeOf(_) => {}
         Source::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
         Source::IdOf(relation) if relation.set_session => {
@@ -45,7 +45,7 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
         }
         Source::IdOf(relation) if !relation.polymorphic => {
             let target = &model.entities[relation.targets[0]];
-            // Of `event_id` the name says it.
+            // The name of a column like `event_id` needs no explanation.
             if relation.name != target.name {
                 notes.push(format!("Id of {}.", article(&spaced(&target.name))));
             }

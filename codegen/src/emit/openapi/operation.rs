@@ -1,4 +1,4 @@
-//! One operation as the document writes it: texts, parameters, body, answers, who may.
+//! One operation in the document: texts, parameters, body, answers, access.
 
 use super::{
     action::{Action, Operation, operations},
@@ -43,7 +43,7 @@ fn write(model: &Model, operation: &Operation) -> Value {
         "responses".to_owned(),
         Value::Object(responses(model, operation)),
     );
-    // Otherwise what the document says of all.
+    // Other operations have the document's default, which requires a token.
     if may(model, operation, Caller::Anonymous) != May::No {
         out.insert("security".to_owned(), json!([{}, {"bearer": []}]));
     }
@@ -51,7 +51,7 @@ fn write(model: &Model, operation: &Operation) -> Value {
     Value::Object(out)
 }
 
-/// The entity whose rule decides: the child for nested lists.
+/// The entity whose rule applies: the child for nested lists.
 fn subject(model: &Model, operation: &Operation) -> EntityId {
     match operation.action {
         Action::Nested(has) => {
@@ -62,7 +62,7 @@ fn subject(model: &Model, operation: &Operation) -> EntityId {
     }
 }
 
-/// What hangs on an object is only shown to those who see the object too.
+/// Whether a kind of caller may perform the operation. A nested list also requires that they may read the parent.
 fn may(model: &Model, operation: &Operation, caller: Caller) -> May {
     let own = words::may(model, subject(model, operation), operation.rule, caller);
     let parent = match (
@@ -79,7 +79,7 @@ fn may(model: &Model, operation: &Operation, caller: Caller) -> May {
 fn description(model: &Model, operation: &Operation) -> String {
     let mut text = operation.effect(model);
     if let Action::Nested(_) = operation.action {
-        // The rest, rule and all, is said at the list that it is a part of.
+        // The operation that lists all rows of the child describes the rest, including the rule.
         return text;
     }
     if let Action::Transition(Transition {
@@ -92,7 +92,7 @@ fn description(model: &Model, operation: &Operation) -> String {
     if !text.is_empty() {
         text.push_str("\n\n");
     }
-    // What the names in it mean stands at the tag, once for all operations.
+    // The tag explains the named conditions, once for all operations.
     let rule = words::explain(model, operation.entity, operation.rule).rule;
     let whose = match operation.action {
         Action::List | Action::Get | Action::Archived => "Who may see",
@@ -102,8 +102,9 @@ fn description(model: &Model, operation: &Operation) -> String {
     text
 }
 
-/// By kind of caller: `yes`, `depends` on the object, or `no`. Who signs in may what a stranger may, and who holds a role
-/// what everybody may who is signed in; a kind is named where that is not so. The rule is told in the description.
+/// Access by kind of caller: `yes`, `depends` (on the object) or `no`. Callers who are signed in may do all that
+/// anonymous ones may, and holders of a role all that every signed-in caller may; only differences from that are
+/// listed. The description contains the rule itself.
 fn access(model: &Model, operation: &Operation) -> Value {
     let mut callers = Map::new();
     let mut others = May::No;
@@ -149,13 +150,14 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
 
 fn request_body(model: &Model, operation: &Operation) -> Option<Value> {
     let name = pascal(&model.entities[operation.entity].name);
-    // The example stands at the schema.
+    // The example belongs to the schema.
     let body = |schema: String| json!({"required": true, "content": {"application/json": {"schema": reference(&schema)}}});
     match operation.action {
         Action::Create => Some(body(format!("Create{name}"))),
         Action::Replace => Some(body(format!("Replace{name}"))),
         Action::Patch => {
-            // It takes application/merge-patch+json as well; told of both, generators make two operations of it.
+            // The server accepts application/merge-patch+json as well, but with two content types client generators
+            // would create two operations.
             Some(body(format!("Patch{name}")))
         }
         Action::Transition(transition) if transition.reason => Some(body("Reason".to_owned())),
@@ -200,7 +202,7 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     responses
 }
 
-/// What its operations answer when they succeed, by name.
+/// The schemas of the successful answers of an entity's operations, by name.
 pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     let entity = &model.entities[id];
     let name = pascal(&entity.name);
@@ -241,7 +243,8 @@ pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     answers
 }
 
-/// What clients have to be ready for here; all that any request may be answered with is in `default`.
+/// The errors that clients of this operation should expect; errors that any request may cause are covered by
+/// `default`.
 fn failures(operation: &Operation) -> &'static [u16] {
     match operation.action {
         Action::List | Action::Archived => &[422],
@@ -258,7 +261,8 @@ fn shared(name: &str) -> Value {
     json!({"$ref": format!("#/components/responses/{name}")})
 }
 
-/// A description has to be there; it is empty where the schema says it all, because generators repeat it at every operation.
+/// OpenAPI requires a description. It is empty where the schema says everything, because client generators repeat it
+/// at every operation.
 fn answer(description: &str, schema: &str, headers: &[&str]) -> Value {
     let all: Map<String, Value> = headers
         .iter()

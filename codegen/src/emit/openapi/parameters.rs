@@ -1,4 +1,4 @@
-//! Query parameters of lists: filters with their comparisons, search, map, order, page, expansion.
+//! Query parameters of lists: filters and their comparisons, search, map, sort, paging, expansion.
 
 use super::{
     named,
@@ -15,8 +15,8 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// What `GET /events` may be asked. Parameters of ids, times and truth values that say the same in every list stand
-/// in the document once: `city_id.in`; the others under the name of their entity: `Event.state`.
+/// The parameters of all lists. Parameters for ids, times and booleans that are the same in every list appear once in
+/// the document, as `city_id.in`; others carry the name of their entity: `Event.state`.
 pub fn components(model: &Model, order: &[EntityId]) -> Map<String, Value> {
     let mut all = Map::new();
     for id in order {
@@ -30,7 +30,7 @@ pub fn components(model: &Model, order: &[EntityId]) -> Map<String, Value> {
 
 /// A parameter of a list.
 struct Own {
-    /// The relation that a filter is about.
+    /// The relation that a filter compares; `None` for filters of other columns and for other parameters.
     relation: Option<String>,
     parameter: Value,
 }
@@ -40,7 +40,7 @@ impl Own {
         self.parameter["name"].as_str().unwrap_or_default()
     }
 
-    /// Its name in `components/parameters`.
+    /// The parameter's name in `components/parameters`.
     fn key(&self, model: &Model, entity: &Entity) -> String {
         let name = self.name();
         let schema = &self.parameter["schema"];
@@ -58,7 +58,7 @@ impl Own {
     }
 }
 
-/// Whether every column of this name has values of one kind, and none of a kind that an entity has its own name for.
+/// Whether all columns of this name have the same type, and none has a type that is named after its entity.
 fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
     let is_plain = |schema: &Value| schema.get("$ref").is_none() && schema.get("enum").is_none();
     let plain = match schema.get("items") {
@@ -84,7 +84,7 @@ fn is_filter(column: &columns::Column) -> bool {
     }
 }
 
-/// What filters of a column compare with.
+/// The schema of the values that filters of a column compare with; `None` if it can't be shared.
 fn kind(model: &Model, column: &columns::Column) -> Option<Value> {
     let compared = match column.source {
         Source::IdOf(_) => compared(model, &Ty::Uuid),
@@ -98,7 +98,8 @@ fn kind(model: &Model, column: &columns::Column) -> Option<Value> {
     Some(compared)
 }
 
-/// References to the parameters of a list; for a nested one without those that the parent decides (`fixed`).
+/// References to the parameters of a list; those of a nested list without the filters of `fixed`, the relation to the
+/// parent.
 pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
     let entity = &model.entities[id];
     let mut all = Vec::new();
@@ -115,7 +116,7 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
     all
 }
 
-/// Those of a list that has neither filters nor orders.
+/// References to the parameters of a list that has neither filters nor sort orders.
 pub fn of_page(entity: &Entity) -> Vec<Value> {
     vec![common(&format!("limit.{}", entity.page)), common("Cursor")]
 }
@@ -182,7 +183,7 @@ fn own(model: &Model, id: EntityId) -> Vec<Own> {
     all
 }
 
-/// Reference to `expand` for the answer of one object, if anything can be expanded.
+/// Reference to the parameter `expand` of an answer with one object; `None` if nothing can be expanded.
 pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
     expand(model, entity).map(|_| common(&format!("{}.expand", pascal(&entity.name))))
 }
@@ -191,7 +192,7 @@ fn expand(model: &Model, entity: &Entity) -> Option<Value> {
     if named::expands(model, entity).is_empty() {
         return None;
     }
-    // No `maxItems`: a relation that is named twice counts once, so no number of names is too many.
+    // No `maxItems`: a relation that is named twice counts once, so no length is too great.
     Some(json!({
         "name": "expand",
         "in": "query",
@@ -209,7 +210,8 @@ fn parameter(name: &str, description: String, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": schema})
 }
 
-/// What lists have in common is told once, in [`LISTS`]: generators repeat a description at every list.
+/// A filter without a description: [`LISTS`] explains all of them once, since client generators repeat a description
+/// at every list.
 fn filter(name: &str, comparison: &str, schema: Value) -> Value {
     json!({"name": format!("{name}{comparison}"), "in": "query", "schema": schema})
 }
@@ -226,8 +228,8 @@ none, `.in` one of up to 100, separated by commas (one that belongs to a value h
 `.gt` and `.lt` are at least, at most, more and less, of times at or after, at or before, after and before (a date is the \
 whole day in UTC); `.null=true` finds those without a value, `.null=false` those with one. All that are given must hold.";
 
-/// Equality, and the other comparisons the type has. No parameter bears an example: Swagger UI would
-/// send it with whatever is tried out.
+/// The filters of a column: equality, and the other comparisons that its type has. They have no examples, because
+/// Swagger UI would send those with every request that is tried out.
 fn filters(name: &str, ty: &Ty, schema: Value, optional: bool) -> Vec<Value> {
     let mut all = vec![
         filter(name, "", schema.clone()),
@@ -257,7 +259,7 @@ fn null(name: &str) -> Value {
     filter(name, ".null", json!({"type": "boolean"}))
 }
 
-/// Those of every list.
+/// The filters by id, which every list has.
 pub fn of_ids() -> [(&'static str, Value); 2] {
     let id = json!({"type": "string", "format": "uuid"});
     [
@@ -266,7 +268,7 @@ pub fn of_ids() -> [(&'static str, Value); 2] {
     ]
 }
 
-/// Values of one `.in`.
+/// The greatest number of values in one `.in`.
 const IN_MAX: usize = 100;
 
 fn lists(ty: &Ty) -> bool {
@@ -285,7 +287,8 @@ fn ranges(ty: &Ty) -> bool {
     )
 }
 
-/// A value to compare with need not be one that could be stored, so bounds and patterns are left away.
+/// The schema of a value to compare with. It has neither bounds nor patterns, because the value need not be one that
+/// could be stored.
 fn compared(model: &Model, ty: &Ty) -> Value {
     match ty {
         Ty::Int { .. } => json!({"type": "integer", "format": "int32"}),

@@ -1,13 +1,13 @@
-//! Answers that say what went wrong: their schema, and one response for each kind.
+//! Error responses: their schema, and one response for each kind.
 //!
-//! Knows no entity.
+//! Knows nothing of single entities.
 
 use super::common::{header_ref, rate_limit};
 use super::{example, types};
 use serde_json::{Map, Value, json};
 
-/// Status, name in `components/responses`, when, slug and title of the problem in the example.
-/// The kernel lists every problem type; one of its tests holds this table against that list.
+/// Status, name in `components/responses`, when it is sent, and slug and title of the problem in the example. A test
+/// of the kernel compares this table with its list of all problem types.
 const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
     (
         400,
@@ -123,7 +123,7 @@ const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
     ),
 ];
 
-/// Problems that are described by an empty text, which has to be there: generators repeat it at every operation.
+/// Problems whose description is an empty text, because client generators repeat descriptions at every operation.
 const PLAIN: [u16; 3] = [404, 412, 428];
 
 /// `{"400": {"$ref": …}, …}` for the given statuses.
@@ -141,7 +141,7 @@ pub fn references(statuses: &[u16]) -> Map<String, Value> {
         .collect()
 }
 
-/// The answer that stands for every other status: what any request may be answered with.
+/// The response for all other statuses: errors that any request may cause.
 pub const OTHERS: &str = "OtherProblem";
 
 pub fn schemas() -> [(String, Value); 2] {
@@ -224,7 +224,7 @@ pub fn responses() -> Map<String, Value> {
         if status == 429 {
             headers.extend(rate_limit());
         }
-        // Those whose number says it all the introduction explains; the example does so too.
+        // The introduction explains those whose status is self-explanatory, and so does the example.
         let told = if PLAIN.contains(&status) { "" } else { when };
         let mut response = json!({"description": told});
         if !headers.is_empty() {
@@ -242,7 +242,7 @@ pub fn responses() -> Map<String, Value> {
     responses.insert(
         OTHERS.to_owned(),
         json!({
-            // The introduction lists them; generators repeat what stands here at every operation.
+            // The introduction lists them; client generators would repeat a description at every operation.
             "description": "",
             "headers": {
                 "Retry-After": header_ref("RetryAfter"),

@@ -1,4 +1,4 @@
-//! The schemas of one entity: the object, its page, and the bodies that create, replace and change it.
+//! The schemas of one entity: the object, its list, and the bodies that create, replace and change it.
 
 use super::{
     common::is_patched,
@@ -25,7 +25,7 @@ pub enum Body {
     Patch,
 }
 
-/// What a body may hold.
+/// The columns that a body may contain.
 pub fn inputs(entity: &Entity, body: Body) -> Vec<Column<'_>> {
     match body {
         Body::Create => columns::create(entity),
@@ -33,7 +33,7 @@ pub fn inputs(entity: &Entity, body: Body) -> Vec<Column<'_>> {
     }
 }
 
-/// `Event`: the object as it is answered, and as it stands inside of others.
+/// `Event`: the object in an answer, and inside other objects.
 pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     let entity = &model.entities[id];
     let mut required = Vec::new();
@@ -51,7 +51,7 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     if !allowed_actions.is_empty() {
         properties.insert(
             "allowed_actions".to_owned(),
-            // The introduction says what it means.
+            // The introduction explains it.
             json!({"type": "array", "readOnly": true, "items": reference(&named::action(entity))}),
         );
     }
@@ -63,7 +63,7 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     with(schema, json!({"example": example}))
 }
 
-/// `ExpandedEvent`: with what `expand` adds, which is the objects themselves and never what they could be expanded to.
+/// `ExpandedEvent`: the object with the objects that `expand` adds, which can't be expanded themselves.
 pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
     let entity = &model.entities[id];
     let mut properties = Map::new();
@@ -81,7 +81,7 @@ pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
     }))
 }
 
-/// The schema of what is answered where `expand` may be asked for.
+/// The name of the schema of answers to requests that accept `expand`.
 pub fn answered_name(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
     let name = pascal(&entity.name);
@@ -91,7 +91,7 @@ pub fn answered_name(model: &Model, id: EntityId) -> String {
     }
 }
 
-/// `EventList`: one page. Its example is made of that of its elements.
+/// `EventList`: one page. Its example is composed of the example of its elements.
 pub fn list(model: &Model, id: EntityId) -> Value {
     let mut properties = Map::new();
     properties.insert(
@@ -120,12 +120,13 @@ pub fn restored(model: &Model, id: EntityId) -> Value {
     })
 }
 
-/// `CreateEvent`, `ReplaceEvent`, `PatchEvent`: what they are for the operations say.
+/// `CreateEvent`, `ReplaceEvent`, `PatchEvent`. They need no description, since the operations have one.
 pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     body_within(model, id, body, None)
 }
 
-/// Of an object in the body of another one, which is what `parent` leads to.
+/// The body of an object, possibly inside the body of its parent; then `parent` is the relation to it, which the body
+/// leaves out.
 pub fn body_within(model: &Model, id: EntityId, body: Body, parent: Option<&Relation>) -> Value {
     let entity = &model.entities[id];
     let mut required = Vec::new();
@@ -164,7 +165,7 @@ fn is_of(column: Column, relation: Option<&Relation>) -> bool {
     }
 }
 
-/// Type and id of a `one of` come together or not at all.
+/// Requires that type and id of a `one of` relation are sent together.
 fn pairs(entity: &Entity, body: Body) -> Map<String, Value> {
     let mut pairs = Map::new();
     for column in inputs(entity, body) {
@@ -186,7 +187,7 @@ fn demanded(column: Column, body: Body) -> bool {
     }
 }
 
-/// A slug that is made of another field.
+/// Whether the field is a slug that is made of another field.
 fn made(field: &Field) -> bool {
     matches!(field.ty, Ty::Slug { from: Some(_) })
 }
@@ -195,7 +196,7 @@ pub fn expandable(model: &Model, relation: &Relation) -> bool {
     !relation.hidden && named::open_targets(model, relation).next().is_some()
 }
 
-/// One property of them.
+/// A property that `expand` adds.
 fn related(model: &Model, entity: &Entity, relation: &Relation) -> Value {
     let schema = match named::open_targets(model, relation)
         .collect::<Vec<_>>()
@@ -252,7 +253,7 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     if column.optional() || is_made {
         schema = nullable(schema);
     }
-    // What a field is, is told where one is created.
+    // Fields are explained in the body that creates an object only.
     let mut notes = match body {
         Body::Create => note::notes(model, id, column),
         _ => Vec::new(),
@@ -280,7 +281,7 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     describe(schema, notes, more)
 }
 
-/// A default beside the name of a format is more than Java's generator can compile.
+/// Whether the column has a default. Java's client generator can't compile a default beside a reference to a format.
 fn has_default(column: Column) -> bool {
     matches!(column.source, Source::Field(field) if types::default(field).is_some())
 }
@@ -318,7 +319,7 @@ fn plain(model: &Model, entity: &Entity, column: Column) -> Value {
     }
 }
 
-/// Tag and heading of an entity: `Ticket types`.
+/// Tag and heading of an entity in the document: `Ticket types`.
 pub fn heading(entity: &Entity) -> String {
     title(&entity.plural)
 }

@@ -1,11 +1,11 @@
-//! The document as text: what is short stands on one line, so that a small entity changes few lines and a reader sees
+//! Writes the document as text, with short values on one line: a small entity then changes few lines, and readers see
 //! more at once.
 //!
 //! Knows JSON only.
 
 use serde_json::Value;
 
-/// Longest value that stands on one line, without its key.
+/// The greatest length of a value that is written on one line, without its key.
 const WIDTH: usize = 80;
 
 pub fn render(value: &Value) -> String {

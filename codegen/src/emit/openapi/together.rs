@@ -1,4 +1,4 @@
-//! What a body creates with the object: the lists in it, their items, and the answer that has them too.
+//! Lists of children that a body creates together with the object: their items, and the answer that contains them too.
 
 use super::{
     example,
@@ -11,20 +11,20 @@ use crate::model::{Entity, EntityId, Has, Model};
 use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
-/// Lists of a body of this entity, each with how many it holds at most.
+/// Lists that a body of this entity may contain, each with its greatest length.
 pub fn lists(entity: &Entity) -> impl Iterator<Item = (&Has, u32)> {
     let creates = Action::Create.open(entity).is_some();
     let all = entity.has.iter().filter(move |_| creates);
     all.filter_map(|has| Some((has, has.create_with?)))
 }
 
-/// `CreatedEvent`, where the answer to a create has more than the object.
+/// `CreatedEvent`: the answer to a create that contains more than the object. `None` if it doesn't.
 pub fn answer(entity: &Entity) -> Option<String> {
     let has_lists = lists(entity).next().is_some();
     has_lists.then(|| format!("Created{}", pascal(&entity.name)))
 }
 
-/// `CreateTicketTypeOfEvent`; with the relation where one entity comes by several.
+/// `CreateTicketTypeOfEvent`; with the name of the relation if the child has several to the entity.
 fn item(model: &Model, entity: &Entity, has: &Has) -> String {
     let child = &model.entities[has.child];
     let name = format!("Create{}Of{}", pascal(&child.name), pascal(&entity.name));
@@ -35,7 +35,7 @@ fn item(model: &Model, entity: &Entity, has: &Has) -> String {
     }
 }
 
-/// Properties of the body that creates.
+/// The lists as properties of the body that creates the object.
 pub fn properties(model: &Model, id: EntityId) -> Map<String, Value> {
     let entity = &model.entities[id];
     let property = |(has, max): (&Has, u32)| {
@@ -46,7 +46,7 @@ pub fn properties(model: &Model, id: EntityId) -> Map<String, Value> {
     lists(entity).map(property).collect()
 }
 
-/// Schemas that only these lists need, by name.
+/// The schemas that these lists need in addition, by name.
 pub fn schemas(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     let entity = &model.entities[id];
     let items = lists(entity).map(|(has, _)| {

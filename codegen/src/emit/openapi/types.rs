@@ -1,19 +1,18 @@
-//! What a type of the spec is in JSON Schema: formats, bounds and patterns that the database checks too.
+//! The JSON Schema of a spec type: formats, bounds and patterns that the database checks too.
 //!
-//! Knows no entity.
+//! Knows nothing of single entities.
 
 use crate::model::{Field, Literal, Model, Ty};
 use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
-/// No credentials, no blanks, no characters that break out of an attribute.
+/// No credentials, no blanks, and no characters that could end an HTML attribute.
 const URL: &str = r#"^https?://[^\s/?#@<>"\\^`{|}]+([/?#][^\s<>"\\^`{|}]*)?$"#;
 const TIMEZONE: &str = "^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?[0-9]{1,2})$";
 const EMAIL: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+\
     [A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
 
-/// The schema of a value that is there; see [`nullable`]. Closed sets have a name that is made of their owner's: see
-/// [`choice`].
+/// The schema of a value other than null; see [`nullable`]. Enums are named after their owner: see [`choice`].
 pub fn schema(model: &Model, ty: &Ty) -> Value {
     match format(ty) {
         Some(name) => reference(name),
@@ -21,12 +20,12 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
     }
 }
 
-/// The schema of a type that stands under a name, without the name.
+/// The schema of a type that is referred to by a name, written out.
 pub fn inline(model: &Model, ty: &Ty) -> Option<Value> {
     format(ty).map(|_| spelled(model, ty))
 }
 
-/// Types of texts that have a form of their own stand in the document once, under these names.
+/// The name under which the document has the schema of a type of text, for types that several entities use.
 fn format(ty: &Ty) -> Option<&'static str> {
     match ty {
         Ty::Url => Some("WebAddress"),
@@ -54,7 +53,7 @@ pub const FORMATS: [&str; 9] = [
     SECURE_ADDRESS,
 ];
 
-/// The schemas behind the names of [`format`], and that of links inside of objects.
+/// The schemas for the names of [`format`], and the one of links inside objects.
 pub fn formats(model: &Model) -> Vec<(String, Value)> {
     let all = [
         (Ty::Url, "Address of a web page.", "https://example.org/"),
@@ -106,7 +105,7 @@ pub fn formats(model: &Model) -> Vec<(String, Value)> {
 
 const SECURE_ADDRESS: &str = "SecureWebAddress";
 
-/// A closed set of words, to stand under a name of its own.
+/// An enum, to be given a name of its own.
 pub fn choice<S: AsRef<str>>(words: &[S]) -> Value {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     json!({"type": "string", "enum": words})
@@ -140,7 +139,7 @@ fn spelled(model: &Model, ty: &Ty) -> Value {
             json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL})
         }
         Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
-        // A body may hold a name as well, so there is no pattern.
+        // A body may contain a user name instead of an address, so there is no pattern.
         Ty::Social { .. } => json!({"type": "string", "maxLength": 300}),
         Ty::LocalTime => {
             json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
@@ -166,7 +165,7 @@ fn spelled(model: &Model, ty: &Ty) -> Value {
     }
 }
 
-/// The same inside an `objects:` object, where a link is something to click on: https only.
+/// The schema of a type inside an object declared under `objects:`, where links must be https because pages show them.
 pub fn in_object(model: &Model, ty: &Ty) -> Value {
     match ty {
         Ty::Url => reference(SECURE_ADDRESS),
@@ -182,7 +181,7 @@ pub fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The same, or null.
+/// The schema with null as a further value.
 pub fn nullable(schema: Value) -> Value {
     let Value::Object(mut schema) = schema else {
         return schema;
@@ -208,7 +207,7 @@ pub fn with(schema: Value, more: Value) -> Value {
     }
 }
 
-/// Default as the document states it; `now()` has no constant to state.
+/// The default as the document states it; `None` for `now()`, which isn't a constant.
 pub fn default(field: &Field) -> Option<Value> {
     match field.default.as_ref()? {
         Literal::Null | Literal::Now => None,
@@ -219,7 +218,7 @@ pub fn default(field: &Field) -> Option<Value> {
     }
 }
 
-/// A closed or open object schema.
+/// The schema of an object; `closed` forbids further properties.
 pub fn object(
     description: &str,
     required: Vec<String>,

@@ -1,19 +1,19 @@
-//! Access rules in words, and what they come to for each kind of caller.
+//! Access rules in words, and their result for each kind of caller.
 //!
-//! Reads the same trees that become database policies, so the document cannot promise something else.
-//! Knows no JSON.
+//! Reads the same expressions that become database policies, so the document can't promise anything else. Knows no
+//! JSON.
 
 use crate::model::{ENDED_BY, Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
 
-/// A rule in words, with the named conditions it leans on.
+/// A rule in words, with the named conditions that it uses.
 pub struct Words {
     pub rule: String,
-    /// Name → meaning, each once, in the order in which they come up.
+    /// Name and meaning of each condition, once, in the order of first use.
     pub conditions: Vec<(String, String)>,
 }
 
 impl Words {
-    /// In one line, for a note on a field.
+    /// The rule and its conditions on one line, for a note on a field.
     pub fn inline(&self) -> String {
         let meanings: Vec<String> = self
             .conditions
@@ -28,7 +28,7 @@ impl Words {
     }
 }
 
-/// One kind of caller, holding nothing but this.
+/// A kind of caller who has nothing else that rules could ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     Anonymous,
@@ -55,7 +55,7 @@ impl May {
         }
     }
 
-    /// Both have to be allowed.
+    /// The result if two rules must both hold.
     pub fn and(self, other: Self) -> Self {
         strictest([self, other].into_iter())
     }
@@ -99,7 +99,8 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
         Expr::SignedIn => May::Yes,
         Expr::All(parts) => strictest(parts.iter().map(again)),
         Expr::Any(parts) => not(strictest(parts.iter().map(|part| not(again(part))))),
-        // Of a stranger nothing is known, and what is unknown does not hold when it is negated either.
+        // Facts about an anonymous caller are unknown, and the negation of something unknown doesn't hold either, so
+        // `not` never yields a certain yes.
         Expr::Not(inner) if caller == Caller::Anonymous => match again(inner) {
             May::Yes => May::No,
             _ => May::Depends,
@@ -116,8 +117,8 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
                     .map(|(_, what)| what);
                 match what {
                     None => all_targets,
-                    // Whether anything can be read there only the database finds out, as in the kernel:
-                    // a stranger gets an empty list, not 401.
+                    // Only the database knows whether such a row is readable, as in the kernel: an anonymous caller
+                    // gets an empty list, not 401.
                     Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
                     Some(what) => may_named(model, *target, what, caller) != May::No,
                 }
@@ -136,8 +137,8 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
     }
 }
 
-/// As [`may`], of a rule by its name: rules lead through relations to rules of other entities, from several
-/// places to the same one.
+/// Like [`may`], for a rule by its name. The result is remembered, because many rules lead to the same rule of another
+/// entity.
 fn may_named(model: &Model, id: EntityId, what: &OfWhat, caller: Caller) -> May {
     let variant = match caller {
         Caller::Anonymous => 0,
@@ -184,7 +185,7 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// `inner`: parts joined by "or" get parentheses.
+    /// The rule in words. `inner`: parts joined by "or" get parentheses.
     fn tell(&mut self, id: EntityId, rule: &Expr, inner: bool) -> String {
         let model = self.model;
         let entity = &model.entities[id];
@@ -320,7 +321,7 @@ impl Teller<'_> {
         format!("`{word}` of the `{relation}`")
     }
 
-    /// Records what a named condition means, once, before what it leans on itself.
+    /// Records the meaning of a named condition, once, and before the conditions that it uses itself. Returns `word`.
     fn note(&mut self, id: EntityId, name: &str, expr: &Expr, word: String) -> String {
         if !self.conditions.iter().any(|(known, _)| known == name) {
             let at = self.conditions.len();
@@ -331,7 +332,8 @@ impl Teller<'_> {
     }
 }
 
-/// A column of the database, not of the API.
+/// The relation of a flag that records who ended a row. Such a flag is a column of the database, but no property of
+/// the API.
 fn ended_by(flag: &str) -> Option<&str> {
     flag.strip_prefix(ENDED_BY)
 }
@@ -373,7 +375,7 @@ pub fn spaced(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// `event` → `an event`; the `u` of user and the like is spoken as a consonant.
+/// `event` → `an event`; no `an` before `u`, which sounds like a consonant in "user" and the like.
 pub fn article(noun: &str) -> String {
     let an = noun.starts_with(['a', 'e', 'i', 'o']);
     format!("{} {noun}", if an { "an" } else { "a" })

@@ -1,11 +1,11 @@
-//! Counters in a narrow table of their own, `counters.events`, one row for each row of `app.events`.
+//! Counters in a table of their own, `counters.events`, with one row for each row of `app.events`.
 //!
-//! A counter changes far more often than its row. Beside the row it would copy the row each time and touch all its
-//! indexes. Beside it stays what a rule, a check, a `when`, an index or another counter reads: only the lock on the
-//! row itself makes that exact while others write.
+//! A counter changes far more often than the rest of its row. In the row itself, each change would copy the whole row
+//! and touch all its indexes. Counters that a rule, a check, a `when`, an index or another counter reads stay in the
+//! row all the same: only the lock on that row keeps them exact under concurrent writes.
 //!
-//! The table says numbers and nothing else, so it has no policies: every statement of a request joins it to the
-//! table whose policies decide what is seen.
+//! The table contains nothing but numbers, so it has no policies: every statement of a request joins it to the table
+//! whose policies decide which rows the caller sees.
 
 use super::{
     columns::{self, column},
@@ -22,7 +22,7 @@ pub fn table(entity: &Entity) -> String {
     format!("counters.{}", entity.plural)
 }
 
-/// `counters.events_delta`: changes that are not added up yet.
+/// `counters.events_delta`: noted changes that are not added to the counters yet.
 pub fn delta_table(entity: &Entity) -> String {
     format!(
         "counters.{}",
@@ -30,7 +30,7 @@ pub fn delta_table(entity: &Entity) -> String {
     )
 }
 
-/// Whether this derived value has its place in the narrow table.
+/// Whether this derived value is stored in the separate table.
 pub fn is_apart(model: &Model, id: EntityId, derived: &Derived) -> bool {
     !matches!(derived.kind, DerivedKind::Flag { .. }) && reader(model, id, &derived.name).is_none()
 }
@@ -42,7 +42,7 @@ pub fn any(model: &Model, id: EntityId) -> bool {
         .any(|d| is_apart(model, id, d))
 }
 
-/// What reads the value as a column of its row, as a word for a diagnostic.
+/// What reads the value as a column of its row, in words for an error message. `None` if nothing does.
 pub fn reader(model: &Model, id: EntityId, name: &str) -> Option<&'static str> {
     let entity = &model.entities[id];
     let named = |list: &[String]| list.iter().any(|column| column == name);
@@ -131,7 +131,7 @@ fn names_it(value: &Value, name: &str) -> bool {
     }
 }
 
-/// `count(children where their_counter > 0)`
+/// Whether a counter of the parent reads this column of its children: `count(children where their_counter > 0)`.
 fn counts_by(parent: &Entity, derived: &Derived, child: EntityId, name: &str) -> bool {
     let (has, filter) = match &derived.kind {
         DerivedKind::Count { has, filter } => (has, filter),
@@ -143,7 +143,7 @@ fn counts_by(parent: &Entity, derived: &Derived, child: EntityId, name: &str) ->
     parent.has[*has].child == child && filter.as_ref().is_some_and(|f| reads(f, name))
 }
 
-/// `me in children where (their_counter > 0)`
+/// Whether a rule of the parent reads this column of its children: `me in children where (their_counter > 0)`.
 fn asks_by(parent: &Entity, expr: &Expr, child: EntityId, name: &str) -> bool {
     match expr {
         Expr::All(parts) | Expr::Any(parts) => {
@@ -200,7 +200,7 @@ fn narrow(model: &Model, id: EntityId) -> Object {
     let entity = &model.entities[id];
     let mut columns = vec![column("id", "uuid", true)];
     columns.extend(columns::apart(model, id));
-    // Room on each page: most changes then stay on the page that the row is on.
+    // Free space on each page lets most changed rows stay on their page.
     let room = format!("alter table {} set (fillfactor = 75);", table(entity));
     let doc = format!(
         "Counters of {}, which change more often than they do.",
@@ -217,7 +217,7 @@ fn delta(model: &Model, id: EntityId) -> Object {
     columns.extend(noted.flat_map(|d| columns::kept_parts(model, entity, d)));
     let doc = format!("What changed in {} and is not added up yet.", table(entity));
     let table = delta_table(entity);
-    // Without an index: notes are only ever appended, and taken as they lie.
+    // No index: notes are only appended, and read in the order in which they are stored.
     let create = tables::create_without_key(&table, &columns);
     plain_table(model, &table, columns, create, &doc, "")
 }
@@ -243,7 +243,7 @@ fn plain_table(
     }
 }
 
-/// Every row has its counters from the start, so that a list in their order can walk through their index.
+/// Creates the counters of a row together with the row, so that a list sorted by a counter can walk through its index.
 fn first_row(model: &Model, id: EntityId) -> [Object; 2] {
     let entity = &model.entities[id];
     let (roles, parent) = (Roles(&model.app), names::table(entity));
@@ -268,8 +268,8 @@ fn first_row(model: &Model, id: EntityId) -> [Object; 2] {
     ]
 }
 
-/// `counters.roll_up()`: adds up what was noted, for a worker that calls it about once a second.
-/// It is there for every application, so that the worker need not know whether there is anything to do.
+/// `counters.roll_up()`: adds up the noted changes. A worker calls it about once a second. Every application has it,
+/// so that the worker need not know whether there are such counters.
 pub fn roll_up(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let steps: Vec<String> = (0..model.entities.len())

@@ -1,12 +1,13 @@
-//! What happens to children when a row is archived: they go along, or they let go.
+//! What happens to the children when a row is archived: they are archived together with it, or lose their reference.
 //!
-//! A child goes along if its own `delete` rule allows a row in its state to be archived ([`states`]); otherwise
-//! nothing goes. A row that goes along remembers with which parent. When a parent comes back, so do the rows that
-//! went along with it or wait for it, each for itself ([`restore`]).
+//! A child is archived along if its own `delete` rule allows that in its state ([`states`]); otherwise nothing is
+//! archived at all. It remembers the parent with which it was archived. When a parent is restored, the rows that were
+//! archived with it or that wait for it are restored too, each independently of the others ([`restore`]).
 //!
-//! Triggers on one event fire in the order of their names, and those of foreign keys are called `RI_…`: ours
-//! begin with a digit to run before the reference to live rows is checked, so what they miss is refused.
-//! They miss nothing: archiving waits for sessions that are attaching a child, and then sees it.
+//! Triggers on one event fire in the order of their names, and those of foreign keys are called `RI_…`. The names of
+//! the triggers here begin with a digit, so they run before PostgreSQL checks the references to live rows, and a child
+//! that they overlooked would make the archiving fail. They overlook none: archiving waits for transactions that are
+//! inserting a child, and then sees it.
 
 use super::{
     columns::ARCHIVED_WITH,
@@ -52,8 +53,9 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// Relations that lead to this entity. Children that others of them go along with come first: what is asked of
-/// their state is asked before those others are gone, and who waits for them is restored after them.
+/// Relations of other entities to this one. If archiving one child cascades to another one, it comes first: its state
+/// is checked before the other is archived (which may change its counters), and the other, which waits for it, is
+/// restored after it.
 fn children(model: &Model, id: EntityId) -> Vec<(EntityId, &Relation)> {
     let mut rest: Vec<(EntityId, &Relation)> = (references::children(model, id).into_iter())
         .flat_map(|child| references::of(model, &model.entities[child]).map(move |r| (child, r)))
@@ -79,7 +81,7 @@ fn goes_with(model: &Model, child: EntityId, parent: EntityId) -> bool {
     belongs.any(|r| r.cascades() && r.targets.contains(&parent))
 }
 
-/// A trigger and its function, where there is something to do.
+/// A trigger and its function, or nothing if there are no steps.
 fn pair(
     model: &Model,
     parent: &Entity,
@@ -138,7 +140,7 @@ fn archive(
                 }
             })
         }
-        // Archived children too: they could not be restored otherwise.
+        // Archived children lose the reference too, because they couldn't be restored otherwise.
         (OnArchive::Detach, Lifecycle::SoftDelete | Lifecycle::Mutable) => {
             let columns = relation
                 .type_column()
@@ -162,7 +164,8 @@ fn locked(table: &str, column: &str) -> String {
     )
 }
 
-/// How many of the children that prevent archiving are named at most; the answer names those that the caller may see.
+/// The greatest number of children that an error names as the reason why archiving failed. The answer shows those that
+/// the caller may see.
 const NAMED: u32 = 20;
 
 fn refused(child: &Entity, relation: &Relation, table: &str, column: &str) -> String {
@@ -178,8 +181,9 @@ fn refused(child: &Entity, relation: &Relation, table: &str, column: &str) -> St
     )
 }
 
-/// What the `delete` rule asks of a row goes on holding while it is archived: a ticket sold at the same moment comes
-/// too late. (What went along always is left alone.)
+/// The condition of the `delete` rule on the row must continue to hold while the row is archived: a ticket that is
+/// sold at the same moment is refused. Rows that were archived although the condition did not hold (`on archive
+/// cascade always`) are left alone.
 fn stays(model: &Model, id: EntityId) -> Vec<Object> {
     let Some(state) = states::to_delete(model, id) else {
         return Vec::new();

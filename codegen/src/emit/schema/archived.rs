@@ -1,7 +1,7 @@
 //! `app.archived_<plural>(before, limit)`: archived rows that the caller may restore, newest first.
 //!
-//! A list of its own instead of a filter: who may read is not who may restore, and a page must not cost a look at
-//! every archived row by its policy.
+//! A list of its own instead of a filter, because those who may read are not the same as those who may restore, and a
+//! page must not require evaluating the policy for every archived row.
 
 use super::{
     names::{self, Roles},
@@ -45,7 +45,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     };
     vec![
         on_table(&table, function.object(roles)),
-        // Empty as long as nothing is archived.
+        // The index is empty as long as no row is archived.
         index(
             &table,
             &names::archived_index(entity),

@@ -1,8 +1,8 @@
-//! `sec.may_<entity>(id, action)` and `sec.holds_<entity>(id, condition)`: what the rules say of one row, asked by code
-//! that works past the policies for requests.
+//! `sec.may_<entity>(id, action)` and `sec.holds_<entity>(id, condition)`: let code that isn't subject to the policies
+//! of requests ask what the rules say about one row.
 //!
-//! They answer for the caller of the transaction exactly what the policies would: also who holds a role only while
-//! something is brought back, and who sees what is archived.
+//! They answer for the caller of the transaction exactly what the policies would, including roles that count only
+//! while something is restored, and archived rows that only some callers see.
 
 use super::{
     context,
@@ -109,7 +109,7 @@ fn body(model: &Model, scope: Scope<'_>, cases: &[(String, Sql)], acts: bool) ->
     )
 }
 
-/// Every name that may be asked for, including actions that no caller may do.
+/// All names that may be passed, including actions that no caller may perform.
 fn names(cases: &[(String, Sql)], acts: bool) -> Vec<String> {
     let mut names: Vec<String> = cases.iter().map(|(name, _)| name.clone()).collect();
     let always = ["update", "archive", "restore", "suspend", "unsuspend"];

@@ -1,11 +1,12 @@
-//! What is left of a condition where something is known of the row or of the caller.
+//! Simplifies a condition when something is known about the row or the caller.
 //!
 //! Knows no model.
 
 use super::predicate::{LOOKED_UP, Sql, all, any, not};
 
 impl Sql {
-    /// `known and self` is `known and self.assuming(known)`.
+    /// Simplifies `self` under the assumption that `known` holds: `known and self` is equivalent to `known and
+    /// self.assuming(known)`.
     pub fn assuming(&self, known: &Sql) -> Sql {
         match known {
             Sql::All(facts) => self.given(facts),
@@ -24,7 +25,7 @@ impl Sql {
             Sql::All(parts) => all(parts.iter().map(|p| p.given(facts))),
             Sql::Any(parts) => any(parts.iter().map(|p| p.given(facts))),
             Sql::Not(part) => not(part.given(facts)),
-            // In a sub-query the same words may be about another row.
+            // Inside a sub-query, the same text may refer to another row.
             Sql::True | Sql::False | Sql::Atom(_) | Sql::Exists(..) => self.clone(),
         }
     }
@@ -41,8 +42,8 @@ impl Sql {
         matches!(self, Sql::Not(denied) if **denied == *other)
     }
 
-    /// Where none of `words` holds: the same. Elsewhere: holds less often, because only what asks for them
-    /// positively is left out.
+    /// The condition with `words` replaced by false, except under `not`. It is equivalent if none of `words` holds,
+    /// and otherwise holds less often.
     pub fn without(&self, words: &[Sql]) -> Sql {
         match self {
             word if words.contains(word) => Sql::False,
@@ -52,13 +53,13 @@ impl Sql {
         }
     }
 
-    /// The arms of every `or` by what they cost for each of many rows, otherwise in the order of the spec, which
-    /// has the most usual first.
+    /// Sorts the operands of every `or` by their cost if evaluated for many rows. Operands of equal cost keep the
+    /// order of the spec, which has the most usual first.
     pub fn cheap_first(self) -> Sql {
         self.sorted(&Sql::cost)
     }
 
-    /// As [`Sql::cheap_first`] for a single row, for which a sub-plan is no cheaper than a call.
+    /// Like [`Sql::cheap_first`] for a single row, for which a sub-query is not cheaper than a function call.
     pub fn free_first(self) -> Sql {
         self.sorted(&|part| part.cost().min(Cost::SubPlan))
     }
@@ -75,7 +76,7 @@ impl Sql {
         }
     }
 
-    /// Names no other table, and calls nothing for a row that would.
+    /// Whether the condition uses no other table, and calls no function that would.
     pub fn is_flat(&self) -> bool {
         match self {
             Sql::True | Sql::False => true,
@@ -103,14 +104,14 @@ impl Sql {
     }
 }
 
-/// A function of ours, once for every row.
+/// Whether the text calls a generated function for every row.
 fn calls(text: &str) -> bool {
     text.contains("sec.seen_") || text.contains("sec.outranks(")
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Cost {
-    /// Columns, and what is asked once per statement.
+    /// Columns, and expressions that are evaluated once per statement.
     Nothing,
     SubPlan,
     Call,
@@ -182,7 +183,7 @@ mod tests {
         );
     }
 
-    /// Numbers that look random and are the same every time.
+    /// A pseudo-random generator with a fixed seed.
     struct Dice(u64);
 
     impl Dice {
@@ -212,7 +213,7 @@ mod tests {
 
     const WORDS: u64 = 5;
 
-    /// `world`: the words that hold, as bits.
+    /// Evaluates a condition; the bits of `world` say which atoms hold.
     fn holds(condition: &Sql, world: u64) -> bool {
         match condition {
             Sql::True => true,

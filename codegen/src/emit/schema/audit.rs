@@ -58,9 +58,10 @@ pub fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
-/// An update that changes nothing is none. A verb that changes nothing was done all the same, perhaps for a reason.
+/// An update that changes nothing is not logged. A transition is logged even then, since it may have been made for a
+/// reason.
 ///
-/// Column by column: to turn both rows into JSON and compare those takes many times as long.
+/// The columns are compared one by one: converting both rows to JSON and comparing those takes many times as long.
 fn recorder(model: &Model, id: EntityId, function: &str) -> Object {
     let (entity, roles) = (&model.entities[id], Roles(&model.app));
     let (columns, masked) = (written_columns(model, id), masked(entity));
@@ -82,7 +83,7 @@ fn recorder(model: &Model, id: EntityId, function: &str) -> Object {
     )
 }
 
-/// What a column holds, as far as the log may know it.
+/// The value of a column as it may appear in the log.
 fn logged(masked: &[String], row: &str, column: &String) -> String {
     match masked.contains(column) {
         true => format!("case when {row}.{column} is not null then '•' end"),
@@ -90,10 +91,11 @@ fn logged(masked: &[String], row: &str, column: &String) -> String {
     }
 }
 
-/// Of a row that is made: all that is not null, and a status that is not the usual one, in one expression. To add
-/// column after column to an object copies it each time. What there is stands by itself, since there was nothing before;
-/// only lists are in an array with the null before, as nobody could tell otherwise. Columns that hold objects are added
-/// by themselves, because what is null inside of them is kept.
+/// The entry for a created row, built by one expression, because adding columns to an object one after the other
+/// copies it each time. It contains all values other than null, and the status only if it isn't `active`. Since no
+/// previous values exist, the new ones appear alone; only lists are put in an array after a null, because they could
+/// be mistaken for a pair of old and new value. Columns with objects are added separately, because nulls inside them
+/// must be kept.
 fn made(entity: &Entity, columns: &[String], masked: &[String]) -> String {
     let holds_object = |column: &&String| {
         entity
@@ -109,7 +111,7 @@ fn made(entity: &Entity, columns: &[String], masked: &[String]) -> String {
     let pairs: Vec<String> = (plain.iter())
         .map(|column| {
             let (name, value) = (quote(column), logged(masked, "new", column));
-            // Of an entity that is not archived, `status` is a field like any other.
+            // If the entity has no lifecycle status, `status` is an ordinary field.
             if column.as_str() == "status" && entity.lifecycle == Lifecycle::SoftDelete {
                 format!("{name}, case when new.status <> 'active' then {value} end")
             } else if holds_list(column) {
@@ -144,7 +146,7 @@ fn made(entity: &Entity, columns: &[String], masked: &[String]) -> String {
     format!("    v_changed := {built};\n{added}")
 }
 
-/// Of a row that is changed. Of one that is deleted, `new` is null in all columns.
+/// The entry for a changed or deleted row. For a deleted one, all columns of `new` are null.
 fn change(entity: &Entity, column: &String, masked: &[String]) -> String {
     format!(
         "    if {} is distinct from {} then\n      v_changed := v_changed || jsonb_build_object({}, jsonb_build_array({}, {}));\n    end if;\n",
@@ -156,7 +158,8 @@ fn change(entity: &Entity, column: &String, masked: &[String]) -> String {
     )
 }
 
-/// Written out in each function: one that all of them call took 15 of the 110 microseconds that a row of the log costs.
+/// Repeated in each function, because a shared function that all of them call took 15 of the 110 microseconds that an
+/// entry costs.
 fn write(entity: &str) -> String {
     format!(
         "  insert into audit.audit_logs\n    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)\n  values (\n    {}, coalesce(new.id, old.id),\n    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,\n    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), v_changed\n  );\n",
@@ -164,7 +167,7 @@ fn write(entity: &str) -> String {
     )
 }
 
-/// Columns of which the log says that they changed, not from what to what.
+/// Columns for which the log records that they changed, but not their values.
 fn masked(entity: &Entity) -> Vec<String> {
     let fields = entity
         .fields
@@ -202,7 +205,7 @@ fn table(model: &Model, table: &str, doc: &str, columns: Vec<Column>, create: &s
     }
 }
 
-/// Without a key: only the sequence gives out ids, and the seals count the rows. Columns of a fixed width come first.
+/// No primary key: ids come from the sequence only, and the seals count the rows. Columns of a fixed width come first.
 fn logs(model: &Model) -> Object {
     let columns = vec![
         column("id", "bigint generated always as identity", true, None),

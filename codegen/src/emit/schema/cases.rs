@@ -1,4 +1,5 @@
-//! What the guard of a table asks of each action: that it has its effect, from where it may, and no other.
+//! The checks that the guard of a table makes for each action: it must start from an allowed state, have its own
+//! effect, and have no other.
 
 use super::{
     grants::updatable,
@@ -22,7 +23,8 @@ pub(super) fn changed(entity: &Entity, columns: &[String]) -> Sql {
     }))
 }
 
-/// Types of extensions have their operators outside of the empty search path.
+/// A column of a row for comparisons. Types of extensions are cast to text, because their operators are not in the
+/// empty search path.
 pub(super) fn plain(entity: &Entity, row: &str, column: &str) -> String {
     let extension = entity
         .field(column)
@@ -42,7 +44,7 @@ pub(super) fn cases(model: &Model, id: EntityId) -> Vec<String> {
     }
     if entity.lifecycle == Lifecycle::SoftDelete {
         for (action, from, to) in super::policies::STATUS_ACTIONS {
-            // What a row comes back as is not for the caller to say: see `sec.keep_status`.
+            // A caller doesn't choose the status of a restored row: see `sec.keep_status`.
             let wrong = match action {
                 "restore" => "old.status <> 'archived' or new.status = 'archived'".to_owned(),
                 _ => format!("old.status <> '{from}' or new.status <> '{to}'"),
@@ -84,7 +86,7 @@ pub(super) fn refuse(
     )
 }
 
-/// Notes a field that the caller may not set. Notes are read by [`refuse_fields`]: all of them are told at once.
+/// Notes a field that the caller may not set. [`refuse_fields`] reads these notes and reports all fields in one error.
 pub(super) fn refuse_field(condition: &str, field: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     format!(
@@ -95,7 +97,7 @@ pub(super) fn refuse_field(condition: &str, field: &str, indent: usize) -> Strin
 
 pub(super) const REFUSED: &str = "  v_refused text[] := '{}';\n";
 
-/// What [`refuse_field`] noted.
+/// Raises an error if [`refuse_field`] noted any field.
 pub(super) fn refuse_fields(indent: usize) -> String {
     let pad = " ".repeat(indent);
     format!(
@@ -125,7 +127,7 @@ fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> St
     for Set { column, value } in transition.sets() {
         let new = plain(entity, "new", column);
         let wrong = match value {
-            // Nobody is not somebody.
+            // `is not true`, so that a null, which `sec.uid()` is for anonymous callers, is refused too.
             Assigned::Me => format!("({new} = sec.uid()) is not true"),
             Assigned::Value(value) => format!("{new} is distinct from {}", literal(value)),
         };
@@ -190,7 +192,7 @@ fn update_checks(model: &Model, id: EntityId) -> String {
     text
 }
 
-/// A reference that is kept may have become unreadable; one that is made may not be.
+/// A reference that stays the same may have become unreadable meanwhile; a new one must be to a readable row.
 fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
     let entity = &model.entities[id];
     let columns: Vec<String> = relation

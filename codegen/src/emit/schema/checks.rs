@@ -1,7 +1,7 @@
 //! CHECK constraints: formats and bounds of fields, invariants of rows, closed JSON objects.
 //!
-//! PostgreSQL reads a check anew for every statement, so that a short text costs less than the call that it makes: one
-//! function for all that is asked of a text, one array for all that may be chosen.
+//! PostgreSQL plans a check anew for every statement, so a short expression costs less than a long one: each field has
+//! one function for all conditions on a text, or one array of all allowed values.
 
 use super::{
     columns::LIVE_KEY,
@@ -74,16 +74,16 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// A function per closed object: `sec.is_social_links(jsonb)`.
-/// In PL/pgSQL, as all that checks call: PostgreSQL makes the plan of a check for every statement anew, and would
-/// parse a function in SQL each time to write it out. Strict, because nothing is asked of what is not there.
+/// A function for each closed object: `sec.is_social_links(jsonb)`. It is in PL/pgSQL, like all functions that checks
+/// call, because PostgreSQL plans a check for every statement and would parse a function in SQL each time in order to
+/// inline it. It is strict, since null satisfies every check.
 pub fn object_functions(model: &Model) -> Vec<Object> {
     let roles = Roles(&model.app);
     (model.objects.iter())
         .map(|object| {
             let keys: Vec<&String> = object.fields.iter().map(|f| &f.name).collect();
             let fields = object.fields.iter().map(|field| object_field(model, field));
-            // `case`, because `-` and `->` fail on what is no object.
+            // `case`, because `-` and `->` fail on values that aren't objects.
             let condition = all(std::iter::once(atom(format!(
                 "p_value - array[{}] = '{{}}'",
                 quoted_list(keys.iter().copied())
@@ -135,7 +135,7 @@ fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
     found
 }
 
-/// What a value must be, by its type: the kind of constraint and the condition.
+/// The condition that a field's type imposes on its value, with the kind of the constraint.
 fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, String)> {
     let format = |function: &str| Some(("format", format!("sec.is_{function}({value})")));
     match &field.ty {
@@ -155,7 +155,7 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
             "format",
             format!("sec.is_text({value}, {min}, {max}) and sec.is_code({value})"),
         )),
-        // What no body sends, the platform writes.
+        // Fields that no body contains are written by the platform, so their times need no bounds.
         Ty::Time if !field.system => Some((
             "range",
             format!(
@@ -186,7 +186,7 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
     }
 }
 
-/// Of words, which an array's text need not quote, but for the one that means nothing there.
+/// Whether the value is one of the words. Words need no quotes in the text of an array, except `null`.
 fn choice(value: &str, words: &[impl AsRef<str>]) -> String {
     let quoted = |word: &str| match word.eq_ignore_ascii_case("null") {
         true => format!("\"{word}\""),
@@ -218,10 +218,10 @@ fn object_field(model: &Model, field: &Field) -> Sql {
         _ => ("string", format!("({text})")),
     };
     let mut tests = match field.ty {
-        // The CHECK of an object holds what a page may link to: nothing but https.
+        // Pages show the links in objects, so they must be https.
         Ty::Url => vec![format!("sec.is_https({text})")],
         Ty::Email => vec![format!("sec.is_email({text})")],
-        // A time in an object is a text.
+        // Objects contain times as text.
         Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Time | Ty::Date => Vec::new(),
         _ => bounds(model, field, &value)
             .map(|b| b.1)
@@ -245,7 +245,7 @@ fn object_field(model: &Model, field: &Field) -> Sql {
             atom(format!("p_value ? {key}"))
         };
     }
-    // `case` keeps the order: the type is tested before anything is cast.
+    // `case` fixes the order: the type is tested before the value is cast.
     let tested = if tests.len() > 1 {
         format!(
             "case when {} then {} else false end",

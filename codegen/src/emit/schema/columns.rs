@@ -55,7 +55,7 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns
 }
 
-/// Derived columns that are kept in the row.
+/// Derived columns that are stored in the row.
 fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
     let entity = &model.entities[id];
     let kept = entity
@@ -65,7 +65,7 @@ fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
     kept.flat_map(move |d| derived(model, entity, d))
 }
 
-/// Derived columns that are kept in the narrow table.
+/// Derived columns that are stored in the separate table of counters.
 pub fn apart(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
     let entity = &model.entities[id];
     let kept = entity
@@ -75,13 +75,14 @@ pub fn apart(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
     kept.flat_map(move |d| derived(model, entity, d))
 }
 
-/// What is added up for a derived value, without what is computed of it.
+/// The columns that a derived value is stored in, without those computed from them (an average is stored as sum and
+/// count).
 pub fn kept_parts(model: &Model, entity: &Entity, of: &Derived) -> Vec<Column> {
     let columns = derived(model, entity, of).into_iter();
     columns.filter(|c| c.generated.is_none()).collect()
 }
 
-/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
+/// Columns that only triggers write. Their changes create neither a new version nor an audit entry.
 pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let columns = beside(model, id);
@@ -93,7 +94,7 @@ pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
         .collect()
 }
 
-/// What is remembered of how a row was archived.
+/// Columns that record how a row was archived.
 fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)> {
     if entity.lifecycle != Lifecycle::SoftDelete {
         return Vec::new();
@@ -104,26 +105,28 @@ fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)
         .collect()
 }
 
-/// Whether a person whom the row is about archived it themselves.
+/// Columns that record whether a person whom the row is about archived it themselves.
 pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
     let about = entity.belongs.iter().filter(|r| r.consents);
     about.map(Relation::ended_column)
 }
 
-/// True while the row is not archived, else null: with the id, what live rows refer to. A trigger keeps it.
+/// True while the row isn't archived, else null. References to live rows refer to this column together with the id. A
+/// trigger maintains it.
 pub const LIVE_KEY: &str = "live_key";
 
-/// True while the references of this row count, else null: with one of them, what refers to a [`LIVE_KEY`].
+/// True while the references of this row must be to live rows, else null. Together with the reference, it refers to
+/// the target's [`LIVE_KEY`].
 pub const LIVE_REF: &str = "live_ref";
 
-/// The status that archiving found: restoring brings it back.
+/// The status that the row had when it was archived, which restoring gives back.
 pub const ARCHIVED_FROM: &str = "archived_from";
 
-/// The archived parent that this row waits for: it went along with one, or would have. Null for a row that was
-/// archived for itself.
+/// The archived parent with which this row was archived, or would have been, and will be restored. Null for a row that
+/// was archived by itself.
 pub const ARCHIVED_WITH: &str = "archived_with";
 
-/// Is it archived together with something else?
+/// Whether rows of this entity may be archived together with a parent.
 pub fn goes_along(model: &Model, entity: &Entity) -> bool {
     let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
     let cascades =
@@ -229,7 +232,7 @@ fn derived(model: &Model, entity: &Entity, derived: &Derived) -> Vec<Column> {
     }
 }
 
-/// Wide enough for the sum of many.
+/// The type of a sum, wide enough for many values.
 fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
     match model.entities[entity.has[has].child]
         .field(field)
@@ -240,10 +243,10 @@ fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
     }
 }
 
-/// `live_key` for children to refer to, the targets of `one of`, and `live_ref` for references that only count while
-/// the row is live. A trigger keeps `live_key`: were it a generated column, PostgreSQL would lock the row against
-/// children that refer to it at every update, and two members who like one event at once would wait for each other
-/// for ever.
+/// Generated columns: the targets of `one of` relations, and `live_ref` for references that must be to live rows only
+/// while this row is live. `live_key`, to which children refer, is maintained by a trigger instead: if it were a
+/// generated column, every update would lock the row against children that refer to it, and two members who like one
+/// event at the same time would deadlock.
 fn generated(model: &Model, id: EntityId) -> Vec<Column> {
     let made = |name: String, sql_type: &str, expr: String| Column {
         generated: Some(expr),
@@ -274,7 +277,8 @@ fn generated(model: &Model, id: EntityId) -> Vec<Column> {
     if references::has_live_parents(model, id) {
         let expr = match entity.lifecycle {
             Lifecycle::SoftDelete => "case when status <> 'archived' then true end",
-            // It has no status of its own: whatever it refers to is live, for it is let go otherwise.
+            // An entity without a status: its references are always to live rows, since they are set to null
+            // otherwise.
             _ => "true",
         };
         columns.push(made(LIVE_REF.into(), "boolean", expr.into()));

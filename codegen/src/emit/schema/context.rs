@@ -1,6 +1,7 @@
-//! Who is asking: `sec.enter` reads the account and its roles once per transaction, readers hand them to policies.
+//! The caller: `sec.enter` reads the account and its roles once per transaction, and functions return them to
+//! policies.
 //!
-//! A request hands over ids only; it cannot claim a role.
+//! A request passes ids only, so it can't claim a role.
 
 use super::{
     columns,
@@ -30,7 +31,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found
 }
 
-/// The setting that holds a role: ids of its scopes, or `1` for one that is held everywhere.
+/// The setting that holds the caller's scopes of a role: their ids or, for a role held everywhere, `1`.
 pub fn setting(role: &Role) -> String {
     format!("app.role_{}", snake(&role.name))
 }
@@ -62,7 +63,7 @@ fn reader(model: &Model, role: &Role) -> Object {
     }
 }
 
-/// To look one id up in a text takes less than to make an array of all.
+/// The scopes of a role as text: finding one id in a text is cheaper than converting all of them to an array.
 fn held_text(model: &Model, role: &Role) -> Object {
     let setting = quote(&setting(role));
     let body = format!("  select coalesce(pg_catalog.current_setting({setting}, true), '')");
@@ -106,7 +107,7 @@ fn performed_role(model: &Model) -> Object {
             let test = if role.scopes.is_empty() {
                 format!("sec.is_{name}()")
             } else {
-                // As text: to read fifty ids for this would cost more than to write the row.
+                // Compared as text, because reading fifty ids would cost more than writing the row.
                 format!("sec.held_{name}() not in ('', '{{}}')")
             };
             format!("case when {test} then {} end", quote(&role.name))
@@ -161,7 +162,7 @@ fn raise(indent: usize, condition: &str, message: &str) -> String {
     )
 }
 
-/// Whether account and session are good, in one query: each begins and ends by itself.
+/// Checks account and session in one query, since either may have ended without the other.
 fn account(model: &Model) -> String {
     let identity = &model.entities[model.identity];
     let status = if identity.lifecycle == Lifecycle::SoftDelete {
@@ -201,7 +202,7 @@ fn session(model: &Model, id: EntityId) -> String {
     )
 }
 
-/// What `sec.enter` and `sec.enter_job` keep for a moment.
+/// Local variables of `sec.enter` and `sec.enter_job`.
 fn variables(model: &Model) -> &'static str {
     match model.sessions {
         Some(_) => "  v_status text;\n  v_in_session boolean;\n  v_held record;\n",
@@ -209,7 +210,7 @@ fn variables(model: &Model) -> &'static str {
     }
 }
 
-/// The relation of assignments or sessions that says whose they are.
+/// The relation of an assignment or session to the person that it belongs to.
 pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
     model
         .holder(entity)
@@ -229,8 +230,9 @@ pub fn role_value(model: &Model, role: &Role) -> String {
     }
 }
 
-/// Which assignments count. Those that were archived together with their scope count when something is brought
-/// back: otherwise nobody could who holds their role for that very scope. What was taken away stays away.
+/// The condition for a role assignment to count. During a restore, assignments that were archived together with their
+/// scope count too, because otherwise nobody whose role is for that scope could restore it. Assignments that were
+/// revoked don't count.
 fn live(model: &Model, assignments: &Entity) -> &'static str {
     let goes_with_scope = columns::goes_along(model, assignments)
         && assignments
@@ -245,12 +247,12 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     }
 }
 
-/// Who brings something back holds roles that otherwise do not count.
+/// Whether some roles count only while a caller restores something.
 pub(super) fn restores_roles(model: &Model) -> bool {
     live(model, &model.entities[model.assignments]).contains("p_action")
 }
 
-/// An assignment counts: ` and a.state = 'accepted'`, or nothing where all do.
+/// The spec's condition for assignments that count: ` and a.state = 'accepted'`; empty if all do.
 pub fn counted(model: &Model, alias: &str) -> String {
     model.counted.as_ref().map_or(String::new(), |counted| {
         let counted = compile(model, model.assignments, counted, alias, Context::Definer);
@@ -267,7 +269,7 @@ fn held(model: &Model) -> String {
             if role.scopes.is_empty() {
                 format!("coalesce(bool_or(a.role = {value}), false) as {name}")
             } else {
-                // As text, for a setting: an array would be made only to be written out.
+                // Built as text for a setting, since an array would only be converted to text.
                 format!("coalesce('{{' || string_agg(a.scope_id::text, ',') filter (where a.role = {value}) || '}}', '{{}}') as {name}")
             }
         })
@@ -340,8 +342,9 @@ fn is_active(model: &Model) -> Object {
     .object(roles)
 }
 
-/// A module works for somebody only while account and session are good. Their roles do not open a table to it: its
-/// policies go by its name. They are there for what it asks of the rules.
+/// `sec.enter_job`: a module acts on behalf of a member only while account and session are active. The member's roles
+/// give the module no access, because its policies depend on the module's name; they are set for the questions that
+/// the module asks about rules.
 fn enter_job(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let mut settings = vec![
@@ -375,7 +378,7 @@ fn enter_job(model: &Model) -> Object {
     .object(roles)
 }
 
-/// Called by definer functions alone.
+/// Only definer functions call this function.
 fn hold(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let settings: Vec<String> = held_settings(model).collect();

@@ -1,8 +1,8 @@
-//! Derived counts, sums and means, kept by triggers that add what a statement changed.
+//! Derived counts, sums and averages, maintained by triggers that add the changes of each statement.
 //!
-//! One function per child table: rows before count against, rows after count for, and parents whose sum is
-//! zero are left alone. They run once per statement and touch derived columns only, so a parent's version
-//! and its audit trail stay as they are. Where these columns are: [`super::apart`].
+//! One function per child table and event: rows before the change are subtracted, rows after it are added, and parents
+//! for which the result is zero are not touched. The triggers run once per statement and change derived columns only,
+//! so a parent's version and audit log stay the same. Where the columns are stored: [`super::apart`].
 
 use super::{
     apart::{self, is_apart},
@@ -15,7 +15,7 @@ use super::{
 use crate::model::{Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Model};
 use crate::objects::Object;
 
-/// One column of a parent and what a child row adds to it.
+/// A column of a parent and the value that a child row contributes to it.
 struct Counter {
     column: String,
     term: String,
@@ -29,7 +29,8 @@ pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
     let entity = &model.entities[child];
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let both = format!("{table}_count");
-    // A trigger that fires on inserts has no table of removed rows: one function per event reads what there is.
+    // A trigger on inserts has no transition table of removed rows, so each event has a function that reads the tables
+    // that it has.
     let mut found = Vec::new();
     for (event, sides) in events(entity) {
         let function = format!("{both}_{event}");
@@ -57,7 +58,7 @@ pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
     found
 }
 
-/// Which transition tables an event has, and with which sign.
+/// The transition tables of an event, each with the sign of its rows.
 type Sides = &'static [(&'static str, &'static str)];
 
 const ADDED: (&str, &str) = ("new table as added", "");
@@ -97,21 +98,21 @@ fn source(transition: &str) -> &str {
     transition.rsplit(' ').next().unwrap_or(transition)
 }
 
-/// What the rows of a child add to one table. All ways that lead there are taken together, so that whoever counts
-/// takes the rows of a table in one order: two members who follow each other would wait for each other otherwise.
+/// The changes that the rows of a child cause in one table. All relations that lead to the table are handled together,
+/// so that its rows are always locked in the same order: otherwise two members who follow each other would deadlock.
 struct Step {
-    /// The parent's table, or the narrow one beside it.
+    /// The parent's table, or its separate table of counters.
     table: String,
     ways: Vec<Way>,
-    /// Only noted, to be added up later.
+    /// Changes are only noted, to be added up later.
     note: bool,
-    /// Its row may have to be made.
+    /// The counters are in a separate table, whose row may have to be created.
     apart: bool,
 }
 
-/// One `has` that leads from the child to the parent.
+/// One `has` that connects the child to the parent.
 struct Way {
-    /// The child's column.
+    /// The child's column that refers to the parent.
     column: String,
     counters: Vec<Counter>,
 }
@@ -136,7 +137,7 @@ impl Step {
         }
         let sets = self.list(|c| format!("{c} = p.{c} + v_row.{c}"), ", ");
         let make = if self.apart {
-            // Whoever makes a row may count for it before its counters are made.
+            // The row may be counted before the trigger that creates its counters has run.
             let values = self.list(|c| format!("v_row.{c}"), ", ");
             format!(
                 "    if not found then\n      insert into {table} as p (id, {}) values (v_row.parent, {values})\n        on conflict (id) do update set {sets};\n    end if;\n",
@@ -151,7 +152,7 @@ impl Step {
         )
     }
 
-    /// Parents for which something changed, and by how much.
+    /// A query for the parents whose counters change, and by how much.
     fn changed(&self, sides: Sides) -> String {
         let mut selects = Vec::new();
         for (at, way) in self.ways.iter().enumerate() {
@@ -180,7 +181,7 @@ impl Step {
     }
 }
 
-/// What a change of the child's rows adds to, table by table, in the order of the spec.
+/// The tables that changes of the child's rows affect, in the order of the spec.
 fn steps(model: &Model, child_id: EntityId) -> Vec<Step> {
     let child = &model.entities[child_id];
     let mut found = Vec::new();
@@ -228,19 +229,19 @@ fn steps(model: &Model, child_id: EntityId) -> Vec<Step> {
     found
 }
 
-/// Derived columns brought to what the children say: for rows that are older than the columns.
+/// Recomputes derived columns from the children, for rows that are older than the columns.
 pub struct Recount {
-    /// The table that holds them.
+    /// The table with the derived columns.
     pub table: String,
     pub child: EntityId,
     pub columns: Vec<String>,
     pub sql: String,
-    /// In the narrow table, which must have a row for each of the parent's.
+    /// The columns are in the separate table of counters, which must have a row for each row of the parent.
     pub apart: bool,
 }
 
-/// For each `has` of a parent that is counted, and each table where that is kept. Whoever changes children waits
-/// until it is done.
+/// One for each `has` of the parent with counters, and for each table that stores them. Transactions that change
+/// children wait until the recount is finished.
 pub fn recounts(model: &Model, parent_id: EntityId) -> Vec<Recount> {
     let parent = &model.entities[parent_id];
     let of = |has: usize, apart: bool| recount(model, parent_id, has, apart);
@@ -356,7 +357,7 @@ fn counters(model: &Model, child: EntityId, has: usize, derived: &Derived) -> Ve
     }
 }
 
-/// The rows that count: active, with a value, and what the spec asks of them.
+/// The condition for child rows to be counted: active, with a value, and fulfilling the filter of the spec.
 fn live(model: &Model, child: EntityId, filter: Option<&Expr>, present: Option<&str>) -> String {
     let entity = &model.entities[child];
     let scope = Scope {

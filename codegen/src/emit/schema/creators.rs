@@ -26,7 +26,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         columns.push(scope.id_column());
         values.push("new.id".into());
     }
-    // Who founds something has agreed to look after it.
+    // The creator need not accept the role: creating the row counts as acceptance.
     if let Some(Expr::Compare {
         left: Value::Column(column),
         right: Value::Literal(value),

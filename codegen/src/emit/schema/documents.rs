@@ -1,10 +1,10 @@
-//! What is searched, stored once: `search.<plural>` holds the words of each row that may be public, beside the table,
-//! and `search.<plural>__hidden` those of the others, but for archived ones.
+//! Documents for full-text search. `search.<plural>` holds the words of each row that may be public, in a table of its
+//! own, and `search.<plural>__hidden` those of all other rows except archived ones.
 //!
-//! A trigger writes a document when a searched text changes or the row begins or ceases to be possibly public, and
-//! at no other time: the wide row has no index over texts, and its other changes touch none.
-//! Nobody but two functions reads documents: `app.<plural>_search` shows ids of the public projection only, and
-//! `app.<plural>_search_own` ids of rows that the caller sees, of those that [`super::own`] finds without words.
+//! A trigger writes a document only when a searched text changes, or when the answer changes to whether the row may be
+//! public. The table itself has no index over texts, so its other changes cost nothing here. Only two functions read
+//! documents: `app.<plural>_search` returns ids of rows in the public projection, and `app.<plural>_search_own` ids of
+//! rows that the caller may see, among those that [`super::own`] finds.
 
 use super::{
     columns::{columns, derived_columns},
@@ -19,10 +19,10 @@ use super::{
 use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, OfWhat, Relation, Ty};
 use crate::objects::{Kind, Object};
 
-/// Texts up to this length are names: parts of their words are found as well.
+/// Texts up to this length are names, in which searches find parts of words too.
 const NAME_LENGTH: u32 = 300;
 
-/// Functions that all documents are made with.
+/// Functions that create documents, shared by all entities.
 pub fn shared(model: &Model) -> Vec<Object> {
     let text = include_str!("../sql/search.sql");
     template::functions(text, &model.app, Kind::Function)
@@ -54,7 +54,7 @@ pub fn searched(entity: &Entity) -> bool {
     !entity.internal && entity.fields.iter().any(|f| f.search)
 }
 
-/// Columns with ids that narrow a search inside of its index: references that stay as they are.
+/// Id columns that a search can filter by in its own index: references that never change.
 pub fn within(model: &Model, entity: &Entity) -> Vec<String> {
     let mut found = Vec::new();
     for relation in entity.belongs.iter().filter(|r| narrows(r)) {
@@ -71,7 +71,7 @@ fn narrows(relation: &Relation) -> bool {
     !relation.movable && !relation.system && relation.read.is_none()
 }
 
-/// Does everybody see what somebody who is not signed in sees? With a `not` in a rule, some may not.
+/// Whether every caller sees what an anonymous caller sees. With a `not` in a rule, some may see less.
 pub fn seen_by_all(model: &Model, id: EntityId) -> bool {
     !named_may_refuse(model, id, &OfWhat::Read)
 }
@@ -89,7 +89,7 @@ fn may_refuse(model: &Model, id: EntityId, expr: &Expr) -> bool {
     }
 }
 
-/// Of a rule by its name, found once: many rules lead to it.
+/// Like [`may_refuse`], for a rule by its name. The result is remembered, because many rules refer to the same one.
 fn named_may_refuse(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     let entity = &model.entities[id];
     let rule = match what {
@@ -118,15 +118,15 @@ impl Documents<'_> {
         format!("search.{}", self.entity.plural)
     }
 
-    /// Two underscores are in no entity's name.
+    /// No entity's name contains two underscores, so this name is free.
     fn hidden(&self) -> String {
         names::fit(format!("search.{}__hidden", self.entity.plural))
     }
 
-    /// Made and filled like a view: what it holds can be told from the table at any time.
+    /// The table of documents. Like a view, it can be computed from the entity's table at any time.
     ///
-    /// One index over all that is asked for together. Eras come first: what is asked of a column is gone through in the
-    /// order of the columns, each from where the one before has come to.
+    /// One index answers all conditions of a search together. Eras are its first column, because GIN evaluates
+    /// conditions in the order of the columns, each one continuing at the row that the one before has reached.
     fn table(&self) -> Object {
         let (name, table, plural) = (self.name(), names::table(self.entity), &self.entity.plural);
         let index = names::fit(format!("{plural}_document_idx"));
@@ -147,7 +147,7 @@ impl Documents<'_> {
         on_table(&table, object(Kind::View, name, create, drop))
     }
 
-    /// Without indexes over words: it is asked about rows whose ids are known.
+    /// No index over words, since it is only queried for rows whose ids are known.
     fn hidden_table(&self) -> Object {
         let (name, table) = (self.hidden(), names::table(self.entity));
         let key = names::fit(format!("{}__hidden_pkey", self.entity.plural));
@@ -194,7 +194,8 @@ impl Documents<'_> {
         }
     }
 
-    /// No stemming: the texts are in many languages. Ids of references stand in it as `=<id>`, which no text becomes.
+    /// The document. No stemming, since the texts are in many languages. It contains the ids of references as `=<id>`,
+    /// which no word of a text can be.
     fn document(&self, alias: &str) -> String {
         let words = format!(
             "to_tsvector('pg_catalog.simple'::regconfig, sec.folded({}))",
@@ -212,13 +213,14 @@ impl Documents<'_> {
         }
     }
 
-    /// The blank in front makes each beginning of a word look the same.
+    /// The names of the row. A blank is put before them so that the first word begins like all others.
     fn names(&self, alias: &str) -> String {
         let is_name = |f: &Field| matches!(f.ty, Ty::Text { max, .. } if max <= NAME_LENGTH as _);
         format!("sec.folded(' ' || {})", self.texts(alias, is_name))
     }
 
-    /// What the row itself says about being public. What other rows say is asked when it is searched.
+    /// The part of the condition for being public that depends on the row alone. The part about other rows is
+    /// evaluated by the search.
     fn may_be_public(&self, alias: &str) -> Sql {
         let scope = Scope {
             entity: self.id,
@@ -278,7 +280,7 @@ impl Documents<'_> {
                 self.names("new"),
             )
         };
-        // Of a new row there is no document yet.
+        // A new row has no document to delete yet.
         let forget = |name: &str| {
             format!(
                 "if tg_op = 'UPDATE' then\n      delete from {name} where id = new.id;\n    end if;"
@@ -354,7 +356,8 @@ impl Documents<'_> {
         on_table(&names::table(self.entity), function.object(self.roles()))
     }
 
-    /// Plans without values: with them, a common word would make PostgreSQL read the rows in the order of their ids.
+    /// Each plan is made without knowing the words: otherwise PostgreSQL would, for a common word, read the rows in
+    /// the order of their ids.
     fn newest(&self) -> Object {
         let body = include_str!("../sql/search_newest.sql");
         let function = Function {
@@ -389,12 +392,12 @@ impl Documents<'_> {
         on_table(&names::table(self.entity), function.object(self.roles()))
     }
 
-    /// `sec.found_events`
+    /// A function of this entity: `sec.found_events`.
     fn function(&self, what: &str) -> String {
         names::fit(format!("sec.{what}_{}", self.entity.plural))
     }
 
-    /// A text with the names of this entity.
+    /// Fills the names of this entity into a template.
     fn named(&self, text: &str) -> String {
         text.replace("<documents>", &self.name())
             .replace("<hidden>", &self.hidden())

@@ -1,9 +1,9 @@
-//! `on end`: what is good only as long as the row that it refers to is active.
+//! `on end`: rows that are valid only as long as the row that they refer to is active.
 //!
-//! A row has ended once it is suspended or archived, a session once it is revoked. What comes after does not bring
-//! anything back: a member who is let in again signs in again. It is a trigger, so that no way of ending a row can
-//! forget what hangs on it. Another trigger refuses what would begin to hang on a row that has ended, also when the two
-//! happen at once.
+//! A row ends when it is suspended or archived, a session when it is revoked. The rows that end with it don't come
+//! back with it: a member who is unsuspended has to sign in again. A trigger does this, so that no way of ending a row
+//! can miss them. Another trigger refuses new rows that refer to one that has ended, even if both happen at the same
+//! time.
 
 use super::{
     columns::{ARCHIVED_WITH, goes_along},
@@ -48,7 +48,7 @@ fn of_parent(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
-/// When a row of this entity ends; `None` for those that never do.
+/// The condition under which an update ends a row of this entity; `None` if rows never end.
 pub fn ended(model: &Model, id: EntityId) -> Option<&'static str> {
     if model.sessions == Some(id) {
         return Some("new.revoked_at is not null and old.revoked_at is null");
@@ -57,8 +57,9 @@ pub fn ended(model: &Model, id: EntityId) -> Option<&'static str> {
         .then_some("new.status <> 'active' and old.status = 'active'")
 }
 
-/// Nothing begins on a row that has ended. The row is locked until the transaction is over: whoever ends it then finds
-/// what has begun. After the insert, because columns of one target are computed by then.
+/// Refuses new rows that refer to one that has ended. The other row is locked until the transaction ends, so a
+/// transaction that ends it sees the new row. The trigger runs after the insert, because the columns for single
+/// targets are computed by then.
 fn begin(model: &Model, id: EntityId) -> Vec<Object> {
     let child = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(child));
@@ -101,7 +102,8 @@ fn begin(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// The end of the other row ends this one too. A required time is set each time, and is no end.
+/// Whether the end of the other row ends this one too. Setting a required time, which happens at each end, doesn't end
+/// the row.
 fn is_over_by_then(child: &Entity, relation: &Relation) -> bool {
     match &relation.on_end {
         Some(OnEnd::Archive) => true,
@@ -110,7 +112,7 @@ fn is_over_by_then(child: &Entity, relation: &Relation) -> bool {
     }
 }
 
-/// Of a parent `p` that has not ended.
+/// The condition that the parent `p` has not ended.
 fn good(model: &Model, id: EntityId) -> Option<&'static str> {
     if model.sessions == Some(id) {
         return Some("p.revoked_at is null");
@@ -118,7 +120,8 @@ fn good(model: &Model, id: EntityId) -> Option<&'static str> {
     (model.entities[id].lifecycle == Lifecycle::SoftDelete).then_some("p.status = 'active'")
 }
 
-/// Callers are told what they would be told by their next request; others that there is no such row.
+/// If the account or session has ended, callers get the error that their next request would get; otherwise, that the
+/// row doesn't exist.
 fn refusal(model: &Model, child: &Entity, parent: EntityId, column: &str) -> String {
     if model.sessions == Some(parent) {
         return "raise exception 'session_revoked' using errcode = '28000';".to_owned();
@@ -132,7 +135,7 @@ fn refusal(model: &Model, child: &Entity, parent: EntityId, column: &str) -> Str
     )
 }
 
-/// Times that the trigger sets.
+/// Times that the trigger sets: names of fields.
 pub fn set(entity: &Entity) -> Vec<String> {
     let mut found = Vec::new();
     for relation in &entity.belongs {
@@ -161,12 +164,13 @@ fn step(model: &Model, child: &Entity, relation: &Relation, parent: &Entity) -> 
         OnEnd::Archive => {
             let mut sets = vec!["status = 'archived'".to_owned()];
             if goes_along(model, child) {
-                // Also where another parent took it along: that one does not bring it back.
+                // Done even if the row was archived together with another parent, so that restoring that parent
+                // doesn't restore this row.
                 sets.push(format!("{ARCHIVED_WITH} = null"));
             }
             let mut which = String::new();
             if relation.optional && !relation.polymorphic {
-                // The ended row may be thrown away some day.
+                // The reference is removed, because the ended row may be deleted for good some day.
                 sets.push(format!("{column} = null"));
             } else {
                 which.push_str(" and status <> 'archived'");

@@ -1,17 +1,18 @@
-//! Indexes of what lists are filtered by, where anybody may ask for the list and no other index finds the few rows that match.
+//! Indexes for the filters of lists that anybody may read, if no other index finds the few matching rows.
 //!
-//! Without one, a value that is rare has the whole table read, in the order of the list. They end in the id, so a value that
-//! is not rare is a page of that order. Each costs every write: there is none for what only has a few values, where the page
-//! is full before much was read, and none for counters, which would be changed in it all the time.
+//! Without such an index, a filter by a rare value would read the whole table in the order of the list. Each index
+//! ends in the id, so that a page of a frequent value can be read in the list's order. Since every write maintains all
+//! indexes, there are none for columns with only a few values, where a page is full after few rows, and none for
+//! counters, which would change them all the time.
 
 use super::{names, object::index, uniques};
 use crate::model::{Entity, EntityId, Field, Model, Relation, Ty, open};
 use crate::objects::Object;
 
-/// As many values share all rows so evenly that a page of each is near.
+/// With up to this many values, each is frequent enough to fill a page quickly without an index.
 const FEW_VALUES: usize = 8;
 
-/// A key has room for 2,600 bytes, and a character takes up to four.
+/// The longest text that is indexed: a key may have 2,600 bytes, and a character up to four.
 const KEY_CHARACTERS_MAX: u32 = 600;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -21,7 +22,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         return Vec::new();
     }
     let fields = entity.fields.iter().filter(|f| is_selective(f));
-    // Each target has an index of its own, by the column that refers to it; lists are filtered by all of them at once.
+    // A `one of` relation has one index per target, on the column of that target. Lists filter by the id of any
+    // target, which needs an index on the id column.
     let relations = entity.belongs.iter();
     let relations = relations.filter(|r| r.filter && r.polymorphic && r.read.is_none());
     let columns = fields
@@ -33,9 +35,10 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         .collect()
 }
 
-/// A value leaves few of many rows.
+/// Whether a value of the field matches only few of many rows.
 fn is_selective(field: &Field) -> bool {
-    // The index of an order finds a value as well: texts are compared in the collation that they are sorted by.
+    // The index for sorting also finds single values, since texts are compared in the collation that they are sorted
+    // by.
     if !field.filter || field.read.is_some() || field.sort {
         return false;
     }
@@ -46,12 +49,12 @@ fn is_selective(field: &Field) -> bool {
             span.is_none_or(|span| span >= FEW_VALUES as i64)
         }
         Ty::Text { max, .. } | Ty::Code { max, .. } => *max <= KEY_CHARACTERS_MAX,
-        // All is sold in a few; an address has an index already.
+        // Booleans and currencies have few frequent values; a slug has an index already.
         Ty::Bool | Ty::Currency | Ty::Slug { .. } => false,
-        // Asked for from and until, of which plans that are made once for all values believe that it is a third of the rows:
-        // they read the list in its order whatever else there is.
+        // Times are filtered by ranges. Plans that are made once for all values assume that a range matches a third of
+        // the rows, and would read the list in its order whatever indexes exist.
         Ty::Time => false,
-        // Longer than a key has room for.
+        // May be longer than a key can be.
         Ty::Url => false,
         Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point => false,
         Ty::Decimal { .. }

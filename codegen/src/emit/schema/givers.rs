@@ -1,8 +1,7 @@
-//! Offers of roles that outlast the giver's own role: an offer counts only if its giver could still make it.
+//! Offers of roles must still be valid when they are accepted: the giver must still be allowed to give the role.
 //!
-//! Where roles have to be accepted (`assignments: … where …`), time passes between giving and holding a role. By then,
-//! the giver may have lost the role or the account.
-//! have lost the role, or the account, by then.
+//! Where roles have to be accepted (`assignments: … where …`), time passes between giving and holding a role.
+//! Meanwhile the giver may have lost their own role or their account.
 
 use super::{
     context::{counted, person},
@@ -52,7 +51,8 @@ pub fn giver(model: &Model, id: EntityId) -> Option<&Relation> {
     })
 }
 
-/// The rule of `create`, asked as the giver: the settings of the transaction are theirs for one statement.
+/// Evaluates the rule of `create` as if the giver were the caller, by changing the settings of the transaction for one
+/// statement.
 fn body(model: &Model, entity: &Entity, giver: &Relation) -> String {
     let scope = Scope {
         entity: model.assignments,

@@ -22,7 +22,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// Columns of a create body.
+/// Columns that the body of a create may contain.
 pub fn insertable(entity: &Entity) -> Vec<String> {
     if !entity.writable() || entity.access.create.is_none() {
         return Vec::new();
@@ -38,7 +38,7 @@ pub fn insertable(entity: &Entity) -> Vec<String> {
         .collect()
 }
 
-/// Columns of an update body.
+/// Columns that the body of an update may contain.
 pub fn updatable(entity: &Entity) -> Vec<String> {
     if !entity.writable()
         || entity.access.update.is_none()
@@ -57,7 +57,7 @@ pub fn updatable(entity: &Entity) -> Vec<String> {
         .collect()
 }
 
-/// All that a request may update by one action or another.
+/// Columns that requests may update, by `update` or any other action.
 pub fn updates(entity: &Entity) -> Vec<String> {
     let mut columns = updatable(entity);
     if !entity.writable() || entity.lifecycle == Lifecycle::AppendOnly {
@@ -105,7 +105,7 @@ fn app(model: &Model, entity: &Entity) -> Vec<String> {
     .collect()
 }
 
-/// Everything but columns that only some may read, and those that only the database needs.
+/// Columns that requests may select: all but those with a read rule and those that only the database needs.
 fn shown(model: &Model, entity: &Entity) -> Vec<String> {
     let mut shown = vec!["id".to_owned()];
     if entity.lifecycle == Lifecycle::SoftDelete {
@@ -141,7 +141,7 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
             .filter(|c| derived.contains(&c.name))
             .map(|c| c.name.clone()),
     );
-    // Rules of requests ask for them; no statement of ours shows them.
+    // Rules evaluated as the request role read these columns; no statement returns them.
     shown.extend(ended_columns(entity));
     let kept = ["version", "created_at", "updated_at"];
     shown.extend(
@@ -152,7 +152,7 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
     shown
 }
 
-/// It reads to decide; it writes only the role that a creator is given.
+/// The role reads everything in order to decide on access. It writes only the role assignment of a creator.
 fn authz(model: &Model, id: EntityId) -> Vec<String> {
     let mut privileges = vec!["select".to_owned()];
     if id == model.assignments && model.entities.iter().any(|e| e.creator.is_some()) {
@@ -161,7 +161,7 @@ fn authz(model: &Model, id: EntityId) -> Vec<String> {
     privileges
 }
 
-/// Derived columns, and what archiving a parent does to its children.
+/// The role writes derived columns, and changes children when their parent is archived.
 fn counter(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let mut updated = derived_columns(model, id);
@@ -178,7 +178,7 @@ fn counter(model: &Model, id: EntityId) -> Vec<String> {
                 .flat_map(relation_columns),
         );
     }
-    // To lock a row takes the privilege to change it.
+    // Locking a row requires the privilege to update it.
     if updated.is_empty() && entity.lifecycle == Lifecycle::Mutable && held::is_held(model, id) {
         updated.push("updated_at".into());
     }

@@ -1,8 +1,9 @@
-//! What a policy cannot say because it never sees the row before and after at once.
+//! Checks that a policy can't express, because it never sees the row before and after a change together.
 //!
-//! For the request role, each action is held to its effect: `archive` changes the status and nothing else,
-//! `publish` the state from one of its states, `update` neither. Field rules and newly made references are
-//! checked here too. Every change by anybody makes a new version; setting what is set already is none.
+//! For the request role, each action may only have its own effect: `archive` changes nothing but the status, `publish`
+//! nothing but the state, from one of its start states, and `update` neither. Field rules and new references are
+//! checked here too. For all roles, every change creates a new version; setting a value that is set already is no
+//! change.
 
 use super::{
     cases::{REFUSED, cases, changed, plain, refuse_field, refuse_fields},
@@ -54,8 +55,8 @@ pub fn shared(model: &Model) -> [Object; 3] {
     ]
 }
 
-/// For every writer, including those that rules do not bind. With an argument: rows of this table are archived along
-/// with others.
+/// The status before archiving is stored and restored for every writer, including those that rules don't bind. A
+/// trigger argument says that rows of this table may be archived together with others.
 const KEEP_STATUS: &str = "  if new.status = 'archived' and old.status <> 'archived' then
     new.archived_from := old.status;
   elsif new.status <> 'archived' and old.status = 'archived' then
@@ -79,7 +80,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         let when = format!(
             "before update of status on {table}\n  for each row execute function sec.keep_status({argument})"
         );
-        // Triggers fire by name: before the guard, which looks at what comes of it.
+        // Triggers fire in the order of their names: this one before the guard, which checks its result.
         found.push(trigger(
             &table,
             &format!("{}_archived", entity.plural),
@@ -107,7 +108,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// Remembers who ended a row about somebody: what the person ended themselves, nobody else brings back.
+/// Records who ended a row that is about a person: a row that they ended themselves can't be restored by anybody else.
 fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
     let about: Vec<_> = entity.belongs.iter().filter(|r| r.consents).collect();
     if about.is_empty() {
@@ -115,7 +116,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_ended");
-    // What goes along with something else comes back with it.
+    // Not recorded for a row that is archived together with another, since it is restored together with it.
     let alone = if goes_along(model, entity) {
         format!(" and new.{ARCHIVED_WITH} is null")
     } else {
@@ -151,7 +152,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
     ]
 }
 
-/// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
+/// Columns whose change counts as a change of the row: all but counters, bookkeeping and computed columns.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
     let derived = derived_columns(model, id);
     let fixed = ["id", LIVE_KEY, "version", "created_at", "updated_at"];
@@ -200,7 +201,7 @@ fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
-/// A column changes under these actions only.
+/// Refuses changes of a column under other actions than those that set it.
 fn effects(entity: &Entity) -> String {
     let mut text = String::new();
     let mut hold = |actions: Vec<String>, columns: Vec<String>| {
@@ -229,7 +230,7 @@ fn effects(entity: &Entity) -> String {
     text
 }
 
-/// Actions other than `update` whose effect is on this column.
+/// Actions other than `update` that set this column.
 fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
     if column == "status" && entity.lifecycle == Lifecycle::SoftDelete {
         let moves = super::policies::STATUS_ACTIONS
@@ -246,7 +247,7 @@ fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fields that only some may set: others leave them at their default.
+/// Fields that only some callers may set: in rows of others they must have their default.
 fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let columns = insertable(entity);

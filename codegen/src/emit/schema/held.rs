@@ -1,7 +1,7 @@
-//! `when event.state == published`: the guard of a transition over related rows.
+//! `when event.state == published`: the condition of a transition on related rows.
 //!
-//! Looked at past row-level security, because the condition is about the rows and not about who sees them, and held
-//! by a lock until the transition is done: whoever changes the related row at the same moment comes before or after.
+//! It is evaluated without row-level security, because it is about the rows and not about who sees them. The related
+//! row is locked until the transaction ends, so a concurrent change of it comes either before or after.
 
 use super::{
     apart::is_apart,
@@ -12,13 +12,13 @@ use super::{
 use crate::model::{DerivedKind, Entity, EntityId, Expr, Lifecycle, Model, Relation, Transition};
 use crate::objects::{Kind, Object};
 
-/// The guard of this transition, if it looks at related rows.
+/// The condition of this transition, if it reads related rows.
 pub(super) fn when(transition: &Transition) -> Option<&Expr> {
     let when = transition.when.as_ref();
     when.filter(|when| !when.related().is_empty())
 }
 
-/// Whether a guard of this entity reads that column of rows of `target`.
+/// Whether a condition of this entity reads that column of rows of `target`.
 pub(super) fn looks_at(entity: &Entity, target: EntityId, column: &str) -> bool {
     let guards = entity.transitions.iter().filter_map(when);
     guards.flat_map(Expr::related).any(|(relation, named)| {
@@ -27,7 +27,7 @@ pub(super) fn looks_at(entity: &Entity, target: EntityId, column: &str) -> bool 
     })
 }
 
-/// A value of the related row; null where there is none.
+/// The value of the related row; null if there is none.
 pub(super) fn value(model: &Model, scope: Scope<'_>, relation: &str, column: &str) -> String {
     let relation = relation_of(&model.entities[scope.entity], relation);
     let there = names::table(&model.entities[relation.targets[0]]);
@@ -35,7 +35,8 @@ pub(super) fn value(model: &Model, scope: Scope<'_>, relation: &str, column: &st
     format!("(select r.{column} from {there} r where r.id = {id})")
 }
 
-/// `sec.tickets_check_in_when(id)`: whether the transition can be made now, with what it depends on held.
+/// `sec.tickets_check_in_when(id)`: returns whether the transition is possible now, and locks the rows on which that
+/// depends.
 pub(super) fn name(entity: &Entity, transition: &Transition) -> String {
     names::fit(format!("sec.{}_{}_when", entity.plural, transition.name))
 }
@@ -104,7 +105,7 @@ fn counts_in_the_row(model: &Model, parent: EntityId, child: EntityId) -> bool {
     })
 }
 
-/// Whether any guard holds rows of this entity.
+/// Whether the condition of some transition locks rows of this entity.
 pub(super) fn is_held(model: &Model, target: EntityId) -> bool {
     model.entities.iter().any(|entity| {
         let guards = entity.transitions.iter().filter_map(when);

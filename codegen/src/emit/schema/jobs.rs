@@ -1,4 +1,4 @@
-//! Modules: what their jobs may read and write past the rules for members.
+//! Modules: what their jobs may read and write, independently of the access rules for members.
 
 use super::{
     cases,
@@ -60,7 +60,8 @@ fn written(model: &Model, id: EntityId) -> Vec<Written> {
         .collect()
 }
 
-/// A field is its column; a relation that of its id, and of its type.
+/// The columns of a name in the spec: a field is one column; a relation has one for its id and possibly one for its
+/// type.
 fn columns_of(entity: &Entity, name: &str) -> Vec<String> {
     match entity.relation(name) {
         Some(relation) => relation
@@ -72,7 +73,7 @@ fn columns_of(entity: &Entity, name: &str) -> Vec<String> {
     }
 }
 
-/// Each once, in the order of the table.
+/// The columns of all parts, each once, in the order of the table.
 fn union<'w>(all: &[String], parts: impl Iterator<Item = &'w Vec<String>>) -> Vec<String> {
     let named: Vec<&String> = parts.flatten().collect();
     all.iter().filter(|c| named.contains(c)).cloned().collect()
@@ -99,8 +100,8 @@ pub fn privileges(model: &Model, id: EntityId) -> Vec<String> {
     privileges
 }
 
-/// A privilege is the role's, not the module's: where modules write different columns, a trigger holds each to its
-/// own.
+/// Privileges belong to the job role and not to single modules, so if modules write different columns, a trigger
+/// limits each module to its own.
 pub fn guard(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let written = written(model, id);
@@ -160,7 +161,7 @@ fn held(module: &str, wrong: Sql) -> String {
     )
 }
 
-/// Another value than a new row has by itself.
+/// The condition that the column has another value than it has by default in a new row.
 fn is_set(entity: &Entity, column: &str) -> Sql {
     let value = cases::plain(entity, "new", column);
     match entity.field(column).and_then(|f| f.default.as_ref()) {

@@ -1,8 +1,9 @@
-//! `keep`: the last row of its kind does not go while what it refers to is there.
+//! `keep`: the last row of a kind can't be removed as long as the row that it refers to exists.
 //!
-//! Guards what ends (archiving, suspending, a changed value, a cascade), not what begins: a parent without any such
-//! row is nobody's fault who comes later. Of roles only those count whose holder's account is active. Who closes
-//! their account is let go by `one per …`, for nobody is held to a post; `one everywhere` holds the account too.
+//! Checks changes that remove such a row (archiving, suspending, a changed value, a cascade), but doesn't require that
+//! there is one: if a parent never had any, later changes are not refused. Roles count only if the holder's account is
+//! active. `one per …` doesn't prevent members from closing their account, since nobody can be forced to keep a role;
+//! `one everywhere` prevents that too.
 
 use super::{
     context::{counted, person},
@@ -30,7 +31,7 @@ fn of_rows(model: &Model, id: EntityId) -> Vec<Object> {
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_keep");
     let steps: Vec<String> = entity.keeps.iter().map(|k| step(model, id, k)).collect();
-    // Nothing is left to be said of a statement that changed no row: cascades come here by the dozen.
+    // Return early if the statement changed no row, since cascades run many such statements.
     let body = format!(
         "declare\n  v_parent uuid;\nbegin\n  if not exists (select from removed) then\n    return null;\n  end if;\n{}\n  return null;\nend",
         steps.join("\n")
@@ -55,7 +56,7 @@ fn of_rows(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
-/// An account that ends takes its roles out of use without touching their rows.
+/// When an account ends, its roles don't count any more, although their rows don't change.
 fn of_accounts(model: &Model) -> Vec<Object> {
     let (identity, assignments) = (
         &model.entities[model.identity],
@@ -99,12 +100,12 @@ fn of_accounts(model: &Model) -> Vec<Object> {
     ]
 }
 
-/// Of roles: what an account is kept for.
+/// The `keep`s of roles that also protect the holder's account.
 pub fn kept_everywhere(assignments: &Entity) -> impl Iterator<Item = &Keep> {
     assignments.keeps.iter().filter(|keep| keep.per.is_none())
 }
 
-/// What callers are told; the constraint's name leads to it.
+/// The sentence that callers get; the API finds it by the constraint's name.
 pub fn detail(entity: &Entity, keep: &Keep) -> String {
     let name = entity.name.replace('_', " ");
     match (&keep.doc, &keep.per) {
@@ -117,11 +118,11 @@ pub fn detail(entity: &Entity, keep: &Keep) -> String {
     }
 }
 
-/// One look for each parent that a row has left, in the same order for everybody.
+/// Checks each parent that lost such a row, always in the same order.
 ///
-/// A lock of its own makes two who remove each other do so one after the other: the second waits, and its next
-/// statement sees what the first has done. The parent's row would be the wrong lock: whoever archives the parent has
-/// it, and waits for the rows below it.
+/// An advisory lock serializes two members who remove each other: the second one waits, and its next statement then
+/// sees what the first did. The parent's row can't serve as the lock, because a transaction that archives the parent
+/// holds it while it waits for the rows below.
 fn step(model: &Model, id: EntityId, keep: &Keep) -> String {
     let entity = &model.entities[id];
     let table = names::table(entity);
@@ -167,7 +168,7 @@ fn step(model: &Model, id: EntityId, keep: &Keep) -> String {
     )
 }
 
-/// Where `left` holds, one has gone: there must be another.
+/// If `left` holds, a row that counts has been removed, and another one must exist.
 fn last_of_all(model: &Model, id: EntityId, keep: &Keep, left: &str) -> String {
     let entity = &model.entities[id];
     format!(
@@ -191,7 +192,7 @@ fn refusal(entity: &Entity, keep: &Keep, indent: usize) -> String {
     )
 }
 
-/// Whether a row counts: active, and what the spec asks of it.
+/// The condition for a row to count: active, and fulfilling the filter of the spec.
 fn counts(model: &Model, id: EntityId, keep: &Keep, alias: &'static str) -> String {
     let scope = Scope {
         entity: id,
@@ -211,7 +212,7 @@ fn counts(model: &Model, id: EntityId, keep: &Keep, alias: &'static str) -> Stri
     )
 }
 
-/// Of roles: and their holder's account has this status.
+/// For roles: the condition that the holder's account has this status.
 fn account(model: &Model, id: EntityId, alias: &str, status: &str) -> String {
     let identity = &model.entities[model.identity];
     if id != model.assignments || identity.lifecycle != Lifecycle::SoftDelete {

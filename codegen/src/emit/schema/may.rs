@@ -25,8 +25,8 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
     }
 }
 
-/// As [`allowed`], whether a transition can be made now, whoever asks: where it starts, and its `when`. `None`
-/// where the statement can say it by itself.
+/// Like [`allowed`], for whether a transition is possible now regardless of the caller: its start state, and its
+/// `when`. `None` if the statement can evaluate that itself.
 pub fn possible_now(
     model: &Model,
     id: EntityId,
@@ -64,8 +64,8 @@ fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
     all(std::iter::once(starts).chain(when.map(|when| predicate(model, scope, when))))
 }
 
-/// One for each column that a transition sets: whether it is something else until now. Setting what is set already is
-/// no change, and that the time is another is none by itself.
+/// For each column that a transition sets, the condition that its value differs. Setting a value that is set already
+/// is no change, and a new `now()` alone isn't one either.
 pub fn differs(transition: &Transition, alias: &str) -> Vec<String> {
     let now = Assigned::Value(Literal::Now);
     let differs: Vec<String> = transition
@@ -85,7 +85,7 @@ pub fn differs(transition: &Transition, alias: &str) -> Vec<String> {
     }
 }
 
-/// As SQL.
+/// The assigned value as SQL.
 pub fn assigned(value: &Assigned) -> String {
     match value {
         Assigned::Me => "sec.uid()".to_owned(),
@@ -93,7 +93,7 @@ pub fn assigned(value: &Assigned) -> String {
     }
 }
 
-/// `app.community_member_may(p_id)`: those of these actions that the caller may do.
+/// `app.community_member_may(p_id)`: returns those of these actions that the caller may perform.
 pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));

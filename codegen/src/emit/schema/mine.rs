@@ -1,8 +1,9 @@
 //! `sec.mine_<entity>[_<condition>]()`: the rows for which `sec.seen_…` says yes, as a set.
 //!
-//! For policies over many rows, which ask about a row above: the set is made once in a statement, from what the
-//! caller holds, while a function would be called for every row. Only where the condition is bounded by the
-//! caller: each way to fulfil it names them, so that the set is found by index and is empty for strangers.
+//! For policies over many rows that ask about a parent row: the set is computed once per statement from what the
+//! caller holds, while a function would be called for every row. It exists only if the condition is bounded by the
+//! caller, that is, each way to fulfil it names the caller; the set is then found by index, and empty for callers who
+//! hold nothing.
 
 use super::{
     names::{self, Roles},
@@ -20,7 +21,7 @@ use std::collections::BTreeSet;
 /// Roles whose holders, if they hold the role everywhere, may fulfil a condition without being named by the row.
 pub(super) type Everywhere = BTreeSet<usize>;
 
-/// As [`seen::holds`], for queries over many rows. `None`: the condition is not bounded by the caller.
+/// Like [`seen::holds`], for queries over many rows. `None`: the condition is not bounded by the caller.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Option<Sql> {
     let everywhere = bound(model, id, what)?;
     let in_set = match call(model, id, what) {
@@ -77,8 +78,9 @@ pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Obj
     Some(on_table(&table, function.object(roles)))
 }
 
-/// The set would hold all that is below another set, as all orders of all events of an organizer, and be made to
-/// read a single row. Where the table's own policy leads no further than to sets, each row is looked up instead.
+/// Whether each row is looked up instead of using the set. The set might contain everything below another set, such as
+/// all orders of all events of an organizer, only to read a single row. A lookup is possible if the table's own policy
+/// depends on nothing but such sets.
 pub(super) fn is_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     let key = ("looked up", 0, id, what.clone());
     let find = || can_be_looked_up(model, id, what);
@@ -93,7 +95,7 @@ fn can_be_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
         context: Context::Policy,
     };
     let by_set = |arm: &Arm| matches!(arm.by, Expr::Of { .. });
-    // Who has just created a row would see it in the policy only.
+    // The creator of a row sees it at first through the policy only, which a lookup would not know.
     entity.creator.is_none()
         && !seen::reads_private_columns(model, id, what)
         && bound(model, id, what).is_some()
@@ -103,7 +105,7 @@ fn can_be_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
         && visible(model, scope).is_flat()
 }
 
-/// What the caller must fulfil to see the row and for `what` to hold.
+/// The condition under which the caller sees the row and `what` holds for it.
 fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
     let entity = &model.entities[id];
     let access = &entity.access;
@@ -130,7 +132,7 @@ pub(super) fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everyw
     model.memo.once(key, None, find)
 }
 
-/// `None`: it holds for some who are not named.
+/// The roles that fulfil the condition everywhere. `None`: some callers fulfil it without being named.
 fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
     let entity = &model.entities[id];
     match expr {
@@ -170,12 +172,12 @@ fn union(mut parts: impl Iterator<Item = Option<Everywhere>>) -> Option<Everywhe
 
 /// One way to fulfil a condition.
 struct Arm {
-    /// Names the caller; rows are found by it.
+    /// The part that names the caller, by which the rows are found.
     by: Expr,
     rest: Vec<Expr>,
 }
 
-/// Of a bounded condition, without the ways open only to those who hold a role everywhere.
+/// The ways to fulfil a bounded condition, without those that are open only to holders of a role everywhere.
 fn arms(model: &Model, id: EntityId, expr: &Expr) -> Vec<Arm> {
     let by = |expr: Expr| Arm {
         by: expr,
@@ -213,7 +215,7 @@ fn arms(model: &Model, id: EntityId, expr: &Expr) -> Vec<Arm> {
     }
 }
 
-/// The conditions of the set, each to be looked up by an index of its own.
+/// The conditions that make up the set, each answered by one index.
 fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) -> Vec<Sql> {
     let scope = Scope {
         entity: id,
@@ -221,7 +223,7 @@ fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) 
         context: Context::Set,
     };
     let visible = visible(model, scope);
-    // Who holds such a role is answered by the function for one row.
+    // Holders of such a role are answered by the function for one row, so their part is left out.
     let words: Vec<Sql> = words(model, everywhere).collect();
     let mut found = Vec::new();
     for arm in arms(model, id, &granted(model, id, what)) {
@@ -238,8 +240,9 @@ fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) 
     found
 }
 
-/// The same condition for the columns that have an index: a `one of` has one for each kind of row. As arrays, of
-/// which the planner thinks that they are short: a plan is kept, and the first caller may hold much or nothing.
+/// The condition as lookups in indexed columns; a `one of` has such a column for each target. Ids are passed as
+/// arrays, which the planner assumes to be short: the plan is kept, and the first caller may hold very much or
+/// nothing.
 pub(super) fn lookups(model: &Model, scope: Scope<'_>, by: &Expr) -> Vec<Sql> {
     let entity = &model.entities[scope.entity];
     let column = |relation: usize, target: EntityId| {

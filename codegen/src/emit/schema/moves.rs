@@ -18,7 +18,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         .flat_map(|field| {
             let name = &field.name;
             let function = format!("{table}_move_{name}");
-            // Two transactions that bring the same value at the same time run one after the other.
+            // Two transactions that bring the same value at the same time are serialized.
             let body = format!(
                 "begin\n  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({} || new.{name}::text, 0));\n  \
                  update {table} set status = 'archived'\n    \

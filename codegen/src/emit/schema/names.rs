@@ -1,6 +1,6 @@
-//! Names of what the schema holds: roles, tables, constraints. The only place that composes them.
+//! Names of the objects in the database: roles, tables, constraints. Only this module composes them.
 //!
-//! A constraint is `<table>_<column>_<kind>`, so that an answer to its violation can name the field.
+//! A constraint is named `<table>_<column>_<kind>`, so that an error can name the field.
 
 use crate::model::{Entity, Relation};
 
@@ -9,23 +9,23 @@ use crate::model::{Entity, Relation};
 pub struct Roles<'a>(pub &'a str);
 
 impl Roles<'_> {
-    /// Owns tables, sees no row (row-level security is forced).
+    /// Owns the tables, but sees no row, because row-level security is forced.
     pub fn owner(self) -> String {
         format!("{}_owner", self.0)
     }
-    /// Each request.
+    /// Runs requests.
     pub fn app(self) -> String {
         format!("{}_app", self.0)
     }
-    /// Modules and workers.
+    /// Runs modules and workers.
     pub fn job(self) -> String {
         format!("{}_job", self.0)
     }
-    /// Owns the functions that read past row-level security to decide who may what.
+    /// Owns the functions that bypass row-level security in order to decide on access.
     pub fn authz(self) -> String {
         format!("{}_authz", self.0)
     }
-    /// Owns the functions that keep derived columns and references right.
+    /// Owns the functions that maintain derived columns and references.
     pub fn counter(self) -> String {
         format!("{}_counter", self.0)
     }
@@ -49,7 +49,7 @@ pub fn projection(entity: &Entity) -> String {
     format!("app.{}_public", entity.plural)
 }
 
-/// `app.events_public_else`
+/// `app.events_public_else`: the view of rows that are found at the place of a related row.
 pub fn beside(entity: &Entity) -> String {
     fit(format!("{}_else", projection(entity)))
 }
@@ -59,7 +59,7 @@ pub fn search(entity: &Entity) -> String {
     format!("app.{}_search", entity.plural)
 }
 
-/// `app.events_search_own`: beside it, for what the caller may read and others may not.
+/// `app.events_search_own`: the search in rows that the caller may read and others may not.
 pub fn search_own(entity: &Entity) -> String {
     format!("{}_own", search(entity))
 }
@@ -81,12 +81,13 @@ pub fn target_column(relation: &Relation, target: &Entity) -> String {
     format!("{}_{}_id", relation.name, target.name)
 }
 
-/// The reference as long as it counts: part of the name of the foreign key to live rows.
+/// Part of the name of the foreign key to live rows, which applies while both rows are live.
 pub fn live_column(column: &str) -> String {
     format!("live_{column}")
 }
 
-/// PostgreSQL cuts names at 63 bytes, which would make two of them equal: cut ourselves, with a mark of the whole.
+/// Shortens names of more than 63 bytes, and adds a hash of the whole name. PostgreSQL would just truncate them, and
+/// might make two of them equal.
 pub fn fit(name: String) -> String {
     if name.len() <= 63 {
         return name;
@@ -99,7 +100,7 @@ pub fn fit(name: String) -> String {
     format!("{}_{:06x}{kind}", &name[..keep], mark & 0xff_ffff)
 }
 
-/// `events_title_length`; kinds: length, range, format, choice, check, order.
+/// `events_title_length`; the kinds are length, range, format, choice, check, order.
 pub fn check(entity: &Entity, column: &str, kind: &str) -> String {
     fit(format!("{}_{column}_{kind}", entity.plural))
 }
@@ -134,8 +135,7 @@ pub fn guard(entity: &Entity, verb: &str, kind: &str) -> String {
     fit(format!("{}_{verb}_{kind}", entity.plural))
 }
 
-/// `role_assignments_an_administrator_keep`
-/// The trigger that counts, and what the caller is told by.
+/// `events_quota`: the trigger that counts creations, which is also the constraint that its error names.
 pub fn quota(entity: &Entity) -> String {
     fit(format!("{}_quota", entity.plural))
 }
@@ -144,17 +144,17 @@ pub fn keep(entity: &Entity, name: &str) -> String {
     fit(format!("{}_{name}_keep", entity.plural))
 }
 
-/// Whoever offered a role could not offer it any more.
+/// `role_assignments_still_may`: the constraint in the error if the giver of a role may not give it any more.
 pub fn still_may(entity: &Entity) -> String {
     fit(format!("{}_still_may", entity.plural))
 }
 
-/// `events_host_along`: a row that does not go along with what `host` refers to
+/// `events_host_along`: the constraint in the error if a row can't be archived together with what `host` refers to.
 pub fn along(entity: &Entity, relation: &Relation) -> String {
     fit(format!("{}_{}_along", entity.plural, relation.name))
 }
 
-/// `app.archived_events`: the engine calls it by this name.
+/// `app.archived_events`. The engine calls the function by this name.
 pub fn archived(entity: &Entity) -> String {
     format!("app.archived_{}", entity.plural)
 }

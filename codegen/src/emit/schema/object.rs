@@ -1,4 +1,4 @@
-//! Makes [`Object`]s: the shapes of `create` and `drop` per kind.
+//! Builds [`Object`]s: the `create` and `drop` statements of each kind.
 //!
 //! Knows SQL syntax and database roles, but no entities.
 
@@ -33,19 +33,19 @@ pub fn on_table(table: &str, object: Object) -> Object {
     }
 }
 
-/// What distinguishes one function from another; the rest is the same for all.
+/// The parts of a function that differ; the rest of the statement is the same for all.
 pub struct Function<'a> {
     pub kind: Kind,
-    /// `sec.enter`
+    /// The name, such as `sec.enter`.
     pub name: &'a str,
     /// `p_user uuid, p_session uuid`
     pub arguments: &'a str,
     pub returns: &'a str,
     /// `language plpgsql stable`, without `security definer` and `set search_path`.
     pub attributes: &'a str,
-    /// Runs with the rights of this role. `None`: of the caller.
+    /// The role with whose rights the function runs. `None`: those of the caller.
     pub definer: Option<String>,
-    /// Roles that may call it, besides the owner. Without a definer everybody may.
+    /// Roles that may call the function, besides the owner. A function without a definer may be called by all roles.
     pub callers: Vec<String>,
     /// First line of the body, as a comment.
     pub doc: &'a str,
@@ -131,7 +131,7 @@ pub fn trigger_function(
     on_table(table, function.object(roles))
 }
 
-/// `when`: from `before` to the end, without `;`.
+/// `when` is the part from `before` to the end, without `;`.
 pub fn trigger(table: &str, name: &str, when: &str) -> Object {
     let quoted = if name.starts_with(|c: char| c.is_ascii_digit()) {
         format!("\"{name}\"")
@@ -149,7 +149,7 @@ pub fn trigger(table: &str, name: &str, when: &str) -> Object {
     )
 }
 
-/// `rest`: `check (…)`, `unique (…)`, `foreign key …`
+/// `rest` is `check (…)`, `unique (…)` or `foreign key …`.
 pub fn constraint(kind: Kind, table: &str, name: &str, rest: &str) -> Object {
     on_table(
         table,
@@ -203,7 +203,7 @@ pub fn policy(
     )
 }
 
-/// All that one role may do with one table.
+/// All privileges of one role on one table; `None` if there are none.
 pub fn grants(table: &str, role: &str, privileges: &[String]) -> Option<Object> {
     if privileges.is_empty() {
         return None;
@@ -223,7 +223,7 @@ pub fn grants(table: &str, role: &str, privileges: &[String]) -> Option<Object> 
     ))
 }
 
-/// `insert (a, b)`, or nothing where there are no columns.
+/// `insert (a, b)`; `None` if there are no columns.
 pub fn on_columns(privilege: &str, columns: &[String]) -> Option<String> {
     (!columns.is_empty()).then(|| format!("{privilege} ({})", columns.join(", ")))
 }

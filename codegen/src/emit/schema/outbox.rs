@@ -1,7 +1,7 @@
-//! The outbox: events that are told in the transaction that makes them true, and turned into jobs afterwards.
+//! The outbox: events that are stored in the transaction that causes them, and become jobs afterwards.
 //!
-//! `emit:` of an entity becomes one trigger per action, whose condition is what the action does to the row: it
-//! fires whoever does it, also where archiving something else takes the row along.
+//! `emit:` of an entity becomes one trigger per action, whose condition is what the action does to the row. So an
+//! event is stored whoever performs the action, and also when the row is archived together with another.
 
 use super::{
     audit::column,
@@ -99,7 +99,7 @@ fn update_function(entity: &Entity) -> String {
     format!("jobs.emit_{}_update", entity.plural)
 }
 
-/// An update may be about anything: which columns it changed is in the event, what they hold is not.
+/// An update may change any columns. The event contains their names, but not their values.
 fn tells_what(model: &Model, id: EntityId) -> Object {
     let entity = &model.entities[id];
     let roles = Roles(&model.app);
@@ -124,7 +124,7 @@ fn tells_what(model: &Model, id: EntityId) -> Object {
     )
 }
 
-/// The statement and the condition by which an action shows.
+/// The statement and the condition by which an action is recognized.
 fn fires(model: &Model, id: EntityId, action: &str) -> (String, Option<String>) {
     let entity = &model.entities[id];
     let status = |when: &str| ("update of status".to_owned(), Some(when.to_owned()));
@@ -166,7 +166,7 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
     }
 }
 
-/// What an update changes: not what other actions do.
+/// The columns that `update` changes, without those that other actions change.
 pub fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let moved = |column: &String| {

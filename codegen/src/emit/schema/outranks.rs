@@ -1,4 +1,4 @@
-//! `me outranks`: `sec.outranks(person, scope)`, read off the rule of who may give which role.
+//! `me outranks`: `sec.outranks(person, scope)`, derived from the rule that says who may give which role.
 //!
 //! The same rule decides on giving roles and on acting against their holders: a caller outranks a person if the caller
 //! could give each role that the person holds. The function bypasses row-level security, so that a role is not

@@ -23,14 +23,14 @@ use crate::objects::{Kind, Object};
 const DEPTH_MAX: usize = 3;
 const SIGNED_IN: &str = "sec.uid() is not null";
 
-/// The ways in which a rule can be fulfilled.
+/// The ways in which a rule can be fulfilled, by what they require.
 #[derive(Default)]
 struct Ways {
     /// Whether callers may fulfil it without being named by the row, because of the row's own columns.
     open: bool,
     /// Conditions on the caller alone: callers who fulfil one of them fulfil the rule for every row.
     wide: Vec<Sql>,
-    /// For those whom the row names: conditions that an index answers.
+    /// Conditions for callers whom the row names, answered by an index.
     named: Vec<Sql>,
 }
 
@@ -49,7 +49,7 @@ impl Ways {
         }
     }
 
-    /// A cost for comparison: the fewer rows the ways lead to, the smaller.
+    /// A cost to compare ways by: the fewer rows they lead to, the smaller.
     fn size(&self) -> usize {
         let everybody = self.wide.contains(&atom(SIGNED_IN));
         self.wide.len() + if everybody { 100 } else { 0 }
@@ -64,7 +64,7 @@ fn push_new(all: &mut Vec<Sql>, more: Vec<Sql>) {
     }
 }
 
-/// Holds for callers who may read rows without being named by them; `false` where there are none.
+/// The condition for callers who may read rows without being named by them; `false` if there are none.
 pub(super) fn wide(model: &Model, id: EntityId) -> Sql {
     any(of_entity(model, id).wide)
 }
@@ -110,7 +110,7 @@ pub(super) fn function(model: &Model, id: EntityId) -> Object {
     on_table(&table, function.object(roles))
 }
 
-/// Not in the archive.
+/// The condition that a row isn't archived; `None` if rows never are.
 pub(super) fn live(model: &Model, id: EntityId, alias: &str) -> Option<Sql> {
     (model.entities[id].lifecycle == Lifecycle::SoftDelete)
         .then(|| atom(format!("{alias}.status <> 'archived'")))
@@ -125,7 +125,7 @@ fn of_entity(model: &Model, id: EntityId) -> Ways {
     ways(model, scope, &shown(model, id), 0)
 }
 
-/// Whoever fulfils one of these may see the row: `read` while it is active, the others while it is suspended.
+/// The rules for seeing the row: `read` while it is active, the others while it is suspended.
 fn shown(model: &Model, id: EntityId) -> Expr {
     let entity = &model.entities[id];
     let access = &entity.access;
@@ -177,8 +177,8 @@ fn ways(model: &Model, scope: Scope<'_>, expr: &Expr, depth: usize) -> Ways {
     }
 }
 
-/// One part that holds for named callers only is enough to find the rows. Where each holds for others too, a caller
-/// sees the row and not everybody does if one part holds because it names them.
+/// The rows can be found by one part that holds for named callers only. If every part holds for others too, the caller
+/// may see the row although not everybody does, if one part holds because it names the caller.
 fn of_all(model: &Model, scope: Scope<'_>, parts: &[Expr], depth: usize) -> Ways {
     let all_ways: Vec<Ways> = (parts.iter())
         .map(|part| ways(model, scope, part, depth))
@@ -210,7 +210,7 @@ fn of_all(model: &Model, scope: Scope<'_>, parts: &[Expr], depth: usize) -> Ways
     found
 }
 
-/// The parts of a condition that ask nothing but the row.
+/// The parts of a condition that depend on the row alone.
 fn of_row_alone(condition: Sql) -> Vec<Sql> {
     let parts = match condition {
         Sql::All(parts) => parts,
@@ -225,7 +225,7 @@ fn of_row_alone(condition: Sql) -> Vec<Sql> {
     parts.into_iter().filter(alone).collect()
 }
 
-/// `read of host`, `member of host`: by the rows above that the caller is named by, without those that everybody sees.
+/// `read of host`, `member of host`: through the parent rows that name the caller, without those that everybody sees.
 fn of_parent(
     model: &Model,
     scope: Scope<'_>,
@@ -279,7 +279,7 @@ fn of_parent(
     }
 }
 
-/// Not for everybody.
+/// The condition that not everybody sees the row.
 fn hidden(model: &Model, scope: Scope<'_>, rules: &[Expr]) -> Sql {
     let anyone = Scope {
         context: Context::Anonymous,

@@ -1,4 +1,4 @@
-//! A row is attached only to rows that its writer may read and that are active.
+//! New references: a row may only refer to rows that its writer may read and that are active.
 
 use super::{
     predicate::{Sql, all, any, atom},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{EntityId, Model, Relation};
 
-/// For every reference that a body may hold.
+/// The condition for all references that a body may contain.
 pub(super) fn readable_parents(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     all(entity
@@ -28,7 +28,7 @@ pub(super) fn readable_parents(model: &Model, scope: Scope<'_>) -> Sql {
         }))
 }
 
-/// The row of `target` that `relation` refers to is readable by the caller, and active.
+/// The condition that the caller may read the row of `target` that `relation` refers to, and that it is active.
 pub(super) fn readable_parent(
     model: &Model,
     scope: Scope<'_>,

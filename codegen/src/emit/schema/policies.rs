@@ -1,7 +1,7 @@
 //! Row-level security for requests: one permissive policy per command.
 //!
-//! Where many rows are read, settings stand in sub-queries, so that they are read once per statement and not once
-//! per row. Where one row is written they are read as they are: a sub-query would cost more than it spares.
+//! Where many rows are read, settings are wrapped in sub-queries, so that they are read once per statement and not
+//! once per row. Where one row is written they are read directly, since a sub-query would cost more than it saves.
 
 use super::{
     jobs,
@@ -85,7 +85,8 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// The rule, one's own name where the server puts it, and parents that the writer may read.
+/// The condition for an insert: the `create` rule, the caller's own id where the server sets it, and parents that the
+/// caller may read.
 fn insert(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let own = entity.belongs.iter().filter(|r| r.of_caller()).map(|r| {
@@ -105,16 +106,16 @@ fn insert(model: &Model, scope: Scope<'_>) -> Sql {
 
 pub(super) struct Action {
     pub name: String,
-    /// The status it starts from.
+    /// The condition on the status before the action.
     pub before: Sql,
     pub rule: Sql,
-    /// What holds of the row that comes of it. For `update` the rule once more, since any field may have changed. The
-    /// others change one column, to which the guard holds them: their rule was asked of the row before, and what it
-    /// says of that column (`state == unbanned`) need not hold any more.
+    /// The condition on the row after the action. For `update` it is the rule again, since any field may have changed.
+    /// Other actions change one column, which the guard ensures: their rule applies to the row before, and what it
+    /// says about that column (`state == unbanned`) need not hold afterwards.
     after: Sql,
 }
 
-/// What can be done to a row that is there.
+/// The actions on an existing row.
 pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
@@ -147,7 +148,7 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
                 name: action.into(),
                 before: is(before),
                 rule: optional(model, scope, rule),
-                // What was archived suspended comes back suspended.
+                // A row that was suspended when it was archived is suspended again.
                 after: match action {
                     "restore" => not(is("archived")),
                     _ => is(after),
@@ -167,7 +168,7 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     found
 }
 
-/// What a transition leaves, where that is a column of the table.
+/// The condition on the state after a transition, if it is a column that the request role may read.
 fn becomes(entity: &Entity, scope: Scope<'_>, transition: &Transition) -> Sql {
     let state = match &transition.change {
         Change::State { field, to, .. } if !entity.is_private(field) => {

@@ -1,4 +1,4 @@
-//! Boolean SQL as a tree: folds constants, prints on one line or broken by its operators.
+//! Boolean SQL as a tree: folds constants, and prints on one line or on several, broken at the operators.
 //!
 //! Knows nothing of the model.
 
@@ -54,7 +54,7 @@ pub fn any(parts: impl IntoIterator<Item = Sql>) -> Sql {
     }
 }
 
-/// `a or (a and b)` is `a`.
+/// Removes redundant operands of `or`: `a or (a and b)` becomes `a`.
 fn absorb(parts: &mut Vec<Sql>) {
     let implied = |part: &Sql| match part {
         Sql::All(inner) => inner.iter().any(|p| match p {
@@ -68,7 +68,7 @@ fn absorb(parts: &mut Vec<Sql>) {
     parts.retain(|_| keep.next() == Some(true));
 }
 
-/// Two-valued: what is unknown because of a null does not hold, so its negation does.
+/// Two-valued negation: a condition that is unknown because of a null counts as false, so its negation is true.
 pub fn not(part: Sql) -> Sql {
     match part {
         Sql::True => Sql::False,
@@ -84,8 +84,8 @@ pub fn exists(from: impl Into<String>, condition: Sql) -> Sql {
     }
 }
 
-/// As [`exists`], of one row that is looked up by its key each time: the planner would rather read the whole table
-/// once, also where a page is full after a few rows.
+/// Like [`exists`], for one row that is looked up by its key each time. With `exists`, the planner would rather read
+/// the whole table once, even if a page is full after a few rows.
 pub fn looked_up(from: &str, condition: &Sql) -> Sql {
     atom(format!("({LOOKED_UP} {from} where {})", condition.line()))
 }
@@ -99,7 +99,7 @@ fn push(parts: &mut Vec<Sql>, part: Sql) {
 }
 
 impl Sql {
-    /// On one line.
+    /// The condition on one line.
     pub fn line(&self) -> String {
         match self {
             Sql::True => "true".into(),
@@ -114,7 +114,7 @@ impl Sql {
         }
     }
 
-    /// As [`Sql::line`], safe beside `and`, `or` and `not`.
+    /// Like [`Sql::line`], in parentheses if needed beside `and`, `or` and `not`.
     pub fn closed(&self) -> String {
         match self {
             Sql::All(_) | Sql::Any(_) => format!("({})", self.line()),
@@ -122,7 +122,7 @@ impl Sql {
         }
     }
 
-    /// Broken at its operators where it is too long; continuation lines begin with `indent` blanks.
+    /// Broken at its operators if one line would be too long; continuation lines begin with `indent` blanks.
     pub fn block(&self, indent: usize) -> String {
         let line = self.line();
         if indent + line.len() <= 110 {
@@ -145,7 +145,7 @@ impl Sql {
         }
     }
 
-    /// As an operand of `and` in a line of its own.
+    /// The condition as an operand of `and` on a line of its own.
     pub fn operand_at(&self, indent: usize) -> String {
         self.operand(indent)
     }

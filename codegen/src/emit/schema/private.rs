@@ -1,4 +1,5 @@
-//! Columns that only some may read: no privilege on them, but a function that gives each to whom it is for.
+//! Columns with a read rule: the request role has no privilege on them, and a function returns them to callers who may
+//! read them.
 
 use super::{
     columns::columns,
@@ -11,10 +12,12 @@ use crate::emit::columns as row;
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object};
 
-/// Which of the columns these are, bit by bit in the order of the row. No field begins with `_`.
+/// Which of the columns the caller may read, one bit for each in the order of the row. The name is free because no
+/// field begins with `_`.
 pub const SEEN: &str = "_seen";
 
-/// `app.event_private(p_id)`: one row with the columns the caller may read, null elsewhere, and which they are.
+/// `app.event_private(p_id)`: one row with the columns that the caller may read and null for the others, and a bit for
+/// each that they may read.
 pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let entity = &model.entities[id];
     let private = entity.private_columns();
@@ -83,7 +86,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
         doc: "Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.",
-        // `offset 0` keeps each rule in one place: it is evaluated once for all its columns.
+        // `offset 0` prevents inlining, so each rule is evaluated once for all its columns.
         body: format!(
             "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",
             picked.join(",\n    "),

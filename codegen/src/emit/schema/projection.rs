@@ -1,8 +1,8 @@
-//! What everybody may search: a view that is no security barrier, so that indexes over places are used.
+//! The view that public searches use. It is no security barrier, so that indexes over places can be used.
 //!
-//! Under row-level security PostgreSQL evaluates the policy before `@@`, `like` and `&&`, which rules their
-//! indexes out. The view shows the ids of rows that a caller who is not signed in may read, and their places.
-//! Words are in documents of their own, whose ids are looked up here.
+//! Under row-level security, PostgreSQL evaluates the policy before `@@`, `like` and `&&`, which prevents the use of
+//! their indexes. The view contains the ids and places of rows that an anonymous caller may read. Words are stored in
+//! separate documents, whose ids are looked up in this view.
 
 use super::{
     names::{self, Roles},
@@ -57,8 +57,8 @@ fn indexes(entity: &Entity) -> Vec<Object> {
     found
 }
 
-/// Rows without a place of their own, with the place of what they name instead. Read by the index of that place, so
-/// nothing is kept twice and nothing has to follow when a venue moves or is hidden.
+/// Rows without a place of their own, with the place of the related row. It is read through the index of that place,
+/// so nothing is stored twice and nothing has to be updated when a venue moves or is hidden.
 fn beside(model: &Model, id: EntityId, field: &Field) -> Option<Object> {
     let beside = field.beside.as_ref()?;
     let entity = &model.entities[id];

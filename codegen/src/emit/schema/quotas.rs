@@ -1,8 +1,9 @@
 //! `quota`: how many rows of an entity one member may create in a day.
 //!
-//! Counted by a trigger, so no way of creating goes around it; what modules write for a member is not counted. The counts
-//! are not written ahead, which every create would pay for: of who has none, the audit log knows what it was.
-//! What is no row (requests that must come with a key, looks) is counted beside it, by whoever begins it.
+//! A trigger counts, so no way of creating rows bypasses it; rows that modules write for a member are not counted. The
+//! counts are not written to the write-ahead log, which would slow every create down: if a member's count is missing
+//! after a crash, it is recomputed from the audit log. Actions that create no row (requests that must have an
+//! idempotency key, views) are counted by the code that performs them.
 
 use super::{
     audit::column,
@@ -17,7 +18,7 @@ const CREATED: &str = "requests.quotas";
 const TAKEN: &str = "requests.taken";
 const COUNT: &str = "requests.count_created";
 
-/// What all quotas share.
+/// The tables and functions that all quotas share.
 pub fn shared(model: &Model) -> Vec<Object> {
     let created = "What each member has created on the last day on which they did. Lost in a crash, and then counted again from the audit log.";
     let taken = "What each member has begun that is no row, on the last day on which they did, by its name.";
@@ -72,7 +73,8 @@ fn table(model: &Model, table: &str, create: &str, doc: &str) -> Object {
     }
 }
 
-/// Of what is no row: the caller says what it is, and what does not fit is not counted.
+/// Counts an action that creates no row, under a name that the caller of the function passes. At the limit nothing is
+/// counted, and the function returns false.
 fn take(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let body = "begin
@@ -100,7 +102,7 @@ end";
     .object(roles)
 }
 
-/// One row per member and entity. Its lock lets those who create at the same moment count one after the other.
+/// Keeps one row per member and entity. The lock on it serializes creations at the same moment.
 fn count(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let body = "declare

@@ -1,9 +1,10 @@
-//! Foreign keys: plain, with a relation that must be equal on both sides, and to live rows only.
+//! Foreign keys: plain ones, ones with a relation that must be equal on both sides, and ones to live rows only.
 //!
-//! A live row never refers to an archived one. Parents carry `live_key` (true, and null while archived), which is
-//! unique together with the id; children carry `live_ref`, true while they are live themselves, and refer to both at
-//! once. Archiving a parent changes a key, so it waits for whoever is attaching a child, and the other way round.
-//! A flag for all references of a row and not a second column for each: one index by reference serves both keys.
+//! A live row never refers to an archived one. Parents have `live_key` (true, or null while archived), which is unique
+//! together with the id. Children have `live_ref`, true while they are live themselves, and refer to both columns at
+//! once. Archiving a parent thereby changes a key, so it waits for transactions that insert a child, and they wait for
+//! it. There is one such column for all references of a row instead of one for each, so that one index by reference
+//! serves both keys.
 
 use super::{
     columns::{LIVE_KEY, LIVE_REF},
@@ -15,7 +16,7 @@ use crate::model::{Entity, EntityId, Lifecycle, Model, OfWhat, OnArchive, Relati
 use crate::objects::{Kind, Object};
 use std::sync::Arc;
 
-/// One relation and one of its targets.
+/// A relation and one of its targets.
 pub struct Reference<'m> {
     pub relation: &'m Relation,
     pub target: EntityId,
@@ -30,7 +31,7 @@ pub fn of<'m>(_model: &'m Model, entity: &'m Entity) -> impl Iterator<Item = Ref
     })
 }
 
-/// The column that holds ids of this target only: `city_id`, `host_community_id`.
+/// The column with the ids of this target only: `city_id`, `host_community_id`.
 pub fn column(relation: &Relation, target: &Entity) -> String {
     if relation.polymorphic {
         target_column(relation, target)
@@ -39,8 +40,8 @@ pub fn column(relation: &Relation, target: &Entity) -> String {
     }
 }
 
-/// The reference must be to a live row, as long as the child is live itself; false where archiving the target does
-/// not concern the child.
+/// Whether the reference must be to a live row as long as the child is live. False if archiving the target doesn't
+/// affect the child.
 pub fn is_live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
     match (target.lifecycle, child.lifecycle) {
         (Lifecycle::SoftDelete, Lifecycle::SoftDelete) => true,
@@ -62,7 +63,7 @@ pub fn has_live_children(model: &Model, id: EntityId) -> bool {
     })
 }
 
-/// Entities that refer to this one, in order. Found for all entities at once.
+/// Entities that refer to this one, in order. Computed for all entities at once and remembered.
 pub fn children(model: &Model, id: EntityId) -> Vec<EntityId> {
     let find = || {
         let mut found = vec![Vec::new(); model.entities.len()];
@@ -86,7 +87,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     for Reference { relation, target } in of(model, entity) {
         objects.extend(foreign_keys(model, entity, relation, target));
         let column = column(relation, &model.entities[target]);
-        // Nobody pages internal rows by a reference, so another index that begins with it will do: each costs every write.
+        // Internal rows are not listed by a reference, so any index that begins with it suffices; each further index
+        // would slow every write down.
         if !(entity.internal && uniques::is_led_by(model, id, &column)) {
             objects.push(by_reference(model, entity, relation, target));
         }
@@ -94,7 +96,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     objects
 }
 
-/// What foreign keys of other tables refer to, besides the primary key.
+/// Unique keys for foreign keys of other tables, besides the primary key.
 fn keys(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let table = names::table(entity);
@@ -125,7 +127,7 @@ fn keys(model: &Model, id: EntityId) -> Vec<Object> {
         .collect()
 }
 
-/// Columns that must be equal on both sides, as far as the target has that relation.
+/// The relations that must be equal on both sides, as far as the target has them.
 fn same_columns(relation: &Relation, target: &Entity) -> Vec<String> {
     relation
         .same
@@ -152,7 +154,7 @@ fn foreign_keys(
     };
     let mut found = Vec::new();
     let same = same_columns(relation, target);
-    // A composite key with a null in it is not checked.
+    // PostgreSQL doesn't check a composite key that contains a null.
     let may_be_null = relation
         .same
         .iter()
@@ -179,7 +181,7 @@ fn foreign_keys(
     found
 }
 
-/// By reference and id, as nested lists page. Archiving a parent looks through it too.
+/// An index by reference and id, the order of nested lists. Archiving a parent uses it too.
 fn by_reference(model: &Model, entity: &Entity, relation: &Relation, target: EntityId) -> Object {
     let (table, target) = (names::table(entity), &model.entities[target]);
     let column = column(relation, target);

@@ -1,4 +1,4 @@
-//! `sec.restore_<plural>(ids)`: brings back what went along with a parent, as far as it can come back.
+//! `sec.restore_<plural>(ids)`: restores rows that were archived together with a parent, as far as that is possible.
 //!
 //! Each row is restored independently of the others. A row with another archived parent waits for that parent. A row
 //! whose unique value is taken by now stays as if it had been archived on its own, and so does a row whose state does
@@ -82,7 +82,8 @@ fn body(model: &Model, id: EntityId) -> String {
     )
 }
 
-/// References to rows that are archived themselves, states in which nothing comes back, and places that are taken.
+/// References to rows that are archived themselves, states that don't allow restoring, and unique values that are
+/// taken.
 fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
     let entity = &model.entities[id];
     let mut found: Vec<Obstacle> = parents(model, entity)
@@ -113,7 +114,7 @@ fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
     found
 }
 
-/// What a live row can't be below once it is archived, each with its column.
+/// References that would be to an archived row, each with its column.
 fn parents<'m>(
     model: &'m Model,
     entity: &'m Entity,
@@ -165,7 +166,7 @@ fn tell(entity: &Entity, table: &str, obstacles: &[Obstacle]) -> String {
     )
 }
 
-/// What stays waits for another parent that it would go along with, or for nobody.
+/// Rows that can't be restored now wait for another parent with which they are archived, or for none.
 fn wait(model: &Model, entity: &Entity, table: &str) -> String {
     let whens: String = parents(model, entity)
         .filter(|(reference, _)| reference.relation.cascades())

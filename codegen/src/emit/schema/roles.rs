@@ -1,4 +1,4 @@
-//! Roles, extensions and schemas: what everything else lives in.
+//! Database roles, extensions and schemas, on which everything else depends.
 
 use super::{
     names::Roles,
@@ -9,10 +9,10 @@ use crate::objects::{Kind, Object};
 
 const EXTENSIONS: [&str; 5] = ["citext", "btree_gist", "pg_trgm", "unaccent", "postgis"];
 
-/// Policies make plans whose estimates are high and whose work is small: compiling them takes seconds.
+/// Policies lead to plans with high estimates but little work, for which JIT compilation would take seconds.
 const JIT: (&str, &str) = ("jit", "off");
 
-/// Notices are about what callers write, such as a search without words: nothing that a log should fill with.
+/// Notices are about the input of callers, such as a search without words, and would only fill the log.
 const QUIET: (&str, &str) = ("client_min_messages", "warning");
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -83,7 +83,8 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found
 }
 
-/// Roles belong to the cluster, which may hold several databases of the application: made once, never dropped.
+/// Roles belong to the cluster, which may contain several databases of the application. So they are created if
+/// missing, and never dropped.
 fn role(name: &str, attributes: &str, settings: &[(&str, &str)]) -> Object {
     let mut steps = format!("    create role {name} {attributes};\n");
     for (setting, value) in settings {

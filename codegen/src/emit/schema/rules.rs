@@ -1,6 +1,6 @@
 //! Access rules, guards, checks and filters as SQL conditions.
 //!
-//! Two-valued like the rules themselves: a comparison with null never holds, and its negation does.
+//! Two-valued like the rules themselves: a comparison with null is false, and its negation is true.
 
 use super::{
     context, held, mine,
@@ -14,41 +14,42 @@ use crate::model::{
     DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Relation, Value,
 };
 
-/// Whose eyes a condition is evaluated with.
+/// As which database role, and for which rows, a condition is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
-    /// As the request role, over many rows: related rows are looked for under their own policies, so that the
-    /// planner can look for all at once; what leads further is asked for through `sec.mine_…`.
+    /// As the request role, over many rows: related rows are queried under their own policies, so that the planner can
+    /// join them; more distant rows are looked up in sets, `sec.mine_…`.
     Policy,
-    /// As the request role, for the few among many rows that are suspended or archived: related rows are asked
-    /// for through `sec.seen_…`, whose plans are kept, and the caller as in [`Context::Row`].
+    /// As the request role, for suspended and archived rows, which are few among many: related rows are checked by
+    /// `sec.seen_…`, whose plans are kept, and facts about the caller are read as in [`Context::Row`].
     Few,
-    /// As the request role, for the one row that is written: related rows as in [`Context::Few`], and what is
-    /// known of the caller is read where it is asked for. A sub-query instead costs when a statement starts,
-    /// used or not, and an UPDATE policy holds the rules of every action.
+    /// As the request role, for the one row that is written: related rows are checked as in [`Context::Few`], and
+    /// facts about the caller are read where they are needed. A sub-query instead would cost time at the start of each
+    /// statement even if unused, and an UPDATE policy contains the rules of every action.
     Row,
-    /// As [`Context::Row`], many conditions side by side in one select list: what is known of the caller stands
-    /// once in `me`.
+    /// Like [`Context::Row`], for many conditions in one select list: facts about the caller are read once, into `me`.
     Me,
-    /// Past row-level security, for one row: related rows are asked for through `sec.seen_…`.
+    /// Bypassing row-level security, for one row: related rows are checked by `sec.seen_…`.
     Definer,
-    /// Past row-level security, over many rows: related rows are asked for through `sec.mine_…`, where that set
-    /// is bounded by the caller.
+    /// Bypassing row-level security, over many rows: related rows are looked up in sets, `sec.mine_…`, if those are
+    /// bounded by the caller.
     Set,
-    /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
+    /// Bypassing row-level security, for an anonymous caller: ways to see a row that are open to others only are left
+    /// out.
     Anonymous,
-    /// Past row-level security, about rows alone: nobody asks, related rows are taken as they are.
+    /// Bypassing row-level security, about rows alone: there is no caller, and related rows are visible regardless of
+    /// policies.
     State,
 }
 
 impl Context {
-    /// Whether what is known of the caller is read for the row, and not once for the statement.
+    /// Whether facts about the caller are read for each row, and not once per statement.
     fn asks_directly(self) -> bool {
         matches!(self, Context::Row | Context::Few | Context::Definer)
     }
 }
 
-/// What is known of the caller as columns of one row, `me`: those that `text` names, if any.
+/// A sub-query for the row `me` with facts about the caller: those that `text` uses. `None` if it uses none.
 pub fn me(model: &Model, text: &str) -> Option<String> {
     let mut columns = vec![("id".to_owned(), "sec.uid()".to_owned())];
     for role in &model.roles {
@@ -62,7 +63,7 @@ pub fn me(model: &Model, text: &str) -> Option<String> {
         .filter(|(name, _)| names_me(text, name))
         .map(|(name, call)| format!("{call} as {name}"))
         .collect();
-    // Without `offset` the planner would write each call out wherever it is used.
+    // `offset 0` prevents the planner from inlining each call wherever it is used.
     (!named.is_empty()).then(|| format!("(select {} offset 0) as me", named.join(", ")))
 }
 
@@ -94,7 +95,7 @@ pub fn compile(
     .line()
 }
 
-/// What a condition is about.
+/// The row that a condition is about, and the context in which it is evaluated.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub entity: EntityId,
@@ -111,23 +112,23 @@ impl Scope<'_> {
         }
     }
 
-    /// A name for the row of a sub-query: `p1` inside the table's own condition, then `p2`, …
+    /// An alias for the row of a sub-query: `p1` inside the table's own condition, then `p2`, …
     pub fn inner_alias(self) -> String {
         format!("p{}", self.depth() + 1)
     }
 
-    /// How many sub-queries it is in.
+    /// The number of sub-queries around the row.
     fn depth(self) -> u32 {
         let number = self.alias.strip_prefix('p');
         number.and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 }
 
-/// Conditions of rows above are written into a condition down to here; what leads further is asked for through a
-/// function. Each level can double the text.
+/// The number of levels of parent rows whose conditions are inlined; more distant rows are checked by a function. Each
+/// level can double the length of the condition.
 const DEPTH_MAX: u32 = 3;
 
-/// `None` is denied.
+/// The condition of an optional rule; `None` means that nobody may.
 pub(super) fn optional(model: &Model, scope: Scope<'_>, expr: Option<&Expr>) -> Sql {
     expr.map_or(Sql::False, |e| predicate(model, scope, e))
 }
@@ -210,7 +211,8 @@ fn holds(scope: Scope<'_>, role: &str) -> String {
 
 fn holds_of(scope: Scope<'_>, role: &str, column: &str) -> String {
     match scope.context {
-        // In the list of ids as it was told: to make an array of fifty of them takes longer than all else.
+        // Searched in the text of all ids, because converting fifty of them to an array would take longer than
+        // everything else.
         Context::Me => format!("strpos(me.{role}, {column}::text) > 0"),
         context if context.asks_directly() => {
             format!("strpos(sec.held_{role}(), {column}::text) > 0")
@@ -269,7 +271,7 @@ fn of(
     all([type_is(model, scope, relation, target), holds])
 }
 
-/// Of a row that is found, beyond being seen.
+/// The condition for `what` on a row that is visible already.
 fn granted(model: &Model, scope: Scope<'_>, what: &OfWhat) -> Sql {
     let entity = &model.entities[scope.entity];
     match what {
@@ -280,7 +282,7 @@ fn granted(model: &Model, scope: Scope<'_>, what: &OfWhat) -> Sql {
     }
 }
 
-/// Whether a condition depends on anything.
+/// Whether a condition is constant.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Always,
@@ -288,7 +290,7 @@ enum Fate {
     Depends,
 }
 
-/// Of what is granted, without writing it out at each level above it.
+/// Whether the condition of [`granted`] is constant, found without compiling it at each level above it.
 fn fate(model: &Model, target: EntityId, what: &OfWhat, context: Context) -> Fate {
     let scope = Scope {
         entity: target,
@@ -311,7 +313,7 @@ fn fate(model: &Model, target: EntityId, what: &OfWhat, context: Context) -> Fat
     model.memo.once(key, Fate::Depends, find)
 }
 
-/// For a `one of`: it refers to a row of this kind.
+/// The condition that a `one of` relation refers to a row of this entity.
 pub(super) fn type_is(
     model: &Model,
     scope: Scope<'_>,
@@ -365,7 +367,7 @@ fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
     }
 }
 
-/// Derived flags are no columns: they are written out where they are used.
+/// The expression of a derived flag. Flags are no columns, so they are inlined where they are used.
 fn flag_of<'m>(entity: &'m Entity, name: &str) -> Option<&'m Expr> {
     entity
         .derived

@@ -1,7 +1,7 @@
-//! `sec.seen_<entity>[_<condition>](id)`: what the policies say of one row, asked as a function.
+//! `sec.seen_<entity>[_<condition>](id)`: functions that return what the policies say about one row.
 //!
-//! For code that runs past row-level security, and for policies that would otherwise nest. The same about many
-//! rows is a set: [`super::mine`].
+//! For code that bypasses row-level security, and for policies that would otherwise nest. For many rows there is a set
+//! instead: [`super::mine`].
 
 use super::{
     mine,
@@ -15,12 +15,12 @@ use crate::model::{Entity, EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
 use std::collections::BTreeSet;
 
-/// The row's status if the caller sees it, else null. A table without a status counts as active.
+/// The row's status if the caller sees it, else null. The status of rows without one is active.
 pub(super) fn status(model: &Model, id: EntityId, value: &str) -> String {
     format!("{}({value})", name(model, "seen", id, &OfWhat::Read))
 }
 
-/// The row is seen by the caller and `what` holds for it.
+/// The condition that the caller sees the row and `what` holds for it.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
     let call = format!("{}({value})", name(model, "seen", id, what));
     atom(if *what == OfWhat::Read {
@@ -30,14 +30,14 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
     })
 }
 
-/// Whoever asks: a caller who is not signed in sees the row, and `what` holds for it.
+/// The condition that an anonymous caller sees the row and `what` holds for it, whoever the caller is.
 pub(super) fn holds_for_anyone(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
     atom(format!("{}({value})", name(model, "open", id, what)))
 }
 
-/// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
-/// each has the policies of its table written into it, and the planner looks at them all. Nor can a policy look
-/// at a column that the request role may not read.
+/// Whether a question about a row of this entity leads to further tables, or to a column that the request role may not
+/// read, so that a policy can't evaluate it. As sub-queries in policies, further tables would multiply: the policies
+/// of each table are inlined into its query, and the planner considers all of them.
 pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     if reads_private_columns(model, id, what) {
         return true;
@@ -63,7 +63,7 @@ pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) 
     rule(model, id, what).is_some_and(|rule| model.entities[id].reads_private(rule))
 }
 
-/// The functions that these objects call, and those that they call in turn.
+/// The functions that these objects call, directly or indirectly.
 pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
     let mut rest: Vec<Object> = questions(model)
         .iter()
@@ -88,7 +88,7 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
     }
 }
 
-/// The functions of these kinds that a text calls.
+/// The functions of this module and of [`super::mine`] that a text calls.
 fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
     let starts = ["sec.seen_", "sec.mine_", "sec.open_"];
     let found = starts.into_iter().flat_map(|s| text.match_indices(s));
@@ -98,7 +98,7 @@ fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// Whatever could be asked about a row of whichever entity.
+/// All questions that could be asked about rows of any entity.
 fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
     let about = |(id, entity): (EntityId, &Entity)| {
         let conditions = (0..entity.conditions.len()).map(OfWhat::Condition);
@@ -117,7 +117,7 @@ pub(super) fn name(model: &Model, kind: &str, id: EntityId, what: &OfWhat) -> St
         OfWhat::Update => "update",
         OfWhat::Delete => "delete",
     };
-    // `member` of a community beside the entity `community_member`.
+    // Avoids a clash of `member` of a community with the entity `community_member`.
     let joined = format!("{}_{what}", entity.name);
     let between = match model.entity(&joined) {
         Some(_) => "__",
@@ -126,7 +126,7 @@ pub(super) fn name(model: &Model, kind: &str, id: EntityId, what: &OfWhat) -> St
     names::fit(format!("sec.{kind}_{}{between}{what}", entity.name))
 }
 
-/// Beyond being seen.
+/// The rule for `what`, apart from seeing the row.
 pub(super) fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
     let entity = &model.entities[id];
     match what {
@@ -209,7 +209,7 @@ fn open_function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
     on_table(&table, function.object(roles))
 }
 
-/// Entities at the other end of `of`.
+/// The entities that `of` refers to in an expression.
 fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<EntityId>) {
     match expr {
         Expr::All(parts) | Expr::Any(parts) => {

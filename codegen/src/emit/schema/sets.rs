@@ -1,6 +1,7 @@
-//! `me in <has>`: the rows whose child names the caller, as functions `sec.my_<parent>_<has>()`.
+//! `me in <has>`: the parent rows that have a child which names the caller, as functions `sec.my_<parent>_<has>()`.
 //!
-//! They read past row-level security, so that policies name no table and cannot read each other in a circle.
+//! They bypass row-level security, so that policies query no table directly and can't depend on each other in a
+//! circle.
 
 use super::{
     names::{self, Roles},
@@ -19,7 +20,7 @@ struct Set<'m> {
     filter: Option<&'m Expr>,
 }
 
-/// The function's name without its schema: `my_community_members`, the second one with another filter `…_2`.
+/// The function's name without its schema: `my_community_members`. A second one with another filter ends in `_2`.
 pub fn name(
     model: &Model,
     parent: EntityId,
@@ -103,7 +104,7 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
     on_table(&table, function.object(roles))
 }
 
-/// What the rules of an entity ask of its own children.
+/// The sets that the rules of an entity use of its own children.
 fn of_entity(model: &Model, parent: EntityId) -> Vec<Set<'_>> {
     let mut found = Vec::new();
     for expr in expressions(&model.entities[parent]) {
@@ -112,7 +113,7 @@ fn of_entity(model: &Model, parent: EntityId) -> Vec<Set<'_>> {
     found
 }
 
-/// Every rule of an entity, in spec order.
+/// All rules of an entity, in spec order.
 pub(super) fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
     let Access {
         read,

@@ -1,7 +1,8 @@
-//! `slug from title`: a slug of its own where the body has none.
+//! `slug from title`: makes a slug for rows whose body has none.
 //!
-//! Always with the end of the id, whether another row has the same words or not: a number that counts up would tell
-//! of rows that its reader may not see, and two at once would choose the same.
+//! If the slug must be unique, the last characters of the id are always added, whether or not another row has the same
+//! words. A counter would reveal rows that the reader may not see, and two transactions at once would choose the same
+//! number.
 
 use super::{
     names::{self, Roles},
@@ -29,7 +30,7 @@ fn of(model: &Model, id: EntityId, slug: &str, from: &str) -> Vec<Object> {
     let is_unique = unique_sets(entity)
         .iter()
         .any(|set| set.iter().any(|c| c == slug));
-    // Of the id those 32 bits that are random.
+    // The last 32 bits of the id, which are random.
     let end = if is_unique {
         " || '-' || right(new.id::text, 8)"
     } else {
@@ -55,7 +56,8 @@ fn of(model: &Model, id: EntityId, slug: &str, from: &str) -> Vec<Object> {
     found
 }
 
-/// A row that comes back after its slug was given to another gets the end of its id instead of staying away.
+/// A row that is restored after its slug was given to another row gets the last characters of its id instead of
+/// staying archived.
 fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
@@ -69,11 +71,11 @@ fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
          while {taken} loop\n    new.{slug} := v_base || '-' || v_end;\n    \
          -- Only if somebody has foreseen that.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
     );
-    // It looks past row-level security: a hidden row takes its slug, too.
+    // The function bypasses row-level security, because a hidden row may have the slug too.
     let doc = "Another end for a slug that was taken while its row was archived.";
     vec![
         trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
-        // After the guard (triggers fire by name), which knows nothing of it.
+        // Fires after the guard (triggers fire in the order of their names), which must not see the changed slug.
         trigger(
             &table,
             &format!("{}_restore_{slug}", entity.plural),
@@ -85,10 +87,10 @@ fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
     ]
 }
 
-/// What is left of a slug of the greatest length (`sec.is_slug`) beside an end.
+/// The number of characters that are kept of a slug of the greatest length (`sec.is_slug`) when an ending is added.
 const KEPT: usize = 91;
 
-/// A live row has what `new` would have. Empty where the slug is not unique.
+/// The condition that a live row has the slug that `new` would have. Empty if the slug isn't unique.
 fn taken(model: &Model, id: EntityId, slug: &str, table: &str) -> String {
     let entity = &model.entities[id];
     let taken: Vec<String> = unique_sets(entity)

@@ -18,7 +18,7 @@ pub fn asked(model: &Model, child: EntityId, relation: &Relation) -> Option<Expr
 
 /// The condition that a row's state must fulfil to be archived. `None`: any will do.
 ///
-/// That nobody may delete a row says who may, not when.
+/// A rule of `nobody` is about the caller and not about the row's state, so it yields `None` too.
 pub fn to_delete(model: &Model, id: EntityId) -> Option<Expr> {
     let entity = &model.entities[id];
     if entity.lifecycle != Lifecycle::SoftDelete {
@@ -27,11 +27,12 @@ pub fn to_delete(model: &Model, id: EntityId) -> Option<Expr> {
     said(model, id, entity.access.delete.as_ref()?)
 }
 
-/// The condition that a row's state must fulfil to come back with a parent. `None`: any will do.
+/// The condition that a row's state must fulfil to be restored with a parent. `None`: any will do.
 ///
-/// What `delete` says of the row, too, was asked when it went along ([`archive`](super::archive)). It is asked again where
-/// it speaks of values, which modules write in archived rows as well; where the spec says that it goes along in any state
-/// it was never asked, and must not keep the row from coming back.
+/// Conditions that the `delete` rule has too were checked when the row was archived ([`archive`](super::archive)), so
+/// they are left out, except conditions on values, which modules may have changed in the archived row. If the spec
+/// archives the row in any state, no condition was checked then; those shared with the `delete` rule must not prevent
+/// restoring.
 pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
     let entity = &model.entities[id];
     if entity.lifecycle != Lifecycle::SoftDelete {
@@ -59,8 +60,8 @@ pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
     }
 }
 
-/// Whether a condition looks at values of the row and nothing else. Counts are as they were when it went along: what is
-/// counted is archived too, or comes back after it.
+/// Whether a condition reads nothing but fields of the row. Counters don't change while the row is archived: the rows
+/// that they count are archived too, and are restored after it.
 fn is_about_values(model: &Model, id: EntityId, state: &Expr) -> bool {
     let fields = &model.entities[id].fields;
     let columns = columns(model, id, state);
@@ -74,7 +75,7 @@ fn said(model: &Model, id: EntityId, rule: &Expr) -> Option<Expr> {
     }
 }
 
-/// As SQL, over a row past row-level security.
+/// The condition as SQL, evaluated without row-level security.
 pub(super) fn condition(model: &Model, id: EntityId, alias: &str, state: &Expr) -> Sql {
     let scope = Scope {
         entity: id,
@@ -84,8 +85,8 @@ pub(super) fn condition(model: &Model, id: EntityId, alias: &str, state: &Expr) 
     predicate(model, scope, state)
 }
 
-/// The rule for whoever has all that it asks of a caller (`most`), or nothing of it: under `not` the other one is
-/// the favour.
+/// The rule for a caller who fulfils everything that it asks of a caller (`most`), or nothing of it. Under `not`, a
+/// caller is favoured by fulfilling the opposite.
 fn favoured(model: &Model, id: EntityId, rule: &Expr, most: bool) -> Expr {
     let constant = |holds: bool| if holds { Expr::Anyone } else { Expr::Nobody };
     let each = |parts: &[Expr]| -> Vec<Expr> {
@@ -122,7 +123,7 @@ fn favoured(model: &Model, id: EntityId, rule: &Expr, most: bool) -> Expr {
     }
 }
 
-/// `nothing` makes no difference to the others, `all` settles it.
+/// Joins parts: those equal to `nothing` are left out, and one equal to `all` decides the result.
 fn joined(parts: Vec<Expr>, nothing: &Expr, all: &Expr, join: fn(Vec<Expr>) -> Expr) -> Expr {
     if parts.contains(all) {
         return all.clone();
@@ -135,7 +136,7 @@ fn joined(parts: Vec<Expr>, nothing: &Expr, all: &Expr, join: fn(Vec<Expr>) -> E
     }
 }
 
-/// What is asked of the related rows asks nothing of the caller.
+/// Whether the conditions on related rows depend on the rows alone, not on the caller.
 fn about_rows(model: &Model, what: &[(EntityId, OfWhat)]) -> bool {
     what.iter().all(|(target, what)| {
         let question = ("asks nothing of the caller", 0, *target, what.clone());
@@ -157,7 +158,7 @@ fn is_about_row(model: &Model, target: EntityId, what: &OfWhat) -> bool {
     })
 }
 
-/// Columns of the row that a condition without conditions by name looks at, derived flags written out.
+/// Columns of the row that a condition without named conditions reads; derived flags are expanded.
 pub fn columns(model: &Model, id: EntityId, state: &Expr) -> Vec<String> {
     let mut found = Vec::new();
     collect(model, id, state, &mut found);

@@ -1,4 +1,4 @@
-//! `create table`, with forced row-level security from the start.
+//! `create table`, with row-level security forced from the beginning.
 
 use super::{
     columns::columns,
@@ -32,8 +32,8 @@ pub fn table(model: &Model, id: EntityId) -> Object {
     }
 }
 
-/// Room on each page for a row that changes: if no column of an index does, no index is touched. And whether what is
-/// written goes into the write-ahead log.
+/// Storage options. Free space on each page lets a changed row stay on its page; no index is touched then if none of
+/// its columns change. They also say whether the table is written to the write-ahead log.
 fn storage(entity: &Entity, table: &str) -> String {
     let room = match updatable(entity).is_empty() {
         true => String::new(),
@@ -45,14 +45,14 @@ fn storage(entity: &Entity, table: &str) -> String {
     }
 }
 
-/// `create table` alone.
+/// The statement `create table` alone.
 pub fn create(table: &str, columns: &[Column]) -> String {
     let bare = table.rsplit('.').next().unwrap_or(table);
     let key = format!("constraint {bare}_pkey primary key (id)");
     of_lines(table, columns.iter().map(line).chain([key]))
 }
 
-/// One whose rows nothing tells apart.
+/// A table without a primary key.
 pub fn create_without_key(table: &str, columns: &[Column]) -> String {
     of_lines(table, columns.iter().map(line))
 }

@@ -1,4 +1,4 @@
-//! SQL texts kept as files: one function per block, blocks parted by a blank line.
+//! SQL functions that are stored as files: one function per block, with a blank line between blocks.
 //!
 //! `<app>` stands for the application's name.
 

@@ -1,4 +1,4 @@
-//! What is unique among live rows, what never overlaps, and which orders are quick.
+//! Unique and exclusion constraints over live rows, and the indexes that the spec asks for.
 
 use super::{
     apart::is_apart,
@@ -32,7 +32,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-/// Column lists that no two live rows share: `unique:` and the `unique` modifier.
+/// Sets of columns whose values no two live rows share: `unique:` and the `unique` modifier.
 pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     let mut sets: Vec<Vec<String>> = Vec::new();
     sets.extend(
@@ -62,7 +62,8 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     sets
 }
 
-/// Whether an index over all rows begins with the column: one that the spec names, or a unique one without a condition.
+/// Whether an index over all rows begins with the column: one declared in the spec, or a unique one without a
+/// condition.
 pub fn is_led_by(model: &Model, id: EntityId, column: &str) -> bool {
     let entity = &model.entities[id];
     let begins = |columns: &[String]| columns.first().is_some_and(|first| first == column);
@@ -72,7 +73,7 @@ pub fn is_led_by(model: &Model, id: EntityId, column: &str) -> bool {
             .any(|set| begins(&address_first(entity, &set)) && rows(model, id, &set).is_empty())
 }
 
-/// Whether the live rows with one value of the column are found by an index: lists are of live rows alone.
+/// Whether an index finds the live rows with a given value of the column. Lists contain live rows only.
 pub(super) fn finds_live(model: &Model, id: EntityId, column: &str) -> bool {
     let entity = &model.entities[id];
     let of_live_rows = |set: &[String]| {
@@ -87,21 +88,21 @@ pub(super) fn finds_live(model: &Model, id: EntityId, column: &str) -> bool {
         })
 }
 
-/// What keeps an archived row from coming back: a live row that has its place.
+/// A reason why an archived row can't be restored: a live row has its unique value or overlaps it.
 pub struct Clash {
-    /// The column to blame.
+    /// The column that the error names.
     pub column: String,
-    /// Over the archived row `t`.
+    /// The SQL condition over the archived row `t`.
     pub condition: String,
 }
 
-/// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
-/// they get another end.
+/// One for each unique set and exclusion constraint. Slugs that are made of another field are not included: they get
+/// another ending.
 pub fn clashes(model: &Model, id: EntityId) -> Vec<Clash> {
     let entity = &model.entities[id];
     let table = names::table(entity);
     let clash = |column: &str, equal: Vec<String>, filter: Option<&Expr>| {
-        // Both must be of the rows that the rule is about.
+        // Both rows must fulfil the filter of the constraint.
         let about = filter.map(|filter| {
             let of = |row: &str| format!(" and {}", about(model, id, filter, row));
             of("o") + &of("t")
@@ -158,7 +159,7 @@ pub fn clashes(model: &Model, id: EntityId) -> Vec<Clash> {
 fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
     let field = entity.field(column);
     if field.is_some_and(|f| f.ty == Ty::Email) {
-        // The operator of an extension is outside of the empty search path.
+        // The search path is empty, so the operator of an extension is qualified.
         return format!("o.{column} operator(public.=) t.{column}");
     }
     match null_is_a_value && field.is_none() && may_refer_to_nothing(entity, column) {
@@ -167,17 +168,17 @@ fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
     }
 }
 
-/// `where` as a condition that may stand beside `and`.
+/// The condition of `where` in parentheses.
 pub(super) fn about(model: &Model, id: EntityId, filter: &Expr, row: &str) -> String {
     format!("({})", compile(model, id, filter, row, Context::Definer))
 }
 
-/// The rows that a rule is about.
+/// The `where` clause for the rows that a unique set applies to.
 fn rows(model: &Model, id: EntityId, columns: &[String]) -> String {
     let entity = &model.entities[id];
     let live =
         (entity.lifecycle == Lifecycle::SoftDelete).then(|| "status <> 'archived'".to_owned());
-    // Where null is a value for references, fields have to be left out by name.
+    // If null counts as a value of references, rows with null fields are excluded explicitly.
     let filled = (columns.iter())
         .filter(|_| !nulls(entity, columns).is_empty())
         .filter(|c| entity.field(c).is_some_and(|f| f.optional))
@@ -207,7 +208,8 @@ fn unique(model: &Model, id: EntityId, columns: &[String]) -> Object {
     )
 }
 
-/// The columns as the index has them: an address is looked for without its scope too, so it leads.
+/// The order of the columns in the index: a slug that lists are filtered by comes first, because it is looked up
+/// without its scope too.
 fn address_first(entity: &Entity, columns: &[String]) -> Vec<String> {
     let (mut first, rest): (Vec<_>, Vec<_>) =
         (columns.iter().cloned()).partition(|column| is_address(entity, column));
@@ -215,14 +217,14 @@ fn address_first(entity: &Entity, columns: &[String]) -> Vec<String> {
     first
 }
 
-/// A slug that lists are filtered by.
+/// Whether the column is a slug that lists are filtered by.
 fn is_address(entity: &Entity, column: &str) -> bool {
     let field = entity.field(column);
     field.is_some_and(|f| f.filter && matches!(f.ty, Ty::Slug { .. }))
 }
 
-/// In a list, referring to nothing is a scope like others: one role everywhere, not any number. A field that is
-/// empty has nothing to be unique.
+/// In a set of several columns, a null reference counts as a value of its own: a role can be held everywhere once, not
+/// any number of times. A null field is never equal to another.
 fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
     let is_list = entity.unique.iter().any(|set| set == columns) && columns.len() > 1;
     if is_list && columns.iter().any(|c| may_refer_to_nothing(entity, c)) {
@@ -232,14 +234,14 @@ fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
     }
 }
 
-/// A column of an optional reference.
+/// Whether this is a column of an optional relation.
 fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
     (entity.belongs.iter().filter(|r| r.optional))
         .any(|r| r.id_column() == column || r.type_column().as_deref() == Some(column))
 }
 
-/// One that ends in what a list may be sorted by ends in the id too: without it, each page of such a
-/// list would read and sort all rows that share the last value of the page before.
+/// An index of the spec. If its last column is one that lists can be sorted by, the id is added: without it, each page
+/// of such a list would read and sort all rows that have the last value of the page before.
 fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
     let entity = &model.entities[id];
     let pages = columns
@@ -252,7 +254,8 @@ fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
     plain(entity, &with_id)
 }
 
-/// A column as lists are sorted by it: texts as people sort them (the root collation of Unicode), not by code points.
+/// The column in the collation that lists are sorted by: the root collation of Unicode for texts, not the order of
+/// code points.
 pub fn as_sorted(entity: &Entity, column: &str) -> String {
     let field = entity.field(column);
     match field.is_some_and(|f| f.sort && matches!(f.ty, Ty::Text { .. })) {
@@ -279,7 +282,8 @@ fn is_point(entity: &Entity, column: &str) -> bool {
     entity.field(column).is_some_and(|f| f.ty == Ty::Point)
 }
 
-/// What a list may be sorted by, each with the id that breaks ties; but for what is kept in another table.
+/// Columns that lists can be sorted by and that are stored in this table. Each index on them ends in the id, which
+/// breaks ties.
 fn sorted(model: &Model, id: EntityId) -> impl Iterator<Item = String> + '_ {
     let entity = &model.entities[id];
     let fields = entity
@@ -330,8 +334,9 @@ fn exclusion(model: &Model, id: EntityId, exclude: &Exclude) -> Object {
     )
 }
 
-/// Referring to nothing is a scope like others (a rule without a scope is one scope); a field that is empty
-/// overlaps with nothing. Booleans have no GiST class.
+/// An expression that an exclusion constraint can compare for equality. A null reference counts as a value of its own,
+/// so rows without a scope exclude each other; a null field overlaps with nothing. Booleans have no GiST operator
+/// class.
 fn comparable(entity: &Entity, row: &str, column: &str) -> String {
     let plain = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";

@@ -1,4 +1,4 @@
-//! Which rows a caller sees: the SELECT policy of an entity, as a condition.
+//! The rows that a caller sees: the SELECT policy of an entity, as a condition.
 
 use super::{
     predicate::{Sql, all, any, atom},
@@ -6,8 +6,9 @@ use super::{
 };
 use crate::model::{Expr, Lifecycle, Model, implied};
 
-/// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
-/// while they are being archived or restored, or listed for that. The creator of a row sees it while creating it.
+/// Active rows are visible to those who may `read` them, suspended ones to those who may update or suspend them, and
+/// archived ones only while they are being archived, restored or listed for restoring. The creator of a row sees it
+/// while creating it.
 pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
@@ -28,7 +29,7 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     if scope.context == Context::Anonymous {
         return active;
     }
-    // Such rows are few: no reason to have every plan look for all that they are related to.
+    // These rows are few, so other plans should not contain joins for the rows related to them.
     let context = if scope.context == Context::Policy {
         Context::Few
     } else {
@@ -38,7 +39,8 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
     let restorers = rule(access.restore.as_ref());
     let removers = ordered(any([rule(access.delete.as_ref()), restorers.clone()]));
-    // What was suspended comes back suspended, also for those who may restore and no more.
+    // A row that was suspended when it was archived is suspended again, even if the caller may restore but not suspend
+    // it.
     let comes_back = match any([moderators.clone(), restorers.clone()]) == moderators {
         true => Sql::False,
         false => all([atom("sec.action() = 'restore'"), restorers]),
@@ -50,8 +52,9 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     ])
 }
 
-/// The role that makes its creator see the row is granted only after the row is there; and PostgreSQL lets nobody
-/// write what they would not see then, unless it is the row that the server has named.
+/// The role through which a creator sees the row is granted only after the insert, but PostgreSQL refuses to write a
+/// row that the writer doesn't see afterwards. The row whose id the transaction has stored as created or changed is
+/// therefore visible.
 fn just_written(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     if scope.context != Context::Policy {

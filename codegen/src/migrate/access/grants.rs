@@ -1,4 +1,5 @@
-//! What widens access and is no rule: which roles count, what modules may do, who founds, what the log keeps.
+//! Changes that affect access without being rules: which roles count, what modules may do, which role the creator of a
+//! row gets, which values the audit log shows.
 
 use super::{AccessChange, DEPTH_MAX, Effect, Side, effect, former};
 use crate::model::{Entity, Expr, Memo, Model, Module};
@@ -39,14 +40,14 @@ pub fn changes(old: &Model, new: &Model, known: &Memo) -> Vec<AccessChange> {
     found
 }
 
-/// Of fields that both have: those that the audit log shows. One that is new, or gone, changes nothing of that.
+/// Fields of both entities whose values the audit log shows. Fields that were added or removed don't change that.
 fn logged(entity: &Entity, other: &Entity) -> BTreeSet<String> {
     let fields = entity.fields.iter().filter(|field| !field.redact);
     let names = fields.map(|field| field.name.clone());
     names.filter(|name| other.field(name).is_some()).collect()
 }
 
-/// Which rows are roles.
+/// The condition for a role assignment to count.
 fn counted(old: &Model, new: &Model, known: &Memo) -> Option<AccessChange> {
     let anyone = Expr::Anyone;
     fn side<'a>(model: &'a Model, anyone: &'a Expr, known: &'a Memo) -> Side<'a> {
@@ -104,7 +105,7 @@ fn written(model: &Model, module: &Module, id: usize) -> Vec<String> {
 }
 
 fn sets(what: String, before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<AccessChange> {
-    // Who writes all of something writes each column of it.
+    // A module that writes all of an entity covers each of its columns.
     let covers = |set: &BTreeSet<String>, word: &String| {
         let of = word.split([' ', '.']).nth(1).unwrap_or_default();
         set.contains(word) || set.contains(&format!("all of {of}"))

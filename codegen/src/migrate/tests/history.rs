@@ -1,4 +1,4 @@
-//! Old files are what they were, and two branches cannot take one number.
+//! Files of earlier migrations may not change, and two branches can't use the same number.
 
 use super::super::history::{Entry, Past, Record, next_version};
 use crate::objects::Schema;

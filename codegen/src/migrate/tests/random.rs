@@ -1,4 +1,4 @@
-//! Any two schemas: the steps from one lead to the other, and back.
+//! For any two schemas, the steps lead from one to the other and back.
 
 use super::super::change::Renames;
 use super::super::diff::{Direction, diff};
@@ -21,7 +21,7 @@ fn the_steps_lead_from_any_schema_to_any_other() {
     }
 }
 
-/// The steps both ways, for whoever has to find out.
+/// The steps in both directions, for the message of a failed test.
 fn told(old: &Schema, new: &Schema, renames: &Renames) -> String {
     let stages = stages(old, new, renames, &|_, _| "0".to_owned(), &After::default());
     let side = |ops: &[super::super::op::Op]| {
@@ -101,7 +101,7 @@ fn pair(seed: u64) -> (Schema, Schema, Renames) {
     (old, new, renames)
 }
 
-/// With a base: most columns of its tables stay, some under another name.
+/// A random schema. With a base, most columns of its tables stay, some of them renamed.
 fn any(random: &mut Random, base: Option<(&Schema, &Renames)>) -> Schema {
     let mut objects = Vec::new();
     for f in 0..2 + random.below(3) {
@@ -138,7 +138,7 @@ fn any(random: &mut Random, base: Option<(&Schema, &Renames)>) -> Schema {
     objects.extend(tables);
     let has = |f: u64| objects.iter().any(|o| o.name == format!("sec.f{f}()"));
     let known: Vec<u64> = (0..5).filter(|f| has(*f)).collect();
-    // What names a function that is not there is left out.
+    // Objects that name a function which doesn't exist are left out.
     let names_unknown = |text: &str| {
         (0..5).any(|f| {
             !known.contains(&f) && super::super::text::mentions(text, &format!("sec.f{f}"))

@@ -1,6 +1,6 @@
-//! A database made of a [`Schema`]: every step is applied, and refused where PostgreSQL would refuse it.
+//! An in-memory database made of a [`Schema`]: every step is applied, or refused where PostgreSQL would refuse it.
 //!
-//! Names are made for this: columns `c1`, tables `app.t1`, functions `sec.f1`, views `app.v1`.
+//! Expects the names that the tests generate: columns `c1`, tables `app.t1`, functions `sec.f1`, views `app.v1`.
 
 use std::collections::BTreeSet;
 
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// Nothing is left to be done, and everything is as the other schema says.
+    /// Asserts that no validation is pending and that the schema equals the other.
     pub fn assert_is(&mut self, other: &Schema) {
         assert!(self.not_null_checks.is_empty());
         assert!(
@@ -117,7 +117,7 @@ impl World {
         self.assert_shape(other);
     }
 
-    /// The same, whatever may be held for new rows only.
+    /// Asserts that the schema equals the other, even if some constraints are not validated yet.
     pub fn assert_shape(&mut self, other: &Schema) {
         let sorted = |schema: &Schema| {
             let mut objects: Vec<Object> = schema.objects.iter().map(plain).collect();
@@ -149,7 +149,8 @@ impl World {
         self.schema.objects.push(object.clone());
     }
 
-    /// Every table, function, view and column that the text names is there (columns: of some named table).
+    /// Whether every table, function, view and column that the text names exists (columns: in any of the named
+    /// tables).
     fn uses_known(&self, object: &Object) -> bool {
         if matches!(
             object.kind,
@@ -386,12 +387,13 @@ impl World {
     }
 }
 
-/// PostgreSQL rewrites names in these by itself; bodies of functions stay as they are.
+/// PostgreSQL updates names in these objects by itself; bodies of functions keep the old names.
 fn tracked(object: &Object) -> bool {
     !matches!(object.kind, Kind::Function | Kind::TableFunction)
 }
 
-/// Without what a schema says only on the way: former names, the text of a table that its columns repeat.
+/// The object without what may differ between equal schemas: former names, and the text of a table, which its columns
+/// repeat.
 fn plain(object: &Object) -> Object {
     let mut object = object.clone();
     object.columns.sort_by(|a, b| a.name.cmp(&b.name));

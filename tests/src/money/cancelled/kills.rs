@@ -1,4 +1,4 @@
-//! T14: an event with many orders is cancelled, and whoever refunds them is ended again and again.
+//! T14: an event with many orders is cancelled, and the connections that refund them are terminated repeatedly.
 
 use super::{
     super::stage::{Stage, keyed_by},
@@ -12,19 +12,19 @@ use uuid::Uuid;
 
 const BUYERS: usize = 8;
 
-/// What each of them has in credits.
+/// The credits of each buyer.
 const CREDITS_CENTS: i64 = 100_000;
 
-/// Ended so often.
+/// The number of terminations.
 const KILLS: usize = 10;
 
-/// In `script/test` some hundred; `T14_ORDERS=5000` for all of them.
+/// The number of orders: some hundred in `script/test`, all with `T14_ORDERS=5000`.
 fn orders() -> usize {
     let orders = std::env::var("T14_ORDERS").ok();
     orders.and_then(|text| text.parse().ok()).unwrap_or(160)
 }
 
-/// Orders of every kind: by card, by credits, by both, for nothing, and not paid.
+/// Creates orders of every kind: paid by card, by credits, by both, free, and unpaid.
 async fn sold(stage: &Stage) -> Vec<Member> {
     let count = orders();
     let fake = &stage.stripe.fake;
@@ -32,7 +32,7 @@ async fn sold(stage: &Stage) -> Vec<Member> {
         .expect("a balance");
     let limit = json!({"per_user_limit": 100});
     let mut kinds = Vec::new();
-    // One person may have a hundred of a type.
+    // The limit per person is a hundred tickets of a type.
     for n in 0..=count / BUYERS / 60 {
         let seat = stage
             .tickets_with(&format!("Seat {n}"), 4_500, 100_000, limit.clone())
@@ -73,7 +73,7 @@ async fn sold(stage: &Stage) -> Vec<Member> {
     buyers.into_iter().map(|(buyer, _)| buyer).collect()
 }
 
-/// More buyers than the server has connections here: on a slow machine some are told to come again, and do.
+/// There are more buyers than connections of the server; on a slow machine some are told to retry, and do.
 async fn patiently(buyer: &Member, path: &str, key: &str, body: Value) -> Answer {
     loop {
         let answer = keyed_by(buyer, path, key, body.clone()).await;
@@ -84,7 +84,7 @@ async fn patiently(buyer: &Member, path: &str, key: &str, body: Value) -> Answer
     }
 }
 
-/// Ends whoever works on orders at this moment, in the middle of a transaction.
+/// Terminates connections that are working on orders, in the middle of a transaction.
 const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and usename = 'culturepass_job' and state <> 'idle' and query not like '%jobs.%'";
 
@@ -107,14 +107,14 @@ async fn kill(stage: &Stage) {
     }
 }
 
-/// Attempts that failed come again at once.
+/// Makes delayed retries due.
 async fn hurry(stage: &Stage) {
     stage
         .run("update jobs.queue set run_at = now() where state = 'queued' and attempts > 0")
         .await;
 }
 
-/// Until nothing is left to do.
+/// Waits until no work is left.
 async fn finish(stage: &Stage) -> Value {
     for _ in 0..40 {
         hurry(stage).await;
@@ -142,7 +142,7 @@ async fn finish(stage: &Stage) -> Value {
     panic!("it does not come to an end: {}", stage.cancellation().await);
 }
 
-/// Orders that were paid, and did not get exactly what they had cost, in one refund.
+/// The number of paid orders that were not refunded exactly what they had cost, in one refund.
 async fn wrong(stage: &Stage) -> i64 {
     stage
         .number(
@@ -186,8 +186,8 @@ async fn t14_a_cancelled_event_refunds_each_order_once_however_often_it_is_ended
     stage.books_agree().await;
 }
 
-/// The negative control: where what was done is forgotten, the database still refuses a second refund, and without that
-/// guard the check above fails.
+/// The negative control: if progress is not stored, the database still refuses a second refund; without that guard,
+/// the check above fails.
 #[tokio::test]
 async fn t14_notices_an_order_that_is_refunded_twice() {
     let stage = Stage::without_provider().await;
@@ -199,7 +199,7 @@ async fn t14_notices_an_order_that_is_refunded_twice() {
             .await
             .expect(201);
     }
-    // Orders and tickets stay as they were, and refunds don't count.
+    // Changes of orders and tickets are undone, and refunds don't count.
     stage
         .run(
             "create function public.forget() returns trigger language plpgsql as $$

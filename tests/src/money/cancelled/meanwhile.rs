@@ -1,4 +1,4 @@
-//! What comes while an event is being cancelled, or later: orders under way, and money that was paid before.
+//! What arrives while an event is being cancelled, or later: orders in progress, and payments made before.
 
 use super::super::stage::{Stage, keyed};
 use crate::support::{Answer, Member};
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The event is called off without anybody being told, as in the moment before the job begins.
+/// Changes the event without running triggers, as in the moment before the job begins.
 async fn quietly(stage: &Stage, change: &str) {
     stage
         .run(format!(
@@ -17,7 +17,7 @@ async fn quietly(stage: &Stage, change: &str) {
         .await;
 }
 
-/// Money that comes for an event that does not take place buys nothing, in time or late.
+/// A payment for an event that doesn't take place buys nothing, in time or late.
 #[tokio::test]
 async fn o3_money_for_a_cancelled_event_goes_back() {
     let stage = Stage::new().await;
@@ -27,7 +27,8 @@ async fn o3_money_for_a_cancelled_event_goes_back() {
         (false, "state = 'cancelled'", "refunded", "event_cancelled"),
         (true, "state = 'cancelled'", "refunded", "event_cancelled"),
         (true, "state = 'draft'", "refunded", "event_cancelled"),
-        // Suspended, it may take place yet: in time it buys tickets, late it is as if it were ordered now.
+        // A suspended event may still take place: a payment in time buys tickets, and a late one is treated like a new
+        // order.
         (false, "status = 'suspended'", "paid", ""),
         (true, "status = 'suspended'", "refunded", "other"),
         (
@@ -61,7 +62,7 @@ async fn o3_money_for_a_cancelled_event_goes_back() {
         stage.books_agree().await;
         quietly(&stage, on).await;
     }
-    // Archived, which it can be once no order holds a ticket any more: what comes then is late.
+    // An event can be archived once no order has a ticket any more, so payments after that are late.
     let paid = "select id::text from app.orders where event_id = $1 and state = 'paid'";
     let mut conn = stage.server.superuser().await;
     let paid: String = sqlx::query_scalar(paid)
@@ -103,7 +104,7 @@ async fn o6_no_payment_is_begun_for_a_cancelled_event() {
     assert_eq!(refused.expect(409).problem(), "not-on-sale");
 }
 
-/// An order that has seen the event on sale, and is stopped where it counts its tickets.
+/// An order that has seen the event on sale, and is stopped when it counts its tickets.
 async fn order_in_the_way(stage: &Stage, kind: Uuid) -> Answer {
     let mut conn = stage.server.superuser().await;
     let cancel = format!(
@@ -144,7 +145,7 @@ async fn o6_nobody_slips_in_while_an_event_is_cancelled() {
     stage.sound().await;
 }
 
-/// The negative control: without the second look there is a ticket to a cancelled event.
+/// The negative control: without the second check, a ticket to a cancelled event is sold.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o6_notices_a_ticket_to_a_cancelled_event() {
     let stage = Stage::without_provider().await;
@@ -160,7 +161,7 @@ async fn o6_notices_a_ticket_to_a_cancelled_event() {
     assert!(text.contains(guard));
     stage.run(text.replace(guard, "false")).await;
     order_in_the_way(&stage, free).await.expect(201);
-    // What slipped in is found by the next look.
+    // The next run finds the order that slipped through.
     let tickets = &stage.server.built.app.modules.tickets;
     stage.server.settled().await;
     tickets.wind_up_all().await.expect("a look");
@@ -169,7 +170,7 @@ async fn o6_notices_a_ticket_to_a_cancelled_event() {
     assert_eq!(stage.number(left).await, 0);
 }
 
-/// Everybody orders, pays, gives back and hands on at the moment when the event is cancelled.
+/// Members order, pay, refund and transfer tickets at the moment when the event is cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o6_cancelling_in_the_middle_of_sales_leaves_nothing_behind() {
     let stage = Stage::new().await;

@@ -1,4 +1,5 @@
-//! P7: what banks have taken stands in the ledger: owed while they decide, back when it is won, written off when it is lost.
+//! P7: the ledger contains the money that banks take: owed while they decide, returned when it is won, written off
+//! when it is lost.
 
 use super::super::{
     all_faults,
@@ -8,7 +9,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 impl Stage {
-    /// What banks owe the platform, and what it has lost to them.
+    /// What banks withhold from the platform, and what it has lost to them.
     async fn owed_and_lost(&self) -> (i64, i64) {
         let sum = |kind: &str| {
             format!(
@@ -28,7 +29,7 @@ impl Stage {
             .await
     }
 
-    /// Everything that was told is told again.
+    /// Delivers all events once more.
     async fn told_again(&self) {
         for event in self.stripe.fake.all("events") {
             let id = event["id"].as_str().expect("an id");
@@ -69,7 +70,7 @@ async fn p7_what_a_bank_has_taken_is_owed_until_it_decides() {
         assert_eq!(stage.entries().await, entries);
         stage.books_agree().await;
     }
-    // By hand nobody undoes it.
+    // Nobody can reverse it by hand.
     let journal: String = sqlx::query_scalar(
         "select id::text from app.wallet_journals where kind = 'dispute_lost' limit 1",
     )
@@ -82,7 +83,7 @@ async fn p7_what_a_bank_has_taken_is_owed_until_it_decides() {
     stage.books_agree().await;
 }
 
-/// Only what was left of the payment is disputed, and what was refunded stays refunded.
+/// The dispute covers only what was left of the payment, and the refunded part stays refunded.
 #[tokio::test]
 async fn p7_a_dispute_beside_a_refund_owes_what_was_left() {
     let stage = Stage::new().await;
@@ -107,7 +108,7 @@ async fn p7_a_dispute_beside_a_refund_owes_what_was_left() {
     stage.books_agree().await;
 }
 
-/// An inquiry moves no money, and books none.
+/// An inquiry moves no money, and nothing is booked.
 #[tokio::test]
 async fn p7_an_inquiry_owes_nothing() {
     let stage = Stage::new().await;
@@ -124,7 +125,7 @@ async fn p7_an_inquiry_owes_nothing() {
     stage.books_agree().await;
 }
 
-/// The entry and the state are of one transaction: what books nothing leaves a fault that the view names.
+/// The entry and the status are written in one transaction: if nothing is booked, the view reports a fault.
 #[tokio::test]
 async fn p7_a_dispute_that_nobody_books_is_noticed() {
     let stage = Stage::new().await;

@@ -1,10 +1,10 @@
-//! P7: nobody has credits for what their bank gives them as well.
+//! P7: no member keeps credits for money that their bank returns to them as well.
 
 use super::super::stage::{Stage, keyed};
 use serde_json::json;
 
 impl Stage {
-    /// Bought for 45.00 by card, and given back as credits.
+    /// An order bought for 45.00 by card, and refunded as credits.
     async fn back_as_credits(&self) -> String {
         let kind = self.tickets("Seat", 4_500, 5).await;
         let card = self.saved(&self.mira, "4242424242424242").await;
@@ -24,7 +24,7 @@ async fn p7_credits_for_what_a_bank_takes_back_go_back_as_well() {
         let stage = Stage::new().await;
         let order = stage.back_as_credits().await;
         let dispute = stage.disputed(&order).await;
-        // While the bank decides nobody spends them.
+        // The credits can't be spent while the bank decides.
         assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
         stage.told_once_more().await;
         assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
@@ -36,7 +36,7 @@ async fn p7_credits_for_what_a_bank_takes_back_go_back_as_well() {
         assert_eq!(stage.wallet(&stage.mira).await, (has, 0));
         assert_eq!(stage.host_has(), 0);
         stage.books_agree().await;
-        // By hand nobody undoes it.
+        // Nobody can reverse it by hand.
         let journal: String = sqlx::query_scalar(
             "select id::text from app.wallet_journals where idempotency_key like 'disputed:%' limit 1",
         )
@@ -49,7 +49,7 @@ async fn p7_credits_for_what_a_bank_takes_back_go_back_as_well() {
     }
 }
 
-/// What is spent can't be taken, and nothing else is.
+/// Spent credits can't be taken back, and nothing else is taken instead.
 #[tokio::test]
 async fn p7_credits_that_are_spent_before_the_bank_takes_the_money_are_lost() {
     let stage = Stage::new().await;
@@ -66,7 +66,7 @@ async fn p7_credits_that_are_spent_before_the_bank_takes_the_money_are_lost() {
     stage.sound().await;
 }
 
-/// The control: where nobody claims them, the member has the money twice.
+/// The control: if nobody claims the credits, the member has the money twice.
 #[tokio::test]
 async fn p7_notices_credits_that_nobody_claims() {
     let stage = Stage::new().await;

@@ -1,4 +1,4 @@
-//! A fee goes back, whole or in parts, or is taken back by a bank; the city's share follows it.
+//! A fee is refunded, whole or in parts, or taken back by a bank; the city's share follows.
 
 use super::{Deal, GOOD_CARD};
 use crate::{
@@ -16,7 +16,7 @@ impl Deal {
         asked
     }
 
-    /// Of all that is given back: to cards, as credits, and the city's part.
+    /// Sums of all refunds: to cards, as credits, and the city's part.
     async fn back(&self, quote: &str) -> (i64, i64, i64) {
         sqlx::query_as(
             "select coalesce(sum(card_cents), 0)::int8, coalesce(sum(wallet_cents), 0)::int8, coalesce(sum(city_share_cents), 0)::int8
@@ -52,7 +52,7 @@ async fn c6_parts_of_a_fee_that_go_back_are_in_the_end_what_each_had() {
     let early = deal.refund(paula, &quote, json!({})).await.expect(409);
     assert_eq!(early.problem(), "invalid-state");
     deal.pay(&quote, GOOD_CARD).await;
-    // A quarter of 5.30, and half a cent is the platform's.
+    // A quarter of 5.30; the half cent goes to the platform.
     assert_eq!(deal.earned().await, 132);
     for who in [&deal.printer, &deal.stage.olga, &deal.stage.mira] {
         deal.refund(who, &quote, json!({})).await.expect(403);
@@ -67,7 +67,7 @@ async fn c6_parts_of_a_fee_that_go_back_are_in_the_end_what_each_had() {
     let more = deal.refund(paula, &quote, body).await.expect(409);
     assert_eq!(more.problem(), "refund-exceeds-payment");
 
-    // Asked again with the same key, it goes back once.
+    // A repeated request with the same key refunds once.
     let key = Uuid::now_v7().to_string();
     let path = format!("/quotes/{quote}/fee-refunds");
     let part = json!({"amount_cents": 1, "note": "Late"});
@@ -87,7 +87,7 @@ async fn c6_parts_of_a_fee_that_go_back_are_in_the_end_what_each_had() {
         paula.client.get(&path).await.expect(200);
         deal.stage.books_agree().await;
     }
-    // Two at the same moment: all that is left goes back once.
+    // Two requests at the same moment: the rest is refunded once.
     let row = format!("app.quotes where id = '{quote}'");
     let rest = || keyed(paula, &path, json!({}));
     let (one, other) = deal.stage.meeting(&row, rest(), rest()).await;
@@ -99,14 +99,14 @@ async fn c6_parts_of_a_fee_that_go_back_are_in_the_end_what_each_had() {
     assert_eq!(deal.earned().await, 0);
     let done = deal.refund(paula, &quote, json!({})).await.expect(409);
     assert_eq!(done.problem(), "invalid-state");
-    // It was paid: it is not to be paid once more.
+    // It was paid, so it can't be paid again.
     deal.begin(&deal.printer, &quote, json!({}))
         .await
         .expect(409);
     deal.stage.books_agree().await;
 }
 
-/// The bank sends it back: whoever paid has credits instead.
+/// The bank returns the refund: the payer gets credits instead.
 #[tokio::test]
 async fn o6_a_fee_that_the_card_does_not_take_back_becomes_credits() {
     let deal = Deal::new().await;
@@ -132,7 +132,7 @@ async fn p7_a_dispute_about_a_fee_takes_the_citys_share_back_if_it_is_lost() {
         let before = deal.earned().await;
         let quote = deal.accepted(5_000, "AUD").await;
         let payment = deal.pay(&quote, GOOD_CARD).await;
-        // A part of it has gone back before.
+        // A part of it was refunded before.
         let body = json!({"amount_cents": 100});
         deal.refund(paula, &quote, body).await.expect(201);
         assert_eq!(deal.earned().await - before, 107);
@@ -152,7 +152,7 @@ async fn p7_a_dispute_about_a_fee_takes_the_citys_share_back_if_it_is_lost() {
     }
 }
 
-/// A refund that the bank was faster than is not made beside it.
+/// If the bank takes the money first, the pending refund isn't made as well.
 #[tokio::test]
 async fn p7_a_refund_of_a_fee_on_its_way_waits_for_the_bank() {
     let deal = Deal::new().await;
@@ -216,7 +216,7 @@ async fn c7_the_city_is_sent_its_share_of_fees() {
     let seen = carlo.client.get(&list).await.expect(200);
     assert_eq!(seen.json["data"][0]["amount_cents"], 132);
     assert_eq!(seen.json["data"][0]["state"], "succeeded");
-    // The movement of a city is seen by those who administer it.
+    // The transaction's share of a city is visible to its administrators.
     let seen = carlo
         .client
         .get("/transactions?type=service_fee")

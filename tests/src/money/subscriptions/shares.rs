@@ -1,4 +1,4 @@
-//! C4, C6, C7: what a city gets of the plans of its businesses, by which rule, and what it gives back.
+//! C4, C6, C7: a city's share of the plans of its businesses: by which rule, and what it gives back.
 
 use super::{DAY, Shop};
 use crate::{money::all_faults, support::Member};
@@ -13,7 +13,7 @@ impl Shop {
         self.stage.server.city("melbourne").await
     }
 
-    /// For subscriptions: of this scope, and what the city gets. Its id.
+    /// Creates a rule for subscriptions with this scope and city share. Returns its id.
     async fn rule(&self, scope: Option<(&str, Uuid)>, city_share: i32) -> String {
         let mut rule = json!({"type": "subscription", "basis_points": 10_000, "currency": "AUD",
             "city_share_basis_points": city_share, "valid_from": "2026-01-01T00:00:00Z"});
@@ -30,7 +30,7 @@ impl Shop {
         self.stage.stripe.deliver(&self.stage.server).await;
     }
 
-    /// A plan is begun and paid.
+    /// Begins a plan and pays for it.
     async fn subscribed(&self) -> String {
         let card = self.stage.saved(&self.binh, GOOD_CARD).await;
         let id = self.subscribe(self.plans[0], &card).await.expect(200).id();
@@ -38,7 +38,7 @@ impl Shop {
         id
     }
 
-    /// Paid and the city's part of each period, in the order they were paid.
+    /// The price and the city's share of each period, in the order of payment.
     async fn periods(&self) -> Vec<(i64, i64)> {
         sqlx::query_as(
             "select t.amount_cents, t.city_share_cents from app.transactions t
@@ -59,7 +59,7 @@ impl Shop {
         .expect("a payment")
     }
 
-    /// What the city has earned, added up anew.
+    /// The city's earnings, recomputed.
     async fn earned(&self) -> i64 {
         let payments = self.stage.payments();
         payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
@@ -70,7 +70,7 @@ impl Shop {
         self.stage.number(&text).await
     }
 
-    /// At the service, by somebody of the platform.
+    /// A refund that somebody of the platform makes at the service.
     async fn refund_by_hand(&self, amount: i64) {
         let key = Uuid::now_v7().to_string();
         let key = gateway::Key::new(&key).expect("a key");
@@ -105,13 +105,13 @@ async fn c4_subscription_a_city_gets_its_share_of_each_period() {
     let before = shop.earned().await;
     let rule = shop.rule(None, 3_250).await;
     let id = shop.subscribed().await;
-    // 32.5 % of 19.00 are 6.175, and the half cent is the platform's.
+    // 32.5 % of 19.00 are 6.175, and the half cent goes to the platform.
     assert_eq!(shop.periods().await, [(1_900, 617)]);
     assert_eq!(shop.earned().await, before + 617);
     shop.told_again().await;
     assert_eq!(shop.earned().await, before + 617);
 
-    // What is paid is frozen; the next period is shared out by the rule of then, the nearest one.
+    // The shares of a paid period don't change; the next period uses the most specific rule valid then.
     let path = format!("/commission-rules/{rule}");
     let change = json!({"city_share_basis_points": 10});
     let paula = &shop.stage.paula.client;
@@ -128,7 +128,7 @@ async fn c4_subscription_a_city_gets_its_share_of_each_period() {
     assert_eq!(shop.earned().await, before + 617 + 380 + 950);
     shop.stage.books_agree().await;
 
-    // The city's administrators and the platform see their part; who pays does not.
+    // The city's administrators and the platform see their shares; the payer doesn't.
     let carlo = shop.stage.server.sign_in(PEOPLE[1].id).await;
     let shown = async |who: &Member| -> Value {
         let path = format!("/transactions?subscription_id={id}");
@@ -139,7 +139,7 @@ async fn c4_subscription_a_city_gets_its_share_of_each_period() {
         assert!(shown(who).await.is_number());
     }
     assert!(shown(&shop.binh).await.is_null());
-    // And the city's screen says what was added up.
+    // The city's dashboard shows the same sums.
     let path = format!("/cities/{city}/dashboard");
     let screen = carlo.client.get(&path).await.expect(200).json;
     let months = screen["revenue_shares"].as_array().expect("months").iter();
@@ -156,7 +156,7 @@ async fn c4_subscription_without_a_rule_the_city_gets_nothing() {
     let before = shop.earned().await;
     shop.subscribed().await;
     assert_eq!(shop.periods().await, [(1_900, 0)]);
-    // A rule that comes later changes nothing of what was paid, however often that is told.
+    // A rule created later changes no earlier payment, however often its event is delivered.
     shop.rule(None, 5_000).await;
     shop.told_again().await;
     assert_eq!(shop.periods().await, [(1_900, 0)]);
@@ -188,7 +188,7 @@ async fn c6_c4_subscription_what_goes_back_takes_the_share_along() {
     shop.refund_by_hand(1_900 - refunded).await;
     assert_eq!(shop.earned().await, before);
     shop.stage.books_agree().await;
-    // The control: what the city has given back is forgotten, and the view says so.
+    // The control: if the record of what the city gave back is deleted, the view reports it.
     shop.stage
         .run("set session_replication_role = replica; delete from app.share_returns")
         .await;
@@ -200,7 +200,7 @@ async fn c6_c4_subscription_what_goes_back_takes_the_share_along() {
     );
 }
 
-/// Events come in any order: of a refund before that of the invoice whose payment it is about.
+/// Events come in any order: a refund before the invoice whose payment it is about.
 #[tokio::test]
 async fn h5_c4_subscription_a_refund_that_is_told_before_the_payment_counts() {
     let shop = Shop::new().await;
@@ -235,7 +235,7 @@ async fn h5_c4_subscription_a_refund_that_is_told_before_the_payment_counts() {
     shop.stage.books_agree().await;
 }
 
-/// So is a dispute: it waits until the payment is known.
+/// The same for a dispute: it waits until the payment is known.
 #[tokio::test]
 async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_it() {
     let shop = Shop::new().await;
@@ -258,7 +258,7 @@ async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_
     let waiting =
         "select count(*) from app.stripe_events where state = 'parked' and object_type = 'dispute'";
     let told = shop.stage.number(waiting).await;
-    assert!(told > 0, "nobody knows the payment yet");
+    assert!(told > 0, "the payment is not known yet");
     let why: String = sqlx::query_scalar(
         "select error from app.stripe_events where state = 'parked' and object_type = 'dispute' limit 1",
     )
@@ -274,8 +274,8 @@ async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_
     assert_eq!(shop.earned().await, before);
     shop.stage.books_agree().await;
 
-    // One that was put aside at the very moment in which the invoice was booked is found by the reconciler; what waits for a
-    // person is not.
+    // A dispute that was put aside at the moment when the invoice was booked is found by the reconciler; one that
+    // waits for a person isn't.
     shop.stage
         .run(format!(
             "update app.stripe_events set state = 'parked', error = '{why}' where object_type = 'dispute';
@@ -292,7 +292,7 @@ async fn h5_c4_subscription_a_dispute_that_is_told_before_the_payment_waits_for_
     shop.stage.books_agree().await;
 }
 
-/// What is none of ours waits for nothing.
+/// An event about an object that isn't ours waits for nothing.
 #[tokio::test]
 async fn h5_a_dispute_about_the_payment_of_a_stranger_is_ignored() {
     let shop = Shop::new().await;
@@ -337,7 +337,7 @@ async fn p7_c4_subscription_a_lost_dispute_takes_what_is_left_of_the_share() {
             .dispute(&payment, "fraudulent", false)
             .expect("a dispute");
         shop.deliver().await;
-        assert_eq!(shop.earned().await, left, "a bank decides");
+        assert_eq!(shop.earned().await, left, "while the bank decides");
         shop.stage.books_agree().await;
         let dispute = dispute["id"].as_str().expect("an id");
         fake.close_dispute(dispute, won).expect("a dispute");
@@ -370,7 +370,7 @@ async fn c7_c4_subscription_a_city_is_paid_its_share_of_plans() {
     fake.onboard(&account.expect("the city's account"))
         .expect("an account");
     shop.deliver().await;
-    // The month is over.
+    // The month has been closed.
     shop.stage
         .run(format!(
             "update app.revenue_shares set state = 'closed' where city_id = '{city}' and currency = 'AUD'"

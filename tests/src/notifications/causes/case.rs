@@ -1,5 +1,5 @@
-//! What a case of the table is: something happens as it does in life, and what came of it is held to what the case says.
-//! Knows no cause.
+//! A case of the table: causes a message as in real use, and compares the result with what the case expects. Knows no
+//! particular cause.
 
 use super::world::World;
 use crate::support::resources;
@@ -15,7 +15,7 @@ pub struct Case {
     pub run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, Told>,
 }
 
-/// `message: function` for each way in which a message comes about.
+/// Lists `message: function` for each way in which a message is caused.
 macro_rules! cases {
     ($($message:ident: $case:ident),+ $(,)?) => {
         pub const CASES: &[Case] = &[
@@ -25,21 +25,21 @@ macro_rules! cases {
 }
 pub(super) use cases;
 
-/// What has to come of it.
+/// The expected result of a case.
 pub struct Told {
-    /// Whoever made it happen. They are not told, unless they are in `to`.
+    /// The member who caused it. They are not notified, unless they are in `to`.
     pub by: Uuid,
-    /// Nobody else is told of this object.
+    /// The members who must be notified of this object; nobody else may be.
     pub to: Vec<Uuid>,
-    /// In English.
+    /// The expected title in English.
     pub title: String,
-    /// A part of the text, which nobody could say who has not looked.
+    /// A part of the expected text, with a value that depends on the case.
     pub says: String,
     /// The object that the app opens: its entity and its id.
     pub leads_to: (&'static str, String),
 }
 
-/// The object is none any more by the time of telling.
+/// Messages whose object can't be opened any more when they are read, with the reason.
 const GONE: [(&str, &str); 1] = [("role_ended", "whoever held it reads no role that ended")];
 
 impl Case {
@@ -54,20 +54,20 @@ impl Case {
         let mut to = told.to.clone();
         who.sort();
         to.sort();
-        assert_eq!(who, to, "{}: who is told", message.name);
-        assert!(!to.is_empty(), "{}: nobody", message.name);
+        assert_eq!(who, to, "{}: the notified members", message.name);
+        assert!(!to.is_empty(), "{}: no recipient is expected", message.name);
         let mut others = vec![world.bystander.id, told.by];
         others.retain(|other| !to.contains(other));
         for other in others {
             let heard = count(world, message, &before, other).await;
-            assert_eq!(heard, 0, "{}: told to {other}", message.name);
+            assert_eq!(heard, 0, "{}: {other} is notified", message.name);
         }
         for row in &rows {
             self.reads(world, row, &told).await;
         }
     }
 
-    /// Whom it is told to finds it in the app, in whole sentences, and gets where it leads.
+    /// Asserts that the recipient sees the message in the app with complete sentences, and can open its object.
     async fn reads(&self, world: &World, row: &Sent, told: &Told) {
         let name = self.message;
         let reader = world.stage.server.sign_in(row.user).await.client;
@@ -112,7 +112,7 @@ struct Sent {
     locale: String,
 }
 
-/// Notifications with this message that lead to this object.
+/// New notifications with this message about this object.
 async fn rows(world: &World, message: &Message, before: &[Uuid], to: &(&str, String)) -> Vec<Sent> {
     let rows = sqlx::query(
         "select n.id, n.user_id, u.locale from app.notifications n join app.users u on u.id = n.user_id
@@ -134,7 +134,7 @@ async fn rows(world: &World, message: &Message, before: &[Uuid], to: &(&str, Str
     sent.collect()
 }
 
-/// How often one member has got it.
+/// How many times a member has got this message.
 async fn count(world: &World, message: &Message, before: &[Uuid], member: Uuid) -> i64 {
     sqlx::query_scalar(
         "select count(*) from app.notifications where id <> all($1) and user_id = $2 and data ->> 'message' = $3",
@@ -147,7 +147,7 @@ async fn count(world: &World, message: &Message, before: &[Uuid], member: Uuid) 
     .expect("a count")
 }
 
-/// Whether a text is these pieces with something in the place of each value.
+/// Whether the text consists of these pieces, with any text in place of each value.
 pub fn fits(pieces: &[Piece], text: &str) -> bool {
     match pieces {
         [] => text.is_empty(),

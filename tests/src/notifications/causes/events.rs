@@ -1,4 +1,4 @@
-//! Events, tickets to them, and places that come free.
+//! Events, tickets, transfers, and places that become free.
 
 use super::{
     case::{Case, Told, cases},
@@ -24,7 +24,7 @@ cases! {
 }
 
 impl World {
-    /// Something that the host did about an event, of which the one guest is told.
+    /// The expected result of a change of an event by its host, of which its one guest is notified.
     fn of_the_host(&self, guest: &Member, night: &Night, title: &str, says: &str) -> Told {
         Told {
             by: self.stage.olga.id,
@@ -145,7 +145,7 @@ async fn paid(world: &World) -> Told {
     }
 }
 
-/// Who has a ticket, to whom it is offered, and the offer.
+/// The holder of a ticket, the member to whom it is offered, and the offer.
 async fn handed_on(world: &World, name: &str) -> (Member, Member, String) {
     let night = world.night(&format!("A night of {name}"), 5).await;
     let from = world.guest(&night, &format!("{name}_gives")).await;
@@ -193,7 +193,7 @@ async fn declined(world: &World) -> Told {
     answered(world, "cas", "decline", title, "still yours").await
 }
 
-/// Somebody who waits for a ticket, and their entry.
+/// A member on the waiting list, and their entry.
 async fn waiting(world: &World, name: &str) -> (Member, String, Night) {
     let night = world.night(&format!("A full {name}"), 1).await;
     world.guest(&night, &format!("{name}_is_in")).await;
@@ -215,7 +215,7 @@ async fn place_awaited(world: &World) -> Told {
     }
 }
 
-/// One place, which is taken, and somebody who waits until Olga makes another.
+/// An event with one place, which is taken, and a member who waits until Olga adds another.
 async fn waited(world: &World, name: &str) -> (Member, String) {
     let (waits, entry, night) = waiting(world, name).await;
     let path = format!("/ticket-types/{}", night.kind);

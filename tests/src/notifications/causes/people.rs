@@ -1,4 +1,4 @@
-//! What people do to each other, and what cities decide about profiles.
+//! Actions between members, and decisions of cities about profiles.
 
 use super::{
     case::{Case, Told, cases},
@@ -25,7 +25,7 @@ cases! {
     profile_rejected: business_rejected,
 }
 
-/// A community that asks who wants in.
+/// A community that members have to ask to join.
 struct Owls {
     head: Member,
     other: Member,
@@ -43,7 +43,7 @@ impl Owls {
         Self { head, other, id }
     }
 
-    /// `by` asks for themselves or invites.
+    /// A membership that `by` requests for themselves or offers to another member.
     async fn row(&self, by: &Member) -> String {
         let body = json!({"community_id": self.id, "user_id": self.other.id});
         let made = by.client.post("/community-members", body).await;
@@ -127,7 +127,7 @@ async fn followed_profile(world: &World) -> Told {
     let fan = world.member("regular").await;
     let body = json!({"entity_type": "business", "entity_id": world.bakery});
     fan.client.post("/follows", body.clone()).await.expect(201);
-    // Whoever looks after it and follows it themselves knows that.
+    // An administrator who follows the profile themselves is not notified of that.
     world.berta.client.post("/follows", body).await.expect(201);
     Told {
         by: fan.id,
@@ -222,7 +222,7 @@ async fn role_ended(world: &World) -> Told {
     }
 }
 
-/// The city decides about a new profile.
+/// A decision of the city about a new profile.
 async fn decided(world: &World, entity: &'static str, verb: &str) -> Told {
     let plural = if entity == "business" {
         "businesses"

@@ -1,4 +1,4 @@
-//! Services, featured places, money that comes and goes back, and the account.
+//! Services, featured places, payments and refunds, and the account.
 
 use super::{
     case::{Case, Told, cases},
@@ -36,7 +36,7 @@ cases! {
 }
 
 impl World {
-    /// Berta looks for posters, and Pia hears of it.
+    /// Berta requests posters, and Pia gets the lead.
     async fn lead(&self, title: &str) -> String {
         let body = json!({"host_type": "business", "host_id": self.bakery, "city_id": self.city, "title": title,
             "category": "printing", "description": "Two hundred, in colour", "budget_cents": 50_000, "currency": "AUD"});
@@ -111,7 +111,7 @@ async fn quote_declined(world: &World) -> Told {
 }
 
 impl World {
-    /// Olga asks for a place for an event; `title` is what it is called.
+    /// Olga books a featured place for an event with this title.
     async fn promotion(&self, title: &str) -> String {
         let event = self.another_event().await;
         self.changed(event, json!({"title": title})).await;
@@ -194,7 +194,7 @@ async fn refunded(world: &World) -> Told {
     }
 }
 
-/// The bank is faster: the money is with the buyer before the refund arrives.
+/// The bank returns the money before the refund is made.
 async fn refunded_by_the_bank(world: &World) -> Told {
     let (buyer, order) = world.buyer("dora_disputes").await;
     let stage = &world.stage;
@@ -217,7 +217,7 @@ async fn refunded_by_the_bank(world: &World) -> Told {
     }
 }
 
-/// Somebody with credits, and the account that they are in.
+/// A member with credits, and their account.
 async fn with_credits(world: &World, handle: &str) -> (Member, String) {
     let member = world.member(handle).await;
     world.stage.credits(&member, 500).await;
@@ -261,7 +261,7 @@ async fn credits_lapse(world: &World) -> Told {
     }
 }
 
-/// Came in through the front door, and has been told of nothing.
+/// A member who signed up through the API, and has no notifications yet.
 async fn signed_up(world: &World, handle: &str) -> (Uuid, String) {
     let server = &world.stage.server;
     sign_up(server, handle).await;
@@ -273,7 +273,7 @@ async fn signed_up(world: &World, handle: &str) -> (Uuid, String) {
     (id, token.as_str().expect("a token").to_owned())
 }
 
-/// What happened to an account is told to its member alone.
+/// The expected result of something that happened to an account, of which only its member is notified.
 fn of_the_account(member: Uuid, title: &str, says: &str) -> Told {
     Told {
         by: member,
@@ -306,7 +306,7 @@ async fn new_device(world: &World) -> Told {
 }
 
 impl World {
-    /// Carlo would have another commission in his city.
+    /// Carlo proposes another commission for his city.
     async fn proposal(&self) -> String {
         let body = json!({"city_id": self.city, "type": "ticket", "basis_points": 450, "currency": "AUD",
             "valid_from": "2040-01-01T00:00:00Z", "reason": "Small halls pay as much as large ones."});

@@ -1,5 +1,5 @@
-//! A city with somebody for each part: Berta has a business, Pia prints, Olga has events, Carlo decides, and a bystander
-//! has nothing to do with any of it.
+//! A city with a member for each part: Berta has a business, Pia prints, Olga organises events, Carlo decides for the
+//! city, and a bystander isn't involved in anything.
 
 use crate::{
     money::{market::Market, stage::keyed},
@@ -17,9 +17,9 @@ pub struct World {
     pub bakery: Uuid,
     pub pia: Member,
     pub press: Uuid,
-    /// Of Olga's events.
+    /// The organisation that hosts Olga's events.
     pub host: Uuid,
-    /// To the stage's event, at AUD 45.00.
+    /// A ticket type of the stage's event, at AUD 45.00.
     pub seat: Uuid,
 }
 
@@ -66,7 +66,7 @@ impl World {
         world
     }
 
-    /// A business of the city, which has approved it.
+    /// A business that the city has approved.
     async fn approved(&self, owner: &Member, name: &str, category: &str) -> Uuid {
         let id = self
             .founded(owner, "businesses", name, json!({"category": category}))
@@ -77,7 +77,7 @@ impl World {
         id.parse().expect("an id")
     }
 
-    /// A profile in the city.
+    /// Creates a profile in the city.
     pub async fn founded(&self, owner: &Member, what: &str, name: &str, more: Value) -> String {
         let mut body = json!({"name": name, "city_id": self.city});
         let more = more.as_object().expect("an object").clone();
@@ -110,7 +110,7 @@ impl World {
         by.client.patch(path, &etag, body).await.expect(200);
     }
 
-    /// A new member with a ticket to it.
+    /// A new member with a ticket to the event.
     pub async fn guest(&self, night: &Night, handle: &str) -> Member {
         let member = self.member(handle).await;
         self.goes(&member, night).await.expect(201);
@@ -124,7 +124,7 @@ impl World {
         keyed(member, "/orders", cart).await
     }
 
-    /// Who administers this, by the roles themselves.
+    /// The administrators of a profile, according to the role assignments.
     pub async fn administrators(&self, of: Uuid) -> Vec<Uuid> {
         sqlx::query_scalar(
             "select distinct r.user_id from app.role_assignments r join app.users u on u.id = r.user_id
@@ -147,7 +147,7 @@ impl World {
         .expect("roles")
     }
 
-    /// Past the rules.
+    /// Runs a statement as a superuser.
     pub async fn run(&self, text: String) {
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(&mut self.stage.server.superuser().await)
@@ -162,7 +162,7 @@ impl World {
             .expect("a text")
     }
 
-    /// All that has been told so far.
+    /// The ids of all notifications so far.
     pub async fn told(&self) -> Vec<Uuid> {
         sqlx::query_scalar("select id from app.notifications")
             .fetch_all(&mut self.stage.server.superuser().await)

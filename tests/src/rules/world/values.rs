@@ -1,4 +1,4 @@
-//! A value of every type, as an SQL literal.
+//! Random values of every type, as SQL literals.
 
 use super::{Filler, quote};
 use codegen::model::{Field, Literal, Ty};
@@ -23,13 +23,13 @@ impl Filler<'_> {
                 quote(&text.chars().take(*max as usize).collect::<String>())
             }
             Ty::Int { min, max } | Ty::Bigint { min, max } => number(rng, *min, *max),
-            // Sums have to add up: mostly of nothing.
+            // Sums must be consistent, so most amounts are zero.
             Ty::Money { min, max } if rng.u8(0..8) == 0 => number(rng, *min, *max),
             Ty::Money { min, .. } => min.unwrap_or(0).to_string(),
             Ty::Decimal { .. } => rng.u8(0..9).to_string(),
             Ty::Bool => rng.bool().to_string(),
             Ty::Time => {
-                // Later fields are later times, as most checks want it.
+                // Later fields get later times, as most checks require.
                 self.hours += rng.i32(1..200);
                 format!("now() + {} * interval '1 hour'", self.hours)
             }
@@ -78,7 +78,7 @@ fn object_text(field: &Field) -> &'static str {
     }
 }
 
-/// Distinct for as many numbers as there are countries.
+/// A country for a number, distinct for as many numbers as there are countries.
 fn country(n: u64) -> &'static str {
     let countries: Vec<&str> = kernel::input::COUNTRIES.split(' ').collect();
     countries[n as usize % countries.len()]

@@ -1,4 +1,4 @@
-//! Statements that write: create, update, and every change of one column.
+//! Statements that write: create, update, and all changes of single columns.
 
 use super::{INDENT, Statements, WIDTH, closed};
 use crate::emit::actions::Action;
@@ -7,11 +7,12 @@ use crate::emit::rust::{text, wrap};
 use crate::emit::schema;
 use crate::model::{Change, Entity, Lifecycle, Transition, Ty};
 
-/// Of any version, where `$2` is null; else of one of those in it.
+/// The row has one of the versions in `$2`; null means any version.
 const VERSION: &str = "($2::int8[] is null or t.version = any ($2))";
 
 impl Statements<'_> {
-    /// Whose read or write rules make a fresh row different for its writer is read again through `get`.
+    /// The columns that a write returns. If the entity has columns with a read rule, only id and version are returned,
+    /// and the row is read again through `get`. Empty if the whole row is returned.
     fn returning(&self) -> String {
         let versioned = self.entity.lifecycle != Lifecycle::AppendOnly;
         match columns::guarded(self.entity) {
@@ -21,7 +22,8 @@ impl Statements<'_> {
         }
     }
 
-    /// `start` and the columns that it gives back, which are those of this macro.
+    /// `start`, followed by `returning` and what is returned; `columns` is the macro with the columns of the whole
+    /// row.
     fn giving(&self, start: &str, columns: &str) -> String {
         match self.returning() {
             returning if returning.is_empty() => format!(
@@ -53,7 +55,7 @@ impl Statements<'_> {
             .map(|(i, c)| argument(c, i + 1))
             .collect();
         let start = format!(
-            // A select and no list of values: the engine may add who asks as its condition.
+            // A select instead of a list of values, so that the engine can add conditions about the caller.
             "insert into {}\n{INDENT}  ({})\n{INDENT}select\n{INDENT}  {}\n{INDENT}",
             self.table(),
             wrap(&names, WIDTH, &format!("{INDENT}  ")),
@@ -62,7 +64,7 @@ impl Statements<'_> {
         self.giving(&start, fresh)
     }
 
-    /// One text per set of private columns that are given; see `Resource::update_text`.
+    /// One statement for each combination of private columns in a body; see `Resource::update_text`.
     pub(super) fn updates(&self) -> (String, Vec<String>) {
         if Action::Update.open(self.entity).is_none() {
             return ("\"\"".into(), Vec::new());
@@ -78,7 +80,7 @@ impl Statements<'_> {
         (texts.next().unwrap_or_default(), texts.collect())
     }
 
-    /// The columns of an update that are always in it, as a macro when several texts share them.
+    /// The columns that every update sets, in a macro if several statements share them.
     pub(super) fn sets(&self) -> Vec<String> {
         let open = |(i, column): (usize, Column)| {
             let (name, given) = (column.name(), 3 + 2 * i);
@@ -104,7 +106,8 @@ impl Statements<'_> {
         {
             let (name, given) = (column.name(), 3 + 2 * i);
             let value = self.changed(column, given + 1);
-            // The arguments of a private column that is not given are named, so that they have a type.
+            // The arguments of a private column that isn't in the body are mentioned anyway, because PostgreSQL has to
+            // infer their types.
             if given_private.contains(&&name) {
                 sets.push_str(&format!("{name} = {value}, "));
                 conditions.push_str(&format!(" and ${given}::bool"));
@@ -115,7 +118,8 @@ impl Statements<'_> {
         }
         let open = self.sets();
         if open.is_empty() && sets.is_empty() {
-            // Nothing but private columns and none of them given: the row stays, for those who may change it.
+            // The entity has only private columns and the body contains none of them: the row stays unchanged, if the
+            // caller may update it.
             let rule = Action::Update
                 .open(self.entity)
                 .map_or("false".into(), |rule| closed(self.allowed("update", rule)));
@@ -124,7 +128,7 @@ impl Statements<'_> {
                 "select t.id, t.version from {table} where t.id = $1 and {VERSION}{conditions} and {rule}"
             ));
         }
-        // Counters are given back as they stand, unless the row is read again.
+        // The statement returns the counters too, unless the row is read again anyway.
         let counted = self.counted().filter(|_| self.returning().is_empty());
         let (beside, of_it) = match &counted {
             Some(counts) => (format!("from {counts} "), "counts.id = t.id and "),
@@ -176,8 +180,8 @@ impl Statements<'_> {
         text(&self.change(&all.join(", ")))
     }
 
-    /// The new value of a column. Of an object, PATCH sends only the keys that change; who may not read it
-    /// merges into nothing.
+    /// The new value of a column. For an object, a PATCH contains only the keys that change; if the caller may not
+    /// read the object, they are merged into an empty one.
     fn changed(&self, column: &Column, number: usize) -> String {
         let value = argument(column, number);
         if !matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
@@ -198,7 +202,7 @@ impl Statements<'_> {
     }
 }
 
-/// Updatable columns that not everyone may read.
+/// Updatable columns with a read rule.
 pub fn private(entity: &Entity) -> Vec<String> {
     let columns = columns::update(entity);
     columns
@@ -208,7 +212,7 @@ pub fn private(entity: &Entity) -> Vec<String> {
         .collect()
 }
 
-/// The parameter, cast where the driver's type is not the column's.
+/// The parameter, with a cast where PostgreSQL would not infer the column's type.
 fn argument(column: &Column, number: usize) -> String {
     let cast = match column.ty() {
         Some(Ty::Point) => "::text::geography",
@@ -225,7 +229,7 @@ fn argument(column: &Column, number: usize) -> String {
         Some(Ty::TextList { .. }) => "::text[]",
         _ => "::text",
     };
-    // Only where the statement's own context does not say it.
+    // The cast is left out where the context in the statement determines the type.
     let needed = column.read_rule().is_some()
         || matches!(
             column.ty(),
