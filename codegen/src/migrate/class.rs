@@ -100,7 +100,9 @@ impl<'a> Judge<'a> {
             Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
             // The running version sends no value where it sent none before, and cannot read an empty one.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
-            Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } => vec![Blocking],
+            Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } | Op::SetLogged { .. } => {
+                vec![Blocking]
+            }
             // The running version left it to the default, and sends no value.
             Op::SetDefault {
                 table,

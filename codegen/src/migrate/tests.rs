@@ -1,5 +1,6 @@
 //! Schemas made up for the purpose, and an interpreter that refuses what PostgreSQL would refuse.
 
+mod beside;
 mod history;
 mod random;
 mod world;
