@@ -3,6 +3,7 @@
 //! ```text
 //! history   the migrations written before, and whether their files were changed
 //! change    which tables and columns of both schemas correspond, renames included
+//! beside    what tables say beside their columns
 //! refuse    changes that the spec must confirm or complete first
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     how each step affects programs that use the database meanwhile
@@ -15,6 +16,7 @@
 //! losses. Never connects to a database.
 
 mod access;
+mod beside;
 mod change;
 mod class;
 mod columns;

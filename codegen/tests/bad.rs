@@ -88,6 +88,84 @@ fn a_role_is_accepted_by_its_holder() {
     }
 }
 
+/// What is not in the write-ahead log is gone after a crash: PostgreSQL refuses foreign keys to it from what is, and a
+/// counter would not notice.
+#[test]
+fn what_a_crash_takes_away_is_not_needed_by_what_stays() {
+    let note = |rest: &str| {
+        format!(
+            "entity: note\ndoc: A note.\nlifecycle: mutable\ninternal: true\nmodule: billing\naudit: off\n{rest}\
+             fields:\n  made_at: time\nbelongs:\n  event: event\n"
+        )
+    };
+    let answer = |rest: &str, target: &str| {
+        format!(
+            "entity: answer\ndoc: An answer.\nlifecycle: mutable\ninternal: true\nmodule: billing\naudit: off\n{rest}\
+             fields:\n  made_at: time\nbelongs:\n  note: {target}\n"
+        )
+    };
+    let load = |note: &str, answer: &str| {
+        let mut sources = world("note.yaml", note);
+        sources.add("spec/entities/answer.yaml", answer);
+        codegen::load_sources(&sources)
+    };
+    let off = "wal: off\n";
+    for (note, answer) in [
+        (note(""), answer("", "note")),
+        (note(off), answer(off, "note")),
+        (note(""), answer(off, "note")),
+    ] {
+        if let Err(said) = load(&note, &answer) {
+            panic!("{said}");
+        }
+    }
+    for target in ["note", "one of note | event"] {
+        let said = load(&note(off), &answer("", target)).expect_err("refused");
+        assert_eq!(said.list.len(), 1, "{said}");
+        assert_eq!(
+            said.to_string().trim_end(),
+            "error: a crash would empty `note`, and `answer` refers to it (`note`)\n \
+             --> spec/entities/note.yaml:7:6\n  |\n7 | wal: off\n  |      ^^^\n  |\n  \
+             = help: leave `wal: off` out, or write `wal: off` in `answer` as well, or `note: uuid` there"
+        );
+    }
+    let counts = |wal: &str, counted: &str| {
+        format!(
+            "{}has:\n  answers: answer* via note\nderived:\n  {counted}: count(answers)\n",
+            note(wal)
+        )
+    };
+    for (note, answer, part) in [
+        (
+            counts("", "answer_count"),
+            answer(off, "note"),
+            "and `note` would go on counting its rows (`answer_count`)",
+        ),
+        (
+            counts(off, "answer_count"),
+            answer(off, "note"),
+            "and its counter `answer_count` would stay",
+        ),
+    ] {
+        let said = load(&note, &answer).expect_err("refused").to_string();
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+/// Roles would be gone for everybody.
+#[test]
+fn roles_outlive_a_crash() {
+    let spec = "entity: role_assignment\ndoc: A role that somebody holds.\ninternal: true\naudit: off\nwal: off\nfields:\n  \
+                role: enum(orgAdmin, cityAdmin, platformAdmin)\nbelongs:\n  user: user, on archive cascade\n  \
+                scope: one of organization | city?, on archive cascade\n";
+    let said = codegen::load_sources(&world("role_assignment.yaml", spec)).expect_err("refused");
+    assert!(
+        said.to_string()
+            .contains("rows of `role_assignment` must outlive a crash"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_world_of_the_fixtures_is_right() {
     if let Err(said) = codegen::load_sources(&base()) {

@@ -73,14 +73,64 @@ fn audit(of: &Of) {
 }
 
 fn wal(of: &Of) {
-    if !of.entity.wal && (!of.entity.internal || of.entity.audit) {
-        of.refuse(
+    if of.entity.wal {
+        return;
+    }
+    let (model, name) = (of.cx.model, &of.entity.name);
+    let holds_rights = of.id == model.assignments || model.sessions == Some(of.id);
+    if !of.entity.internal || of.entity.audit || holds_rights {
+        return of.refuse(
             Part::Key,
             "wal",
-            format!("rows of `{}` must outlive a crash", of.entity.name),
+            format!("rows of `{name}` must outlive a crash"),
             "`wal: off` is only for `internal` entities with `audit: off` whose rows can be made again",
         );
     }
+    if let Some((by, how, instead)) = outlives(of) {
+        of.refuse(
+            Part::Key,
+            "wal",
+            format!("a crash would empty `{name}`, and {by} {how}"),
+            format!("leave `wal: off` out, or {instead}"),
+        );
+    }
+}
+
+/// What is logged and needs the rows: PostgreSQL refuses foreign keys to what is not logged, and nobody would correct
+/// counters. Who, what it does, and what to do about it.
+fn outlives(of: &Of) -> Option<(String, String, String)> {
+    let model = of.cx.model;
+    let counts = |kind: &DerivedKind| match kind {
+        DerivedKind::Count { has, .. }
+        | DerivedKind::Sum { has, .. }
+        | DerivedKind::Avg { has, .. } => Some(*has),
+        DerivedKind::Flag { .. } => None,
+    };
+    for other in model.entities.iter().filter(|e| e.wal) {
+        let by = format!("`{}`", other.name);
+        let refers = |r: &&Relation| r.targets.contains(&of.id);
+        if let Some(relation) = other.belongs.iter().find(refers) {
+            let how = format!("refers to it (`{}`)", relation.name);
+            let instead = format!(
+                "write `wal: off` in {by} as well, or `{}: uuid` there",
+                relation.name
+            );
+            return Some((by, how, instead));
+        }
+        let counted = (other.derived.iter())
+            .find(|d| counts(&d.kind).is_some_and(|has| other.has[has].child == of.id));
+        if let Some(derived) = counted {
+            let how = format!("would go on counting its rows (`{}`)", derived.name);
+            return Some((by, how, format!("remove `{}`", derived.name)));
+        }
+    }
+    let kept = of
+        .entity
+        .derived
+        .iter()
+        .find(|d| counts(&d.kind).is_some())?;
+    let by = format!("its counter `{}`", kept.name);
+    Some((by, "would stay".into(), format!("remove `{}`", kept.name)))
 }
 
 fn hooks(of: &Of) {

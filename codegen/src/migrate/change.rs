@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::text::{mentions, rename, statements};
+use super::beside;
+use super::text::rename;
 use crate::objects::{Column, Kind, Object, Schema};
 
 /// Objects that are renamed rather than dropped and created.
@@ -66,8 +67,10 @@ pub struct TableChange<'a> {
     pub regenerated: Vec<(&'a Column, &'a Column)>,
     /// All other columns of both schemas, changed or not.
     pub kept: Vec<(&'a Column, &'a Column)>,
-    /// Statements beside the columns that are new.
+    /// Statements beside the columns: those that are new, and the contraries of those that are gone.
     pub run: Vec<String>,
+    /// Whether the rows are in the write-ahead log from now on, where that changes.
+    pub logged: Option<bool>,
     /// Values for existing rows in added columns: column, SQL.
     pub fills: Vec<(String, String)>,
 }
@@ -147,6 +150,7 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
         regenerated: Vec::new(),
         kept: Vec::new(),
         run: Vec::new(),
+        logged: beside::logged_from_now_on(old, new),
         fills: (renames.fills.iter())
             .filter(|(table, ..)| *table == new.name)
             .map(|(_, column, value)| (column.clone(), value.clone()))
@@ -192,7 +196,7 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
     change
         .renamed
         .retain(|(from, _)| !regenerated.contains(from.as_str()));
-    change.run = side_statements(&change);
+    change.run = beside::statements_to_run(&change);
     change
 }
 
@@ -210,23 +214,4 @@ fn former_name<'a>(
         .map(|(_, from, _)| from.as_str());
     (stated.chain(column.was.as_deref()))
         .find(|was| has(old, was) && !has(old, &column.name) && !has(new, was))
-}
-
-fn side_statements(change: &TableChange) -> Vec<String> {
-    // A shortcut for unchanged tables, which are most of them: their texts need not be parsed.
-    if change.old.create == change.new.create && change.regenerated.is_empty() {
-        return Vec::new();
-    }
-    let old = change.translate(&change.old.create);
-    let before = statements(&old);
-    let gone: Vec<&str> = change
-        .regenerated
-        .iter()
-        .map(|(_, new)| new.name.as_str())
-        .collect();
-    (statements(&change.new.create).into_iter().skip(1))
-        // A column that was dropped and added again has lost its comment.
-        .filter(|s| !before.contains(s) || gone.iter().any(|name| mentions(s, name)))
-        .map(str::to_owned)
-        .collect()
 }

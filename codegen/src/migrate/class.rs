@@ -101,7 +101,9 @@ impl<'a> Judge<'a> {
             // The running version may still write null into a column that becomes required, and can't read null from
             // one that becomes optional.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
-            Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } => vec![Blocking],
+            Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } | Op::SetLogged { .. } => {
+                vec![Blocking]
+            }
             // The running version relies on the default and sends no value.
             Op::SetDefault {
                 table,

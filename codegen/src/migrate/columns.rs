@@ -111,6 +111,12 @@ pub fn alter(
             fill: Fill::Default,
         });
     }
+    if let Some(logged) = change.logged {
+        ops.push(Op::SetLogged {
+            table: table.clone(),
+            logged,
+        });
+    }
     for sql in &change.run {
         ops.push(Op::Run {
             table: table.clone(),

@@ -3,7 +3,7 @@
 //! Knows PostgreSQL's DDL; does not know why a step is taken.
 
 use super::op::{Fill, How, Op};
-use super::text::{bare_table, last_name, mentions, revoke, statements};
+use super::text::{bare_table, grant, last_name, mentions, revoke, statements};
 use crate::objects::{Column, Kind, Object};
 
 /// PostgreSQL refuses to alter a table while deferred checks of it are pending, so they are run first.
@@ -65,6 +65,14 @@ impl Op {
                 let update = format!("update {table} set {name} = '{to}' where {name} = '{from}';");
                 quietly(table, &update)
             }
+            Op::SetLogged { table, logged } => alter(
+                table,
+                if *logged {
+                    "set logged"
+                } else {
+                    "set unlogged"
+                },
+            ),
             Op::Recount { sql, .. } | Op::Run { sql, .. } => sql.clone(),
         }
     }
@@ -157,13 +165,13 @@ fn with_first(text: &str, change: impl Fn(&str) -> String) -> String {
     parts.join("\n")
 }
 
-/// The statements that the new object adds, and a `revoke` for each grant that it no longer has.
+/// The statements that the new object adds, and the contrary of each `grant` and `revoke` that it no longer has.
 fn replace(old: &Object, new: &Object) -> String {
     let (before, after) = (statements(&old.create), statements(&new.create));
     let mut parts: Vec<String> = before
         .iter()
         .filter(|s| !after.contains(s))
-        .filter_map(|s| revoke(s))
+        .filter_map(|s| revoke(s).or_else(|| grant(s)))
         .collect();
     for statement in after.into_iter().filter(|s| !before.contains(s)) {
         parts.push(match statement.strip_prefix("create function ") {

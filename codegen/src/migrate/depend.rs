@@ -46,6 +46,7 @@ pub fn dropped<'a>(
         let (more, rest): (Vec<&Object>, Vec<&Object>) = left.into_iter().partition(|object| {
             held_on_to.iter().any(|g| uses_object(object, g))
                 || changes.iter().any(|c| uses_column(object, c))
+                || leaves_log_with_target(object, changes)
         });
         left = rest;
         if more.is_empty() {
@@ -78,11 +79,15 @@ fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec
     }
 }
 
-/// Constraints and indexes, which hold results of functions computed when the rows were written. PostgreSQL does not
-/// recompute them when such a function changes: rows might then break a check that is marked valid, and a dump of them
-/// could not be restored.
+/// Constraints, indexes and search documents, which hold results of functions computed when the rows were written.
+/// PostgreSQL does not recompute them when such a function changes: rows might then break a check that is marked valid,
+/// and a dump of them could not be restored; and a search would ask an index for what it does not hold.
 fn holds_answers(object: &Object) -> bool {
-    matches!(object.kind, Kind::Constraint | Kind::Index)
+    match object.kind {
+        Kind::Constraint | Kind::Index => true,
+        Kind::View => object.create.starts_with("create table "),
+        _ => false,
+    }
 }
 
 /// The object is absent from the new schema, or changed in a way that requires dropping it.
@@ -169,6 +174,15 @@ fn uses_column(object: &Object, change: &TableChange) -> bool {
             change.lost().any(|c| uses(&c.name)) || change.retyped().any(|(c, _)| uses(&c.name))
         }
     }
+}
+
+/// A foreign key between two tables that both enter or leave the write-ahead log. In between, one of them has a log and
+/// refers to one without, which PostgreSQL refuses.
+fn leaves_log_with_target(object: &Object, changes: &[TableChange]) -> bool {
+    let ends = (changes.iter())
+        .filter(|c| c.logged.is_some() && mentions(&object.create, &c.old.name))
+        .count();
+    object.kind == Kind::ForeignKey && ends > 1
 }
 
 /// A generated column is regenerated when an object that it is computed with is dropped or changed.

@@ -103,6 +103,11 @@ pub enum Op {
         columns: Vec<String>,
         sql: String,
     },
+    /// The rows are in the write-ahead log from now on, or no longer. PostgreSQL writes the table anew.
+    SetLogged {
+        table: String,
+        logged: bool,
+    },
     /// Statements that belong to a table but not to its columns: comments, row security.
     Run {
         table: String,
@@ -192,6 +197,10 @@ impl Op {
             Op::Recount { table, columns, .. } => {
                 format!("count {} of {table} again", columns.join(", "))
             }
+            Op::SetLogged { table, logged } => match logged {
+                true => format!("write rows of {table} into the write-ahead log"),
+                false => format!("keep rows of {table} out of the write-ahead log"),
+            },
             Op::Run { table, .. } => format!("describe {table}"),
         }
     }
@@ -216,6 +225,7 @@ impl Op {
             | Op::ReplaceWord { table, .. }
             | Op::Validate { table, .. }
             | Op::Recount { table, .. }
+            | Op::SetLogged { table, .. }
             | Op::Run { table, .. } => Some(table),
         }
     }

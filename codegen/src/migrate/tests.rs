@@ -1,5 +1,6 @@
 //! Artificial schemas, and an interpreter of steps that refuses what PostgreSQL would refuse.
 
+mod beside;
 mod history;
 mod random;
 mod world;

@@ -111,6 +111,13 @@ pub fn revoke(grant: &str) -> Option<String> {
     Some(format!("revoke {what} from {whom}"))
 }
 
+/// The `grant` statement that undoes a `revoke` statement.
+pub fn grant(revoke: &str) -> Option<String> {
+    let rest = revoke.strip_prefix("revoke ")?;
+    let (what, whom) = rest.rsplit_once(" from ")?;
+    Some(format!("grant {what} to {whom}"))
+}
+
 /// The words of a text, for set comparison.
 pub fn words(sql: &str) -> Vec<&str> {
     sql.split(|c: char| !is_word(c))

@@ -128,6 +128,27 @@ async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
     }
 }
 
+/// The log has no key: a row with the id of another one, put there before the two are sealed, is none of the sequence's.
+#[tokio::test]
+async fn an_id_that_is_there_twice_is_no_genuine_entry() {
+    let world = world().await;
+    assert!(seal(&world).await > 10);
+    let rename = "update app.events set title = 'a'".to_owned();
+    world.admin(rename).await.unwrap();
+    let copied = "insert into audit.audit_logs (id, entity_type, entity_id, action, performed_role, changed)
+        overriding system value
+        select id, entity_type, entity_id, 'archive', performed_role, changed from audit.audit_logs order by id desc limit 1";
+    world.admin(copied.to_owned()).await.unwrap();
+    assert_eq!(seal(&world).await, 2);
+    let found = verify(&world).await;
+    assert_eq!(found, Some((2, "an id is there twice".to_owned())));
+    // Nothing else tells: rows, their number and the chain are as they were sealed.
+    let genuine = "delete from audit.audit_logs where action = 'archive' and id = (select max(id) from audit.audit_logs)";
+    world.admin(genuine.to_owned()).await.unwrap();
+    let found = verify(&world).await;
+    assert_eq!(found, Some((2, "rows are missing".to_owned())));
+}
+
 /// The newest entries are searched first, then more: the wanted entries may be anywhere, or not exist.
 #[tokio::test]
 async fn history_finds_what_lies_far_back() {
@@ -167,8 +188,14 @@ async fn history_finds_what_lies_far_back() {
         ("'nothing', null, null".to_owned(), "false".to_owned()),
     ];
     for (arguments, condition) in asked {
-        // Two pages: the first ends before the end of the log, the second reaches it.
-        for before in ["null", "(select max(id) - 13000 from audit.audit_logs)"] {
+        // Two pages: the first ends before the end of the log, the second reaches it. Then numbers that a client makes up.
+        for before in [
+            "null",
+            "(select max(id) - 13000 from audit.audit_logs)",
+            "9223372036854775807",
+            "'-9223372036854775808'::bigint",
+            "0",
+        ] {
             let is_before = format!("coalesce(id < {before}, true)");
             let expected: Vec<i64> = world
                 .look::<Vec<i64>>(&format!(

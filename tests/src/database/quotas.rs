@@ -1,6 +1,11 @@
 //! Quotas: the number of rows that a member may create in a day, counted by the database.
 
-use crate::support::{Answer, Client, TestServer, model};
+use super::world::{attempt, enter, event_values, new, scalar, world};
+use crate::support::{
+    Answer, Client, TestServer,
+    database::{Content, Database},
+    model,
+};
 use codegen::model::{Entity, Expr, Model, Relation};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -143,6 +148,90 @@ async fn counts_that_a_crash_takes_are_made_again_from_the_log() {
         .await
         .unwrap();
     assert!(is_unlogged);
+}
+
+/// Claim: the log of other days is not gone through, neither in a row nor by the index over objects, which tells no time.
+#[tokio::test]
+async fn counts_are_made_again_of_the_newest_entries() {
+    let database = Database::new(Content::Empty).await;
+    let mut conn = database.superuser().await;
+    let member = Uuid::now_v7();
+    let text = format!(
+        "insert into audit.audit_logs (entity_type, entity_id, action, performed_by, performed_role, changed, created_at)
+         select 'like', sec.uuid_v7(), 'create', case when n % 100 = 0 then '{member}'::uuid end, 'member', '{{}}',
+           case when n <= 60000 then now() - interval '2 days' else now() end
+         from generate_series(1, 62000) n;
+         select brin_summarize_new_values('audit.audit_logs_id_idx');
+         analyze audit.audit_logs"
+    );
+    run(&mut conn, text).await;
+    // Scans in a row, by objects, by ids, and entries fetched.
+    let scans = "select array[pg_stat_get_xact_numscans('audit.audit_logs'::regclass),
+        pg_stat_get_xact_numscans('audit.audit_logs_entity_idx'::regclass),
+        pg_stat_get_xact_numscans(to_regclass('audit.audit_logs_id_idx')),
+        pg_stat_get_xact_tuples_fetched('audit.audit_logs'::regclass)]::bigint[]";
+    let counted = async |conn: &mut PgConnection| -> Vec<i64> {
+        let before: Vec<Option<i64>> = scalar(&mut *conn, scans).await;
+        let today = format!("select audit.created_today('{member}', 'like')");
+        let today: i64 = scalar(&mut *conn, today).await;
+        assert_eq!(today, 20);
+        let after: Vec<Option<i64>> = scalar(&mut *conn, scans).await;
+        let of = |counts: &[Option<i64>], at: usize| counts[at].unwrap_or(0);
+        (0..4).map(|at| of(&after, at) - of(&before, at)).collect()
+    };
+    run(&mut conn, "begin".to_owned()).await;
+    let found = counted(&mut conn).await;
+    assert_eq!(found[..3], [0, 0, 2], "{found:?}");
+    assert!(found[3] < 20_000, "{found:?}");
+    // Without the index over ids it cannot be done so, and that is seen.
+    run(&mut conn, "drop index audit.audit_logs_id_idx".to_owned()).await;
+    let found = counted(&mut conn).await;
+    assert!(found[0] + found[1] > 0, "{found:?}");
+}
+
+/// After a crash, the first to create something notes since when counts are complete. Nobody waits until they have done so.
+#[tokio::test]
+async fn counts_are_made_again_side_by_side() {
+    let world = world().await;
+    let pool = &world.database.superuser;
+    let values = event_values(world.city, world.organization, None, "Konzert");
+    let other = new(pool, &values).await;
+    world.admin("truncate requests.quotas").await.unwrap();
+    let like = |user: Uuid, event: Uuid| {
+        format!("insert into app.likes (user_id, event_id) values ('{user}', '{event}')")
+    };
+    let counted = "select count(*) from requests.quotas";
+
+    let mut first = pool.begin().await.unwrap();
+    enter(&mut first, Some(world.ana), "create").await;
+    attempt(&mut *first, like(world.ana, world.event))
+        .await
+        .unwrap();
+    let mut second = pool.begin().await.unwrap();
+    enter(&mut second, Some(world.ben), "create").await;
+    attempt(&mut *second, "set local lock_timeout = '3s'")
+        .await
+        .unwrap();
+    attempt(&mut *second, like(world.ben, other))
+        .await
+        .expect("nobody waits");
+    second.commit().await.unwrap();
+    assert_eq!(world.look::<i64>(counted).await, 1);
+    first.commit().await.unwrap();
+    assert_eq!(world.look::<i64>(counted).await, 3, "theirs, and nobody's");
+
+    // Who meets the note of another that nobody announced waits for it.
+    world.admin("truncate requests.quotas").await.unwrap();
+    let mut first = pool.begin().await.unwrap();
+    let note = "insert into requests.quotas values ('00000000-0000-0000-0000-000000000000', '', current_date, 0)";
+    attempt(&mut *first, note).await.unwrap();
+    let mut second = pool.begin().await.unwrap();
+    enter(&mut second, Some(world.host), "create").await;
+    attempt(&mut *second, "set local lock_timeout = '200ms'")
+        .await
+        .unwrap();
+    let waited = attempt(&mut *second, like(world.host, other)).await;
+    assert!(waited.is_err());
 }
 
 #[tokio::test]

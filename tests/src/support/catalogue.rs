@@ -63,6 +63,7 @@ union all
 select 'extension ' || extname from pg_extension
 union all
 select 'relation ' || name || ' ' || relkind::text || ' of ' || relowner::regrole
+  || case relpersistence when 'u' then ' unlogged' else '' end
   || ' row security ' || relrowsecurity || '/' || relforcerowsecurity
   || coalesce(' with ' || array_to_string(reloptions, ','), '')
   || coalesce(': ' || obj_description(oid, 'pg_class'), '')
@@ -71,14 +72,18 @@ union all
 select 'column ' || r.name || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
   || case when a.attnotnull then ' not null' else '' end
   || case a.attgenerated when 's' then ' generated ' else ' default ' end || coalesce(pg_get_expr(d.adbin, d.adrelid), '-')
+  || case when a.attstorage <> t.typstorage then ' storage ' || a.attstorage::text else '' end
+  || case when a.attcollation <> t.typcollation then ' collate ' || a.attcollation::regcollation::text else '' end
   || case when a.attidentity <> '' then ' identity ' || a.attidentity::text else '' end
   || coalesce(': ' || col_description(r.oid, a.attnum), '')
 from relation r
   join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type t on t.oid = a.atttypid
   left join pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum
 where r.relkind <> 'S'
 union all
 select 'constraint ' || r.name || '.' || c.conname || ' ' || pg_get_constraintdef(c.oid)
+  || coalesce(': ' || obj_description(c.oid, 'pg_constraint'), '')
 from relation r join pg_constraint c on c.conrelid = r.oid
 where c.contype <> 't'
 union all

@@ -108,6 +108,7 @@ fn count(model: &Model) -> Object {
     let body = "declare
   v_today constant date := (now() at time zone 'UTC')::date;
   v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_since date;
   v_made integer;
   v_was integer;
   v_used integer;
@@ -121,16 +122,19 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row, which is the
-    -- first to be missed then, says since when it is complete.
+    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row says since when
+    -- it is complete. Whoever finds none writes it, unless another is about to: that is not waited for.
     select count(*) into v_made from added;
     if v_made = 0 then
       return null;
     end if;
-    insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
-    on conflict (principal, entity) do nothing;
+    select q.day into v_since from requests.quotas q where q.principal = v_nobody and q.entity = '';
+    if v_since is null and pg_try_advisory_xact_lock(hashtextextended('requests.quotas', 0)) then
+      insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
+      on conflict (principal, entity) do nothing;
+    end if;
     v_was := v_made;
-    if exists (select from requests.quotas q where q.principal = v_nobody and q.entity = '' and q.day = v_today) then
+    if coalesce(v_since, v_today) = v_today then
       v_was := greatest(v_made, audit.created_today(sec.uid(), tg_argv[0]));
     end if;
     insert into requests.quotas as q (principal, entity, day, used)

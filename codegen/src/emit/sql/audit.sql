@@ -100,6 +100,8 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
+      -- Before they were sealed: the sequence gives out each id once.
+      when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
     if problem is not null then
@@ -171,15 +173,15 @@ create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_
 -- the newest ids are looked through, and then ten times as many before those, until there are enough.
 declare
   v_before bigint := p_before;
+  -- Windows of ids lie where ids are, whatever number was asked for.
+  v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
   v_from bigint;
   v_found integer;
 begin
   while v_wanted > 0 loop
-    v_from := case when p_entity_id is null then
-      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
-    end;
+    v_from := case when p_entity_id is null then greatest(least(v_before, v_end), 0) - v_ids end;
     if v_from <= 0 then
       v_from := null;
     end if;

@@ -61,13 +61,14 @@ alter function sec.era(uuid) owner to <app>_owner;
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
 -- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
   return array[
     v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
-    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24), (5::bigint << 40) + (v_era >> 30)
   ];
 end
 $$;
@@ -75,12 +76,12 @@ alter function sec.eras(uuid) owner to <app>_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
--- for each of them.
+-- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
+-- before it. The index is asked for each of them.
 declare
   v_level int := 0;
 begin
-  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+  while v_level < 5 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
     v_level := v_level + 1;
   end loop;
   return array(

@@ -50,8 +50,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from <documents> d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4

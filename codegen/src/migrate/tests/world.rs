@@ -102,7 +102,9 @@ impl World {
             Op::Backfill { table, name, .. }
             | Op::Keep { table, name, .. }
             | Op::ReplaceWord { table, name, .. } => drop(self.column(table, name)),
-            Op::Run { table, .. } | Op::Recount { table, .. } => drop(self.columns(table)),
+            Op::Run { table, .. } | Op::Recount { table, .. } | Op::SetLogged { table, .. } => {
+                self.columns(table);
+            }
         }
     }
 
