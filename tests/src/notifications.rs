@@ -4,6 +4,7 @@ mod causes;
 mod choices;
 mod deliveries;
 mod digests;
+mod ended;
 mod kills;
 mod leave;
 mod lists;

@@ -1,6 +1,7 @@
 //! Every message has its causes, each of them is told to the right people, and to nobody else.
 
 mod case;
+mod ends;
 mod events;
 mod people;
 mod trade;

@@ -1,7 +1,7 @@
 //! What a case of the table is: something happens as it does in life, and what came of it is held to what the case says.
 //! Knows no cause.
 
-use super::world::World;
+use super::{ends, world::World};
 use crate::support::resources;
 use futures_util::future::LocalBoxFuture;
 use generated::messages::MESSAGES;
@@ -65,6 +65,7 @@ impl Case {
         for row in &rows {
             self.reads(world, row, &told).await;
         }
+        ends::hold(world, self.message, rows[0].id).await;
     }
 
     /// Whom it is told to finds it in the app, in whole sentences, and gets where it leads.
