@@ -5,6 +5,8 @@ mod choices;
 mod deliveries;
 mod digests;
 mod ended;
+
+mod feedback;
 mod kills;
 mod leave;
 mod lists;
