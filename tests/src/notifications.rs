@@ -5,7 +5,7 @@ mod choices;
 mod deliveries;
 mod digests;
 mod ended;
-
+mod fcm;
 mod feedback;
 mod kills;
 mod leave;
