@@ -1,5 +1,5 @@
 //! Case 77: queries and headers that are nearly right, spoiled at random. Always the same way; `ROUNDS=100000` looks longer,
-//! `SEED=…` elsewhere. What panics or fails in the server is an answer of 500. The spec's own parser has the same in
+//! `SEED=…` elsewhere, `script/fuzz` both. What panics or fails in the server is an answer of 500. The spec's own parser has the same in
 //! `codegen/tests/never_panics.rs`.
 
 use crate::support::{Answer, Client, TestServer, document, events::ENDLESS};
