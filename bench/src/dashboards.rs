@@ -134,7 +134,7 @@ impl Dashboards<'_> {
         let took = latencies(&self.client, &url, Some(&self.token), self.options.requests).await?;
         let [p50, p95, _] = took;
         let what = format!(
-            "screen of an event with {} tickets, one after the other",
+            "OD1: screen of an event with {} tickets, one after the other",
             self.options.tickets
         );
         Ok(vec![
@@ -160,14 +160,14 @@ impl Dashboards<'_> {
         let took = begun.elapsed().as_secs_f64();
         ensure!(lines == self.options.tickets + 1, "{lines} lines");
         let what = format!(
-            "file (CSV) of {} tickets with their holders",
+            "OD2: file (CSV) of {} tickets with their holders",
             self.options.tickets
         );
         let peak = server.peak_memory_mb();
         Ok(vec![
             Line::new(what, took, "s", Aim::AtMost(10.0)),
             Line::new(
-                "the server's memory at most, meanwhile",
+                "OD2: the server's memory at most, meanwhile",
                 peak,
                 "MB",
                 Aim::AtMost(100.0),
@@ -205,7 +205,7 @@ impl Dashboards<'_> {
             took.push(one??);
         }
         let [p50, p95, p99] = percentiles(took);
-        let what = format!("scans {place}, {} a second", self.options.scans);
+        let what = format!("OD3: scans {place}, {} a second", self.options.scans);
         Ok(vec![
             Line::new(format!("{what}, p50"), p50, "ms", Aim::None),
             Line::new(format!("{what}, p95"), p95, "ms", Aim::AtMost(50.0)),

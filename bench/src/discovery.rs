@@ -116,17 +116,17 @@ select * from app.map(array['venue'], :x / 1e6::float8, :y / 1e6::float8, :x / 1
     };
     let scripts = [
         (
-            "the 20 nearest of the venues within 5 km",
+            "SE1: the 20 nearest of the venues within 5 km",
             NEAREST.to_owned(),
             10.0,
         ),
         (
-            "all 200 venues in a box",
+            "SE2: all 200 venues in a box",
             map("0.0775", "0.01", "1000"),
             10.0,
         ),
         (
-            "20,000 venues in a box, in clusters",
+            "SE2: 20,000 venues in a box, in clusters",
             map("0.775", "0.0879", "100"),
             150.0,
         ),
@@ -254,7 +254,7 @@ impl Discovery<'_> {
         }
         let [_, p95, _] = percentiles(took);
         Ok(Line::new(
-            "upcoming: fifty pages of a city by price and open seats",
+            "SE4: upcoming, fifty pages of a city by price and open seats",
             p95,
             "ms",
             Aim::AtMost(100.0),

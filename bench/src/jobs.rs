@@ -89,9 +89,9 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
     let stopping = stopping(&db, &mut look, &mut starts, stop, worker).await?;
     let [p50, p95, p99] = percentiles(waits);
     Ok(format!(
-        "| jobs | |\n|---|--:|\n| {backlog} that do nothing, worked off by {at_once} at once | {drained:.0} a second |\n| \
-         from commit to start, of a worker with nothing to do | p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms |\n| \
-         asked to stop while jobs never end, until it has given them back and is gone, {} s of grace | {stopping:.2} s |\n",
+        "| jobs | |\n|---|--:|\n| JB7: {backlog} that do nothing, worked off by {at_once} at once | {drained:.0} a second |\n| \
+         JB7: from commit to start, of a worker with nothing to do | p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms |\n| \
+         JB5: asked to stop while jobs never end, until it has given them back and is gone, {} s of grace | {stopping:.2} s |\n",
         GRACE.as_secs()
     ))
 }

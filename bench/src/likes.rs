@@ -7,16 +7,30 @@
 use crate::{
     limit::{self, Ran},
     rounds::middle,
+    search::percentiles,
     servers::{GENERATED_SECURED, Server},
     trending,
     world::{self, Aim, Line, World},
 };
 use anyhow::{Result, ensure};
 use sqlx::{AssertSqlSafe, PgConnection};
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use tokio::{
+    task::{spawn, spawn_blocking},
+    time::sleep,
+};
 
 /// Concurrent clients that like the same event.
 const CLIENTS: u32 = 32;
+
+/// Notes that are added up in a transaction.
+const ADDED_AT_ONCE: i64 = 20_000;
+
+/// How long likes are looked for at least: about two a second are found.
+const LAG_SECONDS: u32 = 60;
 
 /// Members who can like the event, each once in a run.
 const FANS: usize = 400_000;
@@ -111,6 +125,7 @@ pub async fn run(world: &World, rounds: u32, seconds: u32) -> Result<String> {
     world.crowd(&mut conn, FANS).await?;
     world::run(&mut conn, WAYS).await?;
     let mut lines = hot(world, &mut conn, rounds, seconds).await?;
+    lines.push(lag(world, &mut conn, seconds).await?);
     lines.push(drained(&mut conn).await?);
     lines.push(gone(world, &mut conn).await?);
     lines.push(million(&mut conn).await?);
@@ -141,7 +156,7 @@ async fn million(conn: &mut PgConnection) -> Result<Line> {
     ensure!(likes == 1_000_000, "{likes} likes");
     let wrong = wrong(conn).await?;
     ensure!(wrong == 0, "{wrong} counters are wrong");
-    let what = "a million likes in one statement, all counters right";
+    let what = "SG4: a million likes in one statement, all counters right";
     Ok(Line::new(what, took, "s", Aim::AtMost(10.0)))
 }
 
@@ -174,7 +189,8 @@ async fn gone(world: &World, conn: &mut PgConnection) -> Result<Line> {
         left == 0 && wrong(conn).await? == 0,
         "{left} likes are left, or counters are wrong"
     );
-    let what = "a member with 10,000 likes closes the account (`DELETE /me`), all counters right";
+    let what =
+        "SG4: a member with 10,000 likes closes the account (`DELETE /me`), all counters right";
     Ok(Line::new(what, took, "s", Aim::AtMost(1.0)))
 }
 
@@ -227,7 +243,7 @@ async fn hot(
             .iter()
             .zip(&rates[1])
             .map(|(one, naive)| one / naive);
-        let what = format!("likes of one event, {name}, of the event's own row");
+        let what = format!("SG3: likes of one event, {name}, of the event's own row");
         lines.push(Line::new(
             what,
             middle(ratios.collect()),
@@ -238,6 +254,71 @@ async fn hot(
     Ok(lines)
 }
 
+/// How long it takes until the counter shows a like that is noted (`delta`), while all the others like one event and notes are
+/// added up once a second, as the worker does it. The like that is looked for is of another event, so that it is known.
+async fn lag(world: &World, conn: &mut PgConnection, seconds: u32) -> Result<Line> {
+    world::run(
+        conn,
+        "alter table app.likes disable trigger likes_count_insert, enable trigger bench_delta",
+    )
+    .await?;
+    each(conn, BEGIN).await?;
+    each(
+        conn,
+        "truncate public.bench_delta; alter sequence public.bench_turn restart",
+    )
+    .await?;
+    let (file, url) = (world.files.join("hot.sql"), world.url());
+    fs::write(&file, LIKE)?;
+    let mut adding = world.connect().await?;
+    let adder = spawn(async move {
+        loop {
+            while add_up(&mut adding).await.unwrap_or(0) == ADDED_AT_ONCE {}
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let seconds = seconds.max(LAG_SECONDS);
+    let load = spawn_blocking(move || limit::pgbench_by(CLIENTS, &file, &url, seconds));
+    let looked_for = LIKE.replace("e.n = 1", "e.n = 2");
+    let mut waits = Vec::new();
+    while !load.is_finished() {
+        world::run(conn, looked_for.trim_end_matches([';', '\n'])).await?;
+        let (begun, expected) = (Instant::now(), waits.len() as i64 + 1);
+        while sqlx::query_scalar::<_, i64>(
+            "select n.like_count from counters.events n join public.bench_events e on e.id = n.id where e.n = 2",
+        )
+        .fetch_one(&mut *conn)
+        .await?
+            < expected
+        {
+            ensure!(begun.elapsed() < Duration::from_secs(60), "nobody adds up");
+            sleep(Duration::from_millis(5)).await;
+        }
+        waits.push(begun.elapsed().as_secs_f64());
+    }
+    let Ran {
+        transactions_per_second: rate,
+        ..
+    } = load.await??;
+    adder.abort();
+    world::run(
+        conn,
+        "alter table app.likes disable trigger bench_delta, enable trigger likes_count_insert",
+    )
+    .await?;
+    let what = format!(
+        "SG3: from a like until the counter of `delta` has it, p99 of {}, at {rate:.0} likes a second",
+        waits.len()
+    );
+    let [_, _, p99] = percentiles(waits);
+    Ok(Line::new(what, p99, "s", Aim::AtMost(2.0)))
+}
+
+async fn add_up(conn: &mut PgConnection) -> Result<i64> {
+    let sum = sqlx::query_scalar("select public.bench_roll_up($1)");
+    Ok(sum.bind(ADDED_AT_ONCE as i32).fetch_one(conn).await?)
+}
+
 /// Adds up noted changes as `kernel::counters` does.
 async fn drained(conn: &mut PgConnection) -> Result<Line> {
     each(conn, BEGIN).await?;
@@ -246,18 +327,14 @@ async fn drained(conn: &mut PgConnection) -> Result<Line> {
       vacuum analyze public.bench_delta";
     each(conn, noted).await?;
     let begun = Instant::now();
-    while sqlx::query_scalar::<_, i64>("select public.bench_roll_up(20000)")
-        .fetch_one(&mut *conn)
-        .await?
-        == 20_000
-    {}
+    while add_up(conn).await? == ADDED_AT_ONCE {}
     let took = begun.elapsed().as_secs_f64();
     let sum: i64 = sqlx::query_scalar("select sum(like_count)::bigint from counters.events")
         .fetch_one(&mut *conn)
         .await?;
     ensure!(sum == 1_000_000, "{sum} were added up");
     Ok(Line::new(
-        "a million notes of `delta` added up, 20,000 in a transaction",
+        "SG3: a million notes of `delta` added up, 20,000 in a transaction",
         took,
         "s",
         Aim::AtMost(15.0),

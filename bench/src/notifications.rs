@@ -131,7 +131,7 @@ impl Notifications<'_> {
             "truncate app.notifications, app.notification_deliveries",
         )
         .await?;
-        let what = "100,000 notifications of one member marked as read over HTTP";
+        let what = "NO8: 100,000 notifications of one member marked as read over HTTP";
         Ok(vec![Line::new(what, took / 1e3, "s", Aim::AtMost(2.0))])
     }
 
@@ -177,7 +177,7 @@ impl Notifications<'_> {
         }
         let [_, p95, _] = percentiles(requests);
         let mut lines = vec![Line::new(
-            format!("an event is published over HTTP by a host with {many} followers, p95"),
+            format!("SG7: an event is published over HTTP by a host with {many} followers, p95"),
             p95,
             "ms",
             Aim::AtMost(100.0),
@@ -202,7 +202,8 @@ impl Notifications<'_> {
         until(conn, "select exists (select from app.notifications)", 20).await?;
         let planned = begun.elapsed().as_secs_f64();
         self.are_there(conn, many as i64, many as i64 * 2).await?;
-        let what = format!("from the answer until {many} have a row, a push and a mail that wait");
+        let what =
+            format!("NO13: from the answer until {many} have a row, a push and a mail that wait");
         Ok(Line::new(what, planned, "s", Aim::AtMost(5.0)))
     }
 
@@ -217,7 +218,7 @@ impl Notifications<'_> {
         ensure!(push + mail == many, "{push} and {mail} were claimed");
         let at_once = self.options.at_once * 2;
         let what = format!(
-            "{many} messages claimed and marked, {at_once} at once by one connection a channel"
+            "NO13: {many} messages claimed and marked, {at_once} at once by one connection a channel"
         );
         Ok(Line::new(what, took, "s", Aim::AtMost(10.0)))
     }
@@ -247,13 +248,13 @@ impl Notifications<'_> {
         let taken = self.services.taken();
         ensure!(taken == many as u64 * 2, "the services took {taken}");
         let what = format!(
-            "from the request until both services have taken {many} messages, {ms} ms for each, {at_once} at once"
+            "NO13: from the request until both services have taken {many} messages, {ms} ms for each, {at_once} at once"
         );
         let peak = process::peak_memory_mb(worker.pid());
         Ok(vec![
             Line::new(what, took, "s", Aim::AtMost(120.0)),
             Line::new(
-                "the worker's memory at most, meanwhile",
+                "NO13: the worker's memory at most, meanwhile",
                 peak,
                 "MB",
                 Aim::AtMost(300.0),

@@ -158,7 +158,11 @@ impl Realtime<'_> {
         }
         for (mode, aim) in [(1, Aim::AtLeast(0.8)), (2, Aim::None)] {
             let ratios = rates[mode].iter().zip(&rates[0]).map(|(on, off)| on / off);
-            let what = format!("likes while {}, of those while {}", named(mode), MODES[0]);
+            let what = format!(
+                "RE2: likes while {}, of those while {}",
+                named(mode),
+                MODES[0]
+            );
             lines.push(Line::new(what, middle(ratios.collect()), "", aim));
         }
         Ok(lines)
@@ -220,7 +224,7 @@ impl Realtime<'_> {
         let (many, rate) = (self.options.listeners, self.options.rate);
         let what = |part| {
             format!(
-                "from the insert until the client has it, {many} listen, {rate} a second, {part}"
+                "RE3: from the insert until the client has it, {many} listen, {rate} a second, {part}"
             )
         };
         Ok(vec![
@@ -249,7 +253,7 @@ impl Realtime<'_> {
         );
         let (now, peak) = (process::memory_mb(server.pid()), server.peak_memory_mb());
         listeners.leave().await;
-        let what = |text: &str| format!("{many} listen and hear nothing, {text}");
+        let what = |text: &str| format!("RE6: {many} listen and hear nothing, {text}");
         Ok(vec![
             Line::new(
                 what("memory of the server (RSS)"),

@@ -62,7 +62,7 @@ insert into app.likes (user_id, event_id)
 /// The measurements, in the order of the report: a name, a statement to run before, and pgbench's script.
 const SCRIPTS: [(&str, &str, &str); 6] = [
     (
-        "twenty of a city's 10,000, by their ranks",
+        "TR4: twenty of a city's 10,000, by their ranks",
         "",
         "\\set c random(1, 50)
 select t.event_id from public.bench_cities c, app.trending(c.id, false, false, null, null, null, 21) t where c.n = :c;\n",
@@ -75,8 +75,8 @@ select e.id from public.bench_cities c join app.events e on e.city_id = c.id joi
 where c.n = :c and e.status = 'active' and e.state = 'published' and e.ends_at > now()
 order by power(n.like_count, 0.8) / power(extract(epoch from now() - e.created_at) / 3600 + 2, 1.8) desc limit 21;\n",
     ),
-    ("feed of 200 followed", "", FEED),
-    ("feed of 5,000 followed", "", FEED),
+    ("SG6: feed of 200 followed", "", FEED),
+    ("SG6: feed of 5,000 followed", "", FEED),
     (
         "a like, noted for the ranks",
         "alter table app.likes enable trigger likes_trend",

@@ -149,6 +149,72 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
+-- Whether a message that asks for something, or tells of somebody's words, is still true: what it is about is there, in the
+-- state that it was told in. Messages that are about what has happened stay true and are not asked here, nor are those
+-- that go to crowds, for which `app.delivery_obstacles` asks in its own statement.
+create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  case p_message
+    when 'community_invited', 'community_asked' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active');
+    when 'community_joined' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where c.id = (p_data ->> 'community')::uuid and m.user_id = p_user and m.status = 'active' and m.state = 'active'
+          and c.status = 'active');
+    when 'followed_you', 'followed_profile' then
+      return exists (
+        select from app.follows f join app.users u on u.id = f.follower_id
+        where f.follower_id = p_named and f.status = 'active' and u.is_public and u.status = 'active'
+          and f.entity_id = case p_message when 'followed_you' then p_user else split_part(p_key, ':', 2)::uuid end);
+    when 'reviewed' then
+      return exists (
+        select from app.reviews r join app.users u on u.id = r.reviewer_id
+        where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and u.is_public and u.status = 'active');
+    when 'review_answered' then
+      return exists (
+        select from app.reviews r where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and r.reply is not null);
+    when 'role_offered' then
+      return exists (
+        select from app.role_assignments r
+        where r.id = (p_data ->> 'role_assignment')::uuid and r.status = 'active' and r.state = 'offered');
+    when 'ticket_offered' then
+      return exists (
+        select from app.ticket_transfers x where x.id = (p_data ->> 'ticket_transfer')::uuid and x.state = 'offered');
+    when 'place_awaited', 'place_offered' then
+      return exists (
+        select from app.waitlist_entries w join app.events e on e.id = w.event_id
+        where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited'));
+    when 'lead_new' then
+      return exists (
+        select from app.leads l
+        where l.id = (p_data ->> 'lead')::uuid and l.status = 'active' and l.state in ('new', 'viewed')
+          and p_user = any(app.admins_of(l.business_id)));
+    when 'quote_sent' then
+      return exists (
+        select from app.quotes q where q.id = (p_data ->> 'quote')::uuid and q.status = 'active' and q.state = 'sent');
+    when 'promotion_asked' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
+          and p_user = any(app.admins_of(p.city_id)));
+    when 'proposal_made' then
+      return exists (
+        select from app.commission_proposals p
+        where p.id = (p_data ->> 'commission_proposal')::uuid and p.status = 'active' and p.state = 'proposed');
+    else
+      return true;
+  end case;
+end
+$$;
+alter function app.message_holds(text, jsonb, uuid, uuid, text) owner to <app>_owner;
+revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from public;
+grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to <app>_job;
+
 -- For each delivery the reason why it must not be sent any more (null: it may be sent), and the end of current quiet
 -- hours. Evaluated when deliveries are claimed, because they may have been planned long before.
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
@@ -164,6 +230,32 @@ begin
         and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+      when n.type = 'new_event' and n.event_id is not null and not exists (
+        -- As `event_published` is told: by the event, its host, and whether the member follows and may see it.
+        select from app.events e left join app.communities c on c.id = e.host_community_id
+        where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+          and (c.status = 'active'
+            or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active'))
+          and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
+            or exists (select from app.community_members m
+              where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
+          and exists (select from app.follows f
+            where f.follower_id = u.id and f.status = 'active'
+              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
+      ) then 'the member does not follow the event or may not see it any more'
+      when n.type = 'event_changed' and n.event_id is not null and not exists (
+        select from app.events e
+        where e.id = n.event_id and e.status = 'active' and e.state = 'published'
+          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
+            or exists (select from app.waitlist_entries w
+              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
+      ) then 'the event or the ticket is another by now'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active') then 'the event is hidden'
+      when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
+        and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
     case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
   from app.notification_deliveries x

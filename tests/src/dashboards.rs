@@ -9,4 +9,5 @@ mod host;
 mod member;
 mod plans;
 mod platform;
+mod whole;
 mod world;

@@ -3,5 +3,5 @@
 mod feedback;
 mod logs;
 mod mail;
-mod push;
+pub mod push;
 pub mod services;

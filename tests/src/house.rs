@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` describes the same in words.
 
+mod benchmarks;
 mod built_once;
 mod clocks;
 mod floats;

@@ -56,7 +56,7 @@ impl Notifications<'_> {
         self.are_there(conn, many as i64, many as i64).await?;
         drop(worker);
         let mut lines = vec![Line::new(
-            format!("{many} reminders of 200 events planned, in the app and by mail"),
+            format!("RM9: {many} reminders of 200 events planned, in the app and by mail"),
             planned,
             "s",
             Aim::AtMost(10.0),
@@ -77,8 +77,9 @@ impl Notifications<'_> {
         let claimed: usize = join(claimers.collect()).await?.iter().sum();
         let took = begun.elapsed().as_secs_f64();
         ensure!(claimed == many, "{claimed} were claimed");
-        let what =
-            format!("{many} reminders claimed, {CLAIMED_AT_ONCE} at once by {CLAIMERS} workers");
+        let what = format!(
+            "RM9: {many} reminders claimed, {CLAIMED_AT_ONCE} at once by {CLAIMERS} workers"
+        );
         lines.push(Line::new(what, took, "s", Aim::AtMost(15.0)));
         Ok(lines)
     }

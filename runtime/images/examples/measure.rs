@@ -1,4 +1,4 @@
-//! Measures how long a photograph of 24 megapixels takes: `cargo run --release -p images --example measure`.
+//! Measures how long a photograph of 24 megapixels takes (MD6), and the refusal of one that would be huge (MD4): `cargo run --release -p images --example measure`.
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use images::{Kind, prepare};
@@ -26,10 +26,44 @@ fn main() {
     }
     took.sort_unstable();
     println!(
-        "three sizes in {} ms (median of {}; {} to {})",
+        "MD6: three sizes in {} ms (median of {}; {} to {})",
         took[4],
         took.len(),
         took[0],
         took[8]
     );
+    let bomb = of_size(30_000);
+    let mut took = Vec::new();
+    for _ in 0..99 {
+        let began = Instant::now();
+        prepare(&bomb, Kind::Png).expect_err("too large");
+        took.push(began.elapsed().as_micros());
+    }
+    took.sort_unstable();
+    println!(
+        "MD4: a PNG of 30,000 × 30,000 refused in {} µs (median of {}; at most {})",
+        took[49],
+        took.len(),
+        took[98]
+    );
+}
+
+/// A PNG that says that each side has so many pixels: one of eight, whose head is written anew with its checksum.
+fn of_size(side: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = DynamicImage::from(RgbImage::new(8, 8));
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .expect("a file");
+    let mut bytes = bytes.into_inner();
+    bytes[16..20].copy_from_slice(&side.to_be_bytes());
+    bytes[20..24].copy_from_slice(&side.to_be_bytes());
+    let sum = bytes[12..29].iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| match sum & 1 {
+            1 => (sum >> 1) ^ 0xEDB8_8320,
+            _ => sum >> 1,
+        })
+    });
+    bytes[29..33].copy_from_slice(&(!sum).to_be_bytes());
+    bytes
 }

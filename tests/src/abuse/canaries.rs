@@ -4,6 +4,7 @@ use crate::support::{
     Answer, Client, Database,
     database::Content,
     people::{address, sign_in},
+    pictures::{announce, way},
     program::Program,
 };
 use reqwest::Method;
@@ -12,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 use uuid::Uuid;
 
 /// Secrets in settings and requests. Those that the server generates are added while it runs.
-const GIVEN: [&str; 8] = [
+const GIVEN: [&str; 12] = [
     "canary sets a good password",
     "canary guesses a password",
     "canary changes the password",
@@ -21,6 +22,10 @@ const GIVEN: [&str; 8] = [
     "canary-bearer-0f6a3c1b",
     "canary-in-the-address",
     "BEGIN PRIVATE KEY",
+    "canary-push-token-0f6a3c1b",
+    "canary-unsubscribe-0f6a3c1b",
+    "v1,canarysignature0f6a3c1b",
+    "whsec_Y2FuYXJ5LW9mLXJlc2VuZC0wZjZhM2MxYg==",
 ];
 
 /// A server with the most detailed log, with its worker, mail in a folder, and an unreachable payment service.
@@ -44,6 +49,7 @@ impl Watched {
                 .env("STRIPE_SECRET_KEY", GIVEN[3])
                 .env("STRIPE_WEBHOOK_SECRETS", GIVEN[4])
                 .env("STRIPE_CONNECT_WEBHOOK_SECRETS", GIVEN[4])
+                .env("RESEND_WEBHOOK_SECRET", GIVEN[11])
                 .env("STRIPE_URL", "http://127.0.0.1:9")
                 .env("STRIPE_TIMEOUT_SECONDS", "2");
         })
@@ -119,7 +125,45 @@ impl Watched {
             .send(Method::PUT, "/me/password", Some(body), &[])
             .await;
         self.hear(changed).expect(204);
+        self.hold_capabilities(&client, &member).await;
         self.err(&client, &member).await;
+    }
+
+    /// What opens something for whoever knows it: a device, a calendar, an address that takes a picture.
+    async fn hold_capabilities(&mut self, client: &Client, member: &Client) {
+        let body = json!({"platform": "ios", "push_token": GIVEN[8]});
+        member.post("/devices", body.clone()).await.expect(201);
+        let body = json!({"platform": "canary", "push_token": GIVEN[8]});
+        let answer = member.post("/devices", body).await;
+        self.hear(answer).expect(422);
+        let feed = member.act("/me/calendar-feed").await.expect(201);
+        let url = feed.json["url"].as_str().expect("an address");
+        let (_, secret) = url.split_once("/calendar-feeds/").expect("a path");
+        let path = format!("/calendar-feeds/{secret}");
+        client.get(&path).await.expect(200);
+        self.secrets
+            .push(secret.trim_end_matches(".ics").to_owned());
+        let me = member.get("/me").await.expect(200);
+        let upload = announce(member, "user", &me.id(), b"no picture").await;
+        let (path, _) = way(&upload);
+        let (_, signature) = path.split_once("signature=").expect("signed");
+        let signature = signature.split('&').next().unwrap_or(signature);
+        self.secrets.push(signature.to_owned());
+        let answer = client.send(Method::PUT, &path, Some(json!({})), &[]).await;
+        self.hear(answer).expect(403);
+        // Whoever knows the link turns off mail; the rest of it is the member.
+        let path = format!("/notifications/unsubscribe?token={}", GIVEN[9]);
+        let answer = client.act(&path).await;
+        self.hear(answer).expect(404);
+        let headers = [
+            ("svix-id", "msg_1"),
+            ("svix-timestamp", "1"),
+            ("svix-signature", GIVEN[10]),
+        ];
+        let answer = client
+            .send(Method::POST, "/webhooks/resend", Some(json!({})), &headers)
+            .await;
+        self.hear(answer).expect(400);
     }
 
     /// Sends requests with secrets that fail in various ways.

@@ -21,6 +21,10 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
              select :city, 'event', e.id, 'home', now() + (n - 3) * interval '1 day', now() + (n - 2) * interval '1 day',
                (array['requested', 'approved', 'active', 'ended'])[1 + floor(random() * 4)::int], 100, case when random() < 0.5 then now() end
              from app.events e, generate_series(1, 6) n where e.city_id = :city;
+             insert into app.featured_places (city_id, slot, day_price_cents, currency, capacity)
+             select :city, s, 100, 'AUD', 7 from unnest(array['home', 'map']) s on conflict do nothing;
+             insert into app.promotions (city_id, target_type, target_id, slot, starts_at, ends_at, state)
+             values (:city, 'event', :event, 'map', now() - interval '1 hour', now() + interval '1 hour', 'active');
              insert into app.revenue_shares (city_id, currency, period_start, amount_cents)
              select :city, c, date_trunc('month', now())::date - make_interval(months => n), 100 * n - 300
              from generate_series(1, 14) n, unnest(array['SEK', 'NOK']) c",
@@ -70,6 +74,20 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
                     &format!("select sum(amount_cents) from app.revenue_shares where city_id = :city and period_start between {since} and (now() {ZONE})::date"),
                 ),
                 (
+                    "/approvals/promotions/*/amount_cents",
+                    "select sum(x.amount_cents) from (select p.amount_cents from app.promotions p
+                       where p.city_id = :city and p.state = 'requested' and p.status = 'active' and p.ends_at > now()
+                       order by p.created_at, p.id limit 20) x",
+                ),
+                (
+                    "/featured/places/*/day_price_cents",
+                    "select sum(day_price_cents) from app.featured_places where city_id = :city and status = 'active'",
+                ),
+                (
+                    "/featured/places/*/capacity",
+                    "select sum(capacity) from app.featured_places where city_id = :city and status = 'active'",
+                ),
+                (
                     "/featured/places/*/in_use",
                     "select count(*) from app.promotions where city_id = :city and state = 'active' and status = 'active'
                      and starts_at <= now() and ends_at > now()
@@ -88,6 +106,8 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
         )
         .await;
     assert!(number(&shown, "/months/*/tickets") > 0);
+    assert!(number(&shown, "/featured/places/*/in_use") > 0);
+    world.whole("/cities/{id}/dashboard", &[]);
     // The oldest first, and no more than twenty.
     let waiting = shown["approvals"]["organizations"]
         .as_array()

@@ -56,10 +56,35 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
                     "select sum(discount_cents) from app.orders o where event_id = :event and promo_code_id is not null
                      and currency = 'AUD' and exists (select from app.tickets k where k.order_id = o.id)",
                 ),
-                ("/reviews/rating_count", "select count(*) from app.reviews where entity_id = :host and status = 'active'"),
+                (
+                    "/promo_codes/NZD/discount_cents",
+                    "select sum(discount_cents) from app.orders o where event_id = :event and promo_code_id is not null
+                     and currency = 'NZD' and exists (select from app.tickets k where k.order_id = o.id)",
+                ),
+                ("/sales/ticket_types/*/capacity", "select sum(capacity) from app.ticket_types where event_id = :event"),
+                ("/sales/ticket_types/*/held", "select sum(held) from app.ticket_types where event_id = :event"),
+                ("/sales/ticket_types/*/sold", "select sum(sold) from app.ticket_types where event_id = :event"),
+                ("/sales/ticket_types/*/refunded", &state("tickets", "refunded")),
             ],
         )
         .await;
+    world.reviews_agree(&shown).await;
+    for currency in ["AUD", "NZD"] {
+        sold_agrees(&world, &shown, currency, 30).await;
+        sales_agree(&world, &shown, currency).await;
+    }
+    world.whole(
+        "/events/{id}/dashboard",
+        &[
+            ("/capacity/capacity", "a column of the event"),
+            ("/promo_codes/*/max_redemptions", "a column of the code"),
+            // By `figures_are_what_the_tables_add_up_to` of money, of orders with items.
+            ("/sales/ticket_types/*/gross_cents", "of real orders"),
+            ("/sales/ticket_types/*/discount_cents", "of real orders"),
+            ("/sales/ticket_types/*/paid_cents", "of real orders"),
+            ("/sales/ticket_types/*/refunded_cents", "of real orders"),
+        ],
+    );
     // The figures must equal those of the sales route.
     let sales = world
         .olga
@@ -70,6 +95,83 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
         shown["sales"]["currencies"],
         sales.expect(200).json["currencies"]
     );
+}
+
+/// What was sold in the last so many days, by bucket and by where buyers came from.
+async fn sold_agrees(world: &World, shown: &Value, currency: &str, days: i32) {
+    const TICKETS: &str = "sum((select count(*) from app.tickets k where k.order_id = o.id))";
+    let of = |list: &str, field: &str| format!("/{list}/{currency}/{field}");
+    let sums = [
+        (of("sold", "orders"), paid("count(*)", currency, days)),
+        (of("sold", "tickets"), paid(TICKETS, currency, days)),
+        (
+            of("sold", "amount_cents"),
+            paid("sum(o.amount_cents)", currency, days),
+        ),
+        (
+            of("sold", "organizer_cents"),
+            paid("sum(o.organizer_cents)", currency, days),
+        ),
+        (
+            of("referrers", "orders"),
+            referred("count(*)", currency, days),
+        ),
+        (
+            of("referrers", "tickets"),
+            referred(TICKETS, currency, days),
+        ),
+        (
+            of("referrers", "amount_cents"),
+            referred("sum(o.amount_cents)", currency, days),
+        ),
+    ];
+    let sums: Vec<(&str, &str)> = sums.iter().map(|(path, text)| (&**path, &**text)).collect();
+    world.agree(shown, &sums).await;
+}
+
+/// All the money there is in one currency: paid, gone back, and on its way back.
+async fn sales_agree(world: &World, shown: &Value, currency: &str) {
+    let orders = |what: &str| {
+        format!(
+            "select {what} from app.orders o where o.event_id = :event and o.currency = '{currency}'
+               and exists (select from app.tickets k where k.order_id = o.id)"
+        )
+    };
+    let refunds = |what: &str, state: &str| {
+        format!(
+            "select sum(r.{what}) from app.refunds r join app.orders o on o.id = r.order_id
+             where o.event_id = :event and r.currency = '{currency}' and r.state = '{state}'
+               and exists (select from app.tickets k where k.order_id = o.id)"
+        )
+    };
+    let of = |field: &str| format!("/sales/currencies/{currency}/{field}");
+    let mut sums = vec![
+        (of("orders"), orders("count(*)")),
+        (of("gross_cents"), orders("sum(o.subtotal_cents)")),
+        (of("discount_cents"), orders("sum(o.discount_cents)")),
+        (of("fee_cents"), orders("sum(o.fee_cents)")),
+    ];
+    for part in [
+        "amount_cents",
+        "card_cents",
+        "wallet_cents",
+        "cash_cents",
+        "organizer_cents",
+        "platform_fee_cents",
+        "city_share_cents",
+    ] {
+        sums.push((
+            of(&format!("paid/{part}")),
+            orders(&format!("sum(o.{part})")),
+        ));
+        sums.push((of(&format!("refunded/{part}")), refunds(part, "succeeded")));
+        sums.push((
+            of(&format!("refunds_pending/{part}")),
+            refunds(part, "pending"),
+        ));
+    }
+    let sums: Vec<(&str, &str)> = sums.iter().map(|(path, text)| (&**path, &**text)).collect();
+    world.agree(shown, &sums).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,39 +192,7 @@ async fn od1_sales_of_an_event_by_bucket_are_those_of_its_clocks() {
             .date_naive();
         let shown = figures(&world, &query.replace("DAY", &day.to_string())).await;
         for currency in ["AUD", "NZD"] {
-            let of = |field: &str| format!("/sold/{currency}/{field}");
-            world
-                .agree(
-                    &shown,
-                    &[
-                        (&of("orders"), &paid("count(*)", currency, days)),
-                        (
-                            &of("amount_cents"),
-                            &paid("sum(o.amount_cents)", currency, days),
-                        ),
-                        (
-                            &of("organizer_cents"),
-                            &paid("sum(o.organizer_cents)", currency, days),
-                        ),
-                        (
-                            &format!("/referrers/{currency}/orders"),
-                            &referred("count(*)", currency, days),
-                        ),
-                        (
-                            &format!("/referrers/{currency}/amount_cents"),
-                            &referred("sum(o.amount_cents)", currency, days),
-                        ),
-                        (
-                            &of("tickets"),
-                            &paid(
-                                "sum((select count(*) from app.tickets k where k.order_id = o.id))",
-                                currency,
-                                days,
-                            ),
-                        ),
-                    ],
-                )
-                .await;
+            sold_agrees(&world, &shown, currency, days).await;
         }
         let unit = if query.contains("hour") {
             "hour"

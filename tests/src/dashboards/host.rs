@@ -66,7 +66,15 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
                     of("city_share_cents"),
                     paid("sum(o.city_share_cents)", currency),
                 ),
+                (
+                    of("organizer_cents"),
+                    paid("sum(o.organizer_cents)", currency),
+                ),
                 (of("refunded_cents"), back("amount_cents", currency)),
+                (
+                    of("organizer_refunded_cents"),
+                    back("organizer_cents", currency),
+                ),
                 (of("net_cents"), format!("select {net}")),
             ];
             let sums: Vec<(&str, &str)> =
@@ -87,26 +95,17 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
                     "/events/past_count",
                     "select count(*) from app.events where host_id = :host and ends_at <= now() and status <> 'archived'",
                 ),
-                (
-                    "/events/past/*/left",
-                    "select sum(greatest(least(t.places, coalesce(e.capacity, t.places)) - t.gone, 0)) from (
-                       select e.* from app.events e where e.host_id = :host and e.ends_at <= now() and e.status <> 'archived'
-                       order by e.starts_at desc limit 20) e,
-                     lateral (select sum(capacity) as places, sum(held + sold) as gone from app.ticket_types where event_id = e.id) t",
-                ),
-                (
-                    "/events/past/*/sold",
-                    "select sum(t.sold) from app.ticket_types t where t.event_id in (
-                       select e.id from app.events e where e.host_id = :host and e.ends_at <= now() and e.status <> 'archived'
-                       order by e.starts_at desc limit 20)",
-                ),
                 ("/followers/count", "select count(*) from app.follows where entity_id = :host and status = 'active'"),
                 (
                     "/followers/months/*/followers",
                     "select count(*) from app.follows where entity_id = :host and status = 'active'
                      and (created_at at time zone 'Australia/Melbourne')::date > (now() at time zone 'Australia/Melbourne')::date - 365",
                 ),
-                ("/reviews/rating_count", "select count(*) from app.reviews where entity_id = :host and status = 'active'"),
+                (
+                    "/pictures/first/*/position",
+                    "select sum(x.position) from (select m.position from app.media m where m.entity_id = :host and m.status = 'active'
+                       order by m.position, m.id limit 12) x",
+                ),
                 ("/pictures/count", "select count(*) from app.media where entity_id = :host and status = 'active'"),
                 (
                     "/services/open_count",
@@ -115,6 +114,43 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
             ],
         )
         .await;
+    world.reviews_agree(&shown).await;
+    for (list, is_over, order) in [
+        ("upcoming", "e.ends_at > now()", "e.starts_at, e.id"),
+        ("past", "e.ends_at <= now()", "e.starts_at desc, e.id desc"),
+    ] {
+        let few = format!(
+            "select e.* from app.events e where e.host_id = :host and {is_over} and e.status <> 'archived' order by {order} limit 20"
+        );
+        let of_types = |what: &str| {
+            format!(
+                "select sum(t.{what}) from ({few}) e join app.ticket_types t on t.event_id = e.id and t.status <> 'archived'"
+            )
+        };
+        let left = format!(
+            "select sum(greatest(least(t.places, coalesce(e.capacity, t.places)) - t.gone, 0)) from ({few}) e,
+             lateral (select coalesce(sum(t.capacity), 0) as places, coalesce(sum(t.held + t.sold), 0) as gone
+               from app.ticket_types t where t.event_id = e.id and t.status <> 'archived') t"
+        );
+        let of = |field: &str| format!("/events/{list}/*/{field}");
+        let sums = [
+            (of("places"), of_types("capacity")),
+            (of("held"), of_types("held")),
+            (of("sold"), of_types("sold")),
+            (of("left"), left),
+        ];
+        let sums: Vec<(&str, &str)> = sums.iter().map(|(path, text)| (&**path, &**text)).collect();
+        world.agree(&shown, &sums).await;
+    }
+    world.whole(
+        "/organizations/{id}/dashboard",
+        &[
+            ("/services/quotes", "in the test of a business"),
+            ("/services/acceptable", "in the test of a business"),
+            ("/services/open", "in the test of a business"),
+            ("/trade", "in the test of a business"),
+        ],
+    );
     assert!(shown["events"]["past"].as_array().expect("events").len() <= 20);
     assert_eq!(shown["trade"], Value::Null);
 }
@@ -174,6 +210,13 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
             .len()
             <= 20
     );
+    // Of the latest twenty that are open.
+    let open = |count: &str| {
+        format!(
+            "select sum(({count})) from (select * from app.service_requests where host_id = :host and status = 'active' and state = 'open'
+               order by id desc limit 20) s"
+        )
+    };
     // The other side doesn't see drafts; what can be accepted is determined by the rule of `accept`.
     let of_host = figures(&world).await;
     let quotes = "from app.quotes q join app.leads l on l.id = q.lead_id join app.service_requests s on s.id = l.service_request_id
@@ -187,9 +230,56 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
                     &format!("select count(*) {quotes} and q.state = 'sent'"),
                 ),
                 ("/services/quotes/draft", "select 0"),
+                (
+                    "/services/quotes/accepted",
+                    &format!("select count(*) {quotes} and q.state = 'accepted'"),
+                ),
+                (
+                    "/services/quotes/declined",
+                    &format!("select count(*) {quotes} and q.state = 'declined'"),
+                ),
+                (
+                    "/services/quotes/expired",
+                    &format!("select count(*) {quotes} and q.state = 'expired'"),
+                ),
+                (
+                    "/services/open_count",
+                    "select count(*) from app.service_requests where host_id = :host and status = 'active' and state = 'open'",
+                ),
+                (
+                    "/services/open/*/leads",
+                    &open("select count(*) from app.leads l where l.service_request_id = s.id and l.status = 'active'"),
+                ),
+                (
+                    "/services/open/*/quotes",
+                    &open(
+                        "select count(distinct q.lead_id) from app.quotes q join app.leads l on l.id = q.lead_id and l.status = 'active'
+                         where l.service_request_id = s.id and q.status = 'active' and q.state <> 'draft'",
+                    ),
+                ),
+                (
+                    "/services/acceptable/*/amount_cents",
+                    &format!(
+                        "select sum(x.amount_cents) from (select q.amount_cents {quotes} and q.state = 'sent' and q.valid_until > now()
+                           and s.state = 'open' and l.state in ('new', 'viewed') order by q.valid_until, q.id limit 20) x"
+                    ),
+                ),
             ],
         )
         .await;
+    world.whole(
+        "/businesses/{id}/dashboard",
+        &[
+            ("/events", "in the test of a host"),
+            ("/revenue_by_month", "in the test of a host"),
+            ("/revenue_by_event", "in the test of a host"),
+            ("/followers", "in the test of a host"),
+            ("/pictures", "in the test of a host"),
+            ("/reviews", "in the test of a host"),
+            ("/trade/open_leads/*/budget_cents", "a column of the lead"),
+            ("/trade/subscription/price_cents", "a column of the plan"),
+        ],
+    );
     let acceptable = format!(
         "select least(count(*), 20) {quotes} and q.state = 'sent' and q.valid_until > now() and s.state = 'open' and l.state in ('new', 'viewed')"
     );

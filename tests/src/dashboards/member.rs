@@ -70,11 +70,19 @@ async fn od1_home_is_what_concerns_the_member() {
             "/wallets/*/balance_cents",
             "select sum(balance_cents) from app.wallet_accounts where user_id = :me and kind = 'user'",
         ),
+        (
+            "/wallets/*/held_cents",
+            "select sum(held_cents) from app.wallet_accounts where user_id = :me and kind = 'user'",
+        ),
     ]
     .map(|(path, text)| (path, told(mira, text)));
     let sums: Vec<(&str, &str)> = sums.iter().map(|(path, text)| (*path, &**text)).collect();
     world.agree(&shown, &sums).await;
     assert!(number(&shown, "/wallets/AUD/balance_cents") >= 700);
+    world.whole(
+        "/me/home",
+        &[("/events", "as the list of events shows them")],
+    );
     let count = told(
         mira,
         "select least(count(*), 20) from app.tickets k join app.events e on e.id = k.event_id

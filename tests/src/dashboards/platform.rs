@@ -117,6 +117,12 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
                 world.agree(&shown, &sums).await;
             }
         }
+        let rules = |what: &str| {
+            format!(
+                "select sum(x.{what}) from (select * from app.commission_rules where status = 'active' and valid_from <= now()
+                   and (valid_to is null or valid_to > now()) order by scope_id is not null, id desc limit 100) x"
+            )
+        };
         let charged = format!(
             "from app.transactions where status in ('succeeded', 'part_refunded', 'refunded') and {}",
             within("created_at", days)
@@ -127,8 +133,16 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
                 &[
                     ("/charges/*/charges", &format!("select count(*) {charged}")),
                     ("/charges/AUD/amount_cents", &format!("select sum(amount_cents) {charged} and currency = 'AUD'")),
+                    ("/charges/NZD/amount_cents", &format!("select sum(amount_cents) {charged} and currency = 'NZD'")),
                     ("/charges/*/refunded_cents", &format!("select sum(refunded_cents) {charged}")),
                     ("/fraud_flags/*/open", "select count(*) from app.fraud_flags where state = 'open'"),
+                    (
+                        "/fraud_flags/*/highest_score",
+                        "select sum(x.highest) from (select max(score) as highest from app.fraud_flags where state = 'open' group by rule) x",
+                    ),
+                    ("/commission_rules/*/basis_points", &rules("basis_points")),
+                    ("/commission_rules/*/fixed_cents", &rules("fixed_cents")),
+                    ("/commission_rules/*/city_share_basis_points", &rules("city_share_basis_points")),
                     (
                         "/commission_rule_count",
                         "select count(*) from app.commission_rules where status = 'active' and valid_from <= now() and (valid_to is null or valid_to > now())",
@@ -141,6 +155,7 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
                 ],
             )
             .await;
+        world.whole("/platform/dashboard", &[]);
         assert!(
             number(&shown, "/activity/total/tickets") > 0
                 && number(&shown, "/charges/*/refunded_cents") > 0

@@ -1,15 +1,18 @@
 //! Random rows, inserted directly into the tables, so that no expected figure is computed by the code under test.
 
+use super::whole;
 use crate::money::{seed, stage::Stage};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
-use std::ops::Deref;
+use std::{collections::BTreeSet, ops::Deref, sync::Mutex};
 use uuid::Uuid;
 
 pub struct World {
     stage: Stage,
     pub host: Uuid,
     pub city: Uuid,
+    /// Figures that were held to the tables so far, those of lists as `/list/*/field`.
+    agreed: Mutex<BTreeSet<String>>,
 }
 
 impl Deref for World {
@@ -75,6 +78,10 @@ const ROWS: &str = "
     insert into app.follows (follower_id, entity_type, entity_id, status, created_at)
     select u.id, 'organization', :host, (array['active', 'archived'])[1 + floor(random() * 2)::int], now() - random() * interval '500 days'
     from app.users u on conflict do nothing;
+    insert into app.reviews (reviewer_id, entity_type, entity_id, rating, comment, reply, status)
+    select u.id, 'organization', :host, 1 + floor(random() * 5)::int, 'Said', case when random() < 0.5 then 'Answered' end,
+      (array['active', 'active', 'archived', 'suspended'])[1 + floor(random() * 4)::int]
+    from app.users u on conflict do nothing;
     insert into app.waitlist_entries (event_id, user_id, state, position)
     select e.id, u.id, (array['waiting', 'offered', 'taken', 'expired'])[1 + floor(random() * 4)::int], 1
     from app.users u, app.events e where e.host_id = :host and random() < 0.1
@@ -100,7 +107,12 @@ impl World {
                 .fetch_one(&mut conn)
                 .await
                 .expect("the event");
-        let world = Self { stage, host, city };
+        let world = Self {
+            stage,
+            host,
+            city,
+            agreed: Mutex::default(),
+        };
         let draw = seed() as f64 / f64::from(u32::MAX);
         world
             .run(&format!("select setseed({draw}); {}", world.told(ROWS)))
@@ -144,7 +156,59 @@ impl World {
             let shown = number(figures, path);
             let sum = self.sum_on(&mut conn, text).await;
             assert_eq!(shown, sum, "{path}: {text}");
+            self.agrees(path);
         }
+    }
+
+    /// Says of one figure that it has been held to the tables.
+    pub fn agrees(&self, path: &str) {
+        let path = path.replace("/AUD/", "/*/").replace("/NZD/", "/*/");
+        self.agreed.lock().expect("figures").insert(path);
+    }
+
+    /// No figure of a screen was left out, but what stands below one of these: with the reason.
+    pub fn whole(&self, screen: &str, left_out: &[(&str, &str)]) {
+        let below: Vec<&str> = left_out.iter().map(|(place, _)| *place).collect();
+        let all = whole::figures(screen, &[]);
+        let asked = whole::figures(screen, &below);
+        for place in below {
+            let is_there = all.iter().any(|figure| figure.starts_with(place));
+            assert!(is_there, "{screen} has no figure at {place}");
+        }
+        let agreed = self.agreed.lock().expect("figures");
+        let missing: Vec<&String> = asked.difference(&agreed).collect();
+        assert!(
+            missing.is_empty(),
+            "{screen}: nothing is held to the tables of {missing:?}"
+        );
+    }
+}
+
+/// Reviews of the host: how many, how many without a reply, and the ratings of the latest that anybody may read.
+pub const REVIEWS: [(&str, &str); 3] = [
+    (
+        "/reviews/rating_count",
+        "select count(*) from app.reviews where entity_id = :host and status = 'active'",
+    ),
+    (
+        "/reviews/unanswered",
+        "select count(*) from app.reviews where entity_id = :host and status = 'active' and reply is null",
+    ),
+    (
+        "/reviews/latest/*/rating",
+        "select sum(x.rating) from (select r.rating from app.reviews r join app.users u on u.id = r.reviewer_id
+           where r.entity_id = :host and r.status = 'active' and u.is_public and u.status = 'active' order by r.id desc limit 5) x",
+    ),
+];
+
+impl World {
+    /// With the average, which is no whole number.
+    pub async fn reviews_agree(&self, shown: &Value) {
+        self.agree(shown, &REVIEWS).await;
+        let average = "select round(avg(rating) * 100) from app.reviews where entity_id = :host and status = 'active'";
+        let told = shown["reviews"]["rating_avg"].as_f64().expect("some");
+        assert_eq!((told * 100.0).round() as i64, self.sum(average).await);
+        self.agrees("/reviews/rating_avg");
     }
 }
 
@@ -159,8 +223,8 @@ pub fn number(figures: &Value, path: &str) -> i64 {
             return (all.iter())
                 .filter(|one| currency == "*" || one["currency"] == currency)
                 .map(|one| {
-                    one[field]
-                        .as_i64()
+                    one.pointer(&format!("/{field}"))
+                        .and_then(Value::as_i64)
                         .unwrap_or_else(|| panic!("{path}: {one}"))
                 })
                 .sum();

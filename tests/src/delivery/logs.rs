@@ -2,11 +2,12 @@
 
 use super::{
     push::{push, pusher},
-    services::{mail, resend, sendgrid},
+    services::{PATIENCE, mail, resend, sendgrid},
 };
+use crate::mail::Server;
 use crate::support::{Database, database::Content, program::Program};
 use delivery::{
-    mail::{FileMailer, LogMailer, Mailer},
+    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpMailer},
     push::{LogPusher, Pusher},
 };
 use fake_messengers::{
@@ -120,10 +121,41 @@ async fn misfortunes() -> Vec<String> {
     std::fs::remove_dir_all(&folder).expect("a folder");
     let gone = file.send(mail("ana.kanarienvogel@example.org")).await;
     said.push(gone.expect_err("no folder").to_string());
+    said.extend(by_smtp().await);
     let mut quiet = mail("ana.kanarienvogel@example.org");
     quiet.subject = "Confirm your address".to_owned();
     let _ = LogMailer.send(quiet).await;
     let _ = LogPusher.send(push("device-canary")).await;
+    said
+}
+
+/// What a mail server refuses, puts off, and never answers; with a password that it does not take, and one that it does.
+async fn by_smtp() -> Vec<String> {
+    let address = "ana.kanarienvogel@example.org";
+    let refuses = Server::start(&["--tls", "none", "--refuse", address]);
+    let later = Server::start(&["--tls", "none", "--fail", "1"]);
+    let hangs = Server::start(&["--tls", "none", "--hang"]);
+    let guarded = Server::start(&["--tls", "starttls", "--password", "canary-good"]);
+    let login = |password: &str| Some(("culturepass".to_owned(), password.to_owned().into()));
+    let mut late = hangs.config(Encryption::None);
+    late.timeout = PATIENCE;
+    let mut wrong = guarded.config(Encryption::Starttls);
+    wrong.login = login("canary-wrong");
+    let mut good = guarded.config(Encryption::Starttls);
+    good.login = login("canary-good");
+    let mut said = Vec::new();
+    for config in [
+        refuses.config(Encryption::None),
+        later.config(Encryption::None),
+        late,
+        wrong,
+    ] {
+        let mailer = SmtpMailer::new(config).expect("a mailer");
+        let failure = mailer.send(mail(address)).await.expect_err("it fails");
+        said.push(failure.to_string());
+    }
+    let mailer = SmtpMailer::new(good).expect("a mailer");
+    mailer.send(mail(address)).await.expect("taken");
     said
 }
 

@@ -40,15 +40,15 @@ async fn start() -> (Running, FcmPusher) {
     (running, pusher)
 }
 
-fn error(status: &str, message: &str, details: Value) -> String {
+pub fn error(status: &str, message: &str, details: Value) -> String {
     json!({ "error": { "status": status, "message": message, "details": details } }).to_string()
 }
 
-fn of_fcm(code: &str) -> Value {
+pub fn of_fcm(code: &str) -> Value {
     json!([{ "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code }])
 }
 
-fn violation(field: &str) -> Value {
+pub fn violation(field: &str) -> Value {
     json!([{ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{ "field": field }] }])
 }
 

@@ -4,13 +4,16 @@ use super::Stage;
 use crate::{
     support::{
         locks::until_waiting,
-        pictures::{announce, announcement, complete, encoded, file, jpeg, send, sha256, uploaded},
+        pictures::{
+            announce, announcement, complete, encoded, file, jpeg, send, sha256, uploaded, way,
+        },
+        socket::talk,
     },
     trending::stage::run,
 };
 use exif::{Field, In, Rational, Tag, Value as Exif, experimental::Writer};
 use image::{ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Cursor;
 
 #[tokio::test]
@@ -253,6 +256,60 @@ async fn abuse_55_pages_and_scripts_are_no_pictures() {
         ("GIF and script", "image/gif", polyglot.to_vec()),
     ];
     are_refused(&stage, files).await;
+}
+
+/// Files are called what the server calls them, whatever a sender says that theirs is called.
+#[tokio::test]
+async fn abuse_55_no_name_of_a_file_is_used() {
+    let stage = Stage::new().await;
+    let (server, client) = (&stage.server, &stage.owner.client);
+    let names = [
+        "\"../../x.php\"".to_owned(),
+        format!("\"{}.php\"", "x".repeat(300)),
+        "\"a\r\nx-evil: 1\"".to_owned(),
+        "\"x.php\"; filename*=UTF-8''..%2f..%0d%0ax-evil:%201%00.php".to_owned(),
+    ];
+    for name in &names {
+        let bytes = jpeg(60, 40, 1);
+        let upload = announce(client, "event", &stage.event, &bytes).await;
+        let status = put_with_name(server.client.base(), &upload, name, &bytes).await;
+        assert_eq!(status, 204, "{name}");
+        let picture = complete(client, &upload).await.expect(200).json;
+        let key = picture["storage_key"].as_str().expect("a key");
+        assert!(uuid::Uuid::parse_str(key).is_ok(), "{name}: {key}");
+        let (_, headers, _) = file(server, picture["url"].as_str().expect("an address")).await;
+        assert_eq!(headers["content-type"], "image/jpeg");
+        for evil in ["content-disposition", "x-evil"] {
+            assert!(!headers.contains_key(evil), "{name}: {evil}");
+        }
+    }
+    // What is no header at all is refused, and nothing has come.
+    let bytes = jpeg(60, 40, 1);
+    let upload = announce(client, "event", &stage.event, &bytes).await;
+    let status = put_with_name(server.client.base(), &upload, "\"a\0b\"", &bytes).await;
+    assert_eq!(status, 400);
+    let missing = complete(client, &upload).await.expect(409);
+    assert_eq!(missing.problem(), "upload-missing");
+    server.settled().await;
+    let media = &server.built.app.modules.media;
+    let audit = media.audit().await.expect("looked");
+    assert_eq!((audit.files, audit.orphans), (3 * names.len(), Vec::new()));
+}
+
+/// The file with this name, byte for byte as it stands here. The status.
+async fn put_with_name(base: &str, upload: &Value, name: &str, bytes: &[u8]) -> u16 {
+    let (path, headers) = way(upload);
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}content-disposition: attachment; filename={name}\r\n\r\n",
+        bytes.len()
+    );
+    let answer = talk(base, [head.as_bytes(), bytes].concat()).await;
+    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+    status.unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[tokio::test]

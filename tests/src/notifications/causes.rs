@@ -1,6 +1,7 @@
 //! Every message has its causes, each of which notifies the right members and nobody else.
 
 mod case;
+mod ends;
 mod events;
 mod people;
 mod trade;

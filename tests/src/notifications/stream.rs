@@ -247,6 +247,55 @@ async fn re5_a_stream_ends_with_its_session_or_account() {
     }
 }
 
+/// The same through the door: each of these ends what is open, and not only what is asked next.
+#[tokio::test]
+async fn re5_a_stream_ends_with_whatever_ends_its_session() {
+    let guests = Guests::listening().await;
+    for end in [
+        "sign-out",
+        "sign-out-everywhere",
+        "another",
+        "suspend",
+        "close",
+    ] {
+        let member = guests
+            .server
+            .member(&format!("mel_{}", end.replace('-', "_")))
+            .await;
+        let again = guests.server.sign_in(member.id).await;
+        let (mut first, mut second) = (ready(&member, None).await, ready(&again, None).await);
+        first.batch().await;
+        second.batch().await;
+        match end {
+            "another" => {
+                let path = format!("/me/sessions/{}", member.session);
+                again.client.delete(&path).await.expect(204);
+            }
+            "suspend" => {
+                let path = format!("/users/{}/suspend", member.id);
+                guests.paula.client.act(&path).await.expect(200);
+            }
+            "close" => drop(member.client.delete("/me").await.expect(204)),
+            path => drop(
+                member
+                    .client
+                    .act(&format!("/auth/{path}"))
+                    .await
+                    .expect(204),
+            ),
+        }
+        assert_eq!(first.left().await, 0, "{end}");
+        member.client.get(ENDLESS).await.expect(401);
+        if ["sign-out", "another"].contains(&end) {
+            guests.tell(&member, &[end]).await;
+            assert_eq!(second.batch().await.0, [end], "{end} is one session's end");
+        } else {
+            assert_eq!(second.left().await, 0, "{end}");
+            again.client.get(ENDLESS).await.expect(401);
+        }
+    }
+}
+
 #[tokio::test]
 async fn re5_nobody_hears_of_others_or_of_what_they_do_not_want_in_the_app() {
     let guests = Guests::listening().await;

@@ -302,3 +302,26 @@ fn backoff(attempt: i32) -> f64 {
     let spread = f64::from((Uuid::new_v4().as_u128() % 1000) as u32) / 1000.0;
     longest / 2.0 * (1.0 + spread)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no9_attempts_come_later_each_time_and_not_all_at_once() {
+        for attempt in 1..=ATTEMPTS {
+            let longest = f64::from(30 << attempt).min(3600.0);
+            let waits: Vec<f64> = (0..50).map(|_| backoff(attempt)).collect();
+            assert!(
+                waits
+                    .iter()
+                    .all(|wait| (longest / 2.0..=longest).contains(wait)),
+                "{attempt}: {waits:?}"
+            );
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
+        }
+        // All together are shorter than services remember the id of a message, 24 hours.
+        let all: f64 = (1..ATTEMPTS).map(backoff).sum();
+        assert!(all < 24.0 * 3600.0, "{all}");
+    }
+}

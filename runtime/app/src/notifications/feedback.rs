@@ -1,7 +1,7 @@
 //! Feedback from mail services about accepted mail: that it bounced, or that its recipient marked it as spam.
 //!
 //! Verified feedback is stored at once. The result does not depend on how often or in which order events arrive: an
-//! address is put on the suppression list once, and only deliveries that counted as sent become failed. Events about
+//! address is put on the suppression list once, and only deliveries that were handed over become failed. Events about
 //! successful delivery change nothing, so an older event can't undo a newer one.
 
 use super::Notifications;
@@ -99,10 +99,16 @@ impl Notifications {
                             .execute(cx.conn())
                             .await?;
                     }
+                    // A service may report a bounce before the result of the sending is stored: the delivery is still
+                    // `sending` then, and what is in the same mail `pending`.
                     sqlx::query(
-                        "update app.notification_deliveries d set state = 'failed', error = $3, settled_at = now()
-                         where d.state = 'sent' and d.channel = 'email' and $3 = 'bounced'
-                           and (d.provider_id = $1 or d.id = $2 or d.carrier_id = $2)",
+                        "update app.notification_deliveries d
+                         set state = 'failed', error = $3, lease_until = null, settled_at = now()
+                         where d.channel = 'email' and $3 = 'bounced'
+                           and (d.state = 'sent' and (d.provider_id = $1 or d.id = $2 or d.carrier_id = $2)
+                             or d.state = 'sending' and d.id = $2
+                             or d.state = 'pending' and d.carrier_id = $2
+                               and exists (select from app.notification_deliveries c where c.id = $2 and c.state = 'sending'))",
                     )
                     .bind(one.provider_id.as_deref().unwrap_or(&one.message_id))
                     .bind(one.message_id.parse::<Uuid>().ok())

@@ -136,6 +136,46 @@ pub fn write() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    /// What names of secrets end with.
+    const SECRET: [&str; 7] = [
+        "_SECRET",
+        "_SECRETS",
+        "_PASSWORD",
+        "_KEY",
+        "_KEYS",
+        "_ACCOUNT",
+        "DATABASE_URL",
+    ];
+
+    /// Parsed settings are printed by `Debug` somewhere sooner or later, and `--help` prints what the environment holds.
+    #[test]
+    fn abuse_20_no_setting_prints_a_secret() {
+        let mut serve = Cli::command();
+        serve.build();
+        let serve = serve.find_subcommand("serve").expect("a command");
+        let mut arguments = vec!["culturepass".to_owned(), "serve".to_owned()];
+        let mut secrets = 0;
+        for argument in serve.get_arguments() {
+            let Some(name) = argument.get_env().map(|name| name.to_string_lossy()) else {
+                continue;
+            };
+            let is_secret = SECRET.iter().any(|end| name.ends_with(end));
+            assert_eq!(is_secret, argument.is_hide_env_values_set(), "{name}");
+            if is_secret {
+                let long = argument.get_long().expect("an argument");
+                arguments.push(format!("--{long}=canary-0f6a3c1b"));
+                secrets += 1;
+            }
+        }
+        assert!(secrets > 10, "{secrets}");
+        arguments.push("--log=shown-0f6a3c1b".to_owned());
+        let cli = Cli::try_parse_from(arguments).expect("settings");
+        let printed = format!("{cli:?}");
+        assert!(printed.contains("shown-0f6a3c1b"), "the control");
+        assert!(!printed.contains("canary-0f6a3c1b"), "{printed}");
+    }
 
     #[test]
     fn the_example_file_lists_every_setting() {

@@ -1,7 +1,7 @@
 //! A case of the table: causes a message as in real use, and compares the result with what the case expects. Knows no
 //! particular cause.
 
-use super::world::World;
+use super::{ends, world::World};
 use crate::support::resources;
 use futures_util::future::LocalBoxFuture;
 use generated::messages::MESSAGES;
@@ -65,6 +65,7 @@ impl Case {
         for row in &rows {
             self.reads(world, row, &told).await;
         }
+        ends::hold(world, self.message, rows[0].id).await;
     }
 
     /// Asserts that the recipient sees the message in the app with complete sentences, and can open its object.

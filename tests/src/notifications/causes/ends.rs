@@ -1,0 +1,284 @@
+//! What ends a message that waits to be sent: whatever takes away the object that it is about, or the member's right to
+//! see it. Asked of `app.delivery_obstacles`, which every claim asks. Knows nothing of how messages come about.
+
+use super::world::World;
+use generated::messages::MESSAGES;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Messages about what has happened: they stay true, and end with the account alone.
+const STAYS: [&str; 22] = [
+    "community_banned",
+    "credits_lapse",
+    "credits_received",
+    "event_off",
+    "order_paid",
+    "password_changed",
+    "place_lapsed",
+    "profile_approved",
+    "profile_rejected",
+    "promotion_approved",
+    "promotion_rejected",
+    "proposal_accepted",
+    "proposal_declined",
+    "quote_accepted",
+    "quote_declined",
+    "refund_failed",
+    "refund_paid",
+    "role_accepted",
+    "role_ended",
+    "signed_in",
+    "ticket_declined",
+    "ticket_taken",
+];
+
+/// The others, with each change that ends them. `:event`, `:member` and `:named` are those of the notification, all other
+/// names its data.
+const ENDS: &[(&str, &[&str])] = &[
+    (
+        "community_invited",
+        &[
+            "update app.community_members set status = 'archived' where id = :community_member",
+            "update app.community_members set state = 'active' where id = :community_member",
+            "update app.communities set status = 'suspended' where id = :community",
+        ],
+    ),
+    (
+        "community_asked",
+        &[
+            "update app.community_members set status = 'archived' where id = :community_member",
+            "update app.community_members set state = 'banned' where id = :community_member",
+        ],
+    ),
+    (
+        "community_joined",
+        &[
+            "update app.community_members set state = 'banned' where community_id = :community and user_id = :member",
+            "update app.community_members set status = 'archived' where community_id = :community and user_id = :member",
+            "update app.communities set status = 'suspended' where id = :community",
+        ],
+    ),
+    (
+        "event_elsewhere",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+        ],
+    ),
+    (
+        "event_moved",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.tickets set holder_id = (select id from app.users where id <> :member limit 1) where event_id = :event and holder_id = :member",
+        ],
+    ),
+    (
+        "event_published",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.events set state = 'draft' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.events set visibility = 'unlisted' where id = :event",
+            "update app.businesses set status = 'suspended' where id = (select host_id from app.events where id = :event)",
+            "update app.businesses set state = 'rejected' where id = (select host_id from app.events where id = :event)",
+            "update app.follows set status = 'archived' where follower_id = :member",
+        ],
+    ),
+    (
+        "event_soon",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.events set starts_at = now() - interval '1 minute' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+            "insert into app.event_schedules as s (event_id, revision) values (:event, 2) on conflict (event_id) do update set revision = s.revision + 1",
+        ],
+    ),
+    (
+        "followed_profile",
+        &[
+            "update app.follows set status = 'archived' where follower_id = :named",
+            "update app.users set is_public = false where id = :named",
+            "update app.users set status = 'suspended' where id = :named",
+        ],
+    ),
+    (
+        "followed_you",
+        &[
+            "update app.follows set status = 'archived' where follower_id = :named",
+            "update app.users set is_public = false where id = :named",
+            "update app.users set status = 'suspended' where id = :named",
+        ],
+    ),
+    (
+        "host_wrote",
+        &["update app.events set status = 'suspended' where id = :event"],
+    ),
+    (
+        "lead_new",
+        &[
+            "update app.leads set status = 'suspended' where id = :lead",
+            "update app.leads set state = 'lost' where id = :lead",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
+        "place_awaited",
+        &[
+            "update app.waitlist_entries set status = 'archived' where id = :waitlist_entry",
+            "update app.waitlist_entries set state = 'taken' where id = :waitlist_entry",
+            "update app.events set state = 'cancelled' where id = :event",
+        ],
+    ),
+    (
+        "place_offered",
+        &[
+            "update app.waitlist_entries set status = 'archived' where id = :waitlist_entry",
+            "update app.waitlist_entries set state = 'expired' where id = :waitlist_entry",
+            "update app.events set status = 'suspended' where id = :event",
+        ],
+    ),
+    (
+        "promotion_asked",
+        &[
+            "update app.promotions set state = 'rejected' where id = :promotion",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
+        "proposal_made",
+        &[
+            "update app.commission_proposals set state = 'withdrawn' where id = :commission_proposal",
+        ],
+    ),
+    (
+        "quote_sent",
+        &["update app.quotes set state = 'expired' where id = :quote"],
+    ),
+    (
+        "review_answered",
+        &[
+            "update app.reviews set status = 'suspended' where id = :review",
+            "update app.reviews set reply = null where id = :review",
+        ],
+    ),
+    (
+        "reviewed",
+        &[
+            "update app.reviews set status = 'suspended' where id = :review",
+            "update app.users set status = 'suspended' where id = :named",
+        ],
+    ),
+    (
+        "role_offered",
+        &[
+            "update app.role_assignments set status = 'archived' where id = :role_assignment",
+            "update app.role_assignments set state = 'accepted' where id = :role_assignment",
+        ],
+    ),
+    (
+        "ticket_offered",
+        &["update app.ticket_transfers set state = 'withdrawn' where id = :ticket_transfer"],
+    ),
+];
+
+/// What ends every message.
+const ACCOUNT: &str = "update app.users set status = 'suspended' where id = :member";
+
+/// Whoever adds a message decides what ends it.
+#[test]
+fn no1_every_message_ends_with_something_or_stays_true() {
+    let ends = ENDS.iter().map(|(message, _)| *message);
+    let mut decided: Vec<&str> = STAYS.into_iter().chain(ends).collect();
+    decided.sort_unstable();
+    let all: BTreeSet<&str> = MESSAGES.iter().map(|message| message.name).collect();
+    assert_eq!(decided, all.into_iter().collect::<Vec<_>>());
+}
+
+/// Each change by itself ends the mail of a notification that was just made, and without any it is sent. Nothing of it is
+/// kept.
+pub async fn hold(world: &World, message: &str, notification: Uuid) {
+    let mut conn = world.stage.server.superuser().await;
+    run(
+        &mut conn,
+        "begin; set local session_replication_role = replica",
+    )
+    .await;
+    let told = Told::read(&mut conn, notification).await;
+    let delivery: Uuid = sqlx::query_scalar(
+        "insert into app.notification_deliveries (notification_id, user_id, channel, device_id)
+         values ($1, $2, 'email', $1) returning id",
+    )
+    .bind(notification)
+    .bind(told.member)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a delivery");
+    assert_eq!(obstacle(&mut conn, delivery).await, None, "{message}");
+    let ends = ENDS.iter().filter(|(of, _)| *of == message);
+    let changes = ends.flat_map(|(_, changes)| changes.iter().copied());
+    for change in changes.chain([ACCOUNT]) {
+        let text = told.fill(change);
+        run(&mut conn, "savepoint unchanged").await;
+        let changed = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await;
+        let changed = changed.unwrap_or_else(|error| panic!("{message}: {change}: {error}"));
+        assert!(changed.rows_affected() > 0, "{message}: {change}");
+        let obstacle = obstacle(&mut conn, delivery).await;
+        assert!(obstacle.is_some(), "{message} is sent after: {change}");
+        run(&mut conn, "rollback to savepoint unchanged").await;
+    }
+    run(&mut conn, "rollback").await;
+}
+
+async fn run(conn: &mut PgConnection, text: &'static str) {
+    sqlx::raw_sql(text).execute(conn).await.expect("done");
+}
+
+async fn obstacle(conn: &mut PgConnection, delivery: Uuid) -> Option<String> {
+    sqlx::query_scalar("select obstacle from app.delivery_obstacles(array[$1]::uuid[])")
+        .bind(delivery)
+        .fetch_one(conn)
+        .await
+        .expect("an answer")
+}
+
+/// Whom a notification is for, and the ids in it by name, the longest names first.
+struct Told {
+    member: Uuid,
+    ids: Vec<(String, String)>,
+}
+
+impl Told {
+    async fn read(conn: &mut PgConnection, notification: Uuid) -> Self {
+        let row = sqlx::query(
+            "select user_id, data || jsonb_build_object('event', event_id, 'member', user_id, 'named', named_id) as ids
+             from app.notifications where id = $1",
+        )
+        .bind(notification)
+        .fetch_one(conn)
+        .await
+        .expect("the notification");
+        let ids: Value = row.get("ids");
+        let ids = ids.as_object().expect("an object").iter();
+        let mut ids: Vec<(String, String)> = ids
+            .filter_map(|(name, id)| Some((name.clone(), id.as_str()?.to_owned())))
+            .collect();
+        ids.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Self {
+            member: row.get("user_id"),
+            ids,
+        }
+    }
+
+    fn fill(&self, change: &str) -> String {
+        let mut text = change.to_owned();
+        for (name, id) in &self.ids {
+            text = text.replace(&format!(":{name}"), &format!("'{id}'"));
+        }
+        text
+    }
+}

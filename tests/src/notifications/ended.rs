@@ -1,0 +1,135 @@
+//! What waits to be sent ends with the right to see what it is about, and links in mails end with the account.
+
+use super::{
+    deliveries::{keep_workers_away, published},
+    stage::Guests,
+};
+use crate::support::Member;
+use serde_json::json;
+use uuid::Uuid;
+
+fn email(state: &str) -> [(String, String); 1] {
+    [("email".to_owned(), state.to_owned())]
+}
+
+/// News of a private community wait, and one of two members is excluded meanwhile.
+#[tokio::test]
+async fn no1_news_of_a_community_end_with_the_membership() {
+    let guests = Guests::new().await;
+    let city = guests.server.city("melbourne").await;
+    let olga = &guests.olga.client;
+    let body = json!({"name": "A closed choir", "city_id": city, "visibility": "private"});
+    let choir = olga.post("/communities", body).await.expect(201).id();
+    let [cora, cleo] = [
+        guests.server.member("cora_sings").await,
+        guests.server.member("cleo_sings").await,
+    ];
+    for member in [&cora, &cleo] {
+        guests
+            .run(&format!(
+                "insert into app.community_members (community_id, user_id, state) values ('{choir}', '{0}', 'active');
+                 insert into app.follows (follower_id, entity_type, entity_id) values ('{0}', 'community', '{choir}')",
+                member.id
+            ))
+            .await;
+    }
+    keep_workers_away(&guests).await;
+    let body = json!({"title": "A closed rehearsal", "starts_at": "2041-06-01T18:00:00Z", "ends_at": "2041-06-01T20:00:00Z",
+        "timezone": "Australia/Melbourne", "online_url": "https://example.org/stream", "host_type": "community", "host_id": choir,
+        "city_id": city, "visibility": "community"});
+    let event = olga.post("/events", body).await.expect(201).id();
+    olga.act(&format!("/events/{event}/publish"))
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    for member in [&cora, &cleo] {
+        let waits = guests.deliveries(member, "event_published").await;
+        assert_eq!(waits, email("pending"));
+    }
+    let row: String = guests
+        .one(&format!(
+            "select id::text from app.community_members where user_id = '{}'",
+            cora.id
+        ))
+        .await;
+    let ban = format!("/community-members/{row}/ban");
+    olga.post(&ban, json!({"reason": "Sings elsewhere"}))
+        .await
+        .expect(200);
+    guests.server.settled().await;
+    guests.run("delete from app.delivery_pauses").await;
+    guests.dispatch().await;
+    let of = async |member: &Member| guests.deliveries(member, "event_published").await;
+    assert_eq!(of(&cora).await, email("dropped"));
+    assert_eq!(of(&cleo).await, email("sent"), "the control");
+    let mails = guests.server.mailer.all_to("cora_sings@example.org");
+    let told = mails
+        .iter()
+        .filter(|mail| mail.text.contains("A closed rehearsal"));
+    assert_eq!(told.count(), 0);
+}
+
+/// Of three announcements that wait for one mail one is suspended by the platform.
+#[tokio::test]
+async fn no6_a_digest_leaves_out_what_is_hidden_meanwhile() {
+    let guests = Guests::with(|parts| {
+        parts.modules.notifications.notifications_digest_minutes = 30;
+    })
+    .await;
+    let member = guests.follower("drew_follows").await;
+    keep_workers_away(&guests).await;
+    for n in 0..3 {
+        published(&guests, &format!("Number {n}")).await;
+    }
+    let hidden = guests
+        .one("select id::text from app.events where title = 'Number 1'")
+        .await;
+    let suspend = format!("/events/{hidden}/suspend");
+    guests.paula.client.act(&suspend).await.expect(200);
+    guests.server.settled().await;
+    guests
+        .run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending' and carrier_id is null;
+              delete from app.delivery_pauses")
+        .await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("drew_follows@example.org");
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].subject, "2 news from CulturePass");
+    for (title, is_told) in [("Number 0", true), ("Number 1", false), ("Number 2", true)] {
+        let text = &mails[0].text;
+        assert_eq!(text.contains(title), is_told, "{title}: {text}");
+    }
+    let states = guests.deliveries(&member, "event_published").await;
+    let mut states: Vec<&str> = states.iter().map(|(_, state)| state.as_str()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["dropped", "sent", "sent"]);
+}
+
+/// The link in the mail of a closed account still answers, as mail programs expect, and writes nothing.
+#[tokio::test]
+async fn no4_one_click_of_a_closed_account_writes_nothing() {
+    let guests = Guests::new().await;
+    let member = guests.follower("dawn_follows").await;
+    published(&guests, "A night").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("dawn_follows@example.org");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let path = format!("{}?{}", url.path(), url.query().expect("a token"));
+    let chosen = async |id: Uuid| {
+        let rows =
+            format!("select count(*) from app.notification_preferences where user_id = '{id}'");
+        guests.count(&rows).await
+    };
+    member.client.delete("/me").await.expect(204);
+    guests.server.client.act(&path).await.expect(200);
+    assert_eq!(chosen(member.id).await, 0);
+    // The control: of somebody whose account is open it does.
+    let other = guests.follower("dell_follows").await;
+    published(&guests, "Another night").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("dell_follows@example.org");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let path = format!("{}?{}", url.path(), url.query().expect("a token"));
+    guests.server.client.act(&path).await.expect(200);
+    assert_eq!(chosen(other.id).await, 1);
+}

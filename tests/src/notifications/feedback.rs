@@ -1,0 +1,202 @@
+//! NO11 through the door: whatever services tell, how often and in which order, a mail and its address end the same.
+
+use super::stage::Guests;
+use crate::support::Answer;
+use delivery::webhooks::{ResendKey, SendgridKey};
+use fake_messengers::{Config, feedback, server::Running};
+use fastrand::Rng;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLJvw";
+const ADDRESS: &str = "nora_bounces@example.org";
+
+/// One service and how it tells something of a mail.
+#[derive(Clone, Copy, Debug)]
+enum Service {
+    Resend,
+    Sendgrid,
+}
+
+/// What a service may tell of one mail; the last two by themselves are the end of the address.
+const TOLD: [&str; 5] = ["delivered", "deferred", "soft", "hard", "spam"];
+
+struct Mailed {
+    guests: Guests,
+    fake: Running,
+    delivery: String,
+}
+
+impl Mailed {
+    /// A receipt that was sent, and webhooks of both services.
+    async fn new() -> Self {
+        let fake = Running::start(Config::default()).await.expect("a fake");
+        let public = fake.fake.keys.sendgrid_public().expect("a key");
+        let guests = Guests::with(|parts| {
+            let resend = ResendKey::new(&SECRET.to_owned().into());
+            parts.mail_webhooks.resend = Some(resend.expect("a secret"));
+            parts.mail_webhooks.sendgrid = Some(SendgridKey::new(&public).expect("a key"));
+        })
+        .await;
+        guests.guest("nora_bounces").await;
+        guests.dispatch().await;
+        let delivery = guests
+            .one("select id::text from app.notification_deliveries where channel = 'email'")
+            .await;
+        Self {
+            guests,
+            fake,
+            delivery,
+        }
+    }
+
+    fn event(&self, service: Service, kind: &str) -> Value {
+        match service {
+            Service::Resend => {
+                let name = match kind {
+                    "delivered" => "email.delivered",
+                    "deferred" => "email.delivery_delayed",
+                    "spam" => "email.complained",
+                    _ => "email.bounced",
+                };
+                let how = match kind {
+                    "soft" => "Transient",
+                    _ => "Permanent",
+                };
+                json!({"type": name, "created_at": "2026-11-28T10:00:00.000Z", "data": {"email_id": self.delivery,
+                    "created_at": "2026-11-28T09:59:00.000Z", "to": [ADDRESS], "from": "x@example.org", "subject": "x",
+                    "bounce": {"type": how, "subType": "General", "message": "no such mailbox"}}})
+            }
+            Service::Sendgrid => {
+                let (name, how) = match kind {
+                    "soft" => ("bounce", "blocked"),
+                    "hard" => ("bounce", "bounce"),
+                    "spam" => ("spamreport", ""),
+                    other => (other, ""),
+                };
+                json!({"email": ADDRESS, "timestamp": 1513299569, "event": name, "type": how, "sg_event_id": format!("id-{kind}"),
+                    "sg_message_id": "m1.recvd-x", "delivery_id": self.delivery})
+            }
+        }
+    }
+
+    /// Signed so many seconds ago.
+    async fn tell(&self, service: Service, kinds: &[&str], ago: i64) -> Vec<Answer> {
+        let at = chrono::Utc::now().timestamp() - ago;
+        let events: Vec<Value> = kinds.iter().map(|kind| self.event(service, kind)).collect();
+        let posts: Vec<(&str, Vec<(String, String)>, Vec<u8>)> = match service {
+            Service::Resend => (events.iter().zip(kinds))
+                .map(|(event, kind)| {
+                    let body = event.to_string().into_bytes();
+                    let secrets = [SECRET.to_owned()];
+                    // The same event has the same id each time.
+                    let headers = feedback::svix(&secrets, &format!("msg_{kind}"), at, &body);
+                    ("/webhooks/resend", headers.expect("signed"), body)
+                })
+                .collect(),
+            Service::Sendgrid => {
+                let body = json!(events).to_string().into_bytes();
+                let headers = feedback::twilio(&self.fake.fake, at, &body);
+                vec![("/webhooks/sendgrid", headers.expect("signed"), body)]
+            }
+        };
+        let mut answers = Vec::new();
+        for (path, headers, body) in posts {
+            let mut headers: Vec<(&str, &str)> = headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            headers.push(("content-type", "application/json"));
+            let client = &self.guests.server.client;
+            let answer = client.try_send(Method::POST, path, body, &headers).await;
+            answers.push(answer.expect("an answer"));
+        }
+        answers
+    }
+
+    async fn reset(&self, state: &str) {
+        let lease = match state {
+            "sending" => "now() + interval '1 hour'",
+            _ => "null",
+        };
+        self.guests
+            .run(&format!(
+                "delete from app.mail_suppressions;
+                 update app.notification_deliveries set state = '{state}', error = null, lease_until = {lease} where channel = 'email'"
+            ))
+            .await;
+    }
+
+    /// The state of the mail, and how many entries its address has among those that nothing is sent to.
+    async fn outcome(&self) -> (String, i64) {
+        let state = "select state from app.notification_deliveries where channel = 'email'";
+        let entries = "select count(*) from app.mail_suppressions";
+        let guests = &self.guests;
+        (guests.one(state).await, guests.count(entries).await)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no11_order_and_repetition_of_events_change_nothing() {
+    let mailed = Mailed::new().await;
+    let mut random = Rng::with_seed(11);
+    for service in [Service::Resend, Service::Sendgrid] {
+        for round in 0..12 {
+            // Of each event one to three copies, in any order: one request for each, or all in one.
+            let mut kinds: Vec<&str> = TOLD.to_vec();
+            for _ in 0..random.usize(0..8) {
+                kinds.extend(random.choice(TOLD));
+            }
+            random.shuffle(&mut kinds);
+            mailed.reset("sent").await;
+            for answer in mailed.tell(service, &kinds, 0).await {
+                answer.expect(200);
+            }
+            let outcome = mailed.outcome().await;
+            let ended = ("failed".to_owned(), 1);
+            assert_eq!(outcome, ended, "{service:?} {round}: {kinds:?}");
+            // All of it once more, in the same window.
+            for answer in mailed.tell(service, &kinds, 299).await {
+                answer.expect(200);
+            }
+            assert_eq!(mailed.outcome().await, ended, "{service:?}: {kinds:?}");
+        }
+        // Nothing but good news, or a mailbox that is full today: the address stays.
+        mailed.reset("sent").await;
+        mailed.tell(service, &["deferred", "delivered"], 0).await;
+        assert_eq!(mailed.outcome().await, ("sent".to_owned(), 0));
+        mailed.tell(service, &["soft", "delivered"], 0).await;
+        assert_eq!(mailed.outcome().await, ("failed".to_owned(), 0));
+        // What was signed too long ago is a replay, whatever it says.
+        mailed.reset("sent").await;
+        for answer in mailed.tell(service, &["hard", "spam"], 301).await {
+            answer.expect(400);
+        }
+        assert_eq!(mailed.outcome().await, ("sent".to_owned(), 0));
+    }
+}
+
+/// A service may be faster than the statement that stores what it answered.
+#[tokio::test]
+async fn no11_a_bounce_that_comes_before_the_mail_is_marked_counts() {
+    let mailed = Mailed::new().await;
+    for service in [Service::Resend, Service::Sendgrid] {
+        mailed.reset("sending").await;
+        for answer in mailed.tell(service, &["hard"], 0).await {
+            answer.expect(200);
+        }
+        assert_eq!(mailed.outcome().await, ("failed".to_owned(), 1));
+    }
+    // Of several messages in one mail all have failed: nobody would come for what still waits with it.
+    let carried = format!(
+        "set session_replication_role = replica;
+         insert into app.notification_deliveries (notification_id, user_id, channel, device_id, carrier_id)
+         select notification_id, user_id, 'email', gen_random_uuid(), id from app.notification_deliveries where id = '{}'",
+        mailed.delivery
+    );
+    mailed.reset("sending").await;
+    mailed.guests.run(&carried).await;
+    mailed.tell(Service::Sendgrid, &["hard"], 0).await;
+    let failed = "select count(*) from app.notification_deliveries where state = 'failed' and lease_until is null";
+    assert_eq!(mailed.guests.count(failed).await, 2);
+}
