@@ -171,6 +171,8 @@ pub enum SeedWhat {
     Reference,
     /// Members, profiles, events and their activities, all invented; never in production
     Demo,
+    /// Tickets, services and credits of the demonstration, without a card, while the server runs; never in production
+    Sales(Box<App>),
     /// Orders of the demonstration, paid through a fake of Stripe while the server runs; never in production
     Trade(Box<App>),
     /// Pictures of the demonstration, drawn and uploaded; never in production

@@ -28,8 +28,10 @@ pub enum Content {
     Empty,
     /// Countries and cities.
     Reference,
-    /// The demonstration world as well.
+    /// The demonstration world as well, with many sales and quotes that were never made through a module.
     Demo,
+    /// The demonstration world as `seed demo` makes it.
+    Shown,
     /// Of that fewer rows, where there are thousands.
     Sample,
 }
@@ -170,6 +172,7 @@ async fn template(admin: &PgConnectOptions, content: Content) -> String {
         Content::Empty => "empty",
         Content::Reference => "reference",
         Content::Demo => "demo",
+        Content::Shown => "shown",
         Content::Sample => "sample",
     };
     let name = format!("template_{kind}_{state}");
@@ -222,8 +225,13 @@ async fn fill(options: &PgConnectOptions, content: Content) {
     server::seed::reference::load(&mut conn)
         .await
         .expect("reference data");
-    if matches!(content, Content::Demo | Content::Sample) {
+    if content == Content::Shown {
         server::seed::demo::load(&mut conn)
+            .await
+            .expect("demonstration data");
+    }
+    if matches!(content, Content::Demo | Content::Sample) {
+        server::seed::demo::load_with(&mut conn, &sample::SOLD)
             .await
             .expect("demonstration data");
     }

@@ -1,9 +1,17 @@
-//! A smaller demonstration world: the same people and profiles with fewer of what they have by the thousand,
-//! so that suites that ask everything as everyone do not wait for long lists.
+//! What tests add to the demonstration world, and a smaller one: the same people and profiles with fewer of what they have
+//! by the thousand, so that suites that ask everything as everyone do not wait for long lists.
 
 use super::model;
 use codegen::model::{EntityId, Model};
 use sqlx::{AssertSqlSafe, PgConnection};
+
+/// Orders, quotes and credits of weeks, inserted: the demonstration's own are made through the API (`seed sales`), take
+/// longer, and are all of the day on which they are made.
+pub const SOLD: [&str; 3] = [
+    include_str!("../../sql/sold/orders.sql"),
+    include_str!("../../sql/sold/market.sql"),
+    include_str!("../../sql/sold/wallets.sql"),
+];
 
 /// Tables with more rows than this are thinned to about so many.
 const MANY: i64 = 700;
