@@ -118,6 +118,7 @@ fn query(document: &Value, operation: &Value) -> String {
             "q" => "music",
             "bbox" => "144.5,-38.2,145.5,-37.5",
             "token" => "none",
+            "key" => "0123456789abcdef",
             other => panic!("which value has `{other}`?"),
         };
         format!("{name}={value}")

@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: sent twice, done once, answered the same; whoever else uses the same key means something else.
 
+mod asked;
 mod offered;
 mod required;
 
