@@ -48,7 +48,7 @@ const KEPT: [&str; 12] = [
 ];
 
 /// What a ticket type of it takes over as it is.
-const KEPT_OF_TYPES: [&str; 7] = [
+const KEPT_OF_TYPES: [&str; 8] = [
     "name",
     "description",
     "price_cents",
@@ -56,6 +56,7 @@ const KEPT_OF_TYPES: [&str; 7] = [
     "capacity",
     "per_user_limit",
     "waitlist_minutes",
+    "door_only",
 ];
 
 /// Times of a ticket type, which move with the event.

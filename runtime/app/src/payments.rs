@@ -7,7 +7,8 @@
 //! `pay` charges an order or a featured place, which `command` has written down before; `sync` applies what is known of a
 //! payment; `refunds` and `transfers` carry out what goes back and to hosts (`left` knows what they have, `top_up` sends
 //! what credits have paid); `subscriptions` are plans of businesses; `cards`, `connect` and `disputes` keep what the provider
-//! says of them (`paid_twice`: credits for what a bank gives as well); `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `shares` adds up what cities earn
+//! says of them (`paid_twice`: credits for what a bank gives as well); `inbox` takes in its events, and `reconcile` looks after what nobody told, in turn (`looks`). `publishing` refuses to
+//! put on sale what a host can't be paid for. `shares` adds up what cities earn
 //! (`plan_shares` is what they get of plans), `cities` sends it to them.
 
 mod bodies;
@@ -25,6 +26,7 @@ mod looks;
 mod paid_twice;
 mod pay;
 mod plan_shares;
+mod publishing;
 mod reconcile;
 mod refunds;
 mod routes;
