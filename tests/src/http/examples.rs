@@ -8,7 +8,7 @@ use crate::support::{Database, Member, TestServer, database::Content, document, 
 use serde_json::Value;
 use server::seed::{
     demo::PEOPLE,
-    examples::{MADE_LATER, ROWS, example_id, of_the_demonstration},
+    examples::{MADE_LATER, ROWS, example_id, made_later, of_the_demonstration},
 };
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +84,11 @@ async fn drawn(server: &TestServer) -> BTreeMap<String, Vec<String>> {
             .await
             .expect("ids");
         drawn.insert(resource.name.to_owned(), ids);
+    }
+    // First those that the document of a running server names.
+    let named = made_later(&server.built.db).await.expect("rows");
+    for (entity, id) in named {
+        drawn.entry(entity).or_default().insert(0, id);
     }
     drawn
 }

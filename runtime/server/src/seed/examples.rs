@@ -127,7 +127,7 @@ const MADE: [(&str, &str); 6] = [
           order by user_id = '0199c000-0000-7000-8000-000000000003' desc, id limit 1)
          union all
          (select 'ticket', id::text from app.tickets
-          order by buyer_id = '0199c000-0000-7000-8000-000000000003' desc, id limit 1)
+          order by holder_id = '0199c000-0000-7000-8000-000000000003' and state = 'valid' desc, id limit 1)
          union all
          (select 'refund', r.id::text from app.refunds r left join app.orders o on o.id = r.order_id
           order by coalesce(o.user_id = '0199c000-0000-7000-8000-000000000003', false) desc, r.id limit 1)
@@ -190,7 +190,8 @@ const MADE: [(&str, &str); 6] = [
     ),
 ];
 
-async fn made_later(db: &Db) -> Result<Vec<(String, String)>> {
+/// The entity and the id of those that are there.
+pub async fn made_later(db: &Db) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for (module, statement) in MADE {
         all.extend(first(db, module, statement).await?);
