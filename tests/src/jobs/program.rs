@@ -113,7 +113,7 @@ impl World {
         .await
     }
 
-    /// As `kill -9` does it, with its connections. Its lease ends, as it would after 45 seconds.
+    /// As `kill -9` does it, with its connections. Its lease ends, as it would after 25 seconds.
     async fn kill(&mut self, mut worker: Program) {
         worker.signal("KILL");
         assert!(!worker.ended().await.success());
