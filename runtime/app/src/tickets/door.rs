@@ -42,7 +42,7 @@ pub(super) enum Before {
     Never,
     /// The same scan, with what it came to.
     Same(ScanResult),
-    /// For another ticket, at another event or checkpoint, or the other way.
+    /// For another ticket, at another checkpoint of the event, or the other way.
     Elsewhere,
 }
 
@@ -88,7 +88,7 @@ impl Tickets {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
-                            let detail = "was used for another scan: of another ticket, or at another event or checkpoint";
+                            let detail = "was used for another scan of the event: of another ticket, or at another checkpoint";
                             return Err(Error::field("/nonce", "repeated", detail));
                         }
                     }
@@ -186,13 +186,14 @@ async fn at_door(
 }
 
 /// The same scan sent twice counts once, and gets the same answer. Of another ticket (`ticket` is what the code says) it is
-/// another scan: two devices may make the same nonce, and nobody is let in by the answer for somebody else.
+/// another scan: two devices may make the same nonce, and nobody is let in by the answer for somebody else. Nonces of other
+/// events are not looked at: who scans elsewhere neither learns of them nor is in their way.
 pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Result<Before> {
     let row = sqlx::query(
         "select result, overruled, ticket_id,
-           event_id = $2 and checkpoint_id is not distinct from $3::uuid and direction = $4
+           checkpoint_id is not distinct from $3::uuid and direction = $4
              and ticket_id is not distinct from (select k.id from app.tickets k where k.id = $5::uuid) as is_same
-         from app.check_ins where nonce = $1",
+         from app.check_ins where nonce = $1 and event_id = $2",
     )
     .bind(&scan.nonce)
     .bind(scan.event_id)
