@@ -121,7 +121,6 @@ impl Payments {
         if let Err(error) = &events {
             tracing::warn!(%error, "events that no endpoint has taken could not be read");
         }
-        self.events_left(request).await?;
         self.payments(request).await?;
         let refunds = self.in_turn::<Uuid>(
             request,
@@ -151,6 +150,7 @@ impl Payments {
         }
         self.accounts(request).await?;
         self.subscriptions(request).await?;
+        self.events_left(request).await?;
         self.wake_early(request).await?;
         self.forget_cards_of_the_erased(request).await?;
         self.forget_looks(request).await?;
