@@ -24,7 +24,7 @@ begin
     return 0;
   end if;
   select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
-    t.status = 'active' and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
+    t.status = 'active' and not t.door_only and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
   into v_type from app.ticket_types t where t.id = p_type for no key update;
   -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
   with over as (

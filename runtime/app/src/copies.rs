@@ -49,7 +49,7 @@ const KEPT: [&str; 12] = [
 ];
 
 /// Fields of a ticket type that are copied unchanged.
-const KEPT_OF_TYPES: [&str; 7] = [
+const KEPT_OF_TYPES: [&str; 8] = [
     "name",
     "description",
     "price_cents",
@@ -57,6 +57,7 @@ const KEPT_OF_TYPES: [&str; 7] = [
     "capacity",
     "per_user_limit",
     "waitlist_minutes",
+    "door_only",
 ];
 
 /// Times of a ticket type that are moved by as much as the start of the event.

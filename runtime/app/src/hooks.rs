@@ -2,7 +2,12 @@
 //! permissions.
 
 use crate::{App, problems as own, promotions};
-use generated::{hooks::AppHooks, promotion::CreatePromotion, review::CreateReview};
+use generated::{
+    hooks::AppHooks,
+    promotion::CreatePromotion,
+    review::CreateReview,
+    ticket_type::{CreateTicketType, UpdateTicketType},
+};
 use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,7 +23,26 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/events/{id}/publish",
         "post",
-        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`.",
+        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while \
+         tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
+    ),
+    (
+        "/ticket-types",
+        "post",
+        "409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the \
+         host has no account that takes payments.",
+    ),
+    (
+        "/ticket-types/{id}",
+        "patch",
+        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
+         account that takes payments.",
+    ),
+    (
+        "/ticket-types/{id}",
+        "put",
+        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
+         account that takes payments.",
     ),
     (
         "/broadcasts/{id}/schedule",
@@ -72,7 +96,7 @@ impl AppHooks for App {
                     .detail("An event is published once people know where it is: give a venue, a location or an online address.")
                     .item(Item::body("/venue_id", "required", "or `location`, or `online_url`"))),
                 // The caller may not see the event; the update statement itself decides on the answer.
-                _ => Ok(()),
+                _ => self.modules.payments.refuse_publishing(cx, id).await,
             }
         })
     }
@@ -136,6 +160,29 @@ impl AppHooks for App {
                     "was not visited by the caller, as far as tickets tell",
                 ))),
             }
+        })
+    }
+
+    /// What is sold online needs a host that can be paid.
+    fn ticket_type_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateTicketType,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.modules.payments.refuse_new_price(cx, input).await })
+    }
+
+    fn ticket_type_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateTicketType,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.modules
+                .payments
+                .refuse_changed_price(cx, id, input)
+                .await
         })
     }
 

@@ -5,6 +5,7 @@
 
 mod document;
 mod export;
+mod requests;
 
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts};
@@ -17,7 +18,7 @@ use axum::{
 };
 use export::{Exporting, Exports};
 use generated::user::USER;
-use kernel::{Caller, Db, Error, Result, http::ConfigError};
+use kernel::{Caller, Db, Error, Result, http::ConfigError, openapi::Objects};
 use serde_json::Value;
 use tower::ServiceExt;
 use utoipa::{OpenApi, openapi};
@@ -51,13 +52,18 @@ impl Module for Me {
             generated: generated.clone(),
         };
         let own = Router::new().route("/me/export", get(export::export));
+        let asked = Router::new().route("/me/requests", get(requests::requests));
         router
             .with_state(generated.clone())
             .merge(own.with_state(exporting))
+            .merge(asked.with_state(self.clone()))
     }
 
     fn access() -> Table {
-        &[("exportMe", Access::Member)]
+        &[
+            ("exportMe", Access::Member),
+            ("getMyRequests", Access::Member),
+        ]
     }
 
     fn document() -> openapi::OpenApi {
@@ -69,8 +75,10 @@ impl Module for Me {
     }
 }
 
+static OBJECTS: Objects = Objects(&[("KeyedRequest", "keyed_request")]);
+
 #[derive(OpenApi)]
-#[openapi(paths(export::export))]
+#[openapi(paths(export::export, requests::requests), modifiers(&OBJECTS))]
 struct Document;
 
 async fn forward(State(generated): State<Router>, request: Request) -> Response {

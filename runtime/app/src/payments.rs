@@ -27,6 +27,7 @@ mod looks;
 mod paid_twice;
 mod pay;
 mod plan_shares;
+mod publishing;
 mod reconcile;
 mod refunds;
 mod routes;

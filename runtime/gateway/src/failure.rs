@@ -89,6 +89,13 @@ impl Failure {
             .is_some_and(|refusal| refusal.code.as_deref() == Some(Self::TOO_MANY))
     }
 
+    /// Whether the platform has no access to the account that was asked for: its owner has disconnected it, or it never was
+    /// one of this platform's.
+    pub fn is_without_access(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| refusal.code.as_deref() == Some("account_invalid"))
+    }
+
     /// Whether the requested object does not exist.
     pub fn is_missing(&self) -> bool {
         self.refusal()

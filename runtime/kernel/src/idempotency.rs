@@ -8,9 +8,11 @@
 
 mod claimed;
 mod layer;
+mod looked_up;
 
 pub use claimed::{Answer, Claimed};
 pub use layer::{Keyed, offered, required};
+pub use looked_up::{LookedUp, look_up};
 
 use crate::{
     cx::Cx,
@@ -61,15 +63,19 @@ pub fn key(headers: &HeaderMap) -> Result<Option<&str>> {
     let Some(value) = all.next() else {
         return Ok(None);
     };
-    let visible = |text: &&str| text.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
-    let key = value.to_str().ok().filter(visible);
-    let key = key.filter(|key| (SHORTEST..=LONGEST).contains(&key.len()));
+    let key = value.to_str().ok().filter(|text| is_key(text));
     match (key, all.next()) {
         (Some(key), None) => Ok(Some(key)),
         _ => Err(Error::new(&problems::BAD_REQUEST).detail(
             "`Idempotency-Key` is one text of 16 to 255 visible ASCII characters, such as a UUID.",
         )),
     }
+}
+
+/// Whether a text can be a key.
+pub fn is_key(text: &str) -> bool {
+    let is_visible = |byte: u8| (b'!'..=b'~').contains(&byte);
+    (SHORTEST..=LONGEST).contains(&text.len()) && text.bytes().all(is_visible)
 }
 
 impl Request {

@@ -171,6 +171,8 @@ pub enum SeedWhat {
     Reference,
     /// Members, profiles, events and their activities, all invented; never in production
     Demo,
+    /// Tickets, services and credits of the demonstration, without a card, while the server runs; never in production
+    Sales(Box<App>),
     /// Orders of the demonstration, paid through a fake of Stripe while the server runs; never in production
     Trade(Box<App>),
     /// Pictures of the demonstration, drawn and uploaded; never in production
@@ -187,4 +189,32 @@ pub struct Token {
     /// For this member
     #[arg(long, required_unless_present = "demo")]
     pub email: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use kernel::jobs::WorkerConfig;
+    use std::time::Duration;
+
+    /// Jobs are leased for less than that, and what was committed is in the outbox.
+    #[test]
+    fn x2_what_a_killed_worker_was_at_goes_on_within_thirty_seconds() {
+        let command = Cli::command();
+        for name in ["serve", "worker"] {
+            let command = command.find_subcommand(name).expect(name);
+            let default = |id: &str| -> u64 {
+                let mut arguments = command.get_arguments();
+                let found = arguments.find(|one| one.get_id() == id).expect(id);
+                let text = found.get_default_values()[0].to_str().expect("a number");
+                text.parse().expect(text)
+            };
+            let lease = Duration::from_secs(default("jobs_lease_seconds"));
+            assert_eq!(lease, WorkerConfig::default().lease, "{name}");
+            // From the last report of the one to the next look of the other.
+            let most = lease + 2 * Duration::from_millis(default("jobs_poll_ms"));
+            assert!(most <= Duration::from_secs(30), "{name}: {most:?}");
+        }
+    }
 }

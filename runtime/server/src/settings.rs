@@ -309,7 +309,7 @@ pub struct Worker {
     #[arg(long, env = "JOBS_POLL_MS", default_value_t = 250)]
     pub jobs_poll_ms: u64,
     /// A worker that has not reported for this long loses its jobs to others.
-    #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 45)]
+    #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 25)]
     pub jobs_lease_seconds: u64,
     /// After the signal to stop: how long running jobs may continue.
     #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20)]

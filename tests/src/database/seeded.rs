@@ -1,6 +1,6 @@
 //! The initial data: there is enough of it, and it is the same in every run.
 
-use crate::support::{Database, database::Content, model};
+use crate::support::{Database, TestServer, database::Content, model};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeMap;
 
@@ -75,6 +75,66 @@ async fn the_demonstration_shows_something_of_everything() {
         }
     }
     assert!(rows >= 5_000, "only {rows} rows");
+}
+
+/// What moves tickets or money, and what is asked for and quoted: `seed sales` and `seed trade` make it.
+#[tokio::test]
+async fn demo_data_inserts_nothing_that_modules_make() {
+    let shown = Database::new(Content::Shown).await;
+    let with_more = Database::new(Content::Demo).await;
+    let (mut shown, mut with_more) = (shown.superuser().await, with_more.superuser().await);
+    for entity in server::seed::examples::MADE_LATER {
+        let mut entities = model().entities.iter();
+        let entity = entities.find(|one| one.name == entity).expect(entity);
+        let all = format!("select count(*) from app.{}", entity.plural);
+        assert_eq!(count(&mut shown, &all).await, 0, "{}", entity.name);
+        // Inserted rows would be counted.
+        assert!(count(&mut with_more, &all).await > 0, "{}", entity.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_orders_refunds_and_quotes_are_made_through_the_modules() {
+    let server = TestServer::start_with(Content::Shown, |_| {}).await;
+    let (app, router) = (&server.built.app, &server.built.router);
+    let made = server::seed::sales::make(app, router.clone()).await;
+    assert!(made.expect("sales"));
+    let mut conn = server.superuser().await;
+    for (what, least) in [
+        ("app.orders where state = 'paid' and sold_at_door", 80),
+        ("app.orders where state = 'paid' and amount_cents = 0", 40),
+        ("app.orders where state = 'refunded'", 8),
+        (
+            "app.refunds where state = 'succeeded' and cash_cents > 0",
+            8,
+        ),
+        ("app.check_ins where result = 'ok'", 50),
+        ("app.checkpoint_entries", 8),
+        ("app.ticket_transfers where state = 'offered'", 4),
+        ("app.waitlist_entries where state = 'waiting'", 4),
+        ("app.service_requests", 8),
+        ("app.leads where state = 'declined'", 1),
+        ("app.quotes where state = 'sent'", 4),
+        ("app.quotes where state = 'draft'", 1),
+        (
+            "app.wallet_accounts where user_id is not null and balance_cents = 500",
+            8,
+        ),
+    ] {
+        let found = count(&mut conn, &format!("select count(*) from {what}")).await;
+        assert!(found >= least, "{found} {what}");
+    }
+    let cities =
+        "select count(distinct e.city_id) from app.orders o join app.events e on e.id = o.event_id";
+    assert_eq!(count(&mut conn, cities).await, 8);
+    let faults = "select count(*) from app.money_invariants";
+    assert_eq!(count(&mut conn, faults).await, 0);
+    // Who starts again finds it there.
+    let orders = "select count(*) from app.orders";
+    let before = count(&mut conn, orders).await;
+    let again = server::seed::sales::make(app, router.clone()).await;
+    assert!(!again.expect("nothing"));
+    assert_eq!(count(&mut conn, orders).await, before);
 }
 
 /// Times relative to the time of the run.

@@ -44,6 +44,10 @@ const MAY: &[(&str, &str)] = &[
         "tells a client when to come again; the database counts the days",
     ),
     (
+        "server/src/seed/sales/services.rs",
+        "a command that fills a new database with examples",
+    ),
+    (
         "server/src/seed/trade/market.rs",
         "a command that fills a new database with examples",
     ),

@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: a repeated request is done once and answered the same; another member's same key is independent.
 
+mod asked;
 mod offered;
 mod required;
 

@@ -126,14 +126,7 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
     );
     // Another event of the organiser.
     let mut conn = stage.server.superuser().await;
-    let elsewhere: Uuid = sqlx::query_scalar(
-        "select e.id from app.events e join app.events mine on mine.id = $1 and e.host_id = mine.host_id
-         where e.id <> mine.id and e.status = 'active' limit 1",
-    )
-    .bind(stage.event)
-    .fetch_one(&mut conn)
-    .await
-    .expect("another event");
+    let elsewhere = another_event(&stage).await;
     let body = json!({"code": code, "event_id": elsewhere, "nonce": "nonce-elsewhere"});
     let wrong = stage.olga.client.post("/check-ins", body).await.expect(200);
     assert_eq!(wrong.json["result"], "wrong_event");
@@ -157,6 +150,43 @@ async fn o10_each_reason_not_to_let_in_has_its_name() {
     assert_eq!(kept, (true, "ok".to_owned()));
     let keys = stage.server.client.get("/ticket-keys").await.expect(200);
     assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
+}
+
+/// Whoever scans at another event may choose the nonces of this one: they are in nobody's way. The negative control: one set of
+/// nonces for all events.
+#[tokio::test]
+async fn o10_scanners_of_other_events_are_not_in_the_way() {
+    for is_shared in [false, true] {
+        let stage = Stage::new().await;
+        let (_, _, code) = ticket(&stage).await;
+        if is_shared {
+            stage
+                .run("create unique index on app.check_ins (nonce)")
+                .await;
+        }
+        let elsewhere = another_event(&stage).await;
+        let body = json!({"code": "no code of ours", "event_id": elsewhere, "nonce": "scan-0001"});
+        let there = stage.olga.client.post("/check-ins", body).await;
+        assert_eq!(there.expect(200).json["result"], "forged");
+        let body = json!({"code": code, "event_id": stage.event, "nonce": "scan-0001"});
+        for _ in 0..2 {
+            let here = stage.olga.client.post("/check-ins", body.clone()).await;
+            assert_eq!(here.status.is_success(), !is_shared, "{}", here.text);
+            assert!(is_shared || here.json["result"] == "ok", "{}", here.text);
+        }
+    }
+}
+
+/// Of the same host.
+async fn another_event(stage: &Stage) -> Uuid {
+    sqlx::query_scalar(
+        "select e.id from app.events e join app.events mine on mine.id = $1 and e.host_id = mine.host_id
+         where e.id <> mine.id and e.status = 'active' limit 1",
+    )
+    .bind(stage.event)
+    .fetch_one(&mut stage.server.superuser().await)
+    .await
+    .expect("another event")
 }
 
 /// Two devices may produce the same nonce; the answer for another ticket lets nobody in.

@@ -103,6 +103,83 @@ async fn c1_hosts_without_an_account_sell_nothing_that_costs() {
     assert!(accounts.json["data"][0]["deauthorized_at"].is_string());
 }
 
+/// C1: neither is what costs something published, nor does a published event get such tickets; what is sold at the door alone
+/// needs no account.
+#[tokio::test]
+async fn c1_paid_tickets_are_not_published_for_a_host_without_an_account() {
+    let stage = Stage::new().await;
+    let olga = &stage.olga.client;
+    let free = stage.tickets("Free", 0, 10).await;
+    let draft = draft(&stage).await;
+    let seat = json!({"event_id": draft, "name": "Seat", "price_cents": 4500, "currency": "AUD", "capacity": 10});
+    olga.post("/ticket-types", seat.clone()).await.expect(201);
+    let publish = format!("/events/{draft}/publish");
+    let on_sale = |name: &str, door_only: bool| {
+        let mut body = seat.clone();
+        (body["event_id"], body["name"]) = (json!(stage.event), json!(name));
+        body["door_only"] = json!(door_only);
+        body
+    };
+    let payouts = async |enabled: bool| {
+        let change = json!({"payouts_enabled": enabled});
+        let fake = &stage.stripe.fake;
+        fake.change_account(&stage.account, &change)
+            .expect("an account");
+        stage.stripe.deliver(&stage.server).await;
+    };
+
+    payouts(false).await;
+    let refused = olga.act(&publish).await.expect(409);
+    assert_eq!(refused.problem(), "host-cannot-be-paid");
+    for said in ["`Seat`", "/onboarding", "`door_only`"] {
+        assert!(refused.text.contains(said), "{}", refused.text);
+    }
+    let added = olga.post("/ticket-types", on_sale("Balcony", false)).await;
+    assert_eq!(added.expect(409).problem(), "host-cannot-be-paid");
+    let path = format!("/ticket-types/{free}");
+    let dearer = olga.patch(&path, "*", json!({"price_cents": 4500})).await;
+    assert_eq!(dearer.expect(409).problem(), "host-cannot-be-paid");
+    olga.patch(&path, "*", json!({"capacity": 12}))
+        .await
+        .expect(200);
+
+    let at_door = olga.post("/ticket-types", on_sale("Rush", true)).await;
+    let at_door: Uuid = at_door.expect(201).id().parse().expect("an id");
+    let ordered = stage.order(&stage.mira, &[(at_door, 1)], false).await;
+    assert_eq!(ordered.expect(409).problem(), "not-on-sale");
+    let cart = stage.cart(&[(at_door, 1)], false);
+    keyed(&stage.olga, "/door-sales", cart).await.expect(201);
+
+    // With an account nothing is in the way.
+    payouts(true).await;
+    olga.act(&publish).await.expect(200);
+    olga.post("/ticket-types", on_sale("Balcony", false))
+        .await
+        .expect(201);
+    olga.patch(&path, "*", json!({"price_cents": 4500}))
+        .await
+        .expect(200);
+}
+
+/// Another event of the same host, that nobody sees yet.
+async fn draft(stage: &Stage) -> String {
+    let olga = &stage.olga.client;
+    let like = olga.get(&format!("/events/{}", stage.event)).await;
+    let like = like.expect(200).json;
+    let mut body = json!({"title": "A later evening", "online_url": "https://example.org/stream"});
+    for field in [
+        "starts_at",
+        "ends_at",
+        "timezone",
+        "host_type",
+        "host_id",
+        "city_id",
+    ] {
+        body[field] = like[field].clone();
+    }
+    olga.post("/events", body).await.expect(201).id()
+}
+
 /// C7: the earnings of a city are added up by month, any number of times; a closed month doesn't change.
 #[tokio::test]
 async fn c7_a_citys_share_is_that_of_its_orders_less_its_refunds() {

@@ -34,6 +34,13 @@ impl Stage {
         order
     }
 
+    /// What is due counts as delivered, and never came.
+    fn as_if_heard(&self) {
+        for post in self.stripe.fake.due_webhooks() {
+            self.stripe.fake.webhook_answered(post.delivery, Some(200));
+        }
+    }
+
     async fn reconciled(&self) -> kernel::Result<()> {
         let done = self.payments().reconcile_all(Uuid::now_v7()).await;
         self.server.settled().await;
@@ -86,9 +93,7 @@ async fn h8_what_never_ends_keeps_nothing_else_from_being_looked_at() {
     let stage = Stage::new().await;
     let order = stage.paid_unheard().await;
     // As if the events had been delivered, and lost by this server.
-    for post in stage.stripe.fake.due_webhooks() {
-        stage.stripe.fake.webhook_answered(post.delivery, Some(200));
-    }
+    stage.as_if_heard();
     stage.age().await;
     let mira = stage.mira.id;
     stage
@@ -106,4 +111,58 @@ async fn h8_what_never_ends_keeps_nothing_else_from_being_looked_at() {
       where t.stripe_idempotency_key like 'never:%'";
     assert_eq!(stage.number(looked_at).await, NEVER_ENDING);
     stage.books_agree().await;
+}
+
+/// Its job is dead, or was lost: the reconciler works on it, too.
+#[tokio::test]
+async fn h8_an_event_without_a_job_is_worked_on_all_the_same() {
+    let stage = Stage::new().await;
+    let order = stage.paid_unheard().await;
+    stage.as_if_heard();
+    let payment = stage.payment_of(&order).await;
+    stage
+        .run(format!(
+            "insert into app.stripe_events (stripe_event_id, type, object_type, object_id, livemode, happened_at)
+             values ('evt_left', 'payment_intent.succeeded', 'payment_intent', '{payment}', false, now())"
+        ))
+        .await;
+    stage.reconciled().await.expect("a run");
+    assert_eq!(
+        stage.state(&order).await,
+        "pending",
+        "its job may be about to run"
+    );
+    stage
+        .run(
+            "set session_replication_role = replica;
+             update app.stripe_events set created_at = now() - interval '20 minutes' where stripe_event_id = 'evt_left'",
+        )
+        .await;
+    stage.reconciled().await.expect("a run");
+    assert_eq!(stage.state(&order).await, "paid");
+    let done = "select count(*) from app.stripe_events where stripe_event_id = 'evt_left' and state = 'done'";
+    assert_eq!(stage.number(done).await, 1);
+    stage.books_agree().await;
+}
+
+/// The platform learns by reading that it has lost access to an account.
+#[tokio::test]
+async fn h8_c1_a_host_who_has_disconnected_unheard_sells_nothing() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 10).await;
+    let fake = &stage.stripe.fake;
+    fake.deauthorize(&stage.account).expect("an account");
+    stage.as_if_heard();
+    let order = async || stage.order(&stage.mira, &[(kind, 1)], false).await;
+    stage.reconciled().await.expect("a run");
+    // It was read a moment ago, when it was connected.
+    order().await.expect(201);
+    stage
+        .run(
+            "set session_replication_role = replica;
+             update app.connected_accounts set synced_at = now() - interval '2 days'",
+        )
+        .await;
+    stage.reconciled().await.expect("a run");
+    assert_eq!(order().await.expect(409).problem(), "host-cannot-be-paid");
 }

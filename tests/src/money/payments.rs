@@ -4,6 +4,7 @@ use super::stage::{Stage, keyed, keyed_by};
 use crate::support::{Member, stripe};
 use axum::http::Method;
 use fake_stripe::Intent;
+use kernel::http::metrics;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -405,7 +406,10 @@ async fn h1_only_stripe_tells() {
         .fetch_one(&mut conn)
         .await
         .expect("a count");
+    let counted = metrics::UNSIGNED.get();
+    let mut refused = 0;
     for post in fake.due_webhooks() {
+        refused += 3;
         let mut forged = post.clone();
         forged.body[10] ^= 1;
         assert_eq!(stripe::send(&stage.server, &forged).await, 400);
@@ -422,6 +426,7 @@ async fn h1_only_stripe_tells() {
         .await
         .expect("a count");
     assert_eq!(before, after);
+    assert!(refused > 0 && metrics::UNSIGNED.get() >= counted + refused);
     assert_eq!(stage.state(&order).await, "pending");
     // The reconciler finds what lost events would have reported.
     stage

@@ -30,8 +30,10 @@ pub enum Content {
     Empty,
     /// Countries and cities.
     Reference,
-    /// The demonstration data as well.
+    /// The demonstration data, and many sales and quotes that no module has made.
     Demo,
+    /// The demonstration data as `seed demo` makes it.
+    Shown,
     /// The demonstration data with fewer rows in tables that have thousands.
     Sample,
 }
@@ -173,6 +175,7 @@ async fn template(admin: &PgConnectOptions, content: Content) -> String {
         Content::Empty => "empty",
         Content::Reference => "reference",
         Content::Demo => "demo",
+        Content::Shown => "shown",
         Content::Sample => "sample",
     };
     let name = format!("template_{kind}_{state}");
@@ -225,8 +228,13 @@ async fn fill(options: &PgConnectOptions, content: Content) {
     server::seed::reference::load(&mut conn)
         .await
         .expect("reference data");
-    if matches!(content, Content::Demo | Content::Sample) {
+    if content == Content::Shown {
         server::seed::demo::load(&mut conn)
+            .await
+            .expect("demonstration data");
+    }
+    if matches!(content, Content::Demo | Content::Sample) {
+        server::seed::demo::load_with(&mut conn, &sample::SOLD)
             .await
             .expect("demonstration data");
     }

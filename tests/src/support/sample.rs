@@ -5,6 +5,14 @@ use super::model;
 use codegen::model::{EntityId, Model};
 use sqlx::{AssertSqlSafe, PgConnection};
 
+/// Orders, quotes and credits of weeks, inserted: the demonstration's own are made through the API (`seed sales`), take
+/// longer, and are all of the day on which they are made.
+pub const SOLD: [&str; 3] = [
+    include_str!("../../sql/sold/orders.sql"),
+    include_str!("../../sql/sold/market.sql"),
+    include_str!("../../sql/sold/wallets.sql"),
+];
+
 /// Tables with more than [`MANY`] rows are reduced to about [`KEPT`].
 const MANY: i64 = 700;
 const KEPT: i64 = 200;

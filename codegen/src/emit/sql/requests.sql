@@ -76,6 +76,23 @@ alter function requests.give_up(text,text,text,integer,boolean) owner to <app>_q
 revoke execute on function requests.give_up(text,text,text,integer,boolean) from public;
 grant execute on function requests.give_up(text,text,text,integer,boolean) to <app>_app;
 
+create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
+  language sql stable security definer set search_path = '' as $$
+-- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
+-- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+select k.method, k.route,
+  case when k.status is not null then 'answered'
+       when k.locked_until > clock_timestamp() then 'in_progress'
+       else 'interrupted' end,
+  k.attempt, k.created_at, k.status, k.headers, k.body
+from requests.keys k
+where k.principal = sec.uid() and k.key = p_key
+order by k.created_at, k.method, k.route
+$$;
+alter function requests.look_up(text) owner to <app>_queue;
+revoke execute on function requests.look_up(text) from public;
+grant execute on function requests.look_up(text) to <app>_app;
+
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
 -- Answers that nobody asks for any more. What has no answer yet stays.

@@ -148,8 +148,12 @@ impl Payments {
     /// stored.
     pub(super) async fn learn_account(&self, id: &str, request: Uuid) -> Result<bool> {
         let began = self.now(request).await?;
-        let account = self.gateway()?.account(id).await;
-        let account = account.map_err(|failure| call::told(&failure))?;
+        let account = match self.gateway()?.account(id).await {
+            Err(failure) if failure.is_without_access() => {
+                return self.lose_access(id, began, request).await;
+            }
+            account => account.map_err(|failure| call::told(&failure))?,
+        };
         let abroad = account
             .country
             .as_deref()
@@ -157,6 +161,31 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let account = account.clone();
             Box::pin(async move { keep(cx, &account, abroad, began).await })
+        });
+        run.await
+    }
+
+    /// Its owner has disconnected it, and nobody has told; or the server has the key of another platform, which somebody will
+    /// correct. So nothing is sold for it until it can be read again.
+    async fn lose_access(&self, id: &str, began: DateTime<Utc>, request: Uuid) -> Result<bool> {
+        let id = id.to_owned();
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            let id = id.clone();
+            Box::pin(async move {
+                let row = sqlx::query(
+                    "update app.connected_accounts set charges_enabled = false, payouts_enabled = false, transfers_active = false,
+                       disabled_reason = 'account_invalid', synced_at = $2
+                     where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $2)
+                     returning owner_type, owner_id",
+                )
+                .bind(&id)
+                .bind(began)
+                .fetch_optional(cx.conn())
+                .await?;
+                let Some(row) = row else { return Ok(false) };
+                mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, &id).await?;
+                Ok(true)
+            })
         });
         run.await
     }

@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use gateway::{Envelope, Failure, SignatureFault, verify};
 use kernel::{
     Cx, Error, Result, failpoint,
+    http::metrics,
     jobs::{NewJob, Outcome, Run},
     problems,
 };
@@ -112,15 +113,20 @@ impl Payments {
 
     pub(super) async fn event(&self, run: Arc<Run>) -> Outcome {
         let Work { event } = run.payload()?;
-        let found = self.db.run(Self::NAME, None, run.request_id, move |cx| {
+        Ok(self.work_on(event, run.request_id).await?)
+    }
+
+    /// An error: not now. Does nothing where it has been worked on.
+    pub(super) async fn work_on(&self, event: Uuid, request: Uuid) -> Result<()> {
+        let found = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { load(cx, event).await })
         });
         let Some(told) = found.await? else {
             return Ok(());
         };
-        let settled = match self.follow(&told, run.request_id).await {
+        let settled = match self.follow(&told, request).await {
             Ok(settled) => settled,
-            Err(error) if is_for_now(&error) => return Err(error.into()),
+            Err(error) if is_for_now(&error) => return Err(error),
             // A retry would not help, so the event waits for an administrator, who can have it retried.
             Err(error) => Settled::Parked(reason(&error)),
         };
@@ -128,7 +134,7 @@ impl Payments {
             tracing::warn!(%event, why, "an event is put aside");
         }
         failpoint::reach("event.followed");
-        Ok(self.settle_event(event, settled, run.request_id).await?)
+        self.settle_event(event, settled, request).await
     }
 
     /// Reads the object that the event is about, and applies it.
@@ -373,6 +379,7 @@ async fn load(cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
 }
 
 fn unsigned(fault: SignatureFault) -> Error {
+    metrics::UNSIGNED.add();
     tracing::warn!(%fault, "an event that nobody of ours has signed");
     Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not hold.")
 }

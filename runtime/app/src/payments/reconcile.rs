@@ -153,6 +153,7 @@ impl Payments {
         }
         self.accounts(request).await?;
         self.subscriptions(request).await?;
+        self.events_left(request).await?;
         self.wake_early(request).await?;
         self.forget_cards_of_the_erased(request).await?;
         self.forget_looks(request).await?;
@@ -231,6 +232,23 @@ impl Payments {
         for subscription in found.await? {
             if let Err(error) = self.follow_subscription(&subscription, request).await {
                 tracing::warn!(%error, "a subscription could not be read");
+            }
+        }
+        Ok(())
+    }
+
+    /// Events that nobody has worked on for a while: their jobs are dead, or wait longer than the provider was away.
+    async fn events_left(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select e.id, e.id as name, e.created_at from app.stripe_events e
+                 where e.state = 'received' and e.created_at < now() - interval '15 minutes'"
+            ),
+        );
+        for event in found.await? {
+            if let Err(error) = self.work_on(event, request).await {
+                tracing::warn!(%event, %error, "an event could not be worked on yet");
             }
         }
         Ok(())

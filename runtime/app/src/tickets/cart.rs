@@ -43,6 +43,7 @@ struct Kind {
     price: Money,
     per_user_limit: i64,
     on_sale: bool,
+    door_only: bool,
     /// The number of tickets that the buyer has, or has ordered and not paid for yet.
     has: i64,
     /// The number of tickets left at this moment, including waiting-list places that are held for the buyer or whose
@@ -200,7 +201,7 @@ async fn kinds(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<Vec<Kind>> {
            t.capacity - t.held - t.sold + (select count(*)::int from app.waitlist_entries w
              where w.offered_type_id = t.id and w.state = 'offered'
                and (w.user_id = $3 or w.status <> 'active' or w.offer_expires_at <= now())) as left,
-           (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale,
+           (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale, t.door_only,
            (select count(*) from app.tickets k where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in'))
            + (select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
               where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending') as has
@@ -221,6 +222,7 @@ fn kind(row: &PgRow) -> Result<Kind> {
         price: Money::new(row.try_get("price_cents")?, currency),
         per_user_limit: row.try_get("per_user_limit")?,
         on_sale: row.try_get("on_sale")?,
+        door_only: row.try_get("door_only")?,
         has: row.try_get("has")?,
         left: row.try_get("left")?,
     })
@@ -256,13 +258,12 @@ fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Cu
             let detail = "is sold in another currency: order it by itself".to_owned();
             refuse(n, "/ticket_type_id", "currency", detail);
         }
-        if !kind.on_sale && !at_door {
-            refuse(
-                n,
-                "/ticket_type_id",
-                "not_on_sale",
-                "is not on sale now".to_owned(),
-            );
+        if (!kind.on_sale || kind.door_only) && !at_door {
+            let detail = match kind.door_only {
+                true => "is sold at the door alone".to_owned(),
+                false => "is not on sale now".to_owned(),
+            };
+            refuse(n, "/ticket_type_id", "not_on_sale", detail);
             problem = &problems::NOT_ON_SALE;
         }
         if kind.has + i64::from(item.quantity) > kind.per_user_limit && !at_door {

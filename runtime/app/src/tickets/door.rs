@@ -89,7 +89,7 @@ impl Tickets {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
-                            let detail = "was used for another scan: of another ticket, or at another event or checkpoint";
+                            let detail = "was used for another scan of the event: of another ticket, or at another checkpoint";
                             return Err(Error::field("/nonce", "repeated", detail));
                         }
                     }
@@ -192,9 +192,9 @@ async fn at_door(
 pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Result<Before> {
     let row = sqlx::query(
         "select result, overruled, ticket_id,
-           event_id = $2 and checkpoint_id is not distinct from $3::uuid and direction = $4
+           checkpoint_id is not distinct from $3::uuid and direction = $4
              and ticket_id is not distinct from (select k.id from app.tickets k where k.id = $5::uuid) as is_same
-         from app.check_ins where nonce = $1",
+         from app.check_ins where nonce = $1 and event_id = $2",
     )
     .bind(&scan.nonce)
     .bind(scan.event_id)

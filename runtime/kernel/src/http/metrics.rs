@@ -37,6 +37,8 @@ pub static PANICS: Counter = Counter::new();
 pub static RETRIED: Counter = Counter::new();
 pub static JOBS_FAILED: Counter = Counter::new();
 pub static JOBS_DIED: Counter = Counter::new();
+/// Webhooks whose signature did not hold: a secret was changed at one side alone, or somebody forges.
+pub static UNSIGNED: Counter = Counter::new();
 
 /// By class of the status: 1xx to 5xx.
 static ANSWERS: [Counter; 5] = [const { Counter::new() }; 5];
@@ -120,6 +122,11 @@ fn counters(text: &mut String) {
             "jobs_died_total",
             "Jobs that failed here for the last time",
             &JOBS_DIED,
+        ),
+        (
+            "webhooks_unsigned_total",
+            "Webhooks refused because their signature did not hold",
+            &UNSIGNED,
         ),
     ] {
         head(text, name, "counter", help);

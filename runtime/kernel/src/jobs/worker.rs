@@ -33,7 +33,7 @@ impl Default for WorkerConfig {
         Self {
             at_once: 4,
             poll: Duration::from_millis(250),
-            lease: Duration::from_secs(45),
+            lease: Duration::from_secs(25),
             grace: Duration::from_secs(20),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{App, Seed, SeedWhat},
-    seed::{demo, pictures, reference, trade},
+    seed::{demo, pictures, reference, sales, trade},
     settings::{Common, Environment, Secret},
     wire::{build, parts},
 };
@@ -24,6 +24,7 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
         );
     }
     match &arguments.what {
+        SeedWhat::Sales(app) => return sales(common, app).await,
         SeedWhat::Trade(app) => return trade(common, app).await,
         SeedWhat::Pictures(app) => return pictures(common, app).await,
         SeedWhat::Reference | SeedWhat::Demo => {}
@@ -49,9 +50,24 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
             );
         }
         // Through the API, above.
-        SeedWhat::Trade(_) | SeedWhat::Pictures(_) => {}
+        SeedWhat::Sales(_) | SeedWhat::Trade(_) | SeedWhat::Pictures(_) => {}
     }
     connection.close().await?;
+    Ok(())
+}
+
+async fn sales(common: &Common, app: &App) -> Result<()> {
+    let mut parts = parts(common, app, None)?;
+    // A day's requests of many come from here in a few seconds.
+    (parts.http.ip_limit, parts.http.user_limit) = (None, None);
+    let built = build(parts)?;
+    let router = built.router.clone();
+    let made = sales::make(&built.app, router).await?;
+    built.db.close().await;
+    println!(
+        "sales of the demonstration: {}",
+        if made { "made" } else { "there already" }
+    );
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use app::App;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Method, Request, header},
+    http::{Method, Request, header, request::Builder},
 };
 use serde_json::Value;
 use tower::ServiceExt;
@@ -15,20 +15,27 @@ const LARGEST: usize = 8 << 20;
 
 pub struct Api {
     router: Router,
-    /// In the order of [`PEOPLE`].
+    /// In the order of [`PEOPLE`], then whoever was admitted.
     tokens: Vec<String>,
 }
 
 impl Api {
     pub async fn of_everybody(app: &App, router: Router) -> Result<Self> {
-        let mut tokens = Vec::new();
+        let tokens = Vec::new();
+        let mut api = Self { router, tokens };
         for person in &PEOPLE {
             let email = format!("{}@example.org", person.handle);
-            let signed = app.modules.sessions.impersonate(&email).await?;
-            let signed = signed.with_context(|| format!("there is no {email}: seed demo first"))?;
-            tokens.push(signed.access_token);
+            api.admit(app, &email).await?;
         }
-        Ok(Self { router, tokens })
+        Ok(api)
+    }
+
+    /// One more member, and the number to call the API with.
+    pub async fn admit(&mut self, app: &App, email: &str) -> Result<usize> {
+        let signed = app.modules.sessions.impersonate(email).await?;
+        let signed = signed.with_context(|| format!("there is no {email}: seed demo first"))?;
+        self.tokens.push(signed.access_token);
+        Ok(self.tokens.len() - 1)
     }
 
     pub async fn get(&self, member: usize, path: &str) -> Result<Value> {
@@ -39,6 +46,44 @@ impl Api {
         self.ask(member, Method::POST, path, Some(body)).await
     }
 
+    /// All pages of a list.
+    pub async fn all(&self, member: usize, path: &str) -> Result<Vec<Value>> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        let separator = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let path = format!("{path}{separator}limit=100{cursor}");
+            let page = self.get(member, &path).await?;
+            rows.extend_from_slice(list(&page));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// Changes an object, whichever version it has.
+    pub async fn change(&self, member: usize, path: &str, body: Value) -> Result<Value> {
+        let before = self.get(member, path).await?;
+        let version = format!("\"{}\"", before["version"]);
+        let request = self
+            .request(member, Method::PATCH, path)
+            .header(header::IF_MATCH, version);
+        self.answer(request.body(Body::from(body.to_string()))?)
+            .await
+    }
+
+    fn request(&self, member: usize, method: Method, path: &str) -> Builder {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.tokens[member]),
+            )
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", uuid::Uuid::now_v7().to_string())
+    }
+
     async fn ask(
         &self,
         member: usize,
@@ -46,16 +91,7 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value> {
-        let key = uuid::Uuid::now_v7().to_string();
-        let request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.tokens[member]),
-            )
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("idempotency-key", key);
+        let request = self.request(member, method, path);
         let body = match body {
             None | Some(Value::Null) => Body::empty(),
             Some(body) => Body::from(body.to_string()),

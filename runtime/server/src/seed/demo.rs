@@ -78,6 +78,11 @@ const STEPS: [&str; 9] = [
 
 /// Needs the reference data. False: the world exists already.
 pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
+    load_with(db, &[]).await
+}
+
+/// The same with further statements in the same transaction, which may use its temporary tables: tests add years of sales.
+pub async fn load_with(db: &mut PgConnection, more: &[&'static str]) -> anyhow::Result<bool> {
     let mut tx = db.begin().await?;
     let there: bool = sqlx::query_scalar("select exists (select from app.users where id = $1)")
         .bind(PEOPLE[0].id)
@@ -107,8 +112,8 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
             .execute(&mut *tx)
             .await?;
     }
-    for step in STEPS {
-        sqlx::raw_sql(step).execute(&mut *tx).await?;
+    for step in STEPS.iter().chain(more) {
+        sqlx::raw_sql(*step).execute(&mut *tx).await?;
     }
     // All of it is meant to have happened long ago, so nobody is notified now.
     sqlx::raw_sql(

@@ -15,6 +15,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
+use uuid::Uuid;
 
 /// The server usually processes an event within a moment; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,6 +54,9 @@ pub async fn make(app: &App, router: Router, stripe: &Url) -> Result<bool> {
         return Ok(false);
     }
     trade.run().await?;
+    // As the worker does every hour: what cities earn of all this.
+    let payments = &app.modules.payments;
+    payments.accrue_shares(Uuid::now_v7()).await?;
     Ok(true)
 }
 

@@ -168,6 +168,7 @@ impl<'a> Stage<'a> {
                 "q" => "music",
                 "bbox" => "144.5,-38.2,145.5,-37.5",
                 "token" => "none",
+                "key" => "0123456789abcdef",
                 other => panic!("add a value for the parameter `{other}`"),
             };
             format!("{name}={value}")

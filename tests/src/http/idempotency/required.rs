@@ -29,9 +29,9 @@ use uuid::Uuid;
 
 /// A hand-written route behind the middleware. It behaves according to the last part of its path, and counts its runs.
 #[derive(Clone)]
-struct Handler {
-    runs: Arc<AtomicU32>,
-    go: Arc<Semaphore>,
+pub struct Handler {
+    pub runs: Arc<AtomicU32>,
+    pub go: Arc<Semaphore>,
 }
 
 async fn pay(
@@ -54,13 +54,13 @@ async fn pay(
     }
 }
 
-struct Paid {
-    ana: Member,
-    handler: Handler,
-    server: TestServer,
+pub struct Paid {
+    pub ana: Member,
+    pub handler: Handler,
+    pub server: TestServer,
 }
 
-async fn paid() -> Paid {
+pub async fn paid() -> Paid {
     paid_within(None).await
 }
 

@@ -1,0 +1,140 @@
+//! Tickets: sold at the door, given back, taken for nothing, scanned, offered to somebody else, and waited for.
+
+use super::{City, Offer, Sales, Visitor, text};
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Sales at the door of each event.
+const SALES: i64 = 3;
+/// Members in the line of an event that is sold out.
+const WAITING: usize = 3;
+
+impl Sales {
+    pub(super) async fn tickets(&self, city: &City) -> Result<()> {
+        for (nth, offer) in city.dear.iter().enumerate() {
+            self.sell(offer, nth).await?;
+        }
+        let Some(first) = city.free.first() else {
+            return Ok(());
+        };
+        let mut taken = Vec::new();
+        for (nth, visitor) in city.visitors.iter().enumerate() {
+            let order = self.take(visitor, first, 1 + nth % 2).await?;
+            taken.push((visitor, order));
+            let other = &city.free[nth % city.free.len()];
+            if other.kind != first.kind {
+                self.take(visitor, other, 1).await?;
+            }
+        }
+        // One half comes early.
+        for (visitor, order) in &taken[..taken.len() / 2] {
+            let codes = self.codes(visitor.who, order).await?;
+            self.let_in(first, &codes).await?;
+        }
+        self.offer(&taken).await?;
+        match city.free.get(1..) {
+            Some([.., last]) => self.sell_out(last, &city.visitors).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Some buy at the door, one of them gives the tickets back, and at one event of the city some are let in.
+    async fn sell(&self, offer: &Offer, nth: usize) -> Result<()> {
+        for sale in 1..=SALES {
+            let body = cart(offer, sale);
+            let sold = self.api.send(offer.host, "/door-sales", body).await?;
+            let order = text(&sold, "id")?;
+            if sale == SALES && nth % 2 == 1 {
+                let path = format!("/orders/{order}/refunds");
+                let back = self.api.send(offer.host, &path, json!({})).await?;
+                ensure!(
+                    back["state"] == "succeeded",
+                    "cash was not given back: {back}"
+                );
+            } else if nth == 0 {
+                let codes = self.codes(offer.host, order).await?;
+                self.let_in(offer, &codes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, visitor: &Visitor, offer: &Offer, quantity: usize) -> Result<String> {
+        let body = cart(offer, i64::try_from(quantity)?);
+        let order = self.api.send(visitor.who, "/orders", body).await?;
+        ensure!(
+            order["state"] == "paid",
+            "a free order is not paid: {order}"
+        );
+        Ok(text(&order, "id")?.to_owned())
+    }
+
+    async fn codes(&self, who: usize, order: &str) -> Result<Vec<String>> {
+        let path = format!("/orders/{order}/tickets");
+        let tickets = self.api.get(who, &path).await?;
+        let tickets = crate::seed::api::list(&tickets).iter();
+        tickets
+            .map(|ticket| Ok(text(ticket, "code")?.to_owned()))
+            .collect()
+    }
+
+    /// At the door, then at the bar, which the first one leaves again.
+    async fn let_in(&self, offer: &Offer, codes: &[String]) -> Result<()> {
+        for code in codes {
+            self.scan(offer, code, json!({"gate": "North", "device": "Door 1"}))
+                .await?;
+        }
+        let Some(bar) = &offer.bar else { return Ok(()) };
+        for code in codes {
+            let at_bar = json!({"checkpoint_id": bar, "device": "Door 2"});
+            self.scan(offer, code, at_bar).await?;
+        }
+        let Some(code) = codes.first() else {
+            return Ok(());
+        };
+        let leaves = json!({"checkpoint_id": bar, "device": "Door 2", "direction": "exit"});
+        self.scan(offer, code, leaves).await
+    }
+
+    async fn scan(&self, offer: &Offer, code: &str, mut scan: Value) -> Result<()> {
+        scan["code"] = code.into();
+        scan["event_id"] = offer.event["id"].clone();
+        scan["nonce"] = Uuid::now_v7().to_string().into();
+        let said = self.api.send(offer.host, "/check-ins", scan).await?;
+        ensure!(said["result"] == "ok", "a ticket is not let in: {said}");
+        Ok(())
+    }
+
+    /// The last visitor cannot come, and asks the first one.
+    async fn offer(&self, taken: &[(&Visitor, String)]) -> Result<()> {
+        let [(to, _), .., (from, order)] = taken else {
+            return Ok(());
+        };
+        let path = format!("/orders/{order}/tickets");
+        let tickets = self.api.get(from.who, &path).await?;
+        let ticket = text(&tickets["data"][0], "id")?;
+        let path = format!("/tickets/{ticket}/transfers");
+        let body = json!({"to_handle": to.handle});
+        self.api.send(from.who, &path, body).await.map(drop)
+    }
+
+    /// The host lets in no more, and some would still like to come.
+    async fn sell_out(&self, offer: &Offer, visitors: &[Visitor]) -> Result<()> {
+        let path = format!("/ticket-types/{}", offer.kind);
+        let kind = self.api.get(offer.host, &path).await?;
+        let body = json!({"capacity": kind["sold"]});
+        self.api.change(offer.host, &path, body).await?;
+        for visitor in visitors.iter().rev().take(WAITING) {
+            let body = json!({"event_id": offer.event["id"], "ticket_type_id": offer.kind});
+            self.api
+                .send(visitor.who, "/waitlist-entries", body)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn cart(offer: &Offer, quantity: i64) -> Value {
+    json!({"event_id": offer.event["id"], "items": [{"ticket_type_id": offer.kind, "quantity": quantity}]})
+}
