@@ -1825,6 +1825,8 @@ drop function app.claim_deliveries(text,int,interval);
 
 drop function app.delivery_obstacles(uuid[]);
 
+drop function app.message_holds(text,jsonb,uuid,uuid,text);
+
 drop function app.reminder_holds(uuid,uuid,text);
 
 drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[],text[],text[]);
@@ -2056,6 +2058,8 @@ drop function sec.mine_business_admin();
 drop function sec.outranks(uuid,uuid);
 
 drop function requests.purge(timestamptz,integer);
+
+drop function requests.look_up(text);
 
 drop function requests.give_up(text,text,text,integer,boolean);
 

@@ -442,13 +442,14 @@ alter function sec.era(uuid) owner to culturepass_owner;
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
 -- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
   return array[
     v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
-    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24), (5::bigint << 40) + (v_era >> 30)
   ];
 end
 $$;
@@ -456,12 +457,12 @@ alter function sec.eras(uuid) owner to culturepass_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
--- for each of them.
+-- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
+-- before it. The index is asked for each of them.
 declare
   v_level int := 0;
 begin
-  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+  while v_level < 5 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
     v_level := v_level + 1;
   end loop;
   return array(
@@ -887,7 +888,7 @@ comment on column app.check_ins.checkpoint_id is 'Where at the event; at its doo
 comment on column app.check_ins.result is 'What the door was told.';
 comment on column app.check_ins.direction is 'Exits are scanned at checkpoints alone.';
 comment on column app.check_ins.overruled is 'Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint.';
-comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once.';
+comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once. Scanners of other events may make the same.';
 comment on column app.check_ins.is_offline is 'Scanned without a connection and sent later.';
 comment on column app.check_ins.at is 'By the clock of the device.';
 alter table app.check_ins owner to culturepass_owner;
@@ -2674,6 +2675,7 @@ create table app.ticket_types (
   sales_start timestamptz,
   sales_end timestamptz,
   per_user_limit integer default 10 not null,
+  door_only boolean default false not null,
   refundable_until timestamptz,
   waitlist_minutes integer default 120 not null,
   archived_from text,
@@ -2690,6 +2692,7 @@ comment on column app.ticket_types.held is 'Tickets of orders not yet paid, and 
 comment on column app.ticket_types.sold is 'Tickets that are paid for.';
 comment on column app.ticket_types.sales_start is 'On sale at once without it.';
 comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
+comment on column app.ticket_types.door_only is 'Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.';
 comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves.';
 comment on column app.ticket_types.waitlist_minutes is 'How long a place is kept for the member of the waiting list to whom it is offered.';
 alter table app.ticket_types owner to culturepass_owner;
@@ -5048,8 +5051,8 @@ create unique index calendar_feeds_secret_hash_key
 create unique index calendar_feeds_user_id_key
   on app.calendar_feeds (user_id);
 
-create unique index check_ins_nonce_key
-  on app.check_ins (nonce);
+create unique index check_ins_event_id_nonce_key
+  on app.check_ins (event_id, nonce);
 
 create unique index check_ins_ticket_id_key
   on app.check_ins (ticket_id) where (result = 'ok' and checkpoint_id is null);
@@ -7851,8 +7854,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.businesses d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -9444,8 +9448,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.cities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -10563,8 +10568,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.communities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -12066,8 +12072,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.countries d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -13078,8 +13085,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.events d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -15024,8 +15032,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.grant_announcements d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -15628,8 +15637,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.institutions d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -18292,8 +18302,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.organizations d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -23197,7 +23208,7 @@ begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes) then
+  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.door_only is distinct from old.door_only or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -23360,6 +23371,7 @@ begin
       'sales_start', new.sales_start,
       'sales_end', new.sales_end,
       'per_user_limit', new.per_user_limit,
+      'door_only', new.door_only,
       'refundable_until', new.refundable_until,
       'waitlist_minutes', new.waitlist_minutes
     ));
@@ -23400,6 +23412,9 @@ begin
     end if;
     if new.per_user_limit is distinct from old.per_user_limit then
       v_changed := v_changed || jsonb_build_object('per_user_limit', jsonb_build_array(old.per_user_limit, new.per_user_limit));
+    end if;
+    if new.door_only is distinct from old.door_only then
+      v_changed := v_changed || jsonb_build_object('door_only', jsonb_build_array(old.door_only, new.door_only));
     end if;
     if new.refundable_until is distinct from old.refundable_until then
       v_changed := v_changed || jsonb_build_object('refundable_until', jsonb_build_array(old.refundable_until, new.refundable_until));
@@ -23846,8 +23861,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.users d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -24644,8 +24660,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.venues d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -26393,6 +26410,8 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
+      -- Before they were sealed: the sequence gives out each id once.
+      when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
     if problem is not null then
@@ -26464,15 +26483,15 @@ create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_
 -- the newest ids are looked through, and then ten times as many before those, until there are enough.
 declare
   v_before bigint := p_before;
+  -- Windows of ids lie where ids are, whatever number was asked for.
+  v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
   v_from bigint;
   v_found integer;
 begin
   while v_wanted > 0 loop
-    v_from := case when p_entity_id is null then
-      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
-    end;
+    v_from := case when p_entity_id is null then greatest(least(v_before, v_end), 0) - v_ids end;
     if v_from <= 0 then
       v_from := null;
     end if;
@@ -26521,6 +26540,7 @@ create function requests.count_created() returns trigger
 declare
   v_today constant date := (now() at time zone 'UTC')::date;
   v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_since date;
   v_made integer;
   v_was integer;
   v_used integer;
@@ -26534,16 +26554,19 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row, which is the
-    -- first to be missed then, says since when it is complete.
+    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row says since when
+    -- it is complete. Whoever finds none writes it, unless another is about to: that is not waited for.
     select count(*) into v_made from added;
     if v_made = 0 then
       return null;
     end if;
-    insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
-    on conflict (principal, entity) do nothing;
+    select q.day into v_since from requests.quotas q where q.principal = v_nobody and q.entity = '';
+    if v_since is null and pg_try_advisory_xact_lock(hashtextextended('requests.quotas', 0)) then
+      insert into requests.quotas (principal, entity, day, used) values (v_nobody, '', v_today, 0)
+      on conflict (principal, entity) do nothing;
+    end if;
     v_was := v_made;
-    if exists (select from requests.quotas q where q.principal = v_nobody and q.entity = '' and q.day = v_today) then
+    if coalesce(v_since, v_today) = v_today then
       v_was := greatest(v_made, audit.created_today(sec.uid(), tg_argv[0]));
     end if;
     insert into requests.quotas as q (principal, entity, day, used)
@@ -27080,6 +27103,23 @@ $$;
 alter function requests.give_up(text,text,text,integer,boolean) owner to culturepass_queue;
 revoke execute on function requests.give_up(text,text,text,integer,boolean) from public;
 grant execute on function requests.give_up(text,text,text,integer,boolean) to culturepass_app;
+
+create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
+  language sql stable security definer set search_path = '' as $$
+-- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
+-- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+select k.method, k.route,
+  case when k.status is not null then 'answered'
+       when k.locked_until > clock_timestamp() then 'in_progress'
+       else 'interrupted' end,
+  k.attempt, k.created_at, k.status, k.headers, k.body
+from requests.keys k
+where k.principal = sec.uid() and k.key = p_key
+order by k.created_at, k.method, k.route
+$$;
+alter function requests.look_up(text) owner to culturepass_queue;
+revoke execute on function requests.look_up(text) from public;
+grant execute on function requests.look_up(text) to culturepass_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
@@ -30284,6 +30324,69 @@ alter function app.reminder_holds(uuid, uuid, text) owner to culturepass_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
 
+create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  case p_message
+    when 'community_invited', 'community_asked' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active');
+    when 'community_joined' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where c.id = (p_data ->> 'community')::uuid and m.user_id = p_user and m.status = 'active' and m.state = 'active'
+          and c.status = 'active');
+    when 'followed_you', 'followed_profile' then
+      return exists (
+        select from app.follows f join app.users u on u.id = f.follower_id
+        where f.follower_id = p_named and f.status = 'active' and u.is_public and u.status = 'active'
+          and f.entity_id = case p_message when 'followed_you' then p_user else split_part(p_key, ':', 2)::uuid end);
+    when 'reviewed' then
+      return exists (
+        select from app.reviews r join app.users u on u.id = r.reviewer_id
+        where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and u.is_public and u.status = 'active');
+    when 'review_answered' then
+      return exists (
+        select from app.reviews r where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and r.reply is not null);
+    when 'role_offered' then
+      return exists (
+        select from app.role_assignments r
+        where r.id = (p_data ->> 'role_assignment')::uuid and r.status = 'active' and r.state = 'offered');
+    when 'ticket_offered' then
+      return exists (
+        select from app.ticket_transfers x where x.id = (p_data ->> 'ticket_transfer')::uuid and x.state = 'offered');
+    when 'place_awaited', 'place_offered' then
+      return exists (
+        select from app.waitlist_entries w join app.events e on e.id = w.event_id
+        where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited'));
+    when 'lead_new' then
+      return exists (
+        select from app.leads l
+        where l.id = (p_data ->> 'lead')::uuid and l.status = 'active' and l.state in ('new', 'viewed')
+          and p_user = any(app.admins_of(l.business_id)));
+    when 'quote_sent' then
+      return exists (
+        select from app.quotes q where q.id = (p_data ->> 'quote')::uuid and q.status = 'active' and q.state = 'sent');
+    when 'promotion_asked' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
+          and p_user = any(app.admins_of(p.city_id)));
+    when 'proposal_made' then
+      return exists (
+        select from app.commission_proposals p
+        where p.id = (p_data ->> 'commission_proposal')::uuid and p.status = 'active' and p.state = 'proposed');
+    else
+      return true;
+  end case;
+end
+$$;
+alter function app.message_holds(text, jsonb, uuid, uuid, text) owner to culturepass_owner;
+revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from public;
+grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to culturepass_job;
+
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
   language plpgsql stable rows 256 set search_path = '' as $$
 begin
@@ -30297,6 +30400,32 @@ begin
         and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+      when n.type = 'new_event' and n.event_id is not null and not exists (
+        -- As `event_published` is told: by the event, its host, and whether the member follows and may see it.
+        select from app.events e left join app.communities c on c.id = e.host_community_id
+        where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+          and (c.status = 'active'
+            or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active'))
+          and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
+            or exists (select from app.community_members m
+              where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
+          and exists (select from app.follows f
+            where f.follower_id = u.id and f.status = 'active'
+              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
+      ) then 'the member does not follow the event or may not see it any more'
+      when n.type = 'event_changed' and n.event_id is not null and not exists (
+        select from app.events e
+        where e.id = n.event_id and e.status = 'active' and e.state = 'published'
+          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
+            or exists (select from app.waitlist_entries w
+              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
+      ) then 'the event or the ticket is another by now'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active') then 'the event is hidden'
+      when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
+        and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
     case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
   from app.notification_deliveries x
@@ -31018,7 +31147,7 @@ begin
     return 0;
   end if;
   select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
-    t.status = 'active' and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
+    t.status = 'active' and not t.door_only and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
   into v_type from app.ticket_types t where t.id = p_type for no key update;
   -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
   with over as (
@@ -35039,8 +35168,8 @@ create trigger ticket_types_archived
   for each row execute function sec.keep_status('along');
 
 create trigger ticket_types_stamp
-  before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
-  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.held is distinct from old.held or new.sold is distinct from old.sold or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes))
+  before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes on app.ticket_types
+  for each row when ((new.status is distinct from old.status or new.event_id is distinct from old.event_id or new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.capacity is distinct from old.capacity or new.held is distinct from old.held or new.sold is distinct from old.sold or new.sales_start is distinct from old.sales_start or new.sales_end is distinct from old.sales_end or new.per_user_limit is distinct from old.per_user_limit or new.door_only is distinct from old.door_only or new.refundable_until is distinct from old.refundable_until or new.waitlist_minutes is distinct from old.waitlist_minutes))
   execute function sec.stamp();
 
 create trigger ticket_types_live
@@ -35049,7 +35178,7 @@ create trigger ticket_types_live
   execute function sec.live();
 
 create trigger ticket_types_guard
-  before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
+  before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes on app.ticket_types
   for each row when (current_user = 'culturepass_app')
   execute function app.ticket_types_guard();
 
@@ -35074,7 +35203,7 @@ create trigger ticket_types_quota
   for each statement execute function requests.count_created('ticket_type', '200');
 
 create trigger ticket_types_audit
-  after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes on app.ticket_types
+  after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes on app.ticket_types
   for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
@@ -39952,9 +40081,9 @@ grant select on app.ticket_transfers to culturepass_authz;
 
 grant select on app.ticket_transfers to culturepass_counter;
 
-grant select (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes, version, created_at, updated_at) on app.ticket_types to culturepass_app;
-grant insert (event_id, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
-grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
+grant select (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes, version, created_at, updated_at) on app.ticket_types to culturepass_app;
+grant insert (event_id, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
+grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes) on app.ticket_types to culturepass_app;
 
 grant select on app.ticket_types to culturepass_job;
 grant update (held, sold) on app.ticket_types to culturepass_job;

@@ -29,7 +29,7 @@ pub struct CheckIn {
     pub direction: CheckInDirection,
     /// Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint.
     pub overruled: Option<CheckInOverruled>,
-    /// Made by the scanner, so that a scan sent twice counts once.
+    /// Made by the scanner, so that a scan sent twice counts once. Scanners of other events may make the same.
     pub nonce: String,
     pub device: Option<String>,
     pub gate: Option<String>,
@@ -50,7 +50,7 @@ pub struct CheckIn {
 /// Constraints that a row written by hand can run into.
 #[rustfmt::skip]
 pub mod constraint {
-    pub const NONCE_KEY: &str = "check_ins_nonce_key";
+    pub const EVENT_ID_NONCE_KEY: &str = "check_ins_event_id_nonce_key";
     pub const TICKET_ID_KEY: &str = "check_ins_ticket_id_key";
 }
 

@@ -39,6 +39,19 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
     ) -> BoxFuture<'a, Result<()>>;
+
+    fn ticket_type_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut ticket_type::CreateTicketType,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn ticket_type_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut ticket_type::UpdateTicketType,
+    ) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Every entity with routes, in file-name order.
@@ -90,7 +103,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
         plain(&ticket_transfer::TICKET_TRANSFER),
-        plain(&ticket_type::TICKET_TYPE),
+        hooked(&ticket_type::TICKET_TYPE, TicketTypeHooks(app.clone())),
         plain(&transaction::TRANSACTION),
         plain(&transfer::TRANSFER),
         plain(&user::USER),
@@ -258,6 +271,21 @@ impl Hooks for ReviewHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.review_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct TicketTypeHooks(Arc<dyn AppHooks>);
+
+impl Hooks for TicketTypeHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.ticket_type_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.ticket_type_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "00557c9f3e12594803ee1a8096bc7563a070336d707b0cf9a36eb29c292fc60d4dcf622fb1107e39465d11ad698c3b3f",
+        checksum: "ed2ad76dec56541f0d6c45d4438ef396ac7efe0d18d52d724ef00796aff87a327163cbc81d6efffac0f5660d31f0a540",
     },
 ];

@@ -24,6 +24,8 @@ pub struct TicketType {
     /// On sale until the event without it.
     pub sales_end: Option<DateTime<Utc>>,
     pub per_user_limit: i32,
+    /// Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.
+    pub door_only: bool,
     /// Until when buyers may give tickets back themselves.
     pub refundable_until: Option<DateTime<Utc>>,
     /// How long a place is kept for the member of the waiting list to whom it is offered.
@@ -47,6 +49,7 @@ pub struct CreateTicketType {
     pub sales_start: Option<DateTime<Utc>>,
     pub sales_end: Option<DateTime<Utc>>,
     #[input(range(1, 100), default = 10)] pub per_user_limit: i32,
+    #[input(default = false)] pub door_only: bool,
     pub refundable_until: Option<DateTime<Utc>>,
     #[input(range(5, 10080), default = 120)] pub waitlist_minutes: i32,
     pub event_id: Uuid,
@@ -64,6 +67,7 @@ pub struct UpdateTicketType {
     #[input(optional)] pub sales_start: Patch<DateTime<Utc>>,
     #[input(optional)] pub sales_end: Patch<DateTime<Utc>>,
     #[input(range(1, 100), default = 10)] pub per_user_limit: Patch<i32>,
+    #[input(default = false)] pub door_only: Patch<bool>,
     #[input(optional)] pub refundable_until: Patch<DateTime<Utc>>,
     #[input(range(5, 10080), default = 120)] pub waitlist_minutes: Patch<i32>,
 }
@@ -77,7 +81,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.capacity, t.held, t.sold, t.sales_start,
-    t.sales_end, t.per_user_limit, t.refundable_until, t.waitlist_minutes, t.event_id,
+    t.sales_end, t.per_user_limit, t.door_only, t.refundable_until, t.waitlist_minutes, t.event_id,
     coalesce((t.held + t.sold) >= t.capacity, false) as sold_out, t.version, t.created_at, t.updated_at"
 } }
 
@@ -89,7 +93,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
     name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), private: &[], hooks: &[],
+    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), private: &[], hooks: &["create", "update"],
     fixed: &["id", "status", "held", "sold", "event_id", "version", "created_at", "updated_at", "object"], moving: &["sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -104,10 +108,10 @@ pub static TICKET_TYPE: Resource = Resource {
         list: concat!("select ", columns!(), " from app.ticket_types as t"),
         by_ids: concat!("select ", columns!(), " from app.ticket_types as t where t.id = any($1)"),
         create: concat!("insert into app.ticket_types as t
-          (name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit,
+          (name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, door_only,
           refundable_until, waitlist_minutes, event_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
         returning ", columns!()),
         update: concat!("update app.ticket_types as t set 
           name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,
@@ -117,8 +121,9 @@ pub static TICKET_TYPE: Resource = Resource {
           sales_start = case when $13 then $14 else t.sales_start end,
           sales_end = case when $15 then $16 else t.sales_end end,
           per_user_limit = case when $17 then $18 else t.per_user_limit end,
-          refundable_until = case when $19 then $20 else t.refundable_until end,
-          waitlist_minutes = case when $21 then $22 else t.waitlist_minutes end
+          door_only = case when $19 then $20 else t.door_only end,
+          refundable_until = case when $21 then $22 else t.refundable_until end,
+          waitlist_minutes = case when $23 then $24 else t.waitlist_minutes end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.ticket_types as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

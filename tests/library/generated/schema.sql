@@ -449,13 +449,14 @@ alter function sec.era(uuid) owner to library_owner;
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
 -- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
+-- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
   return array[
     v_era, (1::bigint << 40) + (v_era >> 6), (2::bigint << 40) + (v_era >> 12),
-    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24)
+    (3::bigint << 40) + (v_era >> 18), (4::bigint << 40) + (v_era >> 24), (5::bigint << 40) + (v_era >> 30)
   ];
 end
 $$;
@@ -463,12 +464,12 @@ alter function sec.eras(uuid) owner to library_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another; they may begin before it. The index is asked
--- for each of them.
+-- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
+-- before it. The index is asked for each of them.
 declare
   v_level int := 0;
 begin
-  while v_level < 4 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
+  while v_level < 5 and (p_last >> 6 * v_level) - (p_first >> 6 * v_level) > 32 loop
     v_level := v_level + 1;
   end loop;
   return array(
@@ -1901,8 +1902,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.authors d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -2384,8 +2386,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.books d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -3333,8 +3336,9 @@ begin
         limit p_wanted - cardinality(v_found)
       );
     end if;
-    v_end := v_begin;
     v_before := sec.era_start(v_begin);
+    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    v_end := coalesce(1 + sec.era((select d.id from search.categories d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -5121,6 +5125,8 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
+      -- Before they were sealed: the sequence gives out each id once.
+      when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
     if problem is not null then
@@ -5192,15 +5198,15 @@ create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_
 -- the newest ids are looked through, and then ten times as many before those, until there are enough.
 declare
   v_before bigint := p_before;
+  -- Windows of ids lie where ids are, whatever number was asked for.
+  v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
   v_from bigint;
   v_found integer;
 begin
   while v_wanted > 0 loop
-    v_from := case when p_entity_id is null then
-      coalesce(v_before, pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass)) - v_ids
-    end;
+    v_from := case when p_entity_id is null then greatest(least(v_before, v_end), 0) - v_ids end;
     if v_from <= 0 then
       v_from := null;
     end if;
@@ -5761,6 +5767,23 @@ $$;
 alter function requests.give_up(text,text,text,integer,boolean) owner to library_queue;
 revoke execute on function requests.give_up(text,text,text,integer,boolean) from public;
 grant execute on function requests.give_up(text,text,text,integer,boolean) to library_app;
+
+create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
+  language sql stable security definer set search_path = '' as $$
+-- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
+-- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+select k.method, k.route,
+  case when k.status is not null then 'answered'
+       when k.locked_until > clock_timestamp() then 'in_progress'
+       else 'interrupted' end,
+  k.attempt, k.created_at, k.status, k.headers, k.body
+from requests.keys k
+where k.principal = sec.uid() and k.key = p_key
+order by k.created_at, k.method, k.route
+$$;
+alter function requests.look_up(text) owner to library_queue;
+revoke execute on function requests.look_up(text) from public;
+grant execute on function requests.look_up(text) to library_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$

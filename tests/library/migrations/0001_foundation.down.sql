@@ -245,6 +245,8 @@ drop function sec.outranks(uuid,uuid);
 
 drop function requests.purge(timestamptz,integer);
 
+drop function requests.look_up(text);
+
 drop function requests.give_up(text,text,text,integer,boolean);
 
 drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "81dcb1f813a7da3906b26a8cbc2b09828dea367dd84b524ef27fb70200733fd5f448b2e04ac4760adc8e43e6a5db68e0",
+        checksum: "d35a1dd72a025e5a7aec5efeece953ba47209141d8bc4f30a9cb5992fa51e465943808ad9d63f31d06b4b663ad031d34",
     },
 ];
