@@ -71,7 +71,11 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  v_leg := least(p_due - v_taken, greatest(app.available_credits(p_wallet), 0));
+  -- Credits that expire are no refunds, and are spent first: what is not spent of refunds is what does not expire. Given again,
+  -- they would no longer expire.
+  select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
+    select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
+  from app.wallet_accounts w where w.id = p_wallet;
   if v_leg <> 0 then
     perform app.post_journal('adjustment', 'disputed:' || p_payment || ':' || v_next, 'payment:' || p_payment, null, null,
       jsonb_build_array(

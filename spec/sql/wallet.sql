@@ -107,7 +107,8 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' then
+    -- Expired credits, and those claimed because of a dispute, are not spent.
+    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
     if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then

@@ -4,12 +4,14 @@
 //!
 //! Pending refunds are not handled here: they wait for the bank's decision (`crate::tickets::refund`).
 
-use crate::wallet::ledger;
+use super::{Payments, looks::in_turn};
+use crate::{module::Module, wallet::ledger};
 use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
-/// Adjusts the payer's credits to the current disputes of a payment, whose row must be locked.
+/// Adjusts the payer's credits to the current disputes of a payment, whose row must be locked. Credits that are held
+/// at the moment stay where they are; [`Payments::claim_again`] comes back to them.
 pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     let row = sqlx::query(
         "select t.user_id, t.currency, t.amount_cents as card, coalesce(o.wallet_cents, 0) as wallet,
@@ -53,7 +55,52 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
         .fetch_one(cx.conn())
         .await?;
     if taken < due {
-        tracing::warn!(%transaction, due, taken, "a payer has spent credits for money that their bank has given them as well");
+        tracing::info!(%transaction, due, taken, "a payer has no credits left of those for money that a bank has given as well");
+    }
+    Ok(())
+}
+
+impl Payments {
+    /// Claims again what could not be claimed: the payer's account was frozen, or the credits were held for an order
+    /// that has expired since.
+    pub(super) async fn claim_again(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select t.id, t.id as name, t.created_at from app.transactions t
+                 where t.id in (
+                     select d.transaction_id from app.disputes d where d.state in ('needs_response', 'under_review', 'lost'))
+                   and exists (
+                     select from app.refunds r
+                     where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id)
+                       and r.state <> 'failed' and r.wallet_cents > 0)"
+            ),
+        );
+        for transaction in found.await? {
+            let claimed = self.db.run(Self::NAME, None, request, move |cx| {
+                Box::pin(async move {
+                    lock(cx, transaction).await?;
+                    settle(cx, transaction).await
+                })
+            });
+            if let Err(error) = claimed.await {
+                tracing::warn!(%transaction, %error, "credits could not be claimed yet");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Locks the payment, then its order, as everything does that changes what is refunded or disputed of them.
+async fn lock(cx: &mut Cx, transaction: Uuid) -> Result<()> {
+    for text in [
+        "select from app.transactions t where t.id = $1 for update",
+        "select from app.orders o join app.transactions t on t.order_id = o.id where t.id = $1 for update of o",
+    ] {
+        sqlx::query(text)
+            .bind(transaction)
+            .execute(cx.conn())
+            .await?;
     }
     Ok(())
 }

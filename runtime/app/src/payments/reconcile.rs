@@ -151,6 +151,7 @@ impl Payments {
                 tracing::warn!(%transfer, error, "a transfer could not be settled yet");
             }
         }
+        self.claim_again(request).await?;
         self.accounts(request).await?;
         self.subscriptions(request).await?;
         self.events_left(request).await?;

@@ -236,7 +236,8 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
 }
 
 /// Finds the order that an earlier request with the same key has placed. The order keeps its key for ever, longer than
-/// the stored answer. A key that was used with another cart is refused.
+/// the stored answer. A key that was used with another cart is refused: other tickets, another promo code, or a cart
+/// that allows fewer credits than the order has used.
 async fn placed_before(
     cx: &mut Cx,
     buyer: &Member,
@@ -248,8 +249,15 @@ async fn placed_before(
     let (kinds, quantities): (Vec<Uuid>, Vec<i32>) = items
         .map(|item| (item.ticket_type_id, item.quantity))
         .unzip();
+    // An order that has used fewer credits may be of this cart: fewer may have been there.
+    let most_credits = match cart.use_credits {
+        Some(true) => cart.credits_max_cents.unwrap_or(i64::MAX),
+        _ => 0,
+    };
     let found: Option<(Uuid, bool)> = sqlx::query_as(
-        "select o.id, o.event_id = $3 and o.sold_at_door = $4 and not exists (
+        "select o.id, o.event_id = $3 and o.sold_at_door = $4
+             and (select p.code from app.promo_codes p where p.id = o.promo_code_id) is not distinct from $7
+             and o.wallet_cents <= $8 and not exists (
              select from (select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = o.id) i
              full join unnest($5::uuid[], $6::int[]) w(ticket_type_id, quantity) using (ticket_type_id, quantity)
              where i.ticket_type_id is null or w.ticket_type_id is null) as is_same
@@ -261,6 +269,8 @@ async fn placed_before(
     .bind(at_door)
     .bind(kinds)
     .bind(quantities)
+    .bind(&cart.promo_code)
+    .bind(most_credits)
     .fetch_optional(cx.conn())
     .await?;
     match found {

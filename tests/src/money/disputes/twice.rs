@@ -2,6 +2,7 @@
 
 use super::super::stage::{Stage, keyed};
 use serde_json::json;
+use uuid::Uuid;
 
 impl Stage {
     /// An order bought for 45.00 by card, and refunded as credits.
@@ -64,6 +65,48 @@ async fn p7_credits_that_are_spent_before_the_bank_takes_the_money_are_lost() {
     assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
     stage.stripe.deliver(&stage.server).await;
     stage.sound().await;
+}
+
+/// Credits that are held when the bank takes the money are claimed once they are free, and bonus credits are left alone.
+#[tokio::test]
+async fn p7_held_credits_are_claimed_later_and_bonuses_still_expire() {
+    for won in [true, false] {
+        let stage = Stage::new().await;
+        let order = stage.back_as_credits().await;
+        let mira = stage.mira.id;
+        stage
+            .run(format!(
+                "select app.grant_credits('promotion_bonus', 'bonus', null, app.system_wallet('platform_cash', null, null, 'AUD'),
+                   app.wallet_of('{mira}', 'AUD'), 700, now() + interval '30 days')"
+            ))
+            .await;
+        stage
+            .run(format!(
+                "select app.hold_credits(app.wallet_of('{mira}', 'AUD'), 5200, 'a test', now() + interval '1 hour')"
+            ))
+            .await;
+        let dispute = stage.disputed(&order).await;
+        let reconciled = async || {
+            let reconciled = stage.payments().reconcile_all(Uuid::now_v7()).await;
+            reconciled.expect("a run");
+            stage.sound().await;
+        };
+        reconciled().await;
+        assert_eq!(stage.wallet(&stage.mira).await, (5_200, 5_200));
+        stage
+            .run("select app.release_hold(id, 'voided') from app.wallet_holds where state = 'pending'")
+            .await;
+        for _ in 0..2 {
+            reconciled().await;
+            assert_eq!(stage.wallet(&stage.mira).await, (700, 0));
+        }
+        stage.decided(&dispute, won).await;
+        let left = if won { 5_200 } else { 700 };
+        assert_eq!(stage.wallet(&stage.mira).await, (left, 0));
+        let expiring = "select coalesce(sum(remaining_cents), 0)::int8 from app.wallet_credits";
+        assert_eq!(stage.number(expiring).await, 700);
+        stage.books_agree().await;
+    }
 }
 
 /// The control: if nobody claims the credits, the member has the money twice.
