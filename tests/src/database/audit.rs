@@ -189,7 +189,7 @@ async fn history_finds_what_lies_far_back() {
     ];
     for (arguments, condition) in asked {
         // Two pages: the whole log has more, the rest ends on the second.
-        // And whatever number a client makes up.
+        // And any number that a `bigint` can be.
         for before in [
             "null",
             "(select max(id) - 13000 from audit.audit_logs)",
