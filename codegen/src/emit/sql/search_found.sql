@@ -5,7 +5,8 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from <documents> d where d.id < p_before order by d.id desc limit 1);
+  -- Newer ones are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest constant uuid := (select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1);
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -25,6 +26,10 @@ begin
     end if;
     exit when cardinality(v_found) < 25;
   end loop;
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   if p_whole::text = p_words::text or v_ending is null then
     return <newest>(v_words, null, null, p_before, p_wanted);
   end if;
@@ -36,8 +41,12 @@ begin
     v_oldest := coalesce(v_found[p_wanted], (select d.id from <documents> d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from <documents> d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from <documents> d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
