@@ -5,8 +5,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  -- Newer ones are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
-  v_newest constant uuid := (select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -26,15 +25,17 @@ begin
     end if;
     exit when cardinality(v_found) < 25;
   end loop;
-  if v_newest is null then
-    -- There are no others.
-    return v_found;
-  end if;
   if p_whole::text = p_words::text or v_ending is null then
     return <newest>(v_words, null, null, p_before, p_wanted);
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := <newest>(v_known, null, null, p_before, p_wanted);
