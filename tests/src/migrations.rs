@@ -9,3 +9,4 @@ pub mod rows;
 mod rules;
 mod runner;
 mod whole;
+mod words;
