@@ -177,6 +177,19 @@ mod tests {
         assert!(!printed.contains("canary-0f6a3c1b"), "{printed}");
     }
 
+    /// One message takes some fifty milliseconds, so one connection would send twenty in a second.
+    #[test]
+    fn no10_smtp_has_eight_connections_unless_set() {
+        let mut serve = Cli::command();
+        serve.build();
+        let serve = serve.find_subcommand("serve").expect("a command");
+        let mut arguments = serve.get_arguments();
+        let setting = arguments.find(|argument| argument.get_id() == "smtp_connections");
+        let default = &setting.expect("a setting").get_default_values()[0];
+        let connections: u32 = default.to_string_lossy().parse().expect("a number");
+        assert!(connections >= 8, "{connections}");
+    }
+
     #[test]
     fn the_example_file_lists_every_setting() {
         let file = include_str!("../../../../culturepass.env.example");
