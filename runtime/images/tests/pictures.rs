@@ -225,3 +225,31 @@ fn abuse_36_broken_files_are_refused_or_shown() {
     }
     assert!((100..1000).contains(&refused), "{refused} of 1000");
 }
+
+/// A GIF of a million pixels, two hundred times over: decoded together they would take 800 MB.
+#[test]
+fn abuse_36_of_many_frames_one_is_decoded() {
+    let one = file(Kind::Gif, 1000, 1000);
+    // The head, with the colours of all frames if there are any.
+    let colours = match one[10] & 0x80 {
+        0 => 0,
+        _ => 3 << ((one[10] & 7) + 1),
+    };
+    let (head, rest) = one.split_at(13 + colours);
+    let (frame, end) = rest.split_at(rest.len() - 1);
+    assert_eq!(end, [0x3b], "the end of a GIF");
+    let many = [head, &frame.repeat(200), end].concat();
+    let before = most_memory();
+    let shown = prepare(&many, Kind::Gif);
+    let more = most_memory() - before;
+    assert!(shown.is_ok(), "{:?}", shown.err());
+    assert!(more < 200 << 10, "{more} kB");
+}
+
+/// The most memory that this process has had at once, in kB.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    kilobytes.expect("a figure").parse().expect("a number")
+}

@@ -163,6 +163,21 @@ async fn se5_the_rules_decide_what_a_member_may_read_there() {
         ))
         .await;
     assert_eq!(read(client, &path).await, [] as [Uuid; 0]);
+    // What moderators hide, the event or its host, is gone from calendars as well.
+    let open = event(&stage, ("organization", stage.host), "Open", "").await;
+    follow(&stage, &mira, "organization", stage.host).await;
+    for (table, id) in [("events", open), ("organizations", stage.host)] {
+        assert_eq!(read(client, &path).await, [open]);
+        for status in ["suspended", "active"] {
+            stage
+                .sql(format!(
+                    "update app.{table} set status = '{status}' where id = '{id}'"
+                ))
+                .await;
+            let left = read(client, &path).await;
+            assert_eq!(left.len(), usize::from(status == "active"), "{table}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,15 @@
 use super::Stage;
 use crate::support::pictures::{announce, complete, jpeg, send, way};
 use axum::body::Bytes;
+use futures_util::StreamExt;
 use reqwest::Method;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, path::Path};
-use storage::{Announced, Key, Place, Received, Storage};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use storage::{Announced, Key, Place, Received, Refused, Storage};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -100,10 +105,7 @@ async fn md3_an_address_holds_what_was_announced() {
 #[tokio::test]
 async fn md3_an_address_counts_for_a_quarter_of_an_hour() {
     use crate::support::{TestServer, database::Content};
-    use std::sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    };
+    use std::sync::{Arc, atomic::AtomicI64};
     let minutes = Arc::new(AtomicI64::new(0));
     let passed = minutes.clone();
     let server = TestServer::start_with(Content::Demo, |parts| {
@@ -124,18 +126,20 @@ async fn md3_an_address_counts_for_a_quarter_of_an_hour() {
     complete(&stage.owner.client, &upload).await.expect(200);
 }
 
-/// Deleting the last upload deletes its folder too, while other uploads arrive.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn md3_uploads_are_taken_while_the_last_one_goes() {
+fn storage() -> (Storage, PathBuf) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("coming-{}", Uuid::now_v7()));
     let place = Place::Disk {
-        folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("coming-{}", Uuid::now_v7())),
+        folder: folder.clone(),
         uploads: "http://127.0.0.1/media/uploads".parse().expect("a URL"),
         secret: "a secret of thirty-two characters".to_owned().into(),
     };
-    let Place::Disk { folder, .. } = place.clone() else {
-        unreachable!("it is a disk")
-    };
-    let storage = Storage::new(place, || false).expect("a folder");
+    (Storage::new(place, || false).expect("a folder"), folder)
+}
+
+/// Deleting the last upload deletes its folder too, while other uploads arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn md3_uploads_are_taken_while_the_last_one_goes() {
+    let (storage, folder) = storage();
     let visitors = (0..4).map(|_| {
         let storage = storage.clone();
         tokio::spawn(async move {
@@ -152,11 +156,22 @@ async fn md3_uploads_are_taken_while_the_last_one_goes() {
 
 async fn comes_and_goes(storage: &Storage) {
     let bytes = Bytes::from_static(b"a picture");
+    let received = received(storage, &bytes, bytes.len()).await;
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    storage.receive(&received, 0, body).await.expect("taken");
+    storage
+        .delete(&Key::incoming(received.id))
+        .await
+        .expect("gone");
+}
+
+/// What a sender says who was given an address for these bytes, announced as so many.
+async fn received(storage: &Storage, bytes: &[u8], length: usize) -> Received {
     let announced = Announced {
         id: Uuid::now_v7(),
         content_type: "image/jpeg",
-        sha256: Sha256::digest(&bytes).into(),
-        bytes: bytes.len() as u64,
+        sha256: Sha256::digest(bytes).into(),
+        bytes: length as u64,
         expires_at: 1,
     };
     let signed = storage
@@ -169,7 +184,7 @@ async fn comes_and_goes(storage: &Storage) {
         found.expect("a header").1.clone()
     };
     let [content_type, checksum, if_none_match] = Received::HEADERS.map(header);
-    let received = Received {
+    Received {
         id: announced.id,
         bytes: announced.bytes,
         expires_at: announced.expires_at,
@@ -177,11 +192,46 @@ async fn comes_and_goes(storage: &Storage) {
         content_type,
         checksum,
         if_none_match,
-    };
-    let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]);
-    storage.receive(&received, 0, body).await.expect("taken");
-    storage
-        .delete(&Key::incoming(announced.id))
-        .await
-        .expect("gone");
+    }
+}
+
+/// No more than a piece of it is held in memory, and what is longer than announced is not even read to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn md3_a_file_goes_to_the_disk_as_it_comes() {
+    const PIECE: usize = 64 << 10;
+    const PIECES: usize = 128;
+    let (storage, folder) = storage();
+    let piece = Bytes::from(vec![7; PIECE]);
+    let whole = piece.repeat(PIECES);
+    let good = received(&storage, &whole, whole.len()).await;
+    let body = futures_util::stream::iter(0..PIECES).map(|sent| {
+        let there = on_disk(&folder);
+        assert!(there + (1 << 20) > sent * PIECE, "{there} of {sent} pieces");
+        Ok::<_, std::io::Error>(piece.clone())
+    });
+    storage.receive(&good, 0, body).await.expect("taken");
+    assert_eq!(on_disk(&folder), whole.len());
+    // Whoever sends on and on is cut off with the first byte too many.
+    let endless = received(&storage, &whole, 2 * PIECE).await;
+    let pulled = AtomicUsize::new(0);
+    let body = futures_util::stream::repeat_with(|| {
+        pulled.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(piece.clone())
+    });
+    let refused = storage.receive(&endless, 0, body).await;
+    assert!(matches!(refused, Err(Refused::TooLong(_))));
+    assert_eq!(pulled.load(Ordering::Relaxed), 3);
+    assert_eq!(on_disk(&folder), whole.len(), "nothing of it is kept");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Bytes of all files.
+fn on_disk(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.path().is_dir() {
+            true => on_disk(&entry.path()),
+            false => entry.metadata().map_or(0, |file| file.len() as usize),
+        })
+        .sum()
 }

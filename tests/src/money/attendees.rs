@@ -27,7 +27,7 @@ async fn list(stage: &Stage, by: &Member, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn who_comes_is_told_to_those_who_run_the_event() {
+async fn od2_who_comes_is_told_to_those_who_run_the_event() {
     let stage = Stage::without_provider().await;
     let seat = stage.tickets("=Seat", 0, 50).await;
     let box_ = stage.tickets("Box", 0, 50).await;
@@ -142,7 +142,7 @@ async fn fill(stage: &Stage, orders: i32) {
 }
 
 #[tokio::test]
-async fn a_long_file_has_every_ticket_once() {
+async fn od2_a_long_file_has_every_ticket_once() {
     let stage = Stage::without_provider().await;
     // More rows than are read at once, and one more than a multiple of that.
     fill(&stage, 3).await;
@@ -160,7 +160,7 @@ async fn a_long_file_has_every_ticket_once() {
 /// The file is larger than the network buffers for a client that doesn't read. Rows that the client hasn't fetched are
 /// not read from the database yet, so they are not sent to a caller who loses access meanwhile.
 #[tokio::test]
-async fn a_file_is_read_as_it_is_fetched_and_ends_with_the_right_to_it() {
+async fn od2_a_file_is_read_as_it_is_fetched_and_ends_with_the_right_to_it() {
     const ORDERS: i32 = 160;
     let stage = Stage::without_provider().await;
     fill(&stage, ORDERS).await;

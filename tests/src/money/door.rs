@@ -114,7 +114,7 @@ async fn t13_the_database_holds_one_entry_per_ticket() {
 }
 
 #[tokio::test]
-async fn o10_each_reason_not_to_let_in_has_its_name() {
+async fn od3_o10_each_reason_not_to_let_in_has_its_name() {
     let stage = Stage::new().await;
     let (order, _, code) = ticket(&stage).await;
     let mut forged = code.clone().into_bytes();

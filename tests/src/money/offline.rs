@@ -157,7 +157,7 @@ fn late(code: &str, nonce: &str, at: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn o10_scans_that_come_in_together_are_judged_one_by_one_and_kept() {
+async fn od3_o10_scans_that_come_in_together_are_judged_one_by_one_and_kept() {
     let stage = Stage::without_provider().await;
     let (_, tickets) = bought(&stage, 2).await;
     let mut conn = stage.server.superuser().await;

@@ -66,7 +66,7 @@ pub(super) async fn raise(stage: &Stage, kind: Uuid, capacity: i32) {
 }
 
 #[tokio::test]
-async fn o7_what_comes_free_is_kept_for_who_came_first() {
+async fn od4_o7_what_comes_free_is_kept_for_who_came_first() {
     let stage = Stage::without_provider().await;
     let kind = stage.tickets("Seat", 2_500, 2).await;
     let [a, b, c, d] = <[Member; 4]>::try_from(people(&stage, "waits", 4).await)
@@ -327,7 +327,7 @@ async fn crowd(stage: &Arc<Stage>) -> (Vec<i64>, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn o7_in_a_crowd_the_first_are_served_and_nobody_slips_in() {
+async fn od4_o7_in_a_crowd_the_first_are_served_and_nobody_slips_in() {
     let stage = Arc::new(Stage::without_provider().await);
     let (offered, bought) = crowd(&stage).await;
     assert_eq!(offered, (1..=i64::from(sizes().0)).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ use super::{
     deliveries::{keep_workers_away, published},
     stage::Guests,
 };
-use crate::support::Member;
+use crate::support::{Member, people};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -103,6 +103,50 @@ async fn no6_a_digest_leaves_out_what_is_hidden_meanwhile() {
     let mut states: Vec<&str> = states.iter().map(|(_, state)| state.as_str()).collect();
     states.sort_unstable();
     assert_eq!(states, ["dropped", "sent", "sent"]);
+}
+
+/// Mail about the account itself goes to an address that mail came back from: without it nobody could come in again.
+#[tokio::test]
+async fn no3_mail_about_the_account_goes_to_every_address() {
+    let guests = Guests::new().await;
+    let server = &guests.server;
+    people::sign_up(server, "nils").await;
+    let nils = people::sign_in(&server.client, "nils", people::PASSWORD).await;
+    let nils = nils.expect(200);
+    let token = nils.json["access_token"].as_str().expect("a token");
+    let me = server.client.with_token(token).get("/me").await.expect(200);
+    guests
+        .run("insert into app.mail_suppressions (email, reason) values ('nils@example.org', 'bounced')")
+        .await;
+    let before = server.mailer.count();
+    let body = json!({"email": "nils@example.org"});
+    let forgot = server.client.post("/auth/forgot-password", body).await;
+    forgot.expect(202);
+    let link = people::mailed_token(server, "nils@example.org", before).await;
+    assert!(!link.is_empty());
+    // Of notifications, too: one of this type has no obstacle, one of another has.
+    let obstacles = guests
+        .one(&format!(
+            "with told as (
+               insert into app.notifications (user_id, type, title, message, dedupe_key)
+               select '{}', t, 'Title', 'Message', 'test:' || t from unnest(array['order', 'security']) t returning id, user_id, type
+             ), waits as (
+               insert into app.notification_deliveries (notification_id, user_id, channel, next_attempt_at)
+               select id, user_id, 'email', now() + interval '1 hour' from told returning id
+             ) select count(*)::text from waits",
+            me.id()
+        ))
+        .await;
+    assert_eq!(obstacles, "2");
+    let held = guests
+        .one(
+            "select string_agg(n.type || ' ' || coalesce(o.obstacle, 'none'), ', ' order by n.type)
+             from app.delivery_obstacles(array(select d.id from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+               where n.dedupe_key like 'test:%')) o
+             join app.notification_deliveries d on d.id = o.delivery join app.notifications n on n.id = d.notification_id",
+        )
+        .await;
+    assert_eq!(held, "order mail to this address comes back, security none");
 }
 
 /// The link in the mail of a closed account still answers, as mail programs expect, and writes nothing.

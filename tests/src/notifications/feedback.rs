@@ -156,7 +156,7 @@ async fn no11_order_and_repetition_of_events_change_nothing() {
             let ended = ("failed".to_owned(), 1);
             assert_eq!(outcome, ended, "{service:?} {round}: {kinds:?}");
             // All of it once more, in the same window.
-            for answer in mailed.tell(service, &kinds, 299).await {
+            for answer in mailed.tell(service, &kinds, 200).await {
                 answer.expect(200);
             }
             assert_eq!(mailed.outcome().await, ended, "{service:?}: {kinds:?}");

@@ -1,6 +1,7 @@
 //! A large audience is notified in parts, each in a transaction of its own.
 
 use super::stage::Guests;
+use crate::support::rows;
 use chrono::{Duration, Utc};
 use serde_json::json;
 
@@ -55,6 +56,37 @@ async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
     let unsent =
         "select count(*) from app.notification_deliveries where state not in ('pending', 'sent')";
     assert_eq!(guests.count(unsent).await, 0);
+}
+
+/// Nobody can write a notification while the event is published: it is answered all the same, and told afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sg7_publishing_tells_nobody_within_the_request() {
+    let guests = Guests::new().await;
+    let follower = guests.follower("faye_follows").await;
+    let city = guests.server.city("melbourne").await;
+    let host = rows::host_of(&guests.server, guests.olga.id, city).await;
+    let body = json!({"title": "A night", "starts_at": "2041-06-01T18:00:00Z", "ends_at": "2041-06-01T20:00:00Z",
+        "timezone": "Australia/Melbourne", "online_url": "https://example.org/stream", "host_type": "organization",
+        "host_id": host, "city_id": city});
+    let olga = &guests.olga.client;
+    let event = olga.post("/events", body).await.expect(201).id();
+    guests.server.settled().await;
+    let mut other = guests.server.superuser().await;
+    sqlx::raw_sql(
+        "begin; lock table app.notifications, app.notification_deliveries in access exclusive mode",
+    )
+    .execute(&mut other)
+    .await
+    .expect("locked");
+    olga.act(&format!("/events/{event}/publish"))
+        .await
+        .expect(200);
+    sqlx::raw_sql("commit")
+        .execute(&mut other)
+        .await
+        .expect("let go");
+    guests.server.settled().await;
+    assert_eq!(guests.names(&follower).await, ["event_published"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -266,8 +266,12 @@ async fn sg8_followers_come_in_pages_and_private_ones_are_not_among_them() {
     let path = format!("/organizations/{}/followers?limit=2", stage.host);
     let seen = walk(&stage.server.client, &path, async || {}).await;
     assert_eq!(seen.len(), 6);
-    // The lists of a private member are visible to nobody else.
-    let private = format!("/users/{}/following", followers[0]);
+    // The lists and counts of a private member are visible to nobody else.
+    let private = format!("/users/{}", followers[0]);
+    for path in [private.clone(), format!("{private}/followers")] {
+        stage.server.client.get(&path).await.expect(404);
+    }
+    let private = format!("{private}/following");
     stage.server.client.get(&private).await.expect(404);
     let mira = stage.server.member("mira_who_looks").await;
     mira.client.get(&private).await.expect(404);

@@ -155,13 +155,17 @@ mod tests {
         let mut serve = Cli::command();
         serve.build();
         let serve = serve.find_subcommand("serve").expect("a command");
-        let mut arguments = vec!["culturepass".to_owned(), "serve".to_owned()];
+        let mut arguments = ["culturepass", "--log=shown-0f6a3c1b", "serve"]
+            .map(str::to_owned)
+            .to_vec();
         let mut secrets = 0;
         for argument in serve.get_arguments() {
             let Some(name) = argument.get_env().map(|name| name.to_string_lossy()) else {
                 continue;
             };
-            let is_secret = SECRET.iter().any(|end| name.ends_with(end));
+            // Such as at how many accounts one password is tried.
+            let is_number = name.contains("_PER_");
+            let is_secret = !is_number && SECRET.iter().any(|end| name.ends_with(end));
             assert_eq!(is_secret, argument.is_hide_env_values_set(), "{name}");
             if is_secret {
                 let long = argument.get_long().expect("an argument");
@@ -170,11 +174,23 @@ mod tests {
             }
         }
         assert!(secrets > 10, "{secrets}");
-        arguments.push("--log=shown-0f6a3c1b".to_owned());
         let cli = Cli::try_parse_from(arguments).expect("settings");
         let printed = format!("{cli:?}");
         assert!(printed.contains("shown-0f6a3c1b"), "the control");
         assert!(!printed.contains("canary-0f6a3c1b"), "{printed}");
+    }
+
+    /// One message takes some fifty milliseconds, so one connection would send twenty in a second.
+    #[test]
+    fn no10_smtp_has_eight_connections_unless_set() {
+        let mut serve = Cli::command();
+        serve.build();
+        let serve = serve.find_subcommand("serve").expect("a command");
+        let mut arguments = serve.get_arguments();
+        let setting = arguments.find(|argument| argument.get_id() == "smtp_connections");
+        let default = &setting.expect("a setting").get_default_values()[0];
+        let connections: u32 = default.to_string_lossy().parse().expect("a number");
+        assert!(connections >= 8, "{connections}");
     }
 
     #[test]
