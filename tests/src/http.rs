@@ -19,6 +19,7 @@ mod front;
 mod hidden;
 mod idempotency;
 mod matrix;
+mod national;
 mod once;
 mod one_line;
 pub mod operations;

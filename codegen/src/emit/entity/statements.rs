@@ -1,6 +1,7 @@
 //! The statement texts of an entity. The row is always `t`; rows with columns that not everyone may read
 //! get those from a function, as `p`.
 
+mod national;
 mod writes;
 
 pub use writes::private;
@@ -98,8 +99,9 @@ impl<'a> Statements<'a> {
             ("suspend", self.status(Action::Suspend, "suspended")),
             ("unsuspend", self.status(Action::Suspend, "active")),
             ("probe", self.probe()),
+            ("national", national::national(self.model, self.id)),
         ];
-        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]");
+        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]" | "None");
         let mut lines: String = statements
             .iter()
             .filter(|(_, statement)| !empty(statement))
