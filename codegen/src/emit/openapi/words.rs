@@ -116,9 +116,6 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
                     .map(|(_, what)| what);
                 match what {
                     None => all_targets,
-                    // Whether anything can be read there only the database finds out, as in the kernel:
-                    // a stranger gets an empty list, not 401.
-                    Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
                     Some(what) => may_named(model, *target, what, caller) != May::No,
                 }
             });
