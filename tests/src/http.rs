@@ -20,6 +20,7 @@ mod hidden;
 mod idempotency;
 mod matrix;
 mod national;
+mod objects;
 mod once;
 mod one_line;
 pub mod operations;
