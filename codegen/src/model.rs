@@ -11,6 +11,7 @@ mod lookup;
 mod memo;
 mod networks;
 pub mod open;
+pub mod whereabouts;
 
 pub use expr::{Expr, OfWhat, Op, Value};
 pub use invariants::{Check, Exclude, Keep, UniqueWhere};

@@ -1,7 +1,8 @@
 //! What phrases mean: the small world of the bad fixtures, with one line changed, as a model.
 
 use codegen::diag::Sources;
-use codegen::model::{DerivedKind, Entity, Expr, Model, OfWhat};
+use codegen::emit::openapi::words::{Caller, May, may};
+use codegen::model::{DerivedKind, Entity, Expr, Model, OfWhat, whereabouts};
 use std::path::Path;
 
 #[test]
@@ -212,6 +213,60 @@ fn entity<'a>(model: &'a Model, name: &str) -> &'a Entity {
 }
 
 /// The base world with texts replaced: (entity, from, to).
+/// The way to the country whose national telephone numbers are understood: the shortest, and none if two are as short.
+#[test]
+fn a_country_is_found_by_the_shortest_way() {
+    let way = |model: &Model, name: &str| -> Option<String> {
+        let (id, _) = model.entity(name).expect("an entity");
+        let way = whereabouts::way(model, id)?;
+        let steps = way.steps.iter().map(|relation| relation.name.as_str());
+        let steps: Vec<&str> = steps.chain([way.column]).collect();
+        Some(steps.join("."))
+    };
+    let of_city = ("city", "fields:\n", "fields:\n  country: country\n");
+    let model = world(&[of_city]);
+    assert_eq!(way(&model, "city").as_deref(), Some("country"));
+    assert_eq!(way(&model, "organization").as_deref(), Some("city.country"));
+    assert_eq!(way(&model, "user").as_deref(), Some("home.country"));
+    // By the organization and by the user.
+    assert_eq!(way(&model, "member"), None);
+    let own = ("member", "fields:\n", "fields:\n  land: country?\n");
+    assert_eq!(
+        way(&world(&[of_city, own]), "member").as_deref(),
+        Some("land")
+    );
+    assert_eq!(way(&world(&[]), "organization"), None);
+}
+
+/// What is read with something else is not open to those who can never read that.
+#[test]
+fn who_may_follows_rules_through_relations() {
+    let reads = |model: &Model, caller: Caller| {
+        let (id, member) = model.entity("member").expect("an entity");
+        may(
+            model,
+            id,
+            member.access.read.as_ref().expect("a rule"),
+            caller,
+        )
+    };
+    let with = (
+        "member",
+        "read: me is user or admin of organization",
+        "read: read of organization",
+    );
+    let model = world(&[with]);
+    assert_eq!(reads(&model, Caller::Anonymous), May::Depends);
+    let closed = world(&[with, ("organization", "read: anyone", "read: admin")]);
+    assert_eq!(reads(&closed, Caller::Anonymous), May::No);
+    assert_eq!(reads(&closed, Caller::SignedIn), May::No);
+    let admin = closed.roles.iter().position(|role| role.name == "orgAdmin");
+    assert_eq!(
+        reads(&closed, Caller::Role(admin.expect("a role"))),
+        May::Depends
+    );
+}
+
 fn world(changes: &[(&str, &str, &str)]) -> Model {
     try_world(changes).unwrap_or_else(|said| panic!("{said}"))
 }

@@ -19,6 +19,8 @@ mod front;
 mod hidden;
 mod idempotency;
 mod matrix;
+mod national;
+mod objects;
 mod once;
 mod one_line;
 pub mod operations;

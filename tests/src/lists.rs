@@ -2,6 +2,7 @@
 
 mod expand;
 mod filters;
+mod many_values;
 mod pages;
 mod places;
 mod private_members;

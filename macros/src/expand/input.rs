@@ -325,9 +325,11 @@ fn object(item: &Struct) -> TokenStream {
         let optional = matches!(field.shape, Shape::Option(_));
         quote!(body.part::<#ty>(#key, &[#(#checks),*], #optional, &mut parts);)
     });
+    let keys = item.fields.iter().map(Field::name);
     quote! {
         #[automatically_derived]
         impl #name {
+            const KEYS: &'static [&'static str] = &[#(#keys),*];
             fn parts(body: &mut ::kernel::input::Body) -> ::kernel::input::Parts {
                 let mut parts = ::kernel::input::Parts::new();
                 #(#parts)*

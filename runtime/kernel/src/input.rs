@@ -32,6 +32,7 @@ pub use format::Format;
 pub use items::{Objects, Values};
 pub use json::{DEPTH_MAX, Node};
 pub use line::{LINE_MAX, is_line, is_seen, line_of, normal_line};
+pub(crate) use phone::{is_national, of_country};
 pub use scalar::{FromJson, Place};
 pub use social::Network;
 

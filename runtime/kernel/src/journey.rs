@@ -9,6 +9,7 @@ mod diagnose;
 mod findings;
 pub mod get;
 pub mod list;
+mod national;
 mod read_only;
 mod refused;
 mod stayed;

@@ -137,6 +137,23 @@ pub struct Sql {
     /// `select t.version, <status or 'active'> as status, <state or null> as state, array of the actions
     /// whose rule holds for this row (`update`, `delete`, `restore`, `suspend`, verbs) as may … where t.id = $1`
     pub probe: &'static str,
+    /// How national telephone numbers in a body are understood; `None`: not at all.
+    pub national: Option<National>,
+}
+
+/// Where the country is told that a telephone number without a country code is taken from.
+#[derive(Clone, Copy, Debug)]
+pub struct National {
+    /// Fields with telephone numbers.
+    pub fields: &'static [&'static str],
+    /// The property of a body that leads to the country: a relation (`city_id`) or the country itself (`country`).
+    /// Empty: no body says it.
+    pub by: &'static str,
+    /// Whether that is a relation.
+    pub by_id: bool,
+    /// `select <ISO 3166-1> as country`, null if unknown; `$1` the property above or null, `$2` the id of the object or
+    /// null, `$3` that of the caller or null.
+    pub country: &'static str,
 }
 
 impl Sql {
@@ -155,6 +172,7 @@ impl Sql {
         suspend: "",
         unsuspend: "",
         probe: "",
+        national: None,
     };
 }
 

@@ -17,6 +17,9 @@ pub enum Rule {
     Not(&'static Rule),
     /// Another rule of this or another entity's `Resource`, by reference, so that each rule exists once.
     Ref(&'static Rule),
+    /// Of a related row: that it is readable, with the rule for reading it. Whether it is, more than the rule decides (its
+    /// status); whether it can be for this caller, the rule tells.
+    Readable(&'static Rule),
     /// The column holds the caller's id.
     MeIs(&'static str),
     /// A role held everywhere.

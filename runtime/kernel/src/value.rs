@@ -6,7 +6,7 @@ mod point;
 mod time;
 
 pub use cell::{Cell, Column, column, encode_row, write_text};
-pub use json::{Json, object_from_sql, object_to_sql};
+pub use json::{Json, object_from_sql, object_to_sql, write_object};
 pub use point::Point;
 pub use time::{parse_date, parse_time, write_time};
 

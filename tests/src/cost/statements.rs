@@ -23,6 +23,7 @@ fn usual(resource: &Resource) -> usize {
         sql.suspend,
         sql.unsuspend,
         sql.probe,
+        sql.national.map_or("", |found| found.country),
     ];
     let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     let exists = 1;

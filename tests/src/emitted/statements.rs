@@ -21,6 +21,7 @@ fn statements(resource: &Resource) -> Vec<(String, String)> {
         ("suspend", sql.suspend),
         ("unsuspend", sql.unsuspend),
         ("probe", sql.probe),
+        ("national", sql.national.map_or("", |found| found.country)),
     ]
     .into_iter()
     .chain(sql.update_private.iter().map(|text| ("update", *text)))

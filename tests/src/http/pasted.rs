@@ -26,7 +26,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
             ("+41 (0)44 668 18 00", Some("+41446681800")),
             ("0041 44 668-18-00 ", Some("+41446681800")),
             ("\u{202a}+41 44 668 18 00\u{202c}", Some("+41446681800")),
-            ("044 668 18 00", None),
+            ("044 CALL NOW", None),
         ],
         Ty::Locale => vec![
             ("de-ch", Some("de-CH")),

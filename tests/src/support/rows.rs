@@ -28,6 +28,17 @@ pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
     people
 }
 
+/// All members, those who hold roles first: for what few may do.
+pub async fn everybody(conn: &mut PgConnection) -> Vec<Uuid> {
+    sqlx::query_scalar(
+        "select u.id from app.users u where u.status = 'active'
+         order by exists (select from app.role_assignments r where r.user_id = u.id) desc, u.id",
+    )
+    .fetch_all(conn)
+    .await
+    .expect("people")
+}
+
 /// An organization in this city that the person administers.
 pub async fn host_of(server: &TestServer, person: Uuid, city: Uuid) -> Uuid {
     let mut conn = server.superuser().await;

@@ -133,7 +133,13 @@ fn of(model: &Model, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat
         let there = &model.entities[*target];
         let rule = match what.iter().find(|(id, _)| id == target) {
             None if !what.is_empty() => return None,
-            None | Some((_, OfWhat::Read)) => "None".to_owned(),
+            None => "None".to_owned(),
+            // Their rules are no program's business.
+            Some((_, OfWhat::Read)) if there.internal => "None".to_owned(),
+            Some((_, OfWhat::Read)) => format!(
+                "Some(&Readable({}))",
+                reach(there, &name(there, Action::Read))
+            ),
             Some((_, OfWhat::Condition(i))) => format!(
                 "Some({})",
                 reach(there, &format!("IS_{}", upper(&there.conditions[*i].name)))

@@ -1,6 +1,7 @@
 //! The SQL statements of an entity. The alias of the row is always `t`. Columns with a read rule come from a function
 //! with the alias `p`.
 
+mod national;
 mod writes;
 
 pub use writes::private;
@@ -98,8 +99,9 @@ impl<'a> Statements<'a> {
             ("suspend", self.status(Action::Suspend, "suspended")),
             ("unsuspend", self.status(Action::Suspend, "active")),
             ("probe", self.probe()),
+            ("national", national::national(self.model, self.id)),
         ];
-        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]");
+        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]" | "None");
         let mut lines: String = statements
             .iter()
             .filter(|(_, statement)| !empty(statement))

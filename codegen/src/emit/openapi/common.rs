@@ -189,6 +189,10 @@ fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
     }
     let title = super::names::title(&object.name);
     let description = match is_whole {
+        // Required in answers would be required in bodies.
+        true if object.fields.iter().any(|field| field.optional) => {
+            format!("{title}: an answer has all keys, null where there is nothing.")
+        }
         true => format!("{title}."),
         false => format!(
             "{title}: the keys that change. What is left out stays as it is; null takes away."

@@ -3,7 +3,7 @@
 use super::words::{self, article, spaced};
 use crate::{
     emit::columns::{Column, Source},
-    model::{Derived, DerivedKind, EntityId, Model, Ty},
+    model::{Derived, DerivedKind, EntityId, Model, Ty, whereabouts::way},
 };
 
 /// The sentences about a column.
@@ -26,6 +26,9 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
                     .map(|t| format!("`{}`", t.name))
                     .collect();
                 notes.push(format!("Changed by {} only.", verbs.join(", ")));
+            }
+            if field.ty == Ty::Phone && !field.system {
+                notes.extend(national(model, id));
             }
             if let Some(check) = &field.check {
                 notes.push(format!(
@@ -57,6 +60,20 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
         Source::CreatedAt | Source::UpdatedAt => {}
     }
     notes
+}
+
+/// Which numbers without the code of a country a body may hold.
+fn national(model: &Model, id: EntityId) -> Option<String> {
+    let own = way(model, id).map(|way| format!("the `{}`", way.first_name()));
+    let callers = way(model, model.identity);
+    let callers = callers.map(|way| format!("the caller's `{}`", way.first_name()));
+    let of: Vec<String> = own.into_iter().chain(callers).collect();
+    (!of.is_empty()).then(|| {
+        format!(
+            "Stored with the code of its country; sent without one, it is taken as it is dialled in the country of {}.",
+            of.join(", else of ")
+        )
+    })
 }
 
 fn derived_note(model: &Model, id: EntityId, derived: &Derived) -> String {

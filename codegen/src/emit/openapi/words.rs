@@ -117,9 +117,6 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
                     .map(|(_, what)| what);
                 match what {
                     None => all_targets,
-                    // Only the database knows whether such a row is readable, as in the kernel: an anonymous caller
-                    // gets an empty list, not 401.
-                    Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
                     Some(what) => may_named(model, *target, what, caller) != May::No,
                 }
             });

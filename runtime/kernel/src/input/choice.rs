@@ -158,7 +158,7 @@ macro_rules! object_impls {
                     value: private::PgValueRef<'_>,
                     out: &mut Vec<u8>,
                 ) -> Result<(), private::BoxDynError> {
-                    <value::Json as value::Cell>::write(value, out)
+                    value::write_object(&value, Self::KEYS, out)
                 }
             }
             impl sqlx::Type<sqlx::Postgres> for $name {

@@ -104,7 +104,8 @@ impl Format {
             Format::Url => "must be a URL such as https://example.org/page",
             Format::Https => "must be an https URL such as https://example.org/page",
             Format::Phone => {
-                "must be a telephone number with the code of its country, such as +49 30 123456"
+                "must be a telephone number with the code of its country, such as +49 30 123456; without it, one that \
+                 exists in the country of the object or of the caller, where that is known"
             }
             Format::Slug => "must be lower-case words joined by hyphens such as summer-night",
             Format::Currency => "must be an ISO 4217 code such as EUR",

@@ -1,33 +1,88 @@
 //! Telephone numbers as people write them → E.164.
 
 use super::line::{is_hidden, pasted};
+use phonenumber::{Mode, country};
 
-/// Blanks, brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country
-/// code is dropped. A national number without a country code is refused, because a body does not say which country is
-/// meant.
+/// Longer texts are no national number: trunk and carrier prefixes included, none has as many digits.
+const NATIONAL_MAX: usize = 20;
+
+/// A number with the code of its country. Blanks, brackets, dots, slashes and hyphens between digits are ignored; `00`
+/// means `+`; `(0)` after the country code is dropped. For others see [`of_country`].
 pub fn e164(text: &str) -> Option<String> {
-    let text = pasted(text);
-    let text = text.strip_prefix("tel:").unwrap_or(text);
-    let international = match text.strip_prefix(['+', '＋']) {
-        Some(rest) => rest,
-        None => text.strip_prefix("00")?,
+    let international = international(text)?;
+    // In Italy the zero is part of the number, and is dialled from abroad too.
+    let zero = match international.trim_start().starts_with("39") {
+        true => "0",
+        false => "",
     };
-    let mut digits = String::with_capacity(16);
-    for c in international.replace("(0)", " ").chars() {
-        match c {
-            '0'..='9' => digits.push(c),
-            '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
-            c if c.is_whitespace() || is_hidden(c) => {}
-            _ => return None,
-        }
-    }
+    let digits = digits(&international.replace("(0)", zero))?;
     let fits = (7..=15).contains(&digits.len()) && !digits.starts_with('0');
     fits.then(|| format!("+{digits}"))
 }
 
+/// Whether it may be a number without the code of a country.
+pub(crate) fn is_national(text: &str) -> bool {
+    national(text).is_some()
+}
+
+/// A number as it is dialled in this country (ISO 3166-1), with the code of the country. `None` if the country has no
+/// such number: then it was mistyped, or is one of another country.
+pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
+    let digits = national(text)?;
+    let country: country::Id = country.parse().ok()?;
+    let number = phonenumber::parse(Some(country), digits).ok()?;
+    if !phonenumber::is_valid(&number) {
+        return None;
+    }
+    e164(&number.format().mode(Mode::E164).to_string())
+}
+
+fn national(text: &str) -> Option<String> {
+    if international(text).is_some() {
+        return None;
+    }
+    digits(without_scheme(text)).filter(|digits| (4..=NATIONAL_MAX).contains(&digits.len()))
+}
+
+fn without_scheme(text: &str) -> &str {
+    let text = pasted(text);
+    text.strip_prefix("tel:").unwrap_or(text)
+}
+
+fn international(text: &str) -> Option<&str> {
+    let text = without_scheme(text);
+    text.strip_prefix(['+', '＋'])
+        .or_else(|| text.strip_prefix("00"))
+}
+
+/// The digits of a number without what stands between them; `None` if that is more than punctuation.
+fn digits(text: &str) -> Option<String> {
+    let mut digits = String::with_capacity(16);
+    for c in text.chars() {
+        match c {
+            '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
+            // As Japanese keyboards type them.
+            '（' | '）' | '－' | 'ー' | '．' | '／' => {}
+            c if c.is_whitespace() || is_hidden(c) => {}
+            c => digits.push(digit(c)?),
+        }
+    }
+    Some(digits)
+}
+
+/// A decimal digit of a script that keyboards write numbers in, as ASCII.
+fn digit(c: char) -> Option<char> {
+    /// Latin, Arabic, Persian, Devanagari, Bengali, full width: each from zero.
+    const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
+    let value = ZEROS
+        .iter()
+        .find_map(|zero| (c as u32).checked_sub(*zero).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::e164;
+    use super::{e164, is_national, of_country};
 
     #[test]
     fn numbers_as_people_write_them() {
@@ -39,6 +94,8 @@ mod tests {
             "+41.44.668.18.00",
             "\u{202a}+41 44\u{200e} 668 18 00\u{202c}",
             "tel:+41\u{a0}44\u{202f}668/1800",
+            "＋４１ ４４ ６６８ １８ ００",
+            "+٤١ ٤٤ ٦٦٨ ١٨ ٠٠",
         ] {
             assert_eq!(e164(text).as_deref(), Some("+41446681800"), "{text:?}");
         }
@@ -51,6 +108,61 @@ mod tests {
             "",
         ] {
             assert_eq!(e164(text), None, "{text:?}");
+        }
+        assert_eq!(e164("+39 (0)6 6982 0000").as_deref(), Some("+390669820000"));
+    }
+
+    #[test]
+    fn numbers_as_they_are_dialled_at_home() {
+        for (country, text, stored) in [
+            ("IT", "06 6982 0000", "+390669820000"),
+            ("AR", "011 15-2345-6789", "+5491123456789"),
+            ("AR", "(0351) 15 234 5678", "+5493512345678"),
+            ("AR", "11 2345-6789", "+541123456789"),
+            ("GB", "(0)20 7183 8750", "+442071838750"),
+            ("GB", "020 7183 8750", "+442071838750"),
+            ("DE", "0171/1234567", "+491711234567"),
+            ("DE", "030 / 12 34 56-0", "+49301234560"),
+            ("US", "(212) 736-5000", "+12127365000"),
+            ("US", "1-212-736-5000", "+12127365000"),
+            ("US", "011 41 44 668 18 00", "+41446681800"),
+            ("FR", "06 12 34 56 78", "+33612345678"),
+            ("VN", "090 123 45 67", "+84901234567"),
+            ("NG", "0803 123 4567", "+2348031234567"),
+            ("BR", "(11) 91234-5678", "+5511912345678"),
+            ("BR", "0 15 11 91234-5678", "+5511912345678"),
+            ("JP", "03-1234-5678", "+81312345678"),
+            ("JP", "０９０ー１２３４ー５６７８", "+819012345678"),
+            ("EG", "٠١٠ ١٢٣٤ ٥٦٧٨", "+201012345678"),
+            ("CH", "044 668 18 00", "+41446681800"),
+            ("RU", "8 (912) 345-67-89", "+79123456789"),
+            ("HU", "06 20 123 4567", "+36201234567"),
+            ("ES", "612 34 56 78", "+34612345678"),
+        ] {
+            assert!(is_national(text), "{text:?}");
+            let found = of_country(text, country);
+            assert_eq!(found.as_deref(), Some(stored), "{country} {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_country_dials_stays_as_it_is() {
+        for (country, text) in [
+            // Without the code of the area.
+            ("AR", "15 2345-6789"),
+            ("DE", "112"),
+            ("DE", "1234"),
+            ("US", "12 34"),
+            ("FR", "06 12 34 56"),
+            ("US", "1-800-FLOWERS"),
+            ("US", "212 736 5000 x12"),
+            ("XX", "044 668 18 00"),
+            ("", "044 668 18 00"),
+            ("CH", "+41 44 668 18 00"),
+            ("CH", "0041 44 668 18 00"),
+            ("CH", ""),
+        ] {
+            assert_eq!(of_country(text, country), None, "{country} {text:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Action, Call, Shown, Way,
     findings::{self, complete},
-    hook, is_one_statement,
+    hook, is_one_statement, national,
     refused::{self, Attempt},
     require, require_with_roles, span,
     together::{Made, Making, Pace, Parts, Stop},
@@ -36,6 +36,7 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
     let extra = query::refuse_any(call.parts.uri.query());
     let keyed = keyed(endpoint, &call.caller, &call.parts.headers, &text)?;
+    let text = national::complete(endpoint, &call.caller, None, text).await?;
     let create = Create {
         endpoint,
         caller: &call.caller,

@@ -4,7 +4,7 @@ use super::{
     Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
     findings::complete,
-    hook, is_one_statement,
+    hook, is_one_statement, national,
     read_only::{self, Repeated},
     refused::{self, Attempt},
     require, settled, span, try_again,
@@ -41,6 +41,7 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
     require(endpoint.resource().rules.update, &call.caller)?;
     let text = body::read_json(&call.parts.headers, call.body, mode).await?;
     let (text, repeated) = read_only::take(endpoint.resource(), text);
+    let text = national::complete(endpoint, &call.caller, call.id, text).await?;
     let (precondition, wrong) = match Precondition::read(&call.parts.headers) {
         Ok(precondition) => (
             precondition,

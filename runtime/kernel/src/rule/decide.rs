@@ -43,6 +43,8 @@ fn truth(rule: &Rule, row: &Row, world: &dyn World) -> Option<bool> {
         // As `… is not true` of the policies.
         Rule::Not(rule) => Some(truth(rule, row, world) != Some(true)),
         Rule::Ref(rule) => truth(rule, row, world),
+        // Only found if it is.
+        Rule::Readable(_) => Some(true),
         Rule::MeIs(column) => Some(id(row, column)? == world.me()?),
         Rule::Holds(role) => Some(world.facts().holds(role)),
         Rule::HoldsOf(role, column) => {

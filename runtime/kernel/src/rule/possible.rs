@@ -32,7 +32,7 @@ pub fn possible(rule: &Rule, actor: &Actor, facts: Option<&Facts>) -> Possible {
             Maybe => Maybe,
             Always => Never,
         },
-        Rule::Ref(rule) => of(rule),
+        Rule::Ref(rule) | Rule::Readable(rule) => of(rule),
         Rule::MeIs(_) | Rule::In(..) | Rule::Outranks(_) => if_signed_in,
         Rule::Holds(role) => match (signed_in, facts) {
             (false, _) => Never,
@@ -81,6 +81,11 @@ mod tests {
         type_column: None,
         targets: &[("event", None)],
     };
+    static READABLE_BY_HOSTS: Of = Of {
+        column: "event_id",
+        type_column: None,
+        targets: &[("event", Some(&Rule::Readable(&HOST)))],
+    };
     static DRAFT: Rule = Rule::Compare(Value::Column("state"), Op::Eq, Value::Text("draft"));
 
     const ME: Actor = Actor::User {
@@ -115,6 +120,11 @@ mod tests {
             possible(&Rule::Of(&READABLE), &Actor::Anonymous, None),
             Maybe
         );
+        assert_eq!(
+            possible(&Rule::Of(&READABLE_BY_HOSTS), &Actor::Anonymous, None),
+            Never
+        );
+        assert_eq!(possible(&Rule::Of(&READABLE_BY_HOSTS), &ME, None), Maybe);
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! The statement that finds the country whose national telephone numbers a body may hold.
+
+use crate::emit::actions::Action;
+use crate::emit::rust::{text, texts};
+use crate::emit::schema::names::table;
+use crate::model::{
+    Entity, EntityId, Model, Ty,
+    whereabouts::{Way, way},
+};
+
+/// `Some(kernel::resource::National { … })`, or `None` if there are no numbers, or no way to a country.
+pub fn national(model: &Model, id: EntityId) -> String {
+    let entity = &model.entities[id];
+    let sent = [Action::Create, Action::Update];
+    let fields = numbers(entity);
+    let own = way(model, id);
+    let callers = way(model, model.identity);
+    if fields.is_empty()
+        || sent.iter().all(|action| action.open(entity).is_none())
+        || (own.is_none() && callers.is_none())
+    {
+        return "None".to_owned();
+    }
+    let of_row = own.as_ref().map_or_else(
+        || "select null::text where $1::text is null and $2::uuid is null".to_owned(),
+        |way| of_row(model, entity, way),
+    );
+    let of_caller = callers.as_ref().map_or_else(
+        || "select null::text where $3::uuid is null".to_owned(),
+        |way| {
+            let from = joined(model, &table(&model.entities[model.identity]), way, 0);
+            format!("select {from} where n0.id = $3::uuid")
+        },
+    );
+    format!(
+        "Some(kernel::resource::National {{ fields: {}, by: {}, by_id: {},\n            country: {} }})",
+        texts(&fields),
+        text(&own.as_ref().map_or(String::new(), Way::first_column)),
+        own.as_ref().is_some_and(|way| !way.steps.is_empty()),
+        text(&format!(
+            "select coalesce(({of_row}), ({of_caller})) as country"
+        ))
+    )
+}
+
+/// Fields of a body that hold telephone numbers.
+fn numbers(entity: &Entity) -> Vec<&str> {
+    let of = entity
+        .fields
+        .iter()
+        .filter(|field| field.ty == Ty::Phone && !field.system);
+    of.map(|field| field.name.as_str()).collect()
+}
+
+/// By what the body says (`$1`), or else by the row as it is (`$2`).
+fn of_row(model: &Model, entity: &Entity, way: &Way) -> String {
+    let (own, column) = (table(entity), way.first_column());
+    let stored = format!("(select t.{column} from {own} as t where t.id = $2::uuid)");
+    let Some((first, _)) = way.steps.split_first() else {
+        return format!("select coalesce($1::text, {stored})");
+    };
+    let from = joined(model, &table(&model.entities[first.targets[0]]), way, 1);
+    format!("select {from} where n1.id = coalesce($1::text::uuid, {stored})")
+}
+
+/// `n2.code from app.cities as n1 join app.countries as n2 on n2.id = n1.country_id`, from the row after `skipped` steps.
+fn joined(model: &Model, first: &str, way: &Way, skipped: usize) -> String {
+    let mut text = format!("from {first} as n{skipped}");
+    for (before, relation) in way.steps.iter().enumerate().skip(skipped) {
+        let (at, column) = (before + 1, relation.id_column());
+        let target = table(&model.entities[relation.targets[0]]);
+        text.push_str(&format!(
+            " join {target} as n{at} on n{at}.id = n{before}.{column}"
+        ));
+    }
+    format!("n{}.{} {text}", way.steps.len(), way.column)
+}

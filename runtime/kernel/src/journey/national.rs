@@ -1,0 +1,96 @@
+//! Telephone numbers of a body without a country code: they get that of the country where the object is, or its sender.
+//!
+//! The country is looked up, in one statement, only if a body holds such a number. One that stays as it is is refused by
+//! its field, with the other errors of the body. Lists of objects that are created along are left as they are.
+
+use crate::{
+    caller::Caller,
+    cx::{Question, Work},
+    engine::Endpoint,
+    error::{Error, Result},
+    input::{Format, Node, is_national, of_country, refuse_cards},
+    resource::National,
+};
+use bytes::Bytes;
+use sqlx::{Arguments, Row, postgres::PgArguments};
+use uuid::Uuid;
+
+/// The body with complete numbers. `id`: of the object, if it exists.
+pub(super) async fn complete(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    id: Option<Uuid>,
+    text: Bytes,
+) -> Result<Bytes> {
+    let Some(national) = &endpoint.resource().sql.national else {
+        return Ok(text);
+    };
+    let Ok(Node::Object(mut entries)) = Node::parse(&text) else {
+        return Ok(text);
+    };
+    if !entries
+        .iter()
+        .any(|entry| number(national, entry).is_some())
+        || refuse_cards(&text).is_err()
+    {
+        return Ok(text);
+    }
+    let question = question(national, caller, id, &entries)?;
+    let mut reader = endpoint.engine.db.read(caller, Work::One).await?;
+    let row = reader.fetch(question).await?.pop();
+    drop(reader);
+    let country: Option<String> = match row {
+        Some(row) => row.try_get("country")?,
+        None => None,
+    };
+    let Some(country) = country else {
+        return Ok(text);
+    };
+    for entry in &mut entries {
+        let complete = number(national, entry).and_then(|number| of_country(number, &country));
+        if let Some(complete) = complete {
+            entry.1 = Node::Text(complete);
+        }
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    Node::Object(entries).write(&mut out);
+    Ok(out.into())
+}
+
+/// The number of a field that may be a national one.
+fn number<'a>(national: &National, (name, node): &'a (String, Node)) -> Option<&'a str> {
+    match node {
+        Node::Text(text) if national.fields.contains(&name.as_str()) => {
+            is_national(text).then_some(text)
+        }
+        _ => None,
+    }
+}
+
+fn question(
+    national: &National,
+    caller: &Caller,
+    id: Option<Uuid>,
+    entries: &[(String, Node)],
+) -> Result<Question> {
+    let given = entries.iter().find_map(|(name, node)| match node {
+        Node::Text(text) if name == national.by => Some(text.as_str()),
+        _ => None,
+    });
+    // What is malformed is refused later, together with the number.
+    let given = given.and_then(|text| match national.by_id {
+        true => Uuid::try_parse(text).ok().map(|id| id.to_string()),
+        false => Format::Country.read(text),
+    });
+    let mut arguments = PgArguments::default();
+    arguments.add(given).map_err(Error::internal)?;
+    arguments.add(id).map_err(Error::internal)?;
+    arguments
+        .add(caller.actor.user())
+        .map_err(Error::internal)?;
+    Ok(Question {
+        text: national.country.into(),
+        arguments,
+        keep: true,
+    })
+}
