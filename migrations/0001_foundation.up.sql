@@ -7879,7 +7879,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.businesses d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -7904,14 +7904,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_businesses(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.businesses d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.businesses d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.businesses d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -9473,7 +9483,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.cities d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -9498,14 +9508,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_cities(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.cities d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.cities d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.cities d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -10593,7 +10613,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.communities d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -10618,14 +10638,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_communities(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.communities d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.communities d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.communities d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -12097,7 +12127,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.countries d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -12122,14 +12152,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_countries(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.countries d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.countries d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.countries d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -13110,7 +13150,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.events d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -13135,14 +13175,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_events(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.events d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.events d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.events d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -15057,7 +15107,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.grant_announcements d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -15082,14 +15132,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_grant_announcements(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.grant_announcements d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.grant_announcements d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.grant_announcements d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -15662,7 +15722,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.institutions d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -15687,14 +15747,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_institutions(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.institutions d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.institutions d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.institutions d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -18327,7 +18397,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.organizations d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -18352,14 +18422,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_organizations(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.organizations d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.organizations d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.organizations d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -23886,7 +23966,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.users d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -23911,14 +23991,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_users(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.users d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.users d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.users d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -24685,7 +24775,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.venues d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -24710,14 +24800,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_venues(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.venues d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.venues d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.venues d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -32228,7 +32328,11 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  v_leg := least(p_due - v_taken, greatest(app.available_credits(p_wallet), 0));
+  -- Credits that expire are no refunds, and are spent first: what is not spent of refunds is what does not expire. Given again,
+  -- they would no longer expire.
+  select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
+    select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
+  from app.wallet_accounts w where w.id = p_wallet;
   if v_leg <> 0 then
     perform app.post_journal('adjustment', 'disputed:' || p_payment || ':' || v_next, 'payment:' || p_payment, null, null,
       jsonb_build_array(
@@ -32341,7 +32445,8 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' then
+    -- Expired credits, and those claimed because of a dispute, are not spent.
+    if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
     if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then

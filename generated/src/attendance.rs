@@ -24,7 +24,7 @@ macro_rules! columns { () => {
     "t.id, t.user_id, t.event_id, t.created_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("user_id"), Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), All(&[Of(&Related { column: "user_id", type_column: None, targets: &[("user", None)] }), Of(&Related { column: "event_id", type_column: None, targets: &[("event", None)] })])]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("user_id"), Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), All(&[Of(&Related { column: "user_id", type_column: None, targets: &[("user", Some(&Readable(&crate::user::CAN_READ)))] }), Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&Readable(&crate::event::CAN_READ)))] })])]);
 
 #[rustfmt::skip]
 pub static ATTENDANCE: Resource = Resource {

@@ -133,7 +133,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static IS_GUEST: Rule = In("id", "my_event_tickets");
 #[rustfmt::skip] pub static IS_OUT: Rule = Compare(V::Column("state"), Op::Ne, V::Text("draft"));
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("public")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", None), ("community", None), ("business", None), ("institution", None)] })]), All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("community")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("community", Some(&crate::community::IS_MEMBER))] })]), Ref(&IS_GUEST), Ref(&IS_STAFF)]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("public")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ)))] })]), All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("community")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("community", Some(&crate::community::IS_MEMBER))] })]), Ref(&IS_GUEST), Ref(&IS_STAFF)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_STAFF), Compare(V::Column("ticket_count"), Op::Eq, V::Int(0))]);
@@ -195,6 +195,7 @@ pub static EVENT: Resource = Resource {
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'cancel' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end
         ], null) as may from app.events as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[

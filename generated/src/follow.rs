@@ -42,7 +42,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("follower_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "follower_id", type_column: None, targets: &[("user", None)] }), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("user", None), ("community", None), ("organization", None), ("business", None), ("venue", None), ("institution", None)] })])]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "follower_id", type_column: None, targets: &[("user", Some(&Readable(&crate::user::CAN_READ)))] }), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("user", Some(&Readable(&crate::user::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ))), ("organization", Some(&Readable(&crate::organization::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("venue", Some(&Readable(&crate::venue::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ)))] })])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_MINE);
 

@@ -58,7 +58,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_ADMIN))] }), Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_CITY_ADMIN))] })]);
-#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", None)] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&Readable(&crate::institution::CAN_READ)))] });
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_MODERATES))] });
 

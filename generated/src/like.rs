@@ -36,7 +36,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "user_id", type_column: None, targets: &[("user", None)] }), Of(&Related { column: "event_id", type_column: None, targets: &[("event", None)] })])]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "user_id", type_column: None, targets: &[("user", Some(&Readable(&crate::user::CAN_READ)))] }), Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&Readable(&crate::event::CAN_READ)))] })])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_MINE);
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ed2ad76dec56541f0d6c45d4438ef396ac7efe0d18d52d724ef00796aff87a327163cbc81d6efffac0f5660d31f0a540",
+        checksum: "9df8eac657892756406d7b1c6fe60a7f99795146623bab0b741e627064aae7cd51e339e053cf7f32e48b05294e765281",
     },
 ];

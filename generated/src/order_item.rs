@@ -35,7 +35,7 @@ macro_rules! columns { () => {
     t.ticket_type_id, t.created_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "order_id", type_column: None, targets: &[("order", None)] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "order_id", type_column: None, targets: &[("order", Some(&Readable(&crate::order::CAN_READ)))] });
 
 #[rustfmt::skip]
 pub static ORDER_ITEM: Resource = Resource {

@@ -77,7 +77,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", None), ("business", None), ("venue", None)] })]), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&Readable(&crate::event::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("venue", Some(&Readable(&crate::venue::CAN_READ)))] })]), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);

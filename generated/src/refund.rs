@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
 #[rustfmt::skip] pub static IS_HOST: Rule = Any(&[Of(&Related { column: "order_id", type_column: None, targets: &[("order", Some(&crate::order::IS_HOST))] }), Of(&Related { column: "promotion_id", type_column: None, targets: &[("promotion", Some(&crate::promotion::IS_CITY_ADMIN))] })]);
 #[rustfmt::skip] pub static IS_PAYS: Rule = Any(&[Of(&Related { column: "promotion_id", type_column: None, targets: &[("promotion", Some(&crate::promotion::IS_ADMIN))] }), Of(&Related { column: "quote_id", type_column: None, targets: &[("quote", Some(&crate::quote::IS_PAYER))] })]);
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "order_id", type_column: None, targets: &[("order", None)] }), Ref(&IS_HOST), Ref(&IS_PAYS), Ref(&IS_PLATFORM)]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "order_id", type_column: None, targets: &[("order", Some(&Readable(&crate::order::CAN_READ)))] }), Ref(&IS_HOST), Ref(&IS_PAYS), Ref(&IS_PLATFORM)]);
 
 #[rustfmt::skip]
 pub static REFUND: Resource = Resource {

@@ -59,7 +59,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("reviewer_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "reviewer_id", type_column: None, targets: &[("user", None)] }), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", None), ("business", None), ("venue", None), ("community", None)] })])]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), All(&[Of(&Related { column: "reviewer_id", type_column: None, targets: &[("user", Some(&Readable(&crate::user::CAN_READ)))] }), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("venue", Some(&Readable(&crate::venue::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ)))] })])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = All(&[SignedIn, Not(&Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN)), ("community", Some(&crate::community::IS_ADMIN))] }))]);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_MINE), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN)), ("community", Some(&crate::community::IS_ADMIN))] })]);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_MINE);

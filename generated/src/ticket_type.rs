@@ -85,7 +85,7 @@ macro_rules! columns { () => {
     coalesce((t.held + t.sold) >= t.capacity, false) as sold_out, t.version, t.created_at, t.updated_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", None)] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&Readable(&crate::event::CAN_READ)))] });
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] });
 #[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), Compare(V::Add(&V::Column("held"), &V::Column("sold")), Op::Eq, V::Int(0))]);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_MODERATES))] });

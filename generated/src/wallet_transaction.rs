@@ -37,7 +37,7 @@ macro_rules! columns { () => {
     t.created_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "wallet_id", type_column: None, targets: &[("wallet_account", None)] });
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "wallet_id", type_column: None, targets: &[("wallet_account", Some(&Readable(&crate::wallet_account::CAN_READ)))] });
 
 #[rustfmt::skip]
 pub static WALLET_TRANSACTION: Resource = Resource {

@@ -1927,7 +1927,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.authors d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -1952,14 +1952,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_authors(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.authors d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.authors d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.authors d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -2411,7 +2421,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.books d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -2436,14 +2446,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_books(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.books d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.books d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.books d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then
@@ -3361,7 +3381,7 @@ declare
   v_many constant int := 250 + 2 * p_wanted;
   v_found uuid[];
   v_hits uuid[];
-  v_newest constant uuid := (select d.id from search.categories d where d.id < p_before order by d.id desc limit 1);
+  v_newest uuid;
   v_oldest uuid;
   v_eras bigint[];
   v_endings text[];
@@ -3386,14 +3406,24 @@ begin
   end if;
   -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
   -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
+  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  v_newest := (select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1);
+  if v_newest is null then
+    -- There are no others.
+    return v_found;
+  end if;
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_categories(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.categories d order by d.id limit 1));
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
+      select w.id
+      from (select d.id, d.document from search.categories d where d.id > v_newest and d.id < p_before order by d.id desc limit 249) w
+      where w.document @@ v_words
+      union all
       select d.id from search.categories d
-      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id < p_before) is true
+      where sec.eras(d.id) && v_eras and d.document @@ v_words and (d.id >= v_oldest and d.id <= v_newest) is true
       limit v_many
     );
     if cardinality(v_hits) < v_many then

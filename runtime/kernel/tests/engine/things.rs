@@ -148,6 +148,7 @@ pub static THING: Resource = Resource {
             columns!()
         ),
         update_private: &[],
+        national: None,
         archive: change!("status = 'archived'"),
         restore: change!("status = 'active'"),
         suspend: change!("status = 'suspended'"),

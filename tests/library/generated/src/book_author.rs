@@ -53,7 +53,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
-#[rustfmt::skip] pub static CAN_READ: Rule = All(&[Of(&Related { column: "book_id", type_column: None, targets: &[("book", None)] }), Of(&Related { column: "author_id", type_column: None, targets: &[("author", None)] })]);
+#[rustfmt::skip] pub static CAN_READ: Rule = All(&[Of(&Related { column: "book_id", type_column: None, targets: &[("book", Some(&Readable(&crate::book::CAN_READ)))] }), Of(&Related { column: "author_id", type_column: None, targets: &[("author", Some(&Readable(&crate::author::CAN_READ)))] })]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_STAFF);
 
 #[rustfmt::skip]

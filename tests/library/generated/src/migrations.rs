@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d35a1dd72a025e5a7aec5efeece953ba47209141d8bc4f30a9cb5992fa51e465943808ad9d63f31d06b4b663ad031d34",
+        checksum: "4e356ac366c3d5921b0ea1cd4d7bbfaabfd0f7a62fd54d165de70f2809b7b1cb5b0d27a07b1a488bd620845d427bcbb2",
     },
 ];
