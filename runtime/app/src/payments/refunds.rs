@@ -4,7 +4,7 @@
 //! The provider is asked to do neither of its own proportional roundings: the host gives back exactly the part that the
 //! refund says, by a reversal of its own.
 
-use super::{Payments, call, left};
+use super::{Payments, call, left, paid_twice};
 use crate::{module::Module, tickets::refund};
 use chrono::{DateTime, Utc};
 use gateway::{Failure, Gateway, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Refusal};
@@ -159,7 +159,7 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let (id, reason) = (id.clone(), reason.clone());
             Box::pin(async move {
-                lock(cx, refund).await?;
+                let payment = lock(cx, refund).await?;
                 let known = sqlx::query(
                     "update app.refunds set stripe_refund_id = $2 where id = $1 and coalesce(stripe_refund_id, $2) = $2",
                 )
@@ -180,6 +180,7 @@ impl Payments {
                     }
                     RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
+                claim(cx, payment).await?;
                 // There may have been less to take back when it began.
                 left::reverse_for_refund(cx, refund).await?;
                 Ok(true)
@@ -192,8 +193,9 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let code = code.clone();
             Box::pin(async move {
-                lock(cx, refund).await?;
-                in_tickets(cx, refund, Some(&code)).await
+                let payment = lock(cx, refund).await?;
+                in_tickets(cx, refund, Some(&code)).await?;
+                claim(cx, payment).await
             })
         });
         run.await
@@ -203,10 +205,11 @@ impl Payments {
     async fn disputed(&self, refund: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
-                lock(cx, refund).await?;
+                let payment = lock(cx, refund).await?;
                 let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
                 let is_over = refund::disputed(cx, refund).await?;
                 cx.work_as(before).await?;
+                claim(cx, payment).await?;
                 Ok(is_over)
             })
         });
@@ -259,21 +262,30 @@ fn later(failure: &Failure, after: Duration) -> jobs::Failure {
 }
 
 /// The rows of its payment and its order, in the order in which whoever learns of a payment or a dispute takes them: what
-/// is decided about the refund is decided beside neither.
-async fn lock(cx: &mut Cx, refund: Uuid) -> Result<()> {
-    sqlx::query(
-        "select from app.transactions t
+/// is decided about the refund is decided beside neither. The payment; none where nothing was paid by card.
+async fn lock(cx: &mut Cx, refund: Uuid) -> Result<Option<Uuid>> {
+    let payment: Option<Uuid> = sqlx::query_scalar(
+        "select t.id from app.transactions t
          join app.refunds r on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
          where r.id = $1 and t.status in ('succeeded', 'part_refunded', 'refunded') for update of t",
     )
     .bind(refund)
-    .execute(cx.conn())
+    .fetch_optional(cx.conn())
     .await?;
     sqlx::query("select from app.orders o join app.refunds r on r.order_id = o.id where r.id = $1 for update of o")
         .bind(refund)
         .execute(cx.conn())
         .await?;
-    Ok(())
+    Ok(payment)
+}
+
+/// What a refund has come to may be credits for money that a bank gives as well, whatever a dispute has found before: a
+/// dispute about a part of the payment lets other refunds go on.
+async fn claim(cx: &mut Cx, payment: Option<Uuid>) -> Result<()> {
+    match payment {
+        Some(payment) => paid_twice::settle(cx, payment).await,
+        None => Ok(()),
+    }
 }
 
 /// Orders and refunds are the tickets module's: done, or turned into credits because it failed.
