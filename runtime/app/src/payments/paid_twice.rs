@@ -4,13 +4,68 @@
 //!
 //! A refund that is still on its way is another matter: it waits for the bank (`crate::tickets::refund`).
 
-use crate::wallet::ledger;
+use super::{Payments, looks::in_turn};
+use crate::{module::Module, wallet::ledger};
 use kernel::{Cx, Result};
 use sqlx::Row;
 use uuid::Uuid;
 
 /// Brings the payer's credits to what the disputes of a payment have come to, whose row is locked.
 pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
+    let (due, taken) = claim(cx, transaction).await?;
+    if taken < due {
+        tracing::warn!(%transaction, due, taken, "a payer has no free credits for money that their bank has given them as well");
+    }
+    Ok(())
+}
+
+impl Payments {
+    /// Credits that were set aside for an order, or of an account that was frozen, when the bank took the money, may be free by
+    /// now.
+    pub(super) async fn claim_again(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select 'claim:' || t.id as id, t.id as name, t.created_at from app.transactions t
+                 where t.id in (
+                     select d.transaction_id from app.disputes d
+                     where d.state in ('needs_response', 'under_review')
+                       or (d.state = 'lost' and d.closed_at > now() - interval '35 days')
+                   )
+                   and exists (
+                     select from app.refunds r
+                     where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id) and r.wallet_cents > 0
+                   )"
+            ),
+        );
+        for transaction in found.await? {
+            let run = self.db.run(Self::NAME, None, request, move |cx| {
+                Box::pin(async move { look_again(cx, transaction).await })
+            });
+            if let Err(error) = run.await {
+                tracing::warn!(%transaction, %error, "credits could not be claimed yet");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The payment, the order, then the wallet, as whoever learns of a dispute takes them.
+async fn look_again(cx: &mut Cx, transaction: Uuid) -> Result<()> {
+    let order: Option<Option<Uuid>> =
+        sqlx::query_scalar("select order_id from app.transactions where id = $1 for update")
+            .bind(transaction)
+            .fetch_optional(cx.conn())
+            .await?;
+    sqlx::query("select from app.orders where id = $1 for update")
+        .bind(order.flatten())
+        .execute(cx.conn())
+        .await?;
+    claim(cx, transaction).await.map(drop)
+}
+
+/// What is due of the payer's credits, and what has been taken of it by now.
+async fn claim(cx: &mut Cx, transaction: Uuid) -> Result<(i64, i64)> {
     let row = sqlx::query(
         "select t.user_id, t.currency, t.amount_cents as card, coalesce(o.wallet_cents, 0) as wallet,
            r.credits, r.to_card, d.disputed
@@ -33,7 +88,7 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     .fetch_optional(cx.conn())
     .await?;
     let Some(row) = row else {
-        return Ok(());
+        return Ok((0, 0));
     };
     let cents = |column: &str| row.try_get::<i64, _>(column);
     let due = Paid {
@@ -52,10 +107,7 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
         .bind(due)
         .fetch_one(cx.conn())
         .await?;
-    if taken < due {
-        tracing::warn!(%transaction, due, taken, "a payer has spent credits for money that their bank has given them as well");
-    }
-    Ok(())
+    Ok((due, taken))
 }
 
 /// What was paid for something, and what the payer has got back of it.

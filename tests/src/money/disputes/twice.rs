@@ -204,3 +204,29 @@ async fn p7_a_dispute_about_a_part_after_refunds_as_credits_claims_that_part() {
         stage.sound().await;
     }
 }
+
+/// Credits that are set aside for an order can't be claimed, until that order has let go of them.
+#[tokio::test]
+async fn p7_credits_that_were_set_aside_are_claimed_once_they_are_free() {
+    let stage = Stage::new().await;
+    let order = stage.back_as_credits().await;
+    let kind = stage.tickets("Stool", 4_500, 5).await;
+    let placed = stage.order(&stage.mira, &[(kind, 2)], true).await;
+    let other = placed.expect(201).id();
+    assert_eq!(stage.wallet(&stage.mira).await, (4_500, 4_500));
+    let dispute = stage.disputed(&order).await;
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (4_500, 4_500));
+    let cancel = format!("/orders/{other}/cancel");
+    keyed(&stage.mira, &cancel, json!({})).await.expect(200);
+    // Once, however often somebody looks.
+    for _ in 0..2 {
+        let run = stage.payments().reconcile_all(uuid::Uuid::now_v7()).await;
+        run.expect("a run");
+        assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    }
+    let entries =
+        "select count(*) from app.wallet_journals where idempotency_key like 'disputed:%'";
+    assert_eq!(stage.number(entries).await, 1);
+    stage.sound().await;
+}
