@@ -234,7 +234,8 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
 }
 
 /// A request that came again after an accident finds what it did. The order knows its key for ever, longer than what was
-/// asked with it is known: with another cart it is a key that was used for something else.
+/// asked with it is known: with another cart it is a key that was used for something else. Of credits the order knows how many
+/// it took and not how many it was offered, so only fewer than it took are another cart.
 async fn placed_before(
     cx: &mut Cx,
     buyer: &Member,
@@ -246,8 +247,15 @@ async fn placed_before(
     let (kinds, quantities): (Vec<Uuid>, Vec<i32>) = items
         .map(|item| (item.ticket_type_id, item.quantity))
         .unzip();
+    let most_credits = match cart.use_credits {
+        Some(true) => cart.credits_max_cents.unwrap_or(i64::MAX),
+        _ => 0,
+    };
     let found: Option<(Uuid, bool)> = sqlx::query_as(
-        "select o.id, o.event_id = $3 and o.sold_at_door = $4 and not exists (
+        "select o.id, o.event_id = $3 and o.sold_at_door = $4 and o.wallet_cents <= $8
+           and (o.promo_code_id is null) = ($7::text is null)
+           and coalesce((select p.code = $7 from app.promo_codes p where p.id = o.promo_code_id), true)
+           and not exists (
              select from (select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = o.id) i
              full join unnest($5::uuid[], $6::int[]) w(ticket_type_id, quantity) using (ticket_type_id, quantity)
              where i.ticket_type_id is null or w.ticket_type_id is null) as is_same
@@ -259,6 +267,8 @@ async fn placed_before(
     .bind(at_door)
     .bind(kinds)
     .bind(quantities)
+    .bind(cart.promo_code.as_deref())
+    .bind(most_credits)
     .fetch_optional(cx.conn())
     .await?;
     match found {
