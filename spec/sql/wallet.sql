@@ -108,7 +108,12 @@ begin
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' then
-      perform app.use_credits(v_leg.id, -v_leg.amount);
+      -- What is claimed after a dispute comes out of credits that do not lapse, as far as there are any: it may be given again.
+      perform app.use_credits(v_leg.id, case
+        when p_key like 'disputed:%' then greatest(coalesce(
+          (select sum(c.remaining_cents) from app.wallet_credits c where c.wallet_id = v_leg.id), 0)::bigint - v_balance, 0)
+        else -v_leg.amount
+      end);
     end if;
     if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then
       if -v_leg.amount > v_hold.amount_cents then

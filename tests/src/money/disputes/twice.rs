@@ -230,3 +230,33 @@ async fn p7_credits_that_were_set_aside_are_claimed_once_they_are_free() {
     assert_eq!(stage.number(entries).await, 1);
     stage.sound().await;
 }
+
+/// Credits that lapse stay so while a bank decides, and afterwards.
+#[tokio::test]
+async fn p7_a_dispute_that_is_won_makes_no_credits_permanent() {
+    let stage = Stage::new().await;
+    let order = stage.back_as_credits().await;
+    stage.credits(&stage.mira, 1_000).await;
+    let of_mira = format!(
+        "(select id from app.wallet_accounts where user_id = '{}' and currency = 'AUD')",
+        stage.mira.id
+    );
+    let lapsing = format!(
+        "select coalesce(sum(remaining_cents), 0)::int8 from app.wallet_credits where wallet_id = {of_mira}"
+    );
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    let dispute = stage.disputed(&order).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (1_000, 0));
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    stage.decided(&dispute, true).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (5_500, 0));
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    let over = format!(
+        "update app.wallet_credits set expires_at = now() - interval '1 minute' where wallet_id = {of_mira}"
+    );
+    stage.run(over).await;
+    let wallet = &stage.server.built.app.modules.wallet;
+    wallet.lapse().await.expect("a run");
+    assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+    stage.sound().await;
+}
