@@ -86,6 +86,11 @@ impl Fake {
 
     /// The buyer's bank takes the remaining amount of a charge or a payment back.
     pub fn dispute(&self, id: &str, reason: &str, inquiry: bool) -> Answer<Value> {
+        self.dispute_part(id, reason, inquiry, i64::MAX)
+    }
+
+    /// At most so much of it.
+    pub fn dispute_part(&self, id: &str, reason: &str, inquiry: bool, most: i64) -> Answer<Value> {
         let mut world = self.world();
         let object = world.object(id);
         let charge = match object.str("object") {
@@ -95,7 +100,7 @@ impl Fake {
         if world.object(&charge).str("object") != "charge" {
             return Err(ApiError::not_found("charge", id).into());
         }
-        let made = dispute::open(&mut world, &charge, reason, inquiry);
+        let made = dispute::open_part(&mut world, &charge, reason, inquiry, most);
         let made = made.ok_or_else(|| {
             ApiError::invalid(
                 "charge_disputed",

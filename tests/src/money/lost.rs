@@ -263,3 +263,42 @@ async fn plans() -> [&'static str; 4] {
         "/subscriptions/{id}/keep",
     ]
 }
+
+/// The order keeps its key for longer than the request is known, and is no answer to another cart.
+#[tokio::test]
+async fn t9_k1_a_key_is_for_one_promo_code_and_no_fewer_credits() {
+    let stage = Stage::new().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    for code in ["SPRING", "AUTUMN"] {
+        let body = json!({"event_id": stage.event, "code": code, "basis_points": 1_000, "per_user_limit": 9});
+        let made = stage.olga.client.post("/promo-codes", body).await;
+        made.expect(201);
+    }
+    stage.credits(&stage.mira, 1_000).await;
+    let key = Uuid::now_v7().to_string();
+    let mut cart = stage.cart(&[(seat, 2)], true);
+    cart["promo_code"] = json!("SPRING");
+    let first = keyed_by(&stage.mira, "/orders", &key, cart.clone()).await;
+    let first = first.expect(201).id();
+    let changed = [
+        ("promo_code", json!("AUTUMN")),
+        ("promo_code", json!(null)),
+        ("use_credits", json!(false)),
+        ("credits_max_cents", json!(999)),
+    ];
+    for (name, value) in changed {
+        let mut other = cart.clone();
+        other[name] = value;
+        stage.run("delete from requests.keys").await;
+        let refused = keyed_by(&stage.mira, "/orders", &key, other).await;
+        assert_eq!(refused.expect(422).problem(), "idempotency-key-reused");
+    }
+    // The same is found, also once nobody may use the code any more.
+    stage
+        .run("set session_replication_role = replica; update app.promo_codes set status = 'archived' where code = 'SPRING'")
+        .await;
+    stage.run("delete from requests.keys").await;
+    let found = keyed_by(&stage.mira, "/orders", &key, cart).await;
+    assert_eq!(found.expect(201).id(), first);
+    assert_eq!(stage.stock(seat).await, (2, 0));
+}

@@ -44,8 +44,20 @@ const ANSWER_SECONDS: i64 = 9 * 24 * 60 * 60;
 /// Opens a dispute about the remaining amount of a charge. An inquiry takes no money back. Returns None if nothing
 /// remains or the charge is disputed already.
 pub fn open(world: &mut World, charge_id: &str, reason: &str, inquiry: bool) -> Option<String> {
+    open_part(world, charge_id, reason, inquiry, i64::MAX)
+}
+
+/// Of at most so much of it.
+pub fn open_part(
+    world: &mut World,
+    charge_id: &str,
+    reason: &str,
+    inquiry: bool,
+    most: i64,
+) -> Option<String> {
     let charge = world.object(charge_id).clone();
-    let amount = charge.num("amount_captured") - charge.num("amount_refunded");
+    let left = charge.num("amount_captured") - charge.num("amount_refunded");
+    let amount = left.min(most);
     if amount <= 0 || charge.is("disputed") {
         return None;
     }

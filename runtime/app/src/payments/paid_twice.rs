@@ -62,14 +62,16 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
 
 impl Payments {
     /// Claims again what could not be claimed: the payer's account was frozen, or the credits were held for an order
-    /// that has expired since.
+    /// that has expired since. Ends 35 days after the dispute, because what the payer earns much later is not the refund.
     pub(super) async fn claim_again(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<Uuid>(
             request,
             in_turn!(
-                "select t.id, t.id as name, t.created_at from app.transactions t
+                "select 'claim:' || t.id as id, t.id as name, t.created_at from app.transactions t
                  where t.id in (
-                     select d.transaction_id from app.disputes d where d.state in ('needs_response', 'under_review', 'lost'))
+                     select d.transaction_id from app.disputes d
+                     where d.state in ('needs_response', 'under_review')
+                       or (d.state = 'lost' and d.closed_at > now() - interval '35 days'))
                    and exists (
                      select from app.refunds r
                      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id)

@@ -156,6 +156,7 @@ impl Payments {
         self.subscriptions(request).await?;
         self.events_left(request).await?;
         self.wake_early(request).await?;
+        self.claim_again(request).await?;
         self.forget_cards_of_the_erased(request).await?;
         self.forget_looks(request).await?;
         events

@@ -1,6 +1,7 @@
 //! P7: no member keeps credits for money that their bank returns to them as well.
 
 use super::super::stage::{Stage, keyed};
+use fake_stripe::fault::{Fault, Kind};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -133,4 +134,146 @@ impl Stage {
         }
         self.stripe.deliver(&self.server).await;
     }
+}
+
+impl Stage {
+    /// Two tickets of 45.00, one of which has gone back as credits; the other one.
+    async fn half_back_as_credits(&self, card: &str) -> (String, String) {
+        let kind = self.tickets("Seat", 4_500, 5).await;
+        let placed = self.order(&self.mira, &[(kind, 2)], false).await;
+        let order = placed.expect(201).id();
+        self.pay(&self.mira, &order, json!({})).await.expect(200);
+        self.confirm(&order, card).await;
+        let [first, second] = <[String; 2]>::try_from(self.tickets_of(&order).await).expect("two");
+        let body = json!({"ticket_ids": [first], "to": "wallet"});
+        keyed(&self.mira, &format!("/orders/{order}/refunds"), body)
+            .await
+            .expect(201);
+        self.stripe.deliver(&self.server).await;
+        assert_eq!(self.wallet(&self.mira).await, (4_500, 0));
+        (order, second)
+    }
+
+    /// A bank takes back half of what was paid.
+    async fn half_disputed(&self, order: &str) -> String {
+        let payment = self.payment_of(order).await;
+        let fake = &self.stripe.fake;
+        let dispute = fake.dispute_part(&payment, "fraudulent", false, 4_500);
+        self.stripe.deliver(&self.server).await;
+        dispute.expect("a dispute")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+}
+
+/// The bank gives one half, credits are the other half, and a refund that can't be made any more is nothing besides.
+#[tokio::test]
+async fn p7_a_refund_that_fails_after_a_dispute_about_a_part_pays_nobody_twice() {
+    for won in [true, false] {
+        let stage = Stage::new().await;
+        let (order, second) = stage.half_back_as_credits("4242424242424242").await;
+        stage.stripe.fake.add_fault(Fault::new(Kind::Away));
+        let body = json!({"ticket_ids": [second]});
+        keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.fake.clear_faults();
+        let dispute = stage.half_disputed(&order).await;
+        assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+        stage.decided(&dispute, won).await;
+        stage.age().await;
+        let payments = stage.payments();
+        for _ in 0..2 {
+            let run = payments.reconcile_all(uuid::Uuid::now_v7()).await;
+            run.expect("a run");
+            stage.stripe.deliver(&stage.server).await;
+        }
+        // Won, the other half is on the card; lost, it is with the bank.
+        assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+        let pending = format!(
+            "select count(*) from app.refunds where state = 'pending' and order_id = '{order}'"
+        );
+        assert_eq!(stage.number(&pending).await, 0);
+        assert_eq!(stage.host_has(), 0);
+        stage.told_once_more().await;
+        assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+        stage.sound().await;
+    }
+}
+
+/// A refund that was under way when the bank took the same money, and arrives afterwards.
+#[tokio::test]
+async fn p7_a_refund_that_arrives_after_a_dispute_about_a_part_pays_nobody_twice() {
+    let stage = Stage::new().await;
+    // Its refunds take some time.
+    let (order, second) = stage.half_back_as_credits("4000000000007726").await;
+    let body = json!({"ticket_ids": [second]});
+    keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    let dispute = stage.half_disputed(&order).await;
+    stage.stripe.fake.advance(60);
+    stage.stripe.deliver(&stage.server).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    stage.sound().await;
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (0, 0));
+    stage.sound().await;
+}
+
+/// The other way round: both halves are credits before the bank takes one of them.
+#[tokio::test]
+async fn p7_a_dispute_about_a_part_after_refunds_as_credits_claims_that_part() {
+    for won in [true, false] {
+        let stage = Stage::new().await;
+        let (order, second) = stage.half_back_as_credits("4000000000005126").await;
+        let body = json!({"ticket_ids": [second]});
+        keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
+            .await
+            .expect(201);
+        stage.stripe.deliver(&stage.server).await;
+        // The card sends it back.
+        stage.stripe.fake.advance(60);
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.wallet(&stage.mira).await, (9_000, 0));
+        let dispute = stage.half_disputed(&order).await;
+        assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+        stage.decided(&dispute, won).await;
+        let has = if won { 9_000 } else { 4_500 };
+        assert_eq!(stage.wallet(&stage.mira).await, (has, 0));
+        stage.sound().await;
+    }
+}
+
+/// Credits that lapse stay so while a bank decides, and afterwards.
+#[tokio::test]
+async fn p7_a_dispute_that_is_won_makes_no_credits_permanent() {
+    let stage = Stage::new().await;
+    let order = stage.back_as_credits().await;
+    stage.credits(&stage.mira, 1_000).await;
+    let of_mira = format!(
+        "(select id from app.wallet_accounts where user_id = '{}' and currency = 'AUD')",
+        stage.mira.id
+    );
+    let lapsing = format!(
+        "select coalesce(sum(remaining_cents), 0)::int8 from app.wallet_credits where wallet_id = {of_mira}"
+    );
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    let dispute = stage.disputed(&order).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (1_000, 0));
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    stage.decided(&dispute, true).await;
+    assert_eq!(stage.wallet(&stage.mira).await, (5_500, 0));
+    assert_eq!(stage.number(&lapsing).await, 1_000);
+    let over = format!(
+        "update app.wallet_credits set expires_at = now() - interval '1 minute' where wallet_id = {of_mira}"
+    );
+    stage.run(over).await;
+    let wallet = &stage.server.built.app.modules.wallet;
+    wallet.lapse().await.expect("a run");
+    assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
+    stage.sound().await;
 }

@@ -204,6 +204,7 @@ pub static BODY: Resource = Resource {
           case when me.is_admin then 'suspend' end,
           case when 'lock' = any (app.body_may(t.id)) then 'lock' end
         ], null) as may from app.bodies as t, (select sec.uid() as id, sec.is_admin() as is_admin, coalesce(current_setting('app.role_owner', true), '') as owner offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[

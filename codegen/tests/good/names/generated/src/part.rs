@@ -61,7 +61,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_IS_X: Rule = MeIs("user_id");
-#[rustfmt::skip] pub static IS_CAN_READ: Rule = Of(&Related { column: "body_id", type_column: None, targets: &[("body", None)] });
+#[rustfmt::skip] pub static IS_CAN_READ: Rule = Of(&Related { column: "body_id", type_column: None, targets: &[("body", Some(&Readable(&crate::body::CAN_READ)))] });
 #[rustfmt::skip] pub static CAN_READ: Rule = Ref(&IS_CAN_READ);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_IS_X), Of(&Related { column: "body_id", type_column: None, targets: &[("body", Some(&crate::body::CAN_UPDATE))] })]);

@@ -191,6 +191,8 @@ pub static THING: Resource = Resource {
           case when me.is_admin then 'delete' end,
           case when me.is_admin then 'restore' end
         ], null) as may from app.things as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        national: Some(kernel::resource::National { fields: &["phone"], by: "country", by_id: false,
+            country: "select coalesce((select coalesce($1::text, (select t.country from app.things as t where t.id = $2::uuid))), (select null::text where $3::uuid is null)) as country" }),
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
