@@ -169,7 +169,7 @@ async fn strangers_learn_no_country() {
         .await
         .told();
     assert_eq!(valid, invalid);
-    assert_eq!(valid.0, 404);
+    assert_eq!(valid.0, 422);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Lists of tickets that can also be read as changes: without `changed_since` all tickets in the order of their ids,
-//! with it those that have changed since, in the order of the changes.
+//! Lists of tickets that can also be read as changes: all tickets in the order of their ids, or those that have changed
+//! since `changed_since`, in the order of the changes.
 //!
 //! A client reads all tickets once, and passes the `as_of` of that answer as `changed_since` the next time. `as_of` is
 //! that of the first page and lies before the beginning of every transaction that had not ended then, so that changes
