@@ -1,5 +1,5 @@
--- What organisers, businesses and cities offer one another. Requests, quotes and what is paid for are made through the API
--- (`seed sales`, `seed trade`).
+-- Trade between organisers, businesses and cities. Service requests, quotes and payments are made through the API (`seed sales`,
+-- `seed trade`), not here.
 
 insert into app.promo_codes (id, event_id, code, basis_points, max_redemptions, valid_from, valid_to)
 select pg_temp.demo_id('promocode', e.city_n * 100 + e.i), e.id, 'EARLY' || (10 + e.i % 3 * 5), 1000 + e.i % 3 * 500, 50,
@@ -29,7 +29,8 @@ select pg_temp.demo_id('broadcast', e.city_n * 100 + e.i), e.id, 'Doors open ear
   from pg_temp.demo_event e
  where e.state = 'published' and e.i % 5 = 1;
 
--- What the examples of the API document show of Olga's own (`seed/examples.rs`): a code for her park and a message to its guests.
+-- Rows of Olga's that the examples of the API document show (`seed/examples.rs`): a promo code for her event in the park and a
+-- message to its guests.
 create temporary table demo_own on commit drop as
 select e.id as event_id, e.starts_at
   from pg_temp.demo_profile o
