@@ -42,7 +42,8 @@ async fn cases(server: &TestServer) -> Vec<Case> {
     cases
 }
 
-/// The first of these people who sees a row and may change it. Some may change what they do not see.
+/// The first of these people who can see a row and may change it. People who may change rows that they can't see are
+/// skipped.
 async fn case(
     server: &TestServer,
     resource: &'static Resource,
