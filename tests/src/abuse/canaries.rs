@@ -152,7 +152,7 @@ impl Watched {
         self.secrets.push(signature.to_owned());
         let answer = client.send(Method::PUT, &path, Some(json!({})), &[]).await;
         self.hear(answer).expect(403);
-        // The token lets everyone who knows it turn off mail; it names the member.
+        // Everyone who knows an unsubscribe link can turn off mail with it, so its token is a secret too.
         let path = format!("/notifications/unsubscribe?token={}", GIVEN[9]);
         let answer = client.act(&path).await;
         self.hear(answer).expect(404);

@@ -181,7 +181,7 @@ impl World {
         let missing: Vec<&String> = asked.difference(&agreed).collect();
         assert!(
             missing.is_empty(),
-            "{screen}: nothing is held to the tables of {missing:?}"
+            "{screen}: not compared with the tables: {missing:?}"
         );
     }
 }

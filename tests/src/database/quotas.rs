@@ -217,11 +217,15 @@ async fn counts_are_made_again_side_by_side() {
         .unwrap();
     attempt(&mut *second, like(world.ben, other))
         .await
-        .expect("nobody waits");
+        .expect("the second member need not wait");
     second.commit().await.unwrap();
     assert_eq!(world.look::<i64>(counted).await, 1);
     first.commit().await.unwrap();
-    assert_eq!(world.look::<i64>(counted).await, 3, "theirs, and nobody's");
+    assert_eq!(
+        world.look::<i64>(counted).await,
+        3,
+        "both members, and the start"
+    );
 
     // Negative control: if another transaction has inserted that row without taking the advisory lock, a member waits
     // for it.

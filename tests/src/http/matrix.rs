@@ -322,10 +322,10 @@ fn promises_are_kept(said: &BTreeMap<String, &Value>, lines: &[Line], people: &[
         all.map(|(title, _)| title.clone()).collect::<Vec<_>>()
     };
     let strangers = of_strangers(&empty);
-    assert!(strangers.is_empty(), "named in vain: {strangers:?}");
+    assert!(strangers.is_empty(), "never let through: {strangers:?}");
     assert!(
         empty.len() <= NEVER_LET_THROUGH,
-        "{} instead of {NEVER_LET_THROUGH} are named and never let through: {empty:?}",
+        "{} instead of {NEVER_LET_THROUGH} are allowed by the document and never let through: {empty:?}",
         empty.len()
     );
     // Negative control: a document that allows too much is detected.

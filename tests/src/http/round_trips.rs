@@ -37,7 +37,7 @@ async fn cases(server: &TestServer) -> Vec<Case> {
             None => missing.push(resource.name),
         }
     }
-    assert!(missing.is_empty(), "nobody changes a row of {missing:?}");
+    assert!(missing.is_empty(), "no member may change {missing:?}");
     assert!(cases.len() >= 25, "{}", cases.len());
     cases
 }

@@ -222,7 +222,11 @@ async fn md3_a_file_goes_to_the_disk_as_it_comes() {
     let refused = storage.receive(&endless, 0, body).await;
     assert!(matches!(refused, Err(Refused::TooLong(_))));
     assert_eq!(pulled.load(Ordering::Relaxed), 3);
-    assert_eq!(on_disk(&folder), whole.len(), "nothing of it is kept");
+    assert_eq!(
+        on_disk(&folder),
+        whole.len(),
+        "the refused file is not kept"
+    );
     let _ = std::fs::remove_dir_all(folder);
 }
 

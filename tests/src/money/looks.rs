@@ -130,7 +130,7 @@ async fn h8_an_event_without_a_job_is_worked_on_all_the_same() {
     assert_eq!(
         stage.state(&order).await,
         "pending",
-        "its job may be about to run"
+        "too recent: its job may still run"
     );
     stage
         .run(

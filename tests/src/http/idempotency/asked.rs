@@ -71,7 +71,7 @@ async fn k4_a_key_tells_what_became_of_its_request() {
     assert_eq!(
         made_there["location"].as_str(),
         made.header("location"),
-        "where it is"
+        "the stored header"
     );
 }
 
