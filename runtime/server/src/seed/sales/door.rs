@@ -1,4 +1,5 @@
-//! Tickets: sold at the door, given back, taken for nothing, scanned, offered to somebody else, and waited for.
+//! Ticket sales at the door, cash refunds, free orders, check-ins, ticket transfers and waiting lists of the
+//! demonstration.
 
 use super::{City, Offer, Sales, Visitor, text};
 use anyhow::{Result, ensure};

@@ -1,4 +1,4 @@
-//! Services that hosts ask for, and what businesses answer.
+//! Service requests of hosts in the demonstration, and the answers of businesses.
 
 use super::{City, Offer, PATIENCE, Sales, text};
 use anyhow::{Result, ensure};
