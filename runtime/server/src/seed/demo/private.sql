@@ -33,7 +33,7 @@ select pg_temp.demo_id('flag', row_number() over (order by u.n)), 'user', u.id, 
        jsonb_build_object('count', 8 + u.n % 7, 'least', 8), case when u.n % 2 = 0 then 'dismissed' else 'open' end
   from pg_temp.demo_user u where u.n % 67 = 11;
 
--- Signing in: somebody through an issuer, somebody whose mail still waits to be opened.
+-- A member who signs in through an external issuer, and a sign-up that waits for the confirmation of its mail.
 insert into app.external_identities (id, issuer, subject, user_id)
 select pg_temp.demo_id('external', 1), 'https://accounts.example.org', 'demonstration-mira', id
   from app.users where handle = 'mira_member';
