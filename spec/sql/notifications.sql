@@ -150,8 +150,8 @@ revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
 -- Whether a message that asks for something, or reports what another member wrote, is still correct: its object exists, in
--- the state that the message is about. Messages about past events stay correct and are not checked here. Nor are messages to
--- many members, which `app.delivery_obstacles` checks in its own statement.
+-- the state that the message is about. Messages about something that has already happened stay correct and are not checked
+-- here. Nor are messages to many members, which `app.delivery_obstacles` checks in its own statement.
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin

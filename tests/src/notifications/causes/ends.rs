@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Messages about past events: they stay correct, and only the end of the account stops them.
+/// Messages about something that has already happened: they stay correct, and only the end of the account stops them.
 const STAYS: [&str; 22] = [
     "community_banned",
     "credits_lapse",
