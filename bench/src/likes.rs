@@ -26,10 +26,10 @@ use tokio::{
 /// Concurrent clients that like the same event.
 const CLIENTS: u32 = 32;
 
-/// Notes that are added up in a transaction.
+/// The number of notes that one transaction adds up at most.
 const ADDED_AT_ONCE: i64 = 20_000;
 
-/// How long likes are looked for at least: about two a second are found.
+/// The shortest duration of the measurement of the lag, which takes about two samples a second.
 const LAG_SECONDS: u32 = 60;
 
 /// Members who can like the event, each once in a run.
@@ -254,8 +254,9 @@ async fn hot(
     Ok(lines)
 }
 
-/// How long it takes until the counter shows a like that is noted (`delta`), while all the others like one event and notes are
-/// added up once a second, as the worker does it. The like that is looked for is of another event, so that it is known.
+/// Measures the time from a like that is noted (`delta`) until the counter shows it, while the load likes another
+/// event and the notes are added up once a second, as the worker does it. The sampled likes have an event of their
+/// own, so that its counter says which of them have been added up.
 async fn lag(world: &World, conn: &mut PgConnection, seconds: u32) -> Result<Line> {
     world::run(
         conn,

@@ -3,7 +3,7 @@
 //! ```text
 //! history   the migrations written before, and whether their files were changed
 //! change    which tables and columns of both schemas correspond, renames included
-//! beside    what tables say beside their columns
+//! beside    statements about a table other than `create table`: comments, storage options
 //! refuse    changes that the spec must confirm or complete first
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     how each step affects programs that use the database meanwhile

@@ -88,8 +88,8 @@ fn a_role_is_accepted_by_its_holder() {
     }
 }
 
-/// What is not in the write-ahead log is gone after a crash: PostgreSQL refuses foreign keys to it from what is, and a
-/// counter would not notice.
+/// A logged entity can't depend on an unlogged one, whose rows are gone after a crash: PostgreSQL refuses foreign keys
+/// to it, and a counter would keep counting the lost rows.
 #[test]
 fn what_a_crash_takes_away_is_not_needed_by_what_stays() {
     let note = |rest: &str| {
@@ -152,7 +152,7 @@ fn what_a_crash_takes_away_is_not_needed_by_what_stays() {
     }
 }
 
-/// Roles would be gone for everybody.
+/// If roles were unlogged, a crash would take away the roles of all members.
 #[test]
 fn roles_outlive_a_crash() {
     let spec = "entity: role_assignment\ndoc: A role that somebody holds.\ninternal: true\naudit: off\nwal: off\nfields:\n  \

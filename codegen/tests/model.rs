@@ -212,8 +212,8 @@ fn entity<'a>(model: &'a Model, name: &str) -> &'a Entity {
     model.entity(name).expect(name).1
 }
 
-/// The base world with texts replaced: (entity, from, to).
-/// The way to the country whose national telephone numbers are understood: the shortest, and none if two are as short.
+/// National telephone numbers are taken to be of the country at the end of the shortest path. If two paths are equally
+/// short, there is no country.
 #[test]
 fn a_country_is_found_by_the_shortest_way() {
     let way = |model: &Model, name: &str| -> Option<String> {
@@ -228,7 +228,7 @@ fn a_country_is_found_by_the_shortest_way() {
     assert_eq!(way(&model, "city").as_deref(), Some("country"));
     assert_eq!(way(&model, "organization").as_deref(), Some("city.country"));
     assert_eq!(way(&model, "user").as_deref(), Some("home.country"));
-    // By the organization and by the user.
+    // There are two equally short paths: by the organization and by the user.
     assert_eq!(way(&model, "member"), None);
     let own = ("member", "fields:\n", "fields:\n  land: country?\n");
     assert_eq!(
@@ -238,7 +238,7 @@ fn a_country_is_found_by_the_shortest_way() {
     assert_eq!(way(&world(&[]), "organization"), None);
 }
 
-/// What is read with something else is not open to those who can never read that.
+/// A rule `read of …` that a kind of caller can never fulfil closes the entity to that kind of caller as well.
 #[test]
 fn who_may_follows_rules_through_relations() {
     let reads = |model: &Model, caller: Caller| {
@@ -267,6 +267,7 @@ fn who_may_follows_rules_through_relations() {
     );
 }
 
+/// The base world with texts replaced: (entity, from, to).
 fn world(changes: &[(&str, &str, &str)]) -> Model {
     try_world(changes).unwrap_or_else(|said| panic!("{said}"))
 }

@@ -1,8 +1,8 @@
 //! Whatever bytes stand in a spec, the answer is a model or a list of mistakes.
 //!
 //! Takes right and wrong specs, spoils them at random (always the same way) and loads them. What is still
-//! right is also generated. `ROUNDS=100000 cargo test -p codegen --test never_panics` looks longer, `SEED=…` elsewhere;
-//! `script/fuzz` does both for as long as one likes.
+//! right is also generated. `ROUNDS=100000 cargo test -p codegen --test never_panics` tries more specs, `SEED=…` other
+//! ones; `script/fuzz` does both for a given number of minutes.
 
 use codegen::diag::Sources;
 use codegen::{emit, tree::Tree};
@@ -66,7 +66,7 @@ fn abuse_77_spoiled_specs_are_told_not_panicked_at() {
     let seed = number("SEED", 0x5eed);
     println!("SEED={seed}");
     let specs = specs();
-    // Nought would stay nought.
+    // The generator is a xorshift, which stays at zero if it begins there.
     let mut random = Random(seed.max(1));
     let mut right = 0;
     for _ in 0..rounds {

@@ -1,8 +1,9 @@
--- What must be true of the catalogue after every migration: no row is a pass.
+-- Rules for the catalogue after every migration. Each row of the result is a violation.
 -- Read by tests/src/database/lint.rs; `culturepass` stands for the application's name.
 with
   requests as (select rolname from pg_roles where rolname in ('culturepass_app', 'culturepass_job')),
-  -- Views that may run with their owner's rights: what everybody may search and where, see codegen's projection.rs.
+  -- Views that may run with their owner's rights: ids and places of rows that anonymous callers may read,
+  -- see codegen's projection.rs.
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
     and c.relname ~ '_public(_else)?$' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
@@ -32,7 +33,8 @@ union all
 select 'policy to everybody: ' || polrelid::regclass || '.' || polname from pg_policy where polroles = '{0}'
 union all
 select 'setting read once per row in policy: ' || polrelid::regclass || '.' || polname from pg_policy,
-  -- Who reads, reads many rows, few of which are suspended or archived; who writes, writes one.
+  -- Only policies for reading are checked, without the part for suspended and archived rows: queries read many rows, few of which
+  -- are suspended or archived, and writes affect single rows.
   lateral (select regexp_replace(pg_get_expr(polqual, polrelid), '\(status = ''(suspended|archived)''.*', '')) as e(text)
   where polcmd = 'r' and (e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT \(?(unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)')
 union all
@@ -81,11 +83,11 @@ union all
 select 'reference not validated: ' || conrelid::regclass || ' ' || conname from pg_constraint
   where connamespace = 'app'::regnamespace and not convalidated
 union all
--- In whatever collation: texts are filtered in the one that they are sorted by.
+-- Regardless of the collation, since filters and orders of a text use the same one.
 select 'same index twice: ' || min(indexrelid::regclass::text) || ' ' || max(indexrelid::regclass::text) from pg_index i join tables t on t.oid = i.indrelid
   group by i.indrelid, i.indkey::text, i.indexprs::text, i.indpred::text, i.indclass::text having count(*) > 1
 union all
--- A longer index serves what a shorter one does; the rows of a unique one are few enough as they are.
+-- A longer index also serves the queries of a shorter one. Unique indexes are exempt, since they enforce a rule.
 select 'index that another one serves: ' || a.indexrelid::regclass || ', ' || b.indexrelid::regclass
   from pg_index a join pg_index b on b.indrelid = a.indrelid and b.indexrelid <> a.indexrelid
   join pg_class ac on ac.oid = a.indexrelid join pg_class bc on bc.oid = b.indexrelid and bc.relam = ac.relam

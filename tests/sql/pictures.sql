@@ -1,4 +1,4 @@
--- Two pictures of everything in the demonstration that has a face. Their files are nowhere.
+-- Two pictures for each profile and for 200 events of the demonstration. Their files don't exist.
 insert into app.media (id, entity_type, entity_id, url, medium_url, small_url, alt_text, position, storage_key, width, height, bytes, content_hash)
 select (substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7' || substr(h, 13, 3) || '-8' || substr(h, 16, 3) || '-' || substr(h, 19, 12))::uuid,
        kind, id, base || '1600.jpg', base || '800.jpg', base || '320.jpg', alt, g, h::uuid, 1600, 1067, 250000, h || h

@@ -96,8 +96,9 @@ fn wal(of: &Of) {
     }
 }
 
-/// What is logged and needs the rows: PostgreSQL refuses foreign keys to what is not logged, and nobody would correct
-/// counters. Who, what it does, and what to do about it.
+/// Finds an entity or counter whose rows survive a crash (`wal`) although it depends on rows of this entity, which
+/// don't: PostgreSQL refuses foreign keys from logged tables to unlogged ones, and nothing would correct the counters
+/// after a crash. Returns its name, how it depends on the rows, and what to change in the spec.
 fn outlives(of: &Of) -> Option<(String, String, String)> {
     let model = of.cx.model;
     let counts = |kind: &DerivedKind| match kind {

@@ -1,14 +1,15 @@
-//! What the text of a table says beside its columns: comments, room on each page, the write-ahead log.
+//! Statements in the text of a table other than `create table`: comments, fill factors, the write-ahead log.
 //!
-//! A statement that is new is run, and of one that is gone the contrary. Knows these statements, but not why they are there.
+//! New statements are run; for statements that are gone, the ones that undo them. Knows the syntax of these
+//! statements, but not why the schema has them.
 
 use super::change::TableChange;
 use super::text::{last_name, mentions, statements};
 use crate::objects::Object;
 
-/// In the order in which they are to be run.
+/// The statements to run for this change, in this order: those that undo removed statements, then the new ones.
 pub fn statements_to_run(change: &TableChange) -> Vec<String> {
-    // A shortcut for unchanged tables, which are most of them: their texts need not be parsed.
+    // A shortcut for unchanged tables, the majority: their texts need not be parsed.
     if change.old.create == change.new.create && change.regenerated.is_empty() {
         return Vec::new();
     }
@@ -24,24 +25,25 @@ pub fn statements_to_run(change: &TableChange) -> Vec<String> {
         .filter_map(|s| contrary(s))
         .filter(|c| !after.iter().any(|s| s.starts_with(&c.says)) && c.applies(change.new))
         .map(|c| c.sql);
-    // A column that was dropped and added again has lost its comment.
+    // A column that is dropped and added again loses its comment, so its comment is set again.
     let new = (after.iter())
         .filter(|s| !before.contains(s) || again.iter().any(|name| mentions(s, name)))
         .map(|s| (*s).to_owned());
     undone.chain(new).collect()
 }
 
-/// Whether the rows are in the write-ahead log from now on, where that changes.
+/// Whether the table is logged (written to the write-ahead log) after the change. `None` if that does not change.
 pub fn logged_from_now_on(old: &Object, new: &Object) -> Option<bool> {
     let (before, after) = (is_logged(&old.create), is_logged(&new.create));
     (before != after).then_some(after)
 }
 
-/// A statement that takes back another.
+/// The statement that undoes another one.
 pub struct Contrary {
-    /// How every statement begins that would say something else about the same thing, and so take its place.
+    /// The prefix that all statements about the same property have. If the new text has a statement with this prefix,
+    /// it replaces the old value, and undoing is not needed.
     says: String,
-    /// The column that it is about, if any.
+    /// The column that the statement is about. `None` if it is about the table.
     column: Option<String>,
     sql: String,
 }
@@ -53,7 +55,7 @@ impl Contrary {
     }
 }
 
-/// None for what every table has: an owner and row-level security.
+/// The statement that undoes this one. `None` for statements that every table has: its owner and row-level security.
 pub fn contrary(statement: &str) -> Option<Contrary> {
     if let Some(rest) = statement.strip_prefix("comment on ") {
         let (what, _) = rest.split_once(" is ")?;
@@ -73,7 +75,8 @@ pub fn contrary(statement: &str) -> Option<Contrary> {
     })
 }
 
-/// All but `create table` and the log, which has a step of its own.
+/// All statements in the text of a table except `create table` and the one that makes it unlogged, which has a
+/// migration step of its own.
 pub fn beside(create: &str) -> Vec<&str> {
     let all = statements(create).into_iter().skip(1);
     all.filter(|s| !leaves_log(s)).collect()

@@ -67,9 +67,9 @@ pub struct TableChange<'a> {
     pub regenerated: Vec<(&'a Column, &'a Column)>,
     /// All other columns of both schemas, changed or not.
     pub kept: Vec<(&'a Column, &'a Column)>,
-    /// Statements beside the columns: those that are new, and the contraries of those that are gone.
+    /// Statements other than `create table` to run: those that undo removed statements, and new ones.
     pub run: Vec<String>,
-    /// Whether the rows are in the write-ahead log from now on, where that changes.
+    /// Whether the table is logged (written to the write-ahead log) after the change. `None` if that does not change.
     pub logged: Option<bool>,
     /// Values for existing rows in added columns: column, SQL.
     pub fills: Vec<(String, String)>,

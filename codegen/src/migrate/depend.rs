@@ -79,9 +79,10 @@ fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec
     }
 }
 
-/// Constraints, indexes and search documents, which hold results of functions computed when the rows were written.
-/// PostgreSQL does not recompute them when such a function changes: rows might then break a check that is marked valid,
-/// and a dump of them could not be restored; and a search would ask an index for what it does not hold.
+/// Whether the object stores results of functions that were computed when the rows were written: constraints, indexes
+/// and search documents. PostgreSQL does not recompute them when such a function changes: rows might then break a
+/// check that is marked valid, so that a dump of them could not be restored, and a search would ask an index for
+/// values that it does not contain.
 fn holds_answers(object: &Object) -> bool {
     match object.kind {
         Kind::Constraint | Kind::Index => true,
@@ -176,8 +177,8 @@ fn uses_column(object: &Object, change: &TableChange) -> bool {
     }
 }
 
-/// A foreign key between two tables that both enter or leave the write-ahead log. In between, one of them has a log and
-/// refers to one without, which PostgreSQL refuses.
+/// Whether the object is a foreign key between two tables that both become logged or both become unlogged. They are
+/// altered one after the other, and PostgreSQL refuses a logged table that refers to an unlogged one in between.
 fn leaves_log_with_target(object: &Object, changes: &[TableChange]) -> bool {
     let ends = (changes.iter())
         .filter(|c| c.logged.is_some() && mentions(&object.create, &c.old.name))

@@ -103,7 +103,7 @@ pub enum Op {
         columns: Vec<String>,
         sql: String,
     },
-    /// The rows are in the write-ahead log from now on, or no longer. PostgreSQL writes the table anew.
+    /// Makes the table logged or unlogged. PostgreSQL rewrites the table for this.
     SetLogged {
         table: String,
         logged: bool,

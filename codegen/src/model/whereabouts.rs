@@ -1,21 +1,21 @@
-//! In which country a row is, as far as its relations tell.
+//! The path of relations that leads from a row to its country.
 
 use super::{Entity, EntityId, Model, Relation, Ty};
 
-/// More relations are too far away to say of what country something of the row is.
+/// The most relations in a path. A country further away says little about where the row's telephone numbers are.
 const STEPS_MAX: usize = 3;
 
-/// The way from a row to the code of its country.
+/// The path from a row to the code of its country.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way<'a> {
-    /// Relations to follow, the first of the row itself; none if the row has the country.
+    /// The relations to follow, beginning with one of the row itself. Empty if the row itself has the country.
     pub steps: Vec<&'a Relation>,
-    /// The column with the code (ISO 3166-1), in the row at the end.
+    /// The column with the code (ISO 3166-1), in the row at the end of the path.
     pub column: &'a str,
 }
 
 impl Way<'_> {
-    /// The column of the row that the way begins with.
+    /// The column of the row itself that the path begins with.
     pub fn first_column(&self) -> String {
         match self.steps.first() {
             Some(relation) => relation.id_column(),
@@ -23,7 +23,7 @@ impl Way<'_> {
         }
     }
 
-    /// How the first step is called in a sentence.
+    /// The name of the first relation, or of the country field, for use in a sentence.
     pub fn first_name(&self) -> &str {
         match self.steps.first() {
             Some(relation) => &relation.name,
@@ -32,8 +32,8 @@ impl Way<'_> {
     }
 }
 
-/// The shortest way to a country. `None` if there is none, or if several are equally short: then the model can't tell which
-/// of them is meant.
+/// The shortest path to a country. `None` if there is none, or if several are equally short, since the model can't
+/// tell which of them is meant.
 pub fn way(model: &Model, id: EntityId) -> Option<Way<'_>> {
     let mut ends = vec![(id, Vec::new())];
     for _ in 0..=STEPS_MAX {
@@ -58,7 +58,7 @@ pub fn way(model: &Model, id: EntityId) -> Option<Way<'_>> {
     None
 }
 
-/// Fields with a country that every caller who sees the row may read.
+/// The country fields of the entity that every caller who can read the row may read.
 fn countries(entity: &Entity) -> impl Iterator<Item = &str> {
     let of = |field: &&super::Field| field.ty == Ty::Country && field.read.is_none();
     entity

@@ -1,4 +1,5 @@
-//! Words that change what a table says beside its columns: added, taken away, and back again.
+//! Spec words that emit statements about a table other than `create table`: adding them, removing them, and reverting
+//! both.
 
 use super::world::{Edit, step};
 
@@ -9,7 +10,8 @@ fn pings(rest: &str) -> String {
     PING.replace("audit: off\n", &format!("audit: off\n{rest}"))
 }
 
-/// The statements of the first file, up and down, without its head.
+/// The class of the migration, and the statements of its first file, up and down, without the comments at its
+/// beginning.
 fn both_ways(from: &[Edit], to: &[Edit]) -> (u8, Vec<String>, Vec<String>) {
     let next = step(from, to).unwrap_or_else(|refused| panic!("{refused:#?}"));
     let lines = |text: &str| {
@@ -36,14 +38,15 @@ fn rows_leave_the_write_ahead_log_and_enter_it_again() {
         ["alter table app.pings set logged;".to_owned()],
         ["alter table app.pings set unlogged;".to_owned()],
     );
-    // The table is written anew, while everybody waits.
+    // Class 3, since the table is rewritten, and every program that uses it waits meanwhile.
     let (code, up, down) = both_ways(&with, &without);
     assert_eq!((code, &up[..], &down[..]), (3, &unset[..], &set[..]));
     let (code, up, down) = both_ways(&without, &with);
     assert_eq!((code, &up[..], &down[..]), (3, &set[..], &unset[..]));
 }
 
-/// Of two tables that refer to each other, one has its rows in the log before the other.
+/// Two tables with a foreign key between them become logged one after the other, so the foreign key is dropped first
+/// and added last.
 #[test]
 fn a_reference_waits_until_both_tables_have_left_the_log() {
     let pong = |wal: &str| {
@@ -74,7 +77,7 @@ fn a_reference_waits_until_both_tables_have_left_the_log() {
     }
 }
 
-/// Room for rows that change, and what a field means.
+/// The fill factor of a table and the comment of a column.
 #[test]
 fn what_is_said_of_a_table_is_taken_back() {
     let capacity = "  capacity: int(1..1000000)?";

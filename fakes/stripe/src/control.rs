@@ -89,7 +89,7 @@ impl Fake {
         self.dispute_part(id, reason, inquiry, i64::MAX)
     }
 
-    /// At most so much of it.
+    /// Like `dispute`, but about at most `most` cents of the charge.
     pub fn dispute_part(&self, id: &str, reason: &str, inquiry: bool, most: i64) -> Answer<Value> {
         let mut world = self.world();
         let object = world.object(id);

@@ -163,7 +163,7 @@ impl AppHooks for App {
         })
     }
 
-    /// What is sold online needs a host that can be paid.
+    /// Refuses tickets that are sold online while the host can't take payments.
     fn ticket_type_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,

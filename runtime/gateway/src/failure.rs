@@ -89,8 +89,8 @@ impl Failure {
             .is_some_and(|refusal| refusal.code.as_deref() == Some(Self::TOO_MANY))
     }
 
-    /// Whether the platform has no access to the account that was asked for: its owner has disconnected it, or it never was
-    /// one of this platform's.
+    /// Whether the platform has no access to the requested account: its owner has disconnected it, or it was never
+    /// connected to this platform.
     pub fn is_without_access(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| refusal.code.as_deref() == Some("account_invalid"))

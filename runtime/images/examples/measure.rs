@@ -1,4 +1,6 @@
-//! Measures how long a photograph of 24 megapixels takes (MD6), and the refusal of one that would be huge (MD4): `cargo run --release -p images --example measure`.
+//! Measures how long it takes to process a photograph of 24 megapixels (MD6) and to refuse a picture that claims huge
+//! dimensions (MD4):
+//! `cargo run --release -p images --example measure`.
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use images::{Kind, prepare};
@@ -48,7 +50,8 @@ fn main() {
     );
 }
 
-/// A PNG that says that each side has so many pixels: one of eight, whose head is written anew with its checksum.
+/// A PNG whose header claims this width and height: a picture of 8 × 8 pixels with an altered header and its new
+/// checksum.
 fn of_size(side: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let picture = DynamicImage::from(RgbImage::new(8, 8));

@@ -226,11 +226,11 @@ fn abuse_36_broken_files_are_refused_or_shown() {
     assert!((100..1000).contains(&refused), "{refused} of 1000");
 }
 
-/// A GIF of a million pixels, two hundred times over: decoded together they would take 800 MB.
+/// A GIF with 200 frames of a million pixels each: all frames decoded at once would take 800 MB.
 #[test]
 fn abuse_36_of_many_frames_one_is_decoded() {
     let one = file(Kind::Gif, 1000, 1000);
-    // The head, with the colours of all frames if there are any.
+    // The GIF header, and the global colour table if there is one.
     let colours = match one[10] & 0x80 {
         0 => 0,
         _ => 3 << ((one[10] & 7) + 1),
@@ -246,7 +246,7 @@ fn abuse_36_of_many_frames_one_is_decoded() {
     assert!(more < 200 << 10, "{more} kB");
 }
 
-/// The most memory that this process has had at once, in kB.
+/// The peak memory of this process, in kB.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));

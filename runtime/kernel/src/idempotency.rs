@@ -72,7 +72,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<&str>> {
     }
 }
 
-/// Whether a text can be a key.
+/// Whether a text is valid as an idempotency key.
 pub fn is_key(text: &str) -> bool {
     let is_visible = |byte: u8| (b'!'..=b'~').contains(&byte);
     (SHORTEST..=LONGEST).contains(&text.len()) && text.bytes().all(is_visible)

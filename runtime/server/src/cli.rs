@@ -198,7 +198,8 @@ mod tests {
     use kernel::jobs::WorkerConfig;
     use std::time::Duration;
 
-    /// Jobs are leased for less than that, and what was committed is in the outbox.
+    /// A killed worker's jobs are taken over when their lease expires, which takes less than 30 seconds, and
+    /// everything that was committed is in the outbox.
     #[test]
     fn x2_what_a_killed_worker_was_at_goes_on_within_thirty_seconds() {
         let command = Cli::command();
@@ -212,7 +213,7 @@ mod tests {
             };
             let lease = Duration::from_secs(default("jobs_lease_seconds"));
             assert_eq!(lease, WorkerConfig::default().lease, "{name}");
-            // From the last report of the one to the next look of the other.
+            // The longest time between the last renewal by the killed worker and the next poll by another worker.
             let most = lease + 2 * Duration::from_millis(default("jobs_poll_ms"));
             assert!(most <= Duration::from_secs(30), "{name}: {most:?}");
         }

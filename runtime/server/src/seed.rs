@@ -1,8 +1,8 @@
 //! Initial data: every country, some thousand cities, and a demonstration world.
 //!
-//! Written directly to the tables through a superuser's connection, in one transaction each, except whatever moves tickets
-//! or money ([`sales`], and [`trade`] by card), services that are asked for and quoted ([`sales`]), and pictures
-//! ([`pictures`]), which are made through the API. A second run adds nothing twice.
+//! Rows are written directly to the tables through a superuser's connection, in one transaction each. Exceptions are
+//! made through the API: everything that moves tickets or money ([`sales`], and [`trade`] for payments by card),
+//! service requests and quotes ([`sales`]), and pictures ([`pictures`]). A second run adds nothing twice.
 
 mod api;
 pub mod demo;

@@ -1,6 +1,6 @@
--- Sold out events, services that are asked for and offered, and what cities earn of the orders before.
+-- Sold-out events, service requests and quotes, and the revenue shares of cities from the orders of `orders.sql`.
 
--- Some events are sold out, and people wait.
+-- Some events are sold out and have a waiting list.
 update app.ticket_types t set capacity = t.sold
   from pg_temp.demo_event e where e.id = t.event_id and e.state = 'published' and e.i % 25 = 4;
 
@@ -11,7 +11,7 @@ select pg_temp.demo_id('waitlist', m.n * 10000 + e.city_n * 100 + e.i), e.id, m.
   join pg_temp.demo_member m on m.city_n = e.city_n
  where e.state = 'published' and e.i % 25 = 4 and pg_temp.chance('waits' || m.n || e.key) % 6 = 0;
 
--- Organisers look for services; the businesses of the right kind hear of it, some answer.
+-- Organisers request services. Businesses of the right kind get a lead, and some of them answer.
 create temporary table demo_request on commit drop as
 select e.city_n * 100 + e.i as n, pg_temp.demo_id('request', e.city_n * 100 + e.i) as id, e.id as event_id,
        e.city_n, e.city_id, e.host_kind, e.host_id, e.title, e.currency, e.starts_at,
@@ -45,7 +45,7 @@ select pg_temp.demo_id('quote', l.n), l.id, l.budget - 2500 + 100 * (l.n % 60), 
   from pg_temp.demo_lead l
  where l.n % 4 in (1, 2);
 
--- What the cities earned, month by month, from the very orders above.
+-- The monthly revenue shares of cities, added up from the orders of `orders.sql`.
 insert into app.revenue_shares (id, city_id, period_start, amount_cents, currency, state)
 select pg_temp.demo_id('share', row_number() over (order by x.city_id, x.month)), x.city_id, x.month, x.amount, x.currency,
        case when x.month < date_trunc('month', now()) then 'closed' else 'open' end
@@ -53,7 +53,7 @@ select pg_temp.demo_id('share', row_number() over (order by x.city_id, x.month))
           from app.orders o join app.events e on e.id = o.event_id
          where o.state = 'paid' group by 1, 2, 3) x;
 
--- A request of Olga's that Binh's business has answered.
+-- A service request by Olga's organization that Binh's business has answered.
 create temporary table demo_asked on commit drop as
 select o.id as host_id, o.city_id, b.id as business_id,
        (select c.currency from pg_temp.demo_city c where c.n = 1) as currency, e.id as event_id, e.title, e.starts_at

@@ -1,5 +1,5 @@
--- Purchases in cash, and who came: many, with times in the past, which is why no module can make them. They run in the transaction
--- of the demonstration and use its temporary tables. Amounts add up and stocks are what was sold.
+-- Many purchases in cash and check-ins with times in the past, which modules can't make. The statements run in the transaction that
+-- loads the demonstration, and use its temporary tables. Amounts add up, and the numbers of sold tickets are right.
 
 create temporary table demo_order on commit drop as
 select o.*, o.quantity * o.price_cents as amount,
@@ -24,14 +24,14 @@ select o.id, o.user_id, o.event_id, 'paid', o.amount, o.amount, o.amount, o.amou
 insert into app.order_items (id, order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency, created_at)
 select pg_temp.demo_id('item', n), id, ticket_type_id, quantity, price_cents, amount, amount, currency, paid_at from pg_temp.demo_order;
 
--- The codes carry no signature, so no scanner takes them.
+-- The codes have no signature, so scanners refuse them.
 insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, position, paid_cents, currency, state, code, created_at)
 select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id, user_id, k, price_cents, currency,
        case when state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0 then 'checked_in' else 'valid' end,
        'demonstration.' || md5('ticket' || n || '.' || k), paid_at
   from pg_temp.demo_order, generate_series(1, quantity) k;
 
--- Some could not come after all, and got their money back.
+-- Some buyers have been refunded.
 insert into app.refunds (id, order_id, requested_by_id, state, amount_cents, cash_cents, organizer_cents, platform_fee_cents,
                          city_share_cents, currency, stripe_idempotency_key, settled_at)
 select pg_temp.demo_id('refund', n), id, user_id, 'succeeded', amount, amount, amount - fee, fee - fee / 5, fee / 5, currency,
@@ -41,7 +41,7 @@ update app.tickets t set state = 'refunded', refund_id = r.id from app.refunds r
 update app.orders o set state = 'refunded', refunded_cents = o.amount_cents
   from app.refunds r where r.order_id = o.id;
 
--- And some offer a ticket to somebody else.
+-- Some holders offer a ticket to another member.
 insert into app.ticket_transfers (id, ticket_id, from_id, to_id, expires_at)
 select pg_temp.demo_id('transfer', row_number() over (order by t.id)), t.id, t.holder_id, u.id, now() + interval '7 days'
   from (select t.id, t.holder_id, row_number() over (order by t.id) as n

@@ -1,12 +1,12 @@
--- Friends have bought something, and whoever brought them got five of their currency for it.
+-- Referred friends have bought something, and the referrers have been rewarded with 5.00 of their currency.
 
 update app.referrals set state = 'rewarded', rewarded_at = now() - interval '20 days';
 
--- Each reward is one journal with two legs: out of the budget for promotions, into the member's wallet.
+-- Each reward is one journal with two legs: from the budget for promotions to the member's wallet.
 insert into app.wallet_accounts (id, user_id, kind, currency, balance_cents, last_seq)
 select pg_temp.demo_id('wallet', n), referrer_id, 'user', currency, 500, 1 from pg_temp.demo_reward;
 
--- The budget was filled first, out of the platform's own money, whose busy account keeps no balance.
+-- The budget was funded first, from the platform's own account, which is too busy to keep a balance.
 create temporary table demo_budget on commit drop as
 select row_number() over (order by currency) as n, currency, count(*) as rewards from pg_temp.demo_reward group by currency;
 
@@ -46,7 +46,7 @@ select pg_temp.demo_id('credit', n), pg_temp.demo_id('wallet', n), pg_temp.demo_
        now() + interval '345 days'
   from pg_temp.demo_reward;
 
--- One of them is about to spend some of it.
+-- One referrer is about to spend a part of the reward, which is held.
 insert into app.wallet_holds (id, wallet_id, amount_cents, currency, reference, expires_at)
 select pg_temp.demo_id('hold', n), pg_temp.demo_id('wallet', n), 200, currency, 'order', now() + interval '10 minutes'
   from pg_temp.demo_reward where n = 3;

@@ -129,7 +129,8 @@ impl Watched {
         self.err(&client, &member).await;
     }
 
-    /// What opens something for whoever knows it: a device, a calendar, an address that takes a picture.
+    /// Uses the secrets that grant something to everyone who knows them: a device token, the address of a calendar, an
+    /// upload address.
     async fn hold_capabilities(&mut self, client: &Client, member: &Client) {
         let body = json!({"platform": "ios", "push_token": GIVEN[8]});
         member.post("/devices", body.clone()).await.expect(201);
@@ -151,7 +152,7 @@ impl Watched {
         self.secrets.push(signature.to_owned());
         let answer = client.send(Method::PUT, &path, Some(json!({})), &[]).await;
         self.hear(answer).expect(403);
-        // Whoever knows the link turns off mail; the rest of it is the member.
+        // Everyone who knows an unsubscribe link can turn off mail with it, so its token is a secret too.
         let path = format!("/notifications/unsubscribe?token={}", GIVEN[9]);
         let answer = client.act(&path).await;
         self.hear(answer).expect(404);

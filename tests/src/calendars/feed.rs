@@ -163,7 +163,7 @@ async fn se5_the_rules_decide_what_a_member_may_read_there() {
         ))
         .await;
     assert_eq!(read(client, &path).await, [] as [Uuid; 0]);
-    // What moderators hide, the event or its host, is gone from calendars as well.
+    // An event that moderators suspend, or whose host they suspend, disappears from calendars as well.
     let open = event(&stage, ("organization", stage.host), "Open", "").await;
     follow(&stage, &mira, "organization", stage.host).await;
     for (table, id) in [("events", open), ("organizations", stage.host)] {

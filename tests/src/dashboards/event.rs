@@ -78,7 +78,7 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
         &[
             ("/capacity/capacity", "a column of the event"),
             ("/promo_codes/*/max_redemptions", "a column of the code"),
-            // By `figures_are_what_the_tables_add_up_to` of money, of orders with items.
+            // Checked by `figures_are_what_the_tables_add_up_to` of the money tests, whose orders have items.
             ("/sales/ticket_types/*/gross_cents", "of real orders"),
             ("/sales/ticket_types/*/discount_cents", "of real orders"),
             ("/sales/ticket_types/*/paid_cents", "of real orders"),
@@ -97,7 +97,7 @@ async fn od1_figures_of_an_event_are_what_the_tables_add_up_to() {
     );
 }
 
-/// What was sold in the last so many days, by bucket and by where buyers came from.
+/// Checks what was sold in the last `days` days, by time bucket and by referrer.
 async fn sold_agrees(world: &World, shown: &Value, currency: &str, days: i32) {
     const TICKETS: &str = "sum((select count(*) from app.tickets k where k.order_id = o.id))";
     let of = |list: &str, field: &str| format!("/{list}/{currency}/{field}");
@@ -129,7 +129,7 @@ async fn sold_agrees(world: &World, shown: &Value, currency: &str, days: i32) {
     world.agree(shown, &sums).await;
 }
 
-/// All the money there is in one currency: paid, gone back, and on its way back.
+/// Checks all amounts in one currency: paid, refunded, and refunds in progress.
 async fn sales_agree(world: &World, shown: &Value, currency: &str) {
     let orders = |what: &str| {
         format!(

@@ -210,7 +210,7 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
             .len()
             <= 20
     );
-    // Of the latest twenty that are open.
+    // A query over the latest 20 open service requests of the host.
     let open = |count: &str| {
         format!(
             "select sum(({count})) from (select * from app.service_requests where host_id = :host and status = 'active' and state = 'open'

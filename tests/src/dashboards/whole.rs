@@ -1,16 +1,17 @@
-//! Every figure that a screen shows is held to the tables by one of these tests: the API document says which there are.
+//! Every figure of every dashboard is compared with the tables by some test. The API document says which figures there
+//! are.
 
 use crate::support::documented::{alternatives, resolved};
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::LazyLock};
 
-/// The whole document, hand-written routes included.
+/// The whole API document, hand-written routes included.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
     document.expect("JSON")
 });
 
-/// The screens. `World::whole` is asked about each of them.
+/// The paths of all dashboards. For each, a test calls `World::whole`.
 pub const SCREENS: [&str; 8] = [
     "/businesses/{id}/dashboard",
     "/cities/{id}/dashboard",
@@ -22,7 +23,7 @@ pub const SCREENS: [&str; 8] = [
     "/platform/dashboard",
 ];
 
-/// How many names a figure is below the answer at most.
+/// The most levels at which a figure can be nested in an answer.
 const DEEPEST: usize = 6;
 
 #[test]
@@ -34,7 +35,7 @@ fn od1_these_are_all_screens() {
         .collect();
     screens.sort_unstable();
     assert_eq!(screens, SCREENS);
-    // Communities, businesses and institutions are shown what organizations are.
+    // All dashboards of hosts have the same figures.
     for host in ["businesses", "communities", "institutions"] {
         let same = |of: &str| figures(&format!("/{of}/{{id}}/dashboard"), &[]);
         assert_eq!(same(host), same("organizations"), "{host}");
@@ -53,7 +54,8 @@ fn od1_figures_are_read_off_the_document() {
     );
 }
 
-/// The numbers in the answer of a screen, those of lists as `/list/*/field`. Below `left_out` nothing is looked for.
+/// The paths of all numbers in the answer of a dashboard, with `*` for the items of a list (`/list/*/field`). Numbers
+/// below the paths `left_out` are skipped.
 pub fn figures(screen: &str, left_out: &[&str]) -> BTreeSet<String> {
     let answer = &DOCUMENT["paths"][screen]["get"]["responses"]["200"];
     let answer = resolved(&DOCUMENT, answer);
@@ -66,7 +68,7 @@ pub fn figures(screen: &str, left_out: &[&str]) -> BTreeSet<String> {
 }
 
 fn walk(schema: &Value, place: &str, left_out: &[&str], found: &mut BTreeSet<String>) {
-    // What is expanded may hold what it is held by.
+    // Expanded objects may contain each other, so the depth is limited.
     if left_out.contains(&place) || place.matches('/').count() > DEEPEST {
         return;
     }

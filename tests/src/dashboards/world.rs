@@ -11,7 +11,8 @@ pub struct World {
     stage: Stage,
     pub host: Uuid,
     pub city: Uuid,
-    /// Figures that were held to the tables so far, those of lists as `/list/*/field`.
+    /// The paths of the figures that were compared with the tables so far, with `*` for the items of a list
+    /// (`/list/*/field`).
     agreed: Mutex<BTreeSet<String>>,
 }
 
@@ -160,13 +161,14 @@ impl World {
         }
     }
 
-    /// Says of one figure that it has been held to the tables.
+    /// Notes that one figure has been compared with the tables.
     pub fn agrees(&self, path: &str) {
         let path = path.replace("/AUD/", "/*/").replace("/NZD/", "/*/");
         self.agreed.lock().expect("figures").insert(path);
     }
 
-    /// No figure of a screen was left out, but what stands below one of these: with the reason.
+    /// Checks that all figures of a dashboard have been compared with the tables, except those below the paths of
+    /// `left_out`, each with its reason.
     pub fn whole(&self, screen: &str, left_out: &[(&str, &str)]) {
         let below: Vec<&str> = left_out.iter().map(|(place, _)| *place).collect();
         let all = whole::figures(screen, &[]);
@@ -179,12 +181,13 @@ impl World {
         let missing: Vec<&String> = asked.difference(&agreed).collect();
         assert!(
             missing.is_empty(),
-            "{screen}: nothing is held to the tables of {missing:?}"
+            "{screen}: not compared with the tables: {missing:?}"
         );
     }
 }
 
-/// Reviews of the host: how many, how many without a reply, and the ratings of the latest that anybody may read.
+/// Queries of the figures about reviews of the host: their number, the number without a reply, and the ratings of the
+/// latest public ones.
 pub const REVIEWS: [(&str, &str); 3] = [
     (
         "/reviews/rating_count",
@@ -202,7 +205,7 @@ pub const REVIEWS: [(&str, &str); 3] = [
 ];
 
 impl World {
-    /// With the average, which is no whole number.
+    /// Checks the figures about reviews, including the average rating, which is not an integer.
     pub async fn reviews_agree(&self, shown: &Value) {
         self.agree(shown, &REVIEWS).await;
         let average = "select round(avg(rating) * 100) from app.reviews where entity_id = :host and status = 'active'";

@@ -128,7 +128,8 @@ async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
     }
 }
 
-/// The log has no key: a row with the id of another one, put there before the two are sealed, is none of the sequence's.
+/// The log has no primary key, but the sequence hands out each id once: a second row with the same id, inserted before
+/// both are sealed, is detected as forged.
 #[tokio::test]
 async fn an_id_that_is_there_twice_is_no_genuine_entry() {
     let world = world().await;
@@ -142,7 +143,7 @@ async fn an_id_that_is_there_twice_is_no_genuine_entry() {
     assert_eq!(seal(&world).await, 2);
     let found = verify(&world).await;
     assert_eq!(found, Some((2, "an id is there twice".to_owned())));
-    // Nothing else tells: rows, their number and the chain are as they were sealed.
+    // The forged row is only detected by its number: if the genuine one is deleted, rows are missing instead.
     let genuine = "delete from audit.audit_logs where action = 'archive' and id = (select max(id) from audit.audit_logs)";
     world.admin(genuine.to_owned()).await.unwrap();
     let found = verify(&world).await;

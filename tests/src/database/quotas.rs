@@ -150,7 +150,8 @@ async fn counts_that_a_crash_takes_are_made_again_from_the_log() {
     assert!(is_unlogged);
 }
 
-/// Claim: the log of other days is not gone through, neither in a row nor by the index over objects, which tells no time.
+/// Claim: entries of other days are not read, neither by a sequential scan nor with the index over objects, which is
+/// not ordered by time.
 #[tokio::test]
 async fn counts_are_made_again_of_the_newest_entries() {
     let database = Database::new(Content::Empty).await;
@@ -165,7 +166,8 @@ async fn counts_are_made_again_of_the_newest_entries() {
          analyze audit.audit_logs"
     );
     run(&mut conn, text).await;
-    // Scans in a row, by objects, by ids, and entries fetched.
+    // The number of sequential scans, of scans of the index over objects and of the one over ids, and of fetched
+    // entries.
     let scans = "select array[pg_stat_get_xact_numscans('audit.audit_logs'::regclass),
         pg_stat_get_xact_numscans('audit.audit_logs_entity_idx'::regclass),
         pg_stat_get_xact_numscans(to_regclass('audit.audit_logs_id_idx')),
@@ -183,13 +185,14 @@ async fn counts_are_made_again_of_the_newest_entries() {
     let found = counted(&mut conn).await;
     assert_eq!(found[..3], [0, 0, 2], "{found:?}");
     assert!(found[3] < 20_000, "{found:?}");
-    // Without the index over ids it cannot be done so, and that is seen.
+    // Negative control: without the index over ids, the entries of other days are read.
     run(&mut conn, "drop index audit.audit_logs_id_idx".to_owned()).await;
     let found = counted(&mut conn).await;
     assert!(found[0] + found[1] > 0, "{found:?}");
 }
 
-/// After a crash, the first to create something notes since when counts are complete. Nobody waits until they have done so.
+/// After a crash, the first member who creates something stores the day since which counts are complete. Other members
+/// don't wait for that transaction.
 #[tokio::test]
 async fn counts_are_made_again_side_by_side() {
     let world = world().await;
@@ -214,13 +217,18 @@ async fn counts_are_made_again_side_by_side() {
         .unwrap();
     attempt(&mut *second, like(world.ben, other))
         .await
-        .expect("nobody waits");
+        .expect("the second member need not wait");
     second.commit().await.unwrap();
     assert_eq!(world.look::<i64>(counted).await, 1);
     first.commit().await.unwrap();
-    assert_eq!(world.look::<i64>(counted).await, 3, "theirs, and nobody's");
+    assert_eq!(
+        world.look::<i64>(counted).await,
+        3,
+        "both members, and the start"
+    );
 
-    // Who meets the note of another that nobody announced waits for it.
+    // Negative control: if another transaction has inserted that row without taking the advisory lock, a member waits
+    // for it.
     world.admin("truncate requests.quotas").await.unwrap();
     let mut first = pool.begin().await.unwrap();
     let note = "insert into requests.quotas values ('00000000-0000-0000-0000-000000000000', '', current_date, 0)";

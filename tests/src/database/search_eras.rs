@@ -80,7 +80,7 @@ async fn a_word_of_many_old_rows_is_found_without_reading_them_all() {
     assert!(all > READ_MAX, "{all}");
 }
 
-/// Pages that a search reads, the index included.
+/// The number of pages that a search reads, pages of indexes included.
 async fn pages(world: &World, text: &str) -> i64 {
     let explained = sqlx::query_scalar::<_, serde_json::Value>(sqlx::AssertSqlSafe(format!(
         "explain (analyze, buffers, timing off, format json)
@@ -92,10 +92,11 @@ async fn pages(world: &World, text: &str) -> i64 {
     of("Shared Hit Blocks") + of("Shared Read Blocks")
 }
 
-/// The most pages that a search reads here, where one row says that it was made in the year 10889.
+/// The most pages that a search may read here, where the id of one row contains a time in the year 10889.
 const PAGES_MAX: i64 = 8_000;
 
-/// Claim: an id that is far in the future neither hides rows nor makes a search ask for each of the years until then.
+/// Claim: an id that contains a time far in the future neither hides rows nor makes a search query the index for each
+/// span of years until then.
 #[tokio::test]
 async fn a_row_far_in_the_future_slows_no_search() {
     let world = world().await;
@@ -123,7 +124,7 @@ async fn a_row_far_in_the_future_slows_no_search() {
         let pages = pages(&world, text).await;
         assert!(pages < PAGES_MAX, "{text}: {pages}");
     }
-    // Asked for spans of two years at the longest, as it once was, it reads more: that would be seen.
+    // Negative control: with spans of two years at most, as in an earlier version, a search reads more pages.
     let shorter = "create or replace function sec.eras_between(p_first bigint, p_last bigint) returns bigint[] language plpgsql immutable as $$
         declare v_level int := 0;
         begin
@@ -220,7 +221,7 @@ async fn the_newest_are_found_whenever_they_were_made() {
 #[tokio::test]
 async fn spans_cover_the_time_that_is_asked_for() {
     let world = world().await;
-    // The first and the last of all are 8,900 years apart.
+    // The times in the first and the last id are 8,900 years apart.
     let ids = "select (lpad(to_hex(1700000000000 + (7::bigint ^ n)::bigint), 12, '0') || '70008000000000000000')::uuid as id
                from generate_series(0, 12) n
                union all values ('00000000-0000-7000-8000-000000000000'::uuid), ('ffffffff-ffff-7000-8000-000000000000')";

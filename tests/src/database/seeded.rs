@@ -77,7 +77,8 @@ async fn the_demonstration_shows_something_of_everything() {
     assert!(rows >= 5_000, "only {rows} rows");
 }
 
-/// What moves tickets or money, and what is asked for and quoted: `seed sales` and `seed trade` make it.
+/// The demonstration data do not insert rows that move tickets or money, nor service requests and quotes: `seed sales`
+/// and `seed trade` make these through the API.
 #[tokio::test]
 async fn demo_data_inserts_nothing_that_modules_make() {
     let shown = Database::new(Content::Shown).await;
@@ -88,7 +89,7 @@ async fn demo_data_inserts_nothing_that_modules_make() {
         let entity = entities.find(|one| one.name == entity).expect(entity);
         let all = format!("select count(*) from app.{}", entity.plural);
         assert_eq!(count(&mut shown, &all).await, 0, "{}", entity.name);
-        // Inserted rows would be counted.
+        // Negative control: inserted rows would be counted.
         assert!(count(&mut with_more, &all).await > 0, "{}", entity.name);
     }
 }
@@ -129,7 +130,7 @@ async fn demo_orders_refunds_and_quotes_are_made_through_the_modules() {
     assert_eq!(count(&mut conn, cities).await, 8);
     let faults = "select count(*) from app.money_invariants";
     assert_eq!(count(&mut conn, faults).await, 0);
-    // Who starts again finds it there.
+    // A second run makes nothing.
     let orders = "select count(*) from app.orders";
     let before = count(&mut conn, orders).await;
     let again = server::seed::sales::make(app, router.clone()).await;

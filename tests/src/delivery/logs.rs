@@ -129,7 +129,8 @@ async fn misfortunes() -> Vec<String> {
     said
 }
 
-/// What a mail server refuses, puts off, and never answers; with a password that it does not take, and one that it does.
+/// The log of mails that a mail server refuses, defers, and never answers, and of signing in to it with a wrong and
+/// with the right password.
 async fn by_smtp() -> Vec<String> {
     let address = "ana.kanarienvogel@example.org";
     let refuses = Server::start(&["--tls", "none", "--refuse", address]);

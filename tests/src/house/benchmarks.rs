@@ -1,5 +1,5 @@
-//! What was asked for as an absolute time has a command that measures it and a row under its number in `docs/benchmarks.md`:
-//! a test must not depend on how fast its machine is.
+//! Every requirement about an absolute time has a command that measures it and a row with its number in
+//! `docs/benchmarks.md`, since a test must not depend on the speed of its machine.
 
 use crate::support::root;
 use std::{
@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Numbers of the figures; the same prefixes as names of tests have.
+/// The numbers of these requirements, as they also stand in names of tests.
 const FIGURES: [&str; 22] = [
     "JB5", "JB7", "MD4", "MD6", "NO8", "NO13", "OD1", "OD2", "OD3", "RE2", "RE3", "RE6", "RM9",
     "SE1", "SE2", "SE3", "SE4", "SG3", "SG4", "SG6", "SG7", "TR4",
 ];
 
-/// Where commands say what they have measured.
+/// The source code of all commands that measure.
 fn commands() -> String {
     let mut files = vec![root().join("runtime/images/examples/measure.rs")];
     collect(&root().join("bench/src"), &mut files);

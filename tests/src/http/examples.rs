@@ -85,7 +85,7 @@ async fn drawn(server: &TestServer) -> BTreeMap<String, Vec<String>> {
             .expect("ids");
         drawn.insert(resource.name.to_owned(), ids);
     }
-    // First those that the document of a running server names.
+    // The rows that the API document of a running server takes its examples from come first.
     let named = made_later(&server.built.db).await.expect("rows");
     for (entity, id) in named {
         drawn.entry(entity).or_default().insert(0, id);

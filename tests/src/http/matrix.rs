@@ -31,9 +31,10 @@ use std::{
 
 /// The number of rows per entity.
 const ROWS: usize = 2;
-/// Kinds of callers of whom the document says of an operation that they may, and of whom none is let through here. Rows of
-/// the sample don't have to do with everybody: administrators who have no order of their own may see one if they had.
-/// Whoever mends the sample or the document lowers it; nobody raises it.
+/// The number of pairs of an operation and a kind of caller that the document allows, and of which no caller is let
+/// through here. The sample has not the right rows for every caller: an administrator without an order of their own,
+/// for example, could see one if they had one. Lower the number when the sample or the document improves; never raise
+/// it.
 const NEVER_LET_THROUGH: usize = 157;
 /// An ETag that no row has.
 const STALE: &str = "\"999999-0000000000000000\"";
@@ -311,8 +312,9 @@ async fn put_back(conn: &mut PgConnection, resource: &Resource, row: &Row) {
     rows::set(conn, resource, row, &back).await;
 }
 
-/// Of whom the document names, somebody is let through: of strangers always, because a rule that looks at the row alone
-/// has a row here for which it holds.
+/// For almost every operation and kind of caller that the document allows, some caller is let through. For anonymous
+/// callers there is no exception: their rules depend on the row alone, and the sample has a row that fulfils each
+/// rule.
 fn promises_are_kept(said: &BTreeMap<String, &Value>, lines: &[Line], people: &[Persona]) {
     let empty = unkept(said, lines, people);
     let of_strangers = |unkept: &BTreeSet<(String, &str)>| {
@@ -320,13 +322,13 @@ fn promises_are_kept(said: &BTreeMap<String, &Value>, lines: &[Line], people: &[
         all.map(|(title, _)| title.clone()).collect::<Vec<_>>()
     };
     let strangers = of_strangers(&empty);
-    assert!(strangers.is_empty(), "named in vain: {strangers:?}");
+    assert!(strangers.is_empty(), "never let through: {strangers:?}");
     assert!(
         empty.len() <= NEVER_LET_THROUGH,
-        "{} instead of {NEVER_LET_THROUGH} are named and never let through: {empty:?}",
+        "{} instead of {NEVER_LET_THROUGH} are allowed by the document and never let through: {empty:?}",
         empty.len()
     );
-    // The negative control: a document that promises too much is found.
+    // Negative control: a document that allows too much is detected.
     let order = "GET /orders/{id}".to_owned();
     let promise = json!({"x-access": {"anonymous": "depends"}});
     let mut said: BTreeMap<String, &Value> = said.clone();
@@ -334,7 +336,7 @@ fn promises_are_kept(said: &BTreeMap<String, &Value>, lines: &[Line], people: &[
     assert_eq!(of_strangers(&unkept(&said, lines, people)), [order]);
 }
 
-/// Operations and kinds of callers that the document names for them and that were always refused.
+/// The pairs of an operation and a kind of caller that the document allows and that was always refused.
 fn unkept<'p>(
     said: &BTreeMap<String, &Value>,
     lines: &[Line],

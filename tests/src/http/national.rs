@@ -1,15 +1,15 @@
-//! Telephone numbers as they are dialled at home, without the code of a country: which country is meant, and what is stored.
+//! Telephone numbers without a country code: which country they are taken to be of, and what is stored.
 
 use super::operations::document;
 use crate::support::{Answer, TestServer, server::Member};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A country, its capital or another of its cities, how people there write a number, and what it is.
+/// The code of a country, a number as people there write it, and the same number as E.164.
 const WRITTEN: [(&str, &str, &str); 14] = [
-    // The zero is part of it.
+    // In Italy the leading zero is part of the number.
     ("IT", "06 6982 0000", "+390669820000"),
-    // Mobile: 15 behind the code of the area at home, 9 before it from abroad.
+    // Mobile numbers of Argentina: at home 15 follows the area code, from abroad 9 precedes it.
     ("AR", "011 15-2345-6789", "+5491123456789"),
     ("GB", "(0)20 7183 8750", "+442071838750"),
     ("GB", "020 7183 8750", "+442071838750"),
@@ -53,7 +53,7 @@ async fn numbers_are_of_the_country_of_the_object() {
     let member = server.member("nils_national").await;
     for (at, (country, written, stored)) in WRITTEN.into_iter().enumerate() {
         let city = city_in(&server, country).await;
-        // Together with the city that the body names, and by that of the row.
+        // First with the city that the body names, then with the city of the stored row.
         let body = json!({"home_city_id": city, "phone": written});
         let answer = change(&member, "/me", body).await.expect(200);
         assert_eq!(answer.json["phone"], stored, "{country} {written}");
@@ -64,7 +64,7 @@ async fn numbers_are_of_the_country_of_the_object() {
             .await
             .expect(200);
         assert_eq!(answer.json["phone"], stored, "{country} {written}");
-        // As many businesses as one may create in a day.
+        // A member may create 10 businesses per day.
         if at < 10 {
             let body = json!({"name": format!("Firm {at}"), "city_id": city, "phone": written});
             let made = member.client.post("/businesses", body).await.expect(201);
@@ -73,7 +73,7 @@ async fn numbers_are_of_the_country_of_the_object() {
     }
 }
 
-/// The object decides before the caller does, and what a body says before what the object was.
+/// The country of the object takes precedence over that of the caller, and the body over the stored row.
 #[tokio::test]
 async fn the_nearest_country_counts() {
     let server = TestServer::start().await;
@@ -86,7 +86,7 @@ async fn the_nearest_country_counts() {
     let made = member.client.post("/businesses", body).await.expect(201);
     assert_eq!(made.json["phone"], "+390669820000");
     let path = format!("/businesses/{}", made.id());
-    // In France, this would be a mobile.
+    // This would be a mobile number in France.
     let answer = change(&member, &path, json!({"phone": "06 12 34 56 78"})).await;
     assert_ne!(answer.json["phone"], "+33612345678", "{}", answer.text);
     let answer = change(&member, "/me", json!({"phone": "06 12 34 56 78"}))
@@ -97,7 +97,7 @@ async fn the_nearest_country_counts() {
     let answer = change(&member, "/me", body).await.expect(200);
     assert_eq!(answer.json["phone"], "+390669820000");
 
-    // Of somebody without a city, who helps them decides.
+    // If a member without a city is changed by an administrator, the administrator's city is used.
     let admin = server.member("ada_national").await;
     server.grant(&admin, "platformAdmin", None).await;
     change(&admin, "/me", json!({"home_city_id": france}))
@@ -111,13 +111,14 @@ async fn the_nearest_country_counts() {
     assert_eq!(answer.json["phone"], "+33612345678");
 }
 
-/// Without a country, and for what no country dials, the answer says what to send; nothing else of the body is lost.
+/// If no country is known, or the number is not valid in the country, the answer says what to send; other errors of
+/// the body are reported too.
 #[tokio::test]
 async fn what_cannot_be_understood_is_refused_with_the_rest() {
     let server = TestServer::start().await;
     let member = server.member("nemo_national").await;
     is_refused(&change(&member, "/me", json!({"phone": "044 668 18 00"})).await);
-    // A city that does not exist, or is none, names no country.
+    // A city that does not exist, or a value that is no id, leads to no country.
     for city in [json!(Uuid::now_v7()), json!("Zürich"), json!(null)] {
         let body = json!({"phone": "044 668 18 00", "home_city_id": city});
         let answer = change(&member, "/me", body).await.expect(422);
@@ -139,19 +140,19 @@ async fn what_cannot_be_understood_is_refused_with_the_rest() {
     let mut pointers = answer.pointers();
     pointers.sort_unstable();
     assert_eq!(pointers, ["/display_name", "/phone"]);
-    // The number of a card is one, whatever else it looks like.
+    // The number of a payment card is refused as such, although it might be a telephone number.
     let card = change(&member, "/me", json!({"phone": "4242 4242 4242 4242"}))
         .await
         .expect(422);
     assert_eq!(card.json["errors"][0]["code"], "card_number");
-    // International numbers may be newer than what is known of a country.
+    // International numbers are not compared with the numbering plan, which may be older than the number.
     let answer = change(&member, "/me", json!({"phone": "+41 99 123 45 67 8"}))
         .await
         .expect(200);
     assert_eq!(answer.json["phone"], "+419912345678");
 }
 
-/// Somebody who may not see or change it is told as much as before.
+/// A caller who can't see the object gets the same answer whether or not the number is valid in its country.
 #[tokio::test]
 async fn strangers_learn_no_country() {
     let server = TestServer::start().await;

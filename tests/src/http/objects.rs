@@ -1,5 +1,5 @@
-//! Closed objects inside of answers have all of their keys: an empty value is null, so that no client takes it for one that it
-//! may not see.
+//! Closed objects in answers have all of their keys. Empty values are null, so that a client does not mistake them for
+//! hidden ones.
 
 use super::operations::entity;
 use crate::support::{TestServer, model, pages::all, resources, rows};
@@ -7,7 +7,7 @@ use codegen::model::{Field, Ty};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The names of the keys, in their order; `None` if the field is no closed object.
+/// The names of the object's keys, in order. `None` if the field is no closed object.
 fn keys(field: &Field) -> Option<Vec<&'static str>> {
     let Ty::Object { object } = field.ty else {
         return None;
@@ -16,7 +16,7 @@ fn keys(field: &Field) -> Option<Vec<&'static str>> {
     Some(fields.map(|inner| inner.name.as_str()).collect())
 }
 
-/// The keys that are shown; `None` of an object that is null or not shown.
+/// The keys that the answer has. `None` if the object is null or missing.
 fn shown<'v>(row: &'v Value, field: &Field) -> Option<Vec<&'v str>> {
     let object = row[field.name.as_str()].as_object()?;
     Some(object.keys().map(String::as_str).collect())
@@ -46,7 +46,7 @@ async fn answers_have_all_keys_of_closed_objects() {
                 }
             }
         }
-        // One that was given and taken away again, as a change answers it.
+        // A key is set and then set to null; the answers to both changes have all keys.
         let Some(right) = rows::who_may(&server.database, &people, resource, "update").await else {
             continue;
         };

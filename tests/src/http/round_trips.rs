@@ -37,12 +37,13 @@ async fn cases(server: &TestServer) -> Vec<Case> {
             None => missing.push(resource.name),
         }
     }
-    assert!(missing.is_empty(), "nobody changes a row of {missing:?}");
+    assert!(missing.is_empty(), "no member may change {missing:?}");
     assert!(cases.len() >= 25, "{}", cases.len());
     cases
 }
 
-/// The first of these people who sees a row and may change it. Some may change what they do not see.
+/// The first of these people who can see a row and may change it. People who may change rows that they can't see are
+/// skipped.
 async fn case(
     server: &TestServer,
     resource: &'static Resource,

@@ -1,4 +1,5 @@
-//! A hundred values in one filter, which is the most: of every filter of every list, in one parameter and in one for each.
+//! Every filter of every list takes a hundred values, which is the maximum, written in one parameter or in one
+//! parameter each.
 
 use crate::support::{
     Client, TestServer,
@@ -14,12 +15,12 @@ use uuid::Uuid;
 
 const MOST: usize = 100;
 
-/// As many values as wanted, the last of them `real`. `None`: of this kind there is no list of values.
+/// `count` values, the last of which is `real`. `None` if filters of this kind take no list of values.
 fn values(kind: Kind, real: &str, count: usize) -> Option<Vec<String>> {
     let other = |at: usize| match kind {
         Kind::Uuid => Some(Uuid::now_v7().to_string()),
         Kind::Text | Kind::Formatted(_) => Some(format!("none{at}")),
-        // A set has fewer words than that: some are said several times.
+        // An enum has fewer words than that, so some are repeated.
         Kind::Enum(words) => Some(words[at % words.len()].to_owned()),
         _ => None,
     };
@@ -28,7 +29,7 @@ fn values(kind: Kind, real: &str, count: usize) -> Option<Vec<String>> {
     Some(values)
 }
 
-/// One parameter with all values, and one parameter for each.
+/// The query with all values in one parameter, and the query with one parameter for each value.
 fn written(param: &str, values: &[String]) -> [String; 2] {
     let again: Vec<String> = values
         .iter()
@@ -37,7 +38,7 @@ fn written(param: &str, values: &[String]) -> [String; 2] {
     [format!("{param}.in={}", values.join(",")), again.join("&")]
 }
 
-/// The filter finds rows by a hundred values, and says of one more how many there may be.
+/// Checks that the filter finds rows by a hundred values, and that the refusal of one more value tells the maximum.
 async fn check(
     client: &Client,
     path: &str,
@@ -54,7 +55,8 @@ async fn check(
         assert_eq!(answer.status, 200, "{path} {param}: {}", answer.text);
         let rows = answer.json["data"].as_array().expect("rows");
         assert!(!rows.is_empty(), "{path} {param}: {query}");
-        // All rows have some value of a set; those of others are few.
+        // Enum filters match more rows than fit a page, so the row is only looked for with other kinds, which match
+        // few rows.
         if !matches!(kind, Kind::Enum(_)) && answer.json["next_cursor"].is_null() {
             assert!(ids(rows).contains(&row), "{path} {param}: {query}");
         }
@@ -70,7 +72,7 @@ async fn check(
     true
 }
 
-/// Letters that need no escape, so that the test is about how many values there are.
+/// Whether the text needs no escaping in a query, since the test is only about the number of values.
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=40).contains(&text.len()) && text.bytes().all(plain)
@@ -106,7 +108,7 @@ async fn a_filter_takes_a_hundred_values_and_no_more() {
     );
 }
 
-/// A value that there is, and the id of a row with it.
+/// A value that some row has, and the id of that row.
 fn known<'r>(filter: &Filter, rows: &'r [Value]) -> Option<(&'r str, &'r str)> {
     rows.iter().find_map(|row| {
         let value = row[filter.param].as_str().filter(|value| is_plain(value))?;
@@ -114,7 +116,7 @@ fn known<'r>(filter: &Filter, rows: &'r [Value]) -> Option<(&'r str, &'r str)> {
     })
 }
 
-/// The negative control of how the values are made: as many as wanted, and all different where that can be.
+/// Checks the generated values themselves: as many as requested, and all different unless the kind has too few.
 #[test]
 fn values_are_as_many_as_wanted() {
     for kind in [Kind::Uuid, Kind::Text, Kind::Formatted(Format::Code)] {

@@ -136,7 +136,7 @@ fn storage() -> (Storage, PathBuf) {
     (Storage::new(place, || false).expect("a folder"), folder)
 }
 
-/// Deleting the last upload deletes its folder too, while other uploads arrive.
+/// Deleting the last upload deletes its folder too, which must not disturb other uploads that arrive at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn md3_uploads_are_taken_while_the_last_one_goes() {
     let (storage, folder) = storage();
@@ -165,7 +165,7 @@ async fn comes_and_goes(storage: &Storage) {
         .expect("gone");
 }
 
-/// What a sender says who was given an address for these bytes, announced as so many.
+/// An upload request as sent to the signed address for these bytes, announced with this length.
 async fn received(storage: &Storage, bytes: &[u8], length: usize) -> Received {
     let announced = Announced {
         id: Uuid::now_v7(),
@@ -195,7 +195,8 @@ async fn received(storage: &Storage, bytes: &[u8], length: usize) -> Received {
     }
 }
 
-/// No more than a piece of it is held in memory, and what is longer than announced is not even read to its end.
+/// An upload is written to disk piece by piece and not held in memory, and one that is longer than announced is not
+/// read to its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn md3_a_file_goes_to_the_disk_as_it_comes() {
     const PIECE: usize = 64 << 10;
@@ -211,7 +212,7 @@ async fn md3_a_file_goes_to_the_disk_as_it_comes() {
     });
     storage.receive(&good, 0, body).await.expect("taken");
     assert_eq!(on_disk(&folder), whole.len());
-    // Whoever sends on and on is cut off with the first byte too many.
+    // An endless upload is refused at the first byte beyond the announced length.
     let endless = received(&storage, &whole, 2 * PIECE).await;
     let pulled = AtomicUsize::new(0);
     let body = futures_util::stream::repeat_with(|| {
@@ -221,11 +222,15 @@ async fn md3_a_file_goes_to_the_disk_as_it_comes() {
     let refused = storage.receive(&endless, 0, body).await;
     assert!(matches!(refused, Err(Refused::TooLong(_))));
     assert_eq!(pulled.load(Ordering::Relaxed), 3);
-    assert_eq!(on_disk(&folder), whole.len(), "nothing of it is kept");
+    assert_eq!(
+        on_disk(&folder),
+        whole.len(),
+        "the refused file is not kept"
+    );
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// Bytes of all files.
+/// The total size of all files in the folder.
 fn on_disk(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries

@@ -258,7 +258,7 @@ async fn abuse_55_pages_and_scripts_are_no_pictures() {
     are_refused(&stage, files).await;
 }
 
-/// Files are called what the server calls them, whatever a sender says that theirs is called.
+/// Stored files get names from the server; a file name that the client sends is ignored.
 #[tokio::test]
 async fn abuse_55_no_name_of_a_file_is_used() {
     let stage = Stage::new().await;
@@ -283,7 +283,7 @@ async fn abuse_55_no_name_of_a_file_is_used() {
             assert!(!headers.contains_key(evil), "{name}: {evil}");
         }
     }
-    // What is no header at all is refused, and nothing has come.
+    // A malformed header is refused, and nothing is stored.
     let bytes = jpeg(60, 40, 1);
     let upload = announce(client, "event", &stage.event, &bytes).await;
     let status = put_with_name(server.client.base(), &upload, "\"a\0b\"", &bytes).await;
@@ -296,7 +296,7 @@ async fn abuse_55_no_name_of_a_file_is_used() {
     assert_eq!((audit.files, audit.orphans), (3 * names.len(), Vec::new()));
 }
 
-/// The file with this name, byte for byte as it stands here. The status.
+/// Uploads the bytes with this file name, which is sent without any escaping. Returns the status.
 async fn put_with_name(base: &str, upload: &Value, name: &str, bytes: &[u8]) -> u16 {
     let (path, headers) = way(upload);
     let headers: String = headers

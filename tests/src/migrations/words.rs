@@ -1,5 +1,6 @@
-//! Every word of an entity, a field and a reference is added to a spec and taken away again: the database is then what one
-//! script makes of the spec. A word whose removal emitted nothing would stay in force.
+//! Every word of an entity, a field and a reference is added to a spec and removed again. After each migration the
+//! catalogue is the same as that of a database created from the spec at once. A word whose removal emitted no
+//! statement would stay in force.
 
 mod plain;
 
@@ -20,7 +21,7 @@ const DERIVED: &str = "modifier of a derived value";
 const CHECK: &str = "modifier of a check";
 const TRANSITION: &str = "part of a transition";
 
-/// What an edit adds, and the edit.
+/// The words that are tried by some edits of the spec.
 struct Added {
     words: &'static [(&'static str, &'static str)],
     edits: &'static [Edit<'static>],
@@ -33,7 +34,7 @@ const fn added(
     Added { words, edits }
 }
 
-/// In one spec together.
+/// All of these are added together, in one spec.
 const WORDS: [Added; 40] = [
     added(
         &[(FIELD, "unique")],
@@ -301,7 +302,7 @@ const WORDS: [Added; 40] = [
     ),
 ];
 
-/// Words that other tests are about, or whose removal has to be said in a word of its own.
+/// Words that other tests cover, or that can only be removed with a statement of the loss in the spec.
 const ELSEWHERE: [(&str, &str); 8] = [
     (KEY, "entity"),
     (KEY, "was"),
@@ -350,7 +351,7 @@ async fn all_words_are_taken_away() {
     there_and_back(&all(), &PLAIN, ROWS, &[]).await;
 }
 
-/// Those whose removal says what is lost with it.
+/// Words whose removal loses data, which the spec has to state.
 #[tokio::test]
 async fn words_that_bring_columns_are_added() {
     let to: Vec<Edit> = PLAIN

@@ -252,8 +252,9 @@ async fn p7_what_the_bank_gives_the_buyer_is_not_credits_as_well() {
     }
 }
 
-/// A first refund that failed has become credits; then the bank takes what a second one, that fails as well, has left.
-/// The buyer gets back what was paid, whatever is known first.
+/// A first refund to the card has failed and became credits. Then the bank takes back the rest, whose refund fails
+/// too. In whichever order the failure and the bank's decision become known, the buyer gets back exactly what was
+/// paid.
 #[tokio::test]
 async fn p7_a_second_refund_that_fails_beside_a_dispute_of_the_rest_pays_once() {
     let stage = Stage::new().await;

@@ -152,8 +152,8 @@ async fn od3_o10_each_reason_not_to_let_in_has_its_name() {
     assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
 }
 
-/// Whoever scans at another event may choose the nonces of this one: they are in nobody's way. The negative control: one set of
-/// nonces for all events.
+/// Scanners of another event may use the same nonces without any effect on this event. Negative control: with an index
+/// that makes nonces unique over all events, the scan fails.
 #[tokio::test]
 async fn o10_scanners_of_other_events_are_not_in_the_way() {
     for is_shared in [false, true] {
@@ -177,7 +177,7 @@ async fn o10_scanners_of_other_events_are_not_in_the_way() {
     }
 }
 
-/// Of the same host.
+/// Another event of the same host.
 async fn another_event(stage: &Stage) -> Uuid {
     sqlx::query_scalar(
         "select e.id from app.events e join app.events mine on mine.id = $1 and e.host_id = mine.host_id

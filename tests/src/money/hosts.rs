@@ -103,8 +103,8 @@ async fn c1_hosts_without_an_account_sell_nothing_that_costs() {
     assert!(accounts.json["data"][0]["deauthorized_at"].is_string());
 }
 
-/// C1: neither is what costs something published, nor does a published event get such tickets; what is sold at the door alone
-/// needs no account.
+/// C1: for a host without an account, an event with tickets that cost something can't be published, nor can such
+/// tickets be added to a published event. Tickets that are sold at the door only need no account.
 #[tokio::test]
 async fn c1_paid_tickets_are_not_published_for_a_host_without_an_account() {
     let stage = Stage::new().await;
@@ -150,7 +150,7 @@ async fn c1_paid_tickets_are_not_published_for_a_host_without_an_account() {
     let cart = stage.cart(&[(at_door, 1)], false);
     keyed(&stage.olga, "/door-sales", cart).await.expect(201);
 
-    // With an account nothing is in the way.
+    // With an account that can take payments, all of this is accepted.
     payouts(true).await;
     olga.act(&publish).await.expect(200);
     olga.post("/ticket-types", on_sale("Balcony", false))
@@ -161,7 +161,7 @@ async fn c1_paid_tickets_are_not_published_for_a_host_without_an_account() {
         .expect(200);
 }
 
-/// Another event of the same host, that nobody sees yet.
+/// Another event of the same host, still a draft.
 async fn draft(stage: &Stage) -> String {
     let olga = &stage.olga.client;
     let like = olga.get(&format!("/events/{}", stage.event)).await;

@@ -34,7 +34,7 @@ impl Stage {
         order
     }
 
-    /// What is due counts as delivered, and never came.
+    /// Marks all due webhooks as delivered although none arrives.
     fn as_if_heard(&self) {
         for post in self.stripe.fake.due_webhooks() {
             self.stripe.fake.webhook_answered(post.delivery, Some(200));
@@ -113,7 +113,7 @@ async fn h8_what_never_ends_keeps_nothing_else_from_being_looked_at() {
     stage.books_agree().await;
 }
 
-/// Its job is dead, or was lost: the reconciler works on it, too.
+/// An event whose job failed for good or was lost is processed by the reconciler.
 #[tokio::test]
 async fn h8_an_event_without_a_job_is_worked_on_all_the_same() {
     let stage = Stage::new().await;
@@ -130,7 +130,7 @@ async fn h8_an_event_without_a_job_is_worked_on_all_the_same() {
     assert_eq!(
         stage.state(&order).await,
         "pending",
-        "its job may be about to run"
+        "too recent: its job may still run"
     );
     stage
         .run(
@@ -145,7 +145,7 @@ async fn h8_an_event_without_a_job_is_worked_on_all_the_same() {
     stage.books_agree().await;
 }
 
-/// The platform learns by reading that it has lost access to an account.
+/// The platform finds out by reading an account that it has lost access to it.
 #[tokio::test]
 async fn h8_c1_a_host_who_has_disconnected_unheard_sells_nothing() {
     let stage = Stage::new().await;
@@ -155,7 +155,7 @@ async fn h8_c1_a_host_who_has_disconnected_unheard_sells_nothing() {
     stage.as_if_heard();
     let order = async || stage.order(&stage.mira, &[(kind, 1)], false).await;
     stage.reconciled().await.expect("a run");
-    // It was read a moment ago, when it was connected.
+    // The account was read a moment ago, when it was connected, so it is not read again yet.
     order().await.expect(201);
     stage
         .run(

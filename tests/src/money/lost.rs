@@ -264,7 +264,7 @@ async fn plans() -> [&'static str; 4] {
     ]
 }
 
-/// The order keeps its key for longer than the request is known, and is no answer to another cart.
+/// The order keeps its key after the stored request was deleted, and is not returned for a different cart.
 #[tokio::test]
 async fn t9_k1_a_key_is_for_one_promo_code_and_no_fewer_credits() {
     let stage = Stage::new().await;
@@ -293,7 +293,7 @@ async fn t9_k1_a_key_is_for_one_promo_code_and_no_fewer_credits() {
         let refused = keyed_by(&stage.mira, "/orders", &key, other).await;
         assert_eq!(refused.expect(422).problem(), "idempotency-key-reused");
     }
-    // The same is found, also once nobody may use the code any more.
+    // The same cart finds the order, even when its promo code can no longer be used.
     stage
         .run("set session_replication_role = replica; update app.promo_codes set status = 'archived' where code = 'SPRING'")
         .await;

@@ -1,4 +1,5 @@
-//! What waits to be sent ends with the right to see what it is about, and links in mails end with the account.
+//! Waiting messages are dropped when their reader loses the right to see the object, and links in mails have no effect
+//! after the account is closed.
 
 use super::{
     deliveries::{keep_workers_away, published},
@@ -12,7 +13,7 @@ fn email(state: &str) -> [(String, String); 1] {
     [("email".to_owned(), state.to_owned())]
 }
 
-/// News of a private community wait, and one of two members is excluded meanwhile.
+/// While news of a private community wait to be sent, one of two members is excluded.
 #[tokio::test]
 async fn no1_news_of_a_community_end_with_the_membership() {
     let guests = Guests::new().await;
@@ -69,7 +70,7 @@ async fn no1_news_of_a_community_end_with_the_membership() {
     assert_eq!(told.count(), 0);
 }
 
-/// Of three announcements that wait for one mail one is suspended by the platform.
+/// One of three announcements that wait for one digest is suspended by the platform.
 #[tokio::test]
 async fn no6_a_digest_leaves_out_what_is_hidden_meanwhile() {
     let guests = Guests::with(|parts| {
@@ -105,7 +106,8 @@ async fn no6_a_digest_leaves_out_what_is_hidden_meanwhile() {
     assert_eq!(states, ["dropped", "sent", "sent"]);
 }
 
-/// Mail about the account itself goes to an address that mail came back from: without it nobody could come in again.
+/// Mail about the account itself is sent even to addresses on the suppression list: without it a member could never
+/// recover an account.
 #[tokio::test]
 async fn no3_mail_about_the_account_goes_to_every_address() {
     let guests = Guests::new().await;
@@ -124,7 +126,7 @@ async fn no3_mail_about_the_account_goes_to_every_address() {
     forgot.expect(202);
     let link = people::mailed_token(server, "nils@example.org", before).await;
     assert!(!link.is_empty());
-    // Of notifications, too: one of this type has no obstacle, one of another has.
+    // The same holds for notifications: one of type `security` has no obstacle, one of type `order` has.
     let obstacles = guests
         .one(&format!(
             "with told as (
@@ -149,7 +151,7 @@ async fn no3_mail_about_the_account_goes_to_every_address() {
     assert_eq!(held, "order mail to this address comes back, security none");
 }
 
-/// The link in the mail of a closed account still answers, as mail programs expect, and writes nothing.
+/// For a closed account, the one-click link in a mail still answers 200, as mail programs expect, and writes nothing.
 #[tokio::test]
 async fn no4_one_click_of_a_closed_account_writes_nothing() {
     let guests = Guests::new().await;
@@ -167,7 +169,7 @@ async fn no4_one_click_of_a_closed_account_writes_nothing() {
     member.client.delete("/me").await.expect(204);
     guests.server.client.act(&path).await.expect(200);
     assert_eq!(chosen(member.id).await, 0);
-    // The control: of somebody whose account is open it does.
+    // Control: for an open account the link stores the choice.
     let other = guests.follower("dell_follows").await;
     published(&guests, "Another night").await;
     guests.dispatch().await;

@@ -1,4 +1,4 @@
-//! NO9 from one end to the other: what FCM answers, and what becomes of the message, its device and the channel.
+//! NO9 end to end: each answer of FCM, and its effect on the message, its device and the channel.
 
 use super::{deliveries::keep_workers_away, stage::Guests};
 use crate::{
@@ -16,15 +16,15 @@ use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a message and its device are after one attempt.
+/// The state of a message and its device after one attempt.
 #[derive(Debug, PartialEq)]
 struct After {
     state: String,
     attempts: i32,
     device: String,
-    /// Until when nothing is sent on the channel, in seconds from now.
+    /// The remaining pause of the channel, in seconds. `None` if it is not paused.
     pause: Option<i64>,
-    /// Until the next attempt, in seconds from now.
+    /// The time until the next attempt, in seconds.
     wait: Option<i64>,
 }
 
@@ -51,7 +51,7 @@ impl Pushing {
         }
     }
 
-    /// A message to one device, and one to another that comes long after it.
+    /// Inserts a message to one device, and one to another device that is due much later.
     async fn prepare(&self) {
         self.guests.run("delete from app.delivery_pauses").await;
         keep_workers_away(&self.guests).await;
@@ -68,7 +68,7 @@ impl Pushing {
             .await;
     }
 
-    /// The first message after FCM has answered once.
+    /// Makes one attempt, which FCM answers with these faults, and returns the state of the first message afterwards.
     async fn attempt(&self, faults: Vec<Fault>) -> After {
         self.prepare().await;
         for fault in faults {
@@ -77,7 +77,7 @@ impl Pushing {
         self.guests.run("delete from app.delivery_pauses").await;
         let module = self.guests.module();
         module.dispatch(Channel::Push).await.expect("a round");
-        // The server's own worker may have been faster.
+        // The server's own worker may have made the attempt already.
         let attempted = "select count(*) from app.notification_deliveries where state in ('sent', 'failed') or error is not null and state = 'pending'";
         super::deliveries::wait_until(&self.guests, attempted, 1).await;
         self.fake.fake.clear_faults();
@@ -117,7 +117,7 @@ async fn no9_what_fcm_answers_ends_a_message_a_device_or_pauses_the_channel() {
     let refused = error("UNAUTHENTICATED", "", json!([]));
     let quota = error("", "", of_fcm("QUOTA_EXCEEDED"));
     let busy = error("UNAVAILABLE", "", of_fcm("UNAVAILABLE"));
-    // Name, what FCM answers, the state of the message and of its device, whether the attempt counts, the pause.
+    // Name, answer of FCM, state of the message, state of its device, number of counted attempts, pause in seconds.
     type Case<'a> = (&'a str, Vec<Fault>, &'a str, &'a str, i32, Option<i64>);
     let cases: Vec<Case> = vec![
         ("taken", vec![], "sent", "active", 1, None),
@@ -232,14 +232,14 @@ async fn no9_what_fcm_answers_ends_a_message_a_device_or_pauses_the_channel() {
         assert_eq!(said, (state, device, attempts), "{name}: {after:?}");
         match (pause, after.pause) {
             (None, None) => {}
-            // Whatever the statements took meanwhile.
+            // Some of the pause may have passed while the statements ran.
             (Some(pause), Some(left)) => {
                 assert!((pause - 50..=pause).contains(&left), "{name}: {left}")
             }
             (expected, left) => panic!("{name}: {expected:?}, {left:?}"),
         }
         if after.state == "pending" && pause.is_none() {
-            // Half a minute to a minute, by chance.
+            // The backoff is a random time between 30 and 60 seconds.
             let wait = after.wait.expect("a time");
             assert!((0..=60).contains(&wait), "{name}: {wait}");
         }
@@ -247,7 +247,7 @@ async fn no9_what_fcm_answers_ends_a_message_a_device_or_pauses_the_channel() {
     }
 }
 
-/// The pause is the channel's: another message, to another device, waits with it and is not tried.
+/// A pause applies to the whole channel: a message to another device waits too and is not attempted.
 async fn is_held_up(pushing: &Pushing, name: &str, is_paused: bool) {
     let guests = &pushing.guests;
     let second = "(select id from app.notification_deliveries order by device_id desc limit 1)";
@@ -269,7 +269,7 @@ async fn is_held_up(pushing: &Pushing, name: &str, is_paused: bool) {
     }
 }
 
-/// A token that was registered by somebody else since gets nothing of what waits for the first one.
+/// Messages waiting for a device are not sent to its push token if another member has registered the token since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no9_a_token_that_has_moved_on_gets_nothing_of_who_had_it() {
     let pushing = Pushing::new().await;
@@ -290,7 +290,7 @@ async fn no9_a_token_that_has_moved_on_gets_nothing_of_who_had_it() {
     let dropped = "select count(*) from app.notification_deliveries where state = 'dropped' and error = 'the device is signed out'";
     super::deliveries::wait_until(guests, dropped, 1).await;
     assert_eq!(pushing.fake.fake.push().len(), 0);
-    // The control: what is for the new holder arrives.
+    // Control: a message to the new owner of the token arrives.
     guests.ticket(&other).await;
     for _ in 0..100 {
         guests

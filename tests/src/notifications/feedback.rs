@@ -1,4 +1,5 @@
-//! NO11 through the door: whatever services tell, how often and in which order, a mail and its address end the same.
+//! NO11 end to end: whatever mail services report, how often and in which order, the final state of a mail and its
+//! address is the same.
 
 use super::stage::Guests;
 use crate::support::Answer;
@@ -11,14 +12,15 @@ use serde_json::{Value, json};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLJvw";
 const ADDRESS: &str = "nora_bounces@example.org";
 
-/// One service and how it tells something of a mail.
+/// A mail service, each with its own format of reports.
 #[derive(Clone, Copy, Debug)]
 enum Service {
     Resend,
     Sendgrid,
 }
 
-/// What a service may tell of one mail; the last two by themselves are the end of the address.
+/// The events that a service may report about one mail. Each of the last two alone puts the address on the suppression
+/// list.
 const TOLD: [&str; 5] = ["delivered", "deferred", "soft", "hard", "spam"];
 
 struct Mailed {
@@ -28,7 +30,7 @@ struct Mailed {
 }
 
 impl Mailed {
-    /// A receipt that was sent, and webhooks of both services.
+    /// A receipt that was mailed, and a server that takes webhooks of both services.
     async fn new() -> Self {
         let fake = Running::start(Config::default()).await.expect("a fake");
         let public = fake.fake.keys.sendgrid_public().expect("a key");
@@ -80,7 +82,7 @@ impl Mailed {
         }
     }
 
-    /// Signed so many seconds ago.
+    /// Reports events of these kinds, signed `ago` seconds ago.
     async fn tell(&self, service: Service, kinds: &[&str], ago: i64) -> Vec<Answer> {
         let at = chrono::Utc::now().timestamp() - ago;
         let events: Vec<Value> = kinds.iter().map(|kind| self.event(service, kind)).collect();
@@ -89,7 +91,7 @@ impl Mailed {
                 .map(|(event, kind)| {
                     let body = event.to_string().into_bytes();
                     let secrets = [SECRET.to_owned()];
-                    // The same event has the same id each time.
+                    // A repeated event has the same id each time.
                     let headers = feedback::svix(&secrets, &format!("msg_{kind}"), at, &body);
                     ("/webhooks/resend", headers.expect("signed"), body)
                 })
@@ -127,7 +129,7 @@ impl Mailed {
             .await;
     }
 
-    /// The state of the mail, and how many entries its address has among those that nothing is sent to.
+    /// The state of the mail, and the number of entries on the suppression list.
     async fn outcome(&self) -> (String, i64) {
         let state = "select state from app.notification_deliveries where channel = 'email'";
         let entries = "select count(*) from app.mail_suppressions";
@@ -142,7 +144,8 @@ async fn no11_order_and_repetition_of_events_change_nothing() {
     let mut random = Rng::with_seed(11);
     for service in [Service::Resend, Service::Sendgrid] {
         for round in 0..12 {
-            // Of each event one to three copies, in any order: one request for each, or all in one.
+            // Each event once and up to seven random copies, in random order: one request each, or all in one,
+            // depending on the service.
             let mut kinds: Vec<&str> = TOLD.to_vec();
             for _ in 0..random.usize(0..8) {
                 kinds.extend(random.choice(TOLD));
@@ -155,19 +158,19 @@ async fn no11_order_and_repetition_of_events_change_nothing() {
             let outcome = mailed.outcome().await;
             let ended = ("failed".to_owned(), 1);
             assert_eq!(outcome, ended, "{service:?} {round}: {kinds:?}");
-            // All of it once more, in the same window.
+            // All of the events are repeated, signed within the accepted time.
             for answer in mailed.tell(service, &kinds, 200).await {
                 answer.expect(200);
             }
             assert_eq!(mailed.outcome().await, ended, "{service:?}: {kinds:?}");
         }
-        // Nothing but good news, or a mailbox that is full today: the address stays.
+        // A delivery or a temporary failure, such as a full mailbox, does not put the address on the suppression list.
         mailed.reset("sent").await;
         mailed.tell(service, &["deferred", "delivered"], 0).await;
         assert_eq!(mailed.outcome().await, ("sent".to_owned(), 0));
         mailed.tell(service, &["soft", "delivered"], 0).await;
         assert_eq!(mailed.outcome().await, ("failed".to_owned(), 0));
-        // What was signed too long ago is a replay, whatever it says.
+        // A report that was signed too long ago is refused as a replay.
         mailed.reset("sent").await;
         for answer in mailed.tell(service, &["hard", "spam"], 301).await {
             answer.expect(400);
@@ -176,7 +179,7 @@ async fn no11_order_and_repetition_of_events_change_nothing() {
     }
 }
 
-/// A service may be faster than the statement that stores what it answered.
+/// A service may report a bounce before the result of the sending is stored.
 #[tokio::test]
 async fn no11_a_bounce_that_comes_before_the_mail_is_marked_counts() {
     let mailed = Mailed::new().await;
@@ -187,7 +190,7 @@ async fn no11_a_bounce_that_comes_before_the_mail_is_marked_counts() {
         }
         assert_eq!(mailed.outcome().await, ("failed".to_owned(), 1));
     }
-    // Of several messages in one mail all have failed: nobody would come for what still waits with it.
+    // All messages in one mail have failed, also those that are still `pending`, since nothing else would settle them.
     let carried = format!(
         "set session_replication_role = replica;
          insert into app.notification_deliveries (notification_id, user_id, channel, device_id, carrier_id)

@@ -58,7 +58,8 @@ async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
     assert_eq!(guests.count(unsent).await, 0);
 }
 
-/// Nobody can write a notification while the event is published: it is answered all the same, and told afterwards.
+/// While no notification can be written, publishing an event is answered all the same, and the notifications are made
+/// afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sg7_publishing_tells_nobody_within_the_request() {
     let guests = Guests::new().await;

@@ -247,7 +247,7 @@ async fn re5_a_stream_ends_with_its_session_or_account() {
     }
 }
 
-/// The same through the door: each of these ends what is open, and not only what is asked next.
+/// The same over HTTP: each of these ends a stream that is open, instead of only refusing the next request.
 #[tokio::test]
 async fn re5_a_stream_ends_with_whatever_ends_its_session() {
     let guests = Guests::listening().await;

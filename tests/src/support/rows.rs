@@ -28,7 +28,7 @@ pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
     people
 }
 
-/// All members, those who hold roles first: for what few may do.
+/// All active members, those who hold roles first, since few others may do some operations.
 pub async fn everybody(conn: &mut PgConnection) -> Vec<Uuid> {
     sqlx::query_scalar(
         "select u.id from app.users u where u.status = 'active'

@@ -5,8 +5,8 @@ use super::model;
 use codegen::model::{EntityId, Model};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// Orders, quotes and credits of weeks, inserted: the demonstration's own are made through the API (`seed sales`), take
-/// longer, and are all of the day on which they are made.
+/// Inserted orders, quotes and credits of several weeks. Those of the demonstration are made through the API (`seed
+/// sales`), which takes longer, and all have today's date.
 pub const SOLD: [&str; 3] = [
     include_str!("../../sql/sold/orders.sql"),
     include_str!("../../sql/sold/market.sql"),

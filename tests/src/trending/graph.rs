@@ -266,7 +266,7 @@ async fn sg8_followers_come_in_pages_and_private_ones_are_not_among_them() {
     let path = format!("/organizations/{}/followers?limit=2", stage.host);
     let seen = walk(&stage.server.client, &path, async || {}).await;
     assert_eq!(seen.len(), 6);
-    // The lists and counts of a private member are visible to nobody else.
+    // The lists and counts of a private member are only visible to that member.
     let private = format!("/users/{}", followers[0]);
     for path in [private.clone(), format!("{private}/followers")] {
         stage.server.client.get(&path).await.expect(404);

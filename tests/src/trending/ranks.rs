@@ -249,7 +249,7 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
             let reads = scans(&mut conn, &question("")).await;
             assert_eq!(reads.0, 0, "the table is not read completely");
             assert!(reads.1 > 0, "{reads:?}");
-            // A hundredth of the rows that the same order takes when it is computed as it is read.
+            // Stored ranks read at most a hundredth of the rows that computing the same order reads.
             let computed = format!(
                 "select e.id from app.events e join counters.events n on n.id = e.id
                  where e.city_id = '{}' and e.status = 'active' and e.state = 'published' and e.ends_at > now()
@@ -274,7 +274,7 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
     panic!("more than a hundred buffers");
 }
 
-/// How many rows of events and their ranks a question reads.
+/// The number of rows of events and their ranks that a query reads.
 async fn rows(conn: &mut PgConnection, question: &str) -> i64 {
     run(&mut *conn, "begin".to_owned()).await;
     sqlx::query(AssertSqlSafe(question.to_owned()))

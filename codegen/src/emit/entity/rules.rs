@@ -134,7 +134,7 @@ fn of(model: &Model, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat
         let rule = match what.iter().find(|(id, _)| id == target) {
             None if !what.is_empty() => return None,
             None => "None".to_owned(),
-            // Their rules are no program's business.
+            // Internal entities have no `Resource`, so there is no rule to refer to.
             Some((_, OfWhat::Read)) if there.internal => "None".to_owned(),
             Some((_, OfWhat::Read)) => format!(
                 "Some(&Readable({}))",

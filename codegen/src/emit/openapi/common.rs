@@ -189,7 +189,7 @@ fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
     }
     let title = super::names::title(&object.name);
     let description = match is_whole {
-        // Required in answers would be required in bodies.
+        // Bodies use this schema too, so it can't list the keys that answers always have as `required`.
         true if object.fields.iter().any(|field| field.optional) => {
             format!("{title}: an answer has all keys, null where there is nothing.")
         }

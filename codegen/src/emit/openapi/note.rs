@@ -62,7 +62,8 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
     notes
 }
 
-/// Which numbers without the code of a country a body may hold.
+/// The sentence of the API document that says which country a national telephone number in a body is taken to be of.
+/// `None` if the country can't be found.
 fn national(model: &Model, id: EntityId) -> Option<String> {
     let own = way(model, id).map(|way| format!("the `{}`", way.first_name()));
     let callers = way(model, model.identity);

@@ -1,4 +1,5 @@
-//! What tables say beside their columns is taken back once it is gone, and what was made with a function is made anew.
+//! Statements about a table other than `create table` are undone once the spec no longer has them, and search
+//! documents are computed again when a function that they use changes.
 
 use std::path::Path;
 
@@ -15,8 +16,8 @@ fn spec(path: &str) -> Schema {
     emitted(&crate::load(&root).unwrap_or_else(|said| panic!("{said}")))
 }
 
-/// Each statement of each table is one that every such table has, or one whose contrary is known: a new kind of
-/// statement that is not taken back would stay in the database for good.
+/// Each statement of each table is one that all tables have, or one that can be undone. Otherwise, a new kind of
+/// statement would stay in force in the database after its removal from the spec.
 #[test]
 fn what_a_table_says_can_be_taken_back() {
     let always = |s: &str| {
@@ -65,13 +66,13 @@ fn of_a_statement_that_is_gone_the_contrary_is_run() {
         assert_eq!(between(&saying(said), &saying("")), [contrary]);
         assert_eq!(between(&saying(""), &saying(said)), [said.trim()]);
     }
-    // What says something else takes its place.
+    // A statement that sets the same property again replaces the old value, so nothing is undone.
     let (one, other) = (
         "\ncomment on table app.t1 is 'one';",
         "\ncomment on table app.t1 is 'other';",
     );
     assert_eq!(between(&saying(one), &saying(other)), [other.trim()]);
-    // The comment of a column goes with it.
+    // Dropping a column drops its comment.
     let gone = between(
         &saying("\ncomment on column app.t1.c1 is 'x';"),
         &schema(vec![table("t1", vec![column("id", "uuid")])]),
@@ -99,7 +100,8 @@ fn a_function_that_nobody_might_call_can_be_called_by_everybody() {
     );
 }
 
-/// The index of search documents holds eras of rows: of a function that tells other eras it knows nothing.
+/// The index of search documents contains the results of `sec.eras` for each row, so it is of no use to a changed
+/// function.
 #[test]
 fn search_documents_are_made_anew_with_the_functions_that_they_hold_answers_of() {
     let old = spec("../tests/library");

@@ -47,7 +47,7 @@ pub fn open(world: &mut World, charge_id: &str, reason: &str, inquiry: bool) -> 
     open_part(world, charge_id, reason, inquiry, i64::MAX)
 }
 
-/// Of at most so much of it.
+/// Like `open`, but disputes at most `most` cents of the charge.
 pub fn open_part(
     world: &mut World,
     charge_id: &str,

@@ -1,5 +1,5 @@
-//! `GET /me/requests`: what became of the caller's requests with a key, for clients whose connection broke before the answer
-//! came.
+//! `GET /me/requests`: the state and the stored answers of the caller's requests with an idempotency key, for clients
+//! that have lost the connection before the answer arrived.
 
 use super::Me;
 use axum::{
@@ -86,7 +86,7 @@ pub(super) async fn requests(State(me): State<Me>, caller: Member, uri: Uri) -> 
     let found = idempotency::look_up(&mut cx, &key).await?;
     drop(cx);
     let data = found.into_iter().map(KeyedRequest::from).collect();
-    // Answers may hold what is the caller's alone.
+    // The answers may contain the caller's private data, so they must not be cached.
     let headers = [(header::CACHE_CONTROL, "no-store")];
     Ok((headers, Json(KeyedRequestList { data })).into_response())
 }

@@ -320,7 +320,8 @@ mod tests {
             );
             assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
         }
-        // All together are shorter than services remember the id of a message, 24 hours.
+        // Mail services recognise a repeated message by its id for 24 hours, so the last attempt must be made before
+        // that.
         let all: f64 = (1..ATTEMPTS).map(backoff).sum();
         assert!(all < 24.0 * 3600.0, "{all}");
     }

@@ -99,8 +99,8 @@ impl Notifications {
                             .execute(cx.conn())
                             .await?;
                     }
-                    // A service may report a bounce before the result of the sending is stored: the delivery is still
-                    // `sending` then, and what is in the same mail `pending`.
+                    // A service may report a bounce before the result of the sending is stored. The delivery is still
+                    // `sending` then, and the other deliveries in the same mail are `pending`.
                     sqlx::query(
                         "update app.notification_deliveries d
                          set state = 'failed', error = $3, lease_until = null, settled_at = now()

@@ -165,8 +165,9 @@ impl Payments {
         run.await
     }
 
-    /// Its owner has disconnected it, and nobody has told; or the server has the key of another platform, which somebody will
-    /// correct. So nothing is sold for it until it can be read again.
+    /// Marks an account that the platform can no longer read as unable to take payments, until it can be read again.
+    /// Either its owner has disconnected it and the webhook about it got lost, or the server is configured with the
+    /// key of another platform by mistake. Returns whether the account changed.
     async fn lose_access(&self, id: &str, began: DateTime<Utc>, request: Uuid) -> Result<bool> {
         let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {

@@ -116,7 +116,8 @@ impl Payments {
         Ok(self.work_on(event, run.request_id).await?)
     }
 
-    /// An error: not now. Does nothing where it has been worked on.
+    /// Processes a stored event. Does nothing if the event has been processed already. An error means that it should
+    /// be retried later.
     pub(super) async fn work_on(&self, event: Uuid, request: Uuid) -> Result<()> {
         let found = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move { load(cx, event).await })

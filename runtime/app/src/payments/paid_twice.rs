@@ -11,7 +11,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 /// Adjusts the payer's credits to the current disputes of a payment, whose row must be locked. Credits that are held
-/// at the moment stay where they are; [`Payments::claim_again`] comes back to them.
+/// at the moment are not claimed; [`Payments::claim_again`] claims them later.
 pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     let row = sqlx::query(
         "select t.user_id, t.currency, t.amount_cents as card, coalesce(o.wallet_cents, 0) as wallet,
@@ -61,8 +61,9 @@ pub async fn settle(cx: &mut Cx, transaction: Uuid) -> Result<()> {
 }
 
 impl Payments {
-    /// Claims again what could not be claimed: the payer's account was frozen, or the credits were held for an order
-    /// that has expired since. Ends 35 days after the dispute, because what the payer earns much later is not the refund.
+    /// Claims credits that could not be claimed before: the payer's account was frozen, or the credits were held for
+    /// an order that has expired since. Stops 35 days after the end of the dispute, because what the payer receives
+    /// much later does not come from the refund.
     pub(super) async fn claim_again(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<Uuid>(
             request,
@@ -93,7 +94,8 @@ impl Payments {
     }
 }
 
-/// Locks the payment, then its order, as everything does that changes what is refunded or disputed of them.
+/// Locks the payment and then its order, in the same order as all statements that change refunds or disputes of a
+/// payment.
 async fn lock(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     for text in [
         "select from app.transactions t where t.id = $1 for update",

@@ -1,8 +1,8 @@
-//! What is sold online needs a host whose account takes payments: asked when an event is published, and when a ticket type
-//! of a published one begins to cost something.
+//! Refuses to put tickets on sale online for a host whose account can't take payments: when an event is published, and
+//! when a ticket type of a published event starts to cost something.
 //!
-//! Runs in the caller's transaction, under the caller's rules: whoever publishes may see the account of their host. Orders
-//! ask again, since an account may lose its rights at any time.
+//! Runs in the caller's transaction with the caller's rights, since everyone who may publish an event may also read
+//! the account of its host. Placing an order checks the account again, since it may lose its rights at any time.
 
 use super::{Payments, connect};
 use crate::problems;
@@ -10,17 +10,17 @@ use generated::ticket_type::{CreateTicketType, UpdateTicketType};
 use kernel::{Cx, Error, Result};
 use uuid::Uuid;
 
-/// What would be on sale.
+/// Tickets that would be on sale online.
 struct Sold {
     host_type: String,
     host: Uuid,
-    /// Names of the ticket types that cost something.
+    /// The names of the ticket types that cost something and are sold online.
     names: Vec<String>,
 }
 
 impl Payments {
-    /// Refuses while the event has ticket types that are to be paid online and its host can't be paid. Without a payment
-    /// provider nothing is paid online, so there is nothing to refuse.
+    /// Refuses to publish an event that has ticket types to be paid online while its host can't take payments. Without
+    /// a payment provider nothing is paid online, so nothing is refused.
     pub async fn refuse_publishing(&self, cx: &mut Cx, event: Uuid) -> Result<()> {
         if self.provider.is_none() {
             return Ok(());
@@ -34,7 +34,7 @@ impl Payments {
         .bind(event)
         .fetch_optional(cx.conn())
         .await?;
-        // Not visible: the statement itself will say what to answer.
+        // The caller can't see the event: the statement that publishes it will give the right answer.
         let Some((host_type, host, names)) = found else {
             return Ok(());
         };
@@ -46,7 +46,7 @@ impl Payments {
         sold.needs_account(cx).await
     }
 
-    /// The same for a ticket type that is added to an event that people see already.
+    /// The same check for a ticket type that is added to a published event.
     pub async fn refuse_new_price(&self, cx: &mut Cx, kind: &CreateTicketType) -> Result<()> {
         match kind.price_cents > 0 && !kind.door_only {
             true => self.refuse_price(cx, kind.event_id, &kind.name).await,
@@ -54,7 +54,8 @@ impl Payments {
         }
     }
 
-    /// The same for one that was free, or sold at the door alone.
+    /// The same check for a change that makes a ticket type cost something online: it was free, or sold at the door
+    /// only.
     pub async fn refuse_changed_price(
         &self,
         cx: &mut Cx,

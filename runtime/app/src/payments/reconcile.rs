@@ -239,7 +239,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Events that nobody has worked on for a while: their jobs are dead, or wait longer than the provider was away.
+    /// Processes events that were received 15 minutes ago or earlier and are still not processed: their jobs have
+    /// failed for good or wait for a retry that is due much later.
     async fn events_left(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<Uuid>(
             request,

@@ -300,8 +300,8 @@ async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// Adjusts the buyer's credits to the disputes of the payment: what has become of this refund can change how much of
-/// what the bank has given was also refunded as credits.
+/// Adjusts the buyer's credits to the disputes of the payment. The outcome of a refund can change how much of the
+/// disputed amount was also refunded as credits.
 async fn settle_credits(cx: &mut Cx, refund: Uuid) -> Result<()> {
     let payment: Option<Uuid> = sqlx::query_scalar(
         "select t.id from app.transactions t

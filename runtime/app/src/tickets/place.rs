@@ -249,7 +249,7 @@ async fn placed_before(
     let (kinds, quantities): (Vec<Uuid>, Vec<i32>) = items
         .map(|item| (item.ticket_type_id, item.quantity))
         .unzip();
-    // An order that has used fewer credits may be of this cart: fewer may have been there.
+    // An order that used fewer credits than the cart allows may still be of this cart: the buyer may have had fewer.
     let most_credits = match cart.use_credits {
         Some(true) => cart.credits_max_cents.unwrap_or(i64::MAX),
         _ => 0,

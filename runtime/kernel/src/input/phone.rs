@@ -3,14 +3,16 @@
 use super::line::{is_hidden, pasted};
 use phonenumber::{Mode, country};
 
-/// Longer texts are no national number: trunk and carrier prefixes included, none has as many digits.
+/// The most digits of a text that is taken for a national number. Real ones are shorter, trunk and carrier prefixes
+/// included.
 const NATIONAL_MAX: usize = 20;
 
-/// A number with the code of its country. Blanks, brackets, dots, slashes and hyphens between digits are ignored; `00`
-/// means `+`; `(0)` after the country code is dropped. For others see [`of_country`].
+/// Reads a number with a country code and returns it as E.164, or `None` if the text is no such number. Blanks,
+/// brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country code is
+/// dropped. For numbers without a country code see [`of_country`].
 pub fn e164(text: &str) -> Option<String> {
     let international = international(text)?;
-    // In Italy the zero is part of the number, and is dialled from abroad too.
+    // In Italy the leading zero is part of the number, and is dialled from abroad too.
     let zero = match international.trim_start().starts_with("39") {
         true => "0",
         false => "",
@@ -20,13 +22,13 @@ pub fn e164(text: &str) -> Option<String> {
     fits.then(|| format!("+{digits}"))
 }
 
-/// Whether it may be a number without the code of a country.
+/// Whether the text may be a number without a country code.
 pub(crate) fn is_national(text: &str) -> bool {
     national(text).is_some()
 }
 
-/// A number as it is dialled in this country (ISO 3166-1), with the code of the country. `None` if the country has no
-/// such number: then it was mistyped, or is one of another country.
+/// Reads a number as it is dialled within this country (ISO 3166-1) and returns it as E.164. `None` if the country's
+/// numbering plan has no such number: it was mistyped, or is a number of another country.
 pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
     let digits = national(text)?;
     let country: country::Id = country.parse().ok()?;
@@ -55,13 +57,13 @@ fn international(text: &str) -> Option<&str> {
         .or_else(|| text.strip_prefix("00"))
 }
 
-/// The digits of a number without what stands between them; `None` if that is more than punctuation.
+/// The digits of a number without the punctuation between them. `None` if there are other characters.
 fn digits(text: &str) -> Option<String> {
     let mut digits = String::with_capacity(16);
     for c in text.chars() {
         match c {
             '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
-            // As Japanese keyboards type them.
+            // The full-width forms that Japanese keyboards produce.
             '（' | '）' | '－' | 'ー' | '．' | '／' => {}
             c if c.is_whitespace() || is_hidden(c) => {}
             c => digits.push(digit(c)?),
@@ -70,9 +72,10 @@ fn digits(text: &str) -> Option<String> {
     Some(digits)
 }
 
-/// A decimal digit of a script that keyboards write numbers in, as ASCII.
+/// The ASCII form of a decimal digit of one of the scripts in which keyboards produce numbers. `None` for other
+/// characters.
 fn digit(c: char) -> Option<char> {
-    /// Latin, Arabic, Persian, Devanagari, Bengali, full width: each from zero.
+    /// The code points of the zeros: Latin, Arabic, Persian, Devanagari, Bengali, full width.
     const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
     let value = ZEROS
         .iter()
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn what_no_country_dials_stays_as_it_is() {
         for (country, text) in [
-            // Without the code of the area.
+            // A mobile number without its area code.
             ("AR", "15 2345-6789"),
             ("DE", "112"),
             ("DE", "1234"),

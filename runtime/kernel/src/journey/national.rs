@@ -1,7 +1,9 @@
-//! Telephone numbers of a body without a country code: they get that of the country where the object is, or its sender.
+//! Completes national telephone numbers in a body: they get the country code of the country of the object, or else of
+//! the caller.
 //!
-//! The country is looked up, in one statement, only if a body holds such a number. One that stays as it is is refused by
-//! its field, with the other errors of the body. Lists of objects that are created along are left as they are.
+//! The country is looked up, in one statement, only if the body holds such a number. A number that can't be completed
+//! is left as it is, and the validation of its field refuses it together with the other errors of the body. Lists of
+//! child objects that are created along with the object are not changed.
 
 use crate::{
     caller::Caller,
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use sqlx::{Arguments, Row, postgres::PgArguments};
 use uuid::Uuid;
 
-/// The body with complete numbers. `id`: of the object, if it exists.
+/// Returns the body with complete numbers. `id` is the id of the object, `None` if it is about to be created.
 pub(super) async fn complete(
     endpoint: &Endpoint,
     caller: &Caller,
@@ -57,7 +59,7 @@ pub(super) async fn complete(
     Ok(out.into())
 }
 
-/// The number of a field that may be a national one.
+/// The text of an entry of the body if it may be a national telephone number.
 fn number<'a>(national: &National, (name, node): &'a (String, Node)) -> Option<&'a str> {
     match node {
         Node::Text(text) if national.fields.contains(&name.as_str()) => {
@@ -77,7 +79,7 @@ fn question(
         Node::Text(text) if name == national.by => Some(text.as_str()),
         _ => None,
     });
-    // What is malformed is refused later, together with the number.
+    // A malformed value leads to no country here, and is refused by validation later, together with the number.
     let given = given.and_then(|text| match national.by_id {
         true => Uuid::try_parse(text).ok().map(|id| id.to_string()),
         false => Format::Country.read(text),

@@ -45,7 +45,7 @@ pub fn object_to_sql(
     Json::of(value)?.encode_by_ref(buffer)
 }
 
-/// For derived objects: as answers show them.
+/// Writes a derived object as answers show it.
 pub fn write_object(
     value: &PgValueRef<'_>,
     keys: &[&str],
@@ -54,8 +54,8 @@ pub fn write_object(
     Ok(whole(jsonb_text(value)?, keys, out)?)
 }
 
-/// Writes the object with all of its keys in this order, null for those that are not stored: a client need not tell an empty
-/// value from one that is not shown.
+/// Writes the object with all of its keys in this order, null for those that are not stored, so that a client need not
+/// distinguish an empty value from one that is not shown.
 fn whole(text: &str, keys: &[&str], out: &mut Vec<u8>) -> serde_json::Result<()> {
     let stored: HashMap<String, &RawValue> = serde_json::from_str(text)?;
     for (at, key) in keys.iter().enumerate() {
@@ -105,7 +105,7 @@ mod tests {
                 r#"{"b": [1, {"c": 2}], "a": null}"#,
                 r#"{"a":null,"b":[1, {"c": 2}]}"#,
             ),
-            // A key that the object no longer has.
+            // `z` is a key that the object no longer has.
             (r#"{"a": 1, "z": 2}"#, r#"{"a":1,"b":null}"#),
         ] {
             let mut out = Vec::new();

@@ -58,7 +58,7 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
 
 async fn sales(common: &Common, app: &App) -> Result<()> {
     let mut parts = parts(common, app, None)?;
-    // A day's requests of many come from here in a few seconds.
+    // All members' requests come from this process within a few seconds, which the rate limits would refuse.
     (parts.http.ip_limit, parts.http.user_limit) = (None, None);
     let built = build(parts)?;
     let router = built.router.clone();

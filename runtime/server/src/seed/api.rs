@@ -15,7 +15,7 @@ const LARGEST: usize = 8 << 20;
 
 pub struct Api {
     router: Router,
-    /// In the order of [`PEOPLE`], then whoever was admitted.
+    /// The access tokens of [`PEOPLE`], in that order, and then those of the members added with `admit`.
     tokens: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl Api {
         Ok(api)
     }
 
-    /// One more member, and the number to call the API with.
+    /// Signs in one more member and returns the index that the other functions take for this member.
     pub async fn admit(&mut self, app: &App, email: &str) -> Result<usize> {
         let signed = app.modules.sessions.impersonate(email).await?;
         let signed = signed.with_context(|| format!("there is no {email}: seed demo first"))?;
@@ -46,7 +46,7 @@ impl Api {
         self.ask(member, Method::POST, path, Some(body)).await
     }
 
-    /// All pages of a list.
+    /// The rows of all pages of a list.
     pub async fn all(&self, member: usize, path: &str) -> Result<Vec<Value>> {
         let (mut rows, mut cursor) = (Vec::new(), String::new());
         let separator = if path.contains('?') { '&' } else { '?' };
@@ -61,7 +61,7 @@ impl Api {
         }
     }
 
-    /// Changes an object, whichever version it has.
+    /// Changes an object, whatever its current version is.
     pub async fn change(&self, member: usize, path: &str, body: Value) -> Result<Value> {
         let before = self.get(member, path).await?;
         let version = format!("\"{}\"", before["version"]);

@@ -81,7 +81,8 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     load_with(db, &[]).await
 }
 
-/// The same with further statements in the same transaction, which may use its temporary tables: tests add years of sales.
+/// Like [`load`], with further statements in the same transaction, which may use its temporary tables. Tests add years
+/// of sales in this way.
 pub async fn load_with(db: &mut PgConnection, more: &[&'static str]) -> anyhow::Result<bool> {
     let mut tx = db.begin().await?;
     let there: bool = sqlx::query_scalar("select exists (select from app.users where id = $1)")

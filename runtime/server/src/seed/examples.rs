@@ -67,7 +67,8 @@ pub fn of_the_demonstration() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Entities whose rows are made through the API (`seed sales`, `seed trade`, `seed pictures`), with another id each time.
+/// Entities whose rows are made through the API (`seed sales`, `seed trade`, `seed pictures`) and therefore have other
+/// ids in each database.
 pub const MADE_LATER: [&str; 25] = [
     "check_in",
     "checkpoint_entry",
@@ -118,8 +119,9 @@ pub fn with_those_made_later(db: Db, known: Vec<(String, String)>) -> Examples {
     })
 }
 
-/// Rows of Olga's first, then of the others to sign in as, whose ids begin alike. Each statement is one of a module that may
-/// read the tables.
+/// The statements that find an example row of each entity: one of Olga's if there is any, else one of another
+/// demonstration account, whose ids have the same prefix, else any. Each statement runs with the rights of a module
+/// that may read the tables.
 const MADE: [(&str, &str); 6] = [
     (
         "notifications",
@@ -190,7 +192,7 @@ const MADE: [(&str, &str); 6] = [
     ),
 ];
 
-/// The entity and the id of those that are there.
+/// The entity and the id of each example row that exists in this database.
 pub async fn made_later(db: &Db) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for (module, statement) in MADE {

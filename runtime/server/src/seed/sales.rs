@@ -1,9 +1,9 @@
-//! What is bought and sold in the demonstration without a card: tickets at the door and for nothing, refunds in cash, people
-//! who are let in, tickets that are offered to others, waiting lists, credits, and services that are asked for and quoted.
+//! The part of the demonstration that is bought and sold without a card: tickets sold at the door and free ones,
+//! refunds in cash, check-ins, ticket transfers, waiting lists, credits, service requests and quotes.
 //!
-//! Nothing is inserted into tables: everything is made through the API, as people would make it. Needs a server that runs,
-//! whose worker tells businesses of requests. Does nothing if credits were ever given. What is paid by card is
-//! [`trade`](super::trade)'s.
+//! Everything is made through the API, as members would do it, and not inserted into tables. Needs a running server,
+//! whose worker tells businesses of service requests. Does nothing if any credits have been granted before. Payments
+//! by card are made by [`trade`](super::trade).
 
 mod door;
 mod services;
@@ -20,20 +20,21 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// In the order of [`PEOPLE`].
+/// Indexes into [`PEOPLE`].
 const PAULA: usize = 0;
 const MIRA: usize = 4;
 const PRIYA: usize = 5;
 
-/// Events of a city whose tickets are looked at.
+/// The most events of a city that are considered for sales.
 const LOOKED_AT: usize = 16;
-/// Of those, events with sales at the door.
+/// The most events of a city with sales at the door.
 const SOLD: usize = 5;
-/// Members of a city who take tickets, besides those to sign in as.
+/// The most members of a city who take tickets, the demonstration accounts not counted.
 const VISITORS: usize = 6;
 /// The number of people that an event must have room for.
 const ROOM: i64 = 40;
-/// The server usually tells businesses within a moment; a busy machine takes longer.
+/// The longest time to wait for the worker to tell businesses of a request. Usually it takes a moment; a busy machine
+/// takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Visitor {
@@ -42,25 +43,26 @@ struct Visitor {
     handle: String,
 }
 
-/// Tickets of one type, and who sells them.
+/// A ticket type of an event, and the administrator who sells it.
 struct Offer {
     event: Value,
     kind: String,
     host: usize,
-    /// Where everybody who has a ticket is scanned once more, if there is such a place.
+    /// The id of the event's checkpoint at the bar, where admitted visitors are scanned again. `None` if the event has
+    /// none.
     bar: Option<String>,
 }
 
-/// What there is in a city.
+/// The members, events and businesses of a city that take part.
 struct City {
-    /// So that not all cities are alike.
+    /// The index of the city, by which cities are made to differ.
     nth: usize,
     id: String,
     currency: String,
     visitors: Vec<Visitor>,
     dear: Vec<Offer>,
     free: Vec<Offer>,
-    /// Businesses with the kind of service that they offer, and who answers for them.
+    /// For each business id, the kind of service that it offers and the member who answers for it.
     businesses: HashMap<String, (String, usize)>,
 }
 
@@ -68,13 +70,13 @@ struct Sales {
     api: Api,
 }
 
-/// Whoever looks after things, by the id of the profile.
+/// Administrators of profiles: their user ids by the id of the profile, and the indexes of those who are signed in.
 struct Hosts {
     roles: HashMap<String, String>,
     admitted: HashMap<String, usize>,
 }
 
-/// Returns whether anything was made.
+/// Makes all sales of the demonstration. Returns false, and makes nothing, if they were made before.
 pub async fn make(app: &App, router: Router) -> Result<bool> {
     let mut api = Api::of_everybody(app, router).await?;
     let before = api.get(PAULA, "/wallet-journals?limit=1").await?;
@@ -114,7 +116,7 @@ async fn cities(app: &App, api: &mut Api) -> Result<Vec<City>> {
     }
     let mut cities = Vec::new();
     for (id, mut events) in by_city {
-        // Those of the people to sign in as first, then those with a bar.
+        // Events of demonstration accounts come first, then events with a bar.
         events.sort_by_key(|event| {
             let id = event["id"].as_str().unwrap_or_default();
             (
@@ -135,7 +137,7 @@ async fn cities(app: &App, api: &mut Api) -> Result<Vec<City>> {
     Ok(cities)
 }
 
-/// The bars of events.
+/// The ids of the checkpoints at bars, by event id.
 async fn bars(api: &Api) -> Result<HashMap<String, String>> {
     let all = api.all(PAULA, "/checkpoints").await?;
     let bars = all.iter().filter(|one| one["name"] == "Bar");
@@ -192,7 +194,7 @@ async fn city(
     })
 }
 
-/// Members of the city whom others can see, and those to sign in as.
+/// Some public members of the city, and the demonstration accounts that live there.
 async fn visitors(app: &App, api: &mut Api, city: &str) -> Result<Vec<Visitor>> {
     let path = format!("/users?home_city_id={city}&limit=50");
     let members = api.get(PAULA, &path).await?;
@@ -251,7 +253,7 @@ impl Hosts {
         };
         for role in &roles {
             let (scope, user) = (text(role, "scope_id")?, text(role, "user_id")?);
-            // Of several, those to sign in as.
+            // A profile may have several administrators; demonstration accounts are preferred.
             if person(user).is_some() || !hosts.roles.contains_key(scope) {
                 hosts.roles.insert(scope.to_owned(), user.to_owned());
             }
@@ -289,7 +291,7 @@ fn text<'a>(of: &'a Value, name: &str) -> Result<&'a str> {
 }
 
 impl Sales {
-    /// A budget for each currency, and some who get something out of it.
+    /// Fills the budget for promotions of each currency, and grants credits to some visitors of each city.
     async fn credits(&self, cities: &[City]) -> Result<()> {
         let mut funded = Vec::new();
         for city in cities {

@@ -54,7 +54,7 @@ pub async fn make(app: &App, router: Router, stripe: &Url) -> Result<bool> {
         return Ok(false);
     }
     trade.run().await?;
-    // As the worker does every hour: what cities earn of all this.
+    // Adds up the revenue shares of cities, as the worker does every hour.
     let payments = &app.modules.payments;
     payments.accrue_shares(Uuid::now_v7()).await?;
     Ok(true)

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    /// What names of secrets end with.
+    /// Suffixes of the names of secret settings.
     const SECRET: [&str; 7] = [
         "_SECRET",
         "_SECRETS",
@@ -149,7 +149,8 @@ mod tests {
         "DATABASE_URL",
     ];
 
-    /// Parsed settings are printed by `Debug` somewhere sooner or later, and `--help` prints what the environment holds.
+    /// Parsed settings are likely to be printed with `Debug` at some time, and `--help` prints the values from the
+    /// environment.
     #[test]
     fn abuse_20_no_setting_prints_a_secret() {
         let mut serve = Cli::command();
@@ -163,7 +164,8 @@ mod tests {
             let Some(name) = argument.get_env().map(|name| name.to_string_lossy()) else {
                 continue;
             };
-            // Such as at how many accounts one password is tried.
+            // The name of a limit, such as the number of accounts on which one password may be tried, can have the
+            // suffix of a secret.
             let is_number = name.contains("_PER_");
             let is_secret = !is_number && SECRET.iter().any(|end| name.ends_with(end));
             assert_eq!(is_secret, argument.is_hide_env_values_set(), "{name}");
@@ -180,7 +182,7 @@ mod tests {
         assert!(!printed.contains("canary-0f6a3c1b"), "{printed}");
     }
 
-    /// One message takes some fifty milliseconds, so one connection would send twenty in a second.
+    /// A message takes about 50 milliseconds, so with one connection only about 20 could be sent per second.
     #[test]
     fn no10_smtp_has_eight_connections_unless_set() {
         let mut serve = Cli::command();

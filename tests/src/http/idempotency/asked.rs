@@ -1,4 +1,4 @@
-//! `GET /me/requests`: whoever has lost the answer to a request with a key asks what became of it.
+//! `GET /me/requests`: a client that has lost the answer to a request asks by its key what became of it.
 
 use super::{
     KEY, community,
@@ -17,7 +17,7 @@ async fn found(client: &Client) -> Vec<Value> {
     answer.json["data"].as_array().expect("a list").clone()
 }
 
-/// The client of the whole API, not of the one route that is tried.
+/// A client of the whole API with the same member, since `paid.ana.client` only calls the routes of this test.
 fn whole(paid: &Paid) -> Client {
     paid.server.client.with_token(paid.ana.token.clone())
 }
@@ -60,7 +60,7 @@ async fn k4_a_key_tells_what_became_of_its_request() {
     paid.handler.go.add_permits(1);
     first.await.expect("answered").expect(201);
 
-    // The same key at another route is another request, and its answer is the one that was given.
+    // The same key on another route belongs to another request, whose answer is stored too.
     let body = community(&paid.server, "Runners").await;
     let made = send(&ana, "/communities", KEY, body).await.expect(201);
     let both = found(&ana).await;
@@ -71,11 +71,11 @@ async fn k4_a_key_tells_what_became_of_its_request() {
     assert_eq!(
         made_there["location"].as_str(),
         made.header("location"),
-        "where it is"
+        "the stored header"
     );
 }
 
-/// What was refused by the work was answered, too.
+/// A refusal by the handler is stored as the answer.
 #[tokio::test]
 async fn k4_a_kept_refusal_is_told_as_the_answer() {
     let paid = paid().await;
@@ -101,7 +101,7 @@ async fn k4_nobody_asks_about_requests_of_others() {
     let path = format!("/me/requests?key={KEY}");
     paid.server.client.get(&path).await.expect(401);
 
-    // The negative control: the function without its condition on the caller.
+    // Negative control: the function without its condition on the caller shows requests of other members.
     let mut conn = paid.server.superuser().await;
     let text: String =
         sqlx::query_scalar("select pg_get_functiondef('requests.look_up(text)'::regprocedure)")

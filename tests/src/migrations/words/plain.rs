@@ -1,8 +1,8 @@
-//! Entities without the words that are tried: a line for each that one is added to.
+//! Entities without the words that are tried, with a line for each place to which a word is added.
 
 use super::super::repository::Edit;
 
-/// Beside the small world.
+/// These entities are added to those of the small world.
 pub const PLAIN: [Edit<'static>; 8] = [
     ("gig", "", GIG),
     ("lot", "", LOT),
@@ -120,7 +120,7 @@ belongs:
   event: event?, on archive detach
 ";
 
-/// Refers to `ping`, and leaves the write-ahead log with it.
+/// An entity that refers to `ping`, and becomes unlogged together with it.
 const PONG: &str = "\
 entity: pong
 doc: An answer.
@@ -133,7 +133,7 @@ belongs:
   ping: ping
 ";
 
-/// Behind the rows of the small world.
+/// Rows of these entities, inserted after the rows of the small world.
 pub const ALL_ROWS: &str = "
 insert into app.gigs (starts_at, ends_at, city_id, owner_id)
 select now() + n * interval '1 day', now() + n * interval '1 day 1 hour', c.id, u.id

@@ -137,7 +137,7 @@ impl Stage {
 }
 
 impl Stage {
-    /// Two tickets of 45.00, one of which has gone back as credits; the other one.
+    /// Buys two tickets of 45.00 and has the first refunded as credits. Returns the order and the second ticket.
     async fn half_back_as_credits(&self, card: &str) -> (String, String) {
         let kind = self.tickets("Seat", 4_500, 5).await;
         let placed = self.order(&self.mira, &[(kind, 2)], false).await;
@@ -154,7 +154,7 @@ impl Stage {
         (order, second)
     }
 
-    /// A bank takes back half of what was paid.
+    /// Opens a dispute about half of what was paid, and returns its id.
     async fn half_disputed(&self, order: &str) -> String {
         let payment = self.payment_of(order).await;
         let fake = &self.stripe.fake;
@@ -167,7 +167,8 @@ impl Stage {
     }
 }
 
-/// The bank gives one half, credits are the other half, and a refund that can't be made any more is nothing besides.
+/// The bank gives back one half, and the other half became credits, so a pending refund that can no longer be made
+/// gives nothing in addition.
 #[tokio::test]
 async fn p7_a_refund_that_fails_after_a_dispute_about_a_part_pays_nobody_twice() {
     for won in [true, false] {
@@ -190,7 +191,7 @@ async fn p7_a_refund_that_fails_after_a_dispute_about_a_part_pays_nobody_twice()
             run.expect("a run");
             stage.stripe.deliver(&stage.server).await;
         }
-        // Won, the other half is on the card; lost, it is with the bank.
+        // If the dispute was won, the refund to the card gave back the other half; if it was lost, the bank did.
         assert_eq!(stage.wallet(&stage.mira).await, (4_500, 0));
         let pending = format!(
             "select count(*) from app.refunds where state = 'pending' and order_id = '{order}'"
@@ -203,11 +204,11 @@ async fn p7_a_refund_that_fails_after_a_dispute_about_a_part_pays_nobody_twice()
     }
 }
 
-/// A refund that was under way when the bank took the same money, and arrives afterwards.
+/// A refund was in progress when the bank took back the same money, and succeeds afterwards.
 #[tokio::test]
 async fn p7_a_refund_that_arrives_after_a_dispute_about_a_part_pays_nobody_twice() {
     let stage = Stage::new().await;
-    // Its refunds take some time.
+    // With this card, refunds stay pending for a while.
     let (order, second) = stage.half_back_as_credits("4000000000007726").await;
     let body = json!({"ticket_ids": [second]});
     keyed(&stage.mira, &format!("/orders/{order}/refunds"), body)
@@ -224,7 +225,7 @@ async fn p7_a_refund_that_arrives_after_a_dispute_about_a_part_pays_nobody_twice
     stage.sound().await;
 }
 
-/// The other way round: both halves are credits before the bank takes one of them.
+/// The opposite order: both halves have become credits before the bank takes back one of them.
 #[tokio::test]
 async fn p7_a_dispute_about_a_part_after_refunds_as_credits_claims_that_part() {
     for won in [true, false] {
@@ -235,7 +236,7 @@ async fn p7_a_dispute_about_a_part_after_refunds_as_credits_claims_that_part() {
             .await
             .expect(201);
         stage.stripe.deliver(&stage.server).await;
-        // The card sends it back.
+        // With this card, the refund fails after a while and becomes credits.
         stage.stripe.fake.advance(60);
         stage.stripe.deliver(&stage.server).await;
         assert_eq!(stage.wallet(&stage.mira).await, (9_000, 0));
@@ -248,7 +249,7 @@ async fn p7_a_dispute_about_a_part_after_refunds_as_credits_claims_that_part() {
     }
 }
 
-/// Credits that lapse stay so while a bank decides, and afterwards.
+/// Credits that expire still expire during a dispute and afterwards.
 #[tokio::test]
 async fn p7_a_dispute_that_is_won_makes_no_credits_permanent() {
     let stage = Stage::new().await;

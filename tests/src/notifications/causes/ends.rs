@@ -1,5 +1,6 @@
-//! What ends a message that waits to be sent: whatever takes away the object that it is about, or the member's right to
-//! see it. Asked of `app.delivery_obstacles`, which every claim asks. Knows nothing of how messages come about.
+//! Changes after which a message that waits to be sent must not be sent: those that remove the object that it is
+//! about, or the member's right to see it. Tests `app.delivery_obstacles`, which every claim calls. Knows nothing of
+//! how messages come about.
 
 use super::world::World;
 use generated::messages::MESSAGES;
@@ -8,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Messages about what has happened: they stay true, and end with the account alone.
+/// Messages about something that has already happened: they stay correct, and only the end of the account stops them.
 const STAYS: [&str; 22] = [
     "community_banned",
     "credits_lapse",
@@ -34,8 +35,8 @@ const STAYS: [&str; 22] = [
     "ticket_taken",
 ];
 
-/// The others, with each change that ends them. `:event`, `:member` and `:named` are those of the notification, all other
-/// names its data.
+/// All other messages, with each change that stops them. `:event`, `:member` and `:named` are columns of the
+/// notification, all other names are ids in its data.
 const ENDS: &[(&str, &[&str])] = &[
     (
         "community_invited",
@@ -186,10 +187,10 @@ const ENDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What ends every message.
+/// The change that stops every message.
 const ACCOUNT: &str = "update app.users set status = 'suspended' where id = :member";
 
-/// Whoever adds a message decides what ends it.
+/// Every message is in one of the two lists: a new one needs a decision what stops it.
 #[test]
 fn no1_every_message_ends_with_something_or_stays_true() {
     let ends = ENDS.iter().map(|(message, _)| *message);
@@ -199,8 +200,8 @@ fn no1_every_message_ends_with_something_or_stays_true() {
     assert_eq!(decided, all.into_iter().collect::<Vec<_>>());
 }
 
-/// Each change by itself ends the mail of a notification that was just made, and without any it is sent. Nothing of it is
-/// kept.
+/// Checks that a new notification would be mailed, and that each change by itself prevents that. All changes are
+/// rolled back.
 pub async fn hold(world: &World, message: &str, notification: Uuid) {
     let mut conn = world.stage.server.superuser().await;
     run(
@@ -246,7 +247,8 @@ async fn obstacle(conn: &mut PgConnection, delivery: Uuid) -> Option<String> {
         .expect("an answer")
 }
 
-/// Whom a notification is for, and the ids in it by name, the longest names first.
+/// The recipient of a notification, and the ids in it by name, the longest names first, so that no name replaces the
+/// beginning of a longer one.
 struct Told {
     member: Uuid,
     ids: Vec<(String, String)>,

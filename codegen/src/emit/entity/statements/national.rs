@@ -1,4 +1,5 @@
-//! The statement that finds the country whose national telephone numbers a body may hold.
+//! The statement that finds the country of a row or of the caller, whose national telephone numbers are accepted in a
+//! body.
 
 use crate::emit::actions::Action;
 use crate::emit::rust::{text, texts};
@@ -8,7 +9,8 @@ use crate::model::{
     whereabouts::{Way, way},
 };
 
-/// `Some(kernel::resource::National { … })`, or `None` if there are no numbers, or no way to a country.
+/// The expression `Some(kernel::resource::National { … })`, or `None` if the entity has no telephone numbers that a
+/// body can hold, or no path of relations leads to a country, neither from the entity nor from the caller.
 pub fn national(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
     let sent = [Action::Create, Action::Update];
@@ -43,7 +45,7 @@ pub fn national(model: &Model, id: EntityId) -> String {
     )
 }
 
-/// Fields of a body that hold telephone numbers.
+/// The names of the fields of a body that hold telephone numbers.
 fn numbers(entity: &Entity) -> Vec<&str> {
     let of = entity
         .fields
@@ -52,7 +54,7 @@ fn numbers(entity: &Entity) -> Vec<&str> {
     of.map(|field| field.name.as_str()).collect()
 }
 
-/// By what the body says (`$1`), or else by the row as it is (`$2`).
+/// The query of the row's country: from the value in the body (`$1`), or, if that is null, from the stored row (`$2`).
 fn of_row(model: &Model, entity: &Entity, way: &Way) -> String {
     let (own, column) = (table(entity), way.first_column());
     let stored = format!("(select t.{column} from {own} as t where t.id = $2::uuid)");
@@ -63,7 +65,8 @@ fn of_row(model: &Model, entity: &Entity, way: &Way) -> String {
     format!("select {from} where n1.id = coalesce($1::text::uuid, {stored})")
 }
 
-/// `n2.code from app.cities as n1 join app.countries as n2 on n2.id = n1.country_id`, from the row after `skipped` steps.
+/// The `from` and `join` clauses along the path, without its first `skipped` steps, such as `n2.code from app.cities
+/// as n1 join app.countries as n2 on n2.id = n1.country_id`.
 fn joined(model: &Model, first: &str, way: &Way, skipped: usize) -> String {
     let mut text = format!("from {first} as n{skipped}");
     for (before, relation) in way.steps.iter().enumerate().skip(skipped) {

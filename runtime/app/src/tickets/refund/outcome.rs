@@ -93,10 +93,10 @@ enum Bank {
 }
 
 impl Bank {
-    /// The disputed amount, the other refunds to the card and this refund together can't exceed what was paid by card,
-    /// nor all that goes back to the buyer what was paid in all: an earlier refund may have become credits for money of
-    /// the card. If they do, the dispute and this refund are about the same money. Other refunds whose money the bank
-    /// has given count as part of the dispute.
+    /// The disputed amount, the other refunds to the card and this refund together can't exceed what was paid by card.
+    /// Nor can everything that the buyer gets back exceed what was paid in all, although an earlier refund may have
+    /// turned money of the card into credits. If one of these sums is exceeded, the dispute and this refund are about
+    /// the same money. Other refunds whose money the bank has given count as part of the dispute.
     async fn of(cx: &mut Cx, refund: Uuid) -> Result<Self> {
         let row = sqlx::query(
             "select

@@ -1,5 +1,5 @@
 -- Seventy events in each city, from two weeks ago to two months ahead, with their kinds of tickets.
--- None is near enough to now to depend on the hour and the time zone: which are over is the same in every run.
+-- No event is so close to the current time that the hour or the time zone matters: the same events are over in every run.
 
 create temporary table demo_event on commit drop as
 select c.n as city_n, c.id as city_id, c.name as city, c.timezone, c.currency, g as i, pg_temp.demo_id('event', c.n * 1000 + g) as id,

@@ -1,4 +1,4 @@
--- Six people to sign in as, and four hundred others.
+-- Six demonstration accounts to sign in as, and four hundred other members.
 
 insert into app.users (id, handle, display_name, bio, email, home_city_id, is_public, locale, timezone, created_at)
 select v.id::uuid, v.handle, v.display_name, v.bio, v.handle || '@example.org', c.id, v.is_public, 'en', c.timezone,
@@ -29,7 +29,8 @@ select u.id, pg_temp.handle(u.given, u.family, u.n), u.given || ' ' || u.family,
   from pg_temp.demo_user u
   join pg_temp.demo_city c on c.n = u.city_n;
 
--- Those who do things: everybody without an office.
+-- The members who use the platform: all except the demonstration accounts that administer the platform
+-- and a city.
 create temporary table demo_member on commit drop as
 select n, id, city_n from pg_temp.demo_user
 union all

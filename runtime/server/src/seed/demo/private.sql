@@ -1,4 +1,5 @@
--- What members keep to themselves: devices, settings, friends. And what is done about odd things.
+-- Rows that only their owners and administrators see: devices, notification settings, deliveries, referrals, fraud flags, and
+-- sign-ups.
 
 insert into app.devices (id, user_id, platform, push_token, last_seen_at)
 select pg_temp.demo_id('device', m.n), m.id, (array['ios', 'android', 'web'])[1 + m.n % 3], 'demonstration-' || md5('device' || m.n),
@@ -16,7 +17,7 @@ select pg_temp.demo_id('preference', m.n * 10 + p.n), m.id, p.channel, p.type, p
 insert into app.notification_deliveries (id, notification_id, user_id, channel, state, attempts, settled_at)
 select pg_temp.demo_id('delivery', row_number() over (order by n.id)), n.id, n.user_id, 'email', 'sent', 1, n.created_at from app.notifications n;
 
--- Some brought a friend, who has bought nothing by card yet.
+-- Some members have referred a friend, who has not paid by card yet.
 create temporary table demo_reward on commit drop as
 select a.n, a.id as referrer_id, b.id as referee_id, c.currency
   from pg_temp.demo_user a
@@ -32,7 +33,7 @@ select pg_temp.demo_id('flag', row_number() over (order by u.n)), 'user', u.id, 
        jsonb_build_object('count', 8 + u.n % 7, 'least', 8), case when u.n % 2 = 0 then 'dismissed' else 'open' end
   from pg_temp.demo_user u where u.n % 67 = 11;
 
--- Signing in: somebody through an issuer, somebody whose mail still waits to be opened.
+-- A member who signs in through an external issuer, and a sign-up that waits for the confirmation of its mail.
 insert into app.external_identities (id, issuer, subject, user_id)
 select pg_temp.demo_id('external', 1), 'https://accounts.example.org', 'demonstration-mira', id
   from app.users where handle = 'mira_member';

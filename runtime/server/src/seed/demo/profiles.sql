@@ -32,7 +32,7 @@ update pg_temp.demo_profile p set
   from pg_temp.demo_city c, pg_temp.words('profiles') w
  where c.n = p.city_n;
 
--- Of two of a name in one city, the second gets its number behind.
+-- If several profiles of a city have the same name, the slugs of all but the first get a number.
 update pg_temp.demo_profile p set slug = pg_temp.slug(p.name) || case when x.nth > 1 then '-' || x.nth else '' end
   from (select kind, city_n, i, row_number() over (partition by kind, city_n, pg_temp.slug(name) order by i) as nth
           from pg_temp.demo_profile) x

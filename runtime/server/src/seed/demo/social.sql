@@ -1,4 +1,4 @@
--- What people did: joining, following, liking, reviewing.
+-- Memberships, follows, likes and reviews.
 
 insert into app.community_members (id, community_id, user_id, added_by_id, role, state)
 select pg_temp.demo_id('membership', m.n * 10000 + p.city_n * 100 + p.i), p.id, m.id, m.id,
@@ -20,7 +20,7 @@ select pg_temp.demo_id('friend', a.n * 10000 + b.n), a.id, 'user', b.id
   join pg_temp.demo_member b on b.city_n = a.city_n and b.id <> a.id
  where pg_temp.chance('friend' || a.n || '.' || b.n) % 20 = 0;
 
--- A few events are much liked.
+-- A few events have many more likes than the others.
 insert into app.likes (id, user_id, event_id)
 select pg_temp.demo_id('like', m.n * 10000 + e.city_n * 100 + e.i), m.id, e.id
   from pg_temp.demo_member m

@@ -1,16 +1,16 @@
--- What the platform asks for, what can be subscribed to, and where tickets are looked at. What is bought is bought through the
--- API (`seed sales`, `seed trade`): nothing here is an order or a ticket.
+-- Commissions of the platform, subscription plans and checkpoints. Orders and tickets are made through the API (`seed sales`,
+-- `seed trade`), not here.
 
 insert into app.commission_rules (id, type, basis_points, fixed_cents, currency, city_share_basis_points, valid_from)
 select pg_temp.demo_id('rule', row_number() over (order by currency)), 'ticket', 500, 50, currency, 2000, '2026-01-01 00:00+00'
   from (select distinct currency from pg_temp.demo_city) c;
 
--- Of a featured place all is the platform's, and the city gets a part of that.
+-- The platform keeps the whole price of a featured place, and the city gets a share of it.
 insert into app.commission_rules (id, type, basis_points, currency, city_share_basis_points, valid_from)
 select pg_temp.demo_id('rule', 100 + row_number() over (order by currency)), 'featured', 10000, currency, 3000, '2026-01-01 00:00+00'
   from (select distinct currency from pg_temp.demo_city) c;
 
--- Every city would like a little more of it, and the platform has not decided.
+-- Every city has proposed a larger share for itself, on which the platform has not decided.
 insert into app.commission_proposals (id, city_id, proposed_by_id, type, basis_points, fixed_cents, currency, city_share_basis_points,
                                       valid_from, reason)
 select pg_temp.demo_id('proposal', c.n), c.id, u.id, 'ticket', 450, 50, c.currency, 2500, now() + interval '30 days',
@@ -26,7 +26,7 @@ select pg_temp.demo_id('plan', row_number() over (order by currency, price)), na
                      ('Shop', 'Leads without end and a place on the map.', 4900, array['Profile', 'All leads', 'Map']))
     p(name, about, price, features);
 
--- At some events tickets are looked at once more. Everybody comes in at the bar; backstage has room for one ticket type.
+-- Checkpoints at some events: the bar admits all ticket types, backstage only one.
 insert into app.checkpoints (id, event_id, name, all_ticket_types, counts_exits, allows_reentry)
 select pg_temp.demo_id('checkpoint', row_number() over (order by e.id, p.name)), e.id, p.name, p.for_all, p.for_all, p.for_all
   from pg_temp.demo_event e
@@ -39,14 +39,14 @@ select pg_temp.demo_id('named', row_number() over (order by p.id)), p.id, t.id, 
   join app.ticket_types t on t.event_id = p.event_id and t.name = 'General admission'
  where p.name = 'Backstage';
 
--- Who was there.
+-- Attendances at past events.
 insert into app.attendances (id, user_id, event_id, created_at)
 select pg_temp.demo_id('attendance', m.n * 10000 + e.city_n * 100 + e.i), m.id, e.id, e.starts_at + interval '5 minutes'
   from pg_temp.demo_member m
   join pg_temp.demo_event e on e.city_n = m.city_n and e.state = 'completed'
  where pg_temp.chance('buys' || m.n || e.key) % 9 = 0 and pg_temp.chance('came' || (m.n * 10000 + e.city_n * 100 + e.i)) % 5 <> 0;
 
--- Guests of what has begun, or soon will, were reminded.
+-- Guests of events that have begun, or will begin within two hours, have been reminded.
 insert into app.event_schedules (id, event_id, reminded_revision)
 select pg_temp.demo_id('schedule', row_number() over (order by id)), id, 1
   from app.events

@@ -1,9 +1,9 @@
--- Choices that are the same in every run, and the cities of the demonstration.
+-- Functions for pseudo-random choices that are the same in every run, and the cities of the demonstration.
 
 create function pg_temp.words(p_name text) returns jsonb language sql stable as
   $$ select list from pg_temp.words where name = p_name $$;
 
--- 0 .. 268435455, from a word
+-- A number from 0 to 268435455, derived from a text.
 create function pg_temp.chance(p_key text) returns int language sql immutable as
   $$ select ('x' || substr(md5(p_key), 1, 7))::bit(28)::int $$;
 
@@ -13,7 +13,7 @@ create function pg_temp.pick(p_list jsonb, p_key text) returns jsonb language sq
 create function pg_temp.pick_text(p_list jsonb, p_key text) returns text language sql immutable as
   $$ select pg_temp.pick(p_list, p_key) #>> '{}' $$;
 
--- A version 7 UUID made of a word and a number.
+-- A version 7 UUID derived from a text and a number.
 create function pg_temp.demo_id(p_kind text, p_n bigint) returns uuid language sql immutable as $$
   select (substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7' || substr(m, 1, 3) || '-8' || substr(m, 4, 3) || '-'
           || substr(m, 7, 12))::uuid

@@ -1,5 +1,5 @@
--- What organisers, businesses and cities offer one another. Requests, quotes and what is paid for are made through the API
--- (`seed sales`, `seed trade`).
+-- Trade between organisers, businesses and cities. Service requests, quotes and payments are made through the API (`seed sales`,
+-- `seed trade`), not here.
 
 insert into app.promo_codes (id, event_id, code, basis_points, max_redemptions, valid_from, valid_to)
 select pg_temp.demo_id('promocode', e.city_n * 100 + e.i), e.id, 'EARLY' || (10 + e.i % 3 * 5), 1000 + e.i % 3 * 500, 50,
@@ -7,8 +7,8 @@ select pg_temp.demo_id('promocode', e.city_n * 100 + e.i), e.id, 'EARLY' || (10 
   from pg_temp.demo_event e
  where e.i % 6 = 1 and e.state = 'published';
 
--- Featured places. A pin on the map costs nothing: some asked for one, some have it, one was rejected per city. What is paid
--- for is made through the API (`seed trade`).
+-- Featured places. A pin on the map is free: some events have requested one, some have it, and one per city was rejected.
+-- Promotions that cost something are made through the API (`seed trade`).
 insert into app.featured_places (id, city_id, slot, day_price_cents, currency, capacity, max_days)
 select pg_temp.demo_id('place', c.n * 10 + p.n), c.id, p.slot, p.price, c.currency, p.capacity, 90
   from pg_temp.demo_city c
@@ -21,7 +21,7 @@ select pg_temp.demo_id('promotion', e.city_n * 100 + e.i), 'event', e.id, e.city
   from pg_temp.demo_event e
  where e.state = 'published' and e.i % 20 in (7, 12, 13);
 
--- Some hosts have begun to write to their guests, or thought better of it.
+-- Broadcasts of some hosts to their guests, as drafts or cancelled.
 insert into app.broadcasts (id, event_id, title, message, audience, state)
 select pg_temp.demo_id('broadcast', e.city_n * 100 + e.i), e.id, 'Doors open early',
        'We open an hour early. Bring something warm, the hall is cool in the evening.',
@@ -29,7 +29,8 @@ select pg_temp.demo_id('broadcast', e.city_n * 100 + e.i), e.id, 'Doors open ear
   from pg_temp.demo_event e
  where e.state = 'published' and e.i % 5 = 1;
 
--- What the examples of the API document show of Olga's own (`seed/examples.rs`): a code for her park and a message to its guests.
+-- Rows of Olga's that the examples of the API document show (`seed/examples.rs`): a promo code for her event in the park and a
+-- message to its guests.
 create temporary table demo_own on commit drop as
 select e.id as event_id, e.starts_at
   from pg_temp.demo_profile o

@@ -1,13 +1,14 @@
-//! Tickets: sold at the door, given back, taken for nothing, scanned, offered to somebody else, and waited for.
+//! Ticket sales at the door, cash refunds, free orders, check-ins, ticket transfers and waiting lists of the
+//! demonstration.
 
 use super::{City, Offer, Sales, Visitor, text};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Sales at the door of each event.
+/// The number of sales at the door of each event.
 const SALES: i64 = 3;
-/// Members in the line of an event that is sold out.
+/// The number of members on the waiting list of an event that is sold out.
 const WAITING: usize = 3;
 
 impl Sales {
@@ -27,7 +28,7 @@ impl Sales {
                 self.take(visitor, other, 1).await?;
             }
         }
-        // One half comes early.
+        // Half of the visitors have been admitted already.
         for (visitor, order) in &taken[..taken.len() / 2] {
             let codes = self.codes(visitor.who, order).await?;
             self.let_in(first, &codes).await?;
@@ -39,7 +40,8 @@ impl Sales {
         }
     }
 
-    /// Some buy at the door, one of them gives the tickets back, and at one event of the city some are let in.
+    /// Sells tickets at the door. At every other event, the last sale is refunded in cash; at the first event of the
+    /// city, the tickets are checked in.
     async fn sell(&self, offer: &Offer, nth: usize) -> Result<()> {
         for sale in 1..=SALES {
             let body = cart(offer, sale);
@@ -79,7 +81,7 @@ impl Sales {
             .collect()
     }
 
-    /// At the door, then at the bar, which the first one leaves again.
+    /// Scans tickets at the entrance and then at the bar, and the first of them again when its holder leaves the bar.
     async fn let_in(&self, offer: &Offer, codes: &[String]) -> Result<()> {
         for code in codes {
             self.scan(offer, code, json!({"gate": "North", "device": "Door 1"}))
@@ -106,7 +108,7 @@ impl Sales {
         Ok(())
     }
 
-    /// The last visitor cannot come, and asks the first one.
+    /// The last visitor offers a ticket to the first one, as a transfer.
     async fn offer(&self, taken: &[(&Visitor, String)]) -> Result<()> {
         let [(to, _), .., (from, order)] = taken else {
             return Ok(());
@@ -119,7 +121,7 @@ impl Sales {
         self.api.send(from.who, &path, body).await.map(drop)
     }
 
-    /// The host lets in no more, and some would still like to come.
+    /// Lowers the capacity to the number of sold tickets, and puts some visitors on the waiting list.
     async fn sell_out(&self, offer: &Offer, visitors: &[Visitor]) -> Result<()> {
         let path = format!("/ticket-types/{}", offer.kind);
         let kind = self.api.get(offer.host, &path).await?;

@@ -1,4 +1,4 @@
-//! Services that hosts ask for, and what businesses answer.
+//! Service requests of hosts in the demonstration, and the answers of businesses.
 
 use super::{City, Offer, PATIENCE, Sales, text};
 use anyhow::{Result, ensure};
@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
-/// Services that can be asked for; businesses of other kinds are told of nothing.
+/// The kinds of services that can be requested. Businesses of other kinds receive no leads.
 const ASKED_FOR: [&str; 8] = [
     "catering",
     "audio_visual",
@@ -18,11 +18,12 @@ const ASKED_FOR: [&str; 8] = [
     "transport",
 ];
 
-/// Requests of each city.
+/// The most service requests of each city.
 const REQUESTS: usize = 2;
 
 impl Sales {
-    /// The first hosts of a city each ask for something else that is offered there.
+    /// Requests services that businesses of the city offer, each of another kind and by another host if possible, and
+    /// lets the businesses answer.
     pub(super) async fn services(&self, city: &City) -> Result<()> {
         let offered: BTreeSet<&str> = city
             .businesses
@@ -51,7 +52,7 @@ impl Sales {
         Ok(text(&asked, "id")?.to_owned())
     }
 
-    /// The worker of the server that runs makes them.
+    /// Waits until the worker of the running server has made leads for the request, and returns them.
     async fn leads(&self, offer: &Offer, request: &str) -> Result<Vec<Value>> {
         let path = format!("/leads?service_request_id={request}");
         let began = tokio::time::Instant::now();
@@ -69,7 +70,8 @@ impl Sales {
         }
     }
 
-    /// Of four, two send a quote, one is still writing it, one declines.
+    /// Answers a lead as its business. Of four leads, two get a quote, one a draft that is not sent, and one is
+    /// declined.
     async fn answer(&self, city: &City, lead: &Value, nth: usize) -> Result<()> {
         let business = text(lead, "business_id")?;
         let Some((_, who)) = city.businesses.get(business) else {
