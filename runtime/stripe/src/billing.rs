@@ -57,6 +57,9 @@ pub async fn find_price(client: &Client, lookup_key: &str) -> Result<Option<Pric
     first.transpose()
 }
 
+/// What a client pays the first period with. The provider only sends it if it is asked for.
+const SECRET: &str = "latest_invoice.confirmation_secret";
+
 pub async fn create(
     client: &Client,
     key: &Key,
@@ -68,7 +71,7 @@ pub async fn create(
         .customer(&new.customer)
         .items([item])
         .metadata(metadata(&new.metadata))
-        .expand(expand(&["latest_invoice.confirmation_secret"]));
+        .expand(expand(&[SECRET]));
     request = match &new.payment_method {
         Some(method) => request
             .default_payment_method(method)
@@ -118,7 +121,7 @@ pub async fn cancel_now(client: &Client, key: &Key, id: &str) -> Result<Subscrip
 }
 
 pub async fn subscription(client: &Client, id: &str) -> Result<Subscription, Failure> {
-    let request = RetrieveSubscription::new(part(id)?);
+    let request = RetrieveSubscription::new(part(id)?).expand(expand(&[SECRET]));
     read(client.read(request).await?, convert::subscription)
 }
 
@@ -127,6 +130,7 @@ pub async fn subscriptions(client: &Client, customer: &str) -> Result<Vec<Subscr
         let request = ListSubscription::new()
             .customer(customer)
             .status(ListSubscriptionStatus::All)
+            .expand(expand(&["data.latest_invoice.confirmation_secret"]))
             .limit(PAGE);
         match after {
             Some(after) => request.starting_after(after).build(),

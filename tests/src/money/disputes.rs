@@ -246,13 +246,15 @@ async fn p7_a_refund_on_its_way_waits_for_the_bank() {
     for won in [true, false] {
         let order = stage.bought_by_card(&stage.mira, &card, &[(kind, 1)]).await;
         stage.stripe.deliver(&stage.server).await;
-        stage.stripe.fake.add_fault(Fault::new(Kind::Away));
+        let away = Fault::new(Kind::Away).on("POST", "/v1/refunds");
+        stage.stripe.fake.add_fault(away);
         keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
             .await
             .expect(201);
         stage.server.settled().await;
-        stage.stripe.fake.clear_faults();
+        // The refund may be tried again at any moment.
         let dispute = stage.disputed(&order).await;
+        stage.stripe.fake.clear_faults();
         let look = async || {
             stage.age().await;
             stage

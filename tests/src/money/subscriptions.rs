@@ -224,6 +224,47 @@ async fn s4_a_subscription_whose_answer_is_lost_is_begun_once() {
     }
 }
 
+/// A business that has not paid the first period has no benefits of a plan, and can't get them by changing it.
+#[tokio::test]
+async fn s2_nothing_is_had_of_a_plan_before_its_first_period_is_paid() {
+    let shop = Shop::new().await;
+    let path = format!("/businesses/{}/subscription", shop.business);
+    let body = json!({"plan_id": shop.plans[0]});
+    let begun = keyed(&shop.binh, &path, body.clone()).await.expect(200);
+    let id = begun.id();
+    assert_eq!(begun.json["state"], "incomplete");
+    let secret = begun.json["client_secret"].clone();
+    assert!(secret.is_string(), "{}", begun.text);
+
+    // The client has lost the answer and the key: it can pay all the same.
+    let again = keyed(&shop.binh, &path, body).await.expect(200);
+    assert_eq!(
+        (again.id(), &again.json["client_secret"]),
+        (id.clone(), &secret)
+    );
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
+    let refused = shop.subscribe(shop.plans[0], &card).await.expect(409);
+    assert!(refused.text.contains("client_secret"), "{}", refused.text);
+
+    let change = format!("/subscriptions/{id}/plan");
+    let refused = keyed(&shop.binh, &change, json!({"plan_id": shop.plans[1]})).await;
+    assert_eq!(refused.expect(409).problem(), "invalid-state");
+    let keep = keyed(&shop.binh, &format!("/subscriptions/{id}/keep"), json!({})).await;
+    keep.expect(409);
+    assert_eq!(shop.shown(&id).await["is_entitled"], false);
+
+    let ended = keyed(
+        &shop.binh,
+        &format!("/subscriptions/{id}/cancel"),
+        json!({}),
+    )
+    .await;
+    assert_eq!(ended.expect(200).json["state"], "canceled");
+    let paid = shop.subscribe(shop.plans[0], &card).await.expect(200);
+    assert_ne!(paid.id(), id);
+    assert_eq!(shop.shown(&paid.id()).await["is_entitled"], true);
+}
+
 /// The service begins the next period before it is paid.
 #[tokio::test]
 async fn s2_a_renewal_that_nobody_pays_gives_days_of_grace_and_no_period() {

@@ -195,6 +195,11 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     write(world, call, &mut subscription)?;
     let mut change = 0;
     if params.has_below("items") {
+        if subscription.str("status") == "incomplete" {
+            let message =
+                "The items of a subscription whose first invoice is not paid can't be changed.";
+            return Err(ApiError::invalid("subscription_incomplete", message).param("items"));
+        }
         let items = item::read(world, call)?;
         let former = item::total(&subscription);
         let period = item::period(&subscription);

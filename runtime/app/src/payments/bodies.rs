@@ -130,4 +130,6 @@ pub struct Subscribed {
     pub state: String,
     /// For the provider's library, to pay the first period. Not to be kept or logged.
     pub client_secret: Option<String>,
+    /// A page where the first period can be paid, if the platform has one.
+    pub page_url: Option<String>,
 }

@@ -63,15 +63,31 @@ impl Payments {
         let state = self
             .learn_subscription(&told, began, caller.request_id)
             .await?;
-        let secret = told
-            .client_secret
-            .as_ref()
-            .map(|secret| secret.expose().to_owned());
-        Ok(Subscribed {
-            id: command.id,
+        let is_begun = command.known.is_some() && !is_repeated;
+        if is_begun && state == "incomplete" && body.payment_method_id.is_some() {
+            return Err(Error::new(&kernel::problems::STATE).detail(
+                "The first period of this subscription waits for its payment already. Send the request without \
+                 `payment_method_id` and pay with the `client_secret` of the answer, or cancel the subscription first.",
+            ));
+        }
+        Ok(self.subscribed(command.id, &told, state))
+    }
+
+    fn subscribed(&self, id: Uuid, told: &Subscription, state: &str) -> Subscribed {
+        let secret = told.client_secret.as_ref();
+        let secret = secret.filter(|_| state == "incomplete");
+        let secret = secret.map(|secret| secret.expose().to_owned());
+        // The secret begins with the id of the payment that it belongs to.
+        let payment = secret
+            .as_deref()
+            .and_then(|secret| secret.split("_secret_").next());
+        let page = self.settings.payment_page_url.as_deref();
+        Subscribed {
+            id,
             state: state.to_owned(),
-            client_secret: secret.filter(|_| state == "incomplete"),
-        })
+            page_url: payment.and_then(|id| call::page(page, id, secret.as_deref())),
+            client_secret: secret,
+        }
     }
 
     /// Creates the subscription at the provider, or returns the one that was created before.
@@ -131,9 +147,10 @@ impl Payments {
     async fn price(&self, plan: &Plan, request: Uuid) -> Result<String> {
         let gateway = self.gateway()?;
         let lookup = format!(
-            "plan_{}_{}_{}",
+            "plan_{}_{}_{}_{}",
             plan.id.simple(),
             plan.price_cents,
+            plan.currency,
             plan.interval
         );
         let found = gateway.find_price(&lookup).await;
@@ -196,6 +213,19 @@ impl Payments {
             return Err(Error::new(&kernel::problems::STATE)
                 .detail("The subscription has not begun yet; look again in a minute."));
         };
+        if command.is_unpaid {
+            self.cancel_subscription(&id, caller.request_id).await?;
+            let run = self.db.run(Self::NAME, None, caller.request_id, move |cx| {
+                Box::pin(async move { rows::state(cx, subscription).await })
+            });
+            let state = run.await?;
+            return Ok(Subscribed {
+                id: subscription,
+                state,
+                client_secret: None,
+                page_url: None,
+            });
+        }
         let of = call::digest("subscription", &format!("{subscription}:{key}"));
         let keys = call::keys(&of, caller.request_id)?;
         let price = match &plan {
@@ -215,11 +245,7 @@ impl Payments {
         let state = self
             .learn_subscription(&told, began, caller.request_id)
             .await?;
-        Ok(Subscribed {
-            id: subscription,
-            state: state.to_owned(),
-            client_secret: None,
-        })
+        Ok(self.subscribed(subscription, &told, state))
     }
 
     /// Stores the state of a subscription that the provider reports; the plan follows from the price that is billed. A

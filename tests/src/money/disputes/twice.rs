@@ -77,7 +77,7 @@ async fn p7_held_credits_are_claimed_later_and_bonuses_still_expire() {
         let mira = stage.mira.id;
         stage
             .run(format!(
-                "select app.grant_credits('promotion_bonus', 'bonus', null, app.system_wallet('platform_cash', null, null, 'AUD'),
+                "select app.grant_credits('promotion_bonus', 'bonus of a test', null, app.system_wallet('platform_cash', null, null, 'AUD'),
                    app.wallet_of('{mira}', 'AUD'), 700, now() + interval '30 days')"
             ))
             .await;

@@ -22,6 +22,8 @@ pub struct Command {
     pub known: Option<String>,
     /// The provider's id of the subscription's item, which has the price.
     pub item: Option<String>,
+    /// The first period was never paid.
+    pub is_unpaid: bool,
     pub created_at: DateTime<Utc>,
     pub loaded_at: DateTime<Utc>,
     pub plan: Plan,
@@ -150,7 +152,7 @@ pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
 pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
         "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at,
-           clock_timestamp() as loaded_at, s.plan_id
+           clock_timestamp() as loaded_at, s.plan_id, s.state = 'incomplete' as is_unpaid
          from app.subscriptions s where s.id = $1 and s.state <> 'canceled'",
     )
     .bind(subscription)
@@ -165,6 +167,7 @@ pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>>
         key: row.try_get("stripe_idempotency_key")?,
         known: row.try_get("stripe_subscription_id")?,
         item: row.try_get("stripe_item_id")?,
+        is_unpaid: row.try_get("is_unpaid")?,
         created_at: row.try_get("created_at")?,
         loaded_at: row.try_get("loaded_at")?,
         plan: plan(cx, row.try_get("plan_id")?).await?,
@@ -205,6 +208,11 @@ pub async fn changeable(
     let command = command(cx, subscription).await?.ok_or_else(|| {
         Error::new(&kernel::problems::STATE).detail("The subscription has ended.")
     })?;
+    if command.is_unpaid && !matches!(change, Change::Cancel) {
+        return Err(Error::new(&kernel::problems::STATE).detail(
+            "The first period is not paid. Pay it, or cancel the subscription and begin another one.",
+        ));
+    }
     let to = match change {
         Change::Plan(to) => {
             offered(cx, to).await?;
@@ -223,9 +231,14 @@ pub async fn changeable(
     Ok((command, to))
 }
 
+pub async fn state(cx: &mut Cx, subscription: Uuid) -> Result<String> {
+    let state = sqlx::query_scalar("select state from app.subscriptions where id = $1");
+    Ok(state.bind(subscription).fetch_one(cx.conn()).await?)
+}
+
 /// Stores the reported state. The plan becomes the one that the billed price belongs to; an unknown price leaves it
 /// unchanged. While the subscription stays past due, `entitled_until` is never extended, whatever periods begin
-/// meanwhile.
+/// meanwhile. A subscription of which no period was ever paid has no days of grace.
 pub async fn learn(
     cx: &mut Cx,
     told: &Subscription,
@@ -240,7 +253,12 @@ pub async fn learn(
     sqlx::query(
         "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3, state = $4,
            current_period_start = $5, current_period_end = $6, cancel_at_period_end = $7,
-           entitled_until = case when $4 = 'past_due' and s.state = 'past_due' then least(s.entitled_until, $8) else $8 end,
+           entitled_until = case
+             when $4 = 'past_due' and s.entitled_until is null
+               and not exists (select from app.transactions t where t.subscription_id = s.id) then null
+             when $4 = 'past_due' and s.state = 'past_due' then least(s.entitled_until, $8)
+             else $8
+           end,
            synced_at = $9,
            plan_id = coalesce(
              (select p.id from app.plans p where p.id = $10),
