@@ -1,16 +1,28 @@
 //! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
 //! permissions.
 
-use crate::{App, problems as own, promotions};
+use crate::{
+    App,
+    broadcasts::written,
+    clock::{self, InPast},
+    problems as own, promotions,
+};
 use generated::{
+    broadcast::{CreateBroadcast, UpdateBroadcast},
     hooks::AppHooks,
     promotion::CreatePromotion,
+    quote::{CreateQuote, UpdateQuote},
     review::CreateReview,
     ticket_type::{CreateTicketType, UpdateTicketType},
 };
 use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+const VALID_UNTIL: InPast = InPast {
+    pointer: "/valid_until",
+    detail: "is in the past; a quote can be accepted until then",
+};
 
 /// What the hooks refuse, by path and method. A test checks that every hook is listed.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -47,7 +59,34 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/broadcasts/{id}/schedule",
         "post",
-        "409 while the host is too new, and for more than five in a day about one event.",
+        "409 while the host is too new, for more than five in a day about one event, and where `ticket_type_ids` are not all \
+         ticket types of the event.",
+    ),
+    (
+        "/broadcasts",
+        "post",
+        "422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.",
+    ),
+    (
+        "/broadcasts/{id}",
+        "patch",
+        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
+    ),
+    (
+        "/broadcasts/{id}",
+        "put",
+        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
+    ),
+    ("/quotes", "post", "422 for a `valid_until` in the past."),
+    (
+        "/quotes/{id}",
+        "patch",
+        "422 for a new `valid_until` in the past.",
+    ),
+    (
+        "/quotes/{id}",
+        "put",
+        "422 for a new `valid_until` in the past.",
     ),
     (
         "/reviews",
@@ -101,6 +140,23 @@ impl AppHooks for App {
         })
     }
 
+    fn broadcast_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateBroadcast,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(written::check_new(cx, input))
+    }
+
+    fn broadcast_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateBroadcast,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(written::check_change(cx, id, input))
+    }
+
     /// Explains why a broadcast can't be sent; the database refuses it as well.
     fn broadcast_before_schedule<'a>(
         &'a self,
@@ -117,6 +173,9 @@ impl AppHooks for App {
             let obstacle: Option<String> = found.flatten();
             match obstacle.as_deref() {
                 Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
+                Some("types") => Err(Error::new(&problems::STATE)
+                    .detail("A broadcast to ticket types names one or more of its event. Change `ticket_type_ids` first.")
+                    .item(Item::body("/ticket_type_ids", "reference", "are not all ticket types of the event"))),
                 Some(_) => Err(Error::new(&own::BROADCAST_LIMIT)),
                 None => Ok(()),
             }
@@ -183,6 +242,37 @@ impl AppHooks for App {
                 .payments
                 .refuse_changed_price(cx, id, input)
                 .await
+        })
+    }
+
+    /// A quote can only be accepted until `valid_until`.
+    fn quote_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateQuote,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(clock::refuse_past(
+            cx,
+            VALID_UNTIL,
+            Some(input.valid_until),
+            None,
+        ))
+    }
+
+    fn quote_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateQuote,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let before =
+                sqlx::query_scalar("select t.valid_until from app.quotes t where t.id = $1")
+                    .bind(id)
+                    .fetch_optional(cx.conn())
+                    .await?;
+            let valid_until = input.valid_until.value().copied();
+            clock::refuse_past(cx, VALID_UNTIL, valid_until, before).await
         })
     }
 
