@@ -33,11 +33,20 @@ declare
   v_event uuid;
   v_host uuid;
   v_day date;
+  v_types text[];
+  v_audience text;
 begin
-  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date into v_event, v_host, v_day
+  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
+  into v_event, v_host, v_day, v_audience, v_types
   from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
   if not app.may_broadcast(v_host) then
     return 'host';
+  end if;
+  if v_audience = 'ticket_types' and (cardinality(v_types) = 0 or exists (
+    select from unnest(v_types) x(id)
+    where not exists (select from app.ticket_types t where t.event_id = v_event and t.id::text = lower(x.id))))
+  then
+    return 'types';
   end if;
   perform pg_advisory_xact_lock(hashtextextended('broadcasts:' || v_event::text, 0));
   if app.broadcasts_a_day() <= (
@@ -61,6 +70,8 @@ begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
       raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'types' then
+      raise exception 'not all of them are ticket types of the event' using errcode = '23514', constraint = 'broadcasts_ticket_types';
     when 'limit' then
       raise exception 'as many as may go in a day' using errcode = '23514', constraint = 'broadcasts_limit';
     else
@@ -74,7 +85,7 @@ revoke execute on function app.hold_broadcast() from public;
 create trigger hold_broadcast before update of state on app.broadcasts
   for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
 
--- The members whom a broadcast goes to now. A guest counts as checked in if they passed the entrance or a checkpoint.
+-- The members whom a broadcast goes to now. Ids of ticket types are texts, and may be in upper case in old rows. A guest counts as checked in if they passed the entrance or a checkpoint.
 create function app.broadcast_audience(p_id uuid) returns setof uuid
   language sql stable set search_path = '' as $$
   select u.id from app.users u
@@ -82,7 +93,7 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
     where b.id = p_id and case b.audience
       when 'guests' then t.state in ('valid', 'checked_in')
-      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
+      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(lower(b.ticket_type_ids::text)::text[])
       when 'checked_in' then t.state = 'checked_in'
         or (t.state = 'valid' and exists (select from app.checkpoint_entries x where x.ticket_id = t.id))
       when 'not_checked_in' then t.state = 'valid'

@@ -6,8 +6,10 @@ create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
 declare
   v_email public.citext;
+  v_closed timestamptz;
 begin
-  select u.email into v_email from app.users u
+  -- A closed account does not change, so the time of its last change is that of its closing.
+  select u.email, u.updated_at into v_email, v_closed from app.users u
   where u.id = p_user and u.status = 'archived' and u.erased_at is null
   for update;
   if not found then
@@ -22,8 +24,12 @@ begin
   delete from app.notification_deliveries d using app.notifications n
   where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
   delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
-  delete from app.mail_suppressions s where s.email = v_email;
-  delete from app.sign_ups s where s.email = v_email;
+  -- Since the account was closed its address may have become somebody else's: what is stored under the address, and not
+  -- under the member, goes only if it is the member's. The path is empty: a plain `=` would compare citext as text.
+  delete from app.mail_suppressions s
+  where s.email operator(public.=) v_email
+    and not exists (select from app.users o where o.email operator(public.=) v_email and o.id <> p_user and o.erased_at is null);
+  delete from app.sign_ups s where s.email operator(public.=) v_email and s.created_at <= v_closed;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;

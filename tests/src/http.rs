@@ -24,6 +24,7 @@ mod objects;
 mod once;
 mod one_line;
 pub mod operations;
+mod past;
 mod pasted;
 mod patches;
 mod people;

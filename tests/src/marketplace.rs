@@ -210,8 +210,16 @@ async fn an_accepted_quote_decides_the_request() {
     // Whose lead is lost sends nothing any more.
     let (printer, _) = &market.printers[2];
     let lead = market.of(printer, "leads", &request).await[0]["id"].clone();
+    // No quote is made that can't be accepted any more.
+    let past = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2020-01-01T00:00:00Z"});
+    let over = printer.client.post("/quotes", past).await.expect(422);
+    assert_eq!(over.json["errors"][0]["pointer"], "/valid_until");
     let body = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2040-01-01T00:00:00Z"});
     let late = printer.client.post("/quotes", body).await.expect(201).id();
+    let draft = format!("/quotes/{late}");
+    let past = json!({"valid_until": "2020-01-01T00:00:00Z"});
+    let over = printer.client.patch(&draft, "*", past).await.expect(422);
+    assert_eq!(over.json["errors"][0]["pointer"], "/valid_until");
     let path = format!("/quotes/{late}/send");
     printer.client.act(&path).await.expect(409);
     // Another request of the same host is as it was.

@@ -345,16 +345,31 @@ fn places(r: &mut Reader) -> Parsed<u32> {
 fn text_list(r: &mut Reader) -> Parsed<TyPhrase> {
     let example = "list text(..80)(..20)";
     let start = r.expect_word("text", &format!("lists hold texts: `{example}`"))?;
-    let (_, max) = text_bounds(r, start, example)?;
-    let (min, count) = range(r, example)?;
-    match (min, count) {
-        (None, Some(count)) if (1..=LIST_COUNT_MAX).contains(&count.it) => {
+    let (min, max) = text_bounds(r, start, example)?;
+    if min > 0 {
+        let texts = start.to(r.last_span());
+        return Err(
+            Diagnostic::at(texts, "texts of a list have no least length").help(format!(
+                "write `list text(..{max})(..20)`; a hook of the entity can refuse shorter ones"
+            )),
+        );
+    }
+    let (least, count) = range(r, example)?;
+    if let Some(least) = least {
+        return Err(
+            Diagnostic::at(least.span, "a list has no least count").help(format!(
+                "write `list text(..{max})(..20)`; a hook of the entity can refuse fewer"
+            )),
+        );
+    }
+    match count {
+        Some(count) if (1..=LIST_COUNT_MAX).contains(&count.it) => {
             Ok(TyPhrase::Known(Ty::TextList {
                 max,
                 count: count.it as u32,
             }))
         }
-        (_, count) => Err(Diagnostic::at(
+        count => Err(Diagnostic::at(
             count.map_or(r.last_span(), |c| c.span),
             "a list without a greatest count",
         )

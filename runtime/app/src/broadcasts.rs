@@ -6,6 +6,8 @@
 //! which knows members' preferences, tells the members. The sender learns how many members got a broadcast, but never
 //! who or through which device.
 
+pub mod written;
+
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, id};
 use axum::{

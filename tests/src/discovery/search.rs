@@ -246,6 +246,10 @@ async fn se3_whatever_is_typed_is_an_answer_or_a_refusal_that_says_why() {
         let refused = client.get(&format!("/search?{query}")).await.expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
+    // The character, not the length, is what is wrong.
+    let nul = client.get("/search?q=Z%C3%BCrich%00").await.expect(422);
+    let detail = nul.json["errors"][0]["detail"].as_str().expect("a detail");
+    assert!(detail.contains("U+0000"), "{detail}");
     let wrong = "/search?types=event,shops&limit=21&city_id=1&cursor=x&near=1,1";
     assert_eq!(
         told(client, wrong).await,

@@ -5,6 +5,7 @@ use crate::{
     support::Client,
     trending::stage::{Stage, ids, walk},
 };
+use serde_json::json;
 use uuid::Uuid;
 
 async fn listed(client: &Client, path: &str) -> Vec<Uuid> {
@@ -167,6 +168,16 @@ async fn se4_prices_and_places_that_are_left() {
             .expect(422);
         assert_eq!(refused.json["errors"][0]["parameter"], parameter, "{query}");
     }
+    // What was sent is named, not the order that it would have led to.
+    let near = client.get("/events/upcoming?near=1,2").await.expect(422);
+    assert_eq!(
+        near.json["errors"],
+        json!([{
+            "parameter": "near",
+            "code": "unknown",
+            "detail": "This list has no `near`; give a box with `bbox`."
+        }])
+    );
     // All errors at once: invalid numbers, contradictions, unknown parameters.
     let wrong = "category=nothing&max_price_cents=-1&currency=&open_seats=0&from=soon&sort=title&x=1&cursor=nonsense";
     assert_eq!(

@@ -149,6 +149,68 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
     paula.client.act(&restore).await.expect(403);
 }
 
+/// Whoever has the address of a closed account keeps what is stored under the address.
+#[tokio::test]
+async fn what_belongs_to_the_next_owner_of_an_address_outlasts_an_erasure() {
+    let server = TestServer::start_with(Content::Sample, |_| {}).await;
+    let mut conn = server.superuser().await;
+    let member = told_all(&server, &mut conn).await;
+    member.client.delete("/me").await.expect(204);
+    let next = server.member("has_it_now").await;
+    server.settled().await;
+    let sign_up = |name: &str, made: &str| {
+        format!(
+            "insert into app.sign_ups (token_hash, email, handle, display_name, expires_at, created_at)
+             values (repeat('{}', 43), 'quintessa@example.org', '{name}', 'Anna', now() + interval '1 day', {made});",
+            &name[..1]
+        )
+    };
+    let close = |member: Uuid| {
+        format!(
+            "update app.users set updated_at = now() - interval '31 days' where id = '{member}';"
+        )
+    };
+    run(
+        &mut conn,
+        &format!(
+            "set session_replication_role = replica;
+             update app.users set email = 'Quintessa@example.org' where id = '{}';
+             {}{}{}",
+            next.id,
+            sign_up("before", "now() - interval '40 days'"),
+            sign_up("since", "now()"),
+            close(member.id)
+        ),
+    )
+    .await;
+    let privacy = &server.built.app.modules.privacy;
+    assert_eq!(privacy.erase().await.expect("a run"), 1);
+    let suppressed =
+        "select count(*) from app.mail_suppressions where email = 'quintessa@example.org'";
+    let count: i64 = sqlx::query_scalar(suppressed)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a count");
+    assert_eq!(count, 1, "mail to the living member is still held back");
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "select handle::text from app.sign_ups where email = 'quintessa@example.org'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("sign-ups");
+    assert_eq!(waiting, ["since"]);
+    // It goes with the last account that has the address.
+    next.client.delete("/me").await.expect(204);
+    server.settled().await;
+    run(&mut conn, &close(next.id)).await;
+    assert_eq!(privacy.erase().await.expect("a run"), 1);
+    let count: i64 = sqlx::query_scalar(suppressed)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a count");
+    assert_eq!(count, 0);
+}
+
 /// If a part of an erasure fails, it is rolled back as a whole, and other members are erased nevertheless.
 #[tokio::test]
 async fn an_erasure_is_whole_or_not_at_all() {

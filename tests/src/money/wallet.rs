@@ -74,7 +74,13 @@ async fn w2_w5_credits_come_out_of_a_budget_and_once() {
     let empty = stage
         .post(&stage.paula, "/wallet/credits", &key, stage.credits(500))
         .await;
-    assert_eq!(empty.expect(409).problem(), "insufficient-credits");
+    let empty = empty.expect(409);
+    assert_eq!(empty.problem(), "insufficient-credits");
+    let detail = empty.json["detail"].as_str().expect("a detail");
+    assert!(
+        detail.contains("budget") && !detail.contains("wallet has"),
+        "{detail}"
+    );
     stage.fund(800).await;
     let key = Uuid::now_v7().to_string();
     let first = stage

@@ -184,10 +184,9 @@ async fn no3_nothing_goes_to_an_address_that_mail_comes_back_from() {
     let address = "ned_bounces@example.org";
     let before = guests.server.mailer.count_to(address);
     assert_eq!(before, 1, "the receipt");
+    // Mail services report addresses in another case than members write them in.
     guests
-        .run(&format!(
-            "insert into app.mail_suppressions (email, reason) values ('{address}', 'bounced')"
-        ))
+        .run("insert into app.mail_suppressions (email, reason) values ('Ned_Bounces@example.org', 'bounced')")
         .await;
     // Even required messages are not mailed, since they would bounce too. They appear in the app.
     let cancel = format!("/events/{}/cancel", guests.event);

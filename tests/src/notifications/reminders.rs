@@ -28,6 +28,39 @@ async fn rm1_whoever_looks_late_or_seldom_finds_what_is_due() {
     assert_eq!(guests.count(seeds).await, 0);
 }
 
+/// An event without a place is where it is streamed, not somewhere in its city.
+#[tokio::test]
+async fn rm1_a_reminder_of_a_streamed_event_has_its_address() {
+    let guests = Guests::new().await;
+    let member = guests.guest("rita_watches").await;
+    let says = |kind: &str| {
+        format!(
+            "select message from app.notifications where user_id = '{}' and type = '{kind}' order by id desc limit 1",
+            member.id
+        )
+    };
+    let event = guests.event;
+    guests
+        .run(&format!(
+            "set session_replication_role = replica;
+             update app.events e set location = null, online_url = 'https://example.org/stream',
+               venue_id = (select v.id from app.venues v where v.city_id = e.city_id and v.status = 'active' order by v.id limit 1)
+             where e.id = '{event}'"
+        ))
+        .await;
+    // Who waits for a ticket may not see the address.
+    guests.change(json!({"venue_id": null})).await;
+    let moved = guests.one(&says("event_changed")).await;
+    assert!(moved.ends_with("takes place here now: online"), "{moved}");
+    guests.begins_in(23 * 60).await;
+    assert_eq!(guests.remind().await, 1);
+    let soon = guests.one(&says("event_reminder")).await;
+    assert!(
+        soon.ends_with("Place: online, https://example.org/stream"),
+        "{soon}"
+    );
+}
+
 /// Calendars interpret a higher number as another time.
 #[tokio::test]
 async fn se5_a_reminder_changes_nothing_in_calendars() {

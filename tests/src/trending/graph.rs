@@ -1,7 +1,7 @@
 //! Likes and follows, and their counters.
 
 use super::stage::{Stage, array, run, walk};
-use crate::support::{Member, root};
+use crate::support::{Member, locks::until_waiting, root};
 use axum::http::Method;
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -104,6 +104,52 @@ async fn sg1_liking_and_following_may_be_said_twice_and_so_may_ending_it() {
     let mut statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+}
+
+/// The row that a like clashes with is archived before the server looks for it: the request tries again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sg1_a_like_that_is_ended_at_the_same_moment_is_made_anew() {
+    let stage = Stage::new().await;
+    let event = stage.events(stage.host, 1).await[0];
+    let mira = stage.server.member("mira_who_likes").await;
+    let mut first = stage.server.superuser().await;
+    let mut second = stage.server.superuser().await;
+    let mut look = stage.server.superuser().await;
+    // A like by somebody else's hand, not yet committed: the request waits for it at the unique index.
+    run(
+        &mut first,
+        format!(
+            "set session_replication_role = replica; begin;
+             insert into app.likes (user_id, event_id) values ('{}', '{event}')",
+            mira.id
+        ),
+    )
+    .await;
+    let path = format!("/events/{event}/like");
+    let (answer, ()) = tokio::join!(put(&mira, &path), async {
+        until_waiting(&mut look, "app.likes", 1).await;
+        // This one is next in the queue for the table: after the clash, before the server looks for the row.
+        let end = run(
+            &mut second,
+            format!(
+                "set session_replication_role = replica; begin; lock table app.likes in access exclusive mode;
+                 update app.likes set status = 'archived' where user_id = '{}'; commit",
+                mira.id
+            ),
+        );
+        let commit = async {
+            until_waiting(&mut look, "app.likes", 2).await;
+            run(&mut first, "commit".to_owned()).await;
+        };
+        tokio::join!(end, commit);
+    });
+    assert_eq!(answer.0, 201, "{}", answer.1);
+    let active = stage
+        .one::<i64>(format!(
+            "select count(*) from app.likes where event_id = '{event}' and status = 'active'"
+        ))
+        .await;
+    assert_eq!(active, 1);
 }
 
 /// Thirty-two clients like and unlike one event at once. `SG2_ROUNDS` sets a greater number of rounds, as

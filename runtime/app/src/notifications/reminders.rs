@@ -145,7 +145,8 @@ async fn forget(cx: &mut Cx, event: Uuid) -> Result<()> {
 /// The id of an order, or of a ticket that was handed on.
 pub(super) struct LateTickets(pub Uuid);
 
-/// The reminder of an event, with the revision that `app.reminder_holds` compares when the message is sent.
+/// The reminder of an event. Of one that is only streamed it gives the address, which ticket holders may see; the word
+/// `online` is the same in all languages of the messages. With the revision that `app.reminder_holds` compares when the message is sent.
 async fn reminder(
     cx: &mut Cx,
     event: Uuid,
@@ -155,7 +156,8 @@ async fn reminder(
 ) -> Result<Option<Told>> {
     let row = sqlx::query(
         "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone),
-             'place', coalesce(v.name || ', ' || v.address, c.name)) as values,
+             'place', case when e.venue_id is null and e.location is null then coalesce('online, ' || e.online_url, c.name)
+               else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
            jsonb_build_object('event', e.id) as data, e.starts_at,
            array(select distinct t.holder_id from app.tickets t
              where t.event_id = e.id and t.state = 'valid' and ($3::uuid is null or t.holder_id = $3)) as members

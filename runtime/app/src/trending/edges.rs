@@ -48,7 +48,11 @@ pub fn router() -> Router<Lists> {
         })
 }
 
-/// Creates a like or follow: 201 if it is new, 200 if it existed already.
+/// How often [`make`] tries before it answers the conflict: each time somebody else has made the row and ended it again.
+const TRIES: usize = 5;
+
+/// Creates a like or follow: 201 if it is new, 200 if it existed already. A concurrent `DELETE` may end the row between
+/// the conflict and the look for it; then this tries again.
 async fn make(
     lists: Lists,
     kind: &'static str,
@@ -65,19 +69,25 @@ async fn make(
             json!({"entity_type": kind, "entity_id": target}),
         ),
     };
-    let refused = match ask(&lists.generated, &caller, Asking::Create(list, body)).await? {
-        Ok(made) => {
-            return Ok((StatusCode::CREATED, axum::Json(Value::Object(made))).into_response());
+    let mut tries = 1;
+    let refused = loop {
+        let create = Asking::Create(list, body.clone());
+        let refused = match ask(&lists.generated, &caller, create).await? {
+            Ok(made) => {
+                return Ok((StatusCode::CREATED, axum::Json(Value::Object(made))).into_response());
+            }
+            Err(refused) => refused,
+        };
+        if refused.status() != StatusCode::CONFLICT {
+            break refused;
         }
-        Err(refused) => refused,
-    };
-    if refused.status() == StatusCode::CONFLICT {
         match there(&lists, &caller, kind, target).await? {
             Ok(Some(row)) => return Ok(axum::Json(row).into_response()),
-            Ok(None) => {}
+            Ok(None) if tries < TRIES => tries += 1,
+            Ok(None) => break refused,
             Err(refused) => return Ok(refused),
         }
-    }
+    };
     // What the caller may not see is answered as if it did not exist.
     let seen = Asking::Read(format!("/{}/{target}", of(kind)));
     if refused.status() == StatusCode::UNPROCESSABLE_ENTITY

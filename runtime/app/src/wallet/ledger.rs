@@ -133,6 +133,9 @@ pub struct Grant<'a> {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// Why credits that the platform gives are refused: what is missing is missing from its budget, not from a wallet.
+const BEYOND_BUDGET: &str = "The platform's budget for credits in this currency has less than this takes, or there is none yet. Nothing was given. Fill it with `POST /wallet/budgets/{currency}/fundings`.";
+
 impl Grant<'_> {
     pub async fn post(&self, cx: &mut Cx) -> Result<Uuid> {
         let posted = sqlx::query_scalar("select app.grant_credits($1, $2, $3, $4, $5, $6, $7)")
@@ -143,7 +146,16 @@ impl Grant<'_> {
             .bind(self.to)
             .bind(self.amount_cents)
             .bind(self.expires_at);
-        posted.fetch_one(cx.conn()).await.map_err(refused)
+        // Only accounts of the platform are debited, and of these only budgets must not become negative.
+        let beyond_budget =
+            |error: &sqlx::Error| violated(error) == Some("wallet_accounts_never_negative_check");
+        posted
+            .fetch_one(cx.conn())
+            .await
+            .map_err(|error| match beyond_budget(&error) {
+                true => Error::new(&problems::INSUFFICIENT_CREDITS).detail(BEYOND_BUDGET),
+                false => refused(error),
+            })
     }
 }
 

@@ -117,11 +117,15 @@ impl List {
             scope: scope(),
             wrong,
         };
-        if !matches!(query.order, Order::Id(Direction::Descending)) {
-            asked.not_compared("sort");
+        // `near` also sets the order if there is no `sort`; it is refused as a condition below.
+        if !matches!(
+            query.order,
+            Order::Id(Direction::Descending) | Order::Distance(_)
+        ) {
+            asked.refuse("sort", "unknown", "The order of this list is fixed.");
         }
         if query.count {
-            asked.not_compared("count");
+            asked.refuse("count", "unknown", "This list is not counted.");
         }
         for condition in query.conditions {
             asked.take(condition);
@@ -193,7 +197,10 @@ impl Asked {
             | Condition::Not { sql, .. }
             | Condition::Null { sql, .. }
             | Condition::On { sql, .. } => self.not_compared(sql),
-            Condition::Near(_) => self.not_compared("near"),
+            Condition::Near(_) => {
+                let detail = "This list has no `near`; give a box with `bbox`.";
+                self.refuse("near", "unknown", detail);
+            }
         }
     }
 

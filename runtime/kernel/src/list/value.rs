@@ -144,6 +144,10 @@ fn is_decimal(text: &str) -> bool {
 fn expected(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Uuid => "Use an id such as 0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e.".to_owned(),
+        // PostgreSQL's texts have no such character.
+        Kind::Text | Kind::Formatted(_) | Kind::Search if text.contains('\0') => {
+            "Leave out the character U+0000 (`%00`), which no text here contains.".to_owned()
+        }
         Kind::Text | Kind::Formatted(_) | Kind::Search => {
             format!("Use 1 to {TEXT_MAX} characters.")
         }

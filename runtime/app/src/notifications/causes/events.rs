@@ -23,7 +23,10 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &["venue_id", "location"],
         message: "event_elsewhere",
         to_its_cause: true,
-        sql: "select jsonb_build_object('event', e.title, 'place', coalesce(v.name || ', ' || v.address, v.name, c.name)) as values,
+        // Without the address of the stream, which only ticket holders may see: members on the waiting list are told, too.
+        sql: "select jsonb_build_object('event', e.title, 'place', case
+                  when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
+                  else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
                 array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
                   union select w.user_id from app.waitlist_entries w

@@ -28,10 +28,18 @@ select a.n, a.id as referrer_id, b.id as referee_id, c.currency
 insert into app.referrals (id, referrer_id, referee_id)
 select pg_temp.demo_id('referral', n), referrer_id, referee_id from pg_temp.demo_reward;
 
-insert into app.fraud_flags (id, entity_type, entity_id, rule, score, evidence, state)
+-- What is decided has somebody who decided it, as `POST /fraud-flags/{id}/dismiss` would store it.
+insert into app.fraud_flags (id, entity_type, entity_id, rule, score, evidence, state, decided_at, decided_by_id, note)
 select pg_temp.demo_id('flag', row_number() over (order by u.n)), 'user', u.id, 'card_testing', 50 + u.n % 50,
-       jsonb_build_object('count', 8 + u.n % 7, 'least', 8), case when u.n % 2 = 0 then 'dismissed' else 'open' end
-  from pg_temp.demo_user u where u.n % 67 = 11;
+       jsonb_build_object('count', 8 + u.n % 7, 'least', 8), d.state, d.decided_at, d.decided_by_id, d.note
+  from pg_temp.demo_user u
+  left join app.users p on p.handle = 'paula_platform'
+  cross join lateral (
+    select 'dismissed' as state, now() as decided_at, p.id as decided_by_id, 'One family, who pays with each other''s cards.' as note
+     where u.n % 2 = 0
+    union all
+    select 'open', null, null, null where u.n % 2 <> 0) d
+ where u.n % 67 = 11;
 
 -- A member who signs in through an external issuer, and a sign-up that waits for the confirmation of its mail.
 insert into app.external_identities (id, issuer, subject, user_id)

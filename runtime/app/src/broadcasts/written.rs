@@ -1,0 +1,80 @@
+//! What a host writes into a broadcast, checked before it is stored: whom it names, and when it goes.
+//!
+//! Called by the hooks of `POST /broadcasts` and of its changes, with the caller's permissions. The database refuses to
+//! schedule a broadcast that names anything but ticket types of its event, too (`app.broadcast_obstacle`).
+
+use crate::clock::{self, InPast};
+use chrono::{DateTime, Utc};
+use generated::broadcast::{BroadcastAudience, CreateBroadcast, UpdateBroadcast};
+use kernel::{Cx, Error, Result, input::Patch, problem::Item, problems};
+use uuid::Uuid;
+
+const SEND_AT: InPast = InPast {
+    pointer: "/send_at",
+    detail: "is in the past; leave it out to send the broadcast as soon as it is scheduled",
+};
+
+pub async fn check_new(cx: &mut Cx, input: &mut CreateBroadcast) -> Result<()> {
+    clock::refuse_past(cx, SEND_AT, input.send_at, None).await?;
+    let names_none = input.ticket_type_ids.as_ref().is_none_or(Vec::is_empty);
+    if input.audience == BroadcastAudience::TicketTypes && names_none {
+        let detail = "must name one ticket type or more for this audience";
+        return Err(Error::field("/ticket_type_ids", "length", detail));
+    }
+    match &mut input.ticket_type_ids {
+        Some(ids) => check_types(cx, input.event_id, ids).await,
+        None => Ok(()),
+    }
+}
+
+pub async fn check_change(cx: &mut Cx, id: Uuid, input: &mut UpdateBroadcast) -> Result<()> {
+    let found: Option<(Uuid, Option<DateTime<Utc>>)> =
+        sqlx::query_as("select t.event_id, t.send_at from app.broadcasts t where t.id = $1")
+            .bind(id)
+            .fetch_optional(cx.conn())
+            .await?;
+    // The caller may not see the broadcast; the update statement itself decides on the answer.
+    let Some((event, before)) = found else {
+        return Ok(());
+    };
+    clock::refuse_past(cx, SEND_AT, input.send_at.value().copied(), before).await?;
+    match &mut input.ticket_type_ids {
+        Patch::Value(ids) => check_types(cx, event, ids).await,
+        Patch::Null | Patch::Absent => Ok(()),
+    }
+}
+
+/// Writes the ids in lower case, as the database does, and refuses what is no ticket type of the event.
+async fn check_types(cx: &mut Cx, event: Uuid, ids: &mut [String]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (at, text) in ids.iter_mut().enumerate() {
+        match Uuid::try_parse(text).ok().filter(|_| text.len() == 36) {
+            Some(id) => *text = id.to_string(),
+            None => wrong.push((at, "format", "must be the id of a ticket type")),
+        }
+    }
+    if wrong.is_empty() {
+        // No row: the caller may not see the event, which is refused by itself.
+        let unknown: Option<Vec<i32>> = sqlx::query_scalar(
+            "select array(select (x.n - 1)::int4 from unnest($2::text[]) with ordinality x(id, n)
+               where not exists (select from app.ticket_types t where t.event_id = e.id and t.id::text = x.id))
+             from app.events e where e.id = $1",
+        )
+        .bind(event)
+        .bind(&*ids)
+        .fetch_optional(cx.conn())
+        .await?;
+        let unknown = unknown.into_iter().flatten();
+        wrong
+            .extend(unknown.map(|at| (at as usize, "reference", "is no ticket type of the event")));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let refusal = Error::new(&problems::INVALID);
+    Err(wrong
+        .into_iter()
+        .fold(refusal, |refusal, (at, code, detail)| {
+            refusal.item(Item::body(format!("/ticket_type_ids/{at}"), code, detail))
+        }))
+}
