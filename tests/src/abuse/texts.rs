@@ -164,9 +164,23 @@ const UNSEEN: [&str; 8] = [
     "\u{200d}",
     "\u{2066}\u{2069}",
 ];
-const TURNED: [&str; 11] = [
-    "\u{202e}", "\u{2067}", "\u{200f}", "\u{200b}", "\u{feff}", "\n", "\u{2028}", "\u{34f}",
-    "\u{2800}", "\u{3164}", "\u{ffa0}",
+const TURNED: [&str; 16] = [
+    "\u{202e}",
+    "\u{2067}",
+    "\u{200f}",
+    "\u{200b}",
+    "\u{feff}",
+    "\n",
+    "\u{2028}",
+    "\u{34f}",
+    "\u{2800}",
+    "\u{3164}",
+    "\u{ffa0}",
+    "\u{fe0f}",
+    "\u{e0041}",
+    "\u{fffc}",
+    "\u{fdd0}",
+    "\u{e000}",
 ];
 
 /// Tested for every text in a body of every entity.

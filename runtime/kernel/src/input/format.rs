@@ -4,7 +4,7 @@
 use super::{
     address::{email, normal_email, normal_url, url},
     codes::{COUNTRIES, CURRENCIES, is_one},
-    line::pasted,
+    line::{is_hidden, is_joiner, is_seen, pasted},
     phone::e164,
     social::Network,
     tags::{normal_locale, normal_timezone},
@@ -84,7 +84,7 @@ impl Format {
             Format::Locale => normal_locale(text).is_some(),
             Format::Timezone => normal_timezone(text).is_some(),
             Format::LocalTime => local_time(text).is_some(),
-            Format::Code => !text.is_empty(),
+            Format::Code => is_seen(text) && !text.chars().any(|c| is_hidden(c) || is_joiner(c)),
             Format::Social(network) => network.address(text).is_some(),
         };
         valid && self.normal(text) == text
@@ -144,14 +144,11 @@ fn local_time(text: &str) -> Option<String> {
     (rest && parts.next().is_none()).then(|| format!("{hours:02}:{minutes:02}"))
 }
 
-/// Case and blanks make no difference, so it is stored in capitals and without blanks.
+/// Case, width and blanks make no difference, so it is stored in capitals, without blanks and in form NFKC, where `ＶＩＰ`
+/// is `VIP`.
 fn code(text: &str) -> String {
-    let upper: String = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .flat_map(char::to_uppercase)
-        .collect();
-    upper.nfc().collect()
+    let typed: String = text.nfkc().flat_map(char::to_uppercase).collect();
+    typed.nfkc().filter(|c| !c.is_whitespace()).collect()
 }
 
 #[cfg(test)]
@@ -285,6 +282,12 @@ mod tests {
             (LocalTime, "22:00:00", "22:00"),
             (Code, " summer 25\u{a0}", "SUMMER25"),
             (Code, "grün-ß", "GRÜN-SS"),
+            (Code, "ｖｉｐ－２５", "VIP-25"),
+            (
+                Url,
+                "https://fa.example/a\u{200c}b\u{202e}c",
+                "https://fa.example/a%E2%80%8Cb%E2%80%AEc",
+            ),
             (Format::INSTAGRAM, "@foo", "https://www.instagram.com/foo"),
         ] {
             assert_eq!(format.normal(sent), stored, "{format:?} {sent:?}");
@@ -298,6 +301,25 @@ mod tests {
         ] {
             assert_eq!(Currency.read(sent).as_deref(), read, "{sent:?}");
         }
+        no(
+            Code,
+            &[
+                "VI\u{200b}P",
+                "V\u{200d}IP",
+                "VIP\u{fe0f}X",
+                "V\u{e0041}P",
+                "\u{301}",
+            ],
+        );
+        no(
+            Url,
+            &[
+                "https://example.org/\u{202e}gpj",
+                "https://example.org/a\u{200b}b",
+                "https://example.org/a?b=%00",
+                "https://example.org/\u{feff}",
+            ],
+        );
         no(LocalTime, &["99:99", "24:00", "8", "8:3", "08:60", ""]);
         no(Format::INSTAGRAM, &["@foo", "https://example.org/foo"]);
     }
