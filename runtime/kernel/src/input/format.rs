@@ -60,7 +60,7 @@ impl Format {
             Format::Email => Some(normal_email(text)),
             Format::Url | Format::Https => Some(normal_url(text)),
             Format::Phone => e164(text),
-            Format::Slug => None,
+            Format::Slug => Some(text.to_ascii_lowercase()),
             Format::Currency | Format::Country => Some(text.to_ascii_uppercase()),
             Format::Locale => normal_locale(text),
             Format::Timezone => normal_timezone(text).map(str::to_owned),
