@@ -271,6 +271,14 @@ async fn abuse_27_lines_are_stored_in_one_form() {
     let body = json!({"description": " two\n\nparagraphs "});
     let changed = owner.client.patch(&path, "*", body).await.expect(200);
     assert_eq!(changed.json["description"], " two\n\nparagraphs ");
+    // Empty has one spelling, so that nobody shows an empty paragraph.
+    for blank in ["", " \n", "\u{200b}\u{200b}"] {
+        let body = json!({"description": "something"});
+        owner.client.patch(&path, "*", body).await.expect(200);
+        let body = json!({"description": blank});
+        let changed = owner.client.patch(&path, "*", body).await.expect(200);
+        assert_eq!(changed.json["description"], json!(null), "{blank:?}");
+    }
 
     // Texts that look the same are the same for uniqueness and for search.
     let mut conn = server.superuser().await;
