@@ -56,13 +56,11 @@ fn host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Scheme and host in lower-case ASCII, the rest as it was sent, with invisible characters percent-encoded. Without a scheme, `www.` marks a text as an address.
+/// Scheme and host in lower-case ASCII, the rest as it was sent, with invisible characters percent-encoded. A text
+/// without a scheme that begins with the name of a host is an address too.
 pub fn normal_url(text: &str) -> String {
     let text = text.trim();
-    if text
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case("www."))
-    {
+    if begins_with_host(text) {
         return normal_url(&format!("https://{text}"));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -94,6 +92,16 @@ pub fn normal_url(text: &str) -> String {
         Ok(host) => format!("{scheme}://{host}{port}{}", shown(rest)),
         Err(_) => text.to_owned(),
     }
+}
+
+/// `example.org`, `www.example.org:8080/page`: what people paste from cards and posters.
+fn begins_with_host(text: &str) -> bool {
+    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+    let name = match text[..end].rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => &text[..end],
+    };
+    ascii_host(name).is_some_and(|host| is_host(&host)) && !name.contains(char::is_whitespace)
 }
 
 /// Characters that are invisible, or change the direction of writing, percent-encoded as browsers send them: the address

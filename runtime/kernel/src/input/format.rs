@@ -58,7 +58,9 @@ impl Format {
         let text = pasted(text);
         let understood = match self {
             Format::Email => Some(normal_email(text)),
-            Format::Url | Format::Https => Some(normal_url(text)),
+            Format::Url => Some(normal_url(text)),
+            // Every host that people link to has it.
+            Format::Https => Some(secure(normal_url(text))),
             Format::Phone => e164(text),
             Format::Slug => Some(text.to_ascii_lowercase()),
             Format::Currency | Format::Country => Some(text.to_ascii_uppercase()),
@@ -116,6 +118,14 @@ impl Format {
             Format::Code => "must be a word without blanks such as SUMMER-25",
             Format::Social(network) => network.wants(),
         }
+    }
+}
+
+/// `http://` → `https://`
+fn secure(url: String) -> String {
+    match url.strip_prefix("http://") {
+        Some(rest) => format!("https://{rest}"),
+        None => url,
     }
 }
 
@@ -266,6 +276,17 @@ mod tests {
                 "https://xn--bcher-kva.example/ä",
             ),
             (Https, "www.example.org", "https://www.example.org"),
+            (Https, "http://example.org/a", "https://example.org/a"),
+            (Https, "Example.org", "https://example.org"),
+            (Url, "example.org/a?b", "https://example.org/a?b"),
+            (
+                Url,
+                "Bücher.example:8080",
+                "https://xn--bcher-kva.example:8080",
+            ),
+            (Url, "http://example.org", "http://example.org"),
+            (Locale, "iw-IL", "he-IL"),
+            (Locale, "mo", "ro"),
             (Phone, "+49 (0)30 123-456", "+4930123456"),
             (Phone, "\u{202a}+49 30 123456\u{202c}", "+4930123456"),
             (Email, "\u{feff}ana@example.org\u{200b}", "ana@example.org"),
@@ -292,6 +313,17 @@ mod tests {
         ] {
             assert_eq!(format.normal(sent), stored, "{format:?} {sent:?}");
             assert!(format.accepts(stored), "{format:?} {stored:?}");
+        }
+        // No host, or more than one.
+        for text in [
+            "ana@example.org",
+            "javascript:alert(1.x)",
+            "10.0.0.1",
+            "v1.2",
+            "a b.org",
+            "mailto:a.b",
+        ] {
+            assert_eq!(Url.read(text), None, "{text}");
         }
         for (sent, read) in [
             (" eur ", Some("EUR")),
