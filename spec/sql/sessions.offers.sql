@@ -39,8 +39,13 @@ $$;
 alter function app.end_offers_issued_before() owner to <app>_counter;
 revoke execute on function app.end_offers_issued_before() from public;
 
-create trigger credentials_end_offers after insert or update of valid_from on app.credentials
-  for each row when (new.valid_from is not null)
+create trigger credentials_end_offers after update of valid_from on app.credentials
+  for each row execute function app.end_offers_issued_before();
+
+-- A first row ends nothing, unless it is made by an ending of an account that had none (through an issuer): that writes
+-- the present time, which is after the begin of the transaction, and others the column's default or less.
+create trigger credentials_end_offers_first after insert on app.credentials
+  for each row when (new.valid_from > now())
   execute function app.end_offers_issued_before();
 
 -- Refuses an offer of an account that is not active, or that ended what was issued before since this transaction began

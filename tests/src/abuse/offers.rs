@@ -91,16 +91,28 @@ async fn offers_end_with_what_was_issued_before() {
     const ENDS: &str =
         "insert into app.credentials (user_id, valid_from) values ($1, clock_timestamp())
         on conflict (user_id) do update set valid_from = excluded.valid_from";
-    for is_on in [true, false] {
+    // An account that has no password yet, such as one of an issuer, and one that has.
+    for (is_on, has_row) in [(true, false), (true, true), (false, false), (false, true)] {
         let server = TestServer::start_with(Content::Reference, |_| {}).await;
         let ana = server.member("ana").await;
         let offers = Offers::of(&server, ana.id, &ana.client).await;
         let mut conn = server.superuser().await;
-        if !is_on {
-            sqlx::query("alter table app.credentials disable trigger credentials_end_offers")
+        if has_row {
+            // Its first row ends nothing.
+            sqlx::query("insert into app.credentials (user_id) values ($1)")
+                .bind(ana.id)
                 .execute(&mut conn)
                 .await
-                .expect("switched off");
+                .expect("a row");
+        }
+        if !is_on {
+            sqlx::raw_sql(
+                "alter table app.credentials disable trigger credentials_end_offers;
+                 alter table app.credentials disable trigger credentials_end_offers_first",
+            )
+            .execute(&mut conn)
+            .await
+            .expect("switched off");
         }
         sqlx::query(ENDS)
             .bind(ana.id)
