@@ -153,7 +153,7 @@ async fn copy(
         Err(refusal) => return Ok(refusal),
     };
     // Its host still sees an event that was suspended or archived; a copy would publish it again.
-    if event["status"] != "active" {
+    if event.get("status").and_then(Value::as_str) != Some("active") {
         let detail = "The event is suspended or archived: it is copied once it is back.";
         return Err(Error::new(&problems::STATE).detail(detail));
     }
