@@ -28,6 +28,7 @@ mod mailboxes;
 pub mod moderated;
 mod modules;
 mod names;
+mod offers;
 mod origins;
 mod outranks;
 mod outside;

@@ -1,5 +1,6 @@
 //! The behaviour of every list, compared with a plain computation over the same rows.
 
+mod as_typed;
 mod expand;
 mod filters;
 mod many_values;

@@ -136,7 +136,7 @@ pub struct EventCopy {
         (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
         (status = 403, description = "The caller may not create events of this host"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 409, description = "By this key the copy was made already, and the original has been changed since"),
+        (status = 409, description = "The original is suspended or archived; or by this key the copy was made already, and the original has been changed since"),
         (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]
 async fn copy(
     State(generated): State<Generated>,
@@ -152,6 +152,11 @@ async fn copy(
         Ok(event) => event,
         Err(refusal) => return Ok(refusal),
     };
+    // Its host still sees an event that was suspended or archived; a copy would publish it again.
+    if event.get("status").and_then(Value::as_str) != Some("active") {
+        let detail = "The event is suspended or archived: it is copied once it is back.";
+        return Err(Error::new(&problems::STATE).detail(detail));
+    }
     let types = format!("/events/{original}/ticket-types?limit=100");
     let types = match read(types).await? {
         Ok(mut page) => {

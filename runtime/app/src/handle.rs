@@ -1,6 +1,13 @@
 //! Handles as people type them: `@priya`, as the app shows it, means the handle `priya`.
 
+use axum::{
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    middleware::Next,
+    response::Response,
+};
 use kernel::input::{Check, FromJson, Node, Place};
+use url::form_urlencoded::{Serializer, parse};
 
 /// A member's handle in a request body, in the form that is stored: without the `@`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +46,40 @@ pub fn is_handle(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// Middleware of the generated routes: the filters of `GET /users` understand handles as bodies do. The spec knows a
+/// handle as a text, so its filters compare it as it was sent.
+pub async fn in_filters(mut request: Request, next: Next) -> Response {
+    if request.uri().path() == "/users"
+        && let Some(uri) = request.uri().query().and_then(with_bare)
+    {
+        *request.uri_mut() = uri;
+    }
+    next.run(request).await
+}
+
+/// `/users` with this query, handles in it in the form that is stored. `None` if it has no handles.
+fn with_bare(query: &str) -> Option<Uri> {
+    let is_handle = |name: &str| matches!(name, "handle" | "handle.ne" | "handle.in");
+    if !parse(query.as_bytes()).any(|(name, _)| is_handle(&name)) {
+        return None;
+    }
+    let mut bared = Serializer::new(String::new());
+    for (name, value) in parse(query.as_bytes()) {
+        match is_handle(&name) {
+            // Of several by commas each; a handle has none.
+            true => {
+                let all: Vec<String> = value.split(',').map(bare).collect();
+                bared.append_pair(&name, &all.join(","));
+            }
+            false => {
+                bared.append_pair(&name, &value);
+            }
+        }
+    }
+    let path = format!("/users?{}", bared.finish());
+    Some(PathAndQuery::try_from(path).ok()?.into())
+}
+
 fn bare(text: &str) -> String {
     let text = text.trim();
     text.strip_prefix('@').unwrap_or(text).to_lowercase()
@@ -57,6 +98,24 @@ mod tests {
             Ok(handle) => Ok(handle.into_string()),
             Err(Invalid::Fields(errors)) => Err(errors[0].code),
             Err(Invalid::Syntax(why)) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn filters_are_read_as_bodies_are() {
+        for (sent, read) in [
+            ("handle=PAULA", Some("/users?handle=paula")),
+            (
+                "handle=%40paula&limit=3",
+                Some("/users?handle=paula&limit=3"),
+            ),
+            ("handle.in=Ana,@Ben", Some("/users?handle.in=ana%2Cben")),
+            ("handle.ne=Ana&q=A+B", Some("/users?handle.ne=ana&q=A+B")),
+            ("q=PAULA", None),
+            ("display_name=@PAULA", None),
+        ] {
+            let uri = with_bare(sent).map(|uri| uri.to_string());
+            assert_eq!(uri.as_deref(), read, "{sent}");
         }
     }
 

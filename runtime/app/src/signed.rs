@@ -20,6 +20,9 @@ use url::Url;
 /// The length to which the signature in a link is truncated.
 const SIGNATURE_BYTES: usize = 16;
 
+/// The length of the hash by which a link names the address that it was mailed to.
+pub const ADDRESS_BYTES: usize = 8;
+
 /// The links of one purpose. Cheap to clone.
 #[derive(Clone)]
 pub struct Links(Arc<Inner>);
@@ -61,6 +64,15 @@ impl Links {
         // The comparison takes constant time.
         self.mac(&bytes).verify_truncated_left(&signature).ok()?;
         Some(bytes)
+    }
+
+    /// A keyed hash of the address that a link is mailed to, to be put into the link's contents: the link is valid only
+    /// as long as the member has this address, whoever reads the old mailbox.
+    pub fn address(&self, email: &str) -> [u8; ADDRESS_BYTES] {
+        let mut said = b"mailed to ".to_vec();
+        said.extend(email.to_lowercase().as_bytes());
+        let hash = self.mac(&said).finalize().into_bytes();
+        std::array::from_fn(|at| hash[at])
     }
 
     fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
@@ -117,6 +129,15 @@ mod tests {
     fn token(of: &Links, said: &[u8]) -> String {
         let url = of.url(said);
         url.query_pairs().next().expect("a token").1.into_owned()
+    }
+
+    #[test]
+    fn an_address_has_one_hash_under_each_key() {
+        let (ours, others) = (Links::tried("key"), Links::tried("other"));
+        let hash = ours.address("ana@example.org");
+        assert_eq!(hash, ours.address("Ana@Example.org"));
+        assert_ne!(hash, ours.address("ana@example.com"));
+        assert_ne!(hash, others.address("ana@example.org"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Events × credentials: which credentials each event invalidates, tested through the API. The rules are in
 //! `sessions/endings.rs` and in `on end` of the specs; this table is their result.
 
-use super::issuer;
+use super::{issuer, offers::Offers};
 use crate::support::{
     Answer, Client, Member, TestServer,
     database::Content,
@@ -16,22 +16,23 @@ use uuid::Uuid;
 /// A and B are sessions of Ana; she acts in A, and her refresh token of B is stolen. `access`, `refresh` and `device`
 /// belong to one of them. `issued`: a token of an external issuer for her account, issued before the event; `issuer`:
 /// one issued after it. `reset`, `change`: links in mails. `wish`: a pending sign-up for the address that she is
-/// changing to. `password`: signing in with her latest password. `calendar`: the secret URL of her calendar.
+/// changing to. `password`: signing in with her latest password. `calendar`: the secret URL of her calendar. `ticket`,
+/// `role`: offers that she has made and that are not accepted yet.
 const TABLE: &str = "
-                  accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password calendar
-nothing              +       +        +       +       +        +      +      +      +     +     +      +        +
-signed_out           -       -        -       +       +        +      +      +      +     -     +      +        +
-ended_from_b         -       -        -       +       +        +      +      +      +     -     +      +        +
-everywhere           -       -        -       -       -        -      -      +      -     -     +      +        -
-password_changed     +       +        +       -       -        -      -      +      -     -     +      +        -
-password_reset       -       -        -       -       -        -      -      +      -     -     +      +        -
-address_changed      +       +        +       -       -        -      -      -      -     -     -      +        -
-unlinked             +       +        +       +       +        +      -      +      +     +     +      +        +
-token_reused         +       +        +       -       -        -      -      +      -     -     +      +        -
-suspended            -       -        -       -       -        -      -      -      -     -     +      -        -
-unsuspended          -       -        -       -       -        -      -      +      -     -     +      +        -
-archived             -       -        -       -       -        -      -      -      -     -     +      -        -
-restored             -       -        -       -       -        -      -      +      -     -     +      +        -
+                  accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password calendar ticket role
+nothing              +       +        +       +       +        +      +      +      +     +     +      +        +        +      +
+signed_out           -       -        -       +       +        +      +      +      +     -     +      +        +        +      +
+ended_from_b         -       -        -       +       +        +      +      +      +     -     +      +        +        +      +
+everywhere           -       -        -       -       -        -      -      +      -     -     +      +        -        -      -
+password_changed     +       +        +       -       -        -      -      +      -     -     +      +        -        -      -
+password_reset       -       -        -       -       -        -      -      +      -     -     +      +        -        -      -
+address_changed      +       +        +       -       -        -      -      -      -     -     -      +        -        -      -
+unlinked             +       +        +       +       +        +      -      +      +     +     +      +        +        +      +
+token_reused         +       +        +       -       -        -      -      +      -     -     +      +        -        -      -
+suspended            -       -        -       -       -        -      -      -      -     -     +      -        -        -      -
+unsuspended          -       -        -       -       -        -      -      +      -     -     +      +        -        -      -
+archived             -       -        -       -       -        -      -      -      -     -     +      -        -        -      -
+restored             -       -        -       -       -        -      -      +      -     -     +      +        -        -      -
 ";
 
 const NEW_ADDRESS: &str = "ana@elsewhere.org";
@@ -92,6 +93,7 @@ struct Ana {
     change: String,
     wish: String,
     calendar: String,
+    offers: Offers,
     email: String,
     password: &'static str,
 }
@@ -134,9 +136,12 @@ impl Ana {
         let calendar = calendar.json["url"].as_str().expect("an address");
         let (_, secret) = calendar.split_once("/calendar-feeds/").expect("a path");
         let calendar = format!("/calendar-feeds/{secret}");
+        let id = me.id().parse().expect("an id");
+        let offers = Offers::of(&server, id, &a.client).await;
         Self {
             calendar,
-            id: me.id().parse().expect("an id"),
+            offers,
+            id,
             email: address("ana"),
             password: PASSWORD,
             server,
@@ -268,6 +273,8 @@ impl Ana {
             calendar.text
         );
         good.push(("calendar", calendar.status == 200));
+        let (ticket, role) = self.offers.accept().await;
+        good.extend([("ticket", ticket), ("role", role)]);
         // With the other link this is left out, since the sign-up would take the address.
         if link == "reset" {
             let body = json!({"token": self.wish, "password": "nine lazy tortoises"});

@@ -18,7 +18,7 @@ const BAD_LINKS: [&str; 25] = [
     "blob:https://example.org/x",
     "//example.org/x",
     "/x",
-    "example.org",
+    "example",
     "https:example.org",
     "https:/example.org",
     "https:///example.org",

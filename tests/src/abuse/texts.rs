@@ -164,9 +164,23 @@ const UNSEEN: [&str; 8] = [
     "\u{200d}",
     "\u{2066}\u{2069}",
 ];
-const TURNED: [&str; 11] = [
-    "\u{202e}", "\u{2067}", "\u{200f}", "\u{200b}", "\u{feff}", "\n", "\u{2028}", "\u{34f}",
-    "\u{2800}", "\u{3164}", "\u{ffa0}",
+const TURNED: [&str; 16] = [
+    "\u{202e}",
+    "\u{2067}",
+    "\u{200f}",
+    "\u{200b}",
+    "\u{feff}",
+    "\n",
+    "\u{2028}",
+    "\u{34f}",
+    "\u{2800}",
+    "\u{3164}",
+    "\u{ffa0}",
+    "\u{fe0f}",
+    "\u{e0041}",
+    "\u{fffc}",
+    "\u{fdd0}",
+    "\u{e000}",
 ];
 
 /// Tested for every text in a body of every entity.
@@ -257,6 +271,14 @@ async fn abuse_27_lines_are_stored_in_one_form() {
     let body = json!({"description": " two\n\nparagraphs "});
     let changed = owner.client.patch(&path, "*", body).await.expect(200);
     assert_eq!(changed.json["description"], " two\n\nparagraphs ");
+    // Empty has one spelling, so that nobody shows an empty paragraph.
+    for blank in ["", " \n", "\u{200b}\u{200b}"] {
+        let body = json!({"description": "something"});
+        owner.client.patch(&path, "*", body).await.expect(200);
+        let body = json!({"description": blank});
+        let changed = owner.client.patch(&path, "*", body).await.expect(200);
+        assert_eq!(changed.json["description"], json!(null), "{blank:?}");
+    }
 
     // Texts that look the same are the same for uniqueness and for search.
     let mut conn = server.superuser().await;

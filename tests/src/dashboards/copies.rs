@@ -215,3 +215,59 @@ async fn od3_od6_a_copy_has_the_checkpoints_of_the_original() {
     // The original's checkpoints stay unchanged.
     assert_eq!(checkpoints(&stage, &event.to_string()).await.len(), 4);
 }
+
+/// What the city or the platform has suspended is not made again under another id, and neither is anything sold, offered
+/// or announced for it. Each operation is tried on the event before, as the control.
+#[tokio::test]
+async fn od6_nothing_new_is_made_of_a_suspended_event() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 50).await;
+    let order = stage.order(&stage.mira, &[(free, 2)], true).await;
+    let order = order.expect(201).json;
+    let tickets = [&order["ticket_ids"][0], &order["ticket_ids"][1]].map(|id| {
+        let id = id.as_str().expect("an id");
+        format!("/tickets/{id}/transfers")
+    });
+    let copy = format!("/events/{}/copy", stage.event);
+    let later = json!({"starts_at": "2041-06-01T18:30:00Z"});
+    let cart = stage.cart(&[(free, 1)], true);
+    let to = json!({"to_id": stage.olga.id});
+    let tries = async |at: usize| {
+        [
+            ("copy", keyed(&stage.olga, &copy, later.clone()).await),
+            ("order", keyed(&stage.mira, "/orders", cart.clone()).await),
+            (
+                "transfer",
+                stage.mira.client.post(&tickets[at], to.clone()).await,
+            ),
+        ]
+    };
+    for (name, answer) in tries(0).await {
+        assert_eq!(answer.status, 201, "{name}: {}", answer.text);
+    }
+    let count = "select (select count(*) from app.events) + (select count(*) from app.orders)
+                 + (select count(*) from app.ticket_transfers)";
+    let suspend = format!(
+        "update app.events set status = 'suspended' where id = '{}'",
+        stage.event
+    );
+    stage.run(&suspend).await;
+    let before = stage.number(count).await;
+    for (name, answer) in tries(1).await {
+        assert!(
+            matches!(answer.status.as_u16(), 404 | 409 | 422),
+            "{name}: {} {}",
+            answer.status,
+            answer.text
+        );
+    }
+    assert_eq!(stage.number(count).await, before);
+    let refused = keyed(&stage.olga, &copy, later.clone()).await.expect(409);
+    assert_eq!(refused.problem(), "invalid-state");
+    let back = format!(
+        "update app.events set status = 'active' where id = '{}'",
+        stage.event
+    );
+    stage.run(&back).await;
+    keyed(&stage.olga, &copy, later).await.expect(201);
+}

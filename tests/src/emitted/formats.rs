@@ -36,7 +36,7 @@ const FORMATS: [(Format, &str, &[&str]); 10] = [
 
 /// Texts similar to valid ones, to find the border between valid and invalid.
 fn mutants(seeds: &[&str], random: &mut fastrand::Rng) -> Vec<String> {
-    let alphabet: Vec<char> = "aZ09@.-_+/:?#[]%~'\"<>{}|\\^` \t\n\u{7f}\u{85}\u{a0}äß"
+    let alphabet: Vec<char> = "aZ09@.-_+/:?#[]%~'\"<>{}|\\^` \t\n\u{7f}\u{85}\u{a0}äßＡ\u{200b}\u{200d}\u{202e}\u{fe0f}\u{e0041}"
         .chars()
         .collect();
     let mut texts = Vec::new();
@@ -244,6 +244,19 @@ async fn what_is_seen_is_the_same_on_both_sides() {
         ("VIP\u{ffa0}", false),
         ("VIP\u{e0000}", false),
         ("VIP\u{e0fff}", false),
+        // Selectors and tags outside of emoji, private characters and those that are none.
+        ("VIP\u{fe0f}", false),
+        ("1\u{fe0f}", false),
+        ("1\u{fe0f}\u{20e3}", true),
+        ("☺\u{fe0f}", true),
+        ("☺\u{fe0f}\u{fe0f}", false),
+        ("VIP\u{e0056}", false),
+        ("🏴\u{e0067}", false),
+        ("🏴\u{e0067}x\u{e007f}", false),
+        ("VIP\u{fffc}", false),
+        ("VIP\u{fdd0}", false),
+        ("VIP\u{e000}", false),
+        ("VIP\u{10ffff}", false),
         // Emoji and flags contain characters that are invisible by themselves.
         ("👁\u{fe0f}\u{200d}🗨\u{fe0f}", true),
         (

@@ -11,6 +11,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
     match ty {
         Ty::Url => vec![
             ("HTTPS://Example.org/A ", Some("https://example.org/A")),
+            ("Example.org/A", Some("https://example.org/A")),
             (
                 "https://bücher.example/ä",
                 Some("https://xn--bcher-kva.example/ä"),
@@ -31,6 +32,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
         Ty::Locale => vec![
             ("de-ch", Some("de-CH")),
             ("de_CH", Some("de-CH")),
+            ("iw", Some("he")),
             ("deutsch", None),
         ],
         Ty::Timezone => vec![

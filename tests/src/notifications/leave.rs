@@ -186,3 +186,39 @@ async fn od4_leave_by_link_is_not_offered_where_nothing_is_left_to_leave() {
     assert!(lapsed.subject.starts_with("Your place has gone on"));
     assert!(!lapsed.text.contains(PAGE), "{}", lapsed.text);
 }
+
+/// Whoever reads an old mailbox of a member can't act for them: links in mails are valid only while the member has the
+/// address that they were sent to. The control: back at that address, the same links work.
+#[tokio::test]
+async fn od4_no4_links_in_mails_to_an_address_of_before_do_nothing() {
+    let guests = Guests::new().await;
+    let (kind, _) = sold_out(&guests).await;
+    let member = guests.server.member("mo_moves").await;
+    let entry = join(&guests, &member, kind).await;
+    guests.dispatch().await;
+    let leave = link(&guests, "mo_moves", "You are on the waiting list");
+    let mails = guests.server.mailer.all_to("mo_moves@example.org");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let stop = format!("{}?{}", url.path(), url.query().expect("a token"));
+    let client = &guests.server.client;
+    let moved = |to: &str| {
+        let id = member.id;
+        format!("update app.users set email = '{to}' where id = '{id}'")
+    };
+    guests.run(&moved("mo@elsewhere.org")).await;
+    is_worth_nothing(client, &leave).await;
+    is_worth_nothing(client, &stop).await;
+    assert_eq!(state(&guests, entry).await, "active waiting");
+    let off = format!(
+        "select count(*) from app.notification_preferences where user_id = '{}'",
+        member.id
+    );
+    assert_eq!(guests.count(&off).await, 0);
+    guests.run(&moved("mo_moves@example.org")).await;
+    client.get(&stop).await.expect(200);
+    client.act(&stop).await.expect(200);
+    assert_eq!(guests.count(&off).await, 1);
+    client.get(&leave).await.expect(200);
+    client.act(&leave).await.expect(200);
+    assert!(state(&guests, entry).await.starts_with("archived"));
+}

@@ -122,6 +122,7 @@ fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
         Ty::Email => formatted("Email"),
         Ty::Phone => formatted("Phone"),
         Ty::Currency => formatted("Currency"),
+        Ty::Slug { .. } => formatted("Slug"),
         Ty::Country => formatted("Country"),
         Ty::Locale => formatted("Locale"),
         Ty::Timezone => formatted("Timezone"),

@@ -55,20 +55,32 @@ create function sec.is_seen(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
 begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
 end
 $$;
 alter function sec.is_seen(text) owner to <app>_owner;
 
+create function sec.hides(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Some character shows nothing where it stands, turns the direction of writing, is private, or is none.
+begin
+  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
+end
+$$;
+alter function sec.hides(text) owner to <app>_owner;
+
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
--- its ends, and in form NFC: what looks the same is the same, and unique.
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them; selectors
+-- after emoji and in keycaps, tags after a flag. No blanks at its ends, and in form NFC: what looks the same is the
+-- same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)'
+    and (not sec.hides(p_text) or (p_text ~ '[\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
+      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end
 $$;
 alter function sec.is_line(text) owner to <app>_owner;
@@ -101,9 +113,10 @@ alter function sec.is_email(text) owner to <app>_owner;
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
--- control characters.
+-- control characters, nothing that shows nothing (it is percent-encoded) and no encoded NUL.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+    and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]' and strpos(p_text, '%00') = 0;
 end
 $$;
 alter function sec.is_url(text) owner to <app>_owner;
@@ -201,10 +214,12 @@ alter function sec.is_local_time(text) owner to <app>_owner;
 
 create function sec.is_code(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Something to type in: capital letters, no blanks.
+-- Something to type in: capital letters, no blanks, nothing that shows nothing, and letters of other widths as the
+-- usual ones (NFKC).
 begin
   return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
-    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfkc normalized
+    and sec.is_seen(p_text) and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]';
 end
 $$;
 alter function sec.is_code(text) owner to <app>_owner;

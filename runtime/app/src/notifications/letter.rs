@@ -53,7 +53,7 @@ impl Notifications {
     pub(super) fn mail_of(&self, letter: &Letter) -> Result<Mail> {
         let stop = match letter.optional_types.as_slice() {
             [] => None,
-            types => Some(self.unsubscribing.url(letter.member, types)),
+            types => Some(self.unsubscribing.url(letter.member, &letter.to, types)),
         };
         let language = letter.locale.split('-').next().unwrap_or_default();
         let known = LAYOUTS.iter().find(|layout| layout.language == language);
@@ -66,7 +66,9 @@ impl Notifications {
             .items
             .iter()
             .map(|item| {
-                let leave_link = item.entry.map(|entry| self.leaving.url(entry).to_string());
+                let leave_link = item
+                    .entry
+                    .map(|entry| self.leaving.url(entry, &letter.to).to_string());
                 context! { title => item.title.as_str(), text => item.text.as_str(), leave_link }
             })
             .collect();

@@ -1,13 +1,14 @@
 //! One-click unsubscribing from mail (RFC 8058): a link in the mail that needs no session and never expires.
 //!
-//! The signed token in the link names the member and the types of the mail, which are several for a digest. A POST
-//! turns mail of these types off and may be repeated; a GET only shows a page that asks for confirmation, because mail
-//! programs and scanners open links by themselves.
+//! The signed token in the link names the member, the types of the mail, which are several for a digest, and a hash of
+//! the address that the mail was sent to: once the member has another address, links in mails to the old one do
+//! nothing. A POST turns mail of these types off and may be repeated; a GET only shows a page that asks for confirmation,
+//! because mail programs and scanners open links by themselves.
 
 use super::Notifications;
 use crate::{
     module::{Module, Parts},
-    signed::{self, Links},
+    signed::{self, ADDRESS_BYTES, Links},
 };
 use axum::{
     extract::{Query, State},
@@ -31,22 +32,35 @@ impl Unsubscribing {
         Ok(Self(links))
     }
 
-    pub(super) fn url(&self, member: Uuid, types: &[String]) -> Url {
+    /// `to` is the address that the mail is sent to.
+    pub(super) fn url(&self, member: Uuid, to: &str, types: &[String]) -> Url {
         let mut said = member.as_bytes().to_vec();
+        said.extend(self.0.address(to));
         said.extend(types.join(AND).as_bytes());
         self.0.url(&said)
     }
 
-    /// The member and the types of a token. `None`: the token was not signed by us.
-    fn read(&self, token: &str) -> Option<(Uuid, Vec<String>)> {
+    /// What a token says. `None`: the token was not signed by us.
+    fn read(&self, token: &str) -> Option<Said> {
         let said = self.0.read(token)?;
-        let (member, types) = said.split_at_checked(16)?;
+        let (member, rest) = said.split_at_checked(16)?;
+        let (address, types) = rest.split_at_checked(ADDRESS_BYTES)?;
         let types = std::str::from_utf8(types).ok()?.split(AND);
-        Some((
-            Uuid::from_slice(member).ok()?,
-            types.map(str::to_owned).collect(),
-        ))
+        Some(Said {
+            member: Uuid::from_slice(member).ok()?,
+            address: address.to_vec(),
+            types: types.map(str::to_owned).collect(),
+        })
     }
+}
+
+/// The contents of a token.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    member: Uuid,
+    /// The hash of the address that the mail was sent to.
+    address: Vec<u8>,
+    types: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,17 +75,14 @@ pub(super) struct Link {
     params(("token" = String, Query, description = "As in the link")),
     responses(
         (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String),
-        (status = 404, description = "Nobody here made this token")))]
+        (status = 404, description = "Nobody here made this token, or the member has another address than the mail was sent to")))]
 pub(super) async fn show(
     State(notifications): State<Notifications>,
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    let (_, types) = notifications
-        .unsubscribing
-        .read(&link.token)
-        .ok_or_else(Error::not_found)?;
-    let types = types.join(", ").replace('_', " ");
+    let said = notifications.said(&link.token).await?;
+    let types = said.types.join(", ").replace('_', " ");
     let text = format!("No more mail of this kind: {types}");
     Ok(signed::question(&text, "Unsubscribe"))
 }
@@ -84,23 +95,41 @@ pub(super) async fn show(
     params(("token" = String, Query, description = "As in the link")),
     responses(
         (status = 200, description = "There is no more mail of this kind", content_type = "text/html", body = String),
-        (status = 404, description = "Nobody here made this token")))]
+        (status = 404, description = "Nobody here made this token, or the member has another address than the mail was sent to")))]
 pub(super) async fn stop(
     State(notifications): State<Notifications>,
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    let (member, types) = notifications
-        .unsubscribing
-        .read(&link.token)
-        .ok_or_else(Error::not_found)?;
-    notifications.turn_off(member, types).await?;
+    let said = notifications.said(&link.token).await?;
+    notifications.turn_off(said.member, said.types).await?;
     Ok(signed::statement(
         "Done. There is no more mail of this kind. Your settings bring it back.",
     ))
 }
 
 impl Notifications {
+    /// What a token says. 404 if it was not signed by us, or was mailed to an address that the member no longer has. A
+    /// closed account has no address to compare with once it is erased: its links are answered, and change nothing.
+    async fn said(&self, token: &str) -> Result<Said> {
+        let said = self.unsubscribing.read(token);
+        let said = said.ok_or_else(Error::not_found)?;
+        let member = said.member;
+        let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let found = sqlx::query_as::<_, (String, bool)>(
+                    "select email::text, status = 'archived' from app.users where id = $1",
+                );
+                Ok(found.bind(member).fetch_optional(cx.conn()).await?)
+            })
+        });
+        let (email, is_closed) = run.await?.ok_or_else(Error::not_found)?;
+        match is_closed || self.unsubscribing.0.address(&email)[..] == said.address[..] {
+            true => Ok(said),
+            false => Err(Error::not_found()),
+        }
+    }
+
     /// Turns off mail of these types for a member.
     pub(super) async fn turn_off(&self, member: Uuid, types: Vec<String>) -> Result<()> {
         let types = Arc::new(types);
@@ -152,14 +181,18 @@ mod tests {
         let member = Uuid::now_v7();
         let types = ["new_event", "new_follower"].map(str::to_owned);
         let token = |from: &Unsubscribing| {
-            let url = from.url(member, &types);
+            let url = from.url(member, "ana@example.org", &types);
             url.query_pairs().next().unwrap().1.into_owned()
         };
-        assert_eq!(ours.read(&token(&ours)), Some((member, types.to_vec())));
+        let said = ours.read(&token(&ours)).expect("ours");
+        assert_eq!((said.member, &said.types[..]), (member, &types[..]));
+        assert_eq!(said.address, ours.0.address("ana@example.org"));
         assert_eq!(ours.read(&token(&others)), None);
-        // Signed, but too short to contain a member's id.
-        let url = ours.0.url(b"nobody");
-        let short = url.query_pairs().next().unwrap().1.into_owned();
-        assert_eq!(ours.read(&short), None);
+        // Signed, but too short to contain a member's id, or the hash of an address.
+        for short in [&b"nobody"[..], &[7; 23]] {
+            let url = ours.0.url(short);
+            let short = url.query_pairs().next().unwrap().1.into_owned();
+            assert_eq!(ours.read(&short), None);
+        }
     }
 }

@@ -31,8 +31,10 @@ impl Sessions {
     pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         self.require_recent(caller, user, session).await?;
+        let network = network(caller.ip);
+        self.count_mailing(caller.request_id, &network).await?;
         let change = Change {
-            network: network(caller.ip),
+            network,
             user,
             session,
             email: input.email,

@@ -32,7 +32,8 @@ enum Which {
 struct Ends {
     sessions: Which,
     /// Whether earlier credentials are ended: unopened links in emails, tokens of issuers that were issued before, and
-    /// the secret address of the calendar. An intruder may have made them.
+    /// the secret address of the calendar. An intruder may have made them. A trigger on `credentials.valid_from` ends
+    /// open offers of tickets and roles with them (`spec/sql/sessions.offers.sql`).
     issued_before: bool,
     /// Whether identities at issuers are unlinked. An owner who still has the address can link one again by signing in
     /// there.

@@ -49,8 +49,10 @@ impl Sessions {
     /// Has a link sent if the address is a member's. The answer is the same for every address, and is given before
     /// anything is sent.
     pub async fn forgot_password(&self, caller: &Visitor, input: Address) -> Result<()> {
+        let network = network(caller.ip);
+        self.count_mailing(caller.request_id, &network).await?;
         let reset = Reset {
-            network: network(caller.ip),
+            network,
             email: input.email,
         };
         self.enqueue(RESET, reset, None, caller.request_id).await

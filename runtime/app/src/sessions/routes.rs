@@ -74,7 +74,8 @@ pub struct Document;
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
     security(()), responses(
         (status = 202, description = "A mail is on its way"),
-        (status = 409, description = "The handle is taken")))]
+        (status = 409, description = "The handle is taken"),
+        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
 async fn sign_up(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -201,7 +202,9 @@ async fn sign_out_everywhere(
 ///
 /// The answer is the same whether or not the address belongs to a member.
 #[utoipa::path(post, path = "/auth/forgot-password", operation_id = "forgotPassword", tag = "Sign-in",
-    request_body = Address, security(()), responses((status = 202, description = "A member gets a mail")))]
+    request_body = Address, security(()), responses(
+        (status = 202, description = "A member gets a mail"),
+        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
 async fn forgot_password(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -248,7 +251,9 @@ async fn change_password(
 ///
 /// Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
 #[utoipa::path(put, path = "/me/email", operation_id = "changeEmail", tag = "Me", request_body = Address,
-    security(("bearer" = [])), responses((status = 202, description = "A mail is on its way to the new address")))]
+    security(("bearer" = [])), responses(
+        (status = 202, description = "A mail is on its way to the new address"),
+        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
 async fn change_email(
     State(sessions): State<Sessions>,
     caller: Member,

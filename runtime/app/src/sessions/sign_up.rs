@@ -41,8 +41,10 @@ impl Sessions {
         if taken {
             return Err(handle_taken());
         }
+        let network = network(caller.ip);
+        self.count_mailing(caller.request_id, &network).await?;
         let invitation = Invitation {
-            network: network(caller.ip),
+            network,
             email: input.email,
             handle: input.handle.into_string(),
             display_name: input.display_name,

@@ -194,6 +194,27 @@ impl Sessions {
         }
     }
 
+    /// Counts a request for an email, whatever the address, so that the platform can't be used to send emails to very
+    /// many people. Called before the request is accepted: a refusal is the same for every address, so the caller may
+    /// know of it, and learns when to try again.
+    pub(super) async fn count_mailing(&self, request: Uuid, network: &str) -> Result<()> {
+        let of_network = Counter {
+            key: self.0.key.throttle("mail-network", &[network]),
+            limit: self.0.config.mails_per_hour_from_network,
+            add: 1,
+        };
+        let mut cx = self.cx(request).await?;
+        let counted = self.count(&mut cx, &[of_network], HOUR).await?;
+        cx.commit().await?;
+        match counted.wait {
+            Some(seconds) => {
+                tracing::warn!(%request, network, seconds, "a network has asked for all mails of this hour");
+                Err(too_many(seconds))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether another email may be sent to this address. Counts it for the requesting network and for all networks
     /// together. Strangers use up the limit of their own network first, then that of all networks; the latter does not
     /// apply to networks from which the member has signed in before. Refusing does no harm, since the links in the
@@ -217,15 +238,6 @@ impl Sessions {
             add: 1,
         };
         if self.count(cx, &[here], HOUR).await?.wait.is_some() {
-            return Ok(false);
-        }
-        // Over all addresses, so that the platform can't be used to send emails to very many people.
-        let of_network = Counter {
-            key: key.throttle("mail-network", &[network]),
-            limit: config.mails_per_hour_from_network,
-            add: 1,
-        };
-        if self.count(cx, &[of_network], HOUR).await?.wait.is_some() {
             return Ok(false);
         }
         let anywhere = Counter {

@@ -1,6 +1,9 @@
 //! E-mail and web addresses. Internationalised hosts are stored in the ASCII form that mail and name servers use
 //! (`xn--…`), so that one written with Cyrillic letters can't be mistaken for one in Latin letters.
 
+use super::line::{is_hidden, is_joiner};
+use std::borrow::Cow;
+
 /// `bücher.example` → `xn--bcher-kva.example`
 pub fn ascii_host(host: &str) -> Option<String> {
     match url::Host::parse(host).ok()? {
@@ -53,13 +56,11 @@ fn host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Scheme and host in lower-case ASCII, the rest as it was sent. Without a scheme, `www.` marks a text as an address.
+/// Scheme and host in lower-case ASCII, the rest as it was sent, with invisible characters percent-encoded. A text
+/// without a scheme that begins with the name of a host is an address too.
 pub fn normal_url(text: &str) -> String {
     let text = text.trim();
-    if text
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case("www."))
-    {
+    if begins_with_host(text) {
         return normal_url(&format!("https://{text}"));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -75,7 +76,10 @@ pub fn normal_url(text: &str) -> String {
         || host.contains('@')
         || (scheme.chars().all(is_normal) && host.chars().all(is_normal))
     {
-        return text.to_owned();
+        return match is_web {
+            true => format!("{scheme}://{host}{}", shown(rest)),
+            false => text.to_owned(),
+        };
     }
     let scheme = scheme.to_ascii_lowercase();
     let (name, port) = match host.rsplit_once(':') {
@@ -85,9 +89,40 @@ pub fn normal_url(text: &str) -> String {
         _ => (host, String::new()),
     };
     match url::Host::parse(name) {
-        Ok(host) => format!("{scheme}://{host}{port}{rest}"),
+        Ok(host) => format!("{scheme}://{host}{port}{}", shown(rest)),
         Err(_) => text.to_owned(),
     }
+}
+
+/// `example.org`, `www.example.org:8080/page`: what people paste from cards and posters.
+fn begins_with_host(text: &str) -> bool {
+    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+    let name = match text[..end].rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => &text[..end],
+    };
+    ascii_host(name).is_some_and(|host| is_host(&host)) && !name.contains(char::is_whitespace)
+}
+
+/// Characters that are invisible, or change the direction of writing, percent-encoded as browsers send them: the address
+/// means the same, and shows what it holds. Control characters stay, and are refused.
+fn shown(rest: &str) -> Cow<'_, str> {
+    let hides = |c: char| (is_hidden(c) && !c.is_control()) || is_joiner(c);
+    if !rest.contains(hides) {
+        return Cow::Borrowed(rest);
+    }
+    let mut text = String::with_capacity(rest.len() + 8);
+    for c in rest.chars() {
+        match hides(c) {
+            true => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    text.push_str(&format!("%{byte:02X}"));
+                }
+            }
+            false => text.push(c),
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// Credentials are refused, because they would be stored and shown to everybody.
@@ -95,7 +130,11 @@ pub fn url(text: &str, schemes: &[&str]) -> bool {
     if text.chars().count() > 2000
         || text
             .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || "<>\"\\^`{|}".contains(c))
+            .any(|c| {
+                c.is_whitespace() || is_hidden(c) || is_joiner(c) || "<>\"\\^`{|}".contains(c)
+            })
+        // Many programs end a text at a NUL, also at a decoded one.
+        || text.contains("%00")
     {
         return false;
     }

@@ -3,7 +3,7 @@
 //! The methods with a type parameter are thin wrappers; what they share is not generic, because the bodies of all
 //! entities pass through here.
 
-use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card};
+use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card, check};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ impl Body {
 
     /// Create: absent and null are the same.
     pub fn optional<T: FromJson>(&mut self, name: &str, checks: &[Check]) -> Option<Option<T>> {
-        match self.take(name) {
+        match self.take_nullable(name, checks, true) {
             Sent::Absent | Sent::Null => Some(None),
             Sent::Value(node) => self.read(name, node, checks).map(Some),
         }
@@ -94,7 +94,7 @@ impl Body {
         checks: &[Check],
         default: T,
     ) -> Option<Option<T>> {
-        match self.take(name) {
+        match self.take_nullable(name, checks, true) {
             Sent::Absent => Some(Some(default)),
             Sent::Null => Some(None),
             Sent::Value(node) => self.read(name, node, checks).map(Some),
@@ -125,7 +125,7 @@ impl Body {
         name: &str,
         checks: &[Check],
     ) -> Option<Patch<T>> {
-        match self.take(name) {
+        match self.take_nullable(name, checks, true) {
             Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
             Sent::Absent | Sent::Null => Some(Patch::Null),
             Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
@@ -140,7 +140,7 @@ impl Body {
         nullable: bool,
         default: T,
     ) -> Option<Patch<T>> {
-        match self.take(name) {
+        match self.take_nullable(name, checks, nullable) {
             Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
             Sent::Absent => Some(Patch::Value(default)),
             Sent::Null if nullable => Some(Patch::Null),
@@ -157,7 +157,7 @@ impl Body {
         checks: &[Check],
         nullable: bool,
     ) -> Option<Patch<T>> {
-        match self.take(name) {
+        match self.take_nullable(name, checks, nullable) {
             Sent::Absent => Some(Patch::Absent),
             Sent::Null if nullable => Some(Patch::Null),
             Sent::Null => self.null(name),
@@ -173,7 +173,7 @@ impl Body {
         optional: bool,
         parts: &mut Parts,
     ) {
-        let value = match self.take(name) {
+        let value = match self.take_nullable(name, checks, optional) {
             Sent::Absent => return,
             Sent::Null if optional => Value::Null,
             Sent::Null => return self.null::<()>(name).unwrap_or_default(),
@@ -253,6 +253,16 @@ impl Body {
         }
     }
 
+    /// As [`Body::take`]. A text that may be null, and shows nothing, is null: so that empty has one spelling.
+    fn take_nullable(&mut self, name: &str, checks: &[Check], nullable: bool) -> Sent {
+        match self.take(name) {
+            Sent::Value(Node::Text(text)) if nullable && check::is_blank(&text, checks) => {
+                Sent::Null
+            }
+            sent => sent,
+        }
+    }
+
     fn read<T: FromJson>(&mut self, name: &str, node: Node, checks: &[Check]) -> Option<T> {
         let pointer = self.pointer(name);
         T::from_json(
@@ -329,6 +339,36 @@ mod tests {
             ("/a~1b~0c", "unknown"),
         ];
         assert_eq!(found, expected.map(|(p, c)| (p.to_owned(), c)));
+    }
+
+    #[test]
+    fn a_text_that_shows_nothing_is_null_where_it_may_be() {
+        let (long, line) = ([Check::Length(0, 1000)], [Check::Length(0, 80)]);
+        for (text, is_long_null, is_line_null) in [
+            ("", true, true),
+            (" \n ", true, true),
+            ("\u{200b}\u{200b}", true, false),
+            ("x", false, false),
+        ] {
+            let body = || {
+                let text = serde_json::json!({ "a": text }).to_string();
+                Body::parse(text.as_bytes(), Mode::Merge).unwrap()
+            };
+            for (checks, is_null) in [(long, is_long_null), (line, is_line_null)] {
+                let made = body().optional::<String>("a", &checks);
+                assert_eq!(made == Some(None), is_null, "{text:?}");
+                let changed = body().patch_optional::<String>("a", &checks);
+                assert_eq!(changed == Some(Patch::Null), is_null, "{text:?}");
+                let kept = body().patch_kept::<String>("a", &checks, true);
+                assert_eq!(kept == Some(Patch::Null), is_null, "{text:?}");
+            }
+            // A text that must not be empty, or not be null, is refused or stays as it is.
+            let wanted = [Check::Length(1, 1000)];
+            let made = body().optional::<String>("a", &wanted);
+            assert_eq!(made.is_none(), is_long_null, "{text:?}");
+            let kept = body().patch_kept::<String>("a", &long, false);
+            assert_eq!(kept, Some(Patch::Value(text.to_owned())));
+        }
     }
 
     #[test]

@@ -50,6 +50,16 @@ pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
     })
 }
 
+/// Whether a text that may be empty shows nothing. Where a text must not be empty, and in a single line of invisible
+/// characters, that is a fault instead.
+pub fn is_blank(text: &str, checks: &[Check]) -> bool {
+    checks.iter().any(|check| match check {
+        Check::Length(0, max) if *max > LINE_MAX => !is_seen(text),
+        Check::Length(0, _) | Check::Line(0, _) => text.trim().is_empty(),
+        _ => false,
+    })
+}
+
 /// The form in which a text is stored, where its format has one or it is one line.
 pub fn normal(text: String, checks: &[Check]) -> String {
     checks.iter().fold(text, |text, check| match check {

@@ -4,7 +4,7 @@
 use super::{
     address::{email, normal_email, normal_url, url},
     codes::{COUNTRIES, CURRENCIES, is_one},
-    line::pasted,
+    line::{is_hidden, is_joiner, is_seen, pasted},
     phone::e164,
     social::Network,
     tags::{normal_locale, normal_timezone},
@@ -58,9 +58,11 @@ impl Format {
         let text = pasted(text);
         let understood = match self {
             Format::Email => Some(normal_email(text)),
-            Format::Url | Format::Https => Some(normal_url(text)),
+            Format::Url => Some(normal_url(text)),
+            // Every host that people link to has it.
+            Format::Https => Some(secure(normal_url(text))),
             Format::Phone => e164(text),
-            Format::Slug => None,
+            Format::Slug => Some(text.to_ascii_lowercase()),
             Format::Currency | Format::Country => Some(text.to_ascii_uppercase()),
             Format::Locale => normal_locale(text),
             Format::Timezone => normal_timezone(text).map(str::to_owned),
@@ -84,7 +86,7 @@ impl Format {
             Format::Locale => normal_locale(text).is_some(),
             Format::Timezone => normal_timezone(text).is_some(),
             Format::LocalTime => local_time(text).is_some(),
-            Format::Code => !text.is_empty(),
+            Format::Code => is_seen(text) && !text.chars().any(|c| is_hidden(c) || is_joiner(c)),
             Format::Social(network) => network.address(text).is_some(),
         };
         valid && self.normal(text) == text
@@ -119,6 +121,14 @@ impl Format {
     }
 }
 
+/// `http://` → `https://`
+fn secure(url: String) -> String {
+    match url.strip_prefix("http://") {
+        Some(rest) => format!("https://{rest}"),
+        None => url,
+    }
+}
+
 fn slug(text: &str) -> bool {
     (1..=100).contains(&text.len())
         && text.split('-').all(|word| {
@@ -144,14 +154,11 @@ fn local_time(text: &str) -> Option<String> {
     (rest && parts.next().is_none()).then(|| format!("{hours:02}:{minutes:02}"))
 }
 
-/// Case and blanks make no difference, so it is stored in capitals and without blanks.
+/// Case, width and blanks make no difference, so it is stored in capitals, without blanks and in form NFKC, where `ＶＩＰ`
+/// is `VIP`.
 fn code(text: &str) -> String {
-    let upper: String = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .flat_map(char::to_uppercase)
-        .collect();
-    upper.nfc().collect()
+    let typed: String = text.nfkc().flat_map(char::to_uppercase).collect();
+    typed.nfkc().filter(|c| !c.is_whitespace()).collect()
 }
 
 #[cfg(test)]
@@ -269,6 +276,17 @@ mod tests {
                 "https://xn--bcher-kva.example/ä",
             ),
             (Https, "www.example.org", "https://www.example.org"),
+            (Https, "http://example.org/a", "https://example.org/a"),
+            (Https, "Example.org", "https://example.org"),
+            (Url, "example.org/a?b", "https://example.org/a?b"),
+            (
+                Url,
+                "Bücher.example:8080",
+                "https://xn--bcher-kva.example:8080",
+            ),
+            (Url, "http://example.org", "http://example.org"),
+            (Locale, "iw-IL", "he-IL"),
+            (Locale, "mo", "ro"),
             (Phone, "+49 (0)30 123-456", "+4930123456"),
             (Phone, "\u{202a}+49 30 123456\u{202c}", "+4930123456"),
             (Email, "\u{feff}ana@example.org\u{200b}", "ana@example.org"),
@@ -285,10 +303,27 @@ mod tests {
             (LocalTime, "22:00:00", "22:00"),
             (Code, " summer 25\u{a0}", "SUMMER25"),
             (Code, "grün-ß", "GRÜN-SS"),
+            (Code, "ｖｉｐ－２５", "VIP-25"),
+            (
+                Url,
+                "https://fa.example/a\u{200c}b\u{202e}c",
+                "https://fa.example/a%E2%80%8Cb%E2%80%AEc",
+            ),
             (Format::INSTAGRAM, "@foo", "https://www.instagram.com/foo"),
         ] {
             assert_eq!(format.normal(sent), stored, "{format:?} {sent:?}");
             assert!(format.accepts(stored), "{format:?} {stored:?}");
+        }
+        // No host, or more than one.
+        for text in [
+            "ana@example.org",
+            "javascript:alert(1.x)",
+            "10.0.0.1",
+            "v1.2",
+            "a b.org",
+            "mailto:a.b",
+        ] {
+            assert_eq!(Url.read(text), None, "{text}");
         }
         for (sent, read) in [
             (" eur ", Some("EUR")),
@@ -298,6 +333,25 @@ mod tests {
         ] {
             assert_eq!(Currency.read(sent).as_deref(), read, "{sent:?}");
         }
+        no(
+            Code,
+            &[
+                "VI\u{200b}P",
+                "V\u{200d}IP",
+                "VIP\u{fe0f}X",
+                "V\u{e0041}P",
+                "\u{301}",
+            ],
+        );
+        no(
+            Url,
+            &[
+                "https://example.org/\u{202e}gpj",
+                "https://example.org/a\u{200b}b",
+                "https://example.org/a?b=%00",
+                "https://example.org/\u{feff}",
+            ],
+        );
         no(LocalTime, &["99:99", "24:00", "8", "8:3", "08:60", ""]);
         no(Format::INSTAGRAM, &["@foo", "https://example.org/foo"]);
     }

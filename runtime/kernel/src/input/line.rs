@@ -11,9 +11,9 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 pub const LINE_MAX: u32 = 300;
 
 /// Characters that a line may not contain: control characters, line breaks, characters that change the direction of
-/// writing, and characters that are invisible where they stand. They would allow two different names to look the same,
-/// and get past unique constraints. Blanks are visible between words. Characters that writing needs are allowed:
-/// joiners, variation selectors of emoji, tags of flags.
+/// writing, private characters and those that are none, and characters that are invisible where they stand. They would
+/// allow two different names to look the same, and get past unique constraints. Blanks are visible between words.
+/// Joiners are allowed because writing needs them; selectors and tags only within emoji ([`hides`]).
 const HIDDEN: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -29,15 +29,50 @@ const HIDDEN: &[(char, char)] = &[
     ('\u{2060}', '\u{206f}'),
     ('\u{2800}', '\u{2800}'),
     ('\u{3164}', '\u{3164}'),
+    ('\u{e000}', '\u{f8ff}'),
+    ('\u{fdd0}', '\u{fdef}'),
+    ('\u{fe00}', '\u{fe0f}'),
     ('\u{feff}', '\u{feff}'),
     ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),
+    ('\u{fff0}', '\u{fffc}'),
+    ('\u{fffe}', '\u{ffff}'),
     ('\u{1bca0}', '\u{1bca3}'),
     ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e001f}'),
-    ('\u{e0080}', '\u{e00ff}'),
-    ('\u{e01f0}', '\u{e0fff}'),
+    ('\u{e0000}', '\u{e0fff}'),
+    // The rest are private, or the last two of their plane, which are no characters.
+    ('\u{efffe}', '\u{10ffff}'),
 ];
+
+/// Emoji, and characters that have a form as one: a selector may follow them.
+const EMOJI: &[(char, char)] = &[
+    ('\u{a9}', '\u{a9}'),
+    ('\u{ae}', '\u{ae}'),
+    ('\u{203c}', '\u{203c}'),
+    ('\u{2049}', '\u{2049}'),
+    ('\u{2122}', '\u{2122}'),
+    ('\u{2139}', '\u{2139}'),
+    ('\u{2190}', '\u{21ff}'),
+    ('\u{2300}', '\u{23ff}'),
+    ('\u{24c2}', '\u{24c2}'),
+    ('\u{25a0}', '\u{27bf}'),
+    ('\u{2934}', '\u{2935}'),
+    ('\u{2b00}', '\u{2bff}'),
+    ('\u{3030}', '\u{3030}'),
+    ('\u{303d}', '\u{303d}'),
+    ('\u{3297}', '\u{3297}'),
+    ('\u{3299}', '\u{3299}'),
+    ('\u{1f000}', '\u{1faff}'),
+];
+
+/// Whether the character before it is shown as text or as an emoji.
+const SELECTORS: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
+
+/// Turns the character before it into a key: `1`, U+FE0F, U+20E3.
+const KEYCAP: char = '\u{20e3}';
+
+/// The flag before the tags that name a region, and the tag that ends them.
+const FLAG: char = '\u{1f3f4}';
+const LAST_TAG: char = '\u{e007f}';
 
 /// Characters that are invisible on their own: the hidden ones, blanks, fillers, joiners, combining marks.
 const UNSEEN: &[(char, char)] = &[
@@ -59,7 +94,7 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{fe00}', '\u{fe0f}'),
     ('\u{feff}', '\u{feff}'),
     ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),
+    ('\u{fff0}', '\u{fffc}'),
     ('\u{1bca0}', '\u{1bca3}'),
     ('\u{1d173}', '\u{1d17a}'),
     ('\u{e0000}', '\u{e0fff}'),
@@ -90,6 +125,36 @@ pub fn is_hidden(c: char) -> bool {
     is_in(c, HIDDEN)
 }
 
+/// Whether the character joins those beside it, which writing needs; it is invisible by itself.
+pub fn is_joiner(c: char) -> bool {
+    JOINERS.contains(&c)
+}
+
+/// Whether the text contains a hidden character outside of emoji, which are written with some: a selector after an
+/// emoji or within a keycap, tags after a flag.
+fn hides(text: &str) -> bool {
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let mut after = rest.clone();
+        match (c, after.next()) {
+            (_, Some(next)) if SELECTORS.contains(&next) && is_in(c, EMOJI) => rest = after,
+            ('#' | '*' | '0'..='9', Some('\u{fe0f}')) if after.clone().next() == Some(KEYCAP) => {
+                rest = after;
+            }
+            (FLAG, Some('\u{e0020}'..='\u{e007e}')) => {
+                let last = after.find(|c| !('\u{e0020}'..='\u{e007e}').contains(c));
+                if last != Some(LAST_TAG) {
+                    return true;
+                }
+                rest = after;
+            }
+            _ if is_hidden(c) => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Whether a text contains a visible character.
 pub fn is_seen(text: &str) -> bool {
     text.chars().any(|c| !is_in(c, UNSEEN))
@@ -100,7 +165,7 @@ pub fn is_line(text: &str) -> bool {
     text.is_empty()
         || (is_seen(text)
             && normal_line(text) == text
-            && !text.chars().any(is_hidden)
+            && !hides(text)
             && !text.starts_with(JOINERS)
             && !text.ends_with(JOINERS)
             && !text.as_bytes().windows(6).any(|pair| {
@@ -141,6 +206,9 @@ mod tests {
             "é",
             "🏴\u{e0067}\u{e0062}\u{e007f}",
             "東京\u{3000}タワー",
+            "1\u{fe0f}\u{20e3} Raum",
+            "☺\u{fe0f}☺\u{fe0e}",
+            "🏴\u{e0067}\u{e007f}🏴\u{fe0f}",
         ] {
             assert!(is_line(line), "{line:?}");
         }
@@ -168,6 +236,23 @@ mod tests {
             "VIP\u{3164}",
             "V\u{34f}IP",
             "VIP\u{e0100}\u{e01f0}",
+            // Selectors without an emoji before them.
+            "VIP\u{fe0f}",
+            "葛\u{e0100}",
+            "V\u{fe00}IP",
+            "1\u{fe0f}",
+            "☺\u{fe0f}\u{fe0f}",
+            // Tags that belong to no flag, or do not end.
+            "VIP\u{e0056}",
+            "🏴\u{e0067}",
+            "🏴\u{e0067}x\u{e007f}",
+            "🏴\u{e007f}",
+            "VIP\u{fffc}",
+            "VIP\u{fffe}",
+            "VIP\u{fdd0}",
+            "VIP\u{e000}",
+            "VIP\u{f0000}",
+            "VIP\u{10ffff}",
         ] {
             assert!(!is_line(text), "{text:?}");
         }
@@ -181,9 +266,6 @@ mod tests {
             ('\u{300}', '\u{34e}'),
             ('\u{350}', '\u{36f}'),
             ('\u{200c}', '\u{200d}'),
-            ('\u{fe00}', '\u{fe0f}'),
-            ('\u{e0020}', '\u{e007f}'),
-            ('\u{e0100}', '\u{e01ef}'),
         ];
         let all = '\u{0}'..=char::MAX;
         let unseen = all.filter(|c| is_in(*c, UNSEEN) && !is_in(*c, WRITTEN_WITH));

@@ -7,18 +7,35 @@ use phonenumber::{Mode, country};
 /// included.
 const NATIONAL_MAX: usize = 20;
 
+/// Prefixes that the ITU has assigned to no country. A few that it might assign next are left out, because a number that
+/// exists must not be refused.
+const UNASSIGNED: [&str; 33] = [
+    "280", "281", "282", "283", "284", "285", "286", "287", "288", "289", "801", "802", "803",
+    "804", "805", "806", "807", "809", "830", "831", "832", "833", "834", "835", "836", "837",
+    "838", "839", "978", "990", "991", "999", "884",
+];
+
 /// Reads a number with a country code and returns it as E.164, or `None` if the text is no such number. Blanks,
 /// brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country code is
 /// dropped. For numbers without a country code see [`of_country`].
 pub fn e164(text: &str) -> Option<String> {
-    let international = international(text)?;
+    // Digits of other scripts and wide brackets first, so that `(0)` is found in each.
+    let international: String = (international(text)?.chars())
+        .map(|c| match c {
+            '（' => '(',
+            '）' => ')',
+            c => digit(c).unwrap_or(c),
+        })
+        .collect();
     // In Italy the leading zero is part of the number, and is dialled from abroad too.
     let zero = match international.trim_start().starts_with("39") {
         true => "0",
         false => "",
     };
     let digits = digits(&international.replace("(0)", zero))?;
-    let fits = (7..=15).contains(&digits.len()) && !digits.starts_with('0');
+    let fits = (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && !UNASSIGNED.contains(&&digits[..3]);
     fits.then(|| format!("+{digits}"))
 }
 
@@ -53,8 +70,9 @@ fn without_scheme(text: &str) -> &str {
 
 fn international(text: &str) -> Option<&str> {
     let text = without_scheme(text);
+    let zero = |c: char| digit(c) == Some('0');
     text.strip_prefix(['+', '＋'])
-        .or_else(|| text.strip_prefix("00"))
+        .or_else(|| text.strip_prefix(zero)?.strip_prefix(zero))
 }
 
 /// The digits of a number without the punctuation between them. `None` if there are other characters.
@@ -99,6 +117,8 @@ mod tests {
             "tel:+41\u{a0}44\u{202f}668/1800",
             "＋４１ ４４ ６６８ １８ ００",
             "+٤١ ٤٤ ٦٦٨ ١٨ ٠٠",
+            "٠٠٤١ ٤٤ ٦٦٨ ١٨ ٠٠",
+            "＋４１（０）４４ ６６８ １８ ００",
         ] {
             assert_eq!(e164(text).as_deref(), Some("+41446681800"), "{text:?}");
         }
@@ -108,6 +128,8 @@ mod tests {
             "+0446681800",
             "+41 44 CALL",
             "+4144668180012345",
+            "+999 123 4567",
+            "+280 123 4567",
             "",
         ] {
             assert_eq!(e164(text), None, "{text:?}");

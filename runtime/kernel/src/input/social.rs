@@ -208,6 +208,9 @@ const PAGES_BESIDE_NAMES: [&str; 19] = [
     "video",
 ];
 
+/// The host of Facebook's short links.
+const SHORT_LINKS: &str = "fb.me";
+
 /// Path segments that come between a name and a single post or video.
 const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
 
@@ -265,6 +268,10 @@ impl Network {
 
     fn page(self, host: &str, path: &str) -> Option<String> {
         let data = self.data();
+        // Where a short link leads, only its service knows: its path is no name.
+        if is_under(host, SHORT_LINKS) {
+            return None;
+        }
         // A name on Bluesky is a host, which leads to the page of that name.
         if self == Network::Bluesky && host.ends_with(".bsky.social") {
             return path

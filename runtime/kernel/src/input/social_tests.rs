@@ -235,6 +235,8 @@ fn what_is_of_another_network_is_of_none() {
                 "https://www.tiktok.com/foryou",
             ],
         ),
+        // Where a short link leads, its path does not say.
+        (Facebook, &["fb.me/foo", "https://fb.me/e/1AbCdEf"]),
         (Whatsapp, &["044 668 18 00", "@foo", "wa.me/foo"]),
         (
             Youtube,

@@ -13,7 +13,8 @@ pub fn normal_locale(text: &str) -> Option<String> {
     if !((2..=3).contains(&language.len()) && letters(language)) {
         return None;
     }
-    let mut tag = language.to_ascii_lowercase();
+    let language = language.to_ascii_lowercase();
+    let mut tag = present_language(&language).to_owned();
     if let Some(script) = parts.next_if(|part| part.len() == 4 && letters(part)) {
         tag.push('-');
         tag.push_str(&script[..1].to_ascii_uppercase());
@@ -40,6 +41,18 @@ pub fn normal_locale(text: &str) -> Option<String> {
         tag.push_str(&part.to_ascii_lowercase());
     }
     (tag.len() <= 35).then_some(tag)
+}
+
+/// The present code of a language that had another one, which old Java and Android still send.
+fn present_language(code: &str) -> &str {
+    match code {
+        "iw" => "he",
+        "in" => "id",
+        "ji" => "yi",
+        "jw" => "jv",
+        "mo" => "ro",
+        code => code,
+    }
 }
 
 /// `europe/berlin`, `Europe/Kiev`, `US/Eastern` → `Europe/Berlin`, `Europe/Kyiv`, `America/New_York`.

@@ -173,6 +173,7 @@ mod tests {
         for (format, sent, stored) in [
             (Format::Code, " summer 25", "SUMMER25"),
             (Format::Currency, "eur", "EUR"),
+            (Format::Slug, "Summer-Night ", "summer-night"),
             (Format::Phone, "0041 44 668 18 00", "+41446681800"),
             (Format::Timezone, "US/Eastern", "America/New_York"),
             (Format::Currency, "no such", "NO SUCH"),

@@ -1,12 +1,13 @@
 //! Links in emails by which the recipient leaves a waiting list without signing in.
 //!
 //! The token names the entry, so it is valid for no other entry, and no longer once the entry stops waiting: a member
-//! who joins again has another entry. A GET shows a page with a question, a POST leaves.
+//! who joins again has another entry. It also contains a hash of the address that the mail was sent to: once the member
+//! has another address, links in mails to the old one do nothing. A GET shows a page with a question, a POST leaves.
 
 use super::super::Tickets;
 use crate::{
     module::{Module, Parts},
-    signed::{self, Links},
+    signed::{self, ADDRESS_BYTES, Links},
 };
 use axum::{
     extract::{Query, State},
@@ -29,13 +30,22 @@ impl Leaving {
         Ok(Self(Links::new(parts, "waiting list", PATH)?))
     }
 
-    pub fn url(&self, entry: Uuid) -> url::Url {
-        self.0.url(entry.as_bytes())
+    /// `to` is the address that the mail is sent to.
+    pub fn url(&self, entry: Uuid, to: &str) -> url::Url {
+        let mut said = entry.as_bytes().to_vec();
+        said.extend(self.0.address(to));
+        self.0.url(&said)
     }
 
-    fn read(&self, token: &str) -> Result<Uuid> {
-        let said = self.0.read(token).ok_or_else(Error::not_found)?;
-        Uuid::from_slice(&said).map_err(|_| Error::not_found())
+    /// The entry, and the hash of the address that the mail was sent to.
+    fn read(&self, token: &str) -> Result<(Uuid, Vec<u8>)> {
+        let mut said = self.0.read(token).ok_or_else(Error::not_found)?;
+        if said.len() != 16 + ADDRESS_BYTES {
+            return Err(Error::not_found());
+        }
+        let address = said.split_off(16);
+        let entry = Uuid::from_slice(&said).map_err(|_| Error::not_found())?;
+        Ok((entry, address))
     }
 }
 
@@ -52,13 +62,13 @@ pub struct Link {
     responses(
         (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String,
             example = json!("<p>Leave the waiting list of A full house?</p><form method=\"post\"><button>Leave</button></form>")),
-        (status = 404, description = "Nobody here made this token, or its entry waits no longer")))]
+        (status = 404, description = "Nobody here made this token, its entry waits no longer, or the member has another address than the mail was sent to")))]
 pub async fn show(
     State(tickets): State<Tickets>,
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    let event = tickets.left_by(tickets.leaving.read(&link.token)?).await?;
+    let event = tickets.left_by(&link.token).await?.title;
     let text = format!("Leave the waiting list of {}?", HtmlEscape(&event));
     Ok(signed::question(&text, "Leave"))
 }
@@ -71,32 +81,45 @@ pub async fn show(
     responses(
         (status = 200, description = "The member waits no longer", content_type = "text/html", body = String,
             example = json!("<p>Done. You are no longer on this waiting list. You can join it again.</p>")),
-        (status = 404, description = "Nobody here made this token, or its entry waits no longer")))]
+        (status = 404, description = "Nobody here made this token, its entry waits no longer, or the member has another address than the mail was sent to")))]
 pub async fn leave(
     State(tickets): State<Tickets>,
     _: Visitor,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    tickets.leave(tickets.leaving.read(&link.token)?).await?;
+    let left = tickets.left_by(&link.token).await?;
+    tickets.leave(left.entry).await?;
     Ok(signed::statement(
         "Done. You are no longer on this waiting list. You can join it again.",
     ))
 }
 
+/// What a link leaves.
+struct Left {
+    entry: Uuid,
+    /// The title of the event.
+    title: String,
+}
+
 impl Tickets {
-    /// The title of the event whose waiting list the entry would leave.
-    async fn left_by(&self, entry: Uuid) -> Result<String> {
+    /// The entry that a token names, which still waits, if the member still has the address that it was mailed to.
+    async fn left_by(&self, token: &str) -> Result<Left> {
+        let (entry, address) = self.leaving.read(token)?;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
-                let found = sqlx::query_scalar(
-                    "select e.title from app.waitlist_entries w join app.events e on e.id = w.event_id
+                let found = sqlx::query_as::<_, (String, String)>(
+                    "select e.title, u.email::text from app.waitlist_entries w join app.events e on e.id = w.event_id
+                     join app.users u on u.id = w.user_id
                      where w.id = $1 and w.status = 'active' and w.state in ('waiting', 'offered')",
                 );
-                let title: Option<String> = found.bind(entry).fetch_optional(cx.conn()).await?;
-                title.ok_or_else(Error::not_found)
+                Ok(found.bind(entry).fetch_optional(cx.conn()).await?)
             })
         });
-        run.await
+        let (title, email) = run.await?.ok_or_else(Error::not_found)?;
+        match self.leaving.0.address(&email)[..] == address[..] {
+            true => Ok(Left { entry, title }),
+            false => Err(Error::not_found()),
+        }
     }
 
     /// Archives the entry, then offers the place that was held for it to the next one. In two transactions, because

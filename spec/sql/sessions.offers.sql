@@ -1,0 +1,95 @@
+-- Offers that an account has made (its tickets, and roles) end with what else was issued before: an intruder may have
+-- made them, to accept them later from another account. The rules are in docs/adr/0011-what-ends-credentials.md.
+
+-- Ends the open offers of an account. Of roles also those that were declined, because they can still be accepted.
+create function app.end_offers(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
+  update app.role_assignments r set status = 'archived'
+  where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+end
+$$;
+alter function app.end_offers(uuid) owner to <app>_counter;
+revoke execute on function app.end_offers(uuid) from public;
+grant update (state, decided_at) on app.ticket_transfers to <app>_counter;
+
+create function app.end_offers_of_account() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.id);
+  return null;
+end
+$$;
+alter function app.end_offers_of_account() owner to <app>_counter;
+revoke execute on function app.end_offers_of_account() from public;
+
+-- Named to run before `0_archive_children`, which takes the name of the giver out of offers of roles.
+create trigger "00_end_offers" after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.end_offers_of_account();
+
+create function app.end_offers_issued_before() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.user_id);
+  return null;
+end
+$$;
+alter function app.end_offers_issued_before() owner to <app>_counter;
+revoke execute on function app.end_offers_issued_before() from public;
+
+create trigger credentials_end_offers after update of valid_from on app.credentials
+  for each row execute function app.end_offers_issued_before();
+
+-- A first row ends nothing, unless it is made by an ending of an account that had none (through an issuer): that writes
+-- the present time, which is after the begin of the transaction, and others the column's default or less.
+create trigger credentials_end_offers_first after insert on app.credentials
+  for each row when (new.valid_from > now())
+  execute function app.end_offers_issued_before();
+
+-- Refuses an offer of an account that is not active, or that ended what was issued before since this transaction began
+-- and so since the session was checked. The account is locked, so a concurrent ending comes either before, and is seen
+-- here, or afterwards, and ends the offer.
+create function app.begin_offer(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform from app.users u where u.id = p_user and u.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  if exists (select from app.credentials c where c.user_id = p_user and c.valid_from > now()) then
+    raise exception 'session_revoked' using errcode = '28000';
+  end if;
+end
+$$;
+alter function app.begin_offer(uuid) owner to <app>_counter;
+revoke execute on function app.begin_offer(uuid) from public;
+
+create function app.begin_offer_of_ticket() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.from_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_ticket() owner to <app>_counter;
+revoke execute on function app.begin_offer_of_ticket() from public;
+
+create trigger ticket_transfers_begin_offer after insert on app.ticket_transfers
+  for each row when (new.state = 'offered')
+  execute function app.begin_offer_of_ticket();
+
+create function app.begin_offer_of_role() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.granted_by_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_role() owner to <app>_counter;
+revoke execute on function app.begin_offer_of_role() from public;
+
+create trigger role_assignments_begin_offer after insert on app.role_assignments
+  for each row when (new.state = 'offered' and new.granted_by_id is not null)
+  execute function app.begin_offer_of_role();
