@@ -204,6 +204,14 @@ begin
   if v_lacking <> '{}' then
     raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
   end if;
+  -- The order was priced before the types were locked. If a type got another currency in between, the transaction runs
+  -- again and prices it anew; an order that was placed before keeps its type from getting one.
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order and i.currency <> t.currency
+  ) then
+    raise exception 'the currency was changed meanwhile' using errcode = '40001';
+  end if;
   v_room := app.room_of_event(v_order.event_id);
   if v_room < 0 then
     raise exception 'sold out' using errcode = '23514', constraint = 'events_sold_out', detail = greatest(v_room + v_needed, 0)::text;

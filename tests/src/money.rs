@@ -34,6 +34,7 @@ pub mod market;
 mod offline;
 mod orders;
 mod payments;
+mod promises;
 mod promotions;
 mod proposals;
 mod readers;

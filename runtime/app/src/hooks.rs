@@ -1,7 +1,7 @@
 //! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
 //! permissions.
 
-use crate::{App, problems as own, promotions};
+use crate::{App, problems as own, promotions, tickets::promises};
 use generated::{
     hooks::AppHooks,
     promotion::CreatePromotion,
@@ -36,13 +36,13 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "/ticket-types/{id}",
         "patch",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments.",
+         account that takes payments; for another `currency` once tickets were ordered.",
     ),
     (
         "/ticket-types/{id}",
         "put",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments.",
+         account that takes payments; for another `currency` once tickets were ordered.",
     ),
     (
         "/broadcasts/{id}/schedule",
@@ -179,6 +179,7 @@ impl AppHooks for App {
         input: &'a mut UpdateTicketType,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            promises::refuse_type(cx, id, input).await?;
             self.modules
                 .payments
                 .refuse_changed_price(cx, id, input)

@@ -1,0 +1,29 @@
+-- What a host may no longer change once buyers rely on it. The hooks of ticket types and events say the same with a
+-- pointer (`runtime/app/src/tickets/promises.rs`); these triggers hold for every writer.
+
+-- Whether a ticket type was ever ordered, also by orders that have expired or were refunded since.
+create function app.was_ordered(p_type uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.order_items i where i.ticket_type_id = p_type)
+$$;
+alter function app.was_ordered(uuid) owner to <app>_counter;
+revoke execute on function app.was_ordered(uuid) from public;
+grant execute on function app.was_ordered(uuid) to <app>_app, <app>_job;
+
+-- Refuses another currency for a ticket type that was ordered before or is held: its orders, tickets and refunds stay in
+-- the old currency, and sales figures of the type add their amounts. Orders that are being placed lock the row of the type, and
+-- `app.hold_tickets` compares the currencies once it has that lock.
+create function app.keep_currency_of_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 or app.was_ordered(old.id) then
+    raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_tickets() owner to <app>_counter;
+revoke execute on function app.keep_currency_of_tickets() from public;
+
+create trigger ticket_types_currency_kept before update of currency on app.ticket_types
+  for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();

@@ -1,0 +1,142 @@
+//! What a host may no longer change once buyers rely on it: refused with a pointer by the server, and by the database
+//! for every other writer.
+
+use super::stage::{Stage, keyed};
+use crate::support::{locks::until_waiting, model};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection};
+use std::collections::BTreeMap;
+
+/// Entities that rows of money refer to and whose currency a request may change, with the reason why no sum adds two
+/// currencies.
+const GUARDED: &[(&str, &str)] = &[
+    (
+        "ticket_type",
+        "the trigger `ticket_types_currency_kept`, tested below",
+    ),
+    (
+        "promo_code",
+        "its currency says to which orders it applies; each order stores its discount in its own currency, and reports group by that",
+    ),
+    (
+        "quote",
+        "it changes only as a draft; money refers to accepted quotes",
+    ),
+];
+
+/// Every entity that an amount of money refers to keeps its currency, or is listed above with a reason.
+#[test]
+fn the_currency_of_what_money_refers_to_is_fixed_or_guarded() {
+    let model = model();
+    let currency = |entity: &codegen::model::Entity| {
+        let field = entity.fields.iter().find(|field| field.name == "currency");
+        field.map(|field| field.fixed || field.system)
+    };
+    let mut changeable = BTreeMap::new();
+    // What modules write are amounts that were paid, reserved or refunded.
+    let money = model
+        .entities
+        .iter()
+        .filter(|entity| entity.module.is_some());
+    for entity in money.filter(|entity| currency(entity).is_some()) {
+        for target in entity.belongs.iter().flat_map(|belongs| &belongs.targets) {
+            let target = &model.entities[*target];
+            let is_updated = target.module.is_none() && target.access.update.is_some();
+            if is_updated && currency(target) == Some(false) {
+                let names: &mut Vec<&str> = changeable.entry(target.name.as_str()).or_default();
+                names.push(&entity.name);
+            }
+        }
+    }
+    let known: Vec<&str> = changeable.keys().copied().collect();
+    let mut guarded: Vec<&str> = GUARDED.iter().map(|(name, _)| *name).collect();
+    guarded.sort_unstable();
+    assert_eq!(known, guarded, "{changeable:?}");
+}
+
+impl Stage {
+    async fn change(&self, kind: impl std::fmt::Display, body: Value) -> crate::support::Answer {
+        let path = format!("/ticket-types/{kind}");
+        self.olga.client.patch(&path, "*", body).await
+    }
+
+    /// Runs a statement as a superuser; the constraint that refuses it.
+    async fn refused_by(&self, text: &str) -> Option<String> {
+        let mut conn = self.server.superuser().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await;
+        let error = done.err()?;
+        Some(kernel::error::violated(&error)?.to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_type_keeps_its_currency_once_it_was_ordered() {
+    let stage = Stage::new().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    let euros = json!({"currency": "EUR", "price_cents": 700});
+    stage.change(seat, euros.clone()).await.expect(200);
+    stage
+        .change(seat, json!({"currency": "AUD"}))
+        .await
+        .expect(200);
+    let order = stage.order(&stage.mira, &[(seat, 1)], false).await;
+    let order = order.expect(201).id();
+    let set = format!("update app.ticket_types set currency = 'EUR' where id = '{seat}'");
+    let kept = Some("ticket_types_currency_kept".to_owned());
+    // While it is held, and also once the order is over: a late payment would still buy in the old currency.
+    for _ in 0..2 {
+        let refused = stage.change(seat, euros.clone()).await.expect(409);
+        assert_eq!(refused.pointers(), ["/currency"]);
+        assert_eq!(stage.refused_by(&set).await, kept);
+        let _ = keyed(&stage.mira, &format!("/orders/{order}/cancel"), json!({})).await;
+    }
+    // Everything else may change, and the same currency is no change.
+    let body = json!({"currency": "AUD", "price_cents": 3_000});
+    stage.change(seat, body).await.expect(200);
+    // Strangers learn nothing of it.
+    let path = format!("/ticket-types/{seat}");
+    let stranger = stage.mira.client.patch(&path, "*", euros).await;
+    assert!(stranger.expect(403).pointers().is_empty());
+    stage.sound().await;
+}
+
+/// Control: without the trigger the database takes the other currency.
+#[tokio::test]
+async fn without_its_trigger_a_sold_ticket_type_changes_its_currency() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let order = stage.order(&stage.mira, &[(free, 1)], false).await;
+    order.expect(201);
+    let set = format!(
+        "alter table app.ticket_types disable trigger ticket_types_currency_kept;
+         update app.ticket_types set currency = 'EUR' where id = '{free}'"
+    );
+    assert_eq!(stage.refused_by(&set).await, None);
+}
+
+/// An order that was priced before the currency changed is priced again.
+#[tokio::test]
+async fn an_order_during_a_change_of_currency_is_in_the_new_one() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let mut watch = stage.server.superuser().await;
+    let mut host = stage.server.superuser().await;
+    let mut changing = host.begin().await.expect("a transaction");
+    let set = format!("update app.ticket_types set currency = 'NZD' where id = '{free}'");
+    sqlx::raw_sql(AssertSqlSafe(set))
+        .execute(&mut *changing)
+        .await
+        .expect("changed");
+    let items = [(free, 1)];
+    let order = stage.order(&stage.mira, &items, false);
+    let finish = async {
+        until_waiting(&mut watch, "app.ticket_types", 1).await;
+        changing.commit().await.expect("committed");
+    };
+    let (order, ()) = tokio::join!(order, finish);
+    assert_eq!(order.expect(201).json["currency"], "NZD");
+    let figures = format!("/events/{}/sales", stage.event);
+    let figures = stage.olga.client.get(&figures).await.expect(200).json;
+    assert_eq!(figures["currencies"][0]["currency"], "NZD");
+    stage.sound().await;
+}
