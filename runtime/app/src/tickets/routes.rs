@@ -147,7 +147,8 @@ fn created(placed: PlacedOrder) -> Response {
 
 /// Cancel an order
 ///
-/// Before it is paid, by its buyer: tickets and credits are free again.
+/// Before it is paid, by its buyer: tickets and credits are free again. A payment that was begun is cancelled as well; if its
+/// money arrives all the same, it buys nothing and is refunded in full.
 #[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
