@@ -142,7 +142,6 @@ async fn o3_a_payment_of_a_cancelled_order_buys_nothing() {
     stage.pay(&stage.mira, &order, json!({})).await.expect(200);
     let cancel = format!("/orders/{order}/cancel");
     keyed(&stage.mira, &cancel, json!({})).await.expect(200);
-    // Control: the same payment of an order that has expired buys its tickets.
     stage.confirm(&order, "4242424242424242").await;
     assert_eq!(stage.state(&order).await, "refunded");
     assert_eq!(stage.stock(seat).await, (0, 0));
@@ -153,6 +152,7 @@ async fn o3_a_payment_of_a_cancelled_order_buys_nothing() {
     assert_eq!(refunds[0]["card_cents"], 5_000);
     let note = refunds[0]["note"].as_str().unwrap_or_default();
     assert!(note.contains("cancelled"), "{note}");
+    // Control: the same payment of an order that has expired buys its tickets.
     let kept = stage.order(&stage.mira, &[(seat, 2)], false).await;
     let kept = kept.expect(201).id();
     stage.pay(&stage.mira, &kept, json!({})).await.expect(200);

@@ -190,7 +190,8 @@ async fn cancel(
 /// Give tickets back
 ///
 /// By the buyer as long as the ticket type says, by whoever runs the event at any time. The tickets open nothing from now
-/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days.
+/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days. Tickets that cost nothing
+/// are given back without a refund: `id` is null then.
 #[utoipa::path(post, path = "/orders/{id}/refunds", operation_id = "refundOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
