@@ -27,3 +27,21 @@ revoke execute on function app.keep_currency_of_tickets() from public;
 
 create trigger ticket_types_currency_kept before update of currency on app.ticket_types
   for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();
+
+-- Refuses to take back the right to return tickets while members hold or have ordered them: they bought on that
+-- condition. A later time is allowed, and so is any once the time is over.
+create function app.keep_right_of_return() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 and old.refundable_until > now() then
+    raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_right_of_return() owner to <app>_owner;
+revoke execute on function app.keep_right_of_return() from public;
+
+create trigger ticket_types_refundable_until_kept before update of refundable_until on app.ticket_types
+  for each row when (old.refundable_until is not null and coalesce(new.refundable_until < old.refundable_until, true))
+  execute function app.keep_right_of_return();

@@ -36,13 +36,15 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "/ticket-types/{id}",
         "patch",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered.",
+         account that takes payments; for another `currency` once tickets were ordered; and for an \
+         earlier `refundable_until` while it is ahead and tickets are held or sold.",
     ),
     (
         "/ticket-types/{id}",
         "put",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered.",
+         account that takes payments; for another `currency` once tickets were ordered; and for an \
+         earlier `refundable_until` while it is ahead and tickets are held or sold.",
     ),
     (
         "/broadcasts/{id}/schedule",

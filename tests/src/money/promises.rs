@@ -140,3 +140,49 @@ async fn an_order_during_a_change_of_currency_is_in_the_new_one() {
     assert_eq!(figures["currencies"][0]["currency"], "NZD");
     stage.sound().await;
 }
+
+#[tokio::test]
+async fn buyers_keep_the_time_in_which_they_may_give_tickets_back() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    // Before anybody has one it may be anything.
+    for until in [json!(null), json!("2041-04-30T18:00:00Z")] {
+        let body = json!({"refundable_until": until});
+        stage.change(free, body).await.expect(200);
+    }
+    let order = stage.order(&stage.mira, &[(free, 1)], false).await;
+    let order = order.expect(201).id();
+    for until in [json!(null), json!("2041-04-30T17:59:59Z")] {
+        let refused = stage.change(free, json!({"refundable_until": until})).await;
+        let refused = refused.expect(409);
+        assert_eq!(refused.pointers(), ["/refundable_until"]);
+    }
+    let set = format!("update app.ticket_types set refundable_until = null where id = '{free}'");
+    let kept = Some("ticket_types_refundable_until_kept".to_owned());
+    assert_eq!(stage.refused_by(&set).await, kept);
+    // The same time, and a later one.
+    for until in ["2041-04-30T18:00:00Z", "2041-05-01T18:00:00Z"] {
+        let body = json!({"refundable_until": until, "name": "Gratis"});
+        stage.change(free, body).await.expect(200);
+    }
+    let path = format!("/orders/{order}/refunds");
+    keyed(&stage.mira, &path, json!({})).await.expect(201);
+    // Nobody has one any more.
+    let body = json!({"refundable_until": null});
+    stage.change(free, body).await.expect(200);
+    stage.sound().await;
+}
+
+/// Control: without the trigger the database forgets the right of buyers.
+#[tokio::test]
+async fn without_its_trigger_the_right_of_return_ends_early() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let order = stage.order(&stage.mira, &[(free, 1)], false).await;
+    order.expect(201);
+    let set = format!(
+        "alter table app.ticket_types disable trigger ticket_types_refundable_until_kept;
+         update app.ticket_types set refundable_until = null where id = '{free}'"
+    );
+    assert_eq!(stage.refused_by(&set).await, None);
+}

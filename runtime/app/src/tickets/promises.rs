@@ -8,22 +8,45 @@ use generated::ticket_type::UpdateTicketType;
 use kernel::{Cx, Error, Result, problem::Item, problems};
 use uuid::Uuid;
 
-/// Refuses a change of a ticket type that its buyers did not agree to.
+/// Refuses a change of a ticket type that its buyers did not agree to: of its currency once it was ordered, and an
+/// earlier end of the right of return while tickets are held or sold.
 pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Result<()> {
-    let Some(currency) = change.currency.value() else {
+    let (currency, until) = (&change.currency, &change.refundable_until);
+    if currency.is_absent() && until.is_absent() {
         return Ok(());
-    };
-    let is_kept: Option<bool> = sqlx::query_scalar(
-        "select t.currency <> $2 and (t.held + t.sold > 0 or app.was_ordered(t.id)) from app.ticket_types t where t.id = $1",
+    }
+    let found: Option<(bool, bool)> = sqlx::query_as(
+        "select coalesce(t.currency <> $2, false) and (t.held + t.sold > 0 or app.was_ordered(t.id)),
+           $3 and t.held + t.sold > 0 and coalesce(t.refundable_until > now(), false)
+             and coalesce($4::timestamptz < t.refundable_until, true)
+         from app.ticket_types t where t.id = $1",
     )
     .bind(id)
-    .bind(currency)
+    .bind(currency.value())
+    .bind(!until.is_absent())
+    .bind(until.value())
     .fetch_optional(cx.conn())
     .await?;
-    match is_kept {
-        Some(true) => Err(Error::new(&problems::STATE)
-            .detail("Tickets of this type were ordered in its currency. Make another ticket type for the other currency.")
-            .item(Item::body("/currency", "promised", "stays what it is once tickets were ordered"))),
-        _ => Ok(()),
+    let (keeps_currency, keeps_return) = found.unwrap_or_default();
+    let mut wrong = Vec::new();
+    if keeps_currency {
+        let detail = "stays what it is once tickets were ordered: make another ticket type for another currency";
+        wrong.push(Item::body("/currency", "promised", detail));
     }
+    if keeps_return {
+        let detail = "was promised to buyers: give the same time, or a later one";
+        wrong.push(Item::body("/refundable_until", "promised", detail));
+    }
+    refuse(
+        "Tickets of this type were bought on conditions that stay.",
+        wrong,
+    )
+}
+
+fn refuse(detail: &'static str, wrong: Vec<Item>) -> Result<()> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(&problems::STATE).detail(detail);
+    Err(wrong.into_iter().fold(error, Error::item))
 }
