@@ -8,6 +8,7 @@ mod backends;
 mod bad_days;
 mod bad_weeks;
 mod bank;
+mod bounds;
 mod buyers;
 mod cancelled;
 mod cards;

@@ -174,8 +174,9 @@ async fn o3_cancelled_and_paid_at_once_is_one_of_both() {
         let order = stage.order(&stage.mira, &[(seat, 1)], false).await;
         let order = order.expect(201).id();
         let cancel = format!("/orders/{order}/cancel");
-        let (cancelled, settled) =
-            tokio::join!(keyed(&stage.mira, &cancel, json!({})), stage.paid(&order));
+        let row = format!("app.orders where id = '{order}'");
+        let cancelling = keyed(&stage.mira, &cancel, json!({}));
+        let (cancelled, settled) = stage.meeting(&row, cancelling, stage.paid(&order)).await;
         match cancelled.status.as_u16() {
             200 => {
                 assert!(matches!(settled, Settled::Owed(_)), "{settled:?}");
