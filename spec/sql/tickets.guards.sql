@@ -45,3 +45,34 @@ revoke execute on function app.keep_right_of_return() from public;
 create trigger ticket_types_refundable_until_kept before update of refundable_until on app.ticket_types
   for each row when (old.refundable_until is not null and coalesce(new.refundable_until < old.refundable_until, true))
   execute function app.keep_right_of_return();
+
+-- How many tickets of an event are held or sold.
+create function app.taken_of_event(p_event uuid) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+$$;
+alter function app.taken_of_event(uuid) owner to <app>_counter;
+revoke execute on function app.taken_of_event(uuid) from public;
+grant execute on function app.taken_of_event(uuid) to <app>_app, <app>_job;
+
+-- Refuses a capacity of an event that is less than the tickets held and sold. Orders that are being placed change the
+-- rows of types first and read the capacity afterwards (`app.hold_tickets`): this waits for them, and those that come later see the
+-- new capacity.
+create function app.keep_room_of_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_taken bigint;
+begin
+  perform from app.ticket_types t where t.event_id = new.id order by t.id for share;
+  v_taken := app.taken_of_event(new.id);
+  if new.capacity < v_taken then
+    raise exception 'more tickets are held and sold' using errcode = '23514', constraint = 'events_capacity_taken', detail = v_taken::text;
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_room_of_event() owner to <app>_counter;
+revoke execute on function app.keep_room_of_event() from public;
+
+create trigger events_capacity_taken before update of capacity on app.events
+  for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();

@@ -468,6 +468,10 @@ create view app.ticket_faults with (security_invoker = true) as
   union all
   select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
   union all
+  select 'more taken than the event has room for', 'event', e.id
+  from app.events e
+  where e.capacity < (select sum(t.held + t.sold) from app.ticket_types t where t.event_id = e.id)
+  union all
   select 'offered and not to be handed on', 'ticket_transfer', x.id
   from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
   where x.state = 'offered' and (k.state <> 'valid' or k.refund_id is not null or k.holder_id <> x.from_id)

@@ -3,6 +3,7 @@
 
 use crate::{App, problems as own, promotions, tickets::promises};
 use generated::{
+    event::UpdateEvent,
     hooks::AppHooks,
     promotion::CreatePromotion,
     review::CreateReview,
@@ -25,6 +26,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "post",
         "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while \
          tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
+    ),
+    (
+        "/events/{id}",
+        "patch",
+        "422 for a `capacity` below the tickets that are held or sold.",
+    ),
+    (
+        "/events/{id}",
+        "put",
+        "422 for a `capacity` below the tickets that are held or sold.",
     ),
     (
         "/ticket-types",
@@ -101,6 +112,16 @@ impl AppHooks for App {
                 _ => self.modules.payments.refuse_publishing(cx, id).await,
             }
         })
+    }
+
+    /// Explains why the event can't change like this; the database refuses it as well.
+    fn event_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateEvent,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { promises::refuse_event(cx, id, input).await })
     }
 
     /// Explains why a broadcast can't be sent; the database refuses it as well.

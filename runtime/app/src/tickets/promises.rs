@@ -4,7 +4,7 @@
 //! Runs in the caller's transaction, under the caller's rules. For a row that the caller may not see nothing is refused
 //! here: the statement of the request itself decides on the answer.
 
-use generated::ticket_type::UpdateTicketType;
+use generated::{event::UpdateEvent, ticket_type::UpdateTicketType};
 use kernel::{Cx, Error, Result, problem::Item, problems};
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Re
         return Ok(());
     }
     let found: Option<(bool, bool)> = sqlx::query_as(
-        "select coalesce(t.currency <> $2, false) and (t.held + t.sold > 0 or app.was_ordered(t.id)),
-           $3 and t.held + t.sold > 0 and coalesce(t.refundable_until > now(), false)
+        "select coalesce(t.currency <> $2::text, false) and (t.held + t.sold > 0 or app.was_ordered(t.id)),
+           $3::boolean and t.held + t.sold > 0 and coalesce(t.refundable_until > now(), false)
              and coalesce($4::timestamptz < t.refundable_until, true)
          from app.ticket_types t where t.id = $1",
     )
@@ -41,6 +41,27 @@ pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Re
         "Tickets of this type were bought on conditions that stay.",
         wrong,
     )
+}
+
+/// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold.
+pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result<()> {
+    let Some(capacity) = change.capacity.value() else {
+        return Ok(());
+    };
+    let taken: Option<i64> = sqlx::query_scalar(
+        "select app.taken_of_event(t.id) from app.events t where t.id = $1 and $2::int < coalesce(t.capacity, $2::int + 1)",
+    )
+    .bind(id)
+    .bind(capacity)
+    .fetch_optional(cx.conn())
+    .await?;
+    match taken {
+        Some(taken) if i64::from(*capacity) < taken => {
+            let detail = format!("must be {taken} or more: so many tickets are held or sold");
+            Err(Error::field("/capacity", "range", detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse(detail: &'static str, wrong: Vec<Item>) -> Result<()> {
