@@ -76,3 +76,20 @@ revoke execute on function app.keep_room_of_event() from public;
 
 create trigger events_capacity_taken before update of capacity on app.events
   for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();
+
+-- Refuses to move an event that has tickets into the past: its guests could not come, and it would count as completed.
+-- Requests alone are held to it.
+create function app.keep_event_ahead() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+    raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_event_ahead() owner to <app>_owner;
+revoke execute on function app.keep_event_ahead() from public;
+
+create trigger events_moved_ahead before update of starts_at, ends_at on app.events
+  for each row when (current_user = '<app>_app' and old.ticket_count > 0) execute function app.keep_event_ahead();

@@ -30,12 +30,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/events/{id}",
         "patch",
-        "422 for a `capacity` below the tickets that are held or sold.",
+        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
+         `ends_at` that is over.",
     ),
     (
         "/events/{id}",
         "put",
-        "422 for a `capacity` below the tickets that are held or sold.",
+        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
+         `ends_at` that is over.",
     ),
     (
         "/ticket-types",

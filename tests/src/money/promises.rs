@@ -265,3 +265,62 @@ async fn an_order_meets_the_capacity_that_is_set_at_the_same_moment() {
     assert_eq!(stage.stock(free).await, (0, 0));
     stage.sound().await;
 }
+
+#[tokio::test]
+async fn an_event_with_guests_is_not_moved_into_the_past() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let path = format!("/events/{}", stage.event);
+    let now = chrono::Utc::now();
+    let at = |hours: i64| json!(now + chrono::TimeDelta::hours(hours));
+    let moved = async |starts_at: Value, ends_at: Value| {
+        let body = json!({"starts_at": starts_at, "ends_at": ends_at});
+        stage.olga.client.patch(&path, "*", body).await
+    };
+    // Nobody has a ticket yet.
+    moved(at(-5), at(-2)).await.expect(200);
+    moved(at(5), at(8)).await.expect(200);
+    let order = stage.order(&stage.mira, &[(free, 1)], false).await;
+    order.expect(201);
+    let refused = moved(at(-5), at(-2)).await.expect(409);
+    assert_eq!(refused.pointers(), ["/starts_at", "/ends_at"]);
+    let refused = moved(at(-5), at(8)).await.expect(409);
+    assert_eq!(refused.pointers(), ["/starts_at"]);
+    moved(at(6), at(9)).await.expect(200);
+    // What has begun may last longer, and its beginning is no change.
+    stage
+        .run(format!(
+            "update app.events set starts_at = now() - interval '2 hours', ends_at = now() + interval '1 hour' where id = '{}'",
+            stage.event
+        ))
+        .await;
+    let shown = stage.olga.client.get(&path).await.expect(200).json;
+    moved(shown["starts_at"].clone(), at(3)).await.expect(200);
+    let refused = moved(shown["starts_at"].clone(), at(-1)).await;
+    assert_eq!(refused.expect(409).pointers(), ["/ends_at"]);
+    stage.sound().await;
+}
+
+/// The database refuses it as well, and its trigger is what does.
+#[tokio::test]
+async fn the_database_keeps_events_with_guests_ahead() {
+    let stage = Stage::without_provider().await;
+    let free = stage.tickets("Free", 0, 10).await;
+    let order = stage.order(&stage.mira, &[(free, 1)], false).await;
+    order.expect(201);
+    // As the request role sees the row, whatever its policies say.
+    let set = |disable: &str| {
+        format!(
+            "{disable}
+             alter table app.events disable trigger events_guard;
+             alter table app.events disable row level security;
+             set role culturepass_app;
+             update app.events set starts_at = '2020-01-01', ends_at = '2020-01-02' where id = '{}'",
+            stage.event
+        )
+    };
+    let ahead = Some("events_moved_ahead".to_owned());
+    assert_eq!(stage.refused_by(&set("")).await, ahead);
+    let off = "alter table app.events disable trigger events_moved_ahead;";
+    assert_eq!(stage.refused_by(&set(off)).await, None);
+}

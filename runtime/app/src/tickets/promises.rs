@@ -43,25 +43,44 @@ pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Re
     )
 }
 
-/// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold.
+/// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold, and a move
+/// into the past.
 pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result<()> {
-    let Some(capacity) = change.capacity.value() else {
+    let (capacity, starts, ends) = (
+        change.capacity.value(),
+        change.starts_at.value(),
+        change.ends_at.value(),
+    );
+    if capacity.is_none() && starts.is_none() && ends.is_none() {
         return Ok(());
-    };
-    let taken: Option<i64> = sqlx::query_scalar(
-        "select app.taken_of_event(t.id) from app.events t where t.id = $1 and $2::int < coalesce(t.capacity, $2::int + 1)",
+    }
+    let found: Option<(i64, bool, bool)> = sqlx::query_as(
+        "select case when $2::int < coalesce(t.capacity, $2::int + 1) then app.taken_of_event(t.id) else 0 end,
+           t.ticket_count > 0 and coalesce($3::timestamptz <> t.starts_at and $3::timestamptz < now(), false),
+           t.ticket_count > 0 and coalesce($4::timestamptz <> t.ends_at and $4::timestamptz < now(), false)
+         from app.events t where t.id = $1",
     )
     .bind(id)
     .bind(capacity)
+    .bind(starts)
+    .bind(ends)
     .fetch_optional(cx.conn())
     .await?;
-    match taken {
-        Some(taken) if i64::from(*capacity) < taken => {
-            let detail = format!("must be {taken} or more: so many tickets are held or sold");
-            Err(Error::field("/capacity", "range", detail))
-        }
-        _ => Ok(()),
+    let (taken, starts_before, ends_before) = found.unwrap_or_default();
+    if capacity.is_some_and(|capacity| i64::from(*capacity) < taken) {
+        let detail = format!("must be {taken} or more: so many tickets are held or sold");
+        return Err(Error::field("/capacity", "range", detail));
     }
+    let moved = [("/starts_at", starts_before), ("/ends_at", ends_before)];
+    let wrong = moved.into_iter().filter(|(_, is_before)| *is_before);
+    let wrong = wrong.map(|(pointer, _)| {
+        let detail = "is over: give a time that is ahead, or leave it as it is";
+        Item::body(pointer, "promised", detail)
+    });
+    refuse(
+        "The event has guests, whom nobody could tell that it was moved into the past. Cancel it if it does not take place.",
+        wrong.collect(),
+    )
 }
 
 fn refuse(detail: &'static str, wrong: Vec<Item>) -> Result<()> {
