@@ -101,3 +101,29 @@ async fn p5_a_price_below_the_smallest_charge_says_what_to_do() {
     );
     stage.sound().await;
 }
+
+/// Credits at the door are refused instead of ignored.
+#[tokio::test]
+async fn o8_the_door_takes_cash_alone() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    let sell = async |use_credits: Option<bool>, most: Option<i64>| {
+        let mut cart = stage.cart(&[(seat, 1)], false);
+        cart["use_credits"] = json!(use_credits);
+        cart["credits_max_cents"] = json!(most);
+        cart.as_object_mut()
+            .expect("an object")
+            .retain(|_, value| !value.is_null());
+        keyed(&stage.olga, "/door-sales", cart).await
+    };
+    let refused = sell(Some(true), Some(100)).await.expect(422);
+    assert_eq!(refused.pointers(), ["/use_credits", "/credits_max_cents"]);
+    let refused = sell(None, Some(0)).await.expect(422);
+    assert_eq!(refused.pointers(), ["/credits_max_cents"]);
+    assert_eq!(stage.stock(seat).await, (0, 0));
+    for credits in [None, Some(false)] {
+        sell(credits, None).await.expect(201);
+    }
+    assert_eq!(stage.stock(seat).await, (0, 2));
+    stage.sound().await;
+}
