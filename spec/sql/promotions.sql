@@ -78,7 +78,7 @@ $$;
 alter function app.plan_days_left(text, uuid) owner to <app>_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
--- Limits of card charges: the step of which every amount is a multiple, and the smallest charge. They equal those of
+-- Limits of card charges: the step of which every amount is a multiple, the smallest and the largest charge. They equal those of
 -- `card` in the crate `money`, which a test checks.
 create function app.card_step(p_currency text) returns bigint
   language sql immutable set search_path = '' as $$
@@ -111,6 +111,18 @@ $$;
 alter function app.card_minimum(text) owner to <app>_owner;
 revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to <app>_counter;
+
+create function app.card_maximum(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency in ('ISK', 'UGX') then 999999
+    when p_currency = 'MGA' then 9999999900
+    else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
+  end::bigint
+$$;
+alter function app.card_maximum(text) owner to <app>_owner;
+revoke execute on function app.card_maximum(text) from public;
+grant execute on function app.card_maximum(text) to <app>_counter;
 
 -- The city's share of a price, according to the most specific commission rule for featured places, from that of the
 -- event to that of the platform. The whole price is the platform's commission, and without a rule the city gets no
@@ -181,7 +193,8 @@ begin
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
-    or v_price.amount_cents < app.card_minimum(v_price.currency))
+    or v_price.amount_cents < app.card_minimum(v_price.currency)
+    or v_price.amount_cents > app.card_maximum(v_price.currency))
   then
     raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;

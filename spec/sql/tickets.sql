@@ -204,6 +204,14 @@ begin
   if v_lacking <> '{}' then
     raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
   end if;
+  -- The order was priced before the types were locked. If a type got another currency in between, the transaction runs
+  -- again and prices it anew; an order that was placed before keeps its type from getting one.
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order and i.currency <> t.currency
+  ) then
+    raise exception 'the currency was changed meanwhile' using errcode = '40001';
+  end if;
   v_room := app.room_of_event(v_order.event_id);
   if v_room < 0 then
     raise exception 'sold out' using errcode = '23514', constraint = 'events_sold_out', detail = greatest(v_room + v_needed, 0)::text;
@@ -459,6 +467,10 @@ create view app.ticket_faults with (security_invoker = true) as
   where t.sold <> coalesce(s.total, 0)
   union all
   select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
+  union all
+  select 'more taken than the event has room for', 'event', e.id
+  from app.events e
+  where e.capacity < (select sum(t.held + t.sold) from app.ticket_types t where t.event_id = e.id)
   union all
   select 'offered and not to be handed on', 'ticket_transfer', x.id
   from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id

@@ -6,11 +6,13 @@ use crate::{
     broadcasts::written,
     clock::{self, InPast},
     problems as own, promotions,
+    tickets::promises,
 };
 use chrono::{DateTime, Utc};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
     commission_proposal::CreateCommissionProposal,
+    event::UpdateEvent,
     hooks::AppHooks,
     lead::CreateLead,
     promo_code::CreatePromoCode,
@@ -57,6 +59,18 @@ const REFUSED: &[(&str, &str, &str)] = &[
          tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
     ),
     (
+        "/events/{id}",
+        "patch",
+        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
+         `ends_at` that is over.",
+    ),
+    (
+        "/events/{id}",
+        "put",
+        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
+         `ends_at` that is over.",
+    ),
+    (
         "/ticket-types",
         "post",
         "409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the \
@@ -66,13 +80,15 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "/ticket-types/{id}",
         "patch",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments.",
+         account that takes payments; for another `currency` once tickets were ordered; and for an \
+         earlier `refundable_until` while it is ahead and tickets are held or sold.",
     ),
     (
         "/ticket-types/{id}",
         "put",
         "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments.",
+         account that takes payments; for another `currency` once tickets were ordered; and for an \
+         earlier `refundable_until` while it is ahead and tickets are held or sold.",
     ),
     (
         "/broadcasts/{id}/schedule",
@@ -197,6 +213,16 @@ impl AppHooks for App {
         Box::pin(written::check_change(cx, id, input))
     }
 
+    /// Explains why the event can't change like this; the database refuses it as well.
+    fn event_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateEvent,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { promises::refuse_event(cx, id, input).await })
+    }
+
     /// Explains why a broadcast can't be sent; the database refuses it as well.
     fn broadcast_before_schedule<'a>(
         &'a self,
@@ -278,6 +304,7 @@ impl AppHooks for App {
         input: &'a mut UpdateTicketType,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            promises::refuse_type(cx, id, input).await?;
             self.modules
                 .payments
                 .refuse_changed_price(cx, id, input)

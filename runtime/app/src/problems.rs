@@ -61,6 +61,7 @@ static OWN: Own = Own {
         ("not_on_sale", "it can't be bought now"),
         ("currency", "it is not in the currency of the rest"),
         ("not_a_guest", "the caller was not there"),
+        ("promised", "buyers rely on what it is"),
     ],
 };
 

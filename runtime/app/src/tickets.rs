@@ -15,6 +15,7 @@ pub mod commission;
 mod door;
 mod offline;
 mod place;
+pub mod promises;
 mod proposals;
 mod qr;
 pub mod refund;

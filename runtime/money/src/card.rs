@@ -1,4 +1,4 @@
-//! The rules of the card processor, Stripe: its units, its smallest step, and its smallest charge.
+//! The rules of the card processor, Stripe: its units, its smallest step, and its smallest and largest charge.
 //!
 //! From <https://docs.stripe.com/currencies>. Stripe's decimals are not always those of ISO 4217, which rows have:
 //! krónur and Ugandan shillings are written with two decimals that are always zero, ariary without any. In currencies
@@ -45,6 +45,14 @@ pub fn minimum(currency: Currency) -> Money {
         _ => 1,
     };
     Money::new(minor_units, currency)
+}
+
+/// The largest charge: the processor takes numbers of up to eight digits, in its own units.
+pub fn maximum(currency: Currency) -> Money {
+    const MOST: u64 = 99_999_999;
+    let quanta = MOST.checked_div(per_quantum(currency)).unwrap_or(MOST);
+    let minor_units = quanta.saturating_mul(quantum(currency));
+    Money::new(i64::try_from(minor_units).unwrap_or(i64::MAX), currency)
 }
 
 /// Converts an amount to the number that is sent to the processor.
@@ -132,6 +140,26 @@ mod tests {
             to_processor(money(i64::MAX, "ISK")),
             Err(Error::Overflow)
         ));
+    }
+
+    #[test]
+    fn the_largest_charge_has_eight_digits() {
+        for currency in Currency::all() {
+            let most = maximum(currency);
+            let sent = to_processor(most).expect("a multiple of the step");
+            assert!(sent <= 99_999_999, "{most}");
+            let step = Money::new(quantum(currency).cast_signed(), currency);
+            let above = most.plus(step).expect("an amount");
+            assert!(to_processor(above).is_ok_and(|sent| sent > 99_999_999));
+        }
+        for most in [
+            money(99_999_999, "AUD"),
+            money(999_999, "UGX"),
+            money(99_999_990, "KWD"),
+            money(9_999_999_900, "MGA"),
+        ] {
+            assert_eq!(maximum(most.currency()), most);
+        }
     }
 
     #[test]

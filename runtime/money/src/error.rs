@@ -44,6 +44,16 @@ pub enum Error {
         /// card.
         credits_at_most: Option<Money>,
     },
+    /// The card's part would be above the maximum.
+    #[error(
+        "{card} is more than a card can be charged ({maximum}); use {credits_at_least} of credits, or buy less"
+    )]
+    CardMaximum {
+        card: Money,
+        maximum: Money,
+        /// The least credits that leave a chargeable amount for the card.
+        credits_at_least: Money,
+    },
     #[error("{asked} is more than is left to give back: {left}")]
     RefundTooLarge { asked: Money, left: Money },
     /// A bug in this program; nothing may be charged.

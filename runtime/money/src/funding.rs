@@ -49,8 +49,8 @@ pub struct Funding {
 
 /// Pays `total` with up to `credits`, and the rest by card.
 ///
-/// The card's part is either zero or at least [`card::minimum`]; otherwise the error says which amounts of credits are
-/// possible. In currencies in which cards are charged in multiples of a step ([`card::quantum`]), credits are used in
+/// The card's part is either zero or from [`card::minimum`] to [`card::maximum`]; otherwise the error says which amounts
+/// of credits are possible. In currencies in which cards are charged in multiples of a step ([`card::quantum`]), credits are used in
 /// the same steps, so fewer credits than offered may be used.
 pub fn pay(total: Money, credits: Money) -> Result<Funds> {
     let currency = total.currency();
@@ -66,6 +66,14 @@ pub fn pay(total: Money, credits: Money) -> Result<Funds> {
             minimum,
             total,
             credits_at_most: (!most.is_negative()).then_some(most),
+        });
+    }
+    let maximum = card::maximum(currency);
+    if card.compare(maximum)?.is_gt() {
+        return Err(Error::CardMaximum {
+            card,
+            maximum,
+            credits_at_least: total.minus(maximum)?,
         });
     }
     Ok(Funds { wallet, card })
@@ -143,6 +151,23 @@ mod tests {
                 .to_owned())
         );
         assert!(matches!(pay(40, -1), Err(Error::Negative(_))));
+    }
+
+    #[test]
+    fn too_much_for_a_card_says_what_to_do() {
+        let pay = |total, credits| pay(money(total, "AUD"), money(credits, "AUD"));
+        assert!(pay(99_999_999, 0).is_ok());
+        assert_eq!(
+            pay(100_000_049, 0),
+            Err(Error::CardMaximum {
+                card: money(100_000_049, "AUD"),
+                maximum: money(99_999_999, "AUD"),
+                credits_at_least: money(50, "AUD"),
+            })
+        );
+        assert!(pay(100_000_049, 49).is_err());
+        assert!(pay(100_000_049, 50).is_ok());
+        assert!(pay(100_000_049, 100_000_049).is_ok());
     }
 
     #[test]

@@ -65,6 +65,10 @@ const FAULTS: &[(&str, &str)] = &[
          update app.ticket_types set capacity = 0 where id = KIND",
     ),
     (
+        "more taken than the event has room for",
+        "update app.events set capacity = 1 where id = (select event_id from app.ticket_types where id = KIND)",
+    ),
+    (
         "offered and not to be handed on",
         "update app.tickets set state = 'void' where id in (select ticket_id from app.ticket_transfers)",
     ),

@@ -131,3 +131,64 @@ async fn o4_nobody_uses_a_promo_code_more_often_by_paying_late() {
     assert_eq!(stage.stock(seat).await, (0, 1));
     stage.sound().await;
 }
+
+/// A payment that arrives after its buyer has cancelled the order goes back, although there are tickets left.
+#[tokio::test]
+async fn o3_a_payment_of_a_cancelled_order_buys_nothing() {
+    let stage = Stage::new().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    let order = stage.order(&stage.mira, &[(seat, 2)], false).await;
+    let order = order.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    let cancel = format!("/orders/{order}/cancel");
+    keyed(&stage.mira, &cancel, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    assert_eq!(stage.state(&order).await, "refunded");
+    assert_eq!(stage.stock(seat).await, (0, 0));
+    let path = format!("/refunds?order_id={order}");
+    let refunds = stage.mira.client.get(&path).await.expect(200).json;
+    let refunds = refunds["data"].as_array().expect("a list");
+    assert_eq!(refunds.len(), 1, "{refunds:?}");
+    assert_eq!(refunds[0]["card_cents"], 5_000);
+    let note = refunds[0]["note"].as_str().unwrap_or_default();
+    assert!(note.contains("cancelled"), "{note}");
+    // Control: the same payment of an order that has expired buys its tickets.
+    let kept = stage.order(&stage.mira, &[(seat, 2)], false).await;
+    let kept = kept.expect(201).id();
+    stage.pay(&stage.mira, &kept, json!({})).await.expect(200);
+    stage.expired(&kept).await;
+    stage.confirm(&kept, "4242424242424242").await;
+    assert_eq!(stage.state(&kept).await, "paid");
+    stage.books_agree().await;
+    stage.sound().await;
+}
+
+/// Cancelling and paying at the same moment end in one of two ways: the tickets and no refund, or the refund and no
+/// tickets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_cancelled_and_paid_at_once_is_one_of_both() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 50).await;
+    let mut sold = 0;
+    for _ in 0..12 {
+        let order = stage.order(&stage.mira, &[(seat, 1)], false).await;
+        let order = order.expect(201).id();
+        let cancel = format!("/orders/{order}/cancel");
+        let row = format!("app.orders where id = '{order}'");
+        let cancelling = keyed(&stage.mira, &cancel, json!({}));
+        let (cancelled, settled) = stage.meeting(&row, cancelling, stage.paid(&order)).await;
+        match cancelled.status.as_u16() {
+            200 => {
+                assert!(matches!(settled, Settled::Owed(_)), "{settled:?}");
+                assert_eq!(stage.state(&order).await, "refund_pending");
+            }
+            409 => {
+                assert_eq!(settled, Settled::Paid);
+                sold += 1;
+            }
+            other => panic!("{other}: {}", cancelled.text),
+        }
+        assert_eq!(stage.stock(seat).await, (0, sold));
+    }
+    stage.sound().await;
+}

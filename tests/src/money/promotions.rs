@@ -416,20 +416,23 @@ async fn f1_what_no_card_can_be_charged_is_not_booked() {
     let market = Market::new(3).await;
     let mut conn = market.stage.server.superuser().await;
     for currency in ::money::Currency::all() {
-        let known: (i64, i64) = sqlx::query_as("select app.card_step($1), app.card_minimum($1)")
-            .bind(currency.code())
-            .fetch_one(&mut conn)
-            .await
-            .expect("a step and a minimum");
+        let known: (i64, i64, i64) =
+            sqlx::query_as("select app.card_step($1), app.card_minimum($1), app.card_maximum($1)")
+                .bind(currency.code())
+                .fetch_one(&mut conn)
+                .await
+                .expect("a step and bounds");
         let step = ::money::card::quantum(currency).cast_signed();
         let minimum = ::money::card::minimum(currency).amount();
-        assert_eq!(known, (step, minimum), "{currency}");
+        let maximum = ::money::card::maximum(currency).amount();
+        assert_eq!(known, (step, minimum, maximum), "{currency}");
     }
     let client = &market.stage.olga.client;
     for (price, currency, days, pointer) in [
         (1_005, "KWD", 1, "/slot"),
         (1_050, "MGA", 1, "/slot"),
         (20, "AUD", 2, "/ends_at"),
+        (50_000_000, "AUD", 2, "/ends_at"),
         (900, "XAU", 2, "/slot"),
     ] {
         market

@@ -1,7 +1,7 @@
 //! C6, O6: concurrent refunds. The one that waits continues with what the other has left.
 
 use super::stage::{Stage, keyed};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 
@@ -60,4 +60,30 @@ async fn o6_two_tickets_given_back_at_once_are_two_refunds_of_one_order() {
     assert_eq!(stage.wallet(&stage.mira).await, (2_001, 0));
     assert_eq!(stage.host_has(), 0);
     stage.books_agree().await;
+}
+
+/// Tickets that cost nothing go back without a refund, and the answer names none that could be asked for.
+#[tokio::test]
+async fn o6_the_id_of_a_refund_is_null_where_nothing_was_paid() {
+    let stage = Stage::without_provider().await;
+    let (free, seat) = (
+        stage.tickets("Free", 0, 10).await,
+        stage.tickets("Seat", 2_500, 10).await,
+    );
+    stage.credits(&stage.mira, 2_500).await;
+    let back = async |kind| {
+        let order = stage.order(&stage.mira, &[(kind, 1)], true).await;
+        let path = format!("/orders/{}/refunds", order.expect(201).id());
+        let answer = keyed(&stage.mira, &path, json!({})).await;
+        answer.expect(201).json
+    };
+    let nothing = back(free).await;
+    assert!(nothing.get("id").is_some_and(Value::is_null), "{nothing}");
+    assert_eq!(nothing["state"], "succeeded");
+    assert_eq!(stage.stock(free).await, (0, 0));
+    // Control: where something was paid the id is that of a refund.
+    let paid = back(seat).await;
+    let path = format!("/refunds/{}", paid["id"].as_str().expect("an id"));
+    stage.mira.client.get(&path).await.expect(200);
+    stage.sound().await;
 }

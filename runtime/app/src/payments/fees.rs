@@ -186,7 +186,7 @@ async fn write_down(cx: &mut Cx, fee: &Fee, by: Uuid, body: &FeeRefund) -> Resul
     .await?;
     jobs::tell(cx, "payments.refund_owed", ("refund", id), json!({})).await?;
     Ok(AskedRefund {
-        id,
+        id: Some(id),
         state: "pending".to_owned(),
         currency: fee.currency.code().to_owned(),
         amount_cents: amount.amount(),

@@ -92,7 +92,8 @@ impl Price {
         Ok(())
     }
 
-    /// Refuses a price that no card can be charged: below the minimum, or not a multiple of the currency's step.
+    /// Refuses a price that no card can be charged: below the minimum, above the maximum, or not a multiple of the
+    /// currency's step.
     fn by_card(&self) -> Result<()> {
         let amount = self.shown.amount_cents;
         if amount == 0 {
@@ -114,6 +115,12 @@ impl Price {
             let detail =
                 format!("costs less than {minimum}, and cards take no less: book more days");
             return Err(Error::field("/ends_at", "multiple_of", detail));
+        }
+        let maximum = card::maximum(currency);
+        if amount > maximum.amount() {
+            let detail =
+                format!("costs more than {maximum}, and cards take no more: book fewer days");
+            return Err(Error::field("/ends_at", "range", detail));
         }
         Ok(())
     }

@@ -118,8 +118,8 @@ pub struct GiveBack {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "asked_refund")]
 pub struct AskedRefund {
-    /// `GET /refunds/{id}` says how it goes on.
-    pub id: Uuid,
+    /// `GET /refunds/{id}` says how it goes on. Null if what goes back had cost nothing: then no refund is recorded.
+    pub id: Option<Uuid>,
     pub state: String,
     pub currency: String,
     pub amount_cents: i64,

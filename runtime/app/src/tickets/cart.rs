@@ -66,9 +66,11 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         None => (None, None),
     };
     let rules = commission::rules(cx, &event.chain, Charge::Ticket, currency, event.now).await?;
-    let (wallet, credits) = match cart.use_credits.unwrap_or(false) && !at_door {
-        true => credits(cx, buyer, currency, cart.credits_max_cents).await?,
-        false => (None, Money::zero(currency)),
+    let (wallet, credits) = match (at_door, cart.use_credits) {
+        // Nothing is left for a card, whose smallest and largest charge don't matter to cash.
+        (true, _) => (None, Money::new(i64::MAX, currency)),
+        (false, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
+        (false, _) => (None, Money::zero(currency)),
     };
     let mut purchase = Purchase {
         currency,
@@ -85,9 +87,9 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         false => None,
     };
     if account.as_ref().is_some_and(|ready| ready.settles_abroad) {
-        purchase.credits = credits_abroad(&purchase).map_err(unpriced)?;
+        purchase.credits = credits_abroad(&purchase).map_err(|error| unpayable(cart, error))?;
     }
-    let quote = money::price(&purchase).map_err(unpriced)?;
+    let quote = money::price(&purchase).map_err(|error| unpayable(cart, error))?;
     if is_paid_out && quote.parts.organizer.amount() > 0 && account.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
@@ -110,27 +112,60 @@ fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
     purchase.credits.min(parts.platform.plus(parts.city_share)?)
 }
 
-/// The error if a cart can't be priced: the host or the platform has set something wrong, or the rest is too small for
-/// a card.
-fn unpriced(error: money::Error) -> Error {
-    match error {
+/// The error if what credits leave of the price can't be charged to a card. It points at what the buyer can change: the
+/// credits, the promo code, or the tickets.
+fn unpayable(cart: &Cart, error: money::Error) -> Error {
+    let of_price = match &cart.promo_code {
+        Some(_) => "/promo_code",
+        None => "/items",
+    };
+    let with_credits = match cart.use_credits {
+        Some(true) => "with credits",
+        _ => "with credits (`use_credits`)",
+    };
+    let (pointer, detail) = match error {
         money::Error::CardMinimum {
             minimum,
-            credits_at_most,
+            credits_at_most: Some(most),
             ..
-        } => Error::field(
+        } => (
             "/credits_max_cents",
-            "range",
-            match credits_at_most {
-                Some(most) => format!(
-                    "leaves less than {minimum} for the card, which takes no less: use at most {}, or no credits",
-                    most.amount()
-                ),
-                None => format!(
-                    "leaves less than {minimum} for the card, which takes no less: pay all of it with credits"
-                ),
-            },
+            format!(
+                "leaves less than {minimum} for the card, which takes no less: use at most {}, or no credits",
+                most.amount()
+            ),
         ),
+        money::Error::CardMinimum { minimum, total, .. } => {
+            let without = match &cart.promo_code {
+                Some(_) => "order without the promo code, ",
+                None => "",
+            };
+            let detail = format!(
+                "makes {total} to pay, and a card takes no less than {minimum}: order more tickets, {without}or pay all of it \
+                 {with_credits}"
+            );
+            (of_price, detail)
+        }
+        money::Error::CardMaximum {
+            card,
+            maximum,
+            credits_at_least,
+        } => (
+            "/items",
+            format!(
+                "leave {card} for the card, which takes no more than {maximum}: order fewer tickets, or pay {} or more \
+                 {with_credits}",
+                credits_at_least.amount()
+            ),
+        ),
+        other => return unpriced(other),
+    };
+    Error::field(pointer, "range", detail)
+}
+
+/// The error if a cart can't be priced because the host or the platform has set something wrong.
+fn unpriced(error: money::Error) -> Error {
+    match error {
         money::Error::Unresolved(_) => Error::new(&problems::NOT_ON_SALE)
             .detail("The platform has no commission rule for this event and currency yet.")
             .because(error.to_string()),

@@ -137,11 +137,16 @@ impl New<'_> {
         };
         let card = if self.at_door { 0 } else { funds.card.amount() };
         let cash = if self.at_door { total.amount() } else { 0 };
-        let hold = match self.priced.wallet.filter(|_| funds.wallet.amount() > 0) {
+        let credits = if self.at_door {
+            0
+        } else {
+            funds.wallet.amount()
+        };
+        let hold = match self.priced.wallet.filter(|_| credits > 0) {
             Some(wallet) => {
                 let reference = format!("order:{}", self.id);
                 let until = expires + HOLD_LONGER;
-                Some(ledger::hold(cx, wallet, funds.wallet.amount(), &reference, until).await?)
+                Some(ledger::hold(cx, wallet, credits, &reference, until).await?)
             }
             None => None,
         };
@@ -158,7 +163,7 @@ impl New<'_> {
         .bind(discount.amount())
         .bind(on_top)
         .bind(total.amount())
-        .bind(funds.wallet.amount())
+        .bind(credits)
         .bind(card)
         .bind(cash)
         .bind(total.currency().code())

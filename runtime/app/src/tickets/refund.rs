@@ -149,10 +149,10 @@ async fn write_down(
     if order.refunded + amount > order.amount {
         return Err(Error::new(&problems::REFUND_EXCEEDS));
     }
-    let id = Uuid::now_v7();
     if amount == 0 {
-        return free(cx, order, tickets, id).await;
+        return free(cx, order, tickets).await;
     }
+    let id = Uuid::now_v7();
     let Split {
         card,
         wallet,
@@ -212,7 +212,7 @@ async fn write_down(
         .await?;
     let state = if card == 0 { "succeeded" } else { "pending" };
     Ok(AskedRefund {
-        id,
+        id: Some(id),
         state: state.to_owned(),
         currency: order.currency.code().to_owned(),
         amount_cents: amount,
@@ -221,8 +221,8 @@ async fn write_down(
     })
 }
 
-/// Gives back tickets that cost nothing. No refund is recorded, since no money moves.
-async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid], id: Uuid) -> Result<AskedRefund> {
+/// Gives back tickets that cost nothing. No refund is recorded, since no money moves, so the answer has no id.
+async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid]) -> Result<AskedRefund> {
     let kinds: Vec<(Uuid, i64)> = sqlx::query_as(
         "with gone as (
            update app.tickets set state = 'refunded' where id = any ($1) and state in ('valid', 'checked_in') returning ticket_type_id
@@ -245,7 +245,7 @@ async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid], id: Uuid) -> Result<
             .await?;
     }
     Ok(AskedRefund {
-        id,
+        id: None,
         state: "succeeded".to_owned(),
         currency: order.currency.code().to_owned(),
         amount_cents: 0,

@@ -24,6 +24,7 @@ use kernel::{
     http::Sent,
     idempotency::{Answer, Claimed, Keyed, required},
     openapi::Objects,
+    problem::Item,
     problems,
 };
 use utoipa::{OpenApi, openapi};
@@ -147,7 +148,8 @@ fn created(placed: PlacedOrder) -> Response {
 
 /// Cancel an order
 ///
-/// Before it is paid, by its buyer: tickets and credits are free again.
+/// Before it is paid, by its buyer: tickets and credits are free again. A payment that was begun is cancelled as well; if its
+/// money arrives all the same, it buys nothing and is refunded in full.
 #[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -189,7 +191,8 @@ async fn cancel(
 /// Give tickets back
 ///
 /// By the buyer as long as the ticket type says, by whoever runs the event at any time. The tickets open nothing from now
-/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days.
+/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days. Tickets that cost nothing
+/// are given back without a refund: `id` is null then.
 #[utoipa::path(post, path = "/orders/{id}/refunds", operation_id = "refundOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -213,7 +216,8 @@ async fn give_back(
 
 /// Sell at the door
 ///
-/// For cash, by the host's staff: the order is paid at once. Limits of a person and times of sale do not count.
+/// For cash, by the host's staff: the order is paid at once. Limits of a person and times of sale do not count. No credits are
+/// taken: `use_credits` is false or left out, and there is no `credits_max_cents`.
 #[utoipa::path(post, path = "/door-sales", operation_id = "sellAtDoor", tag = "Orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key sells once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Cart,
@@ -230,6 +234,7 @@ async fn sell_at_door(
     headers: HeaderMap,
     Sent(cart): Sent<Cart>,
 ) -> Result<Response> {
+    cash_only(&cart)?;
     let event = cart.event_id;
     let run = tickets
         .db
@@ -247,6 +252,30 @@ async fn sell_at_door(
             .place(&caller, cart, idempotency_key(&headers)?, true)
             .await?,
     ))
+}
+
+/// Refuses a cart at the door that is to be paid with credits. The caller is the staff, and the guest's wallet is not known.
+fn cash_only(cart: &Cart) -> Result<()> {
+    let asked = [
+        ("/use_credits", cart.use_credits == Some(true)),
+        ("/credits_max_cents", cart.credits_max_cents.is_some()),
+    ];
+    let wrong: Vec<Item> = asked
+        .into_iter()
+        .filter(|(_, is_asked)| *is_asked)
+        .map(|(pointer, _)| {
+            Item::body(
+                pointer,
+                "forbidden",
+                "is for `POST /orders`: the door takes cash alone",
+            )
+        })
+        .collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(&problems::INVALID);
+    Err(wrong.into_iter().fold(error, Error::item))
 }
 
 /// Scan a ticket

@@ -3,8 +3,8 @@
 //! Runs in the transaction that learns of the payment, and may be called any number of times. An order whose time is
 //! over has released its tickets, its credits and the use of its promo code. It takes them again if the payment
 //! arrives late; if they are gone, or the buyer has reached the limit per person, a refund is recorded, which the
-//! payments module carries out. The same happens, in time or late, if the event does not take place any more, or if
-//! the held credits can't be taken because the wallet is frozen.
+//! payments module carries out. The same happens, in time or late, if the event does not take place any more, if the
+//! held credits can't be taken because the wallet is frozen, or if the buyer has cancelled the order before.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -19,7 +19,8 @@ pub enum Settled {
     Paid,
     /// The order was settled or ended before; nothing was changed.
     Before,
-    /// Something could not be taken again, or the event does not take place. Holds the id of the refund to carry out.
+    /// Something could not be taken again, the event does not take place, or the order was cancelled before. Holds the
+    /// id of the refund to carry out.
     Owed(Uuid),
 }
 
@@ -46,6 +47,8 @@ struct Order {
 #[derive(Clone, Copy, Debug)]
 enum Lacking {
     Event,
+    /// The order itself: its buyer has cancelled it.
+    Order,
     Tickets,
     /// The part of the price that credits should pay.
     Credits,
@@ -70,7 +73,7 @@ impl Lacking {
         match self {
             Self::Event if order.is_off => "event_cancelled",
             Self::Tickets => "sold_out_meanwhile",
-            Self::Event | Self::Credits | Self::PromoCode | Self::Limit => "other",
+            Self::Event | Self::Order | Self::Credits | Self::PromoCode | Self::Limit => "other",
         }
     }
 
@@ -78,6 +81,7 @@ impl Lacking {
     fn note(self) -> Option<&'static str> {
         match self {
             Self::Event | Self::Tickets => None,
+            Self::Order => Some("The order had been cancelled when the payment came."),
             Self::Credits => Some(
                 "Your credits could not be taken when the payment came: they are spent, or your wallet is being checked.",
             ),
@@ -107,9 +111,18 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
             let_go(cx, &order, state).await?;
             true
         }
-        "expired" | "cancelled" => {
+        "expired" => {
             wait_for_buyer(cx, order.id).await?;
             true
+        }
+        // Whoever cancels an order does not want its tickets any more, so the payment goes back even if there are enough.
+        "cancelled" => {
+            let lacking = if order.is_off {
+                Lacking::Event
+            } else {
+                Lacking::Order
+            };
+            return owe(cx, &order, lacking).await;
         }
         _ => return Ok(Settled::Before),
     };

@@ -85,6 +85,15 @@ pub fn integer(value: i64, checks: &[Check]) -> Option<Fault> {
     })
 }
 
+/// The declared bounds of a number; `None` where there is none.
+pub fn declared(checks: &[Check]) -> (Option<i64>, Option<i64>) {
+    let found = checks.iter().find_map(|check| match check {
+        Check::Range(min, max) => Some((*min, *max)),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
 pub fn decimal(value: f64, checks: &[Check]) -> Option<Fault> {
     checks.iter().find_map(|check| match check {
         Check::Places(places) => {

@@ -78,14 +78,21 @@ fn integer(node: Node, checks: &[Check], min: i64, max: i64, place: &mut Place) 
             .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
             .map(|f| f as i64)
     });
-    match whole {
-        Some(value) if (min..=max).contains(&value) => {
-            place.unless(check::integer(value, checks), value)
-        }
-        Some(_) => place.fault("range", format!("must be from {min} to {max}")),
-        None if number.is_u64() => place.fault("range", format!("must be from {min} to {max}")),
-        None => place.fault("type", "must be a whole number"),
-    }
+    // Numbers above the largest `i64` are out of every range.
+    let is_beyond = whole.is_none() && number.is_u64();
+    let Some(value) = whole.or(is_beyond.then_some(i64::MAX)) else {
+        return place.fault("type", "must be a whole number");
+    };
+    // The declared range comes first, since the caller may have to keep to that, not to the range of the type.
+    let fault = check::integer(value, checks).or_else(|| {
+        let is_held = (min..=max).contains(&value) && !is_beyond;
+        (!is_held).then(|| {
+            let (least, most) = check::declared(checks);
+            let (least, most) = (least.unwrap_or(min), most.unwrap_or(max));
+            ("range", format!("must be from {least} to {most}"))
+        })
+    });
+    place.unless(fault, value)
 }
 
 impl FromJson for String {
@@ -253,5 +260,44 @@ impl FromJson for Point {
     }
     fn schema() -> Value {
         json!({"type": "object", "required": ["lat", "lng"], "properties": {"lat": {"type": "number"}, "lng": {"type": "number"}}})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of this number.
+    fn told<T: FromJson>(text: &str, checks: &[Check]) -> Option<String> {
+        let mut errors = Vec::new();
+        let mut place = Place {
+            pointer: "/quantity",
+            mode: Mode::Create,
+            errors: &mut errors,
+        };
+        let read = T::from_json(Node::parse(text.as_bytes()).unwrap(), checks, &mut place);
+        assert_eq!(read.is_some(), errors.is_empty());
+        errors.pop().map(|error| error.detail)
+    }
+
+    #[test]
+    fn numbers_that_the_type_can_not_hold_are_told_the_declared_range() {
+        let few = [Check::Range(Some(1), Some(100))];
+        let some = [Check::Range(Some(0), None)];
+        for beyond in ["99999999999", "-99999999999", "101", "9223372036854775808"] {
+            let declared = Some("must be from 1 to 100".to_owned());
+            assert_eq!(told::<i32>(beyond, &few), declared, "{beyond}");
+            assert_eq!(told::<i64>(beyond, &few), declared, "{beyond}");
+        }
+        let open = Some("must be from 0 to 2147483647".to_owned());
+        assert_eq!(told::<i32>("99999999999", &some), open);
+        let none = Some("must be from -2147483648 to 2147483647".to_owned());
+        assert_eq!(told::<i32>("99999999999", &[]), none);
+        assert!(told::<i64>("9223372036854775808", &some).is_some());
+        for held in ["1", "100", "5.0"] {
+            assert_eq!(told::<i32>(held, &few), None);
+        }
+        let type_fault = Some("must be a whole number".to_owned());
+        assert_eq!(told::<i32>("1.5", &few), type_fault);
     }
 }

@@ -1,0 +1,95 @@
+-- What a host may no longer change once buyers rely on it. The hooks of ticket types and events say the same with a
+-- pointer (`runtime/app/src/tickets/promises.rs`); these triggers hold for every writer.
+
+-- Whether a ticket type was ever ordered, also by orders that have expired or were refunded since.
+create function app.was_ordered(p_type uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.order_items i where i.ticket_type_id = p_type)
+$$;
+alter function app.was_ordered(uuid) owner to <app>_counter;
+revoke execute on function app.was_ordered(uuid) from public;
+grant execute on function app.was_ordered(uuid) to <app>_app, <app>_job;
+
+-- Refuses another currency for a ticket type that was ordered before or is held: its orders, tickets and refunds stay in
+-- the old currency, and sales figures of the type add their amounts. Orders that are being placed lock the row of the type, and
+-- `app.hold_tickets` compares the currencies once it has that lock.
+create function app.keep_currency_of_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 or app.was_ordered(old.id) then
+    raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_tickets() owner to <app>_counter;
+revoke execute on function app.keep_currency_of_tickets() from public;
+
+create trigger ticket_types_currency_kept before update of currency on app.ticket_types
+  for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();
+
+-- Refuses to take back the right to return tickets while members hold or have ordered them: they bought on that
+-- condition. A later time is allowed, and so is any once the time is over.
+create function app.keep_right_of_return() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 and old.refundable_until > now() then
+    raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_right_of_return() owner to <app>_owner;
+revoke execute on function app.keep_right_of_return() from public;
+
+create trigger ticket_types_refundable_until_kept before update of refundable_until on app.ticket_types
+  for each row when (old.refundable_until is not null and coalesce(new.refundable_until < old.refundable_until, true))
+  execute function app.keep_right_of_return();
+
+-- How many tickets of an event are held or sold.
+create function app.taken_of_event(p_event uuid) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+$$;
+alter function app.taken_of_event(uuid) owner to <app>_counter;
+revoke execute on function app.taken_of_event(uuid) from public;
+grant execute on function app.taken_of_event(uuid) to <app>_app, <app>_job;
+
+-- Refuses a capacity of an event that is less than the tickets held and sold. Orders that are being placed change the
+-- rows of types first and read the capacity afterwards (`app.hold_tickets`): this waits for them, and those that come later see the
+-- new capacity.
+create function app.keep_room_of_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_taken bigint;
+begin
+  perform from app.ticket_types t where t.event_id = new.id order by t.id for share;
+  v_taken := app.taken_of_event(new.id);
+  if new.capacity < v_taken then
+    raise exception 'more tickets are held and sold' using errcode = '23514', constraint = 'events_capacity_taken', detail = v_taken::text;
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_room_of_event() owner to <app>_counter;
+revoke execute on function app.keep_room_of_event() from public;
+
+create trigger events_capacity_taken before update of capacity on app.events
+  for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();
+
+-- Refuses to move an event that has tickets into the past: its guests could not come, and it would count as completed.
+-- Requests alone are held to it.
+create function app.keep_event_ahead() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+    raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_event_ahead() owner to <app>_owner;
+revoke execute on function app.keep_event_ahead() from public;
+
+create trigger events_moved_ahead before update of starts_at, ends_at on app.events
+  for each row when (current_user = '<app>_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
