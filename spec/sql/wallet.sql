@@ -107,7 +107,7 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    -- Expired credits, and those claimed because of a dispute, are not spent.
+    -- Taking back expired credits, or credits of a disputed payment, is not spending.
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
@@ -191,7 +191,7 @@ begin
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
     begin
-      -- First the account, as whoever spends has it: then nobody changes the credit.
+      -- Locks the account first, as spending does, so that no other transaction changes the credit meanwhile.
       perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
       select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
       from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id

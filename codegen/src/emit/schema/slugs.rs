@@ -37,7 +37,7 @@ fn of(model: &Model, id: EntityId, slug: &str, from: &str) -> Vec<Object> {
         ""
     };
     let body = format!(
-        "begin\n  -- Nothing Latin in it: what it is.\n  \
+        "begin\n  -- A text without Latin letters or digits: the slug is the name of the entity.\n  \
          new.{slug} := coalesce(nullif(sec.slugify(new.{from}), ''), {}){end};\n  return new;\nend",
         quote(&entity.name.replace('_', "-")),
     );
@@ -69,7 +69,7 @@ fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
     let body = format!(
         "declare\n  v_base text := btrim(left(new.{slug}, {KEPT}), '-');\n  v_end text := right(new.id::text, 8);\nbegin\n  \
          while {taken} loop\n    new.{slug} := v_base || '-' || v_end;\n    \
-         -- Only if somebody has foreseen that.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
+         -- Needed only if another row already has the slug with that end.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
     );
     // The function bypasses row-level security, because a hidden row may have the slug too.
     let doc = "Another end for a slug that was taken while its row was archived.";
