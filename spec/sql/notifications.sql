@@ -149,9 +149,9 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
--- Whether a message that asks for something, or tells of somebody's words, is still true: what it is about is there, in the
--- state that it was told in. Messages that are about what has happened stay true and are not asked here, nor are those
--- that go to crowds, for which `app.delivery_obstacles` asks in its own statement.
+-- Whether a message that asks for something, or quotes what another member wrote, is still true: its object exists in
+-- the state that the message tells of. Messages about past events stay true and are not checked here.
+-- `app.delivery_obstacles` checks messages to many recipients in its own statement.
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin

@@ -172,7 +172,7 @@ alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
 revoke execute on function app.refuses_review(text, uuid, boolean) from public;
 grant execute on function app.refuses_review(text, uuid, boolean) to <app>_app;
 
--- Refuses reviews by others than guests, if only guests may write reviews, whoever inserts them.
+-- Refuses reviews by members who were not guests, if only guests may write reviews, whatever role inserts them.
 create function app.guard_review() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin

@@ -286,8 +286,8 @@ grant execute on function app.hold_is_good(uuid) to <app>_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
--- that has less set aside than its holds say. How many.
+-- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
+-- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -311,7 +311,7 @@ grant execute on function app.expire_holds(int) to <app>_job;
 
 create function app.journal_balances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+-- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
     select from app.wallet_transactions t where t.journal_id = new.journal_id
