@@ -31,7 +31,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.authz()),
-            "Whoever offered a role must still be able to give it when it is accepted.",
+            "Checks that the member who offered a role may still give it when it is accepted.",
             body(model, entity, giver),
         ),
         trigger(&table, &format!("{}_still_may", entity.plural), &when),

@@ -96,7 +96,7 @@ end";
         attributes: "language plpgsql",
         definer: Some(roles.queue()),
         callers: vec![roles.app(), roles.job()],
-        doc: "Counts one of so many that the caller may begin in a day (UTC). False: there is none left.",
+        doc: "Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.",
         body: body.into(),
     }
     .object(roles)

@@ -49,7 +49,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql",
         definer: Some(roles.counter()),
         callers: Vec::new(),
-        doc: "Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.",
+        doc: "Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.",
         body: body(model, id),
     };
     Some(on_table(&table, function.object(roles)))
