@@ -10,7 +10,8 @@ declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 500;
-  -- As a list of ids, so that rows are fetched by them: in a join the rules would be asked of every row there is.
+  -- As a list of ids, so that only these rows are fetched: in a join, the access rules would be evaluated for every
+  -- row.
   v_found uuid[];
 begin
   if 'event' = any(p_kinds) then
@@ -254,7 +255,7 @@ begin
   from (
     select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
     from (
-      -- Over the date line degrees go on counting, so that what is near is near.
+      -- East of the date line, longitudes count on beyond 180 degrees, so that neighbouring points share a cell.
       select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
     ) s
     where not (select f.so from few f)
@@ -273,7 +274,7 @@ begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
   end if;
-  -- What orders hold that are not paid is taken for the while.
+  -- Places held by unpaid orders count as taken.
   if p_capacity is not null
     and p_capacity - p_tickets - coalesce((select sum(k.held) from app.ticket_types k where k.event_id = p_event), 0) < coalesce(p_seats, 0)
   then

@@ -29,12 +29,12 @@ create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) r
   language plpgsql stable set search_path = '' as $$
 begin
   case p_rule
-  -- Somebody tries whether stolen cards are good.
+  -- Stolen cards are tested with payments, most of which fail.
   when 'card_testing' then return query
     select 'user', t.user_id, t.updated_at, t.id
     from app.transactions t cross join generate_series(1, t.attempt)
     where t.status = 'failed' and t.created_at >= p_since - interval '1 day' and t.updated_at >= p_since;
-  -- The banks of a host's buyers take payments back.
+  -- The banks of a host's buyers reverse payments.
   when 'disputed_host' then return query
     select e.host_type, e.host_id, d.created_at, d.id
     from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
@@ -43,7 +43,7 @@ begin
     select 'user', t.user_id, d.created_at, d.id
     from app.disputes d join app.transactions t on t.id = d.transaction_id
     where d.id >= app.first_id(p_since) and d.created_at >= p_since;
-  -- At least half of the orders of an event go back on request.
+  -- At least half of the paid orders of an event are refunded on request.
   when 'returned_tickets' then return query
     with returned as (
       select o.event_id, r.created_at, r.id, count(*) over (partition by o.event_id) as count
@@ -54,7 +54,7 @@ begin
     from returned r
     where r.count >= p_least
       and r.count * 2 >= (select count(*) from app.orders o where o.event_id = r.event_id and o.paid_at is not null);
-  -- Accounts are made to review.
+  -- Accounts are created only to write reviews.
   when 'new_reviewers' then return query
     select r.entity_type, r.entity_id, r.created_at, r.id
     from app.reviews r join app.users u on u.id = r.reviewer_id
@@ -80,7 +80,7 @@ begin
       where l.id >= app.first_id(p_since) and l.created_at >= p_since and l.status = 'active'
     ) n
     where n.network is not null and n.count >= p_least;
-  -- Who is thanked for bringing a member has signed in from where that member does.
+  -- The referrer has signed in from the same network as the member that they are rewarded for.
   when 'referred_oneself' then return query
     select 'referral', r.id, r.created_at, r.id
     from app.referrals r

@@ -149,9 +149,9 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
--- Whether a message that asks for something, or reports what another member wrote, is still correct: its object exists, in
--- the state that the message is about. Messages about something that has already happened stay correct and are not checked
--- here. Nor are messages to many members, which `app.delivery_obstacles` checks in its own statement.
+-- Whether a message that asks for something, or quotes what another member wrote, is still true: its object exists in
+-- the state that the message tells of. Messages about past events stay true and are not checked here.
+-- `app.delivery_obstacles` checks messages to many recipients in its own statement.
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
   language plpgsql stable set search_path = '' as $$
 begin
@@ -231,7 +231,8 @@ begin
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
-        -- As `event_published` is told: by the event, its host, and whether the member follows and may see it.
+        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
+        -- and may see the event.
         select from app.events e left join app.communities c on c.id = e.host_community_id
         where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
           and (c.status = 'active'
@@ -263,7 +264,7 @@ begin
   join app.users u on u.id = n.user_id
   left join app.devices d on d.id = x.device_id
   cross join lateral (
-    -- As app.choices has it, of each delivery's own type.
+    -- Like app.choices, but for the type and channel of each delivery.
     select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
            (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
     from app.notification_preferences p
@@ -286,7 +287,8 @@ begin
   if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
     return;
   end if;
-  -- Each follows the index to the oldest. Together they would read all that wait: half a second for 100,000.
+  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
+  -- half a second for 100,000.
   v_due := array(
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
@@ -295,7 +297,7 @@ begin
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
     order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  -- A mail that takes others along goes, without those that nobody wants any more.
+  -- A mail that carries other deliveries is sent without those that must not be sent any more.
   update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
   from app.delivery_obstacles(array(
     select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o

@@ -25,7 +25,7 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('featured:' || p_city::text || ':' || p_slot, 0));
   select f.capacity into v_capacity from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.status <> 'archived';
-  -- It is fullest where it begins, or where another one begins.
+  -- The number of bookings is highest where the period begins, or where another booking begins.
   with others as materialized (
     select p.starts_at, p.ends_at from app.promotions p
     where p.city_id = p_city and p.slot = p_slot and p.starts_at < p_ends_at and p.ends_at > p_starts_at
@@ -181,7 +181,7 @@ begin
   select * into v_price
   from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
   if not found and not exists (select from app.cities c where c.id = new.city_id and c.status = 'active') then
-    -- Refused for that.
+    -- Another check refuses the booking, because its city is not active.
     return new;
   elsif v_price.currency is null then
     raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';

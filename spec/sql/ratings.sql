@@ -92,7 +92,7 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
-  -- By the columns of the row that is updated: a review that is committed meanwhile counts.
+  -- Computed from the columns of the updated row, so that a review that is committed meanwhile counts.
   with changed as (
     update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
     from app.rating_means m
@@ -172,7 +172,7 @@ alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
 revoke execute on function app.refuses_review(text, uuid, boolean) from public;
 grant execute on function app.refuses_review(text, uuid, boolean) to <app>_app;
 
--- Refuses reviews by others than guests, if only guests may write reviews, whoever inserts them.
+-- Refuses reviews by members who were not guests, if only guests may write reviews, whatever role inserts them.
 create function app.guard_review() returns trigger
   language plpgsql security definer set search_path = '' as $$
 begin

@@ -25,7 +25,7 @@ declare
   v_rank constant numeric := coalesce(p_rank, 'Infinity');
   v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
 begin
-  -- What has not changed since, and what has, where it was.
+  -- Events whose ranks have not changed since, and those whose ranks have, at their earlier ranks.
   if p_spread then
     return query
     select x.event_id, x.rank, v_since from (

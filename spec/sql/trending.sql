@@ -94,7 +94,7 @@ begin
     from different d order by d.event_id
     on conflict (event_id) do update set
       rank = excluded.rank, spread_rank = excluded.spread_rank, drift = excluded.drift, actions = excluded.actions,
-      -- Else the statement that changed the event has said so, perhaps just now.
+      -- Other events keep this time: the statement that changed them has set it, perhaps just now.
       shown_until = case when excluded.event_id = any (p_noted) then excluded.shown_until else r.shown_until end,
       ranked_at = case
         when (excluded.rank, excluded.spread_rank) is distinct from (r.rank, r.spread_rank) then p_now else r.ranked_at end
@@ -149,7 +149,7 @@ begin
     cross join lateral (select app.rank_fact(t.actor_id, t.event_id, t.kind) as at) f
     left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
   ), fresh as (
-    -- Times to come help nobody.
+    -- A time in the future counts as now, so that it gives no advantage.
     select k.*, least(k.fact, p_now) as at, n.network, date_bin('1 hour', k.joined_at, 'epoch') as cohort
     from known k
     left join lateral (
@@ -159,7 +159,8 @@ begin
     where k.action_id is null and k.fact is not null
   ), numbered as (
     select f.*,
-      -- Looks are counted apart, so that who looked at much may still do something about it.
+      -- Views are counted separately, so that a member who has viewed many events can still contribute by other
+      -- actions.
       (
         select count(*) from app.rank_actions a
         where a.actor_id = f.actor_id and (a.kind = 'view') = (f.kind = 'view')
@@ -229,7 +230,8 @@ create function app.rank_events(p_limit int, p_settings jsonb) returns int
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
-  -- Stands in front of all notes as long as no crash has emptied their table, which is not written ahead.
+  -- The id of a row before all notes. A crash empties the table of notes, which is unlogged, and so removes this row
+  -- too.
   v_mark constant uuid := '00000000-0000-0000-0000-000000000000';
   v_now timestamptz;
   v_notes app.rank_notes[];
@@ -240,11 +242,11 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('trending', 0)) then
     return 0;
   end if;
-  -- Read under the lock: times of changes are in the order of their commits.
+  -- Read while the lock is held, so that the times of changes are in the order of their commits.
   v_now := clock_timestamp();
   if not exists (select from app.rank_notes n where n.id = v_mark) then
     insert into app.rank_notes (id, kind) values (v_mark, 'mark');
-    -- Nothing was lost of a database whose ranks nobody has looked at yet.
+    -- Before the first ranks are computed, no notes can have been lost.
     if exists (select from app.rank_states) then
       perform app.add_up_ranks(p_settings, false, v_now);
       insert into app.rank_notes (kind) values ('all');

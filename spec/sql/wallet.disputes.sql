@@ -61,7 +61,7 @@ declare
   v_taken bigint := 0;
   v_next int := 1;
 begin
-  -- Nobody spends in between what is there.
+  -- The lock keeps the credits from being spent meanwhile.
   perform from app.wallet_accounts w where w.id = p_wallet for update;
   loop
     select case t.type when 'debit' then t.amount_cents else -t.amount_cents end into v_leg
@@ -71,8 +71,9 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  -- Credits that expire are no refunds, and are spent first: what is not spent of refunds is what does not expire. Given again,
-  -- they would no longer expire.
+  -- Credits that expire do not come from refunds, and are spent first. The unspent part of refunds is therefore at
+  -- most the balance without credits that expire. Those are not taken, because they would no longer expire when given
+  -- back.
   select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
     select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
   from app.wallet_accounts w where w.id = p_wallet;

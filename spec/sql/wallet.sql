@@ -107,7 +107,7 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    -- Expired credits, and those claimed because of a dispute, are not spent.
+    -- Taking back expired credits, or credits of a disputed payment, is not spending.
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
@@ -191,7 +191,7 @@ begin
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
     begin
-      -- First the account, as whoever spends has it: then nobody changes the credit.
+      -- Locks the account first, as spending does, so that no other transaction changes the credit meanwhile.
       perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
       select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
       from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
@@ -286,8 +286,8 @@ grant execute on function app.hold_is_good(uuid) to <app>_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
--- that has less set aside than its holds say. How many.
+-- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
+-- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -311,7 +311,7 @@ grant execute on function app.expire_holds(int) to <app>_job;
 
 create function app.journal_balances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+-- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
     select from app.wallet_transactions t where t.journal_id = new.journal_id

@@ -35,8 +35,9 @@ impl Caller {
 }
 
 impl Caller {
-    /// What the HTTP layer found, for whoever hands the request on to the engine: nobody has asked yet whether account
-    /// and session are good. A route outside the HTTP layer has nobody to vouch for its callers: they are anonymous.
+    /// The caller that the HTTP layer found in the request, to be handed on to the engine. Whether the account and the
+    /// session are still valid has not been checked yet. On a route outside the HTTP layer, which verifies no tokens,
+    /// every caller is anonymous.
     pub fn unproven(parts: &Parts) -> Self {
         let known = parts.extensions.get::<Self>().copied();
         known.unwrap_or_else(|| Self::anonymous(Uuid::now_v7()))

@@ -1,7 +1,7 @@
 //! The only way to the database: an actor and an open transaction that knows them.
 //!
-//! The pools are private. Whoever wants to run SQL asks for a [`Cx`], and the database then holds every
-//! statement to the rules of that actor.
+//! The pools are private. Code that runs SQL asks for a [`Cx`], and the database then holds every statement to the
+//! rules of that actor.
 
 mod ask;
 mod connect;
@@ -180,9 +180,9 @@ impl Db {
         self.enter_job(name, actor, request).await
     }
 
-    /// For work on behalf of a member without a token: somebody who has just proven a password or a mailbox, or for
-    /// whom a job works. The database checks that the account is good; that it is the right account is for the calling
-    /// code to ensure. `tests/src/house.rs` lists who may call this.
+    /// For work on behalf of a member without a token: a person who has just proven a password or a mailbox, or the
+    /// member on whose behalf a job runs. The database checks that the account is active; the calling code must ensure
+    /// that it is the right account. `tests/src/house.rs` lists the callers of this function.
     pub async fn job_of_account(
         &self,
         name: &'static str,
@@ -283,7 +283,7 @@ impl Db {
     }
 }
 
-/// A connection without a transaction, for an anonymous caller: nobody's context is set on it.
+/// A connection without a transaction, for an anonymous caller: no caller is set on it.
 fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
     Cx {
         connection,
@@ -413,9 +413,9 @@ impl Drop for Cx {
     }
 }
 
-/// A connection while `begin` runs on it. The driver counts a transaction as open only afterwards: when
-/// its future is dropped, the server may hold an open transaction with somebody's context that the driver
-/// knows nothing of. Such a connection is closed, never returned to the pool.
+/// A connection while `begin` runs on it. The driver counts a transaction as open only afterwards: when the future of
+/// `begin` is dropped, the server may hold an open transaction with a caller's context that the driver knows nothing
+/// of. Such a connection is closed, never returned to the pool.
 struct Entering(Option<PoolConnection<Postgres>>);
 
 impl Entering {

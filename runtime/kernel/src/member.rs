@@ -57,13 +57,13 @@ impl Member {
         }
     }
 
-    /// For [`Db::begin_read`] and [`Db::begin_write`].
+    /// The caller to pass to [`Db::begin_read`] and [`Db::begin_write`].
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
-/// Whoever sends a request, member or not. Says nothing about who it is.
+/// The sender of a request, whether a member or not. Does not say who the sender is.
 #[derive(Clone, Copy, Debug)]
 pub struct Visitor {
     pub request_id: Uuid,
@@ -71,7 +71,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// For [`Db::begin_read`]: sees what everybody may see.
+    /// The caller to pass to [`Db::begin_read`]: sees what every caller may see.
     pub fn caller(&self) -> Caller {
         Caller {
             ip: self.ip,
@@ -126,7 +126,8 @@ impl<S: Sync> FromRequestParts<S> for Member {
     }
 }
 
-/// `Option<Member>`: none for nobody. A credential that does not count any more is an error, even where nobody would do.
+/// `Option<Member>`: `None` for anonymous callers. A credential that is no longer valid is an error, even where
+/// anonymous callers are allowed.
 impl<S: Sync> OptionalFromRequestParts<S> for Member {
     type Rejection = Error;
 

@@ -33,7 +33,7 @@ pub struct Resource {
     pub filters: &'static [Filter],
     /// Columns whose ids are in the documents that `q=` looks at.
     pub within: &'static [&'static str],
-    /// No rule of reading refuses somebody what it shows to those who are not signed in.
+    /// Whether every row that anonymous callers may read may be read by all other callers too.
     pub public_to_all: bool,
     pub sorts: &'static [Sort],
     pub expands: &'static [Expand],

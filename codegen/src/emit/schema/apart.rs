@@ -261,7 +261,7 @@ fn first_row(model: &Model, id: EntityId) -> [Object; 2] {
             &parent,
             &function,
             Some(roles.counter()),
-            "A new row has nothing to count yet.",
+            "Inserts the counters of new rows, which start empty.",
             body,
         ),
         trigger(&parent, &format!("{}_counters", entity.plural), &when),
@@ -288,7 +288,7 @@ pub fn roll_up(model: &Model) -> Object {
         attributes: "language plpgsql",
         definer: Some(roles.counter()),
         callers: vec![roles.job()],
-        doc: "Adds what was noted to the counters, at most so many notes of each table, and says how many it took.\nOne worker at a time: another one finds nothing to do.",
+        doc: "Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.\nOnly one worker runs this at a time: another one gets 0.",
         body: format!(
             "declare\n  v_total bigint := 0;\n{declare}begin\n  \
              if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then\n    return 0;\n  end if;\n{}  return v_total;\nend",

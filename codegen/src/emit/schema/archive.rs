@@ -97,7 +97,7 @@ fn pair(
     let body = format!("begin\n{}\n  return null;\nend", steps.join("\n"));
     let doc = match verb {
         "archive" => "Children of an archived row are archived with it or detached from it.",
-        _ => "What was archived with a row comes back with it.",
+        _ => "Restores the rows that were archived together with a row.",
     };
     let when = format!(
         "after update of status on {table}\n  for each row when ({condition})\n  execute function {function}()"
@@ -210,7 +210,7 @@ fn stays(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.counter()),
-            "An archived row does not become one that may not be archived.",
+            "Refuses to change an archived row into one that may not be archived.",
             body,
         ),
         trigger(&table, &format!("{}_stays", entity.plural), &when),

@@ -78,7 +78,7 @@ fn recorder(model: &Model, id: EntityId, function: &str) -> Object {
         &names::table(entity),
         function,
         Some(roles.audit()),
-        "A change by its columns, each with what it was and what it is.",
+        "Records a change in the audit log: each changed column with its old and new value.",
         body,
     )
 }

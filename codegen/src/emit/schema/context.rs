@@ -68,7 +68,10 @@ fn held_text(model: &Model, role: &Role) -> Object {
     let setting = quote(&setting(role));
     let body = format!("  select coalesce(pg_catalog.current_setting({setting}, true), '')");
     let name = format!("sec.held_{}", snake(&role.name));
-    let doc = format!("Of what the caller holds {}, as it was told.", role.name);
+    let doc = format!(
+        "The scopes in which the caller holds {}, as text.",
+        role.name
+    );
     sql_function(&name, "text", &doc, body).object(Roles(&model.app))
 }
 
@@ -91,13 +94,7 @@ fn facts(model: &Model) -> Object {
         "  select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(\n    {}\n  ))",
         held.join(",\n    ")
     );
-    sql_function(
-        "sec.facts",
-        "jsonb",
-        "What is known about the caller.",
-        body,
-    )
-    .object(Roles(&model.app))
+    sql_function("sec.facts", "jsonb", "The caller's id and roles.", body).object(Roles(&model.app))
 }
 
 fn performed_role(model: &Model) -> Object {
@@ -126,7 +123,7 @@ fn performed_role(model: &Model) -> Object {
     sql_function(
         "sec.performed_role",
         "text",
-        "Roles held, for the audit log.",
+        "The caller's roles, or the module of a job, for the audit log.",
         body,
     )
     .object(Roles(&model.app))
@@ -149,7 +146,7 @@ fn enter(model: &Model) -> Object {
         attributes: "language plpgsql",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Begins the transaction of a request: everything is local to it.",
+        doc: "Sets the caller of a request and the caller's roles, until the transaction ends.",
         body,
     }
     .object(roles)
@@ -333,7 +330,7 @@ fn is_active(model: &Model) -> Object {
         attributes: "language sql stable",
         definer: Some(roles.authz()),
         callers: vec![roles.job()],
-        doc: "Is the account good, now? Asked before a job works on somebody's behalf.",
+        doc: "Whether the account is active now. Checked before a job works on behalf of a member.",
         body: format!(
             "  select exists (select 1 from {} u where u.id = p_user{status})",
             names::table(identity)
@@ -372,7 +369,7 @@ fn enter_job(model: &Model) -> Object {
         attributes: "language plpgsql",
         definer: Some(roles.authz()),
         callers: vec![roles.job()],
-        doc: "Begins the transaction of a module's job: its policies go by the module's name.",
+        doc: "Sets the module of a job, until the transaction ends: policies depend on the module's name.",
         body,
     }
     .object(roles)
@@ -390,7 +387,7 @@ fn hold(model: &Model) -> Object {
         attributes: "language plpgsql",
         definer: Some(roles.authz()),
         callers: Vec::new(),
-        doc: "The roles as they count for this action.",
+        doc: "Sets the roles of a member that count for this action.",
         body: format!(
             "declare\n  v_held record;\nbegin\n{}  perform\n    {};\nend",
             held(model),

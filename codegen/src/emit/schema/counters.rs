@@ -147,7 +147,7 @@ impl Step {
             String::new()
         };
         format!(
-            "  -- Always in the same order, so that two statements never wait for each other.\n  for v_row in\n{changed}\n    order by parent\n  loop\n    \
+            "  -- Locks rows in the same order always, so that two statements never deadlock.\n  for v_row in\n{changed}\n    order by parent\n  loop\n    \
              update {table} p set {sets} where p.id = v_row.parent;\n{make}  end loop;"
         )
     }

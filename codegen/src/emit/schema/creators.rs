@@ -54,7 +54,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &after,
             Some(roles.authz()),
-            "Gives the maker the role.",
+            "Gives the creator of a row the role.",
             granted,
         ),
         trigger(
@@ -78,7 +78,7 @@ fn announce(model: &Model, entity: &Entity) -> Vec<Object> {
             &table,
             &function,
             None,
-            "Says which row this transaction makes.",
+            "Stores the id of the row that this transaction creates.",
             body.into(),
         ),
         trigger(

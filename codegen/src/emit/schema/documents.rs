@@ -304,7 +304,7 @@ impl Documents<'_> {
                 write(&hidden),
             ),
         };
-        let doc = "Writes what is searched of the row anew.";
+        let doc = "Updates the search document of the row.";
         let mut found = vec![trigger_function(
             roles,
             &table,
@@ -350,7 +350,7 @@ impl Documents<'_> {
             attributes: "language plpgsql stable parallel safe rows 100",
             definer: Some(self.roles().authz()),
             callers: vec![self.roles().app()],
-            doc: "The newest public rows that hold the words, of all or of those before one: so many, or some more.",
+            doc: "The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.",
             body: self.named(body),
         };
         on_table(&names::table(self.entity), function.object(self.roles()))
@@ -368,9 +368,9 @@ impl Documents<'_> {
             attributes: "language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan",
             definer: Some(self.roles().authz()),
             callers: Vec::new(),
-            doc: "The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for\n\
-                  one time after another, from the newest back, for longer ones while little is found. Whether a row is public is\n\
-                  looked up for what is found.",
+            doc: "The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched\n\
+                  for one time span after another, from the newest back, with longer spans while little is found. Whether a row is\n\
+                  public is checked for the hits only.",
             body: self.named(body),
         };
         on_table(&names::table(self.entity), function.object(self.roles()))
@@ -386,7 +386,7 @@ impl Documents<'_> {
             attributes: "language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan",
             definer: Some(self.roles().authz()),
             callers: Vec::new(),
-            doc: "The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.",
+            doc: "The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.",
             body: self.named(body),
         };
         on_table(&names::table(self.entity), function.object(self.roles()))
@@ -423,8 +423,8 @@ impl Documents<'_> {
             attributes: "language plpgsql stable parallel safe rows 100",
             definer: Some(roles.authz()),
             callers: vec![roles.app()],
-            doc: "The newest rows that hold the words and that the caller sees, but not everybody.\n\
-                  Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.",
+            doc: "The newest rows that contain the words and that the caller sees, but not every caller.\n\
+                  Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.",
             body,
         };
         on_table(&table, function.object(roles))

@@ -41,7 +41,7 @@ fn of_parent(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.counter()),
-            "What is good only while a row is active ends with it.",
+            "Ends the children that may not outlive the row.",
             format!("begin\n{}\n  return null;\nend", steps.join("\n")),
         ),
         trigger(&table, "0_end_children", &when),
@@ -81,7 +81,7 @@ fn begin(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.counter()),
-            "Nothing begins on what has ended.",
+            "Refuses new children of a row that has ended.",
             body,
         ));
         for (word, event, changed) in [

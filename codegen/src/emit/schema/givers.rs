@@ -31,7 +31,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.authz()),
-            "Whoever offered a role must still be able to give it when it is accepted.",
+            "Checks that the member who offered a role may still give it when it is accepted.",
             body(model, entity, giver),
         ),
         trigger(&table, &format!("{}_still_may", entity.plural), &when),
@@ -67,7 +67,7 @@ fn body(model: &Model, entity: &Entity, giver: &Relation) -> String {
     };
     format!(
         "declare\n  v_me constant uuid := sec.uid();\n  v_may boolean;\nbegin\n  \
-         -- The command line and modules answer for themselves.\n  if v_me is null then\n    return new;\n  end if;\n  \
+         -- The command line and modules have no caller, and check for themselves.\n  if v_me is null then\n    return new;\n  end if;\n  \
          perform pg_catalog.set_config('app.user_id', coalesce(new.{column}::text, ''), true), sec.hold(new.{column}, 'create');\n  \
          select exists (select from {} u where u.id = new.{column}{active}) and (\n    {}\n  ) into v_may;\n  \
          perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));\n  \

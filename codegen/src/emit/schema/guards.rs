@@ -39,17 +39,17 @@ pub fn shared(model: &Model) -> [Object; 3] {
     [
         function(
             "sec.stamp",
-            "The row is another one now: its entity tag changes.",
+            "Counts up the version of a changed row, so that its entity tag changes.",
             stamp,
         ),
         function(
             "sec.live",
-            "What live rows refer to. Called where that changes.",
+            "Sets `live_key`, to which references of live rows point. Called where the status changes.",
             live,
         ),
         function(
             "sec.keep_status",
-            "A row that is archived and restored is what it was: restoring does not undo a suspension.",
+            "Restores a row with the status that it had before it was archived: restoring does not undo a suspension.",
             KEEP_STATUS,
         ),
     ]
@@ -138,7 +138,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
             &table,
             &function,
             None,
-            "Whether somebody archived a row about themselves.",
+            "Records whether the person that the row is about archived it.",
             format!("begin\n{lines}  return new;\nend"),
         ),
         trigger(
@@ -194,7 +194,7 @@ fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             None,
-            "Holds each action of a request to its effect.",
+            "Refuses changes that do not belong to the action of the request.",
             body,
         ),
         trigger(&table, &format!("{}_guard", entity.plural), &when),
@@ -295,7 +295,7 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
                 &table,
                 &function,
                 None,
-                "Holds field rules when a row is made.",
+                "Checks the rules of fields when a row is created.",
                 body,
             ),
         ),

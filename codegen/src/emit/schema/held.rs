@@ -65,7 +65,7 @@ fn function(model: &Model, id: EntityId, transition: &Transition, when: &Expr) -
         attributes: "language plpgsql",
         definer: Some(roles.counter()),
         callers: vec![roles.app()],
-        doc: "The guard of a transition: what it depends on stays as it is until the transition is done.",
+        doc: "Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.",
         body: format!(
             "begin\n{locks}  return coalesce((select {holds} from {table} t where t.id = p_id), false);\nend"
         ),

@@ -138,7 +138,7 @@ fn guard_of(model: &Model, id: EntityId, event: &str, text: String) -> [Object; 
     let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
     let kind = event.split(' ').next().unwrap_or_default();
     let function = format!("{table}_module_{kind}");
-    let doc = "Holds each module to the columns that it says it writes.";
+    let doc = "Restricts each module to the columns that it declares to write.";
     let body = format!("begin\n{text}  return new;\nend");
     let when = format!(
         "before {event} on {table}\n  for each row when (current_user = {})\n  execute function {function}()",

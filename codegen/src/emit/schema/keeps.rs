@@ -42,7 +42,7 @@ fn of_rows(model: &Model, id: EntityId) -> Vec<Object> {
             &table,
             &function,
             Some(roles.counter()),
-            "The last row of its kind stays while what it refers to is there.",
+            "Refuses to remove the last row of its kind while its parent exists.",
             body,
         ),
         trigger(
@@ -86,7 +86,7 @@ fn of_accounts(model: &Model) -> Vec<Object> {
             &table,
             &function,
             Some(roles.counter()),
-            "The last one who holds a role that somebody must hold keeps the account.",
+            "Refuses to close the account of the last holder of a role that must always be held.",
             format!("begin\n{}\n  return null;\nend", steps.join("\n")),
         ),
         trigger(

@@ -123,7 +123,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Actions that the caller may do, of those whose rule reads a column or row that not everyone may.",
+        doc: "The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.",
         body: format!(
             "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where t.id = p_id\n  );\nend",
             cases.join(",\n      ")

@@ -69,7 +69,7 @@ pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Obj
         attributes: "language plpgsql stable parallel safe rows 100",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.",
+        doc: "Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.",
         body: format!(
             "begin\n  return query\n{};\nend",
             selects.join("\n  union all\n")

@@ -36,7 +36,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
                     &table,
                     &function,
                     Some(roles.counter()),
-                    "The newest row gets the value; the one that had it is archived.",
+                    "The newest row gets the value; the row that had it is archived.",
                     body,
                 ),
                 trigger(&table, &format!("{}_move_{name}", entity.plural), &when),

@@ -52,7 +52,7 @@ pub fn function(model: &Model) -> Option<Object> {
         attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "The caller is somebody else and could give every role that this person holds (of this scope, if any).",
+        doc: "Whether the caller is another person and could give every role that this person holds (in this scope, if any).",
         body,
     };
     Some(function.object(roles))

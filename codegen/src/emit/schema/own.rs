@@ -100,8 +100,8 @@ pub(super) fn function(model: &Model, id: EntityId) -> Object {
         attributes: "language plpgsql stable parallel safe rows 100",
         definer: Some(roles.authz()),
         callers: Vec::new(),
-        doc: "Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.\n\
-              `offset 0`: they are looked up by what names the caller, and then put in order.",
+        doc: "Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.\n\
+              `offset 0`: rows are first looked up by what names the caller, and then sorted.",
         body: format!(
             "begin\n  return query\n{};\nend",
             selects.join("\n  union all\n")

@@ -85,7 +85,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql stable parallel safe rows 1",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.",
+        doc: "Private columns, null unless the caller may read them, and a bit set of those that the caller may read.\nPL/pgSQL, because it keeps its plan.",
         // `offset 0` prevents inlining, so each rule is evaluated once for all its columns.
         body: format!(
             "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",

@@ -96,7 +96,7 @@ end";
         attributes: "language plpgsql",
         definer: Some(roles.queue()),
         callers: vec![roles.app(), roles.job()],
-        doc: "Counts one of so many that the caller may begin in a day (UTC). False: there is none left.",
+        doc: "Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.",
         body: body.into(),
     }
     .object(roles)
@@ -122,8 +122,9 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row says since when
-    -- it is complete. Whoever finds none writes it, unless another is about to: that is not waited for.
+    -- The member's first row for this entity; a concurrent transaction may insert it first. Or a crash has emptied the
+    -- table: the row of the zero id says since which day the table is complete. A transaction that finds no such row
+    -- inserts it, or goes on without waiting if another transaction is about to.
     select count(*) into v_made from added;
     if v_made = 0 then
       return null;

@@ -49,7 +49,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         attributes: "language plpgsql",
         definer: Some(roles.counter()),
         callers: Vec::new(),
-        doc: "Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.",
+        doc: "Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.",
         body: body(model, id),
     };
     Some(on_table(&table, function.object(roles)))
@@ -72,7 +72,7 @@ fn body(model: &Model, id: EntityId) -> String {
     let lost = "unique_violation or exclusion_violation or foreign_key_violation";
     format!(
         "declare\n  v_id uuid;\nbegin\n  if cardinality(p_ids) = 0 then\n    return;\n  end if;\n  begin\n    {}\n  \
-         exception when {lost} then\n    -- Two of them want the same place, or somebody else was quicker: one by one.\n    \
+         exception when {lost} then\n    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.\n    \
          foreach v_id in array p_ids loop\n      begin\n        {}\n      exception when {lost} then\n        null;\n      end;\n    end loop;\n  end;\n\
          {}\n{}\nend",
         update("t.id = any(p_ids)", "    "),

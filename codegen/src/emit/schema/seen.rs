@@ -162,7 +162,7 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         let answer = format!("exists (\n    select from {table} t\n    where {condition}\n  )");
         (
             "boolean",
-            "The caller sees the row, and this holds for it.",
+            "Whether the caller sees the row, and this condition holds for it.",
             answer,
         )
     };
@@ -201,7 +201,7 @@ fn open_function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Anyone sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.",
+        doc: "Whether every caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.",
         body: format!(
             "begin\n  return exists (\n    select from {table} t\n    where {condition}\n  );\nend"
         ),

@@ -37,11 +37,11 @@ fn of(model: &Model, id: EntityId, slug: &str, from: &str) -> Vec<Object> {
         ""
     };
     let body = format!(
-        "begin\n  -- Nothing Latin in it: what it is.\n  \
+        "begin\n  -- A text without Latin letters or digits: the slug is the name of the entity.\n  \
          new.{slug} := coalesce(nullif(sec.slugify(new.{from}), ''), {}){end};\n  return new;\nend",
         quote(&entity.name.replace('_', "-")),
     );
-    let doc = "The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.";
+    let doc = "The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.";
     let mut found = again(model, id, slug);
     found.extend([
         trigger_function(roles, &table, &function, None, doc, body),
@@ -69,10 +69,10 @@ fn again(model: &Model, id: EntityId, slug: &str) -> Vec<Object> {
     let body = format!(
         "declare\n  v_base text := btrim(left(new.{slug}, {KEPT}), '-');\n  v_end text := right(new.id::text, 8);\nbegin\n  \
          while {taken} loop\n    new.{slug} := v_base || '-' || v_end;\n    \
-         -- Only if somebody has foreseen that.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
+         -- Needed only if another row already has the slug with that end.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
     );
     // The function bypasses row-level security, because a hidden row may have the slug too.
-    let doc = "Another end for a slug that was taken while its row was archived.";
+    let doc = "Gives a slug another end if another row took it while this row was archived.";
     vec![
         trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
         // Fires after the guard (triggers fire in the order of their names), which must not see the changed slug.

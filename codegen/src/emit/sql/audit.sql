@@ -1,6 +1,6 @@
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
   language sql security definer set search_path = '' as $$
--- What was done to something that is no row of a table: an administrator's orders to the queue.
+-- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
@@ -14,7 +14,7 @@ grant execute on function audit.note(text,uuid,text,jsonb) to <app>_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
--- Every column, each with its length, so that nothing can move from one to the next.
+-- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
     p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
@@ -27,7 +27,7 @@ revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows with these ids, chained to the seal before.
+-- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
@@ -38,14 +38,16 @@ revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from pu
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
--- also take its last seals away.
--- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
--- nothing can be committed any more, since every transaction that was running when it was given out has ended.
--- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
+-- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
+-- also remove its latest seals.
+-- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
+-- covers; `closed_to` is the id up to which no row can be committed any more, because every transaction that was
+-- running when that id was assigned has ended.
+-- Transaction ids only serve to decide this: they start anew where a dump is restored, and then all earlier
+-- transactions have ended.
 declare
   v_last audit.seals;
-  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  -- Read before the next statement takes its snapshot, so that all ids up to this one were drawn before the snapshot.
   v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
@@ -62,7 +64,8 @@ begin
         (
           select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
           where l.id > coalesce(v_last.closed_to, 0) and not exists (
-            -- A seal may cover ids drawn after it looked at the last one; the seal after it has seen those.
+            -- A seal may cover ids above its `seen_id`, but none above that of the next seal: earlier seals need not
+            -- be read.
             select 1 from audit.seals s where s.seen_id >= coalesce(v_last.closed_to, 0) and s.ids @> l.id)
         ) as ids
     ) n;
@@ -82,7 +85,7 @@ grant execute on function audit.seal() to <app>_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
   language plpgsql security definer set search_path = '' as $$
--- The first seal that does not hold; no row: all do.
+-- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
   v_prev bytea;
@@ -100,7 +103,7 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
-      -- Before they were sealed: the sequence gives out each id once.
+      -- Rows that were added before the sealing: the sequence assigns each id only once.
       when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
@@ -113,7 +116,7 @@ begin
     v_sealed := v_sealed + v_seal.ids;
     v_closed_to := v_seal.closed_to;
   end loop;
-  -- Ids that nothing can be committed with any more, and that no seal covers.
+  -- Rows that no seal covers although their ids are closed: no transaction could commit them properly any more.
   select min(s.id), 'rows were added' into seal, problem
   from audit.audit_logs l, audit.seals s
   where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
@@ -129,7 +132,7 @@ grant execute on function audit.verify() to <app>_job;
 
 create function audit.has_seal(p_hash text) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is a published seal still there?
+-- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
 alter function audit.has_seal(text) owner to <app>_audit;
@@ -138,9 +141,9 @@ grant execute on function audit.has_seal(text) to <app>_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
   language plpgsql stable security definer set search_path = '' as $$
--- How many rows of an entity a member has created since midnight (UTC). Looks back in growing windows of ids, until the
--- entries before a window are of another day. These are asked for their last time: of `exists`, PostgreSQL hopes for an
--- early row, and reads the index by object from its beginning.
+-- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
+-- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
+-- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
 declare
   v_ids bigint := 10000;
   v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
@@ -169,11 +172,12 @@ grant execute on function audit.created_today(uuid,text) to <app>_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
--- the newest ids are looked through, and then ten times as many before those, until there are enough.
+-- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
+-- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
+-- there are enough entries.
 declare
   v_before bigint := p_before;
-  -- Windows of ids lie where ids are, whatever number was asked for.
+  -- Windows of ids start at existing ids, even if `p_before` is far higher.
   v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;

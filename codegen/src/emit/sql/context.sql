@@ -1,6 +1,7 @@
 create function sec.uid() returns uuid
   language sql stable parallel safe as $$
--- The caller; null: not signed in. Readers have no SET clause, so that they are inlined.
+-- The caller's user id; null: not signed in. The functions that read settings have no SET clause, so that PostgreSQL
+-- can inline them.
   select nullif(pg_catalog.current_setting('app.user_id', true), '')::pg_catalog.uuid
 $$;
 alter function sec.uid() owner to <app>_owner;
@@ -13,7 +14,7 @@ alter function sec.session() owner to <app>_owner;
 
 create function sec.action() returns text
   language sql stable parallel safe as $$
--- What the request does: `update`, `archive`, `publish`, …
+-- The action of the request: `update`, `archive`, `publish`, …
   select nullif(pg_catalog.current_setting('app.action', true), '')
 $$;
 alter function sec.action() owner to <app>_owner;
@@ -32,21 +33,21 @@ alter function sec.reason() owner to <app>_owner;
 
 create function sec.job() returns text
   language sql stable parallel safe as $$
--- The module that works; null: a request.
+-- The module that this transaction works for; null: a request.
   select nullif(pg_catalog.current_setting('app.job', true), '')
 $$;
 alter function sec.job() owner to <app>_owner;
 
 create function sec.created() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction makes and whose maker is about to be given a role of it.
+-- The id of the row that this transaction creates, whose creator is about to be given a role in it.
   select nullif(pg_catalog.current_setting('app.created', true), '')::pg_catalog.uuid
 $$;
 alter function sec.created() owner to <app>_owner;
 
 create function sec.changed() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+-- The id of the row that this transaction changes, perhaps so that its caller may not read it afterwards.
   select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
 $$;
 alter function sec.changed() owner to <app>_owner;
@@ -59,15 +60,16 @@ alter function sec.show_archived() owner to <app>_owner;
 
 create function sec.set_reason(p_reason text) returns void
   language sql volatile as $$
--- Why; for the audit log.
+-- Sets the reason that the audit log records for the changes of this transaction.
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to <app>_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
   language plpgsql stable set search_path = '' as $$
--- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
--- once. A check is left out if one of its columns is not known, or is none that would be null.
+-- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
+-- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
+-- not be null.
 declare
   v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
   v_check record;
@@ -105,7 +107,7 @@ alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to 
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
--- Rows that restoring in this transaction left archived, and why.
+-- Rows that a restore in this transaction left archived, and why.
   select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
 $$;
 alter function sec.stayed() owner to <app>_owner;

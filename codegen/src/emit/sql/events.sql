@@ -1,7 +1,7 @@
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
--- locked by what fires this, so events of one object are in the order of their transactions.
+-- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
+-- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
   insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
   values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
@@ -13,8 +13,8 @@ revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
--- events are in the order in which they became true.
+-- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
+-- other, so that its events are in the order in which they became true.
 declare
   v_id uuid;
 begin
@@ -34,7 +34,7 @@ grant execute on function jobs.tell(text,text,uuid,jsonb) to <app>_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
   language sql security definer set search_path = '' as $$
--- Which jobs consume which events, said again and again by the workers that know them.
+-- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
   on conflict (event, job) do update set seen_at = now()
@@ -45,8 +45,8 @@ grant execute on function jobs.subscribe(text[],text[]) to <app>_job;
 
 create function jobs.relay(p_limit integer) returns integer
   language plpgsql security definer set search_path = '' as $$
--- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
--- are gone. One at a time: others have nothing to wait for.
+-- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
+-- week are ignored. Only one process relays at a time; the others return at once.
 declare
   v_count integer;
 begin
@@ -56,7 +56,7 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
     return 0;
   end if;
-  -- Those that wait already have their place before those that follow.
+  -- In the order of `place`: an event that waits has a lower place than the later events of its object.
   with batch as (
     select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
   ),
@@ -83,7 +83,7 @@ grant execute on function jobs.relay(integer) to <app>_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Events that were turned into jobs before this.
+-- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
 begin

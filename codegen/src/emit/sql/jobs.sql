@@ -1,6 +1,7 @@
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
--- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+-- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
+-- unique key is already waiting.
 declare
   v_id uuid;
 begin
@@ -28,7 +29,7 @@ revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,i
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each puts in its own jobs only.
+-- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
     raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
@@ -43,7 +44,7 @@ grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uui
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+-- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (<requested>) then
     raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
@@ -57,7 +58,8 @@ grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to <app
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+-- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
+-- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
@@ -76,12 +78,12 @@ grant execute on function jobs.cancel(text,text) to <app>_app, <app>_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
   language plpgsql security definer set search_path = '' as $$
--- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
--- another attempt; one that is dead lets the others go on.
+-- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
+-- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
 begin
-  -- For the transaction that claims and does nothing else: a claim that a crash of the database forgets is made again,
-  -- so nobody waits for the disk. The jobs of one worker are claimed one after the other.
+  -- For this transaction, which only claims jobs: if a crash of the database loses a claim, the job is claimed again,
+  -- so the commit need not wait for the disk. A worker claims its jobs one after the other, so each wait would add up.
   perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query
     with due as (
@@ -97,7 +99,8 @@ begin
     )
     update jobs.queue q
     set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
-    -- As an array: the planner takes a limit that is an argument for a tenth of the queue, and would read all of it.
+    -- As an array: for a limit that is a parameter, the planner assumes a tenth of the queue, and would read all of
+    -- it.
     where q.id = any (array(select due.id from due))
     returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
 end
@@ -108,7 +111,7 @@ grant execute on function jobs.claim(uuid,text[],integer,interval) to <app>_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
   language sql security definer set search_path = '' as $$
--- Prolongs leases; answers those that the worker still has.
+-- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
   returning q.id
@@ -119,7 +122,8 @@ grant execute on function jobs.heartbeat(uuid,uuid[],interval) to <app>_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+-- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
+-- job.
 begin
   delete from jobs.queue q
   where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
@@ -132,7 +136,7 @@ grant execute on function jobs.complete(uuid,uuid,integer) to <app>_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
   language plpgsql set search_path = '' as $$
--- After a failed attempt: to wait for the next, or to be kept as dead.
+-- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
     update jobs.queue q
@@ -145,7 +149,7 @@ begin
   where q.id = p_id;
   return 'queued';
 exception when unique_violation then
-  -- One with the same key was put in meanwhile: it stands for both.
+  -- A job with the same unique key was enqueued meanwhile, and replaces this one.
   delete from jobs.queue q where q.id = p_id;
   return 'superseded';
 end
@@ -155,7 +159,8 @@ revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
   language plpgsql security definer set search_path = '' as $$
--- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+-- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
+-- its unique key. Null: another attempt holds the job.
 declare
   v_max integer;
 begin
@@ -174,7 +179,7 @@ grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to 
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
   language plpgsql security definer set search_path = '' as $$
--- A worker that stops gives back what it did not finish; that was no attempt.
+-- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
   v_count integer := 0;
@@ -197,8 +202,8 @@ grant execute on function jobs.release(uuid,uuid[]) to <app>_job;
 
 create function jobs.rescue() returns integer
   language plpgsql security definer set search_path = '' as $$
--- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
--- runs out of attempts like one that fails.
+-- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
+-- a job that kills its worker runs out of attempts like a job that fails.
 declare
   v_job record;
   v_count integer := 0;
@@ -220,7 +225,7 @@ grant execute on function jobs.rescue() to <app>_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
   language plpgsql security definer set search_path = '' as $$
--- Up to when periodic jobs have been enqueued; one that is new begins now.
+-- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
   insert into jobs.periodic (name, last_tick)
@@ -235,8 +240,8 @@ grant execute on function jobs.ticks(text[]) to <app>_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
--- waits stands for those after it.
+-- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
+-- is true, a run that is still waiting also stands for the runs after it.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -255,7 +260,7 @@ grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],b
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
   language sql stable security definer set search_path = '' as $$
--- For monitoring; the oldest of those that are due.
+-- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
     (select count(*) from jobs.queue q where q.state = 'running'),
@@ -270,7 +275,8 @@ grant execute on function jobs.figures() to <app>_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
   language sql stable security definer set search_path = '' as $$
--- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+-- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
+-- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
   from jobs.queue q
   where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
@@ -283,7 +289,8 @@ grant execute on function jobs.dead(text,bigint,integer) to <app>_job;
 
 create function jobs.revive(p_id uuid) returns text
   language plpgsql security definer set search_path = '' as $$
--- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+-- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
+-- this one stays dead. Null: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -306,7 +313,7 @@ grant execute on function jobs.revive(uuid) to <app>_job;
 
 create function jobs.discard(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- A dead job is given up.
+-- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -324,7 +331,7 @@ grant execute on function jobs.discard(uuid) to <app>_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Dead jobs that nobody asked for any more.
+-- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
 begin

@@ -1,8 +1,8 @@
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
   language plpgsql security definer set search_path = '' as $$
--- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
--- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
--- answer. Whoever has it in an open transaction is waited for.
+-- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
+-- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
+-- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
 #variable_conflict use_column
 declare
   v_key requests.keys;
@@ -21,7 +21,7 @@ begin
     select k.* into v_key from requests.keys k
     where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
     for update;
-    -- Otherwise whoever had it has given it up since: it is free.
+    -- Not found: the attempt that held the key has given it up since, so the key is free.
     exit when found;
   end loop;
   if v_key.fingerprint is distinct from p_fingerprint then
@@ -43,7 +43,7 @@ grant execute on function requests.claim(text,text,text,text,interval) to <app>_
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Keeps what was answered. False: another attempt has the key by now.
+-- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
   where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
@@ -57,8 +57,8 @@ grant execute on function requests.answer(text,text,text,integer,integer,jsonb,b
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The request is not answered the same way again. Where nothing of it was begun, in no attempt, the key is free;
--- otherwise whoever has it next learns that it was.
+-- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
+-- otherwise the next attempt learns that the work was begun.
 begin
   if p_begun or p_attempt > 1 then
     update requests.keys k set locked_until = clock_timestamp()
@@ -78,8 +78,8 @@ grant execute on function requests.give_up(text,text,text,integer,boolean) to <a
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
   language sql stable security definer set search_path = '' as $$
--- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
--- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+-- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
+-- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
   case when k.status is not null then 'answered'
        when k.locked_until > clock_timestamp() then 'in_progress'
@@ -95,7 +95,8 @@ grant execute on function requests.look_up(text) to <app>_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Answers that nobody asks for any more. What has no answer yet stays.
+-- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
+-- stay.
 declare
   v_count bigint;
 begin

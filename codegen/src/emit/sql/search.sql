@@ -1,8 +1,8 @@
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
--- because its rules are a file: after a change of that file the documents have to be written again.
--- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
+-- only because its rules are in a file: after a change of that file the documents must be written again.
+-- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
@@ -16,8 +16,8 @@ alter function sec.folded(text) owner to <app>_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may be incomplete, unless it is excluded. Of `jazz - rock`
--- PostgreSQL excludes the last word as well. Null without a letter or digit.
+-- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
+-- incomplete, unless it is excluded (PostgreSQL also excludes the last word of `jazz - rock`).
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -36,7 +36,8 @@ alter function sec.searched_words(text, boolean) owner to <app>_owner;
 
 create function sec.searched_part(p_text text) returns text
   language sql immutable parallel safe as $$
--- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+-- A pattern for names that contain the text. One or two letters match only at the start of a word, which the index
+-- supports.
   select case when char_length(f.folded) < 3 then '% ' else '%' end
     || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
   from (select sec.folded(btrim(p_text)) as folded) f
@@ -45,7 +46,7 @@ alter function sec.searched_part(text) owner to <app>_owner;
 
 create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
   language sql immutable parallel safe as $$
--- A query whose last word is any of these.
+-- The query with its last word replaced by any of these words.
   select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
   from unnest(p_endings) e
 $$;
@@ -53,16 +54,18 @@ alter function sec.spelled_out(tsquery, text[]) owner to <app>_owner;
 
 create function sec.era(p_id uuid) returns bigint
   language sql immutable parallel safe as $$
--- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+-- The time at which a row was created, which its id starts with, in steps of 4,096 ms. Of any other id: its place
+-- among all ids.
   select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
 $$;
 alter function sec.era(uuid) owner to <app>_owner;
 
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
--- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
+-- The time spans that contain the creation of a row, each 64 times as long as the one before: 4 seconds, 4 minutes, 5
+-- hours, 12 days, 2 years, 139 years. An index over words and spans finds the words of one span without reading those
+-- of others. 64 of the longest spans cover all times that an id can express, so ids without a time need no more of
+-- them.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
@@ -76,8 +79,8 @@ alter function sec.eras(uuid) owner to <app>_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
--- before it. The index is asked for each of them.
+-- The spans, all of one length, that reach from one time to another: the shortest length of which 33 suffice, or else
+-- at most 64 of the longest. The first span may begin earlier. The index is searched for each of them.
 declare
   v_level int := 0;
 begin
@@ -93,14 +96,14 @@ alter function sec.eras_between(bigint, bigint) owner to <app>_owner;
 
 create function sec.era_of(p_span bigint) returns bigint
   language sql immutable parallel safe as $$
--- When a span begins.
+-- The time at which a span begins.
   select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
 $$;
 alter function sec.era_of(bigint) owner to <app>_owner;
 
 create function sec.era_start(p_era bigint) returns uuid
   language sql immutable parallel safe as $$
--- The first id of a time.
+-- The lowest id of a time.
   select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
 $$;
 alter function sec.era_start(bigint) owner to <app>_owner;

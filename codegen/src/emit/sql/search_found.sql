@@ -12,7 +12,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -28,12 +29,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return <newest>(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];

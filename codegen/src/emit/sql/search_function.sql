@@ -5,19 +5,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := <found>(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(<found>(v_whole, v_words, v_within, v_last, v_few));

@@ -1,11 +1,12 @@
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from <documents> d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from <documents> d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -13,7 +14,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -51,7 +52,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from <documents> d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)

@@ -4,16 +4,16 @@ declare
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if <wide> then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -32,7 +32,7 @@ begin
       where <seen>(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from <own>(v_most) as o(id) where o.id < v_before);
   return query
     select w.id

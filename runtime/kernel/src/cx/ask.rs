@@ -12,8 +12,8 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 impl Cx {
-    /// May the actor do this to the row: `read`, `update`, `archive`, `restore`, `suspend`, `unsuspend` or the verb of a
-    /// transition. Without an actor the question is about somebody who is not signed in.
+    /// Whether the actor may do this to the row: `read`, `update`, `archive`, `restore`, `suspend`, `unsuspend` or the
+    /// verb of a transition. Without an actor, the question is about an anonymous caller.
     pub async fn may(&mut self, entity: &Resource, action: &'static str, id: Uuid) -> Result<bool> {
         self.ask("may", entity, action, id).await
     }

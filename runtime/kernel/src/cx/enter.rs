@@ -1,12 +1,12 @@
-//! The texts that tell the database who asks. What is not a parameter in them is a literal, a UUID or a checked static
-//! name.
+//! The texts that tell the database who the caller is. Whatever is not a parameter in them is a literal, a UUID or a
+//! checked static name.
 
 use crate::caller::Caller;
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// `begin` and who asks, for a transaction of several statements. `action` must be a [name](is_name).
+/// `begin` and the caller, for a transaction of several statements. `action` must be a [name](is_name).
 pub(super) fn enter(begin: &'static str, caller: &Caller, action: &'static str) -> String {
     let mut text = String::with_capacity(200);
     text.push_str(begin);
@@ -18,7 +18,7 @@ pub(super) fn enter(begin: &'static str, caller: &Caller, action: &'static str) 
     text
 }
 
-/// Who asks as a condition that names no row, with its arguments, for a statement that is a transaction by itself.
+/// The caller as a condition that names no row, with its arguments, for a statement that is a transaction by itself.
 pub(super) fn push_condition(
     text: &mut String,
     caller: &Caller,

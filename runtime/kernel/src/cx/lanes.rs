@@ -1,8 +1,10 @@
-//! Who may have how many connections: what may take long has some of its own, and nobody has all of any kind.
+//! Shares of each caller in the database connections: long work has connections of its own, and no caller can take all
+//! connections of any kind.
 //!
-//! Searches, maps and counts run on their own pool, where statements end earlier: they wait for each other, reads by
-//! id and writes never wait for them. So do figures, such as dashboards, on a pool of the job role. Within a lane each
-//! caller has a share; who asks for more at once waits a while, and then is told so.
+//! Searches, maps and counts run on their own pool, where statements time out earlier: they wait for each other, while
+//! reads by id and writes never wait for them. Figures such as dashboards have their own pool too, of the job role.
+//! Within a lane each caller has a share; a caller that asks for more at once waits for a while and is then refused
+//! with 429.
 
 use crate::{
     actor::Actor,
@@ -38,11 +40,11 @@ enum Key {
 
 struct Seats {
     free: Arc<Semaphore>,
-    /// With those who wait.
+    /// Includes the requests that are waiting.
     taken: usize,
 }
 
-/// One of a caller's share, given back when it is dropped.
+/// One place in a caller's share, given back when it is dropped.
 pub(super) struct Seat {
     lane: Arc<Lane>,
     key: Key,

@@ -1,4 +1,5 @@
-//! Reading without a transaction of its own: each statement tells the database who asks, and then asks.
+//! Reading without a transaction around several statements: each statement tells the database who the caller is, and
+//! then reads.
 //!
 //! One round trip instead of three (context, statement, rollback). A statement by itself is a transaction, so
 //! what `sec.enter` says ends with it, as it does with a transaction that was begun.
@@ -17,14 +18,15 @@ use sqlx::{
 };
 use std::borrow::Cow;
 
-/// A connection for one caller's reading. Whoever needs several statements at one time [begins](Reader::begin).
+/// A connection for one caller's reading. Code that needs several statements to see the same moment
+/// [begins](Reader::begin).
 pub(crate) struct Reader {
     db: Db,
     connection: PoolConnection<Postgres>,
     caller: Caller,
-    /// What is read for: shows archived rows to those who may restore them, or not.
+    /// The action that the reading is for; it decides whether archived rows are shown to callers who may restore them.
     action: &'static str,
-    /// Given back after the connection.
+    /// Declared last, so that it is given back after the connection.
     seat: Option<Seat>,
 }
 

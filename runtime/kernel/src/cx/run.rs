@@ -10,14 +10,15 @@ tokio::task_local! {
 }
 
 /// Whether this task is inside of [`Db::run`], so that waiting for anything but the database would keep a transaction
-/// open. For whoever talks to other services, to refuse it.
+/// open. Code that calls other services uses it to refuse that.
 pub fn in_transaction() -> bool {
     OPEN.try_with(|()| ()).is_ok()
 }
 
 impl Db {
-    /// Runs `work` in a transaction of the module and commits it. A serialization failure or a deadlock has it run again,
-    /// as often as the engine's own journeys: whatever `work` does outside of the database, it does again then.
+    /// Runs `work` in a transaction of the module and commits it. After a serialization failure or a deadlock it is
+    /// run again, as often as the engine's own journeys: any effect of `work` outside of the database is then
+    /// repeated.
     ///
     /// ```ignore
     /// db.run("tickets", Some(&member), member.request_id, move |cx| {
@@ -49,8 +50,8 @@ impl Db {
         }
     }
 
-    /// Runs `work` in one read-only transaction of the module whose statements all see the same moment, so that figures
-    /// of several statements agree. It loses against nobody and runs once.
+    /// Runs `work` in one read-only transaction of the module whose statements all see the same moment, so that
+    /// figures of several statements agree. Since it conflicts with no other transaction, it runs only once.
     pub async fn snapshot<T>(
         &self,
         name: &'static str,

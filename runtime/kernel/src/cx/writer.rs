@@ -1,7 +1,7 @@
-//! Writing by one statement that is a transaction by itself: it tells the database who asks, changes, and is committed.
+//! Writing by one statement that is a transaction by itself: it sets the caller, makes the change, and is committed.
 //!
-//! One round trip instead of three. For changes that are nothing but their statement: what has a hook, a key or
-//! something to read afterwards begins a transaction.
+//! One round trip instead of three. Only for changes that are a single statement: a change with a hook, an idempotency
+//! key or something to read afterwards begins a transaction.
 
 use super::{Db, enter::push_condition};
 use crate::caller::Caller;
@@ -12,8 +12,8 @@ use sqlx::{
 };
 
 impl Db {
-    /// The row that a change of [`crate::resource::Sql`] gives back, once it is committed. `None`: nothing was
-    /// changed. Constraints that are checked late refuse here too.
+    /// Returns the row that a change of [`crate::resource.Sql`] returns, once it is committed; `None`: no row was
+    /// changed. Fails also if a deferred constraint is violated.
     pub(crate) async fn write(
         &self,
         caller: &Caller,
@@ -35,8 +35,8 @@ impl Db {
     }
 }
 
-/// `text` with `sec.enter` as a condition that names no row: it is looked at before the first row is read or made
-/// (a one-time filter below the change), so that defaults, policies and triggers know who asks.
+/// `text` with `sec.enter` as a condition that names no row: it is evaluated before the first row is read or made (a
+/// one-time filter below the change), so that defaults, policies and triggers know the caller.
 fn told(
     text: &str,
     caller: &Caller,

@@ -37,7 +37,7 @@ pub static PANICS: Counter = Counter::new();
 pub static RETRIED: Counter = Counter::new();
 pub static JOBS_FAILED: Counter = Counter::new();
 pub static JOBS_DIED: Counter = Counter::new();
-/// Webhooks with an invalid signature: the secret was changed on one side only, or somebody forges webhooks.
+/// Webhooks with an invalid signature: the secret was changed at one side only, or requests are forged.
 pub static UNSIGNED: Counter = Counter::new();
 
 /// By class of the status: 1xx to 5xx.

@@ -150,7 +150,7 @@ impl Body {
     }
 
     /// Update: an absent field stays as it is, with PUT too. For fields that not every caller may see or set: a caller
-    /// who sends back what they were given must not empty the others.
+    /// who sends back an answer without these fields must not empty them.
     pub fn patch_kept<T: FromJson>(
         &mut self,
         name: &str,

@@ -85,7 +85,7 @@ static FACEBOOK: Data = data(
         page("www.facebook.com", "groups/", (1, 150), ".%/_-"),
         page("www.facebook.com", "pages/", (1, 150), ".%/_-"),
         page("www.facebook.com", "p/", (1, 150), ".%_-"),
-        // What its app gives to whoever shares a page.
+        // The links that Facebook's app makes for sharing a page.
         page("www.facebook.com", "share/", (6, 40), "_-"),
     ],
 );

@@ -107,7 +107,7 @@ impl Failure {
         }
     }
 
-    /// Why, for whoever looks after it.
+    /// The reason of the failure, for administrators.
     pub fn text(&self) -> String {
         match std::error::Error::source(&self.error) {
             Some(cause) => cause.to_string(),

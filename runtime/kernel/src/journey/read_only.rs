@@ -50,7 +50,7 @@ impl Repeated {
         self.0.is_empty()
     }
 
-    /// Those that differ from the object as the caller sees it.
+    /// Refuses the properties whose values differ from the object as the caller sees it.
     pub fn changed(&self, resource: &Resource, shown: &[u8]) -> Option<Error> {
         let shown: Map<String, Value> = serde_json::from_slice(shown).unwrap_or_default();
         let mut problem = Problem::new(&problems::INVALID);

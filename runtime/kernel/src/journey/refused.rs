@@ -273,7 +273,7 @@ fn unnamed_references(resource: &Resource, body: &[u8]) -> Error {
 fn is_usable(found: Option<PgRow>) -> Result<bool> {
     let Some(row) = found else { return Ok(false) };
     match row.try_get::<&str, _>("status") {
-        // Not of those that can be suspended.
+        // No status is selected: rows of this entity can't be suspended.
         Err(sqlx::Error::ColumnNotFound(_)) => Ok(true),
         status => Ok(status? == "active"),
     }

@@ -48,7 +48,7 @@ pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>
     Ok(stayed)
 }
 
-/// Those that are still archived at the end and that the caller may know of.
+/// The ids of rows that are still archived at the end and that the caller may know of.
 async fn archived(
     endpoint: &Endpoint,
     cx: &mut Cx,

@@ -83,7 +83,8 @@ impl List {
         self.read_as(text, cursors, reader.caller())
     }
 
-    /// The same for lists that are for everybody, or asked as whoever a token says: nobody is proven yet.
+    /// Like [`List::read`], for public lists and for lists read with a token that identifies the member: the caller is
+    /// not verified yet.
     pub fn read_as(
         &'static self,
         text: Option<&str>,
@@ -93,8 +94,8 @@ impl List {
         self.look(text, cursors, reader).sound()
     }
 
-    /// As far as it can be read. For lists that have more to say of their parameters: [`Asked::refuse`], and
-    /// [`Asked::sound`] tells all of it at once.
+    /// Reads as much as can be read. For lists that check their parameters further: add problems with
+    /// [`Asked::refuse`], and [`Asked::sound`] reports all of them at once.
     pub fn look(&'static self, text: Option<&str>, cursors: &CursorKey, reader: &Caller) -> Asked {
         let (query, wrong) = Query::look(&self.0, text.unwrap_or_default());
         // A cursor belongs to its list, its filters and its reader.
@@ -134,7 +135,8 @@ impl List {
         asked
     }
 
-    /// What no row can have gives no empty list: somebody has made a mistake.
+    /// A value that no row can have is refused instead of giving an empty list, because it is a mistake in the
+    /// request.
     fn refuse_formats(&self, asked: &mut Asked) {
         for filter in self.0.filters {
             if let Kind::Formatted(format) = filter.kind

@@ -87,7 +87,7 @@ async fn a_used_up_pool_answers_soon_and_recovers() {
         config.acquire_timeout = Duration::from_millis(1500);
     };
     let world = world_with(configure).await;
-    // Somebody else: who asks for more than their own share is told so with 429.
+    // A different caller, since one that asks for more than its own share is refused with 429.
     let other = Caller {
         ip: Some([192, 0, 2, 7].into()),
         ..Caller::anonymous(Uuid::now_v7())
