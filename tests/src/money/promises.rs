@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// Runs a statement as a superuser; the constraint that refuses it.
-    async fn refused_by(&self, text: &str) -> Option<String> {
+    async fn constraint_against(&self, text: &str) -> Option<String> {
         let mut conn = self.server.superuser().await;
         let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await;
         let error = done.err()?;
@@ -87,7 +87,7 @@ async fn a_ticket_type_keeps_its_currency_once_it_was_ordered() {
     for _ in 0..2 {
         let refused = stage.change(seat, euros.clone()).await.expect(409);
         assert_eq!(refused.pointers(), ["/currency"]);
-        assert_eq!(stage.refused_by(&set).await, kept);
+        assert_eq!(stage.constraint_against(&set).await, kept);
         let _ = keyed(&stage.mira, &format!("/orders/{order}/cancel"), json!({})).await;
     }
     // Everything else may change, and the same currency is no change.
@@ -111,7 +111,7 @@ async fn without_its_trigger_a_sold_ticket_type_changes_its_currency() {
         "alter table app.ticket_types disable trigger ticket_types_currency_kept;
          update app.ticket_types set currency = 'EUR' where id = '{free}'"
     );
-    assert_eq!(stage.refused_by(&set).await, None);
+    assert_eq!(stage.constraint_against(&set).await, None);
 }
 
 /// An order that was priced before the currency changed is priced again.
@@ -159,7 +159,7 @@ async fn buyers_keep_the_time_in_which_they_may_give_tickets_back() {
     }
     let set = format!("update app.ticket_types set refundable_until = null where id = '{free}'");
     let kept = Some("ticket_types_refundable_until_kept".to_owned());
-    assert_eq!(stage.refused_by(&set).await, kept);
+    assert_eq!(stage.constraint_against(&set).await, kept);
     // The same time, and a later one.
     for until in ["2041-04-30T18:00:00Z", "2041-05-01T18:00:00Z"] {
         let body = json!({"refundable_until": until, "name": "Gratis"});
@@ -184,7 +184,7 @@ async fn without_its_trigger_the_right_of_return_ends_early() {
         "alter table app.ticket_types disable trigger ticket_types_refundable_until_kept;
          update app.ticket_types set refundable_until = null where id = '{free}'"
     );
-    assert_eq!(stage.refused_by(&set).await, None);
+    assert_eq!(stage.constraint_against(&set).await, None);
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn an_event_keeps_room_for_what_is_held_and_sold() {
             stage.event
         );
         let taken = Some("events_capacity_taken".to_owned());
-        assert_eq!(stage.refused_by(&set).await, taken);
+        assert_eq!(stage.constraint_against(&set).await, taken);
     }
     capacity(json!(4)).await.expect(200);
     stage.sound().await;
@@ -227,7 +227,7 @@ async fn an_event_keeps_room_for_what_is_held_and_sold() {
          update app.events set capacity = 3 where id = '{}'",
         stage.event
     );
-    assert_eq!(stage.refused_by(&set).await, None);
+    assert_eq!(stage.constraint_against(&set).await, None);
     let faults = super::all_faults(&mut stage.server.superuser().await).await;
     assert_eq!(
         faults,
@@ -320,7 +320,7 @@ async fn the_database_keeps_events_with_guests_ahead() {
         )
     };
     let ahead = Some("events_moved_ahead".to_owned());
-    assert_eq!(stage.refused_by(&set("")).await, ahead);
+    assert_eq!(stage.constraint_against(&set("")).await, ahead);
     let off = "alter table app.events disable trigger events_moved_ahead;";
-    assert_eq!(stage.refused_by(&set(off)).await, None);
+    assert_eq!(stage.constraint_against(&set(off)).await, None);
 }
