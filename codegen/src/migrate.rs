@@ -8,6 +8,7 @@
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     how each step affects programs that use the database meanwhile
 //! access    how each change of a rule affects what callers may do
+//! effects   transitions with another effect, which the triggers refuse to the running version
 //! recount   derived columns that must be recomputed
 //! file      the text of the files
 //! ```
@@ -23,6 +24,7 @@ mod columns;
 mod ddl;
 mod depend;
 mod diff;
+mod effects;
 mod file;
 mod hints;
 mod history;
@@ -132,7 +134,10 @@ fn plan(
     let judge = class::Judge::new(old, schema, &hints.renames, &hints);
     let mut plan = Plan {
         access: old_model.map_or_else(Vec::new, |old| {
-            access::changes(&reworded::forward(old, model), model)
+            let old = reworded::forward(old, model);
+            let mut changes = access::changes(&old, model);
+            changes.extend(effects::changes(&old, model));
+            changes
         }),
         ..Plan::default()
     };

@@ -11,6 +11,7 @@ pub mod consent;
 mod derived;
 mod entity;
 mod fields;
+mod forms;
 mod lines;
 mod literals;
 mod places;

@@ -6,6 +6,7 @@
 mod apart;
 mod archive;
 mod archived;
+mod arithmetic;
 mod ask;
 mod assume;
 mod audit;

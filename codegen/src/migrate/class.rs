@@ -9,7 +9,7 @@ use super::change::{Renames, TableChange, table_changes};
 use super::depend::key;
 use super::hints::{Hints, kept_by_triggers};
 use super::op::{How, Op, table_of};
-use super::text::{last_name, mentions, signature, words};
+use super::text::{base_name, last_name, mentions, signature, words};
 use crate::objects::{Column, Kind, Object, Schema};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +112,8 @@ impl<'a> Judge<'a> {
             } if self.leans_on_default(table, name) => vec![Breaking],
             Op::SetDefault { .. } => vec![],
             Op::ReplaceWord { .. } => vec![Blocking, Breaking],
+            // The running version doesn't know what the trigger demands from now on.
+            Op::Replace { new, .. } if self.refuses(new) => vec![Breaking],
             Op::Replace { .. }
             | Op::RenameObject { .. }
             | Op::SetNotNull { .. }
@@ -122,7 +124,15 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whether the trigger function refuses statements of the running version.
+    fn refuses(&self, object: &Object) -> bool {
+        object.kind != Kind::Trigger && self.hints.refusing.contains(base_name(&object.name))
+    }
+
     fn create(&self, object: &Object, how: How) -> Vec<Class> {
+        if self.refuses(object) {
+            return vec![Class::Breaking];
+        }
         let Some(change) = table_of(object).and_then(|t| self.change(t)) else {
             return vec![];
         };

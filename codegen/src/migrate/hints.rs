@@ -24,6 +24,8 @@ pub struct Hints {
     pub relations: BTreeSet<(String, String)>,
     /// Entries of `dropped` that an earlier migration has used already.
     pub spent: BTreeSet<String>,
+    /// Trigger functions that refuse statements of the running version, by name (`app.events_guard`).
+    pub refusing: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
     /// Names of unique and exclusion constraints whose condition changed, and whether they apply to fewer rows than
@@ -110,6 +112,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         .cloned()
         .collect();
     let spoken = reworded::forward(old, new);
+    hints.refusing = super::effects::refusing(&spoken, new);
     for entity in &new.entities {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {

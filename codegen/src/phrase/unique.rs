@@ -1,7 +1,7 @@
 //! `event, user where state != cancelled` and `room, starts_at..ends_at where state in (held, booked)`
 
 use super::reader::{Parsed, Reader};
-use super::{ExcludePhrase, Rule, UniquePhrase, rule};
+use super::{ExcludePhrase, Rule, UniquePhrase, Word, rule};
 use crate::spec::yaml::Text;
 
 /// Parses the columns of a unique set. Without a condition they are written as a YAML list: `[city, slug]`.
@@ -12,10 +12,16 @@ pub fn unique(text: &Text) -> Parsed<UniquePhrase> {
     while r.take_sign(",").is_some() {
         columns.push(r.expect_name("a field or relation", help)?);
     }
-    r.expect_word("where", help)?;
+    let without = format!("write `[{}]`, or add `where …`", names(&columns));
+    r.expect_word("where", &without)?;
     let filter = Some(rule::any(&mut r)?);
     r.expect_end(rule::JOIN)?;
     Ok(UniquePhrase { columns, filter })
+}
+
+fn names(columns: &[Word]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.it.as_str()).collect();
+    names.join(", ")
 }
 
 pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {

@@ -1,16 +1,31 @@
 //! Literal values in a spec: defaults, and values that a transition sets.
 
+use super::forms;
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Literal, Ty};
 use crate::names;
 
-/// Whether the literal is a value of the type: of its kind, within its bounds, one of its values.
+/// Whether the literal is a value of the type: of its kind and form, within its bounds, one of its values.
 pub fn literal_fits(
     ty: &Ty,
     optional: bool,
     literal: &Literal,
     span: Span,
 ) -> Result<(), Diagnostic> {
+    of_kind(ty, optional, literal, span)?;
+    let Literal::Text(text) = literal else {
+        return Ok(());
+    };
+    match forms::expected(ty, text) {
+        None => Ok(()),
+        Some(expected) => {
+            let message = format!("`{text}` is not {expected}, so no row could hold it");
+            Err(Diagnostic::at(span, message).help("write a value that the type allows"))
+        }
+    }
+}
+
+fn of_kind(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> Result<(), Diagnostic> {
     let given = Given { ty, literal, span };
     match (ty, literal) {
         (_, Literal::Null) if optional => {
@@ -29,7 +44,14 @@ pub fn literal_fits(
         (Ty::Decimal { .. }, _) => given.wrong("a number"),
         (Ty::Bool, _) => given.wrong("`true` or `false`"),
         (Ty::Time | Ty::Date, Literal::Now) => Ok(()),
-        (Ty::Time | Ty::Date, _) => given.wrong("a time"),
+        (Ty::Time | Ty::Date, _) => Err(Diagnostic::at(
+            span,
+            format!(
+                "{} is not `now()`, the only value that is written here",
+                shown(literal)
+            ),
+        )
+        .help("write `now()`, or leave the value out and let each request say it")),
         (Ty::Enum { values } | Ty::States { values }, Literal::Text(text)) => {
             given.one_of(values, text)
         }
@@ -152,7 +174,6 @@ fn example(ty: &Ty, literal: &Literal) -> String {
             Literal::Int(0) => "write `= false`".into(),
             _ => "write `= true` or `= false`".into(),
         },
-        Ty::Time | Ty::Date => "write `= now()`".into(),
         Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } => "write it like `= 0`".into(),
         Ty::Decimal { .. } => "write it like `= 0.5`".into(),
         Ty::LocalTime => "write it like `= \"08:00\"`".into(),

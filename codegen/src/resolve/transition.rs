@@ -17,13 +17,14 @@ pub fn transition(
 ) -> Option<Transition> {
     let this = &r.model.entities[id];
     let change = match &phrase.change {
-        ChangePhrase::State { from, to } => state(r, this, name, from, to)?,
-        ChangePhrase::Set(phrase) => Change::Set(set(r, this, phrase)?),
+        ChangePhrase::State { from, to } => state(r, this, name, from, to),
+        ChangePhrase::Set(phrase) => set(r, this, phrase).map(Change::Set),
     };
-    let mut sets = Vec::new();
-    for phrase in &phrase.sets {
-        sets.push(set(r, this, phrase)?);
-    }
+    // All of them are resolved before the first mistake ends it, so that each mistake is reported.
+    let sets: Vec<Option<Set>> = (phrase.sets.iter())
+        .map(|phrase| set(r, this, phrase))
+        .collect();
+    let sets: Vec<Set> = sets.into_iter().collect::<Option<_>>()?;
     if let Some(twice) = twice(phrase) {
         let message = format!("`{}` is set twice", twice.it);
         r.errors
@@ -40,7 +41,7 @@ pub fn transition(
         .map(|rule| r.rule(id, rule, Kind::When));
     Some(Transition {
         name: name.it.clone(),
-        change,
+        change: change?,
         sets,
         by: by?,
         when: when.flatten(),

@@ -1,6 +1,7 @@
 //! The small world of the bad fixtures changes: what is refused, with which mend, and what the plan says.
 
 mod beside;
+mod effects;
 mod plan;
 mod world;
 

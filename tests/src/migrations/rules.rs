@@ -111,3 +111,19 @@ async fn values_get_new_names() {
     ];
     there_and_back(&from, &to, ROWS, &checks).await;
 }
+
+/// `citext` has no operator class that an exclusion could use: addresses are compared as text in lower case.
+#[tokio::test]
+async fn rows_of_the_same_address_exclude_each_other() {
+    let (field, unique) = (
+        "  featured: bool = false, system\n",
+        "unique: [[city, slug]]\n",
+    );
+    let fields = format!("{field}  contact: email?\n");
+    let rules = format!("{unique}exclude:\n  - contact, starts_at..ends_at\n");
+    let to = [
+        ("event", field, fields.as_str()),
+        ("event", unique, rules.as_str()),
+    ];
+    there_and_back(&[], &to, ROWS, &[]).await;
+}

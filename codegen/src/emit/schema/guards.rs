@@ -13,7 +13,7 @@ use super::{
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
     predicate::{Sql, all, atom, not},
     references::has_live_children,
-    rules::{Context, Scope, literal, predicate},
+    rules::{Context, Scope, predicate},
 };
 use crate::model::{Entity, EntityId, Field, Lifecycle, Model, Transition};
 use crate::objects::{Kind, Object};
@@ -269,7 +269,10 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
     let checks = ruled.iter().map(|field| {
         let value = plain(entity, "new", &field.name);
         let set = match &field.default {
-            Some(default) => atom(format!("{value} <> {}", literal(default))),
+            Some(default) => atom(format!(
+                "{value} <> {}",
+                super::cases::as_stored(entity, &field.name, default)
+            )),
             None => atom(format!("{value} is not null")),
         };
         let rule = field

@@ -6,7 +6,6 @@ use super::{
     names::{self, Roles},
     object::{on_columns, policy, quote, quoted_list, trigger, trigger_function},
     predicate::{Sql, all, any, atom},
-    rules::literal,
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model, Module};
 use crate::objects::Object;
@@ -165,7 +164,10 @@ fn held(module: &str, wrong: Sql) -> String {
 fn is_set(entity: &Entity, column: &str) -> Sql {
     let value = cases::plain(entity, "new", column);
     match entity.field(column).and_then(|f| f.default.as_ref()) {
-        Some(default) => atom(format!("{value} <> {}", literal(default))),
+        Some(default) => atom(format!(
+            "{value} <> {}",
+            cases::as_stored(entity, column, default)
+        )),
         None => atom(format!("{value} is not null")),
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{
     audit::column,
+    cases::as_stored,
     cases::changed,
     guards::written_columns,
     may::assigned,
@@ -13,7 +14,7 @@ use super::{
     queue::{index, table},
     template,
 };
-use crate::model::{Change, Entity, EntityId, Lifecycle, Model, Set};
+use crate::model::{Assigned, Change, Entity, EntityId, Lifecycle, Model, Set};
 use crate::objects::{Kind, Object};
 
 pub fn shared(model: &Model) -> Vec<Object> {
@@ -155,7 +156,10 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
             )),
         ),
         Change::Set(Set { column, value }) => {
-            let value = assigned(value);
+            let value = match value {
+                Assigned::Me => assigned(value),
+                Assigned::Value(literal) => as_stored(entity, column, literal),
+            };
             (
                 format!("update of {column}"),
                 Some(format!(

@@ -3,7 +3,7 @@
 //! Two-valued like the rules themselves: a comparison with null is false, and its negation is true.
 
 use super::{
-    context, held, mine,
+    arithmetic, context, held, mine,
     names::{self, snake},
     object::{quote, quoted_list},
     predicate::{Sql, all, any, atom, exists, looked_up, not},
@@ -362,8 +362,22 @@ fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
         },
         Value::Related { relation, column } => held::value(model, scope, relation, column),
         Value::Literal(l) => literal(l),
-        Value::Add(a, b) => format!("({} + {})", value(model, scope, a), value(model, scope, b)),
-        Value::Sub(a, b) => format!("({} - {})", value(model, scope, a), value(model, scope, b)),
+        Value::Add(a, b) => computed(model, scope, v, [a, b], '+'),
+        Value::Sub(a, b) => computed(model, scope, v, [a, b], '-'),
+    }
+}
+
+fn computed(
+    model: &Model,
+    scope: Scope<'_>,
+    v: &Value,
+    operands: [&Value; 2],
+    sign: char,
+) -> String {
+    let [left, right] = operands.map(|operand| value(model, scope, operand));
+    match arithmetic::cast(&model.entities[scope.entity], v) {
+        Some(wider) => format!("({left}::{wider} {sign} {right})"),
+        None => format!("({left} {sign} {right})"),
     }
 }
 

@@ -335,8 +335,8 @@ fn exclusion(model: &Model, id: EntityId, exclude: &Exclude) -> Object {
 }
 
 /// An expression that an exclusion constraint can compare for equality. A null reference counts as a value of its own,
-/// so rows without a scope exclude each other; a null field overlaps with nothing. Booleans have no GiST operator
-/// class.
+/// so rows without a scope exclude each other; a null field overlaps with nothing. Booleans and `citext` have no GiST
+/// operator class.
 fn comparable(entity: &Entity, row: &str, column: &str) -> String {
     let plain = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
@@ -346,6 +346,8 @@ fn comparable(entity: &Entity, row: &str, column: &str) -> String {
         None if column.ends_with("_type") => or("''"),
         None => or(nil),
         Some(Ty::Bool) => format!("({plain}::int)"),
+        // `citext` has no GiST operator class; in lower case, texts are equal where addresses are.
+        Some(Ty::Email) => format!("(lower({plain}::text))"),
         Some(_) => plain,
     }
 }

@@ -1,0 +1,101 @@
+//! What the triggers demand of a transition: changes of it in a plan, and the statements that they compare.
+
+use super::world::{Edit, step, world};
+use codegen::emit::schema::schema;
+
+const FEATURE: &str = "  feature: set featured = true, by city_admin";
+
+#[test]
+fn another_effect_of_a_transition_is_breaking_and_told() {
+    let publish = "draft -> published, by host,";
+    let hide = |to: &str| format!("{FEATURE}\n  hide: draft -> {to}, by host");
+    let (published, cancelled) = (hide("published"), hide("cancelled"));
+    let sets = [(
+        "event",
+        publish,
+        "draft -> published, set featured = true, by host,",
+    )];
+    let cases: [(&[Edit], &[Edit]); 5] = [
+        (
+            &[("event", FEATURE, &published)],
+            &[("event", FEATURE, &cancelled)],
+        ),
+        (&[], &sets),
+        (&sets, &[]),
+        (
+            &sets,
+            &[(
+                "event",
+                publish,
+                "draft -> published, set featured = false, by host,",
+            )],
+        ),
+        (&[("event", "or city_admin, reason", "or city_admin")], &[]),
+    ];
+    for (from, to) in cases {
+        let next = step(from, to).unwrap_or_else(|refused| panic!("{refused:#?}"));
+        let told = next.plan.render();
+        assert_eq!(next.plan.worst().exit_code(), 4, "{told}");
+        assert!(told.contains("event: effect of "), "{told}");
+    }
+}
+
+#[test]
+fn other_rules_of_a_transition_and_no_reason_are_safe() {
+    for edit in [
+        (FEATURE, "  feature: set featured = true, by host"),
+        (", by host or city_admin, reason", ", by host or city_admin"),
+    ] {
+        let next = step(&[], &[("event", edit.0, edit.1)]);
+        let plan = next.unwrap_or_else(|refused| panic!("{refused:#?}")).plan;
+        assert_eq!(plan.worst().exit_code(), 0, "{}", plan.render());
+        assert!(!plan.render().contains("effect of"), "{}", plan.render());
+    }
+}
+
+#[test]
+fn a_new_keep_is_breaking() {
+    let keep = "keep:\n  somebody: one per organization where state == active\naccess:\n";
+    let next = step(&[], &[("member", "access:\n", keep)]);
+    let plan = next.unwrap_or_else(|refused| panic!("{refused:#?}")).plan;
+    assert_eq!(plan.worst().exit_code(), 4, "{}", plan.render());
+}
+
+fn sql(edits: &[Edit]) -> String {
+    let schema = schema(&world(edits));
+    let texts = schema.objects.iter().map(|o| o.create.as_str());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// A date is never equal to `now()` itself.
+#[test]
+fn a_guard_compares_a_date_with_the_day() {
+    let field = "  featured: bool = false, system\n";
+    let sql = sql(&[
+        (
+            "event",
+            field,
+            "  featured: bool = false, system\n  seen_on: date?, system\n",
+        ),
+        (
+            "event",
+            FEATURE,
+            "  feature: set featured = true, set seen_on = now(), by city_admin",
+        ),
+    ]);
+    assert!(sql.contains("new.seen_on is distinct from now()::date"));
+}
+
+#[test]
+fn sums_that_may_exceed_their_type_are_computed_in_a_wider_one() {
+    let unique = "unique: [[city, slug]]";
+    let field = "  capacity: int(1..1000000)?";
+    let with = |ty: &str| {
+        let fields = format!("{field}\n  seats: {ty}?\n  stands: {ty}?");
+        let check = format!("{unique}\ncheck:\n  enough: seats + stands > 3");
+        sql(&[("event", field, &fields), ("event", unique, &check)])
+    };
+    assert!(with("int").contains("seats::bigint + stands"));
+    assert!(with("bigint").contains("seats::numeric + stands"));
+    assert!(with("int(0..100)").contains("(seats + stands)"));
+}
