@@ -182,20 +182,32 @@ create function sec.is_seen(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
 begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
 end
 $$;
 alter function sec.is_seen(text) owner to culturepass_owner;
 
+create function sec.hides(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Some character shows nothing where it stands, turns the direction of writing, is private, or is none.
+begin
+  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
+end
+$$;
+alter function sec.hides(text) owner to culturepass_owner;
+
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
--- its ends, and in form NFC: what looks the same is the same, and unique.
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them; selectors
+-- after emoji and in keycaps, tags after a flag. No blanks at its ends, and in form NFC: what looks the same is the
+-- same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)'
+    and (not sec.hides(p_text) or (p_text ~ '[\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
+      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end
 $$;
 alter function sec.is_line(text) owner to culturepass_owner;
@@ -228,9 +240,10 @@ alter function sec.is_email(text) owner to culturepass_owner;
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
--- control characters.
+-- control characters, nothing that shows nothing (it is percent-encoded) and no encoded NUL.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+    and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]' and strpos(p_text, '%00') = 0;
 end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;
@@ -328,10 +341,12 @@ alter function sec.is_local_time(text) owner to culturepass_owner;
 
 create function sec.is_code(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Something to type in: capital letters, no blanks.
+-- Something to type in: capital letters, no blanks, nothing that shows nothing, and letters of other widths as the
+-- usual ones (NFKC).
 begin
   return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
-    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfkc normalized
+    and sec.is_seen(p_text) and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]';
 end
 $$;
 alter function sec.is_code(text) owner to culturepass_owner;
@@ -388,9 +403,9 @@ alter function sec.slugify(text) owner to culturepass_owner;
 
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
--- because its rules are a file: after a change of that file the documents have to be written again.
--- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
+-- only because its rules are in a file: after a change of that file the documents must be written again.
+-- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
@@ -404,8 +419,8 @@ alter function sec.folded(text) owner to culturepass_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may be incomplete, unless it is excluded. Of `jazz - rock`
--- PostgreSQL excludes the last word as well. Null without a letter or digit.
+-- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
+-- incomplete, unless it is excluded (PostgreSQL also excludes the last word of `jazz - rock`).
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -424,7 +439,8 @@ alter function sec.searched_words(text, boolean) owner to culturepass_owner;
 
 create function sec.searched_part(p_text text) returns text
   language sql immutable parallel safe as $$
--- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+-- A pattern for names that contain the text. One or two letters match only at the start of a word, which the index
+-- supports.
   select case when char_length(f.folded) < 3 then '% ' else '%' end
     || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
   from (select sec.folded(btrim(p_text)) as folded) f
@@ -433,7 +449,7 @@ alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
   language sql immutable parallel safe as $$
--- A query whose last word is any of these.
+-- The query with its last word replaced by any of these words.
   select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
   from unnest(p_endings) e
 $$;
@@ -441,16 +457,18 @@ alter function sec.spelled_out(tsquery, text[]) owner to culturepass_owner;
 
 create function sec.era(p_id uuid) returns bigint
   language sql immutable parallel safe as $$
--- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+-- The time at which a row was created, which its id starts with, in steps of 4,096 ms. Of any other id: its place
+-- among all ids.
   select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
 $$;
 alter function sec.era(uuid) owner to culturepass_owner;
 
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
--- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
+-- The time spans that contain the creation of a row, each 64 times as long as the one before: 4 seconds, 4 minutes, 5
+-- hours, 12 days, 2 years, 139 years. An index over words and spans finds the words of one span without reading those
+-- of others. 64 of the longest spans cover all times that an id can express, so ids without a time need no more of
+-- them.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
@@ -464,8 +482,8 @@ alter function sec.eras(uuid) owner to culturepass_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
--- before it. The index is asked for each of them.
+-- The spans, all of one length, that reach from one time to another: the shortest length of which 33 suffice, or else
+-- at most 64 of the longest. The first span may begin earlier. The index is searched for each of them.
 declare
   v_level int := 0;
 begin
@@ -481,14 +499,14 @@ alter function sec.eras_between(bigint, bigint) owner to culturepass_owner;
 
 create function sec.era_of(p_span bigint) returns bigint
   language sql immutable parallel safe as $$
--- When a span begins.
+-- The time at which a span begins.
   select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
 $$;
 alter function sec.era_of(bigint) owner to culturepass_owner;
 
 create function sec.era_start(p_era bigint) returns uuid
   language sql immutable parallel safe as $$
--- The first id of a time.
+-- The lowest id of a time.
   select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
 $$;
 alter function sec.era_start(bigint) owner to culturepass_owner;
@@ -550,7 +568,8 @@ alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
 
 create function sec.uid() returns uuid
   language sql stable parallel safe as $$
--- The caller; null: not signed in. Readers have no SET clause, so that they are inlined.
+-- The caller's user id; null: not signed in. The functions that read settings have no SET clause, so that PostgreSQL
+-- can inline them.
   select nullif(pg_catalog.current_setting('app.user_id', true), '')::pg_catalog.uuid
 $$;
 alter function sec.uid() owner to culturepass_owner;
@@ -563,7 +582,7 @@ alter function sec.session() owner to culturepass_owner;
 
 create function sec.action() returns text
   language sql stable parallel safe as $$
--- What the request does: `update`, `archive`, `publish`, …
+-- The action of the request: `update`, `archive`, `publish`, …
   select nullif(pg_catalog.current_setting('app.action', true), '')
 $$;
 alter function sec.action() owner to culturepass_owner;
@@ -582,21 +601,21 @@ alter function sec.reason() owner to culturepass_owner;
 
 create function sec.job() returns text
   language sql stable parallel safe as $$
--- The module that works; null: a request.
+-- The module that this transaction works for; null: a request.
   select nullif(pg_catalog.current_setting('app.job', true), '')
 $$;
 alter function sec.job() owner to culturepass_owner;
 
 create function sec.created() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction makes and whose maker is about to be given a role of it.
+-- The id of the row that this transaction creates, whose creator is about to be given a role in it.
   select nullif(pg_catalog.current_setting('app.created', true), '')::pg_catalog.uuid
 $$;
 alter function sec.created() owner to culturepass_owner;
 
 create function sec.changed() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+-- The id of the row that this transaction changes, perhaps so that its caller may not read it afterwards.
   select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
 $$;
 alter function sec.changed() owner to culturepass_owner;
@@ -609,15 +628,16 @@ alter function sec.show_archived() owner to culturepass_owner;
 
 create function sec.set_reason(p_reason text) returns void
   language sql volatile as $$
--- Why; for the audit log.
+-- Sets the reason that the audit log records for the changes of this transaction.
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
   language plpgsql stable set search_path = '' as $$
--- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
--- once. A check is left out if one of its columns is not known, or is none that would be null.
+-- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
+-- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
+-- not be null.
 declare
   v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
   v_check record;
@@ -655,7 +675,7 @@ alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to 
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
--- Rows that restoring in this transaction left archived, and why.
+-- Rows that a restore in this transaction left archived, and why.
   select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
 $$;
 alter function sec.stayed() owner to culturepass_owner;
@@ -683,21 +703,21 @@ alter function sec.is_platform_admin() owner to culturepass_owner;
 
 create function sec.held_org_admin() returns text
   language sql stable parallel safe as $$
--- Of what the caller holds orgAdmin, as it was told.
+-- The scopes in which the caller holds orgAdmin, as text.
   select coalesce(pg_catalog.current_setting('app.role_org_admin', true), '')
 $$;
 alter function sec.held_org_admin() owner to culturepass_owner;
 
 create function sec.held_city_admin() returns text
   language sql stable parallel safe as $$
--- Of what the caller holds cityAdmin, as it was told.
+-- The scopes in which the caller holds cityAdmin, as text.
   select coalesce(pg_catalog.current_setting('app.role_city_admin', true), '')
 $$;
 alter function sec.held_city_admin() owner to culturepass_owner;
 
 create function sec.facts() returns jsonb
   language sql stable parallel safe as $$
--- What is known about the caller.
+-- The caller's id and roles.
   select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(
     'orgAdmin', to_jsonb(sec.scopes_org_admin()),
     'cityAdmin', to_jsonb(sec.scopes_city_admin()),
@@ -708,7 +728,7 @@ alter function sec.facts() owner to culturepass_owner;
 
 create function sec.performed_role() returns text
   language sql stable parallel safe as $$
--- Roles held, for the audit log.
+-- The caller's roles, or the module of a job, for the audit log.
   select case
     when sec.job() is not null then 'job:' || sec.job()
     when sec.uid() is null then 'anonymous'
@@ -722,7 +742,7 @@ alter function sec.performed_role() owner to culturepass_owner;
 
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
--- The row is another one now: its entity tag changes.
+-- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
   new.updated_at := now();
@@ -733,7 +753,7 @@ alter function sec.stamp() owner to culturepass_owner;
 
 create function sec.live() returns trigger
   language plpgsql set search_path = '' as $$
--- What live rows refer to. Called where that changes.
+-- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
   return new;
@@ -743,7 +763,7 @@ alter function sec.live() owner to culturepass_owner;
 
 create function sec.keep_status() returns trigger
   language plpgsql set search_path = '' as $$
--- A row that is archived and restored is what it was: restoring does not undo a suspension.
+-- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
     new.archived_from := old.status;
@@ -796,6 +816,7 @@ create table app.broadcasts (
 );
 comment on table app.broadcasts is 'What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.';
 comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.';
+comment on column app.broadcasts.ticket_type_ids is 'Ids of ticket types of the event.';
 comment on column app.broadcasts.send_at is 'It goes then, once it is scheduled; at once without it.';
 comment on column app.broadcasts.recipient_count is 'Members to whom it was told.';
 alter table app.broadcasts owner to culturepass_owner;
@@ -1351,7 +1372,7 @@ comment on column app.events.venue_id is 'Where it happens, in the same city.';
 comment on column app.events.timezone is 'IANA name, in which the times are told.';
 comment on column app.events.online_url is 'Where it is streamed; for ticket holders and staff.';
 comment on column app.events.visibility is 'community, for members of the host; unlisted, for those who hold a ticket.';
-comment on column app.events.capacity is 'Most guests of all ticket types together.';
+comment on column app.events.capacity is 'Most guests of all ticket types together; at least the tickets that are held and sold.';
 comment on column app.events.featured_until is 'Until when a promotion shows it first.';
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
@@ -2044,6 +2065,7 @@ create table app.plans (
   constraint plans_pkey primary key (id)
 );
 comment on table app.plans is 'What a business can subscribe to.';
+comment on column app.plans.interval is 'Another plan is made for another interval or currency; those who have subscribed are billed as before.';
 comment on column app.plans.leads_per_month is 'How many requests for services a subscriber hears of in a month. All, if it is null.';
 comment on column app.plans.featured_days is 'Days in featured places that a period pays for.';
 comment on column app.plans.has_reports is 'Figures about the business.';
@@ -2697,12 +2719,13 @@ create table app.ticket_types (
   constraint ticket_types_pkey primary key (id)
 );
 comment on table app.ticket_types is 'A kind of ticket to one event, with its price, its number and the time it is on sale.';
+comment on column app.ticket_types.currency is 'Stays what it is once tickets were ordered.';
 comment on column app.ticket_types.held is 'Tickets of orders not yet paid, and places offered to the waiting list.';
 comment on column app.ticket_types.sold is 'Tickets that are paid for.';
 comment on column app.ticket_types.sales_start is 'On sale at once without it.';
 comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
 comment on column app.ticket_types.door_only is 'Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.';
-comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves.';
+comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves. As long as that time is ahead and tickets are held or sold, it is only moved to a later one.';
 comment on column app.ticket_types.waitlist_minutes is 'How long a place is kept for the member of the waiting list to whom it is offered.';
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
@@ -7218,7 +7241,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_journal_i
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a request: everything is local to it.
+-- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
   v_in_session boolean;
@@ -7268,7 +7291,7 @@ grant execute on function sec.enter(uuid,uuid,text,uuid) to culturepass_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
+-- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
   v_status text;
@@ -7319,7 +7342,7 @@ grant execute on function sec.enter_job(text,uuid,uuid,uuid) to culturepass_job;
 
 create function sec.hold(p_user uuid, p_action text) returns void
   language plpgsql security definer set search_path = '' as $$
--- The roles as they count for this action.
+-- Sets the roles of a member that count for this action.
 declare
   v_held record;
 begin
@@ -7342,7 +7365,7 @@ revoke execute on function sec.hold(uuid,text) from public;
 
 create function sec.is_active(p_user uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is the account good, now? Asked before a job works on somebody's behalf.
+-- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
 $$;
 alter function sec.is_active(uuid) owner to culturepass_authz;
@@ -7438,7 +7461,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(attendance_count) as attendance_count
     from (
@@ -7454,7 +7477,7 @@ begin
         on conflict (id) do update set attendance_count = p.attendance_count + v_row.attendance_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(attended_count) as attended_count
     from (
@@ -7478,7 +7501,7 @@ revoke execute on function app.attendances_count_insert() from public;
 
 create function audit.record_attendances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -7514,7 +7537,7 @@ revoke execute on function audit.record_attendances() from public;
 
 create function app.broadcast_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -7602,7 +7625,7 @@ grant execute on function sec.holds_broadcast(uuid,text) to culturepass_app, cul
 
 create function sec.broadcasts_schedule_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.events r where r.id = (select t.event_id from app.broadcasts t where t.id = p_id) for share;
   return coalesce((select (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') from app.broadcasts t where t.id = p_id), false);
@@ -7614,7 +7637,7 @@ grant execute on function sec.broadcasts_schedule_when(uuid) to culturepass_app;
 
 create function app.broadcasts_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -7680,7 +7703,7 @@ alter function app.broadcasts_guard() owner to culturepass_owner;
 
 create function app.broadcasts_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'broadcasts'
       and (
@@ -7695,7 +7718,7 @@ alter function app.broadcasts_module_update() owner to culturepass_owner;
 
 create function sec.restore_broadcasts(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -7708,7 +7731,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.users p where p.id = t.created_by_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.broadcasts t set status = 'active'
@@ -7744,7 +7767,7 @@ revoke execute on function sec.restore_broadcasts(uuid[]) from public;
 
 create function audit.record_broadcasts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -7816,17 +7839,18 @@ revoke execute on function audit.record_broadcasts() from public;
 
 create function sec.newest_businesses(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.businesses d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -7834,7 +7858,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -7872,7 +7896,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.businesses d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -7888,7 +7912,7 @@ revoke execute on function sec.newest_businesses(tsquery,text,tsquery,uuid,int) 
 
 create function sec.found_businesses(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -7903,7 +7927,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -7919,12 +7944,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_businesses(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -7973,7 +8000,7 @@ revoke execute on function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int
 
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -7981,19 +8008,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_businesses(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_businesses(v_whole, v_words, v_within, v_last, v_few));
@@ -8022,24 +8049,24 @@ grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to
 
 create function app.businesses_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -8058,7 +8085,7 @@ begin
       where sec.seen_business(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_businesses(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -8085,8 +8112,8 @@ grant execute on function app.businesses_search_own(text,boolean,text[],uuid,int
 
 create function sec.own_businesses(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -8111,7 +8138,7 @@ revoke execute on function sec.own_businesses(int) from public;
 
 create function app.businesses_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.businesses where id = new.id;
@@ -8149,7 +8176,8 @@ revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_account_id end,
@@ -8327,14 +8355,14 @@ grant execute on function sec.holds_business(uuid,text) to culturepass_app, cult
 
 create function app.businesses_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -8345,9 +8373,9 @@ revoke execute on function app.businesses_slug_again() from public;
 
 create function app.businesses_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'business') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -8356,7 +8384,7 @@ alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -8366,7 +8394,7 @@ alter function app.businesses_announce() owner to culturepass_owner;
 
 create function app.businesses_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -8382,7 +8410,7 @@ revoke execute on function app.businesses_grant_creator() from public;
 
 create function app.businesses_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -8502,7 +8530,7 @@ revoke execute on function app.businesses_archive_children() from public;
 
 create function app.businesses_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -8583,7 +8611,7 @@ grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
 
 create function app.businesses_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -8594,7 +8622,7 @@ revoke execute on function app.businesses_counters() from public;
 
 create function audit.record_businesses() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8700,7 +8728,7 @@ revoke execute on function audit.record_businesses() from public;
 
 create function app.calendar_feeds_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions'
       and (new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash) then
@@ -8713,7 +8741,7 @@ alter function app.calendar_feeds_module_update() owner to culturepass_owner;
 
 create function app.calendar_feeds_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -8727,7 +8755,7 @@ revoke execute on function app.calendar_feeds_begin_on_user_id() from public;
 
 create function audit.record_calendar_feeds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8797,7 +8825,7 @@ grant execute on function sec.may_check_in(uuid,text) to culturepass_app, cultur
 
 create function audit.record_check_ins() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8937,7 +8965,7 @@ grant execute on function sec.holds_checkpoint(uuid,text) to culturepass_app, cu
 
 create function app.checkpoints_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -8988,7 +9016,7 @@ revoke execute on function app.checkpoints_archive_children() from public;
 
 create function app.checkpoints_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
     select t.id from app.checkpoint_ticket_types t
@@ -9003,7 +9031,7 @@ revoke execute on function app.checkpoints_restore_children() from public;
 
 create function sec.restore_checkpoints(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -9016,7 +9044,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.checkpoints o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.checkpoints t set status = 'active'
@@ -9072,7 +9100,7 @@ grant execute on function app.archived_checkpoints(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoints() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9154,7 +9182,7 @@ grant execute on function sec.may_checkpoint_entry(uuid,text) to culturepass_app
 
 create function audit.record_checkpoint_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9265,7 +9293,7 @@ grant execute on function sec.holds_checkpoint_ticket_type(uuid,text) to culture
 
 create function app.checkpoint_ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -9299,7 +9327,7 @@ alter function app.checkpoint_ticket_types_guard() owner to culturepass_owner;
 
 create function sec.restore_checkpoint_ticket_types(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -9314,7 +9342,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.checkpoint_ticket_types o where o.status <> 'archived' and o.checkpoint_id = t.checkpoint_id and o.ticket_type_id = t.ticket_type_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.checkpoint_ticket_types t set status = 'active'
@@ -9376,7 +9404,7 @@ grant execute on function app.archived_checkpoint_ticket_types(uuid,int) to cult
 
 create function audit.record_checkpoint_ticket_types() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9420,17 +9448,18 @@ revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
 create function sec.newest_cities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.cities d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -9438,7 +9467,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -9476,7 +9505,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.cities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -9492,7 +9521,7 @@ revoke execute on function sec.newest_cities(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_cities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -9507,7 +9536,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -9523,12 +9553,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_cities(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -9577,7 +9609,7 @@ revoke execute on function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -9585,19 +9617,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_cities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_cities(v_whole, v_words, v_within, v_last, v_few));
@@ -9626,24 +9658,24 @@ grant execute on function app.cities_search(text,boolean,text[],uuid,int) to cul
 
 create function app.cities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -9662,7 +9694,7 @@ begin
       where sec.seen_city(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_cities(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -9689,8 +9721,8 @@ grant execute on function app.cities_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_cities(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -9707,7 +9739,7 @@ revoke execute on function sec.own_cities(int) from public;
 
 create function app.cities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.cities where id = new.id;
@@ -9815,14 +9847,14 @@ grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturep
 
 create function app.cities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -9833,9 +9865,9 @@ revoke execute on function app.cities_slug_again() from public;
 
 create function app.cities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'city') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -9844,7 +9876,7 @@ alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -9900,7 +9932,7 @@ revoke execute on function app.cities_archive_children() from public;
 
 create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_proposals(array(
     select t.id from app.commission_proposals t
@@ -9940,7 +9972,7 @@ grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function audit.record_cities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10064,7 +10096,7 @@ grant execute on function sec.holds_commission_proposal(uuid,text) to culturepas
 
 create function app.commission_proposals_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -10128,7 +10160,7 @@ alter function app.commission_proposals_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_proposals(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -10141,7 +10173,7 @@ begin
       and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
       and not exists (select from app.users p where p.id = t.proposed_by_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.commission_proposals t set status = 'active'
@@ -10177,7 +10209,7 @@ revoke execute on function sec.restore_commission_proposals(uuid[]) from public;
 
 create function audit.record_commission_proposals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10343,7 +10375,7 @@ grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_ap
 
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -10382,7 +10414,7 @@ alter function app.commission_rules_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_rules(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -10401,7 +10433,7 @@ begin
       and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
       and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.commission_rules t set status = 'active'
@@ -10470,7 +10502,7 @@ grant execute on function app.archived_commission_rules(uuid,int) to culturepass
 
 create function audit.record_commission_rules() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10550,17 +10582,18 @@ revoke execute on function audit.record_commission_rules() from public;
 
 create function sec.newest_communities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.communities d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -10568,7 +10601,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -10606,7 +10639,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.communities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -10622,7 +10655,7 @@ revoke execute on function sec.newest_communities(tsquery,text,tsquery,uuid,int)
 
 create function sec.found_communities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -10637,7 +10670,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -10653,12 +10687,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_communities(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -10707,7 +10743,7 @@ revoke execute on function sec.found_communities(tsquery,tsquery,tsquery,uuid,in
 
 create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -10715,19 +10751,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_communities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_communities(v_whole, v_words, v_within, v_last, v_few));
@@ -10756,24 +10792,24 @@ grant execute on function app.communities_search(text,boolean,text[],uuid,int) t
 
 create function app.communities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -10792,7 +10828,7 @@ begin
       where sec.seen_community(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_communities(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -10819,8 +10855,8 @@ grant execute on function app.communities_search_own(text,boolean,text[],uuid,in
 
 create function sec.own_communities(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -10861,7 +10897,7 @@ revoke execute on function sec.own_communities(int) from public;
 
 create function app.communities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.communities where id = new.id;
@@ -10899,7 +10935,8 @@ revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.created_by_id end,
@@ -11086,14 +11123,14 @@ grant execute on function sec.holds_community(uuid,text) to culturepass_app, cul
 
 create function app.communities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -11104,9 +11141,9 @@ revoke execute on function app.communities_slug_again() from public;
 
 create function app.communities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'community') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -11115,7 +11152,7 @@ alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -11125,7 +11162,7 @@ alter function app.communities_announce() owner to culturepass_owner;
 
 create function app.communities_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -11141,7 +11178,7 @@ revoke execute on function app.communities_grant_creator() from public;
 
 create function app.communities_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -11232,7 +11269,7 @@ revoke execute on function app.communities_archive_children() from public;
 
 create function app.communities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
     select t.id from app.community_members t
@@ -11308,7 +11345,7 @@ grant execute on function app.archived_communities(uuid,int) to culturepass_app;
 
 create function app.communities_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -11319,7 +11356,7 @@ revoke execute on function app.communities_counters() from public;
 
 create function audit.record_communities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -11397,7 +11434,8 @@ revoke execute on function audit.record_communities() from public;
 
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.added_by_id end,
@@ -11416,7 +11454,7 @@ grant execute on function app.community_member_private(uuid) to culturepass_app;
 
 create function app.community_member_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -11588,7 +11626,7 @@ grant execute on function sec.holds_community_member(uuid,text) to culturepass_a
 
 create function app.community_members_ended() returns trigger
   language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
+-- Records whether the person that the row is about archived it.
 begin
   new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
   return new;
@@ -11598,7 +11636,7 @@ alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -11677,7 +11715,7 @@ alter function app.community_members_guard() owner to culturepass_owner;
 
 create function app.community_members_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -11694,7 +11732,7 @@ alter function app.community_members_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_community_members(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -11709,7 +11747,7 @@ begin
       and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
       and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.community_members t set status = 'active'
@@ -11779,7 +11817,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(member_count) as member_count
     from (
@@ -11795,7 +11833,7 @@ begin
         on conflict (id) do update set member_count = p.member_count + v_row.member_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(community_count) as community_count
     from (
@@ -11827,7 +11865,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(member_count) as member_count
     from (
@@ -11845,7 +11883,7 @@ begin
         on conflict (id) do update set member_count = p.member_count + v_row.member_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(community_count) as community_count
     from (
@@ -11871,7 +11909,7 @@ revoke execute on function app.community_members_count_update() from public;
 
 create function audit.record_community_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -11984,7 +12022,7 @@ grant execute on function sec.holds_connected_account(uuid,text) to culturepass_
 
 create function audit.record_connected_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12064,17 +12102,18 @@ revoke execute on function audit.record_connected_accounts() from public;
 
 create function sec.newest_countries(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.countries d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -12082,7 +12121,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -12120,7 +12159,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.countries d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -12136,7 +12175,7 @@ revoke execute on function sec.newest_countries(tsquery,text,tsquery,uuid,int) f
 
 create function sec.found_countries(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -12151,7 +12190,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -12167,12 +12207,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_countries(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -12221,7 +12263,7 @@ revoke execute on function sec.found_countries(tsquery,tsquery,tsquery,uuid,int)
 
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -12229,19 +12271,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_countries(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_countries(v_whole, v_words, v_within, v_last, v_few));
@@ -12270,24 +12312,24 @@ grant execute on function app.countries_search(text,boolean,text[],uuid,int) to 
 
 create function app.countries_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -12306,7 +12348,7 @@ begin
       where sec.seen_country(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_countries(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -12333,8 +12375,8 @@ grant execute on function app.countries_search_own(text,boolean,text[],uuid,int)
 
 create function sec.own_countries(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   select null::uuid where false;
@@ -12345,7 +12387,7 @@ revoke execute on function sec.own_countries(int) from public;
 
 create function app.countries_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.countries where id = new.id;
@@ -12449,7 +12491,7 @@ grant execute on function sec.holds_country(uuid,text) to culturepass_app, cultu
 
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -12500,7 +12542,7 @@ revoke execute on function app.countries_archive_children() from public;
 
 create function app.countries_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_rules(array(
     select t.id from app.commission_rules t
@@ -12530,7 +12572,7 @@ grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function audit.record_countries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12578,7 +12620,7 @@ revoke execute on function audit.record_countries() from public;
 
 create function audit.record_credentials() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12685,7 +12727,7 @@ grant execute on function sec.holds_device(uuid,text) to culturepass_app, cultur
 
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -12724,7 +12766,7 @@ alter function app.devices_guard() owner to culturepass_owner;
 
 create function sec.restore_devices(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -12737,7 +12779,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.devices t set status = 'active'
@@ -12773,7 +12815,7 @@ revoke execute on function sec.restore_devices(uuid[]) from public;
 
 create function app.devices_begin_on_session_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
   if not found then
@@ -12787,7 +12829,7 @@ revoke execute on function app.devices_begin_on_session_id() from public;
 
 create function app.devices_move_push_token() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The newest row gets the value; the one that had it is archived.
+-- The newest row gets the value; the row that had it is archived.
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
   update app.devices set status = 'archived'
@@ -12800,7 +12842,7 @@ revoke execute on function app.devices_move_push_token() from public;
 
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12852,7 +12894,8 @@ revoke execute on function audit.record_devices() from public;
 
 create function app.dispute_private(p_id uuid) returns table(synced_at timestamptz, stripe_dispute_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.synced_at end,
@@ -12923,7 +12966,7 @@ grant execute on function sec.holds_dispute(uuid,text) to culturepass_app, cultu
 
 create function audit.record_disputes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12999,7 +13042,7 @@ revoke execute on function audit.record_disputes() from public;
 
 create function app.email_tokens_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -13013,7 +13056,7 @@ revoke execute on function app.email_tokens_begin_on_user_id() from public;
 
 create function app.email_tokens_begin_on_session_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
   if not found then
@@ -13027,7 +13070,7 @@ revoke execute on function app.email_tokens_begin_on_session_id() from public;
 
 create function audit.record_email_tokens() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -13087,17 +13130,18 @@ revoke execute on function audit.record_email_tokens() from public;
 
 create function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.events d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.events d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -13105,7 +13149,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -13143,7 +13187,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.events d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -13159,7 +13203,7 @@ revoke execute on function sec.newest_events(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_events(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -13174,7 +13218,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -13190,12 +13235,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_events(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -13244,7 +13291,7 @@ revoke execute on function sec.found_events(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -13252,19 +13299,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_events(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_events(v_whole, v_words, v_within, v_last, v_few));
@@ -13293,24 +13340,24 @@ grant execute on function app.events_search(text,boolean,text[],uuid,int) to cul
 
 create function app.events_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -13329,7 +13376,7 @@ begin
       where sec.seen_event(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_events(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -13356,8 +13403,8 @@ grant execute on function app.events_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_events(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -13469,7 +13516,7 @@ revoke execute on function sec.own_events(int) from public;
 
 create function app.events_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.events where id = new.id;
@@ -13507,7 +13554,8 @@ revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.online_url end,
@@ -13723,14 +13771,14 @@ grant execute on function sec.holds_event(uuid,text) to culturepass_app, culture
 
 create function app.events_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -13741,9 +13789,9 @@ revoke execute on function app.events_slug_again() from public;
 
 create function app.events_slug_from_title() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.title), ''), 'event') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -13752,7 +13800,7 @@ alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -13838,7 +13886,7 @@ alter function app.events_guard() owner to culturepass_owner;
 
 create function app.events_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'promotions'
       and (new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at) then
@@ -13895,7 +13943,7 @@ revoke execute on function app.events_archive_children() from public;
 
 create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_broadcasts(array(
     select t.id from app.broadcasts t
@@ -13955,7 +14003,7 @@ revoke execute on function app.events_restore_children() from public;
 
 create function sec.restore_events(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -13972,7 +14020,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
       and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.events t set status = 'active'
@@ -14019,7 +14067,7 @@ revoke execute on function sec.restore_events(uuid[]) from public;
 
 create function app.events_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
@@ -14054,7 +14102,7 @@ grant execute on function app.archived_events(uuid,int) to culturepass_app;
 
 create function app.events_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -14065,7 +14113,7 @@ revoke execute on function app.events_counters() from public;
 
 create function audit.record_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14198,7 +14246,7 @@ revoke execute on function jobs.emit_events_update() from public;
 
 create function audit.record_external_identities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14329,7 +14377,7 @@ grant execute on function sec.holds_featured_place(uuid,text) to culturepass_app
 
 create function app.featured_places_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -14385,7 +14433,7 @@ grant execute on function app.archived_featured_places(uuid,int) to culturepass_
 
 create function audit.record_featured_places() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14540,7 +14588,7 @@ grant execute on function sec.holds_follow(uuid,text) to culturepass_app, cultur
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -14574,7 +14622,7 @@ alter function app.follows_guard() owner to culturepass_owner;
 
 create function sec.restore_follows(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -14593,7 +14641,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
       and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.follows t set status = 'active'
@@ -14670,7 +14718,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14686,7 +14734,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14702,7 +14750,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14718,7 +14766,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14734,7 +14782,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
@@ -14752,7 +14800,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14784,7 +14832,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14802,7 +14850,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14820,7 +14868,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14838,7 +14886,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14856,7 +14904,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
@@ -14878,7 +14926,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14904,7 +14952,7 @@ revoke execute on function app.follows_count_update() from public;
 
 create function audit.record_follows() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14978,7 +15026,7 @@ grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, cult
 
 create function audit.record_fraud_flags() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -15044,17 +15092,18 @@ revoke execute on function audit.record_fraud_flags() from public;
 
 create function sec.newest_grant_announcements(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.grant_announcements d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -15062,7 +15111,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -15100,7 +15149,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.grant_announcements d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -15116,7 +15165,7 @@ revoke execute on function sec.newest_grant_announcements(tsquery,text,tsquery,u
 
 create function sec.found_grant_announcements(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -15131,7 +15180,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -15147,12 +15197,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_grant_announcements(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -15201,7 +15253,7 @@ revoke execute on function sec.found_grant_announcements(tsquery,tsquery,tsquery
 
 create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -15209,19 +15261,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_grant_announcements(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_grant_announcements(v_whole, v_words, v_within, v_last, v_few));
@@ -15250,24 +15302,24 @@ grant execute on function app.grant_announcements_search(text,boolean,text[],uui
 
 create function app.grant_announcements_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -15286,7 +15338,7 @@ begin
       where sec.seen_grant_announcement(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_grant_announcements(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -15313,8 +15365,8 @@ grant execute on function app.grant_announcements_search_own(text,boolean,text[]
 
 create function sec.own_grant_announcements(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -15356,7 +15408,7 @@ revoke execute on function sec.own_grant_announcements(int) from public;
 
 create function app.grant_announcements_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.grant_announcements where id = new.id;
@@ -15489,7 +15541,7 @@ grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass
 
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -15528,7 +15580,7 @@ alter function app.grant_announcements_guard() owner to culturepass_owner;
 
 create function sec.restore_grant_announcements(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -15540,7 +15592,7 @@ begin
     where t.id = any(p_ids) and t.status = 'archived'
       and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.grant_announcements t set status = 'active'
@@ -15595,7 +15647,7 @@ grant execute on function app.archived_grant_announcements(uuid,int) to culturep
 
 create function audit.record_grant_announcements() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -15659,17 +15711,18 @@ revoke execute on function audit.record_grant_announcements() from public;
 
 create function sec.newest_institutions(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.institutions d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -15677,7 +15730,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -15715,7 +15768,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.institutions d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -15731,7 +15784,7 @@ revoke execute on function sec.newest_institutions(tsquery,text,tsquery,uuid,int
 
 create function sec.found_institutions(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -15746,7 +15799,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -15762,12 +15816,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_institutions(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -15816,7 +15872,7 @@ revoke execute on function sec.found_institutions(tsquery,tsquery,tsquery,uuid,i
 
 create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -15824,19 +15880,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_institutions(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_institutions(v_whole, v_words, v_within, v_last, v_few));
@@ -15865,24 +15921,24 @@ grant execute on function app.institutions_search(text,boolean,text[],uuid,int) 
 
 create function app.institutions_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -15901,7 +15957,7 @@ begin
       where sec.seen_institution(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_institutions(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -15928,8 +15984,8 @@ grant execute on function app.institutions_search_own(text,boolean,text[],uuid,i
 
 create function sec.own_institutions(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -15954,7 +16010,7 @@ revoke execute on function sec.own_institutions(int) from public;
 
 create function app.institutions_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.institutions where id = new.id;
@@ -16111,14 +16167,14 @@ grant execute on function sec.holds_institution(uuid,text) to culturepass_app, c
 
 create function app.institutions_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -16129,9 +16185,9 @@ revoke execute on function app.institutions_slug_again() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'institution') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -16140,7 +16196,7 @@ alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16229,7 +16285,7 @@ revoke execute on function app.institutions_archive_children() from public;
 
 create function app.institutions_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -16296,7 +16352,7 @@ grant execute on function app.archived_institutions(uuid,int) to culturepass_app
 
 create function app.institutions_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -16307,7 +16363,7 @@ revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -16389,7 +16445,7 @@ revoke execute on function audit.record_institutions() from public;
 
 create function app.lead_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -16495,7 +16551,7 @@ grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturep
 
 create function sec.leads_win_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
   return coalesce((select (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' from app.leads t where t.id = p_id), false);
@@ -16507,7 +16563,7 @@ grant execute on function sec.leads_win_when(uuid) to culturepass_app;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16592,7 +16648,7 @@ revoke execute on function app.leads_archive_children() from public;
 
 create function app.leads_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_quotes(array(
     select t.id from app.quotes t
@@ -16607,7 +16663,7 @@ revoke execute on function app.leads_restore_children() from public;
 
 create function sec.restore_leads(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -16621,7 +16677,7 @@ begin
       and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
       and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.leads t set status = 'active'
@@ -16685,7 +16741,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count
     from (
@@ -16717,7 +16773,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count
     from (
@@ -16743,7 +16799,7 @@ revoke execute on function app.leads_count_update() from public;
 
 create function audit.record_leads() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -16882,7 +16938,7 @@ grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturep
 
 create function app.likes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16916,7 +16972,7 @@ alter function app.likes_guard() owner to culturepass_owner;
 
 create function sec.restore_likes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -16930,7 +16986,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.likes t set status = 'active'
@@ -16992,7 +17048,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(like_count) as like_count
     from (
@@ -17024,7 +17080,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(like_count) as like_count
     from (
@@ -17050,7 +17106,7 @@ revoke execute on function app.likes_count_update() from public;
 
 create function audit.record_likes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17090,7 +17146,7 @@ revoke execute on function audit.record_likes() from public;
 
 create function audit.record_mail_suppressions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17130,7 +17186,8 @@ revoke execute on function audit.record_mail_suppressions() from public;
 
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key uuid, content_hash text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.uploaded_by_id end,
@@ -17357,7 +17414,7 @@ grant execute on function sec.holds_media(uuid,text) to culturepass_app, culture
 
 create function app.media_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -17396,7 +17453,7 @@ alter function app.media_guard() owner to culturepass_owner;
 
 create function sec.restore_media(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -17416,7 +17473,7 @@ begin
       and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived')
       and not (t.purged_at is null) is not true;
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.media t set status = 'active'
@@ -17540,7 +17597,7 @@ grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function audit.record_media() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17632,7 +17689,8 @@ revoke execute on function audit.record_media() from public;
 
 create function app.notification_private(p_id uuid) returns table(changed_in bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.changed_in end,
@@ -17766,7 +17824,7 @@ grant execute on function sec.holds_notification_preference(uuid,text) to cultur
 
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -17805,7 +17863,7 @@ alter function app.notification_preferences_guard() owner to culturepass_owner;
 
 create function sec.restore_notification_preferences(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -17818,7 +17876,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.notification_preferences t set status = 'active'
@@ -17869,7 +17927,7 @@ grant execute on function app.archived_notification_preferences(uuid,int) to cul
 
 create function audit.record_notification_preferences() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17923,7 +17981,8 @@ revoke execute on function audit.record_notification_preferences() from public;
 
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, referrer text, refund_failure text, idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.commission_rule_id end,
@@ -18003,7 +18062,7 @@ grant execute on function sec.holds_order(uuid,text) to culturepass_app, culture
 
 create function app.orders_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -18050,7 +18109,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
@@ -18078,7 +18137,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
@@ -18100,7 +18159,7 @@ revoke execute on function app.orders_count_update() from public;
 
 create function audit.record_orders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -18274,7 +18333,7 @@ grant execute on function sec.may_order_item(uuid,text) to culturepass_app, cult
 
 create function audit.record_order_items() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -18334,17 +18393,18 @@ revoke execute on function audit.record_order_items() from public;
 
 create function sec.newest_organizations(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.organizations d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -18352,7 +18412,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -18390,7 +18450,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.organizations d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -18406,7 +18466,7 @@ revoke execute on function sec.newest_organizations(tsquery,text,tsquery,uuid,in
 
 create function sec.found_organizations(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -18421,7 +18481,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -18437,12 +18498,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_organizations(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -18491,7 +18554,7 @@ revoke execute on function sec.found_organizations(tsquery,tsquery,tsquery,uuid,
 
 create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -18499,19 +18562,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_organizations(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_organizations(v_whole, v_words, v_within, v_last, v_few));
@@ -18540,24 +18603,24 @@ grant execute on function app.organizations_search(text,boolean,text[],uuid,int)
 
 create function app.organizations_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -18576,7 +18639,7 @@ begin
       where sec.seen_organization(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_organizations(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -18603,8 +18666,8 @@ grant execute on function app.organizations_search_own(text,boolean,text[],uuid,
 
 create function sec.own_organizations(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -18629,7 +18692,7 @@ revoke execute on function sec.own_organizations(int) from public;
 
 create function app.organizations_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.organizations where id = new.id;
@@ -18667,7 +18730,8 @@ revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.legal_name end,
@@ -18846,14 +18910,14 @@ grant execute on function sec.holds_organization(uuid,text) to culturepass_app, 
 
 create function app.organizations_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -18864,9 +18928,9 @@ revoke execute on function app.organizations_slug_again() from public;
 
 create function app.organizations_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'organization') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -18875,7 +18939,7 @@ alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -18885,7 +18949,7 @@ alter function app.organizations_announce() owner to culturepass_owner;
 
 create function app.organizations_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -18901,7 +18965,7 @@ revoke execute on function app.organizations_grant_creator() from public;
 
 create function app.organizations_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -19017,7 +19081,7 @@ revoke execute on function app.organizations_archive_children() from public;
 
 create function app.organizations_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -19088,7 +19152,7 @@ grant execute on function app.archived_organizations(uuid,int) to culturepass_ap
 
 create function app.organizations_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -19099,7 +19163,7 @@ revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19223,7 +19287,7 @@ grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, 
 
 create function sec.restore_payment_methods(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -19237,7 +19301,7 @@ begin
       and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id)
       and not exists (select from app.payment_methods o where o.status <> 'archived' and o.user_id = t.user_id and (o.is_default) and (t.is_default));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.payment_methods t set status = 'active'
@@ -19275,7 +19339,7 @@ revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function audit.record_payment_methods() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19339,7 +19403,8 @@ revoke execute on function audit.record_payment_methods() from public;
 
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_price_id end,
@@ -19422,14 +19487,14 @@ grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturep
 
 create function app.plans_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered) then
+  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -19476,7 +19541,7 @@ grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function audit.record_plans() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19616,7 +19681,7 @@ grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, cu
 
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -19655,7 +19720,7 @@ alter function app.promo_codes_guard() owner to culturepass_owner;
 
 create function sec.restore_promo_codes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -19668,7 +19733,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.promo_codes t set status = 'active'
@@ -19719,7 +19784,7 @@ grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
 create function audit.record_promo_codes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19787,7 +19852,8 @@ revoke execute on function audit.record_promo_codes() from public;
 
 create function app.promotion_private(p_id uuid) returns table(city_share_cents bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.city_share_cents end,
@@ -19975,7 +20041,7 @@ grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, cul
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -20059,7 +20125,7 @@ alter function app.promotions_guard() owner to culturepass_owner;
 
 create function sec.restore_promotions(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20075,7 +20141,7 @@ begin
       and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
       and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)') and (o.state in ('requested', 'approved', 'active')) and (t.state in ('requested', 'approved', 'active')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.promotions t set status = 'active'
@@ -20136,7 +20202,7 @@ grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
 
 create function audit.record_promotions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20224,7 +20290,8 @@ revoke execute on function audit.record_promotions() from public;
 
 create function app.quote_private(p_id uuid) returns table(fee_cents bigint, fee_city_share_cents bigint, fee_paid_by text, fee_paid_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.fee_cents end,
@@ -20248,7 +20315,7 @@ grant execute on function app.quote_private(uuid) to culturepass_app;
 
 create function app.quote_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -20357,7 +20424,7 @@ grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culture
 
 create function sec.quotes_send_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
   return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
@@ -20369,7 +20436,7 @@ grant execute on function sec.quotes_send_when(uuid) to culturepass_app;
 
 create function sec.quotes_accept_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
   return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
@@ -20381,7 +20448,7 @@ grant execute on function sec.quotes_accept_when(uuid) to culturepass_app;
 
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -20472,7 +20539,7 @@ alter function app.quotes_guard() owner to culturepass_owner;
 
 create function app.quotes_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20493,7 +20560,7 @@ alter function app.quotes_module_update() owner to culturepass_owner;
 
 create function sec.restore_quotes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20507,7 +20574,7 @@ begin
       and not exists (select from app.users p where p.id = t.accepted_by_id and p.status = 'archived')
       and not exists (select from app.quotes o where o.status <> 'archived' and o.lead_id = t.lead_id and (o.state = 'accepted') and (t.state = 'accepted'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.quotes t set status = 'active'
@@ -20545,7 +20612,7 @@ revoke execute on function sec.restore_quotes(uuid[]) from public;
 
 create function app.quotes_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.state = 'draft' and (new.state = 'draft') is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'quotes',
@@ -20577,7 +20644,7 @@ grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
 
 create function audit.record_quotes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20693,7 +20760,7 @@ grant execute on function sec.may_referral(uuid,text) to culturepass_app, cultur
 
 create function sec.restore_referrals(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20707,7 +20774,7 @@ begin
       and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
       and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.referrals t set status = 'active'
@@ -20746,7 +20813,7 @@ revoke execute on function sec.restore_referrals(uuid[]) from public;
 
 create function audit.record_referrals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20794,7 +20861,8 @@ revoke execute on function audit.record_referrals() from public;
 
 create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, withheld_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.organizer_cents end,
@@ -20888,7 +20956,7 @@ grant execute on function sec.holds_refund(uuid,text) to culturepass_app, cultur
 
 create function app.refunds_module_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20928,7 +20996,7 @@ alter function app.refunds_module_insert() owner to culturepass_owner;
 
 create function app.refunds_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20982,7 +21050,7 @@ alter function app.refunds_module_update() owner to culturepass_owner;
 
 create function audit.record_refunds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21157,7 +21225,7 @@ grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, c
 
 create function audit.record_revenue_shares() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21376,7 +21444,7 @@ grant execute on function sec.holds_review(uuid,text) to culturepass_app, cultur
 
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -21431,7 +21499,7 @@ alter function app.reviews_guard() owner to culturepass_owner;
 
 create function app.reviews_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -21458,7 +21526,7 @@ alter function app.reviews_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_reviews(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -21475,7 +21543,7 @@ begin
       and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
       and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.reviews t set status = 'active'
@@ -21546,7 +21614,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21562,7 +21630,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21578,7 +21646,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21594,7 +21662,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21626,7 +21694,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21644,7 +21712,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21662,7 +21730,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21680,7 +21748,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21706,7 +21774,7 @@ revoke execute on function app.reviews_count_update() from public;
 
 create function audit.record_reviews() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21947,7 +22015,7 @@ grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_ap
 
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -21998,7 +22066,7 @@ alter function app.role_assignments_guard() owner to culturepass_owner;
 
 create function sec.restore_role_assignments(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -22018,7 +22086,7 @@ begin
       and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
       and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.role_assignments t set status = 'active'
@@ -22074,12 +22142,12 @@ revoke execute on function sec.restore_role_assignments(uuid[]) from public;
 
 create function app.role_assignments_granted_by_still_may() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whoever offered a role must still be able to give it when it is accepted.
+-- Checks that the member who offered a role may still give it when it is accepted.
 declare
   v_me constant uuid := sec.uid();
   v_may boolean;
 begin
-  -- The command line and modules answer for themselves.
+  -- The command line and modules have no caller, and check for themselves.
   if v_me is null then
     return new;
   end if;
@@ -22112,7 +22180,7 @@ revoke execute on function app.role_assignments_granted_by_still_may() from publ
 
 create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last row of its kind stays while what it refers to is there.
+-- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
 begin
@@ -22160,7 +22228,7 @@ revoke execute on function app.role_assignments_keep() from public;
 
 create function audit.record_role_assignments() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22291,7 +22359,7 @@ grant execute on function sec.holds_service_request(uuid,text) to culturepass_ap
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -22366,7 +22434,7 @@ revoke execute on function app.service_requests_archive_children() from public;
 
 create function app.service_requests_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_leads(array(
     select t.id from app.leads t
@@ -22381,7 +22449,7 @@ revoke execute on function app.service_requests_restore_children() from public;
 
 create function sec.restore_service_requests(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -22398,7 +22466,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.service_requests t set status = 'active'
@@ -22460,7 +22528,7 @@ grant execute on function app.archived_service_requests(uuid,int) to culturepass
 
 create function app.service_requests_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -22471,7 +22539,7 @@ revoke execute on function app.service_requests_counters() from public;
 
 create function audit.record_service_requests() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22547,7 +22615,7 @@ revoke execute on function audit.record_service_requests() from public;
 
 create function app.sessions_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
+-- Ends the children that may not outlive the row.
 begin
   update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
   update app.email_tokens set used_at = now() where session_id = new.id and used_at is null;
@@ -22559,7 +22627,7 @@ revoke execute on function app.sessions_end_children() from public;
 
 create function app.sessions_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -22573,7 +22641,7 @@ revoke execute on function app.sessions_begin_on_user_id() from public;
 
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22637,7 +22705,7 @@ revoke execute on function audit.record_sessions() from public;
 
 create function audit.record_share_returns() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22707,7 +22775,7 @@ grant execute on function sec.may_stripe_event(uuid,text) to culturepass_app, cu
 
 create function audit.record_stripe_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22779,7 +22847,8 @@ revoke execute on function audit.record_stripe_events() from public;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_subscription_id end,
@@ -22851,7 +22920,7 @@ grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, 
 
 create function audit.record_subscriptions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22931,7 +23000,8 @@ revoke execute on function audit.record_subscriptions() from public;
 
 create function app.ticket_private(p_id uuid) returns table(code text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.code end,
@@ -23021,7 +23091,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
@@ -23049,7 +23119,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
@@ -23071,7 +23141,7 @@ revoke execute on function app.tickets_count_update() from public;
 
 create function audit.record_tickets() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23181,7 +23251,7 @@ grant execute on function sec.may_ticket_transfer(uuid,text) to culturepass_app,
 
 create function audit.record_ticket_transfers() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23298,7 +23368,7 @@ grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, cul
 
 create function app.ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -23352,7 +23422,7 @@ revoke execute on function app.ticket_types_archive_children() from public;
 
 create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
     select t.id from app.checkpoint_ticket_types t
@@ -23372,7 +23442,7 @@ revoke execute on function app.ticket_types_restore_children() from public;
 
 create function sec.restore_ticket_types(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -23385,7 +23455,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.ticket_types t set status = 'active'
@@ -23421,7 +23491,7 @@ revoke execute on function sec.restore_ticket_types(uuid[]) from public;
 
 create function app.ticket_types_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if (old.held + old.sold) = 0 and ((new.held + new.sold) = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
@@ -23450,7 +23520,7 @@ grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app
 
 create function audit.record_ticket_types() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23538,7 +23608,8 @@ revoke execute on function audit.record_ticket_types() from public;
 
 create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, city_share_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.application_fee_cents end,
@@ -23621,7 +23692,7 @@ grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, c
 
 create function audit.record_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23733,7 +23804,8 @@ revoke execute on function audit.record_transactions() from public;
 
 create function app.transfer_private(p_id uuid) returns table(stripe_account_id text, stripe_object_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_account_id end,
@@ -23815,7 +23887,7 @@ grant execute on function sec.holds_transfer(uuid,text) to culturepass_app, cult
 
 create function audit.record_transfers() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23903,17 +23975,18 @@ revoke execute on function audit.record_transfers() from public;
 
 create function sec.newest_users(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.users d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.users d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -23921,7 +23994,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -23959,7 +24032,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.users d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -23975,7 +24048,7 @@ revoke execute on function sec.newest_users(tsquery,text,tsquery,uuid,int) from 
 
 create function sec.found_users(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -23990,7 +24063,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -24006,12 +24080,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_users(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -24060,7 +24136,7 @@ revoke execute on function sec.found_users(tsquery,tsquery,tsquery,uuid,int) fro
 
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -24068,19 +24144,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_users(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_users(v_whole, v_words, v_within, v_last, v_few));
@@ -24109,24 +24185,24 @@ grant execute on function app.users_search(text,boolean,text[],uuid,int) to cult
 
 create function app.users_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -24145,7 +24221,7 @@ begin
       where sec.seen_user(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_users(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -24172,8 +24248,8 @@ grant execute on function app.users_search_own(text,boolean,text[],uuid,int) to 
 
 create function sec.own_users(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -24198,7 +24274,7 @@ revoke execute on function sec.own_users(int) from public;
 
 create function app.users_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.users where id = new.id;
@@ -24236,7 +24312,8 @@ revoke execute on function app.users_document() from public;
 
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.email end,
@@ -24258,7 +24335,7 @@ grant execute on function app.user_private(uuid) to culturepass_app;
 
 create function app.user_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -24388,7 +24465,7 @@ grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturep
 
 create function app.users_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -24431,7 +24508,7 @@ alter function app.users_guard() owner to culturepass_owner;
 
 create function app.users_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
     raise exception 'not written by the module sessions' using errcode = '42501';
@@ -24489,7 +24566,7 @@ revoke execute on function app.users_archive_children() from public;
 
 create function app.users_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
     select t.id from app.community_members t
@@ -24579,7 +24656,7 @@ grant execute on function app.archived_users(uuid,int) to culturepass_app;
 
 create function app.users_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -24590,7 +24667,7 @@ revoke execute on function app.users_counters() from public;
 
 create function app.users_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
+-- Ends the children that may not outlive the row.
 begin
   update app.calendar_feeds set ended_at = now() where user_id = new.id and ended_at is null;
   update app.credentials set valid_from = now() where user_id = new.id;
@@ -24604,7 +24681,7 @@ revoke execute on function app.users_end_children() from public;
 
 create function app.users_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last one who holds a role that somebody must hold keeps the account.
+-- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
@@ -24622,7 +24699,7 @@ revoke execute on function app.users_keep_holders() from public;
 
 create function audit.record_users() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -24712,17 +24789,18 @@ revoke execute on function audit.record_users() from public;
 
 create function sec.newest_venues(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.venues d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -24730,7 +24808,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -24768,7 +24846,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.venues d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -24784,7 +24862,7 @@ revoke execute on function sec.newest_venues(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_venues(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -24799,7 +24877,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -24815,12 +24894,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_venues(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -24869,7 +24950,7 @@ revoke execute on function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -24877,19 +24958,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_venues(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_venues(v_whole, v_words, v_within, v_last, v_few));
@@ -24918,24 +24999,24 @@ grant execute on function app.venues_search(text,boolean,text[],uuid,int) to cul
 
 create function app.venues_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -24954,7 +25035,7 @@ begin
       where sec.seen_venue(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_venues(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -24981,8 +25062,8 @@ grant execute on function app.venues_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_venues(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -25075,7 +25156,7 @@ revoke execute on function sec.own_venues(int) from public;
 
 create function app.venues_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.venues where id = new.id;
@@ -25281,14 +25362,14 @@ grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culture
 
 create function app.venues_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -25299,9 +25380,9 @@ revoke execute on function app.venues_slug_again() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'venue') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -25310,7 +25391,7 @@ alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -25384,7 +25465,7 @@ revoke execute on function app.venues_archive_children() from public;
 
 create function app.venues_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_follows(array(
     select t.id from app.follows t
@@ -25419,7 +25500,7 @@ revoke execute on function app.venues_restore_children() from public;
 
 create function sec.restore_venues(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -25435,7 +25516,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
       and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.venues t set status = 'active'
@@ -25502,7 +25583,7 @@ grant execute on function app.archived_venues(uuid,int) to culturepass_app;
 
 create function app.venues_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -25513,7 +25594,7 @@ revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -25609,7 +25690,8 @@ revoke execute on function audit.record_venues() from public;
 
 create function app.waitlist_entry_private(p_id uuid) returns table(priority integer, turn bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.priority end,
@@ -25705,7 +25787,7 @@ grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app
 
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -25751,7 +25833,7 @@ alter function app.waitlist_entries_guard() owner to culturepass_owner;
 
 create function app.waitlist_entries_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -25769,7 +25851,7 @@ alter function app.waitlist_entries_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -25785,7 +25867,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id and (o.state in ('waiting', 'offered')) and (t.state in ('waiting', 'offered')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.waitlist_entries t set status = 'active'
@@ -25829,7 +25911,7 @@ revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.record_waitlist_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -25923,7 +26005,8 @@ revoke execute on function jobs.emit_waitlist_entries_update() from public;
 
 create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.frozen_at end,
@@ -26006,7 +26089,7 @@ grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app
 
 create function audit.record_wallet_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26104,7 +26187,7 @@ grant execute on function sec.may_wallet_credit(uuid,text) to culturepass_app, c
 
 create function audit.record_wallet_credits() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26186,7 +26269,7 @@ grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, cul
 
 create function audit.record_wallet_holds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26272,7 +26355,7 @@ grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, 
 
 create function audit.record_wallet_journals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26350,7 +26433,7 @@ grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_a
 
 create function audit.record_wallet_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26410,8 +26493,8 @@ revoke execute on function audit.record_wallet_transactions() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
--- One worker at a time: another one finds nothing to do.
+-- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
+-- Only one worker runs this at a time: another one gets 0.
 declare
   v_total bigint := 0;
 begin
@@ -26427,7 +26510,7 @@ grant execute on function counters.roll_up(integer) to culturepass_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
   language sql security definer set search_path = '' as $$
--- What was done to something that is no row of a table: an administrator's orders to the queue.
+-- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
@@ -26441,7 +26524,7 @@ grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
--- Every column, each with its length, so that nothing can move from one to the next.
+-- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
     p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
@@ -26454,7 +26537,7 @@ revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows with these ids, chained to the seal before.
+-- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
@@ -26465,14 +26548,16 @@ revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from pu
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
--- also take its last seals away.
--- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
--- nothing can be committed any more, since every transaction that was running when it was given out has ended.
--- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
+-- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
+-- also remove its latest seals.
+-- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
+-- covers; `closed_to` is the id up to which no row can be committed any more, because every transaction that was
+-- running when that id was assigned has ended.
+-- Transaction ids only serve to decide this: they start anew where a dump is restored, and then all earlier
+-- transactions have ended.
 declare
   v_last audit.seals;
-  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  -- Read before the next statement takes its snapshot, so that all ids up to this one were drawn before the snapshot.
   v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
@@ -26489,7 +26574,8 @@ begin
         (
           select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
           where l.id > coalesce(v_last.closed_to, 0) and not exists (
-            -- A seal may cover ids drawn after it looked at the last one; the seal after it has seen those.
+            -- A seal may cover ids above its `seen_id`, but none above that of the next seal: earlier seals need not
+            -- be read.
             select 1 from audit.seals s where s.seen_id >= coalesce(v_last.closed_to, 0) and s.ids @> l.id)
         ) as ids
     ) n;
@@ -26509,7 +26595,7 @@ grant execute on function audit.seal() to culturepass_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
   language plpgsql security definer set search_path = '' as $$
--- The first seal that does not hold; no row: all do.
+-- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
   v_prev bytea;
@@ -26527,7 +26613,7 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
-      -- Before they were sealed: the sequence gives out each id once.
+      -- Rows that were added before the sealing: the sequence assigns each id only once.
       when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
@@ -26540,7 +26626,7 @@ begin
     v_sealed := v_sealed + v_seal.ids;
     v_closed_to := v_seal.closed_to;
   end loop;
-  -- Ids that nothing can be committed with any more, and that no seal covers.
+  -- Rows that no seal covers although their ids are closed: no transaction could commit them properly any more.
   select min(s.id), 'rows were added' into seal, problem
   from audit.audit_logs l, audit.seals s
   where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
@@ -26556,7 +26642,7 @@ grant execute on function audit.verify() to culturepass_job;
 
 create function audit.has_seal(p_hash text) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is a published seal still there?
+-- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
 alter function audit.has_seal(text) owner to culturepass_audit;
@@ -26565,9 +26651,9 @@ grant execute on function audit.has_seal(text) to culturepass_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
   language plpgsql stable security definer set search_path = '' as $$
--- How many rows of an entity a member has created since midnight (UTC). Looks back in growing windows of ids, until the
--- entries before a window are of another day. These are asked for their last time: of `exists`, PostgreSQL hopes for an
--- early row, and reads the index by object from its beginning.
+-- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
+-- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
+-- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
 declare
   v_ids bigint := 10000;
   v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
@@ -26596,11 +26682,12 @@ grant execute on function audit.created_today(uuid,text) to culturepass_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
--- the newest ids are looked through, and then ten times as many before those, until there are enough.
+-- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
+-- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
+-- there are enough entries.
 declare
   v_before bigint := p_before;
-  -- Windows of ids lie where ids are, whatever number was asked for.
+  -- Windows of ids start at existing ids, even if `p_before` is far higher.
   v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
@@ -26634,7 +26721,7 @@ grant execute on function audit.history(text,uuid,uuid,bigint,integer) to cultur
 
 create function requests.take(p_what text, p_limit integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Counts one of so many that the caller may begin in a day (UTC). False: there is none left.
+-- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
@@ -26671,8 +26758,9 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row says since when
-    -- it is complete. Whoever finds none writes it, unless another is about to: that is not waited for.
+    -- The member's first row for this entity; a concurrent transaction may insert it first. Or a crash has emptied the
+    -- table: the row of the zero id says since which day the table is complete. A transaction that finds no such row
+    -- inserts it, or goes on without waiting if another transaction is about to.
     select count(*) into v_made from added;
     if v_made = 0 then
       return null;
@@ -26704,7 +26792,8 @@ revoke execute on function requests.count_created() from public;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
--- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+-- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
+-- unique key is already waiting.
 declare
   v_id uuid;
 begin
@@ -26732,7 +26821,7 @@ revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,i
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each puts in its own jobs only.
+-- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
     raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
@@ -26747,7 +26836,7 @@ grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uui
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+-- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array[]::text[]) then
     raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
@@ -26761,7 +26850,8 @@ grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to cult
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+-- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
+-- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
@@ -26780,12 +26870,12 @@ grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
   language plpgsql security definer set search_path = '' as $$
--- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
--- another attempt; one that is dead lets the others go on.
+-- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
+-- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
 begin
-  -- For the transaction that claims and does nothing else: a claim that a crash of the database forgets is made again,
-  -- so nobody waits for the disk. The jobs of one worker are claimed one after the other.
+  -- For this transaction, which only claims jobs: if a crash of the database loses a claim, the job is claimed again,
+  -- so the commit need not wait for the disk. A worker claims its jobs one after the other, so each wait would add up.
   perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query
     with due as (
@@ -26801,7 +26891,8 @@ begin
     )
     update jobs.queue q
     set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
-    -- As an array: the planner takes a limit that is an argument for a tenth of the queue, and would read all of it.
+    -- As an array: for a limit that is a parameter, the planner assumes a tenth of the queue, and would read all of
+    -- it.
     where q.id = any (array(select due.id from due))
     returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
 end
@@ -26812,7 +26903,7 @@ grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepas
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
   language sql security definer set search_path = '' as $$
--- Prolongs leases; answers those that the worker still has.
+-- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
   returning q.id
@@ -26823,7 +26914,8 @@ grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_jo
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+-- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
+-- job.
 begin
   delete from jobs.queue q
   where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
@@ -26836,7 +26928,7 @@ grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
   language plpgsql set search_path = '' as $$
--- After a failed attempt: to wait for the next, or to be kept as dead.
+-- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
     update jobs.queue q
@@ -26849,7 +26941,7 @@ begin
   where q.id = p_id;
   return 'queued';
 exception when unique_violation then
-  -- One with the same key was put in meanwhile: it stands for both.
+  -- A job with the same unique key was enqueued meanwhile, and replaces this one.
   delete from jobs.queue q where q.id = p_id;
   return 'superseded';
 end
@@ -26859,7 +26951,8 @@ revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
   language plpgsql security definer set search_path = '' as $$
--- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+-- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
+-- its unique key. Null: another attempt holds the job.
 declare
   v_max integer;
 begin
@@ -26878,7 +26971,7 @@ grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to 
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
   language plpgsql security definer set search_path = '' as $$
--- A worker that stops gives back what it did not finish; that was no attempt.
+-- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
   v_count integer := 0;
@@ -26901,8 +26994,8 @@ grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
 
 create function jobs.rescue() returns integer
   language plpgsql security definer set search_path = '' as $$
--- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
--- runs out of attempts like one that fails.
+-- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
+-- a job that kills its worker runs out of attempts like a job that fails.
 declare
   v_job record;
   v_count integer := 0;
@@ -26924,7 +27017,7 @@ grant execute on function jobs.rescue() to culturepass_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
   language plpgsql security definer set search_path = '' as $$
--- Up to when periodic jobs have been enqueued; one that is new begins now.
+-- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
   insert into jobs.periodic (name, last_tick)
@@ -26939,8 +27032,8 @@ grant execute on function jobs.ticks(text[]) to culturepass_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
--- waits stands for those after it.
+-- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
+-- is true, a run that is still waiting also stands for the runs after it.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -26959,7 +27052,7 @@ grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],b
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
   language sql stable security definer set search_path = '' as $$
--- For monitoring; the oldest of those that are due.
+-- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
     (select count(*) from jobs.queue q where q.state = 'running'),
@@ -26974,7 +27067,8 @@ grant execute on function jobs.figures() to culturepass_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
   language sql stable security definer set search_path = '' as $$
--- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+-- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
+-- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
   from jobs.queue q
   where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
@@ -26987,7 +27081,8 @@ grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
 
 create function jobs.revive(p_id uuid) returns text
   language plpgsql security definer set search_path = '' as $$
--- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+-- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
+-- this one stays dead. Null: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -27010,7 +27105,7 @@ grant execute on function jobs.revive(uuid) to culturepass_job;
 
 create function jobs.discard(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- A dead job is given up.
+-- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -27028,7 +27123,7 @@ grant execute on function jobs.discard(uuid) to culturepass_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Dead jobs that nobody asked for any more.
+-- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -27045,8 +27140,8 @@ grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
 
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
--- locked by what fires this, so events of one object are in the order of their transactions.
+-- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
+-- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
   insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
   values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
@@ -27058,8 +27153,8 @@ revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
--- events are in the order in which they became true.
+-- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
+-- other, so that its events are in the order in which they became true.
 declare
   v_id uuid;
 begin
@@ -27079,7 +27174,7 @@ grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
   language sql security definer set search_path = '' as $$
--- Which jobs consume which events, said again and again by the workers that know them.
+-- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
   on conflict (event, job) do update set seen_at = now()
@@ -27090,8 +27185,8 @@ grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
 
 create function jobs.relay(p_limit integer) returns integer
   language plpgsql security definer set search_path = '' as $$
--- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
--- are gone. One at a time: others have nothing to wait for.
+-- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
+-- week are ignored. Only one process relays at a time; the others return at once.
 declare
   v_count integer;
 begin
@@ -27101,7 +27196,7 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
     return 0;
   end if;
-  -- Those that wait already have their place before those that follow.
+  -- In the order of `place`: an event that waits has a lower place than the later events of its object.
   with batch as (
     select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
   ),
@@ -27128,7 +27223,7 @@ grant execute on function jobs.relay(integer) to culturepass_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Events that were turned into jobs before this.
+-- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -27145,9 +27240,9 @@ grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
   language plpgsql security definer set search_path = '' as $$
--- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
--- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
--- answer. Whoever has it in an open transaction is waited for.
+-- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
+-- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
+-- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
 #variable_conflict use_column
 declare
   v_key requests.keys;
@@ -27166,7 +27261,7 @@ begin
     select k.* into v_key from requests.keys k
     where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
     for update;
-    -- Otherwise whoever had it has given it up since: it is free.
+    -- Not found: the attempt that held the key has given it up since, so the key is free.
     exit when found;
   end loop;
   if v_key.fingerprint is distinct from p_fingerprint then
@@ -27188,7 +27283,7 @@ grant execute on function requests.claim(text,text,text,text,interval) to cultur
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Keeps what was answered. False: another attempt has the key by now.
+-- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
   where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
@@ -27202,8 +27297,8 @@ grant execute on function requests.answer(text,text,text,integer,integer,jsonb,b
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The request is not answered the same way again. Where nothing of it was begun, in no attempt, the key is free;
--- otherwise whoever has it next learns that it was.
+-- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
+-- otherwise the next attempt learns that the work was begun.
 begin
   if p_begun or p_attempt > 1 then
     update requests.keys k set locked_until = clock_timestamp()
@@ -27223,8 +27318,8 @@ grant execute on function requests.give_up(text,text,text,integer,boolean) to cu
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
   language sql stable security definer set search_path = '' as $$
--- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
--- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+-- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
+-- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
   case when k.status is not null then 'answered'
        when k.locked_until > clock_timestamp() then 'in_progress'
@@ -27240,7 +27335,8 @@ grant execute on function requests.look_up(text) to culturepass_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Answers that nobody asks for any more. What has no answer yet stays.
+-- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
+-- stay.
 declare
   v_count bigint;
 begin
@@ -27258,7 +27354,7 @@ grant execute on function requests.purge(timestamptz,integer) to culturepass_job
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+-- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
     select from app.role_assignments t
@@ -27289,7 +27385,7 @@ grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_business_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.businesses t
@@ -27303,7 +27399,7 @@ grant execute on function sec.mine_business_admin() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.businesses t
@@ -27321,7 +27417,7 @@ grant execute on function sec.mine_business_update() to culturepass_app;
 
 create function sec.mine_community__member() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27365,7 +27461,7 @@ grant execute on function sec.mine_community__member() to culturepass_app;
 
 create function sec.mine_community_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27398,7 +27494,7 @@ grant execute on function sec.mine_community_staff() to culturepass_app;
 
 create function sec.mine_community_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27431,7 +27527,7 @@ grant execute on function sec.mine_community_update() to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27457,7 +27553,7 @@ grant execute on function sec.mine_event_admin() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27487,7 +27583,7 @@ grant execute on function sec.mine_event_staff() to culturepass_app;
 
 create function sec.mine_event_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27517,7 +27613,7 @@ grant execute on function sec.mine_event_update() to culturepass_app;
 
 create function sec.mine_institution_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27539,7 +27635,7 @@ grant execute on function sec.mine_institution_admin() to culturepass_app;
 
 create function sec.mine_institution_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27553,7 +27649,7 @@ grant execute on function sec.mine_institution_city_admin() to culturepass_app;
 
 create function sec.mine_institution_moderates() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27568,7 +27664,7 @@ grant execute on function sec.mine_institution_moderates() to culturepass_app;
 
 create function sec.mine_institution_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27594,7 +27690,7 @@ grant execute on function sec.mine_institution_update() to culturepass_app;
 
 create function sec.mine_lead_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.leads t
@@ -27608,7 +27704,7 @@ grant execute on function sec.mine_lead_organizer() to culturepass_app;
 
 create function sec.mine_lead_provider() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.leads t
@@ -27630,7 +27726,7 @@ grant execute on function sec.mine_lead_provider() to culturepass_app;
 
 create function sec.mine_organization_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.organizations t
@@ -27648,7 +27744,7 @@ grant execute on function sec.mine_organization_update() to culturepass_app;
 
 create function sec.mine_promotion_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.promotions t
@@ -27721,7 +27817,7 @@ grant execute on function sec.mine_promotion_admin() to culturepass_app;
 
 create function sec.mine_promotion_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.promotions t
@@ -27747,7 +27843,7 @@ grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
 create function sec.mine_quote_payer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.quotes t
@@ -27780,7 +27876,7 @@ grant execute on function sec.mine_quote_payer() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.service_requests t
@@ -27806,7 +27902,7 @@ grant execute on function sec.mine_service_request_organizer() to culturepass_ap
 
 create function sec.mine_user_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.users t
@@ -27820,7 +27916,7 @@ grant execute on function sec.mine_user_update() to culturepass_app;
 
 create function sec.mine_venue_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27850,7 +27946,7 @@ grant execute on function sec.mine_venue_admin() to culturepass_app;
 
 create function sec.mine_venue_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27864,7 +27960,7 @@ grant execute on function sec.mine_venue_city_admin() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27940,7 +28036,7 @@ grant execute on function sec.seen_business(uuid) to culturepass_app;
 
 create function sec.seen_business_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -27956,7 +28052,7 @@ grant execute on function sec.seen_business_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -27972,7 +28068,7 @@ grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -28021,7 +28117,7 @@ grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -28081,7 +28177,7 @@ grant execute on function sec.seen_city(uuid) to culturepass_app;
 
 create function sec.seen_city_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.cities t
@@ -28146,7 +28242,7 @@ grant execute on function sec.seen_community(uuid) to culturepass_app;
 
 create function sec.seen_community__member(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28192,7 +28288,7 @@ grant execute on function sec.seen_community__member(uuid) to culturepass_app;
 
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28208,7 +28304,7 @@ grant execute on function sec.seen_community_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_askable(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28254,7 +28350,7 @@ grant execute on function sec.seen_community_askable(uuid) to culturepass_app;
 
 create function sec.seen_community_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28270,7 +28366,7 @@ grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app
 
 create function sec.seen_community_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28322,7 +28418,7 @@ grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28368,7 +28464,7 @@ grant execute on function sec.seen_community_open(uuid) to culturepass_app;
 
 create function sec.seen_community_staff(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28401,7 +28497,7 @@ grant execute on function sec.seen_community_staff(uuid) to culturepass_app;
 
 create function sec.seen_community_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28511,7 +28607,7 @@ grant execute on function sec.seen_event(uuid) to culturepass_app;
 
 create function sec.seen_event_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28527,7 +28623,7 @@ grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
 
 create function sec.seen_event_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28592,7 +28688,7 @@ grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
 
 create function sec.seen_event_staff(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28612,7 +28708,7 @@ grant execute on function sec.seen_event_staff(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28694,7 +28790,7 @@ grant execute on function sec.seen_institution(uuid) to culturepass_app;
 
 create function sec.seen_institution_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28718,7 +28814,7 @@ grant execute on function sec.seen_institution_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28734,7 +28830,7 @@ grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_a
 
 create function sec.seen_institution_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28771,7 +28867,7 @@ grant execute on function sec.seen_institution_moderates(uuid) to culturepass_ap
 
 create function sec.seen_institution_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28828,7 +28924,7 @@ grant execute on function sec.seen_lead(uuid) to culturepass_app;
 
 create function sec.seen_lead_organizer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.leads t
@@ -28844,7 +28940,7 @@ grant execute on function sec.seen_lead_organizer(uuid) to culturepass_app;
 
 create function sec.seen_lead_provider(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.leads t
@@ -28882,7 +28978,7 @@ grant execute on function sec.seen_order(uuid) to culturepass_app;
 
 create function sec.seen_order_host(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.orders t
@@ -28938,7 +29034,7 @@ grant execute on function sec.seen_organization(uuid) to culturepass_app;
 
 create function sec.seen_organization_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -28954,7 +29050,7 @@ grant execute on function sec.seen_organization_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -28970,7 +29066,7 @@ grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_
 
 create function sec.seen_organization_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -29019,7 +29115,7 @@ grant execute on function sec.seen_organization_moderates(uuid) to culturepass_a
 
 create function sec.seen_organization_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -29039,7 +29135,7 @@ grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
 
 create function sec.seen_promotion_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.promotions t
@@ -29076,7 +29172,7 @@ grant execute on function sec.seen_promotion_admin(uuid) to culturepass_app;
 
 create function sec.seen_promotion_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.promotions t
@@ -29105,7 +29201,7 @@ grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app
 
 create function sec.seen_quote_payer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.quotes t
@@ -29159,7 +29255,7 @@ grant execute on function sec.seen_service_request(uuid) to culturepass_app;
 
 create function sec.seen_service_request_organizer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.service_requests t
@@ -29233,7 +29329,7 @@ grant execute on function sec.seen_user(uuid) to culturepass_app;
 
 create function sec.seen_user_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.users t
@@ -29277,7 +29373,7 @@ grant execute on function sec.seen_user_moderates(uuid) to culturepass_app;
 
 create function sec.seen_user_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.users t
@@ -29341,7 +29437,7 @@ grant execute on function sec.seen_venue(uuid) to culturepass_app;
 
 create function sec.seen_venue_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29357,7 +29453,7 @@ grant execute on function sec.seen_venue_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29373,7 +29469,7 @@ grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29428,7 +29524,7 @@ grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29494,11 +29590,20 @@ declare
   v_event uuid;
   v_host uuid;
   v_day date;
+  v_types text[];
+  v_audience text;
 begin
-  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date into v_event, v_host, v_day
+  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
+  into v_event, v_host, v_day, v_audience, v_types
   from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
   if not app.may_broadcast(v_host) then
     return 'host';
+  end if;
+  if v_audience = 'ticket_types' and (cardinality(v_types) = 0 or exists (
+    select from unnest(v_types) x(id)
+    where not exists (select from app.ticket_types t where t.event_id = v_event and t.id::text = lower(x.id))))
+  then
+    return 'types';
   end if;
   perform pg_advisory_xact_lock(hashtextextended('broadcasts:' || v_event::text, 0));
   if app.broadcasts_a_day() <= (
@@ -29521,6 +29626,8 @@ begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
       raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'types' then
+      raise exception 'not all of them are ticket types of the event' using errcode = '23514', constraint = 'broadcasts_ticket_types';
     when 'limit' then
       raise exception 'as many as may go in a day' using errcode = '23514', constraint = 'broadcasts_limit';
     else
@@ -29538,7 +29645,7 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
     where b.id = p_id and case b.audience
       when 'guests' then t.state in ('valid', 'checked_in')
-      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
+      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(lower(b.ticket_type_ids::text)::text[])
       when 'checked_in' then t.state = 'checked_in'
         or (t.state = 'valid' and exists (select from app.checkpoint_entries x where x.ticket_id = t.id))
       when 'not_checked_in' then t.state = 'valid'
@@ -29751,7 +29858,8 @@ declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 500;
-  -- As a list of ids, so that rows are fetched by them: in a join the rules would be asked of every row there is.
+  -- As a list of ids, so that only these rows are fetched: in a join, the access rules would be evaluated for every
+  -- row.
   v_found uuid[];
 begin
   if 'event' = any(p_kinds) then
@@ -29987,7 +30095,7 @@ begin
   from (
     select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
     from (
-      -- Over the date line degrees go on counting, so that what is near is near.
+      -- East of the date line, longitudes count on beyond 180 degrees, so that neighbouring points share a cell.
       select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
     ) s
     where not (select f.so from few f)
@@ -30005,7 +30113,7 @@ begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
   end if;
-  -- What orders hold that are not paid is taken for the while.
+  -- Places held by unpaid orders count as taken.
   if p_capacity is not null
     and p_capacity - p_tickets - coalesce((select sum(k.held) from app.ticket_types k where k.event_id = p_event), 0) < coalesce(p_seats, 0)
   then
@@ -30143,12 +30251,12 @@ create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) r
   language plpgsql stable set search_path = '' as $$
 begin
   case p_rule
-  -- Somebody tries whether stolen cards are good.
+  -- Stolen cards are tested with payments, most of which fail.
   when 'card_testing' then return query
     select 'user', t.user_id, t.updated_at, t.id
     from app.transactions t cross join generate_series(1, t.attempt)
     where t.status = 'failed' and t.created_at >= p_since - interval '1 day' and t.updated_at >= p_since;
-  -- The banks of a host's buyers take payments back.
+  -- The banks of a host's buyers reverse payments.
   when 'disputed_host' then return query
     select e.host_type, e.host_id, d.created_at, d.id
     from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
@@ -30157,7 +30265,7 @@ begin
     select 'user', t.user_id, d.created_at, d.id
     from app.disputes d join app.transactions t on t.id = d.transaction_id
     where d.id >= app.first_id(p_since) and d.created_at >= p_since;
-  -- At least half of the orders of an event go back on request.
+  -- At least half of the paid orders of an event are refunded on request.
   when 'returned_tickets' then return query
     with returned as (
       select o.event_id, r.created_at, r.id, count(*) over (partition by o.event_id) as count
@@ -30168,7 +30276,7 @@ begin
     from returned r
     where r.count >= p_least
       and r.count * 2 >= (select count(*) from app.orders o where o.event_id = r.event_id and o.paid_at is not null);
-  -- Accounts are made to review.
+  -- Accounts are created only to write reviews.
   when 'new_reviewers' then return query
     select r.entity_type, r.entity_id, r.created_at, r.id
     from app.reviews r join app.users u on u.id = r.reviewer_id
@@ -30194,7 +30302,7 @@ begin
       where l.id >= app.first_id(p_since) and l.created_at >= p_since and l.status = 'active'
     ) n
     where n.network is not null and n.count >= p_least;
-  -- Who is thanked for bringing a member has signed in from where that member does.
+  -- The referrer has signed in from the same network as the member that they are rewarded for.
   when 'referred_oneself' then return query
     select 'referral', r.id, r.created_at, r.id
     from app.referrals r
@@ -30514,11 +30622,12 @@ begin
       when u.status <> 'active' then 'the account is closed'
       when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
       when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
-        -- As `event_published` is told: by the event, its host, and whether the member follows and may see it.
+        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
+        -- and may see the event.
         select from app.events e left join app.communities c on c.id = e.host_community_id
         where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
           and (c.status = 'active'
@@ -30550,7 +30659,7 @@ begin
   join app.users u on u.id = n.user_id
   left join app.devices d on d.id = x.device_id
   cross join lateral (
-    -- As app.choices has it, of each delivery's own type.
+    -- Like app.choices, but for the type and channel of each delivery.
     select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
            (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
     from app.notification_preferences p
@@ -30571,7 +30680,8 @@ begin
   if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
     return;
   end if;
-  -- Each follows the index to the oldest. Together they would read all that wait: half a second for 100,000.
+  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
+  -- half a second for 100,000.
   v_due := array(
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
@@ -30580,7 +30690,7 @@ begin
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
     order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  -- A mail that takes others along goes, without those that nobody wants any more.
+  -- A mail that carries other deliveries is sent without those that must not be sent any more.
   update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
   from app.delivery_obstacles(array(
     select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
@@ -30824,8 +30934,10 @@ create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
 declare
   v_email public.citext;
+  v_closed timestamptz;
 begin
-  select u.email into v_email from app.users u
+  -- A closed account does not change, so the time of its last change is that of its closing.
+  select u.email, u.updated_at into v_email, v_closed from app.users u
   where u.id = p_user and u.status = 'archived' and u.erased_at is null
   for update;
   if not found then
@@ -30840,8 +30952,12 @@ begin
   delete from app.notification_deliveries d using app.notifications n
   where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
   delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
-  delete from app.mail_suppressions s where s.email = v_email;
-  delete from app.sign_ups s where s.email = v_email;
+  -- Since the account was closed its address may have become somebody else's: what is stored under the address, and not
+  -- under the member, goes only if it is the member's. The path is empty: a plain `=` would compare citext as text.
+  delete from app.mail_suppressions s
+  where s.email operator(public.=) v_email
+    and not exists (select from app.users o where o.email operator(public.=) v_email and o.id <> p_user and o.erased_at is null);
+  delete from app.sign_ups s where s.email operator(public.=) v_email and s.created_at <= v_closed;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
@@ -30889,7 +31005,7 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('featured:' || p_city::text || ':' || p_slot, 0));
   select f.capacity into v_capacity from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.status <> 'archived';
-  -- It is fullest where it begins, or where another one begins.
+  -- The number of bookings is highest where the period begins, or where another booking begins.
   with others as materialized (
     select p.starts_at, p.ends_at from app.promotions p
     where p.city_id = p_city and p.slot = p_slot and p.starts_at < p_ends_at and p.ends_at > p_starts_at
@@ -30972,6 +31088,18 @@ alter function app.card_minimum(text) owner to culturepass_owner;
 revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to culturepass_counter;
 
+create function app.card_maximum(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency in ('ISK', 'UGX') then 999999
+    when p_currency = 'MGA' then 9999999900
+    else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
+  end::bigint
+$$;
+alter function app.card_maximum(text) owner to culturepass_owner;
+revoke execute on function app.card_maximum(text) from public;
+grant execute on function app.card_maximum(text) to culturepass_counter;
+
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
   language sql stable security definer set search_path = '' as $$
   select coalesce((
@@ -31022,7 +31150,7 @@ begin
   select * into v_price
   from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
   if not found and not exists (select from app.cities c where c.id = new.city_id and c.status = 'active') then
-    -- Refused for that.
+    -- Another check refuses the booking, because its city is not active.
     return new;
   elsif v_price.currency is null then
     raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
@@ -31034,7 +31162,8 @@ begin
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
-    or v_price.amount_cents < app.card_minimum(v_price.currency))
+    or v_price.amount_cents < app.card_minimum(v_price.currency)
+    or v_price.amount_cents > app.card_maximum(v_price.currency))
   then
     raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
@@ -31149,7 +31278,7 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
-  -- By the columns of the row that is updated: a review that is committed meanwhile counts.
+  -- Computed from the columns of the updated row, so that a review that is committed meanwhile counts.
   with changed as (
     update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
     from app.rating_means m
@@ -31244,6 +31373,141 @@ $$;
 alter function app.keep_review_policy(boolean) owner to culturepass_owner;
 revoke execute on function app.keep_review_policy(boolean) from public;
 grant execute on function app.keep_review_policy(boolean) to culturepass_job;
+
+create function app.end_offers(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
+  update app.role_assignments r set status = 'archived'
+  where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+end
+$$;
+alter function app.end_offers(uuid) owner to culturepass_counter;
+revoke execute on function app.end_offers(uuid) from public;
+grant update (state, decided_at) on app.ticket_transfers to culturepass_counter;
+
+create function app.end_offers_of_account() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.id);
+  return null;
+end
+$$;
+alter function app.end_offers_of_account() owner to culturepass_counter;
+revoke execute on function app.end_offers_of_account() from public;
+
+create function app.end_offers_issued_before() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.user_id);
+  return null;
+end
+$$;
+alter function app.end_offers_issued_before() owner to culturepass_counter;
+revoke execute on function app.end_offers_issued_before() from public;
+
+create function app.begin_offer(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform from app.users u where u.id = p_user and u.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  if exists (select from app.credentials c where c.user_id = p_user and c.valid_from > now()) then
+    raise exception 'session_revoked' using errcode = '28000';
+  end if;
+end
+$$;
+alter function app.begin_offer(uuid) owner to culturepass_counter;
+revoke execute on function app.begin_offer(uuid) from public;
+
+create function app.begin_offer_of_ticket() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.from_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_ticket() owner to culturepass_counter;
+revoke execute on function app.begin_offer_of_ticket() from public;
+
+create function app.begin_offer_of_role() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.granted_by_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_role() owner to culturepass_counter;
+revoke execute on function app.begin_offer_of_role() from public;
+
+create function app.was_ordered(p_type uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.order_items i where i.ticket_type_id = p_type)
+$$;
+alter function app.was_ordered(uuid) owner to culturepass_counter;
+revoke execute on function app.was_ordered(uuid) from public;
+grant execute on function app.was_ordered(uuid) to culturepass_app, culturepass_job;
+
+create function app.keep_currency_of_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 or app.was_ordered(old.id) then
+    raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_tickets() owner to culturepass_counter;
+revoke execute on function app.keep_currency_of_tickets() from public;
+
+create function app.keep_right_of_return() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 and old.refundable_until > now() then
+    raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_right_of_return() owner to culturepass_owner;
+revoke execute on function app.keep_right_of_return() from public;
+
+create function app.taken_of_event(p_event uuid) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+$$;
+alter function app.taken_of_event(uuid) owner to culturepass_counter;
+revoke execute on function app.taken_of_event(uuid) from public;
+grant execute on function app.taken_of_event(uuid) to culturepass_app, culturepass_job;
+
+create function app.keep_room_of_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_taken bigint;
+begin
+  perform from app.ticket_types t where t.event_id = new.id order by t.id for share;
+  v_taken := app.taken_of_event(new.id);
+  if new.capacity < v_taken then
+    raise exception 'more tickets are held and sold' using errcode = '23514', constraint = 'events_capacity_taken', detail = v_taken::text;
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_room_of_event() owner to culturepass_counter;
+revoke execute on function app.keep_room_of_event() from public;
+
+create function app.keep_event_ahead() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+    raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_event_ahead() owner to culturepass_owner;
+revoke execute on function app.keep_event_ahead() from public;
 
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -31432,6 +31696,14 @@ begin
   end loop;
   if v_lacking <> '{}' then
     raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
+  end if;
+  -- The order was priced before the types were locked. If a type got another currency in between, the transaction runs
+  -- again and prices it anew; an order that was placed before keeps its type from getting one.
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order and i.currency <> t.currency
+  ) then
+    raise exception 'the currency was changed meanwhile' using errcode = '40001';
   end if;
   v_room := app.room_of_event(v_order.event_id);
   if v_room < 0 then
@@ -31651,7 +31923,7 @@ declare
   v_rank constant numeric := coalesce(p_rank, 'Infinity');
   v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
 begin
-  -- What has not changed since, and what has, where it was.
+  -- Events whose ranks have not changed since, and those whose ranks have, at their earlier ranks.
   if p_spread then
     return query
     select x.event_id, x.rank, v_since from (
@@ -31974,7 +32246,7 @@ begin
     from different d order by d.event_id
     on conflict (event_id) do update set
       rank = excluded.rank, spread_rank = excluded.spread_rank, drift = excluded.drift, actions = excluded.actions,
-      -- Else the statement that changed the event has said so, perhaps just now.
+      -- Other events keep this time: the statement that changed them has set it, perhaps just now.
       shown_until = case when excluded.event_id = any (p_noted) then excluded.shown_until else r.shown_until end,
       ranked_at = case
         when (excluded.rank, excluded.spread_rank) is distinct from (r.rank, r.spread_rank) then p_now else r.ranked_at end
@@ -32027,7 +32299,7 @@ begin
     cross join lateral (select app.rank_fact(t.actor_id, t.event_id, t.kind) as at) f
     left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
   ), fresh as (
-    -- Times to come help nobody.
+    -- A time in the future counts as now, so that it gives no advantage.
     select k.*, least(k.fact, p_now) as at, n.network, date_bin('1 hour', k.joined_at, 'epoch') as cohort
     from known k
     left join lateral (
@@ -32037,7 +32309,8 @@ begin
     where k.action_id is null and k.fact is not null
   ), numbered as (
     select f.*,
-      -- Looks are counted apart, so that who looked at much may still do something about it.
+      -- Views are counted separately, so that a member who has viewed many events can still contribute by other
+      -- actions.
       (
         select count(*) from app.rank_actions a
         where a.actor_id = f.actor_id and (a.kind = 'view') = (f.kind = 'view')
@@ -32104,7 +32377,8 @@ create function app.rank_events(p_limit int, p_settings jsonb) returns int
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
-  -- Stands in front of all notes as long as no crash has emptied their table, which is not written ahead.
+  -- The id of a row before all notes. A crash empties the table of notes, which is unlogged, and so removes this row
+  -- too.
   v_mark constant uuid := '00000000-0000-0000-0000-000000000000';
   v_now timestamptz;
   v_notes app.rank_notes[];
@@ -32115,11 +32389,11 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('trending', 0)) then
     return 0;
   end if;
-  -- Read under the lock: times of changes are in the order of their commits.
+  -- Read while the lock is held, so that the times of changes are in the order of their commits.
   v_now := clock_timestamp();
   if not exists (select from app.rank_notes n where n.id = v_mark) then
     insert into app.rank_notes (id, kind) values (v_mark, 'mark');
-    -- Nothing was lost of a database whose ranks nobody has looked at yet.
+    -- Before the first ranks are computed, no notes can have been lost.
     if exists (select from app.rank_states) then
       perform app.add_up_ranks(p_settings, false, v_now);
       insert into app.rank_notes (kind) values ('all');
@@ -32335,7 +32609,7 @@ declare
   v_taken bigint := 0;
   v_next int := 1;
 begin
-  -- Nobody spends in between what is there.
+  -- The lock keeps the credits from being spent meanwhile.
   perform from app.wallet_accounts w where w.id = p_wallet for update;
   loop
     select case t.type when 'debit' then t.amount_cents else -t.amount_cents end into v_leg
@@ -32345,8 +32619,9 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  -- Credits that expire are no refunds, and are spent first: what is not spent of refunds is what does not expire. Given again,
-  -- they would no longer expire.
+  -- Credits that expire do not come from refunds, and are spent first. The unspent part of refunds is therefore at
+  -- most the balance without credits that expire. Those are not taken, because they would no longer expire when given
+  -- back.
   select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
     select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
   from app.wallet_accounts w where w.id = p_wallet;
@@ -32462,7 +32737,7 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    -- Expired credits, and those claimed because of a dispute, are not spent.
+    -- Taking back expired credits, or credits of a disputed payment, is not spending.
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
@@ -32541,7 +32816,7 @@ begin
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
     begin
-      -- First the account, as whoever spends has it: then nobody changes the credit.
+      -- Locks the account first, as spending does, so that no other transaction changes the credit meanwhile.
       perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
       select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
       from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
@@ -32631,8 +32906,8 @@ grant execute on function app.hold_is_good(uuid) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
--- that has less set aside than its holds say. How many.
+-- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
+-- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -32656,7 +32931,7 @@ grant execute on function app.expire_holds(int) to culturepass_job;
 
 create function app.journal_balances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+-- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
     select from app.wallet_transactions t where t.journal_id = new.journal_id
@@ -33403,6 +33678,10 @@ create view app.ticket_faults with (security_invoker = true) as
   where t.sold <> coalesce(s.total, 0)
   union all
   select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
+  union all
+  select 'more taken than the event has room for', 'event', e.id
+  from app.events e
+  where e.capacity < (select sum(t.held + t.sold) from app.ticket_types t where t.event_id = e.id)
   union all
   select 'offered and not to be handed on', 'ticket_transfer', x.id
   from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
@@ -34829,7 +35108,7 @@ create trigger plans_stamp
   execute function sec.stamp();
 
 create trigger plans_guard
-  before update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered on app.plans
+  before update of status, name, description, price_cents, features, leads_per_month, featured_days, has_reports, is_offered on app.plans
   for each row when (current_user = 'culturepass_app')
   execute function app.plans_guard();
 
@@ -35651,6 +35930,38 @@ create trigger reviews_rate_changed after update on app.reviews
 
 create trigger reviews_guest before insert on app.reviews
   for each row execute function app.guard_review();
+
+create trigger "00_end_offers" after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.end_offers_of_account();
+
+create trigger credentials_end_offers after update of valid_from on app.credentials
+  for each row execute function app.end_offers_issued_before();
+
+create trigger credentials_end_offers_first after insert on app.credentials
+  for each row when (new.valid_from > now())
+  execute function app.end_offers_issued_before();
+
+create trigger ticket_transfers_begin_offer after insert on app.ticket_transfers
+  for each row when (new.state = 'offered')
+  execute function app.begin_offer_of_ticket();
+
+create trigger role_assignments_begin_offer after insert on app.role_assignments
+  for each row when (new.state = 'offered' and new.granted_by_id is not null)
+  execute function app.begin_offer_of_role();
+
+create trigger ticket_types_currency_kept before update of currency on app.ticket_types
+  for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();
+
+create trigger ticket_types_refundable_until_kept before update of refundable_until on app.ticket_types
+  for each row when (old.refundable_until is not null and coalesce(new.refundable_until < old.refundable_until, true))
+  execute function app.keep_right_of_return();
+
+create trigger events_capacity_taken before update of capacity on app.events
+  for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();
+
+create trigger events_moved_ahead before update of starts_at, ends_at on app.events
+  for each row when (current_user = 'culturepass_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
 
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
@@ -39941,7 +40252,7 @@ grant update (status, archived_from, archived_with) on app.payment_methods to cu
 
 grant select (id, status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
 grant insert (name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
-grant update (status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
+grant update (status, name, description, price_cents, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
 
 grant select on app.plans to culturepass_job;
 grant update (stripe_price_id) on app.plans to culturepass_job;

@@ -695,6 +695,24 @@ drop trigger waitlist_entries_turn on app.waitlist_entries;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
 
+drop trigger events_moved_ahead on app.events;
+
+drop trigger events_capacity_taken on app.events;
+
+drop trigger ticket_types_refundable_until_kept on app.ticket_types;
+
+drop trigger ticket_types_currency_kept on app.ticket_types;
+
+drop trigger role_assignments_begin_offer on app.role_assignments;
+
+drop trigger ticket_transfers_begin_offer on app.ticket_transfers;
+
+drop trigger credentials_end_offers_first on app.credentials;
+
+drop trigger credentials_end_offers on app.credentials;
+
+drop trigger "00_end_offers" on app.users;
+
 drop trigger reviews_guest on app.reviews;
 
 drop trigger reviews_rate_changed on app.reviews;
@@ -1751,6 +1769,30 @@ drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
 
+drop function app.keep_event_ahead();
+
+drop function app.keep_room_of_event();
+
+drop function app.taken_of_event(uuid);
+
+drop function app.keep_right_of_return();
+
+drop function app.keep_currency_of_tickets();
+
+drop function app.was_ordered(uuid);
+
+drop function app.begin_offer_of_role();
+
+drop function app.begin_offer_of_ticket();
+
+drop function app.begin_offer(uuid);
+
+drop function app.end_offers_issued_before();
+
+drop function app.end_offers_of_account();
+
+drop function app.end_offers(uuid);
+
 drop function app.keep_review_policy(boolean);
 
 drop function app.guard_review();
@@ -1780,6 +1822,8 @@ drop function app.book_place();
 drop function app.price_of_place(text,uuid,uuid,text,timestamptz,timestamptz);
 
 drop function app.city_share_of_place(text,uuid,uuid,text,bigint);
+
+drop function app.card_maximum(text);
 
 drop function app.card_minimum(text);
 
@@ -3902,6 +3946,8 @@ drop function sec.is_email(text);
 drop function sec.is_text(text,int,int);
 
 drop function sec.is_line(text);
+
+drop function sec.hides(text);
 
 drop function sec.is_seen(text);
 

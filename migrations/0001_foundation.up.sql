@@ -175,20 +175,32 @@ create function sec.is_seen(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
 begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
 end
 $$;
 alter function sec.is_seen(text) owner to culturepass_owner;
 
+create function sec.hides(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Some character shows nothing where it stands, turns the direction of writing, is private, or is none.
+begin
+  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
+end
+$$;
+alter function sec.hides(text) owner to culturepass_owner;
+
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
--- its ends, and in form NFC: what looks the same is the same, and unique.
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them; selectors
+-- after emoji and in keycaps, tags after a flag. No blanks at its ends, and in form NFC: what looks the same is the
+-- same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)'
+    and (not sec.hides(p_text) or (p_text ~ '[\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
+      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end
 $$;
 alter function sec.is_line(text) owner to culturepass_owner;
@@ -221,9 +233,10 @@ alter function sec.is_email(text) owner to culturepass_owner;
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
--- control characters.
+-- control characters, nothing that shows nothing (it is percent-encoded) and no encoded NUL.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+    and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]' and strpos(p_text, '%00') = 0;
 end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;
@@ -321,10 +334,12 @@ alter function sec.is_local_time(text) owner to culturepass_owner;
 
 create function sec.is_code(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Something to type in: capital letters, no blanks.
+-- Something to type in: capital letters, no blanks, nothing that shows nothing, and letters of other widths as the
+-- usual ones (NFKC).
 begin
   return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
-    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfkc normalized
+    and sec.is_seen(p_text) and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]';
 end
 $$;
 alter function sec.is_code(text) owner to culturepass_owner;
@@ -381,9 +396,9 @@ alter function sec.slugify(text) owner to culturepass_owner;
 
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
--- because its rules are a file: after a change of that file the documents have to be written again.
--- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
+-- only because its rules are in a file: after a change of that file the documents must be written again.
+-- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
@@ -397,8 +412,8 @@ alter function sec.folded(text) owner to culturepass_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may be incomplete, unless it is excluded. Of `jazz - rock`
--- PostgreSQL excludes the last word as well. Null without a letter or digit.
+-- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
+-- incomplete, unless it is excluded (PostgreSQL also excludes the last word of `jazz - rock`).
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -417,7 +432,8 @@ alter function sec.searched_words(text, boolean) owner to culturepass_owner;
 
 create function sec.searched_part(p_text text) returns text
   language sql immutable parallel safe as $$
--- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+-- A pattern for names that contain the text. One or two letters match only at the start of a word, which the index
+-- supports.
   select case when char_length(f.folded) < 3 then '% ' else '%' end
     || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
   from (select sec.folded(btrim(p_text)) as folded) f
@@ -426,7 +442,7 @@ alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
   language sql immutable parallel safe as $$
--- A query whose last word is any of these.
+-- The query with its last word replaced by any of these words.
   select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
   from unnest(p_endings) e
 $$;
@@ -434,16 +450,18 @@ alter function sec.spelled_out(tsquery, text[]) owner to culturepass_owner;
 
 create function sec.era(p_id uuid) returns bigint
   language sql immutable parallel safe as $$
--- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+-- The time at which a row was created, which its id starts with, in steps of 4,096 ms. Of any other id: its place
+-- among all ids.
   select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
 $$;
 alter function sec.era(uuid) owner to culturepass_owner;
 
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
--- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
+-- The time spans that contain the creation of a row, each 64 times as long as the one before: 4 seconds, 4 minutes, 5
+-- hours, 12 days, 2 years, 139 years. An index over words and spans finds the words of one span without reading those
+-- of others. 64 of the longest spans cover all times that an id can express, so ids without a time need no more of
+-- them.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
@@ -457,8 +475,8 @@ alter function sec.eras(uuid) owner to culturepass_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
--- before it. The index is asked for each of them.
+-- The spans, all of one length, that reach from one time to another: the shortest length of which 33 suffice, or else
+-- at most 64 of the longest. The first span may begin earlier. The index is searched for each of them.
 declare
   v_level int := 0;
 begin
@@ -474,14 +492,14 @@ alter function sec.eras_between(bigint, bigint) owner to culturepass_owner;
 
 create function sec.era_of(p_span bigint) returns bigint
   language sql immutable parallel safe as $$
--- When a span begins.
+-- The time at which a span begins.
   select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
 $$;
 alter function sec.era_of(bigint) owner to culturepass_owner;
 
 create function sec.era_start(p_era bigint) returns uuid
   language sql immutable parallel safe as $$
--- The first id of a time.
+-- The lowest id of a time.
   select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
 $$;
 alter function sec.era_start(bigint) owner to culturepass_owner;
@@ -543,7 +561,8 @@ alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
 
 create function sec.uid() returns uuid
   language sql stable parallel safe as $$
--- The caller; null: not signed in. Readers have no SET clause, so that they are inlined.
+-- The caller's user id; null: not signed in. The functions that read settings have no SET clause, so that PostgreSQL
+-- can inline them.
   select nullif(pg_catalog.current_setting('app.user_id', true), '')::pg_catalog.uuid
 $$;
 alter function sec.uid() owner to culturepass_owner;
@@ -556,7 +575,7 @@ alter function sec.session() owner to culturepass_owner;
 
 create function sec.action() returns text
   language sql stable parallel safe as $$
--- What the request does: `update`, `archive`, `publish`, …
+-- The action of the request: `update`, `archive`, `publish`, …
   select nullif(pg_catalog.current_setting('app.action', true), '')
 $$;
 alter function sec.action() owner to culturepass_owner;
@@ -575,21 +594,21 @@ alter function sec.reason() owner to culturepass_owner;
 
 create function sec.job() returns text
   language sql stable parallel safe as $$
--- The module that works; null: a request.
+-- The module that this transaction works for; null: a request.
   select nullif(pg_catalog.current_setting('app.job', true), '')
 $$;
 alter function sec.job() owner to culturepass_owner;
 
 create function sec.created() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction makes and whose maker is about to be given a role of it.
+-- The id of the row that this transaction creates, whose creator is about to be given a role in it.
   select nullif(pg_catalog.current_setting('app.created', true), '')::pg_catalog.uuid
 $$;
 alter function sec.created() owner to culturepass_owner;
 
 create function sec.changed() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+-- The id of the row that this transaction changes, perhaps so that its caller may not read it afterwards.
   select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
 $$;
 alter function sec.changed() owner to culturepass_owner;
@@ -602,15 +621,16 @@ alter function sec.show_archived() owner to culturepass_owner;
 
 create function sec.set_reason(p_reason text) returns void
   language sql volatile as $$
--- Why; for the audit log.
+-- Sets the reason that the audit log records for the changes of this transaction.
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
   language plpgsql stable set search_path = '' as $$
--- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
--- once. A check is left out if one of its columns is not known, or is none that would be null.
+-- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
+-- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
+-- not be null.
 declare
   v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
   v_check record;
@@ -648,7 +668,7 @@ alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to 
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
--- Rows that restoring in this transaction left archived, and why.
+-- Rows that a restore in this transaction left archived, and why.
   select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
 $$;
 alter function sec.stayed() owner to culturepass_owner;
@@ -676,21 +696,21 @@ alter function sec.is_platform_admin() owner to culturepass_owner;
 
 create function sec.held_org_admin() returns text
   language sql stable parallel safe as $$
--- Of what the caller holds orgAdmin, as it was told.
+-- The scopes in which the caller holds orgAdmin, as text.
   select coalesce(pg_catalog.current_setting('app.role_org_admin', true), '')
 $$;
 alter function sec.held_org_admin() owner to culturepass_owner;
 
 create function sec.held_city_admin() returns text
   language sql stable parallel safe as $$
--- Of what the caller holds cityAdmin, as it was told.
+-- The scopes in which the caller holds cityAdmin, as text.
   select coalesce(pg_catalog.current_setting('app.role_city_admin', true), '')
 $$;
 alter function sec.held_city_admin() owner to culturepass_owner;
 
 create function sec.facts() returns jsonb
   language sql stable parallel safe as $$
--- What is known about the caller.
+-- The caller's id and roles.
   select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(
     'orgAdmin', to_jsonb(sec.scopes_org_admin()),
     'cityAdmin', to_jsonb(sec.scopes_city_admin()),
@@ -701,7 +721,7 @@ alter function sec.facts() owner to culturepass_owner;
 
 create function sec.performed_role() returns text
   language sql stable parallel safe as $$
--- Roles held, for the audit log.
+-- The caller's roles, or the module of a job, for the audit log.
   select case
     when sec.job() is not null then 'job:' || sec.job()
     when sec.uid() is null then 'anonymous'
@@ -715,7 +735,7 @@ alter function sec.performed_role() owner to culturepass_owner;
 
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
--- The row is another one now: its entity tag changes.
+-- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
   new.updated_at := now();
@@ -726,7 +746,7 @@ alter function sec.stamp() owner to culturepass_owner;
 
 create function sec.live() returns trigger
   language plpgsql set search_path = '' as $$
--- What live rows refer to. Called where that changes.
+-- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
   return new;
@@ -736,7 +756,7 @@ alter function sec.live() owner to culturepass_owner;
 
 create function sec.keep_status() returns trigger
   language plpgsql set search_path = '' as $$
--- A row that is archived and restored is what it was: restoring does not undo a suspension.
+-- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
     new.archived_from := old.status;
@@ -787,6 +807,7 @@ create table app.broadcasts (
 );
 comment on table app.broadcasts is 'What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.';
 comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.';
+comment on column app.broadcasts.ticket_type_ids is 'Ids of ticket types of the event.';
 comment on column app.broadcasts.send_at is 'It goes then, once it is scheduled; at once without it.';
 comment on column app.broadcasts.recipient_count is 'Members to whom it was told.';
 alter table app.broadcasts owner to culturepass_owner;
@@ -1342,7 +1363,7 @@ comment on column app.events.venue_id is 'Where it happens, in the same city.';
 comment on column app.events.timezone is 'IANA name, in which the times are told.';
 comment on column app.events.online_url is 'Where it is streamed; for ticket holders and staff.';
 comment on column app.events.visibility is 'community, for members of the host; unlisted, for those who hold a ticket.';
-comment on column app.events.capacity is 'Most guests of all ticket types together.';
+comment on column app.events.capacity is 'Most guests of all ticket types together; at least the tickets that are held and sold.';
 comment on column app.events.featured_until is 'Until when a promotion shows it first.';
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
@@ -2035,6 +2056,7 @@ create table app.plans (
   constraint plans_pkey primary key (id)
 );
 comment on table app.plans is 'What a business can subscribe to.';
+comment on column app.plans.interval is 'Another plan is made for another interval or currency; those who have subscribed are billed as before.';
 comment on column app.plans.leads_per_month is 'How many requests for services a subscriber hears of in a month. All, if it is null.';
 comment on column app.plans.featured_days is 'Days in featured places that a period pays for.';
 comment on column app.plans.has_reports is 'Figures about the business.';
@@ -2688,12 +2710,13 @@ create table app.ticket_types (
   constraint ticket_types_pkey primary key (id)
 );
 comment on table app.ticket_types is 'A kind of ticket to one event, with its price, its number and the time it is on sale.';
+comment on column app.ticket_types.currency is 'Stays what it is once tickets were ordered.';
 comment on column app.ticket_types.held is 'Tickets of orders not yet paid, and places offered to the waiting list.';
 comment on column app.ticket_types.sold is 'Tickets that are paid for.';
 comment on column app.ticket_types.sales_start is 'On sale at once without it.';
 comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
 comment on column app.ticket_types.door_only is 'Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.';
-comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves.';
+comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves. As long as that time is ahead and tickets are held or sold, it is only moved to a later one.';
 comment on column app.ticket_types.waitlist_minutes is 'How long a place is kept for the member of the waiting list to whom it is offered.';
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
@@ -7201,7 +7224,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_journal_i
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a request: everything is local to it.
+-- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
   v_in_session boolean;
@@ -7251,7 +7274,7 @@ grant execute on function sec.enter(uuid,uuid,text,uuid) to culturepass_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
+-- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
   v_status text;
@@ -7302,7 +7325,7 @@ grant execute on function sec.enter_job(text,uuid,uuid,uuid) to culturepass_job;
 
 create function sec.hold(p_user uuid, p_action text) returns void
   language plpgsql security definer set search_path = '' as $$
--- The roles as they count for this action.
+-- Sets the roles of a member that count for this action.
 declare
   v_held record;
 begin
@@ -7325,7 +7348,7 @@ revoke execute on function sec.hold(uuid,text) from public;
 
 create function sec.is_active(p_user uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is the account good, now? Asked before a job works on somebody's behalf.
+-- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
 $$;
 alter function sec.is_active(uuid) owner to culturepass_authz;
@@ -7421,7 +7444,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(attendance_count) as attendance_count
     from (
@@ -7437,7 +7460,7 @@ begin
         on conflict (id) do update set attendance_count = p.attendance_count + v_row.attendance_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(attended_count) as attended_count
     from (
@@ -7461,7 +7484,7 @@ revoke execute on function app.attendances_count_insert() from public;
 
 create function audit.record_attendances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -7497,7 +7520,7 @@ revoke execute on function audit.record_attendances() from public;
 
 create function app.broadcast_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -7585,7 +7608,7 @@ grant execute on function sec.holds_broadcast(uuid,text) to culturepass_app, cul
 
 create function sec.broadcasts_schedule_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.events r where r.id = (select t.event_id from app.broadcasts t where t.id = p_id) for share;
   return coalesce((select (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') from app.broadcasts t where t.id = p_id), false);
@@ -7597,7 +7620,7 @@ grant execute on function sec.broadcasts_schedule_when(uuid) to culturepass_app;
 
 create function app.broadcasts_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -7663,7 +7686,7 @@ alter function app.broadcasts_guard() owner to culturepass_owner;
 
 create function app.broadcasts_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'broadcasts'
       and (
@@ -7678,7 +7701,7 @@ alter function app.broadcasts_module_update() owner to culturepass_owner;
 
 create function sec.restore_broadcasts(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -7691,7 +7714,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.users p where p.id = t.created_by_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.broadcasts t set status = 'active'
@@ -7727,7 +7750,7 @@ revoke execute on function sec.restore_broadcasts(uuid[]) from public;
 
 create function audit.record_broadcasts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -7799,17 +7822,18 @@ revoke execute on function audit.record_broadcasts() from public;
 
 create function sec.newest_businesses(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.businesses d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -7817,7 +7841,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -7855,7 +7879,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.businesses d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -7871,7 +7895,7 @@ revoke execute on function sec.newest_businesses(tsquery,text,tsquery,uuid,int) 
 
 create function sec.found_businesses(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -7886,7 +7910,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -7902,12 +7927,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_businesses(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.businesses d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -7956,7 +7983,7 @@ revoke execute on function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int
 
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -7964,19 +7991,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_businesses(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_businesses(v_whole, v_words, v_within, v_last, v_few));
@@ -8005,24 +8032,24 @@ grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to
 
 create function app.businesses_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -8041,7 +8068,7 @@ begin
       where sec.seen_business(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_businesses(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -8068,8 +8095,8 @@ grant execute on function app.businesses_search_own(text,boolean,text[],uuid,int
 
 create function sec.own_businesses(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -8094,7 +8121,7 @@ revoke execute on function sec.own_businesses(int) from public;
 
 create function app.businesses_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.businesses where id = new.id;
@@ -8132,7 +8159,8 @@ revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_account_id end,
@@ -8310,14 +8338,14 @@ grant execute on function sec.holds_business(uuid,text) to culturepass_app, cult
 
 create function app.businesses_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -8328,9 +8356,9 @@ revoke execute on function app.businesses_slug_again() from public;
 
 create function app.businesses_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'business') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -8339,7 +8367,7 @@ alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -8349,7 +8377,7 @@ alter function app.businesses_announce() owner to culturepass_owner;
 
 create function app.businesses_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -8365,7 +8393,7 @@ revoke execute on function app.businesses_grant_creator() from public;
 
 create function app.businesses_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -8485,7 +8513,7 @@ revoke execute on function app.businesses_archive_children() from public;
 
 create function app.businesses_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -8566,7 +8594,7 @@ grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
 
 create function app.businesses_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -8577,7 +8605,7 @@ revoke execute on function app.businesses_counters() from public;
 
 create function audit.record_businesses() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8683,7 +8711,7 @@ revoke execute on function audit.record_businesses() from public;
 
 create function app.calendar_feeds_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions'
       and (new.user_id is distinct from old.user_id or new.secret_hash is distinct from old.secret_hash) then
@@ -8696,7 +8724,7 @@ alter function app.calendar_feeds_module_update() owner to culturepass_owner;
 
 create function app.calendar_feeds_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -8710,7 +8738,7 @@ revoke execute on function app.calendar_feeds_begin_on_user_id() from public;
 
 create function audit.record_calendar_feeds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8780,7 +8808,7 @@ grant execute on function sec.may_check_in(uuid,text) to culturepass_app, cultur
 
 create function audit.record_check_ins() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -8920,7 +8948,7 @@ grant execute on function sec.holds_checkpoint(uuid,text) to culturepass_app, cu
 
 create function app.checkpoints_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -8971,7 +8999,7 @@ revoke execute on function app.checkpoints_archive_children() from public;
 
 create function app.checkpoints_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
     select t.id from app.checkpoint_ticket_types t
@@ -8986,7 +9014,7 @@ revoke execute on function app.checkpoints_restore_children() from public;
 
 create function sec.restore_checkpoints(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -8999,7 +9027,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.checkpoints o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.checkpoints t set status = 'active'
@@ -9055,7 +9083,7 @@ grant execute on function app.archived_checkpoints(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoints() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9137,7 +9165,7 @@ grant execute on function sec.may_checkpoint_entry(uuid,text) to culturepass_app
 
 create function audit.record_checkpoint_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9248,7 +9276,7 @@ grant execute on function sec.holds_checkpoint_ticket_type(uuid,text) to culture
 
 create function app.checkpoint_ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -9282,7 +9310,7 @@ alter function app.checkpoint_ticket_types_guard() owner to culturepass_owner;
 
 create function sec.restore_checkpoint_ticket_types(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -9297,7 +9325,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.checkpoint_ticket_types o where o.status <> 'archived' and o.checkpoint_id = t.checkpoint_id and o.ticket_type_id = t.ticket_type_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.checkpoint_ticket_types t set status = 'active'
@@ -9359,7 +9387,7 @@ grant execute on function app.archived_checkpoint_ticket_types(uuid,int) to cult
 
 create function audit.record_checkpoint_ticket_types() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -9403,17 +9431,18 @@ revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
 create function sec.newest_cities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.cities d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -9421,7 +9450,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -9459,7 +9488,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.cities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -9475,7 +9504,7 @@ revoke execute on function sec.newest_cities(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_cities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -9490,7 +9519,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -9506,12 +9536,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_cities(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.cities d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -9560,7 +9592,7 @@ revoke execute on function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -9568,19 +9600,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_cities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_cities(v_whole, v_words, v_within, v_last, v_few));
@@ -9609,24 +9641,24 @@ grant execute on function app.cities_search(text,boolean,text[],uuid,int) to cul
 
 create function app.cities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -9645,7 +9677,7 @@ begin
       where sec.seen_city(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_cities(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -9672,8 +9704,8 @@ grant execute on function app.cities_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_cities(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -9690,7 +9722,7 @@ revoke execute on function sec.own_cities(int) from public;
 
 create function app.cities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.cities where id = new.id;
@@ -9798,14 +9830,14 @@ grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturep
 
 create function app.cities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -9816,9 +9848,9 @@ revoke execute on function app.cities_slug_again() from public;
 
 create function app.cities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'city') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -9827,7 +9859,7 @@ alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -9883,7 +9915,7 @@ revoke execute on function app.cities_archive_children() from public;
 
 create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_proposals(array(
     select t.id from app.commission_proposals t
@@ -9923,7 +9955,7 @@ grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function audit.record_cities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10047,7 +10079,7 @@ grant execute on function sec.holds_commission_proposal(uuid,text) to culturepas
 
 create function app.commission_proposals_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -10111,7 +10143,7 @@ alter function app.commission_proposals_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_proposals(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -10124,7 +10156,7 @@ begin
       and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
       and not exists (select from app.users p where p.id = t.proposed_by_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.commission_proposals t set status = 'active'
@@ -10160,7 +10192,7 @@ revoke execute on function sec.restore_commission_proposals(uuid[]) from public;
 
 create function audit.record_commission_proposals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10326,7 +10358,7 @@ grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_ap
 
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -10365,7 +10397,7 @@ alter function app.commission_rules_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_rules(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -10384,7 +10416,7 @@ begin
       and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
       and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.commission_rules t set status = 'active'
@@ -10453,7 +10485,7 @@ grant execute on function app.archived_commission_rules(uuid,int) to culturepass
 
 create function audit.record_commission_rules() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -10533,17 +10565,18 @@ revoke execute on function audit.record_commission_rules() from public;
 
 create function sec.newest_communities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.communities d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -10551,7 +10584,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -10589,7 +10622,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.communities d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -10605,7 +10638,7 @@ revoke execute on function sec.newest_communities(tsquery,text,tsquery,uuid,int)
 
 create function sec.found_communities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -10620,7 +10653,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -10636,12 +10670,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_communities(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.communities d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -10690,7 +10726,7 @@ revoke execute on function sec.found_communities(tsquery,tsquery,tsquery,uuid,in
 
 create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -10698,19 +10734,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_communities(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_communities(v_whole, v_words, v_within, v_last, v_few));
@@ -10739,24 +10775,24 @@ grant execute on function app.communities_search(text,boolean,text[],uuid,int) t
 
 create function app.communities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -10775,7 +10811,7 @@ begin
       where sec.seen_community(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_communities(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -10802,8 +10838,8 @@ grant execute on function app.communities_search_own(text,boolean,text[],uuid,in
 
 create function sec.own_communities(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -10844,7 +10880,7 @@ revoke execute on function sec.own_communities(int) from public;
 
 create function app.communities_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.communities where id = new.id;
@@ -10882,7 +10918,8 @@ revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.created_by_id end,
@@ -11069,14 +11106,14 @@ grant execute on function sec.holds_community(uuid,text) to culturepass_app, cul
 
 create function app.communities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -11087,9 +11124,9 @@ revoke execute on function app.communities_slug_again() from public;
 
 create function app.communities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'community') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -11098,7 +11135,7 @@ alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -11108,7 +11145,7 @@ alter function app.communities_announce() owner to culturepass_owner;
 
 create function app.communities_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -11124,7 +11161,7 @@ revoke execute on function app.communities_grant_creator() from public;
 
 create function app.communities_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -11215,7 +11252,7 @@ revoke execute on function app.communities_archive_children() from public;
 
 create function app.communities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
     select t.id from app.community_members t
@@ -11291,7 +11328,7 @@ grant execute on function app.archived_communities(uuid,int) to culturepass_app;
 
 create function app.communities_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -11302,7 +11339,7 @@ revoke execute on function app.communities_counters() from public;
 
 create function audit.record_communities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -11380,7 +11417,8 @@ revoke execute on function audit.record_communities() from public;
 
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.added_by_id end,
@@ -11399,7 +11437,7 @@ grant execute on function app.community_member_private(uuid) to culturepass_app;
 
 create function app.community_member_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -11571,7 +11609,7 @@ grant execute on function sec.holds_community_member(uuid,text) to culturepass_a
 
 create function app.community_members_ended() returns trigger
   language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
+-- Records whether the person that the row is about archived it.
 begin
   new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
   return new;
@@ -11581,7 +11619,7 @@ alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -11660,7 +11698,7 @@ alter function app.community_members_guard() owner to culturepass_owner;
 
 create function app.community_members_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -11677,7 +11715,7 @@ alter function app.community_members_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_community_members(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -11692,7 +11730,7 @@ begin
       and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
       and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.community_members t set status = 'active'
@@ -11762,7 +11800,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(member_count) as member_count
     from (
@@ -11778,7 +11816,7 @@ begin
         on conflict (id) do update set member_count = p.member_count + v_row.member_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(community_count) as community_count
     from (
@@ -11810,7 +11848,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(member_count) as member_count
     from (
@@ -11828,7 +11866,7 @@ begin
         on conflict (id) do update set member_count = p.member_count + v_row.member_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(community_count) as community_count
     from (
@@ -11854,7 +11892,7 @@ revoke execute on function app.community_members_count_update() from public;
 
 create function audit.record_community_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -11967,7 +12005,7 @@ grant execute on function sec.holds_connected_account(uuid,text) to culturepass_
 
 create function audit.record_connected_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12047,17 +12085,18 @@ revoke execute on function audit.record_connected_accounts() from public;
 
 create function sec.newest_countries(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.countries d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -12065,7 +12104,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -12103,7 +12142,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.countries d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -12119,7 +12158,7 @@ revoke execute on function sec.newest_countries(tsquery,text,tsquery,uuid,int) f
 
 create function sec.found_countries(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -12134,7 +12173,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -12150,12 +12190,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_countries(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.countries d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -12204,7 +12246,7 @@ revoke execute on function sec.found_countries(tsquery,tsquery,tsquery,uuid,int)
 
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -12212,19 +12254,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_countries(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_countries(v_whole, v_words, v_within, v_last, v_few));
@@ -12253,24 +12295,24 @@ grant execute on function app.countries_search(text,boolean,text[],uuid,int) to 
 
 create function app.countries_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -12289,7 +12331,7 @@ begin
       where sec.seen_country(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_countries(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -12316,8 +12358,8 @@ grant execute on function app.countries_search_own(text,boolean,text[],uuid,int)
 
 create function sec.own_countries(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   select null::uuid where false;
@@ -12328,7 +12370,7 @@ revoke execute on function sec.own_countries(int) from public;
 
 create function app.countries_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.countries where id = new.id;
@@ -12432,7 +12474,7 @@ grant execute on function sec.holds_country(uuid,text) to culturepass_app, cultu
 
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -12483,7 +12525,7 @@ revoke execute on function app.countries_archive_children() from public;
 
 create function app.countries_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_rules(array(
     select t.id from app.commission_rules t
@@ -12513,7 +12555,7 @@ grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function audit.record_countries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12561,7 +12603,7 @@ revoke execute on function audit.record_countries() from public;
 
 create function audit.record_credentials() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12668,7 +12710,7 @@ grant execute on function sec.holds_device(uuid,text) to culturepass_app, cultur
 
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -12707,7 +12749,7 @@ alter function app.devices_guard() owner to culturepass_owner;
 
 create function sec.restore_devices(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -12720,7 +12762,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.devices t set status = 'active'
@@ -12756,7 +12798,7 @@ revoke execute on function sec.restore_devices(uuid[]) from public;
 
 create function app.devices_begin_on_session_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
   if not found then
@@ -12770,7 +12812,7 @@ revoke execute on function app.devices_begin_on_session_id() from public;
 
 create function app.devices_move_push_token() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The newest row gets the value; the one that had it is archived.
+-- The newest row gets the value; the row that had it is archived.
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
   update app.devices set status = 'archived'
@@ -12783,7 +12825,7 @@ revoke execute on function app.devices_move_push_token() from public;
 
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12835,7 +12877,8 @@ revoke execute on function audit.record_devices() from public;
 
 create function app.dispute_private(p_id uuid) returns table(synced_at timestamptz, stripe_dispute_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.synced_at end,
@@ -12906,7 +12949,7 @@ grant execute on function sec.holds_dispute(uuid,text) to culturepass_app, cultu
 
 create function audit.record_disputes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -12982,7 +13025,7 @@ revoke execute on function audit.record_disputes() from public;
 
 create function app.email_tokens_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -12996,7 +13039,7 @@ revoke execute on function app.email_tokens_begin_on_user_id() from public;
 
 create function app.email_tokens_begin_on_session_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
   if not found then
@@ -13010,7 +13053,7 @@ revoke execute on function app.email_tokens_begin_on_session_id() from public;
 
 create function audit.record_email_tokens() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -13070,17 +13113,18 @@ revoke execute on function audit.record_email_tokens() from public;
 
 create function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.events d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.events d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -13088,7 +13132,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -13126,7 +13170,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.events d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -13142,7 +13186,7 @@ revoke execute on function sec.newest_events(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_events(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -13157,7 +13201,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -13173,12 +13218,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_events(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.events d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -13227,7 +13274,7 @@ revoke execute on function sec.found_events(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -13235,19 +13282,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_events(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_events(v_whole, v_words, v_within, v_last, v_few));
@@ -13276,24 +13323,24 @@ grant execute on function app.events_search(text,boolean,text[],uuid,int) to cul
 
 create function app.events_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -13312,7 +13359,7 @@ begin
       where sec.seen_event(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_events(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -13339,8 +13386,8 @@ grant execute on function app.events_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_events(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -13452,7 +13499,7 @@ revoke execute on function sec.own_events(int) from public;
 
 create function app.events_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.events where id = new.id;
@@ -13490,7 +13537,8 @@ revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.online_url end,
@@ -13706,14 +13754,14 @@ grant execute on function sec.holds_event(uuid,text) to culturepass_app, culture
 
 create function app.events_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -13724,9 +13772,9 @@ revoke execute on function app.events_slug_again() from public;
 
 create function app.events_slug_from_title() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.title), ''), 'event') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -13735,7 +13783,7 @@ alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -13821,7 +13869,7 @@ alter function app.events_guard() owner to culturepass_owner;
 
 create function app.events_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'promotions'
       and (new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at) then
@@ -13878,7 +13926,7 @@ revoke execute on function app.events_archive_children() from public;
 
 create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_broadcasts(array(
     select t.id from app.broadcasts t
@@ -13938,7 +13986,7 @@ revoke execute on function app.events_restore_children() from public;
 
 create function sec.restore_events(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -13955,7 +14003,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
       and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.events t set status = 'active'
@@ -14002,7 +14050,7 @@ revoke execute on function sec.restore_events(uuid[]) from public;
 
 create function app.events_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
@@ -14037,7 +14085,7 @@ grant execute on function app.archived_events(uuid,int) to culturepass_app;
 
 create function app.events_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -14048,7 +14096,7 @@ revoke execute on function app.events_counters() from public;
 
 create function audit.record_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14181,7 +14229,7 @@ revoke execute on function jobs.emit_events_update() from public;
 
 create function audit.record_external_identities() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14312,7 +14360,7 @@ grant execute on function sec.holds_featured_place(uuid,text) to culturepass_app
 
 create function app.featured_places_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -14368,7 +14416,7 @@ grant execute on function app.archived_featured_places(uuid,int) to culturepass_
 
 create function audit.record_featured_places() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14523,7 +14571,7 @@ grant execute on function sec.holds_follow(uuid,text) to culturepass_app, cultur
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -14557,7 +14605,7 @@ alter function app.follows_guard() owner to culturepass_owner;
 
 create function sec.restore_follows(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -14576,7 +14624,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
       and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.follows t set status = 'active'
@@ -14653,7 +14701,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14669,7 +14717,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14685,7 +14733,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14701,7 +14749,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14717,7 +14765,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
@@ -14735,7 +14783,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14767,7 +14815,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14785,7 +14833,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14803,7 +14851,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14821,7 +14869,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14839,7 +14887,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
@@ -14861,7 +14909,7 @@ begin
         on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(follower_count) as follower_count
     from (
@@ -14887,7 +14935,7 @@ revoke execute on function app.follows_count_update() from public;
 
 create function audit.record_follows() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -14961,7 +15009,7 @@ grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, cult
 
 create function audit.record_fraud_flags() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -15027,17 +15075,18 @@ revoke execute on function audit.record_fraud_flags() from public;
 
 create function sec.newest_grant_announcements(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.grant_announcements d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -15045,7 +15094,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -15083,7 +15132,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.grant_announcements d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -15099,7 +15148,7 @@ revoke execute on function sec.newest_grant_announcements(tsquery,text,tsquery,u
 
 create function sec.found_grant_announcements(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -15114,7 +15163,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -15130,12 +15180,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_grant_announcements(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.grant_announcements d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -15184,7 +15236,7 @@ revoke execute on function sec.found_grant_announcements(tsquery,tsquery,tsquery
 
 create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -15192,19 +15244,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_grant_announcements(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_grant_announcements(v_whole, v_words, v_within, v_last, v_few));
@@ -15233,24 +15285,24 @@ grant execute on function app.grant_announcements_search(text,boolean,text[],uui
 
 create function app.grant_announcements_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -15269,7 +15321,7 @@ begin
       where sec.seen_grant_announcement(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_grant_announcements(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -15296,8 +15348,8 @@ grant execute on function app.grant_announcements_search_own(text,boolean,text[]
 
 create function sec.own_grant_announcements(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -15339,7 +15391,7 @@ revoke execute on function sec.own_grant_announcements(int) from public;
 
 create function app.grant_announcements_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.grant_announcements where id = new.id;
@@ -15472,7 +15524,7 @@ grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass
 
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -15511,7 +15563,7 @@ alter function app.grant_announcements_guard() owner to culturepass_owner;
 
 create function sec.restore_grant_announcements(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -15523,7 +15575,7 @@ begin
     where t.id = any(p_ids) and t.status = 'archived'
       and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.grant_announcements t set status = 'active'
@@ -15578,7 +15630,7 @@ grant execute on function app.archived_grant_announcements(uuid,int) to culturep
 
 create function audit.record_grant_announcements() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -15642,17 +15694,18 @@ revoke execute on function audit.record_grant_announcements() from public;
 
 create function sec.newest_institutions(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.institutions d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -15660,7 +15713,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -15698,7 +15751,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.institutions d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -15714,7 +15767,7 @@ revoke execute on function sec.newest_institutions(tsquery,text,tsquery,uuid,int
 
 create function sec.found_institutions(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -15729,7 +15782,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -15745,12 +15799,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_institutions(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.institutions d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -15799,7 +15855,7 @@ revoke execute on function sec.found_institutions(tsquery,tsquery,tsquery,uuid,i
 
 create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -15807,19 +15863,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_institutions(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_institutions(v_whole, v_words, v_within, v_last, v_few));
@@ -15848,24 +15904,24 @@ grant execute on function app.institutions_search(text,boolean,text[],uuid,int) 
 
 create function app.institutions_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -15884,7 +15940,7 @@ begin
       where sec.seen_institution(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_institutions(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -15911,8 +15967,8 @@ grant execute on function app.institutions_search_own(text,boolean,text[],uuid,i
 
 create function sec.own_institutions(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -15937,7 +15993,7 @@ revoke execute on function sec.own_institutions(int) from public;
 
 create function app.institutions_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.institutions where id = new.id;
@@ -16094,14 +16150,14 @@ grant execute on function sec.holds_institution(uuid,text) to culturepass_app, c
 
 create function app.institutions_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -16112,9 +16168,9 @@ revoke execute on function app.institutions_slug_again() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'institution') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -16123,7 +16179,7 @@ alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16212,7 +16268,7 @@ revoke execute on function app.institutions_archive_children() from public;
 
 create function app.institutions_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -16279,7 +16335,7 @@ grant execute on function app.archived_institutions(uuid,int) to culturepass_app
 
 create function app.institutions_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -16290,7 +16346,7 @@ revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -16372,7 +16428,7 @@ revoke execute on function audit.record_institutions() from public;
 
 create function app.lead_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -16478,7 +16534,7 @@ grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturep
 
 create function sec.leads_win_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
   return coalesce((select (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' from app.leads t where t.id = p_id), false);
@@ -16490,7 +16546,7 @@ grant execute on function sec.leads_win_when(uuid) to culturepass_app;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16575,7 +16631,7 @@ revoke execute on function app.leads_archive_children() from public;
 
 create function app.leads_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_quotes(array(
     select t.id from app.quotes t
@@ -16590,7 +16646,7 @@ revoke execute on function app.leads_restore_children() from public;
 
 create function sec.restore_leads(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -16604,7 +16660,7 @@ begin
       and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
       and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.leads t set status = 'active'
@@ -16668,7 +16724,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count
     from (
@@ -16700,7 +16756,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(lead_count) as lead_count
     from (
@@ -16726,7 +16782,7 @@ revoke execute on function app.leads_count_update() from public;
 
 create function audit.record_leads() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -16865,7 +16921,7 @@ grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturep
 
 create function app.likes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -16899,7 +16955,7 @@ alter function app.likes_guard() owner to culturepass_owner;
 
 create function sec.restore_likes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -16913,7 +16969,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.likes t set status = 'active'
@@ -16975,7 +17031,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(like_count) as like_count
     from (
@@ -17007,7 +17063,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(like_count) as like_count
     from (
@@ -17033,7 +17089,7 @@ revoke execute on function app.likes_count_update() from public;
 
 create function audit.record_likes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17073,7 +17129,7 @@ revoke execute on function audit.record_likes() from public;
 
 create function audit.record_mail_suppressions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17113,7 +17169,8 @@ revoke execute on function audit.record_mail_suppressions() from public;
 
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key uuid, content_hash text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.uploaded_by_id end,
@@ -17340,7 +17397,7 @@ grant execute on function sec.holds_media(uuid,text) to culturepass_app, culture
 
 create function app.media_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -17379,7 +17436,7 @@ alter function app.media_guard() owner to culturepass_owner;
 
 create function sec.restore_media(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -17399,7 +17456,7 @@ begin
       and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived')
       and not (t.purged_at is null) is not true;
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.media t set status = 'active'
@@ -17523,7 +17580,7 @@ grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function audit.record_media() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17615,7 +17672,8 @@ revoke execute on function audit.record_media() from public;
 
 create function app.notification_private(p_id uuid) returns table(changed_in bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.changed_in end,
@@ -17749,7 +17807,7 @@ grant execute on function sec.holds_notification_preference(uuid,text) to cultur
 
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -17788,7 +17846,7 @@ alter function app.notification_preferences_guard() owner to culturepass_owner;
 
 create function sec.restore_notification_preferences(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -17801,7 +17859,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.notification_preferences t set status = 'active'
@@ -17852,7 +17910,7 @@ grant execute on function app.archived_notification_preferences(uuid,int) to cul
 
 create function audit.record_notification_preferences() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -17906,7 +17964,8 @@ revoke execute on function audit.record_notification_preferences() from public;
 
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, referrer text, refund_failure text, idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.commission_rule_id end,
@@ -17986,7 +18045,7 @@ grant execute on function sec.holds_order(uuid,text) to culturepass_app, culture
 
 create function app.orders_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -18033,7 +18092,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
@@ -18061,7 +18120,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
@@ -18083,7 +18142,7 @@ revoke execute on function app.orders_count_update() from public;
 
 create function audit.record_orders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -18257,7 +18316,7 @@ grant execute on function sec.may_order_item(uuid,text) to culturepass_app, cult
 
 create function audit.record_order_items() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -18317,17 +18376,18 @@ revoke execute on function audit.record_order_items() from public;
 
 create function sec.newest_organizations(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.organizations d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -18335,7 +18395,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -18373,7 +18433,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.organizations d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -18389,7 +18449,7 @@ revoke execute on function sec.newest_organizations(tsquery,text,tsquery,uuid,in
 
 create function sec.found_organizations(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -18404,7 +18464,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -18420,12 +18481,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_organizations(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.organizations d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -18474,7 +18537,7 @@ revoke execute on function sec.found_organizations(tsquery,tsquery,tsquery,uuid,
 
 create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -18482,19 +18545,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_organizations(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_organizations(v_whole, v_words, v_within, v_last, v_few));
@@ -18523,24 +18586,24 @@ grant execute on function app.organizations_search(text,boolean,text[],uuid,int)
 
 create function app.organizations_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -18559,7 +18622,7 @@ begin
       where sec.seen_organization(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_organizations(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -18586,8 +18649,8 @@ grant execute on function app.organizations_search_own(text,boolean,text[],uuid,
 
 create function sec.own_organizations(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -18612,7 +18675,7 @@ revoke execute on function sec.own_organizations(int) from public;
 
 create function app.organizations_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.organizations where id = new.id;
@@ -18650,7 +18713,8 @@ revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.legal_name end,
@@ -18829,14 +18893,14 @@ grant execute on function sec.holds_organization(uuid,text) to culturepass_app, 
 
 create function app.organizations_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -18847,9 +18911,9 @@ revoke execute on function app.organizations_slug_again() from public;
 
 create function app.organizations_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'organization') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -18858,7 +18922,7 @@ alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -18868,7 +18932,7 @@ alter function app.organizations_announce() owner to culturepass_owner;
 
 create function app.organizations_grant_creator() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Gives the maker the role.
+-- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
     return null;
@@ -18884,7 +18948,7 @@ revoke execute on function app.organizations_grant_creator() from public;
 
 create function app.organizations_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -19000,7 +19064,7 @@ revoke execute on function app.organizations_archive_children() from public;
 
 create function app.organizations_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
     select t.id from app.events t
@@ -19071,7 +19135,7 @@ grant execute on function app.archived_organizations(uuid,int) to culturepass_ap
 
 create function app.organizations_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -19082,7 +19146,7 @@ revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19206,7 +19270,7 @@ grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, 
 
 create function sec.restore_payment_methods(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -19220,7 +19284,7 @@ begin
       and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id)
       and not exists (select from app.payment_methods o where o.status <> 'archived' and o.user_id = t.user_id and (o.is_default) and (t.is_default));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.payment_methods t set status = 'active'
@@ -19258,7 +19322,7 @@ revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function audit.record_payment_methods() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19322,7 +19386,8 @@ revoke execute on function audit.record_payment_methods() from public;
 
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_price_id end,
@@ -19405,14 +19470,14 @@ grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturep
 
 create function app.plans_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered) then
+  if v_action not in ('update') and (new.name is distinct from old.name or new.description is distinct from old.description or new.price_cents is distinct from old.price_cents or new.features is distinct from old.features or new.leads_per_month is distinct from old.leads_per_month or new.featured_days is distinct from old.featured_days or new.has_reports is distinct from old.has_reports or new.is_offered is distinct from old.is_offered) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -19459,7 +19524,7 @@ grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function audit.record_plans() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19599,7 +19664,7 @@ grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, cu
 
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -19638,7 +19703,7 @@ alter function app.promo_codes_guard() owner to culturepass_owner;
 
 create function sec.restore_promo_codes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -19651,7 +19716,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.promo_codes t set status = 'active'
@@ -19702,7 +19767,7 @@ grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
 create function audit.record_promo_codes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -19770,7 +19835,8 @@ revoke execute on function audit.record_promo_codes() from public;
 
 create function app.promotion_private(p_id uuid) returns table(city_share_cents bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.city_share_cents end,
@@ -19958,7 +20024,7 @@ grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, cul
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -20042,7 +20108,7 @@ alter function app.promotions_guard() owner to culturepass_owner;
 
 create function sec.restore_promotions(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20058,7 +20124,7 @@ begin
       and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
       and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)') and (o.state in ('requested', 'approved', 'active')) and (t.state in ('requested', 'approved', 'active')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.promotions t set status = 'active'
@@ -20119,7 +20185,7 @@ grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
 
 create function audit.record_promotions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20207,7 +20273,8 @@ revoke execute on function audit.record_promotions() from public;
 
 create function app.quote_private(p_id uuid) returns table(fee_cents bigint, fee_city_share_cents bigint, fee_paid_by text, fee_paid_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.fee_cents end,
@@ -20231,7 +20298,7 @@ grant execute on function app.quote_private(uuid) to culturepass_app;
 
 create function app.quote_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -20340,7 +20407,7 @@ grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culture
 
 create function sec.quotes_send_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
   return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
@@ -20352,7 +20419,7 @@ grant execute on function sec.quotes_send_when(uuid) to culturepass_app;
 
 create function sec.quotes_accept_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
   return coalesce((select t.valid_until > now() and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') from app.quotes t where t.id = p_id), false);
@@ -20364,7 +20431,7 @@ grant execute on function sec.quotes_accept_when(uuid) to culturepass_app;
 
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -20455,7 +20522,7 @@ alter function app.quotes_guard() owner to culturepass_owner;
 
 create function app.quotes_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20476,7 +20543,7 @@ alter function app.quotes_module_update() owner to culturepass_owner;
 
 create function sec.restore_quotes(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20490,7 +20557,7 @@ begin
       and not exists (select from app.users p where p.id = t.accepted_by_id and p.status = 'archived')
       and not exists (select from app.quotes o where o.status <> 'archived' and o.lead_id = t.lead_id and (o.state = 'accepted') and (t.state = 'accepted'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.quotes t set status = 'active'
@@ -20528,7 +20595,7 @@ revoke execute on function sec.restore_quotes(uuid[]) from public;
 
 create function app.quotes_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.state = 'draft' and (new.state = 'draft') is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'quotes',
@@ -20560,7 +20627,7 @@ grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
 
 create function audit.record_quotes() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20676,7 +20743,7 @@ grant execute on function sec.may_referral(uuid,text) to culturepass_app, cultur
 
 create function sec.restore_referrals(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -20690,7 +20757,7 @@ begin
       and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
       and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.referrals t set status = 'active'
@@ -20729,7 +20796,7 @@ revoke execute on function sec.restore_referrals(uuid[]) from public;
 
 create function audit.record_referrals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -20777,7 +20844,8 @@ revoke execute on function audit.record_referrals() from public;
 
 create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, withheld_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.organizer_cents end,
@@ -20871,7 +20939,7 @@ grant execute on function sec.holds_refund(uuid,text) to culturepass_app, cultur
 
 create function app.refunds_module_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20911,7 +20979,7 @@ alter function app.refunds_module_insert() owner to culturepass_owner;
 
 create function app.refunds_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
       and (
@@ -20965,7 +21033,7 @@ alter function app.refunds_module_update() owner to culturepass_owner;
 
 create function audit.record_refunds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21140,7 +21208,7 @@ grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, c
 
 create function audit.record_revenue_shares() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21359,7 +21427,7 @@ grant execute on function sec.holds_review(uuid,text) to culturepass_app, cultur
 
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -21414,7 +21482,7 @@ alter function app.reviews_guard() owner to culturepass_owner;
 
 create function app.reviews_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -21441,7 +21509,7 @@ alter function app.reviews_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_reviews(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -21458,7 +21526,7 @@ begin
       and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
       and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.reviews t set status = 'active'
@@ -21529,7 +21597,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21545,7 +21613,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21561,7 +21629,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21577,7 +21645,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21609,7 +21677,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21627,7 +21695,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21645,7 +21713,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21663,7 +21731,7 @@ begin
         on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
     end if;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
@@ -21689,7 +21757,7 @@ revoke execute on function app.reviews_count_update() from public;
 
 create function audit.record_reviews() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -21930,7 +21998,7 @@ grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_ap
 
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -21981,7 +22049,7 @@ alter function app.role_assignments_guard() owner to culturepass_owner;
 
 create function sec.restore_role_assignments(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -22001,7 +22069,7 @@ begin
       and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
       and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.role_assignments t set status = 'active'
@@ -22057,12 +22125,12 @@ revoke execute on function sec.restore_role_assignments(uuid[]) from public;
 
 create function app.role_assignments_granted_by_still_may() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whoever offered a role must still be able to give it when it is accepted.
+-- Checks that the member who offered a role may still give it when it is accepted.
 declare
   v_me constant uuid := sec.uid();
   v_may boolean;
 begin
-  -- The command line and modules answer for themselves.
+  -- The command line and modules have no caller, and check for themselves.
   if v_me is null then
     return new;
   end if;
@@ -22095,7 +22163,7 @@ revoke execute on function app.role_assignments_granted_by_still_may() from publ
 
 create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last row of its kind stays while what it refers to is there.
+-- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
 begin
@@ -22143,7 +22211,7 @@ revoke execute on function app.role_assignments_keep() from public;
 
 create function audit.record_role_assignments() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22274,7 +22342,7 @@ grant execute on function sec.holds_service_request(uuid,text) to culturepass_ap
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -22349,7 +22417,7 @@ revoke execute on function app.service_requests_archive_children() from public;
 
 create function app.service_requests_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_leads(array(
     select t.id from app.leads t
@@ -22364,7 +22432,7 @@ revoke execute on function app.service_requests_restore_children() from public;
 
 create function sec.restore_service_requests(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -22381,7 +22449,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.service_requests t set status = 'active'
@@ -22443,7 +22511,7 @@ grant execute on function app.archived_service_requests(uuid,int) to culturepass
 
 create function app.service_requests_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -22454,7 +22522,7 @@ revoke execute on function app.service_requests_counters() from public;
 
 create function audit.record_service_requests() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22530,7 +22598,7 @@ revoke execute on function audit.record_service_requests() from public;
 
 create function app.sessions_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
+-- Ends the children that may not outlive the row.
 begin
   update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
   update app.email_tokens set used_at = now() where session_id = new.id and used_at is null;
@@ -22542,7 +22610,7 @@ revoke execute on function app.sessions_end_children() from public;
 
 create function app.sessions_begin_on_user_id() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Nothing begins on what has ended.
+-- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
   if not found then
@@ -22556,7 +22624,7 @@ revoke execute on function app.sessions_begin_on_user_id() from public;
 
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22620,7 +22688,7 @@ revoke execute on function audit.record_sessions() from public;
 
 create function audit.record_share_returns() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22690,7 +22758,7 @@ grant execute on function sec.may_stripe_event(uuid,text) to culturepass_app, cu
 
 create function audit.record_stripe_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22762,7 +22830,8 @@ revoke execute on function audit.record_stripe_events() from public;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_subscription_id end,
@@ -22834,7 +22903,7 @@ grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, 
 
 create function audit.record_subscriptions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -22914,7 +22983,8 @@ revoke execute on function audit.record_subscriptions() from public;
 
 create function app.ticket_private(p_id uuid) returns table(code text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.code end,
@@ -23004,7 +23074,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
@@ -23032,7 +23102,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
@@ -23054,7 +23124,7 @@ revoke execute on function app.tickets_count_update() from public;
 
 create function audit.record_tickets() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23164,7 +23234,7 @@ grant execute on function sec.may_ticket_transfer(uuid,text) to culturepass_app,
 
 create function audit.record_ticket_transfers() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23281,7 +23351,7 @@ grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, cul
 
 create function app.ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -23335,7 +23405,7 @@ revoke execute on function app.ticket_types_archive_children() from public;
 
 create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
     select t.id from app.checkpoint_ticket_types t
@@ -23355,7 +23425,7 @@ revoke execute on function app.ticket_types_restore_children() from public;
 
 create function sec.restore_ticket_types(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -23368,7 +23438,7 @@ begin
       and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
       and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.ticket_types t set status = 'active'
@@ -23404,7 +23474,7 @@ revoke execute on function sec.restore_ticket_types(uuid[]) from public;
 
 create function app.ticket_types_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if (old.held + old.sold) = 0 and ((new.held + new.sold) = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
@@ -23433,7 +23503,7 @@ grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app
 
 create function audit.record_ticket_types() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23521,7 +23591,8 @@ revoke execute on function audit.record_ticket_types() from public;
 
 create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, city_share_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.application_fee_cents end,
@@ -23604,7 +23675,7 @@ grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, c
 
 create function audit.record_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23716,7 +23787,8 @@ revoke execute on function audit.record_transactions() from public;
 
 create function app.transfer_private(p_id uuid) returns table(stripe_account_id text, stripe_object_id text, stripe_idempotency_key text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.stripe_account_id end,
@@ -23798,7 +23870,7 @@ grant execute on function sec.holds_transfer(uuid,text) to culturepass_app, cult
 
 create function audit.record_transfers() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -23886,17 +23958,18 @@ revoke execute on function audit.record_transfers() from public;
 
 create function sec.newest_users(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.users d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.users d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -23904,7 +23977,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -23942,7 +24015,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.users d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -23958,7 +24031,7 @@ revoke execute on function sec.newest_users(tsquery,text,tsquery,uuid,int) from 
 
 create function sec.found_users(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -23973,7 +24046,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -23989,12 +24063,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_users(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.users d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -24043,7 +24119,7 @@ revoke execute on function sec.found_users(tsquery,tsquery,tsquery,uuid,int) fro
 
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -24051,19 +24127,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_users(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_users(v_whole, v_words, v_within, v_last, v_few));
@@ -24092,24 +24168,24 @@ grant execute on function app.users_search(text,boolean,text[],uuid,int) to cult
 
 create function app.users_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -24128,7 +24204,7 @@ begin
       where sec.seen_user(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_users(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -24155,8 +24231,8 @@ grant execute on function app.users_search_own(text,boolean,text[],uuid,int) to 
 
 create function sec.own_users(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -24181,7 +24257,7 @@ revoke execute on function sec.own_users(int) from public;
 
 create function app.users_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.users where id = new.id;
@@ -24219,7 +24295,8 @@ revoke execute on function app.users_document() from public;
 
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.email end,
@@ -24241,7 +24318,7 @@ grant execute on function app.user_private(uuid) to culturepass_app;
 
 create function app.user_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -24371,7 +24448,7 @@ grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturep
 
 create function app.users_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -24414,7 +24491,7 @@ alter function app.users_guard() owner to culturepass_owner;
 
 create function app.users_module_update() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
+-- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
     raise exception 'not written by the module sessions' using errcode = '42501';
@@ -24472,7 +24549,7 @@ revoke execute on function app.users_archive_children() from public;
 
 create function app.users_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
     select t.id from app.community_members t
@@ -24562,7 +24639,7 @@ grant execute on function app.archived_users(uuid,int) to culturepass_app;
 
 create function app.users_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -24573,7 +24650,7 @@ revoke execute on function app.users_counters() from public;
 
 create function app.users_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
+-- Ends the children that may not outlive the row.
 begin
   update app.calendar_feeds set ended_at = now() where user_id = new.id and ended_at is null;
   update app.credentials set valid_from = now() where user_id = new.id;
@@ -24587,7 +24664,7 @@ revoke execute on function app.users_end_children() from public;
 
 create function app.users_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last one who holds a role that somebody must hold keeps the account.
+-- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
@@ -24605,7 +24682,7 @@ revoke execute on function app.users_keep_holders() from public;
 
 create function audit.record_users() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -24695,17 +24772,18 @@ revoke execute on function audit.record_users() from public;
 
 create function sec.newest_venues(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.venues d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -24713,7 +24791,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -24751,7 +24829,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.venues d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -24767,7 +24845,7 @@ revoke execute on function sec.newest_venues(tsquery,text,tsquery,uuid,int) from
 
 create function sec.found_venues(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -24782,7 +24860,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -24798,12 +24877,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_venues(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.venues d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -24852,7 +24933,7 @@ revoke execute on function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) fr
 
 create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -24860,19 +24941,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_venues(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_venues(v_whole, v_words, v_within, v_last, v_few));
@@ -24901,24 +24982,24 @@ grant execute on function app.venues_search(text,boolean,text[],uuid,int) to cul
 
 create function app.venues_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_platform_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -24937,7 +25018,7 @@ begin
       where sec.seen_venue(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_venues(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -24964,8 +25045,8 @@ grant execute on function app.venues_search_own(text,boolean,text[],uuid,int) to
 
 create function sec.own_venues(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   (
@@ -25058,7 +25139,7 @@ revoke execute on function sec.own_venues(int) from public;
 
 create function app.venues_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.venues where id = new.id;
@@ -25264,14 +25345,14 @@ grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culture
 
 create function app.venues_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Another end for a slug that was taken while its row was archived.
+-- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Only if somebody has foreseen that.
+    -- Needed only if another row already has the slug with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -25282,9 +25363,9 @@ revoke execute on function app.venues_slug_again() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+-- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
-  -- Nothing Latin in it: what it is.
+  -- A text without Latin letters or digits: the slug is the name of the entity.
   new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'venue') || '-' || right(new.id::text, 8);
   return new;
 end
@@ -25293,7 +25374,7 @@ alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -25367,7 +25448,7 @@ revoke execute on function app.venues_archive_children() from public;
 
 create function app.venues_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_follows(array(
     select t.id from app.follows t
@@ -25402,7 +25483,7 @@ revoke execute on function app.venues_restore_children() from public;
 
 create function sec.restore_venues(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -25418,7 +25499,7 @@ begin
       and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
       and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.venues t set status = 'active'
@@ -25485,7 +25566,7 @@ grant execute on function app.archived_venues(uuid,int) to culturepass_app;
 
 create function app.venues_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -25496,7 +25577,7 @@ revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -25592,7 +25673,8 @@ revoke execute on function audit.record_venues() from public;
 
 create function app.waitlist_entry_private(p_id uuid) returns table(priority integer, turn bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.priority end,
@@ -25688,7 +25770,7 @@ grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app
 
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -25734,7 +25816,7 @@ alter function app.waitlist_entries_guard() owner to culturepass_owner;
 
 create function app.waitlist_entries_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -25752,7 +25834,7 @@ alter function app.waitlist_entries_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -25768,7 +25850,7 @@ begin
       and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
       and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id and (o.state in ('waiting', 'offered')) and (t.state in ('waiting', 'offered')));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.waitlist_entries t set status = 'active'
@@ -25812,7 +25894,7 @@ revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.record_waitlist_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -25906,7 +25988,8 @@ revoke execute on function jobs.emit_waitlist_entries_update() from public;
 
 create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.frozen_at end,
@@ -25989,7 +26072,7 @@ grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app
 
 create function audit.record_wallet_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26087,7 +26170,7 @@ grant execute on function sec.may_wallet_credit(uuid,text) to culturepass_app, c
 
 create function audit.record_wallet_credits() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26169,7 +26252,7 @@ grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, cul
 
 create function audit.record_wallet_holds() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26255,7 +26338,7 @@ grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, 
 
 create function audit.record_wallet_journals() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26333,7 +26416,7 @@ grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_a
 
 create function audit.record_wallet_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -26393,8 +26476,8 @@ revoke execute on function audit.record_wallet_transactions() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
--- One worker at a time: another one finds nothing to do.
+-- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
+-- Only one worker runs this at a time: another one gets 0.
 declare
   v_total bigint := 0;
 begin
@@ -26410,7 +26493,7 @@ grant execute on function counters.roll_up(integer) to culturepass_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
   language sql security definer set search_path = '' as $$
--- What was done to something that is no row of a table: an administrator's orders to the queue.
+-- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
@@ -26424,7 +26507,7 @@ grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
--- Every column, each with its length, so that nothing can move from one to the next.
+-- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
     p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
@@ -26437,7 +26520,7 @@ revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows with these ids, chained to the seal before.
+-- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
@@ -26448,14 +26531,16 @@ revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from pu
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
--- also take its last seals away.
--- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
--- nothing can be committed any more, since every transaction that was running when it was given out has ended.
--- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
+-- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
+-- also remove its latest seals.
+-- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
+-- covers; `closed_to` is the id up to which no row can be committed any more, because every transaction that was
+-- running when that id was assigned has ended.
+-- Transaction ids only serve to decide this: they start anew where a dump is restored, and then all earlier
+-- transactions have ended.
 declare
   v_last audit.seals;
-  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  -- Read before the next statement takes its snapshot, so that all ids up to this one were drawn before the snapshot.
   v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
@@ -26472,7 +26557,8 @@ begin
         (
           select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
           where l.id > coalesce(v_last.closed_to, 0) and not exists (
-            -- A seal may cover ids drawn after it looked at the last one; the seal after it has seen those.
+            -- A seal may cover ids above its `seen_id`, but none above that of the next seal: earlier seals need not
+            -- be read.
             select 1 from audit.seals s where s.seen_id >= coalesce(v_last.closed_to, 0) and s.ids @> l.id)
         ) as ids
     ) n;
@@ -26492,7 +26578,7 @@ grant execute on function audit.seal() to culturepass_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
   language plpgsql security definer set search_path = '' as $$
--- The first seal that does not hold; no row: all do.
+-- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
   v_prev bytea;
@@ -26510,7 +26596,7 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
-      -- Before they were sealed: the sequence gives out each id once.
+      -- Rows that were added before the sealing: the sequence assigns each id only once.
       when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
@@ -26523,7 +26609,7 @@ begin
     v_sealed := v_sealed + v_seal.ids;
     v_closed_to := v_seal.closed_to;
   end loop;
-  -- Ids that nothing can be committed with any more, and that no seal covers.
+  -- Rows that no seal covers although their ids are closed: no transaction could commit them properly any more.
   select min(s.id), 'rows were added' into seal, problem
   from audit.audit_logs l, audit.seals s
   where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
@@ -26539,7 +26625,7 @@ grant execute on function audit.verify() to culturepass_job;
 
 create function audit.has_seal(p_hash text) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is a published seal still there?
+-- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
 alter function audit.has_seal(text) owner to culturepass_audit;
@@ -26548,9 +26634,9 @@ grant execute on function audit.has_seal(text) to culturepass_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
   language plpgsql stable security definer set search_path = '' as $$
--- How many rows of an entity a member has created since midnight (UTC). Looks back in growing windows of ids, until the
--- entries before a window are of another day. These are asked for their last time: of `exists`, PostgreSQL hopes for an
--- early row, and reads the index by object from its beginning.
+-- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
+-- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
+-- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
 declare
   v_ids bigint := 10000;
   v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
@@ -26579,11 +26665,12 @@ grant execute on function audit.created_today(uuid,text) to culturepass_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
--- the newest ids are looked through, and then ten times as many before those, until there are enough.
+-- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
+-- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
+-- there are enough entries.
 declare
   v_before bigint := p_before;
-  -- Windows of ids lie where ids are, whatever number was asked for.
+  -- Windows of ids start at existing ids, even if `p_before` is far higher.
   v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
@@ -26617,7 +26704,7 @@ grant execute on function audit.history(text,uuid,uuid,bigint,integer) to cultur
 
 create function requests.take(p_what text, p_limit integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Counts one of so many that the caller may begin in a day (UTC). False: there is none left.
+-- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
@@ -26654,8 +26741,9 @@ begin
   where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
   if not found then
-    -- The first of this kind; somebody else may be quicker. Or a crash has emptied the table: nobody's row says since when
-    -- it is complete. Whoever finds none writes it, unless another is about to: that is not waited for.
+    -- The member's first row for this entity; a concurrent transaction may insert it first. Or a crash has emptied the
+    -- table: the row of the zero id says since which day the table is complete. A transaction that finds no such row
+    -- inserts it, or goes on without waiting if another transaction is about to.
     select count(*) into v_made from added;
     if v_made = 0 then
       return null;
@@ -26687,7 +26775,8 @@ revoke execute on function requests.count_created() from public;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
--- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+-- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
+-- unique key is already waiting.
 declare
   v_id uuid;
 begin
@@ -26715,7 +26804,7 @@ revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,i
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each puts in its own jobs only.
+-- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
     raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
@@ -26730,7 +26819,7 @@ grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uui
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+-- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array[]::text[]) then
     raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
@@ -26744,7 +26833,8 @@ grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to cult
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+-- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
+-- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
@@ -26763,12 +26853,12 @@ grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
   language plpgsql security definer set search_path = '' as $$
--- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
--- another attempt; one that is dead lets the others go on.
+-- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
+-- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
 begin
-  -- For the transaction that claims and does nothing else: a claim that a crash of the database forgets is made again,
-  -- so nobody waits for the disk. The jobs of one worker are claimed one after the other.
+  -- For this transaction, which only claims jobs: if a crash of the database loses a claim, the job is claimed again,
+  -- so the commit need not wait for the disk. A worker claims its jobs one after the other, so each wait would add up.
   perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query
     with due as (
@@ -26784,7 +26874,8 @@ begin
     )
     update jobs.queue q
     set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
-    -- As an array: the planner takes a limit that is an argument for a tenth of the queue, and would read all of it.
+    -- As an array: for a limit that is a parameter, the planner assumes a tenth of the queue, and would read all of
+    -- it.
     where q.id = any (array(select due.id from due))
     returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
 end
@@ -26795,7 +26886,7 @@ grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepas
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
   language sql security definer set search_path = '' as $$
--- Prolongs leases; answers those that the worker still has.
+-- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
   returning q.id
@@ -26806,7 +26897,8 @@ grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_jo
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+-- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
+-- job.
 begin
   delete from jobs.queue q
   where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
@@ -26819,7 +26911,7 @@ grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
   language plpgsql set search_path = '' as $$
--- After a failed attempt: to wait for the next, or to be kept as dead.
+-- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
     update jobs.queue q
@@ -26832,7 +26924,7 @@ begin
   where q.id = p_id;
   return 'queued';
 exception when unique_violation then
-  -- One with the same key was put in meanwhile: it stands for both.
+  -- A job with the same unique key was enqueued meanwhile, and replaces this one.
   delete from jobs.queue q where q.id = p_id;
   return 'superseded';
 end
@@ -26842,7 +26934,8 @@ revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
   language plpgsql security definer set search_path = '' as $$
--- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+-- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
+-- its unique key. Null: another attempt holds the job.
 declare
   v_max integer;
 begin
@@ -26861,7 +26954,7 @@ grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to 
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
   language plpgsql security definer set search_path = '' as $$
--- A worker that stops gives back what it did not finish; that was no attempt.
+-- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
   v_count integer := 0;
@@ -26884,8 +26977,8 @@ grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
 
 create function jobs.rescue() returns integer
   language plpgsql security definer set search_path = '' as $$
--- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
--- runs out of attempts like one that fails.
+-- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
+-- a job that kills its worker runs out of attempts like a job that fails.
 declare
   v_job record;
   v_count integer := 0;
@@ -26907,7 +27000,7 @@ grant execute on function jobs.rescue() to culturepass_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
   language plpgsql security definer set search_path = '' as $$
--- Up to when periodic jobs have been enqueued; one that is new begins now.
+-- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
   insert into jobs.periodic (name, last_tick)
@@ -26922,8 +27015,8 @@ grant execute on function jobs.ticks(text[]) to culturepass_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
--- waits stands for those after it.
+-- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
+-- is true, a run that is still waiting also stands for the runs after it.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -26942,7 +27035,7 @@ grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],b
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
   language sql stable security definer set search_path = '' as $$
--- For monitoring; the oldest of those that are due.
+-- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
     (select count(*) from jobs.queue q where q.state = 'running'),
@@ -26957,7 +27050,8 @@ grant execute on function jobs.figures() to culturepass_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
   language sql stable security definer set search_path = '' as $$
--- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+-- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
+-- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
   from jobs.queue q
   where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
@@ -26970,7 +27064,8 @@ grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
 
 create function jobs.revive(p_id uuid) returns text
   language plpgsql security definer set search_path = '' as $$
--- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+-- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
+-- this one stays dead. Null: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -26993,7 +27088,7 @@ grant execute on function jobs.revive(uuid) to culturepass_job;
 
 create function jobs.discard(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- A dead job is given up.
+-- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -27011,7 +27106,7 @@ grant execute on function jobs.discard(uuid) to culturepass_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Dead jobs that nobody asked for any more.
+-- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -27028,8 +27123,8 @@ grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
 
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
--- locked by what fires this, so events of one object are in the order of their transactions.
+-- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
+-- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
   insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
   values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
@@ -27041,8 +27136,8 @@ revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
--- events are in the order in which they became true.
+-- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
+-- other, so that its events are in the order in which they became true.
 declare
   v_id uuid;
 begin
@@ -27062,7 +27157,7 @@ grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
   language sql security definer set search_path = '' as $$
--- Which jobs consume which events, said again and again by the workers that know them.
+-- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
   on conflict (event, job) do update set seen_at = now()
@@ -27073,8 +27168,8 @@ grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
 
 create function jobs.relay(p_limit integer) returns integer
   language plpgsql security definer set search_path = '' as $$
--- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
--- are gone. One at a time: others have nothing to wait for.
+-- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
+-- week are ignored. Only one process relays at a time; the others return at once.
 declare
   v_count integer;
 begin
@@ -27084,7 +27179,7 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
     return 0;
   end if;
-  -- Those that wait already have their place before those that follow.
+  -- In the order of `place`: an event that waits has a lower place than the later events of its object.
   with batch as (
     select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
   ),
@@ -27111,7 +27206,7 @@ grant execute on function jobs.relay(integer) to culturepass_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Events that were turned into jobs before this.
+-- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -27128,9 +27223,9 @@ grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
   language plpgsql security definer set search_path = '' as $$
--- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
--- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
--- answer. Whoever has it in an open transaction is waited for.
+-- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
+-- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
+-- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
 #variable_conflict use_column
 declare
   v_key requests.keys;
@@ -27149,7 +27244,7 @@ begin
     select k.* into v_key from requests.keys k
     where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
     for update;
-    -- Otherwise whoever had it has given it up since: it is free.
+    -- Not found: the attempt that held the key has given it up since, so the key is free.
     exit when found;
   end loop;
   if v_key.fingerprint is distinct from p_fingerprint then
@@ -27171,7 +27266,7 @@ grant execute on function requests.claim(text,text,text,text,interval) to cultur
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Keeps what was answered. False: another attempt has the key by now.
+-- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
   where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
@@ -27185,8 +27280,8 @@ grant execute on function requests.answer(text,text,text,integer,integer,jsonb,b
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The request is not answered the same way again. Where nothing of it was begun, in no attempt, the key is free;
--- otherwise whoever has it next learns that it was.
+-- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
+-- otherwise the next attempt learns that the work was begun.
 begin
   if p_begun or p_attempt > 1 then
     update requests.keys k set locked_until = clock_timestamp()
@@ -27206,8 +27301,8 @@ grant execute on function requests.give_up(text,text,text,integer,boolean) to cu
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
   language sql stable security definer set search_path = '' as $$
--- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
--- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+-- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
+-- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
   case when k.status is not null then 'answered'
        when k.locked_until > clock_timestamp() then 'in_progress'
@@ -27223,7 +27318,8 @@ grant execute on function requests.look_up(text) to culturepass_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Answers that nobody asks for any more. What has no answer yet stays.
+-- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
+-- stay.
 declare
   v_count bigint;
 begin
@@ -27241,7 +27337,7 @@ grant execute on function requests.purge(timestamptz,integer) to culturepass_job
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+-- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
     select from app.role_assignments t
@@ -27272,7 +27368,7 @@ grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_business_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.businesses t
@@ -27286,7 +27382,7 @@ grant execute on function sec.mine_business_admin() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.businesses t
@@ -27304,7 +27400,7 @@ grant execute on function sec.mine_business_update() to culturepass_app;
 
 create function sec.mine_community__member() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27348,7 +27444,7 @@ grant execute on function sec.mine_community__member() to culturepass_app;
 
 create function sec.mine_community_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27381,7 +27477,7 @@ grant execute on function sec.mine_community_staff() to culturepass_app;
 
 create function sec.mine_community_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.communities t
@@ -27414,7 +27510,7 @@ grant execute on function sec.mine_community_update() to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27440,7 +27536,7 @@ grant execute on function sec.mine_event_admin() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27470,7 +27566,7 @@ grant execute on function sec.mine_event_staff() to culturepass_app;
 
 create function sec.mine_event_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.events t
@@ -27500,7 +27596,7 @@ grant execute on function sec.mine_event_update() to culturepass_app;
 
 create function sec.mine_institution_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27522,7 +27618,7 @@ grant execute on function sec.mine_institution_admin() to culturepass_app;
 
 create function sec.mine_institution_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27536,7 +27632,7 @@ grant execute on function sec.mine_institution_city_admin() to culturepass_app;
 
 create function sec.mine_institution_moderates() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27551,7 +27647,7 @@ grant execute on function sec.mine_institution_moderates() to culturepass_app;
 
 create function sec.mine_institution_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.institutions t
@@ -27577,7 +27673,7 @@ grant execute on function sec.mine_institution_update() to culturepass_app;
 
 create function sec.mine_lead_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.leads t
@@ -27591,7 +27687,7 @@ grant execute on function sec.mine_lead_organizer() to culturepass_app;
 
 create function sec.mine_lead_provider() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.leads t
@@ -27613,7 +27709,7 @@ grant execute on function sec.mine_lead_provider() to culturepass_app;
 
 create function sec.mine_organization_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.organizations t
@@ -27631,7 +27727,7 @@ grant execute on function sec.mine_organization_update() to culturepass_app;
 
 create function sec.mine_promotion_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.promotions t
@@ -27704,7 +27800,7 @@ grant execute on function sec.mine_promotion_admin() to culturepass_app;
 
 create function sec.mine_promotion_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.promotions t
@@ -27730,7 +27826,7 @@ grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
 create function sec.mine_quote_payer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.quotes t
@@ -27763,7 +27859,7 @@ grant execute on function sec.mine_quote_payer() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.service_requests t
@@ -27789,7 +27885,7 @@ grant execute on function sec.mine_service_request_organizer() to culturepass_ap
 
 create function sec.mine_user_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.users t
@@ -27803,7 +27899,7 @@ grant execute on function sec.mine_user_update() to culturepass_app;
 
 create function sec.mine_venue_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27833,7 +27929,7 @@ grant execute on function sec.mine_venue_admin() to culturepass_app;
 
 create function sec.mine_venue_city_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27847,7 +27943,7 @@ grant execute on function sec.mine_venue_city_admin() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
   select t.id from app.venues t
@@ -27923,7 +28019,7 @@ grant execute on function sec.seen_business(uuid) to culturepass_app;
 
 create function sec.seen_business_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -27939,7 +28035,7 @@ grant execute on function sec.seen_business_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -27955,7 +28051,7 @@ grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -28004,7 +28100,7 @@ grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.businesses t
@@ -28064,7 +28160,7 @@ grant execute on function sec.seen_city(uuid) to culturepass_app;
 
 create function sec.seen_city_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.cities t
@@ -28129,7 +28225,7 @@ grant execute on function sec.seen_community(uuid) to culturepass_app;
 
 create function sec.seen_community__member(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28175,7 +28271,7 @@ grant execute on function sec.seen_community__member(uuid) to culturepass_app;
 
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28191,7 +28287,7 @@ grant execute on function sec.seen_community_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_askable(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28237,7 +28333,7 @@ grant execute on function sec.seen_community_askable(uuid) to culturepass_app;
 
 create function sec.seen_community_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28253,7 +28349,7 @@ grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app
 
 create function sec.seen_community_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28305,7 +28401,7 @@ grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28351,7 +28447,7 @@ grant execute on function sec.seen_community_open(uuid) to culturepass_app;
 
 create function sec.seen_community_staff(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28384,7 +28480,7 @@ grant execute on function sec.seen_community_staff(uuid) to culturepass_app;
 
 create function sec.seen_community_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.communities t
@@ -28494,7 +28590,7 @@ grant execute on function sec.seen_event(uuid) to culturepass_app;
 
 create function sec.seen_event_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28510,7 +28606,7 @@ grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
 
 create function sec.seen_event_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28575,7 +28671,7 @@ grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
 
 create function sec.seen_event_staff(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28595,7 +28691,7 @@ grant execute on function sec.seen_event_staff(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
@@ -28677,7 +28773,7 @@ grant execute on function sec.seen_institution(uuid) to culturepass_app;
 
 create function sec.seen_institution_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28701,7 +28797,7 @@ grant execute on function sec.seen_institution_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28717,7 +28813,7 @@ grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_a
 
 create function sec.seen_institution_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28754,7 +28850,7 @@ grant execute on function sec.seen_institution_moderates(uuid) to culturepass_ap
 
 create function sec.seen_institution_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.institutions t
@@ -28811,7 +28907,7 @@ grant execute on function sec.seen_lead(uuid) to culturepass_app;
 
 create function sec.seen_lead_organizer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.leads t
@@ -28827,7 +28923,7 @@ grant execute on function sec.seen_lead_organizer(uuid) to culturepass_app;
 
 create function sec.seen_lead_provider(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.leads t
@@ -28865,7 +28961,7 @@ grant execute on function sec.seen_order(uuid) to culturepass_app;
 
 create function sec.seen_order_host(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.orders t
@@ -28921,7 +29017,7 @@ grant execute on function sec.seen_organization(uuid) to culturepass_app;
 
 create function sec.seen_organization_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -28937,7 +29033,7 @@ grant execute on function sec.seen_organization_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -28953,7 +29049,7 @@ grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_
 
 create function sec.seen_organization_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -29002,7 +29098,7 @@ grant execute on function sec.seen_organization_moderates(uuid) to culturepass_a
 
 create function sec.seen_organization_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.organizations t
@@ -29022,7 +29118,7 @@ grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
 
 create function sec.seen_promotion_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.promotions t
@@ -29059,7 +29155,7 @@ grant execute on function sec.seen_promotion_admin(uuid) to culturepass_app;
 
 create function sec.seen_promotion_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.promotions t
@@ -29088,7 +29184,7 @@ grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app
 
 create function sec.seen_quote_payer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.quotes t
@@ -29142,7 +29238,7 @@ grant execute on function sec.seen_service_request(uuid) to culturepass_app;
 
 create function sec.seen_service_request_organizer(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.service_requests t
@@ -29216,7 +29312,7 @@ grant execute on function sec.seen_user(uuid) to culturepass_app;
 
 create function sec.seen_user_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.users t
@@ -29260,7 +29356,7 @@ grant execute on function sec.seen_user_moderates(uuid) to culturepass_app;
 
 create function sec.seen_user_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.users t
@@ -29324,7 +29420,7 @@ grant execute on function sec.seen_venue(uuid) to culturepass_app;
 
 create function sec.seen_venue_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29340,7 +29436,7 @@ grant execute on function sec.seen_venue_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_city_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29356,7 +29452,7 @@ grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29411,7 +29507,7 @@ grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.venues t
@@ -29477,11 +29573,20 @@ declare
   v_event uuid;
   v_host uuid;
   v_day date;
+  v_types text[];
+  v_audience text;
 begin
-  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date into v_event, v_host, v_day
+  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
+  into v_event, v_host, v_day, v_audience, v_types
   from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
   if not app.may_broadcast(v_host) then
     return 'host';
+  end if;
+  if v_audience = 'ticket_types' and (cardinality(v_types) = 0 or exists (
+    select from unnest(v_types) x(id)
+    where not exists (select from app.ticket_types t where t.event_id = v_event and t.id::text = lower(x.id))))
+  then
+    return 'types';
   end if;
   perform pg_advisory_xact_lock(hashtextextended('broadcasts:' || v_event::text, 0));
   if app.broadcasts_a_day() <= (
@@ -29504,6 +29609,8 @@ begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
       raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'types' then
+      raise exception 'not all of them are ticket types of the event' using errcode = '23514', constraint = 'broadcasts_ticket_types';
     when 'limit' then
       raise exception 'as many as may go in a day' using errcode = '23514', constraint = 'broadcasts_limit';
     else
@@ -29521,7 +29628,7 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
     where b.id = p_id and case b.audience
       when 'guests' then t.state in ('valid', 'checked_in')
-      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(b.ticket_type_ids)
+      when 'ticket_types' then t.state in ('valid', 'checked_in') and t.ticket_type_id::text = any(lower(b.ticket_type_ids::text)::text[])
       when 'checked_in' then t.state = 'checked_in'
         or (t.state = 'valid' and exists (select from app.checkpoint_entries x where x.ticket_id = t.id))
       when 'not_checked_in' then t.state = 'valid'
@@ -29734,7 +29841,8 @@ declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 500;
-  -- As a list of ids, so that rows are fetched by them: in a join the rules would be asked of every row there is.
+  -- As a list of ids, so that only these rows are fetched: in a join, the access rules would be evaluated for every
+  -- row.
   v_found uuid[];
 begin
   if 'event' = any(p_kinds) then
@@ -29970,7 +30078,7 @@ begin
   from (
     select count(*) as total, avg(s.x) as x, avg(s.y) as y, min(s.x) as west, min(s.y) as south, max(s.x) as east, max(s.y) as north
     from (
-      -- Over the date line degrees go on counting, so that what is near is near.
+      -- East of the date line, longitudes count on beyond 180 degrees, so that neighbouring points share a cell.
       select case when p_west > p_east and p.x < p_west then p.x + 360 else p.x end as x, p.y from points p
     ) s
     where not (select f.so from few f)
@@ -29988,7 +30096,7 @@ begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
   end if;
-  -- What orders hold that are not paid is taken for the while.
+  -- Places held by unpaid orders count as taken.
   if p_capacity is not null
     and p_capacity - p_tickets - coalesce((select sum(k.held) from app.ticket_types k where k.event_id = p_event), 0) < coalesce(p_seats, 0)
   then
@@ -30126,12 +30234,12 @@ create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) r
   language plpgsql stable set search_path = '' as $$
 begin
   case p_rule
-  -- Somebody tries whether stolen cards are good.
+  -- Stolen cards are tested with payments, most of which fail.
   when 'card_testing' then return query
     select 'user', t.user_id, t.updated_at, t.id
     from app.transactions t cross join generate_series(1, t.attempt)
     where t.status = 'failed' and t.created_at >= p_since - interval '1 day' and t.updated_at >= p_since;
-  -- The banks of a host's buyers take payments back.
+  -- The banks of a host's buyers reverse payments.
   when 'disputed_host' then return query
     select e.host_type, e.host_id, d.created_at, d.id
     from app.disputes d join app.orders o on o.id = d.order_id join app.events e on e.id = o.event_id
@@ -30140,7 +30248,7 @@ begin
     select 'user', t.user_id, d.created_at, d.id
     from app.disputes d join app.transactions t on t.id = d.transaction_id
     where d.id >= app.first_id(p_since) and d.created_at >= p_since;
-  -- At least half of the orders of an event go back on request.
+  -- At least half of the paid orders of an event are refunded on request.
   when 'returned_tickets' then return query
     with returned as (
       select o.event_id, r.created_at, r.id, count(*) over (partition by o.event_id) as count
@@ -30151,7 +30259,7 @@ begin
     from returned r
     where r.count >= p_least
       and r.count * 2 >= (select count(*) from app.orders o where o.event_id = r.event_id and o.paid_at is not null);
-  -- Accounts are made to review.
+  -- Accounts are created only to write reviews.
   when 'new_reviewers' then return query
     select r.entity_type, r.entity_id, r.created_at, r.id
     from app.reviews r join app.users u on u.id = r.reviewer_id
@@ -30177,7 +30285,7 @@ begin
       where l.id >= app.first_id(p_since) and l.created_at >= p_since and l.status = 'active'
     ) n
     where n.network is not null and n.count >= p_least;
-  -- Who is thanked for bringing a member has signed in from where that member does.
+  -- The referrer has signed in from the same network as the member that they are rewarded for.
   when 'referred_oneself' then return query
     select 'referral', r.id, r.created_at, r.id
     from app.referrals r
@@ -30497,11 +30605,12 @@ begin
       when u.status <> 'active' then 'the account is closed'
       when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
       when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
+        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
-        -- As `event_published` is told: by the event, its host, and whether the member follows and may see it.
+        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
+        -- and may see the event.
         select from app.events e left join app.communities c on c.id = e.host_community_id
         where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
           and (c.status = 'active'
@@ -30533,7 +30642,7 @@ begin
   join app.users u on u.id = n.user_id
   left join app.devices d on d.id = x.device_id
   cross join lateral (
-    -- As app.choices has it, of each delivery's own type.
+    -- Like app.choices, but for the type and channel of each delivery.
     select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
            (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
     from app.notification_preferences p
@@ -30554,7 +30663,8 @@ begin
   if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
     return;
   end if;
-  -- Each follows the index to the oldest. Together they would read all that wait: half a second for 100,000.
+  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
+  -- half a second for 100,000.
   v_due := array(
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
@@ -30563,7 +30673,7 @@ begin
     select d.id from app.notification_deliveries d
     where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
     order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  -- A mail that takes others along goes, without those that nobody wants any more.
+  -- A mail that carries other deliveries is sent without those that must not be sent any more.
   update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
   from app.delivery_obstacles(array(
     select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
@@ -30807,8 +30917,10 @@ create function app.erase_member(p_user uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
 declare
   v_email public.citext;
+  v_closed timestamptz;
 begin
-  select u.email into v_email from app.users u
+  -- A closed account does not change, so the time of its last change is that of its closing.
+  select u.email, u.updated_at into v_email, v_closed from app.users u
   where u.id = p_user and u.status = 'archived' and u.erased_at is null
   for update;
   if not found then
@@ -30823,8 +30935,12 @@ begin
   delete from app.notification_deliveries d using app.notifications n
   where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
   delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
-  delete from app.mail_suppressions s where s.email = v_email;
-  delete from app.sign_ups s where s.email = v_email;
+  -- Since the account was closed its address may have become somebody else's: what is stored under the address, and not
+  -- under the member, goes only if it is the member's. The path is empty: a plain `=` would compare citext as text.
+  delete from app.mail_suppressions s
+  where s.email operator(public.=) v_email
+    and not exists (select from app.users o where o.email operator(public.=) v_email and o.id <> p_user and o.erased_at is null);
+  delete from app.sign_ups s where s.email operator(public.=) v_email and s.created_at <= v_closed;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
@@ -30872,7 +30988,7 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('featured:' || p_city::text || ':' || p_slot, 0));
   select f.capacity into v_capacity from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.status <> 'archived';
-  -- It is fullest where it begins, or where another one begins.
+  -- The number of bookings is highest where the period begins, or where another booking begins.
   with others as materialized (
     select p.starts_at, p.ends_at from app.promotions p
     where p.city_id = p_city and p.slot = p_slot and p.starts_at < p_ends_at and p.ends_at > p_starts_at
@@ -30955,6 +31071,18 @@ alter function app.card_minimum(text) owner to culturepass_owner;
 revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to culturepass_counter;
 
+create function app.card_maximum(p_currency text) returns bigint
+  language sql immutable set search_path = '' as $$
+  select case
+    when p_currency in ('ISK', 'UGX') then 999999
+    when p_currency = 'MGA' then 9999999900
+    else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
+  end::bigint
+$$;
+alter function app.card_maximum(text) owner to culturepass_owner;
+revoke execute on function app.card_maximum(text) from public;
+grant execute on function app.card_maximum(text) to culturepass_counter;
+
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
   language sql stable security definer set search_path = '' as $$
   select coalesce((
@@ -31005,7 +31133,7 @@ begin
   select * into v_price
   from app.price_of_place(new.target_type, new.target_id, new.city_id, new.slot, new.starts_at, new.ends_at);
   if not found and not exists (select from app.cities c where c.id = new.city_id and c.status = 'active') then
-    -- Refused for that.
+    -- Another check refuses the booking, because its city is not active.
     return new;
   elsif v_price.currency is null then
     raise exception 'the city offers no such place' using errcode = '23514', constraint = 'promotions_place';
@@ -31017,7 +31145,8 @@ begin
     raise exception 'longer than can be booked' using errcode = '23514', constraint = 'promotions_max_days';
   end if;
   if v_price.amount_cents > 0 and (v_price.amount_cents % app.card_step(v_price.currency) <> 0
-    or v_price.amount_cents < app.card_minimum(v_price.currency))
+    or v_price.amount_cents < app.card_minimum(v_price.currency)
+    or v_price.amount_cents > app.card_maximum(v_price.currency))
   then
     raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
@@ -31132,7 +31261,7 @@ begin
   select r.city_id, r.target_type, sum(r.stars)::numeric / sum(r.votes) from app.ratings r
   group by 1, 2 having sum(r.votes) > 0 order by 1, 2
   on conflict (city_id, target_type) do update set mean = excluded.mean where m.mean <> excluded.mean;
-  -- By the columns of the row that is updated: a review that is committed meanwhile counts.
+  -- Computed from the columns of the updated row, so that a review that is committed meanwhile counts.
   with changed as (
     update app.ratings r set score = app.rating_score(r.stars, r.votes, m.mean)
     from app.rating_means m
@@ -31227,6 +31356,141 @@ $$;
 alter function app.keep_review_policy(boolean) owner to culturepass_owner;
 revoke execute on function app.keep_review_policy(boolean) from public;
 grant execute on function app.keep_review_policy(boolean) to culturepass_job;
+
+create function app.end_offers(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
+  update app.role_assignments r set status = 'archived'
+  where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+end
+$$;
+alter function app.end_offers(uuid) owner to culturepass_counter;
+revoke execute on function app.end_offers(uuid) from public;
+grant update (state, decided_at) on app.ticket_transfers to culturepass_counter;
+
+create function app.end_offers_of_account() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.id);
+  return null;
+end
+$$;
+alter function app.end_offers_of_account() owner to culturepass_counter;
+revoke execute on function app.end_offers_of_account() from public;
+
+create function app.end_offers_issued_before() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.end_offers(new.user_id);
+  return null;
+end
+$$;
+alter function app.end_offers_issued_before() owner to culturepass_counter;
+revoke execute on function app.end_offers_issued_before() from public;
+
+create function app.begin_offer(p_user uuid) returns void
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform from app.users u where u.id = p_user and u.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  if exists (select from app.credentials c where c.user_id = p_user and c.valid_from > now()) then
+    raise exception 'session_revoked' using errcode = '28000';
+  end if;
+end
+$$;
+alter function app.begin_offer(uuid) owner to culturepass_counter;
+revoke execute on function app.begin_offer(uuid) from public;
+
+create function app.begin_offer_of_ticket() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.from_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_ticket() owner to culturepass_counter;
+revoke execute on function app.begin_offer_of_ticket() from public;
+
+create function app.begin_offer_of_role() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.granted_by_id);
+  return null;
+end
+$$;
+alter function app.begin_offer_of_role() owner to culturepass_counter;
+revoke execute on function app.begin_offer_of_role() from public;
+
+create function app.was_ordered(p_type uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+  select exists (select from app.order_items i where i.ticket_type_id = p_type)
+$$;
+alter function app.was_ordered(uuid) owner to culturepass_counter;
+revoke execute on function app.was_ordered(uuid) from public;
+grant execute on function app.was_ordered(uuid) to culturepass_app, culturepass_job;
+
+create function app.keep_currency_of_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 or app.was_ordered(old.id) then
+    raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_tickets() owner to culturepass_counter;
+revoke execute on function app.keep_currency_of_tickets() from public;
+
+create function app.keep_right_of_return() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if old.held + old.sold > 0 and old.refundable_until > now() then
+    raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_right_of_return() owner to culturepass_owner;
+revoke execute on function app.keep_right_of_return() from public;
+
+create function app.taken_of_event(p_event uuid) returns bigint
+  language sql stable security definer set search_path = '' as $$
+  select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+$$;
+alter function app.taken_of_event(uuid) owner to culturepass_counter;
+revoke execute on function app.taken_of_event(uuid) from public;
+grant execute on function app.taken_of_event(uuid) to culturepass_app, culturepass_job;
+
+create function app.keep_room_of_event() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_taken bigint;
+begin
+  perform from app.ticket_types t where t.event_id = new.id order by t.id for share;
+  v_taken := app.taken_of_event(new.id);
+  if new.capacity < v_taken then
+    raise exception 'more tickets are held and sold' using errcode = '23514', constraint = 'events_capacity_taken', detail = v_taken::text;
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_room_of_event() owner to culturepass_counter;
+revoke execute on function app.keep_room_of_event() from public;
+
+create function app.keep_event_ahead() returns trigger
+  language plpgsql set search_path = '' as $$
+begin
+  if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
+    raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_event_ahead() owner to culturepass_owner;
+revoke execute on function app.keep_event_ahead() from public;
 
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = '' set app.job = 'tickets' as $$
@@ -31415,6 +31679,14 @@ begin
   end loop;
   if v_lacking <> '{}' then
     raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
+  end if;
+  -- The order was priced before the types were locked. If a type got another currency in between, the transaction runs
+  -- again and prices it anew; an order that was placed before keeps its type from getting one.
+  if exists (
+    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
+    where i.order_id = p_order and i.currency <> t.currency
+  ) then
+    raise exception 'the currency was changed meanwhile' using errcode = '40001';
   end if;
   v_room := app.room_of_event(v_order.event_id);
   if v_room < 0 then
@@ -31634,7 +31906,7 @@ declare
   v_rank constant numeric := coalesce(p_rank, 'Infinity');
   v_event constant uuid := coalesce(p_event, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
 begin
-  -- What has not changed since, and what has, where it was.
+  -- Events whose ranks have not changed since, and those whose ranks have, at their earlier ranks.
   if p_spread then
     return query
     select x.event_id, x.rank, v_since from (
@@ -31957,7 +32229,7 @@ begin
     from different d order by d.event_id
     on conflict (event_id) do update set
       rank = excluded.rank, spread_rank = excluded.spread_rank, drift = excluded.drift, actions = excluded.actions,
-      -- Else the statement that changed the event has said so, perhaps just now.
+      -- Other events keep this time: the statement that changed them has set it, perhaps just now.
       shown_until = case when excluded.event_id = any (p_noted) then excluded.shown_until else r.shown_until end,
       ranked_at = case
         when (excluded.rank, excluded.spread_rank) is distinct from (r.rank, r.spread_rank) then p_now else r.ranked_at end
@@ -32010,7 +32282,7 @@ begin
     cross join lateral (select app.rank_fact(t.actor_id, t.event_id, t.kind) as at) f
     left join app.rank_actions a on a.actor_id = t.actor_id and a.event_id = t.event_id and a.kind = t.kind
   ), fresh as (
-    -- Times to come help nobody.
+    -- A time in the future counts as now, so that it gives no advantage.
     select k.*, least(k.fact, p_now) as at, n.network, date_bin('1 hour', k.joined_at, 'epoch') as cohort
     from known k
     left join lateral (
@@ -32020,7 +32292,8 @@ begin
     where k.action_id is null and k.fact is not null
   ), numbered as (
     select f.*,
-      -- Looks are counted apart, so that who looked at much may still do something about it.
+      -- Views are counted separately, so that a member who has viewed many events can still contribute by other
+      -- actions.
       (
         select count(*) from app.rank_actions a
         where a.actor_id = f.actor_id and (a.kind = 'view') = (f.kind = 'view')
@@ -32087,7 +32360,8 @@ create function app.rank_events(p_limit int, p_settings jsonb) returns int
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
-  -- Stands in front of all notes as long as no crash has emptied their table, which is not written ahead.
+  -- The id of a row before all notes. A crash empties the table of notes, which is unlogged, and so removes this row
+  -- too.
   v_mark constant uuid := '00000000-0000-0000-0000-000000000000';
   v_now timestamptz;
   v_notes app.rank_notes[];
@@ -32098,11 +32372,11 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('trending', 0)) then
     return 0;
   end if;
-  -- Read under the lock: times of changes are in the order of their commits.
+  -- Read while the lock is held, so that the times of changes are in the order of their commits.
   v_now := clock_timestamp();
   if not exists (select from app.rank_notes n where n.id = v_mark) then
     insert into app.rank_notes (id, kind) values (v_mark, 'mark');
-    -- Nothing was lost of a database whose ranks nobody has looked at yet.
+    -- Before the first ranks are computed, no notes can have been lost.
     if exists (select from app.rank_states) then
       perform app.add_up_ranks(p_settings, false, v_now);
       insert into app.rank_notes (kind) values ('all');
@@ -32318,7 +32592,7 @@ declare
   v_taken bigint := 0;
   v_next int := 1;
 begin
-  -- Nobody spends in between what is there.
+  -- The lock keeps the credits from being spent meanwhile.
   perform from app.wallet_accounts w where w.id = p_wallet for update;
   loop
     select case t.type when 'debit' then t.amount_cents else -t.amount_cents end into v_leg
@@ -32328,8 +32602,9 @@ begin
     v_taken := v_taken + v_leg;
     v_next := v_next + 1;
   end loop;
-  -- Credits that expire are no refunds, and are spent first: what is not spent of refunds is what does not expire. Given again,
-  -- they would no longer expire.
+  -- Credits that expire do not come from refunds, and are spent first. The unspent part of refunds is therefore at
+  -- most the balance without credits that expire. Those are not taken, because they would no longer expire when given
+  -- back.
   select least(p_due - v_taken, greatest(least(app.available_credits(p_wallet), w.balance_cents - (
     select coalesce(sum(c.remaining_cents), 0) from app.wallet_credits c where c.wallet_id = w.id)), 0)) into v_leg
   from app.wallet_accounts w where w.id = p_wallet;
@@ -32445,7 +32720,7 @@ begin
     insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
       p_reference, v_seq, v_balance);
-    -- Expired credits, and those claimed because of a dispute, are not spent.
+    -- Taking back expired credits, or credits of a disputed payment, is not spending.
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
       perform app.use_credits(v_leg.id, -v_leg.amount);
     end if;
@@ -32524,7 +32799,7 @@ begin
     order by c.wallet_id, c.expires_at, c.id limit p_limit
   loop
     begin
-      -- First the account, as whoever spends has it: then nobody changes the credit.
+      -- Locks the account first, as spending does, so that no other transaction changes the credit meanwhile.
       perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
       select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
       from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
@@ -32614,8 +32889,8 @@ grant execute on function app.hold_is_good(uuid) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
   language plpgsql set search_path = '' set app.job = 'wallet' as $$
--- Holds whose time is over, some at a time; those that somebody has in hand are left to them, and so is one of an account
--- that has less set aside than its holds say. How many.
+-- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
+-- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
   v_hold uuid;
   v_done int := 0;
@@ -32639,7 +32914,7 @@ grant execute on function app.expire_holds(int) to culturepass_job;
 
 create function app.journal_balances() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- At the end of the transaction, whoever wrote the legs: in each currency they add up to nothing.
+-- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
     select from app.wallet_transactions t where t.journal_id = new.journal_id
@@ -33384,6 +33659,10 @@ create view app.ticket_faults with (security_invoker = true) as
   where t.sold <> coalesce(s.total, 0)
   union all
   select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
+  union all
+  select 'more taken than the event has room for', 'event', e.id
+  from app.events e
+  where e.capacity < (select sum(t.held + t.sold) from app.ticket_types t where t.event_id = e.id)
   union all
   select 'offered and not to be handed on', 'ticket_transfer', x.id
   from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
@@ -34808,7 +35087,7 @@ create trigger plans_stamp
   execute function sec.stamp();
 
 create trigger plans_guard
-  before update of status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered on app.plans
+  before update of status, name, description, price_cents, features, leads_per_month, featured_days, has_reports, is_offered on app.plans
   for each row when (current_user = 'culturepass_app')
   execute function app.plans_guard();
 
@@ -35630,6 +35909,38 @@ create trigger reviews_rate_changed after update on app.reviews
 
 create trigger reviews_guest before insert on app.reviews
   for each row execute function app.guard_review();
+
+create trigger "00_end_offers" after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.end_offers_of_account();
+
+create trigger credentials_end_offers after update of valid_from on app.credentials
+  for each row execute function app.end_offers_issued_before();
+
+create trigger credentials_end_offers_first after insert on app.credentials
+  for each row when (new.valid_from > now())
+  execute function app.end_offers_issued_before();
+
+create trigger ticket_transfers_begin_offer after insert on app.ticket_transfers
+  for each row when (new.state = 'offered')
+  execute function app.begin_offer_of_ticket();
+
+create trigger role_assignments_begin_offer after insert on app.role_assignments
+  for each row when (new.state = 'offered' and new.granted_by_id is not null)
+  execute function app.begin_offer_of_role();
+
+create trigger ticket_types_currency_kept before update of currency on app.ticket_types
+  for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();
+
+create trigger ticket_types_refundable_until_kept before update of refundable_until on app.ticket_types
+  for each row when (old.refundable_until is not null and coalesce(new.refundable_until < old.refundable_until, true))
+  execute function app.keep_right_of_return();
+
+create trigger events_capacity_taken before update of capacity on app.events
+  for each row when (new.capacity < coalesce(old.capacity, new.capacity + 1)) execute function app.keep_room_of_event();
+
+create trigger events_moved_ahead before update of starts_at, ends_at on app.events
+  for each row when (current_user = 'culturepass_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
 
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries
@@ -39916,7 +40227,7 @@ grant update (status, archived_from, archived_with) on app.payment_methods to cu
 
 grant select (id, status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
 grant insert (name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
-grant update (status, name, description, price_cents, currency, interval, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
+grant update (status, name, description, price_cents, features, leads_per_month, featured_days, has_reports, is_offered) on app.plans to culturepass_app;
 
 grant select on app.plans to culturepass_job;
 grant update (stripe_price_id) on app.plans to culturepass_job;

@@ -22,6 +22,7 @@ pub struct Broadcast {
     pub message: String,
     /// guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.
     pub audience: BroadcastAudience,
+    /// Ids of ticket types of the event.
     pub ticket_type_ids: Option<Vec<String>>,
     /// It goes then, once it is scheduled; at once without it.
     pub send_at: Option<DateTime<Utc>>,
@@ -77,7 +78,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static BROADCAST: Resource = Resource {
     name: "broadcast", plural: "broadcasts", path: "broadcasts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Broadcast::encode, create: Some(CreateBroadcast::decode), update: Some(UpdateBroadcast::decode), private: &[], hooks: &["schedule"],
+    encode: Broadcast::encode, create: Some(CreateBroadcast::decode), update: Some(UpdateBroadcast::decode), private: &[], hooks: &["create", "update", "schedule"],
     fixed: &["id", "status", "state", "recipient_count", "sent_at", "event_id", "created_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

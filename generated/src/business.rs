@@ -191,7 +191,7 @@ pub static BUSINESS: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.businesses_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("category", "t.category", Kind::Enum(BusinessCategory::WORDS)),
         Filter::new("location", "app.businesses_public", Kind::Point).nullable("t.location"),
         Filter::new("price_band", "t.price_band", Kind::Int).nullable("t.price_band"),

@@ -107,7 +107,7 @@ pub static CITY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
         Filter::new("q", "app.cities_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("location", "app.cities_public", Kind::Point),
         Filter::new("country_id", "t.country_id", Kind::Uuid),
     ],

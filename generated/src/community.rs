@@ -159,7 +159,7 @@ pub static COMMUNITY: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.communities_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("visibility", "t.visibility", Kind::Enum(CommunityVisibility::WORDS)),
         Filter::new("join_policy", "t.join_policy", Kind::Enum(CommunityJoinPolicy::WORDS)),
         Filter::new("verified", "t.verified", Kind::Bool),

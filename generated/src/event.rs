@@ -43,7 +43,7 @@ pub struct Event {
     /// community, for members of the host; unlisted, for those who hold a ticket.
     pub visibility: EventVisibility,
     pub state: EventState,
-    /// Most guests of all ticket types together.
+    /// Most guests of all ticket types together; at least the tickets that are held and sold.
     pub capacity: Option<i32>,
     /// Until when a promotion shows it first.
     pub featured_until: Option<DateTime<Utc>>,
@@ -146,7 +146,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish"],
+    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish", "update"],
     fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -200,7 +200,7 @@ pub static EVENT: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.events_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("category", "t.category", Kind::Enum(EventCategory::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("ends_at", "t.ends_at", Kind::Time),

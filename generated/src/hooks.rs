@@ -12,10 +12,29 @@ use std::sync::Arc;
 
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {
+    fn broadcast_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut broadcast::CreateBroadcast,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn broadcast_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut broadcast::UpdateBroadcast,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn broadcast_before_schedule<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn commission_proposal_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut commission_proposal::CreateCommissionProposal,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn commission_proposal_before_accept<'a>(
@@ -26,10 +45,42 @@ pub trait AppHooks: Send + Sync {
 
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
+    fn event_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut event::UpdateEvent,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn lead_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut lead::CreateLead,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn promo_code_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut promo_code::CreatePromoCode,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut promotion::CreatePromotion,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut quote::CreateQuote,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut quote::UpdateQuote,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
@@ -38,6 +89,19 @@ pub trait AppHooks: Send + Sync {
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut service_request::CreateServiceRequest,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut service_request::UpdateServiceRequest,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn ticket_type_before_create<'a>(
@@ -80,7 +144,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
         plain(&institution::INSTITUTION),
-        plain(&lead::LEAD),
+        hooked(&lead::LEAD, LeadHooks(app.clone())),
         plain(&like::LIKE),
         plain(&media::MEDIA),
         plain(&notification::NOTIFICATION),
@@ -90,7 +154,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
         plain(&plan::PLAN),
-        plain(&promo_code::PROMO_CODE),
+        hooked(&promo_code::PROMO_CODE, PromoCodeHooks(app.clone())),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
@@ -98,7 +162,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&revenue_share::REVENUE_SHARE),
         hooked(&review::REVIEW, ReviewHooks(app.clone())),
         plain(&role_assignment::ROLE_ASSIGNMENT),
-        plain(&service_request::SERVICE_REQUEST),
+        hooked(&service_request::SERVICE_REQUEST, ServiceRequestHooks(app.clone())),
         plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
@@ -200,6 +264,8 @@ impl Hooks for BroadcastHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.broadcast_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.broadcast_before_update(cx, id, typed(input)),
             ("schedule", Some(id), _) => self.0.broadcast_before_schedule(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -214,6 +280,7 @@ impl Hooks for CommissionProposalHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.commission_proposal_before_create(cx, typed(input)),
             ("accept", Some(id), _) => self.0.commission_proposal_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -229,6 +296,35 @@ impl Hooks for EventHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
+            ("update", Some(id), Some(input)) => self.0.event_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct LeadHooks(Arc<dyn AppHooks>);
+
+impl Hooks for LeadHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PromoCodeHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PromoCodeHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.promo_code_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -256,6 +352,8 @@ impl Hooks for QuoteHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.quote_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.quote_before_update(cx, id, typed(input)),
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -271,6 +369,21 @@ impl Hooks for ReviewHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.review_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct ServiceRequestHooks(Arc<dyn AppHooks>);
+
+impl Hooks for ServiceRequestHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.service_request_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.service_request_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

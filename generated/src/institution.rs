@@ -151,7 +151,7 @@ pub static INSTITUTION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.institutions_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("type", "t.type", Kind::Enum(InstitutionType::WORDS)),
         Filter::new("location", "app.institutions_public", Kind::Point).nullable("t.location"),
         Filter::new("verified", "t.verified", Kind::Bool),

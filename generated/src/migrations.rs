@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9df8eac657892756406d7b1c6fe60a7f99795146623bab0b741e627064aae7cd51e339e053cf7f32e48b05294e765281",
+        checksum: "05d576d3df2584bf49f132d1d0954623d36ec1d40498d8e09325748333b2a5aa38894b963ff9a681be074f5042e8a3c7",
     },
 ];

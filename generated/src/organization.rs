@@ -175,7 +175,7 @@ pub static ORGANIZATION: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.organizations_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("state", "t.state", Kind::Enum(OrganizationState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),

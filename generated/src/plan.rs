@@ -18,6 +18,7 @@ pub struct Plan {
     pub description: Option<String>,
     pub price_cents: i64,
     pub currency: String,
+    /// Another plan is made for another interval or currency; those who have subscribed are billed as before.
     pub interval: PlanInterval,
     pub features: Vec<String>,
     /// How many requests for services a subscriber hears of in a month. All, if it is null.
@@ -59,8 +60,6 @@ pub struct UpdatePlan {
     #[input(required, length(1, 80))] pub name: Patch<String>,
     #[input(optional, length(0, 2000))] pub description: Patch<String>,
     #[input(required, range(0, _))] pub price_cents: Patch<i64>,
-    #[input(required, format = "currency")] pub currency: Patch<String>,
-    #[input(required)] pub interval: Patch<PlanInterval>,
     #[input(required, list(120, 30))] pub features: Patch<Vec<String>>,
     #[input(optional, range(0, 100000))] pub leads_per_month: Patch<i32>,
     #[input(range(0, 366), default = 0)] pub featured_days: Patch<i32>,
@@ -88,7 +87,7 @@ macro_rules! columns { () => {
 pub static PLAN: Resource = Resource {
     name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &[], hooks: &[],
-    fixed: &["id", "status", "stripe_price_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
+    fixed: &["id", "status", "currency", "interval", "stripe_price_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -113,13 +112,11 @@ pub static PLAN: Resource = Resource {
         update: "update app.plans as t set 
           name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,
           price_cents = case when $7 then $8 else t.price_cents end,
-          currency = case when $9 then $10 else t.currency end,
-          interval = case when $11 then $12 else t.interval end,
-          features = case when $13 then $14 else t.features end,
-          leads_per_month = case when $15 then $16 else t.leads_per_month end,
-          featured_days = case when $17 then $18 else t.featured_days end,
-          has_reports = case when $19 then $20 else t.has_reports end,
-          is_offered = case when $21 then $22 else t.is_offered end
+          features = case when $9 then $10 else t.features end,
+          leads_per_month = case when $11 then $12 else t.leads_per_month end,
+          featured_days = case when $13 then $14 else t.featured_days end,
+          has_reports = case when $15 then $16 else t.has_reports end,
+          is_offered = case when $17 then $18 else t.is_offered end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning t.id, t.version",
         archive: "update app.plans as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -13,6 +13,7 @@ pub struct TicketType {
     pub name: String,
     pub description: Option<String>,
     pub price_cents: i64,
+    /// Stays what it is once tickets were ordered.
     pub currency: String,
     pub capacity: i32,
     /// Tickets of orders not yet paid, and places offered to the waiting list.
@@ -26,7 +27,7 @@ pub struct TicketType {
     pub per_user_limit: i32,
     /// Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.
     pub door_only: bool,
-    /// Until when buyers may give tickets back themselves.
+    /// Until when buyers may give tickets back themselves. As long as that time is ahead and tickets are held or sold, it is only moved to a later one.
     pub refundable_until: Option<DateTime<Utc>>,
     /// How long a place is kept for the member of the waiting list to whom it is offered.
     pub waitlist_minutes: i32,

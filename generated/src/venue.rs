@@ -166,7 +166,7 @@ pub static VENUE: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.venues_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("location", "app.venues_public", Kind::Point),
         Filter::new("capacity", "t.capacity", Kind::Int).nullable("t.capacity"),
         Filter::new("verified", "t.verified", Kind::Bool),

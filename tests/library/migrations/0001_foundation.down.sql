@@ -707,6 +707,8 @@ drop function sec.is_text(text,int,int);
 
 drop function sec.is_line(text);
 
+drop function sec.hides(text);
+
 drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);

@@ -175,20 +175,32 @@ create function sec.is_seen(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
 begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
 end
 $$;
 alter function sec.is_seen(text) owner to library_owner;
 
+create function sec.hides(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Some character shows nothing where it stands, turns the direction of writing, is private, or is none.
+begin
+  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
+end
+$$;
+alter function sec.hides(text) owner to library_owner;
+
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them. No blanks at
--- its ends, and in form NFC: what looks the same is the same, and unique.
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them; selectors
+-- after emoji and in keycaps, tags after a flag. No blanks at its ends, and in form NFC: what looks the same is the
+-- same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)'
+    and (not sec.hides(p_text) or (p_text ~ '[\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
+      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end
 $$;
 alter function sec.is_line(text) owner to library_owner;
@@ -221,9 +233,10 @@ alter function sec.is_email(text) owner to library_owner;
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
--- control characters.
+-- control characters, nothing that shows nothing (it is percent-encoded) and no encoded NUL.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+    and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]' and strpos(p_text, '%00') = 0;
 end
 $$;
 alter function sec.is_url(text) owner to library_owner;
@@ -321,10 +334,12 @@ alter function sec.is_local_time(text) owner to library_owner;
 
 create function sec.is_code(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Something to type in: capital letters, no blanks.
+-- Something to type in: capital letters, no blanks, nothing that shows nothing, and letters of other widths as the
+-- usual ones (NFKC).
 begin
   return p_text ~ '^[^\s\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$'
-    and p_text = upper(p_text collate "und-x-icu") and p_text is nfc normalized;
+    and p_text = upper(p_text collate "und-x-icu") and p_text is nfkc normalized
+    and sec.is_seen(p_text) and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]';
 end
 $$;
 alter function sec.is_code(text) owner to library_owner;
@@ -381,9 +396,9 @@ alter function sec.slugify(text) owner to library_owner;
 
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
--- because its rules are a file: after a change of that file the documents have to be written again.
--- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
+-- only because its rules are in a file: after a change of that file the documents must be written again.
+-- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
@@ -397,8 +412,8 @@ alter function sec.folded(text) owner to library_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may be incomplete, unless it is excluded. Of `jazz - rock`
--- PostgreSQL excludes the last word as well. Null without a letter or digit.
+-- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
+-- incomplete, unless it is excluded (PostgreSQL also excludes the last word of `jazz - rock`).
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -417,7 +432,8 @@ alter function sec.searched_words(text, boolean) owner to library_owner;
 
 create function sec.searched_part(p_text text) returns text
   language sql immutable parallel safe as $$
--- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+-- A pattern for names that contain the text. One or two letters match only at the start of a word, which the index
+-- supports.
   select case when char_length(f.folded) < 3 then '% ' else '%' end
     || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
   from (select sec.folded(btrim(p_text)) as folded) f
@@ -426,7 +442,7 @@ alter function sec.searched_part(text) owner to library_owner;
 
 create function sec.spelled_out(p_whole tsquery, p_endings text[]) returns tsquery
   language sql immutable parallel safe as $$
--- A query whose last word is any of these.
+-- The query with its last word replaced by any of these words.
   select (regexp_replace(p_whole::text, '''[^'']*''$', '') || '(' || string_agg(quote_literal(e), ' | ') || ')')::tsquery
   from unnest(p_endings) e
 $$;
@@ -434,16 +450,18 @@ alter function sec.spelled_out(tsquery, text[]) owner to library_owner;
 
 create function sec.era(p_id uuid) returns bigint
   language sql immutable parallel safe as $$
--- When a row was made, which its id begins with, in steps of 4,096 ms. Of an id that is none of ours: where it stands among all.
+-- The time at which a row was created, which its id starts with, in steps of 4,096 ms. Of any other id: its place
+-- among all ids.
   select ('x' || left(p_id::text, 8) || substr(p_id::text, 10, 1))::bit(36)::bigint
 $$;
 alter function sec.era(uuid) owner to library_owner;
 
 create function sec.eras(p_id uuid) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The spans of time that a row was made in, each 64 times as long as the one before: 4 seconds, 4 minutes, 5 hours, 12 days,
--- 2 years, 139 years. An index over words that holds them too finds words of a span without going through those of others.
--- 64 of the longest are all times that an id can name, so an id that tells no time does not make them many.
+-- The time spans that contain the creation of a row, each 64 times as long as the one before: 4 seconds, 4 minutes, 5
+-- hours, 12 days, 2 years, 139 years. An index over words and spans finds the words of one span without reading those
+-- of others. 64 of the longest spans cover all times that an id can express, so ids without a time need no more of
+-- them.
 declare
   v_era constant bigint := sec.era(p_id);
 begin
@@ -457,8 +475,8 @@ alter function sec.eras(uuid) owner to library_owner;
 
 create function sec.eras_between(p_first bigint, p_last bigint) returns bigint[]
   language plpgsql immutable parallel safe as $$
--- The shortest spans of one length of which 33 reach from one time to another, or at most 64 of the longest; they may begin
--- before it. The index is asked for each of them.
+-- The spans, all of one length, that reach from one time to another: the shortest length of which 33 suffice, or else
+-- at most 64 of the longest. The first span may begin earlier. The index is searched for each of them.
 declare
   v_level int := 0;
 begin
@@ -474,14 +492,14 @@ alter function sec.eras_between(bigint, bigint) owner to library_owner;
 
 create function sec.era_of(p_span bigint) returns bigint
   language sql immutable parallel safe as $$
--- When a span begins.
+-- The time at which a span begins.
   select (p_span & ((1::bigint << 40) - 1)) << 6 * (p_span >> 40)::int
 $$;
 alter function sec.era_of(bigint) owner to library_owner;
 
 create function sec.era_start(p_era bigint) returns uuid
   language sql immutable parallel safe as $$
--- The first id of a time.
+-- The lowest id of a time.
   select rpad(lpad(to_hex(p_era), 9, '0'), 32, '0')::uuid
 $$;
 alter function sec.era_start(bigint) owner to library_owner;
@@ -503,7 +521,8 @@ alter function sec.is_postal_address(jsonb) owner to library_owner;
 
 create function sec.uid() returns uuid
   language sql stable parallel safe as $$
--- The caller; null: not signed in. Readers have no SET clause, so that they are inlined.
+-- The caller's user id; null: not signed in. The functions that read settings have no SET clause, so that PostgreSQL
+-- can inline them.
   select nullif(pg_catalog.current_setting('app.user_id', true), '')::pg_catalog.uuid
 $$;
 alter function sec.uid() owner to library_owner;
@@ -516,7 +535,7 @@ alter function sec.session() owner to library_owner;
 
 create function sec.action() returns text
   language sql stable parallel safe as $$
--- What the request does: `update`, `archive`, `publish`, …
+-- The action of the request: `update`, `archive`, `publish`, …
   select nullif(pg_catalog.current_setting('app.action', true), '')
 $$;
 alter function sec.action() owner to library_owner;
@@ -535,21 +554,21 @@ alter function sec.reason() owner to library_owner;
 
 create function sec.job() returns text
   language sql stable parallel safe as $$
--- The module that works; null: a request.
+-- The module that this transaction works for; null: a request.
   select nullif(pg_catalog.current_setting('app.job', true), '')
 $$;
 alter function sec.job() owner to library_owner;
 
 create function sec.created() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction makes and whose maker is about to be given a role of it.
+-- The id of the row that this transaction creates, whose creator is about to be given a role in it.
   select nullif(pg_catalog.current_setting('app.created', true), '')::pg_catalog.uuid
 $$;
 alter function sec.created() owner to library_owner;
 
 create function sec.changed() returns uuid
   language sql stable parallel safe as $$
--- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+-- The id of the row that this transaction changes, perhaps so that its caller may not read it afterwards.
   select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
 $$;
 alter function sec.changed() owner to library_owner;
@@ -562,15 +581,16 @@ alter function sec.show_archived() owner to library_owner;
 
 create function sec.set_reason(p_reason text) returns void
   language sql volatile as $$
--- Why; for the audit log.
+-- Sets the reason that the audit log records for the changes of this transaction.
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to library_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
   language plpgsql stable set search_path = '' as $$
--- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
--- once. A check is left out if one of its columns is not known, or is none that would be null.
+-- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
+-- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
+-- not be null.
 declare
   v_table constant pg_catalog.regclass := pg_catalog.format('app.%I', p_table)::pg_catalog.regclass;
   v_check record;
@@ -608,7 +628,7 @@ alter function sec.broken_checks(text, jsonb, text[], boolean, text[]) owner to 
 
 create function sec.stayed() returns jsonb
   language sql stable parallel safe as $$
--- Rows that restoring in this transaction left archived, and why.
+-- Rows that a restore in this transaction left archived, and why.
   select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
 $$;
 alter function sec.stayed() owner to library_owner;
@@ -629,7 +649,7 @@ alter function sec.is_admin() owner to library_owner;
 
 create function sec.facts() returns jsonb
   language sql stable parallel safe as $$
--- What is known about the caller.
+-- The caller's id and roles.
   select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(
     'librarian', to_jsonb(sec.is_librarian()),
     'admin', to_jsonb(sec.is_admin())
@@ -639,7 +659,7 @@ alter function sec.facts() owner to library_owner;
 
 create function sec.performed_role() returns text
   language sql stable parallel safe as $$
--- Roles held, for the audit log.
+-- The caller's roles, or the module of a job, for the audit log.
   select case
     when sec.job() is not null then 'job:' || sec.job()
     when sec.uid() is null then 'anonymous'
@@ -652,7 +672,7 @@ alter function sec.performed_role() owner to library_owner;
 
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
--- The row is another one now: its entity tag changes.
+-- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
   new.updated_at := now();
@@ -663,7 +683,7 @@ alter function sec.stamp() owner to library_owner;
 
 create function sec.live() returns trigger
   language plpgsql set search_path = '' as $$
--- What live rows refer to. Called where that changes.
+-- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
   return new;
@@ -673,7 +693,7 @@ alter function sec.live() owner to library_owner;
 
 create function sec.keep_status() returns trigger
   language plpgsql set search_path = '' as $$
--- A row that is archived and restored is what it was: restoring does not undo a suspension.
+-- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
     new.archived_from := old.status;
@@ -1518,7 +1538,7 @@ alter table app.reservations add constraint reservations_live_member_id_fkey
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a request: everything is local to it.
+-- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
   v_held record;
@@ -1558,7 +1578,7 @@ grant execute on function sec.enter(uuid,uuid,text,uuid) to library_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
+-- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
   v_status text;
@@ -1599,7 +1619,7 @@ grant execute on function sec.enter_job(text,uuid,uuid,uuid) to library_job;
 
 create function sec.is_active(p_user uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is the account good, now? Asked before a job works on somebody's behalf.
+-- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.members u where u.id = p_user and u.status = 'active')
 $$;
 alter function sec.is_active(uuid) owner to library_authz;
@@ -1646,7 +1666,7 @@ grant execute on function sec.may_appointment(uuid,text) to library_app, library
 
 create function app.appointments_ended() returns trigger
   language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
+-- Records whether the person that the row is about archived it.
 begin
   new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
   return new;
@@ -1656,7 +1676,7 @@ alter function app.appointments_ended() owner to library_owner;
 
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -1690,7 +1710,7 @@ alter function app.appointments_guard() owner to library_owner;
 
 create function sec.restore_appointments(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -1704,7 +1724,7 @@ begin
       and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
       and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.appointments t set status = 'active'
@@ -1760,7 +1780,7 @@ grant execute on function app.archived_appointments(uuid,int) to library_app;
 
 create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last row of its kind stays while what it refers to is there.
+-- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
 begin
@@ -1786,7 +1806,7 @@ revoke execute on function app.appointments_keep() from public;
 
 create function audit.record_appointments() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -1830,17 +1850,18 @@ revoke execute on function audit.record_appointments() from public;
 
 create function sec.newest_authors(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.authors d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -1848,7 +1869,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -1886,7 +1907,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.authors d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -1902,7 +1923,7 @@ revoke execute on function sec.newest_authors(tsquery,text,tsquery,uuid,int) fro
 
 create function sec.found_authors(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -1917,7 +1938,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -1933,12 +1955,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_authors(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -1987,7 +2011,7 @@ revoke execute on function sec.found_authors(tsquery,tsquery,tsquery,uuid,int) f
 
 create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -1995,19 +2019,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_authors(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_authors(v_whole, v_words, v_within, v_last, v_few));
@@ -2036,24 +2060,24 @@ grant execute on function app.authors_search(text,boolean,text[],uuid,int) to li
 
 create function app.authors_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_librarian()) or (select sec.is_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -2072,7 +2096,7 @@ begin
       where sec.seen_author(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_authors(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -2099,8 +2123,8 @@ grant execute on function app.authors_search_own(text,boolean,text[],uuid,int) t
 
 create function sec.own_authors(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   select null::uuid where false;
@@ -2111,7 +2135,7 @@ revoke execute on function sec.own_authors(int) from public;
 
 create function app.authors_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.authors where id = new.id;
@@ -2207,7 +2231,7 @@ grant execute on function sec.holds_author(uuid,text) to library_app, library_jo
 
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -2261,7 +2285,7 @@ grant execute on function app.archived_authors(uuid,int) to library_app;
 
 create function app.authors_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.authors (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -2272,7 +2296,7 @@ revoke execute on function app.authors_counters() from public;
 
 create function audit.record_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -2324,17 +2348,18 @@ revoke execute on function audit.record_authors() from public;
 
 create function sec.newest_books(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.books d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.books d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -2342,7 +2367,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -2380,7 +2405,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.books d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -2396,7 +2421,7 @@ revoke execute on function sec.newest_books(tsquery,text,tsquery,uuid,int) from 
 
 create function sec.found_books(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -2411,7 +2436,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -2427,12 +2453,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_books(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -2481,7 +2509,7 @@ revoke execute on function sec.found_books(tsquery,tsquery,tsquery,uuid,int) fro
 
 create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -2489,19 +2517,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_books(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_books(v_whole, v_words, v_within, v_last, v_few));
@@ -2530,24 +2558,24 @@ grant execute on function app.books_search(text,boolean,text[],uuid,int) to libr
 
 create function app.books_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_librarian()) or (select sec.is_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -2566,7 +2594,7 @@ begin
       where sec.seen_book(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_books(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -2593,8 +2621,8 @@ grant execute on function app.books_search_own(text,boolean,text[],uuid,int) to 
 
 create function sec.own_books(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   select null::uuid where false;
@@ -2605,7 +2633,7 @@ revoke execute on function sec.own_books(int) from public;
 
 create function app.books_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.books where id = new.id;
@@ -2643,7 +2671,8 @@ revoke execute on function app.books_document() from public;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.purchase_cents end,
@@ -2720,7 +2749,7 @@ grant execute on function sec.holds_book(uuid,text) to library_app, library_job;
 
 create function app.books_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -2778,7 +2807,7 @@ revoke execute on function app.books_archive_children() from public;
 
 create function app.books_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_book_authors(array(
     select t.id from app.book_authors t
@@ -2798,7 +2827,7 @@ revoke execute on function app.books_restore_children() from public;
 
 create function app.books_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.on_loan = 0 and (new.on_loan = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'books',
@@ -2827,7 +2856,7 @@ grant execute on function app.archived_books(uuid,int) to library_app;
 
 create function app.books_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.books (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -2846,7 +2875,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(book_count) as book_count
     from (
@@ -2878,7 +2907,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(book_count) as book_count
     from (
@@ -2904,7 +2933,7 @@ revoke execute on function app.books_count_update() from public;
 
 create function audit.record_books() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -3054,7 +3083,7 @@ grant execute on function sec.holds_book_author(uuid,text) to library_app, libra
 
 create function app.book_authors_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -3064,7 +3093,7 @@ alter function app.book_authors_announce() owner to library_owner;
 
 create function app.book_authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -3103,7 +3132,7 @@ alter function app.book_authors_guard() owner to library_owner;
 
 create function sec.restore_book_authors(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -3117,7 +3146,7 @@ begin
       and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
       and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.book_authors t set status = 'active'
@@ -3178,7 +3207,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(work_count) as work_count
     from (
@@ -3210,7 +3239,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(work_count) as work_count
     from (
@@ -3236,7 +3265,7 @@ revoke execute on function app.book_authors_count_update() from public;
 
 create function audit.record_book_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -3284,17 +3313,18 @@ revoke execute on function audit.record_book_authors() from public;
 
 create function sec.newest_categories(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, or a part of a name: the index knows no order, so it is asked for
--- one time after another, from the newest back, for longer ones while little is found. Whether a row is public is
--- looked up for what is found.
+-- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
+-- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
+-- public is checked for the hits only.
 declare
   v_found uuid[] := '{}';
   v_hits uuid[];
-  -- So many hits are put in order. Where there are more, a shorter time is looked through.
+  -- The number of hits that are put in order at once. If a time span has more, a shorter one is searched.
   v_many constant int := 250 + 2 * p_wanted;
   v_before uuid := p_before;
-  -- Times as `sec.era` has them: where all rows begin, where those end that are left, how far to look back from there, where
-  -- that comes to, and until where there are known to be too many hits.
+  -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
+  -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
+  -- many hits began (`v_dense`).
   v_first constant bigint := sec.era((select d.id from search.categories d order by d.id limit 1));
   v_end bigint := 1 + sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc limit 1));
   v_back bigint := 16 * (v_end - sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1)));
@@ -3302,7 +3332,7 @@ declare
   v_dense bigint;
   v_eras bigint[];
 begin
-  -- At first some thousand rows, or all of a small table.
+  -- Starts with some thousand rows, or with all rows of a small table.
   v_back := coalesce(v_back, v_end - v_first);
   while v_end > v_first and cardinality(v_found) < p_wanted loop
     v_eras := sec.eras_between(greatest(v_first, v_end - v_back), v_end - 1);
@@ -3340,7 +3370,7 @@ begin
       );
     end if;
     v_before := sec.era_start(v_begin);
-    -- On to the next row: one whose id is far in the future leaves nothing for centuries.
+    -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
     v_end := coalesce(1 + sec.era((select d.id from search.categories d where d.id < v_before order by d.id desc limit 1)), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
@@ -3356,7 +3386,7 @@ revoke execute on function sec.newest_categories(tsquery,text,tsquery,uuid,int) 
 
 create function sec.found_categories(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
--- The newest public rows before one that hold words, of which the last may go on; `p_whole`: as if it did not.
+-- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
   v_known tsquery := coalesce(p_whole && p_within, p_whole);
@@ -3371,7 +3401,8 @@ declare
   v_more text[];
   v_rows int;
 begin
-  -- Common words are read off the newest rows: a look at some shows whether they are enough.
+  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
+  -- enough.
   foreach v_rows in array array[250, 20000] loop
     v_found := array(
       select w.id
@@ -3387,12 +3418,14 @@ begin
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_categories(v_words, null, null, p_before, p_wanted);
   end if;
-  -- For a word that may go on, the index first gathers all rows with any word that begins so, of whatever time. So it is asked
-  -- for whole words, and for the beginning once: whether rows that are as new hold others. If many do, these are known then.
-  -- The newest rows are looked at one by one: a single one far in the future would stretch the time over which the index is asked.
+  -- If the last word may be incomplete, the index would gather all rows with any word that starts with it, of whatever
+  -- time. Therefore the index is searched for whole words, and once for the start of a word in rows as new as those
+  -- found: if there are many such rows, the words that they contain are searched as whole words in the next round.
+  -- The newest rows are read one by one: a single row far in the future would stretch the time for which the index is
+  -- searched.
   v_newest := (select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1);
   if v_newest is null then
-    -- There are no others.
+    -- There are no other rows.
     return v_found;
   end if;
   v_endings := array[v_ending];
@@ -3441,7 +3474,7 @@ revoke execute on function sec.found_categories(tsquery,tsquery,tsquery,uuid,int
 
 create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
   v_words tsquery := sec.searched_words(p_text, p_half);
@@ -3449,19 +3482,19 @@ declare
   v_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_before uuid := coalesce(p_before, v_last);
   v_part text := sec.searched_part(p_text);
-  -- Fewer rows than this, and parts of names are looked for as well.
+  -- If fewer rows than this are found, parts of names are searched as well.
   v_few constant int := 20;
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
 begin
   if v_words is null then
-    -- Neither a letter nor a digit.
+    -- The text has neither a letter nor a digit.
     return;
   end if;
   if numnode(v_words) > 0 then
     v_found := sec.found_categories(v_whole, v_words, v_within, v_before, greatest(p_wanted, v_few));
-    -- Whether parts of names count is the same on each page.
+    -- Whether parts of names are searched must be the same on each page.
     v_total := cardinality(v_found);
     if v_total < v_few and p_before is not null then
       v_total := cardinality(sec.found_categories(v_whole, v_words, v_within, v_last, v_few));
@@ -3490,24 +3523,24 @@ grant execute on function app.categories_search(text,boolean,text[],uuid,int) to
 
 create function app.categories_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- The newest rows that hold the words and that the caller sees, but not everybody.
--- Words are looked for among rows that may be the caller's: those of others cost nothing, and so can't be felt.
+-- The newest rows that contain the words and that the caller sees, but not every caller.
+-- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
   v_has_words boolean := coalesce(numnode(v_words) > 0, false);
   v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
-  -- No more rows than this are looked through for each way in which rules name the caller.
+  -- For each way in which rules name the caller, at most this many rows are searched.
   v_most constant int := 20000;
   v_mine uuid[];
-  -- `offset 0` below: who sees a row is asked of the newest hits until there are enough, not of all of them.
+  -- `offset 0` below: access is checked for the newest hits until there are enough, not for all hits.
 begin
   if v_words is null or sec.uid() is null then
     return;
   end if;
   if (select sec.is_librarian()) or (select sec.is_admin()) then
-    -- They see nearly every row: the newest ones are gone through.
+    -- Such a caller may see nearly every row, so the newest rows are read.
     return query
       select w.id
       from (
@@ -3526,7 +3559,7 @@ begin
       where sec.seen_category(w.id) is not null
       limit p_wanted;
   end if;
-  -- Rows that name them are found however old they are.
+  -- Rows that name the caller are found however old they are.
   v_mine := array(select distinct o.id from sec.own_categories(v_most) as o(id) where o.id < v_before);
   return query
     select w.id
@@ -3553,8 +3586,8 @@ grant execute on function app.categories_search_own(text,boolean,text[],uuid,int
 
 create function sec.own_categories(p_most int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that may be the caller's to read because rules name them: the newest ones, so many for each way.
--- `offset 0`: they are looked up by what names the caller, and then put in order.
+-- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
+-- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
   return query
   select null::uuid where false;
@@ -3565,7 +3598,7 @@ revoke execute on function sec.own_categories(int) from public;
 
 create function app.categories_document() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Writes what is searched of the row anew.
+-- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
     delete from search.categories where id = new.id;
@@ -3661,7 +3694,7 @@ grant execute on function sec.holds_category(uuid,text) to library_app, library_
 
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -3719,7 +3752,7 @@ grant execute on function app.archived_categories(uuid,int) to library_app;
 
 create function app.categories_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.categories (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -3730,7 +3763,7 @@ revoke execute on function app.categories_counters() from public;
 
 create function audit.record_categories() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -3836,7 +3869,7 @@ grant execute on function sec.holds_enquiry(uuid,text) to library_app, library_j
 
 create function app.enquiries_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Says which row this transaction makes.
+-- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -3846,7 +3879,7 @@ alter function app.enquiries_announce() owner to library_owner;
 
 create function app.enquiries_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -3952,7 +3985,7 @@ grant execute on function app.archived_enquiries(uuid,int) to library_app;
 
 create function audit.record_enquiries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -4016,7 +4049,8 @@ revoke execute on function audit.record_enquiries() from public;
 
 create function app.loan_private(p_id uuid) returns table(note text, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
--- Each column for those who may read it, null for the others, and which ones that is. PL/pgSQL, because it keeps its plan.
+-- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
+-- PL/pgSQL, because it keeps its plan.
 begin
   return query select
     case when may.r0 then t.note end,
@@ -4083,7 +4117,7 @@ grant execute on function sec.holds_loan(uuid,text) to library_app, library_job;
 
 create function app.loans_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
   v_refused text[] := '{}';
@@ -4129,7 +4163,7 @@ alter function app.loans_guard() owner to library_owner;
 
 create function app.loans_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds field rules when a row is made.
+-- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
 begin
@@ -4154,7 +4188,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(on_loan) as on_loan
     from (
@@ -4166,7 +4200,7 @@ begin
   loop
     update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(open_loans) as open_loans
     from (
@@ -4194,7 +4228,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(on_loan) as on_loan
     from (
@@ -4208,7 +4242,7 @@ begin
   loop
     update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
   end loop;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(open_loans) as open_loans
     from (
@@ -4230,7 +4264,7 @@ revoke execute on function app.loans_count_update() from public;
 
 create function audit.record_loans() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -4389,7 +4423,7 @@ grant execute on function sec.holds_member(uuid,text) to library_app, library_jo
 
 create function app.members_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -4445,7 +4479,7 @@ revoke execute on function app.members_archive_children() from public;
 
 create function app.members_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What was archived with a row comes back with it.
+-- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_appointments(array(
     select t.id from app.appointments t
@@ -4465,7 +4499,7 @@ revoke execute on function app.members_restore_children() from public;
 
 create function app.members_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- An archived row does not become one that may not be archived.
+-- Refuses to change an archived row into one that may not be archived.
 begin
   if old.open_loans = 0 and (new.open_loans = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'members',
@@ -4497,7 +4531,7 @@ grant execute on function app.archived_members(uuid,int) to library_app;
 
 create function app.members_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A new row has nothing to count yet.
+-- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.members (id) select a.id from added a on conflict (id) do nothing;
   return null;
@@ -4508,7 +4542,7 @@ revoke execute on function app.members_counters() from public;
 
 create function app.members_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last one who holds a role that somebody must hold keeps the account.
+-- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
@@ -4526,7 +4560,7 @@ revoke execute on function app.members_keep_holders() from public;
 
 create function audit.record_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -4637,7 +4671,7 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  -- Always in the same order, so that two statements never wait for each other.
+  -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
     select parent, sum(owed_cents) as owed_cents
     from (
@@ -4661,7 +4695,7 @@ revoke execute on function app.penalties_count_insert() from public;
 
 create function audit.record_penalties() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -4709,7 +4743,7 @@ revoke execute on function audit.record_penalties() from public;
 
 create function app.reservation_may(p_id uuid) returns text[]
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- Actions that the caller may do, of those whose rule reads a column or row that not everyone may.
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
     select array_remove(array[
@@ -4794,7 +4828,7 @@ grant execute on function sec.holds_reservation(uuid,text) to library_app, libra
 
 create function sec.reservations_make_ready_when(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The guard of a transition: what it depends on stays as it is until the transition is done.
+-- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.books r where r.id = (select t.book_id from app.reservations t where t.id = p_id) for share;
   return coalesce((select (select r.copies from app.books r where r.id = t.book_id) > (select r.on_loan from app.books r where r.id = t.book_id) from app.reservations t where t.id = p_id), false);
@@ -4806,7 +4840,7 @@ grant execute on function sec.reservations_make_ready_when(uuid) to library_app;
 
 create function app.reservations_guard() returns trigger
   language plpgsql set search_path = '' as $$
--- Holds each action of a request to its effect.
+-- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
 begin
@@ -4865,7 +4899,7 @@ alter function app.reservations_guard() owner to library_owner;
 
 create function sec.restore_reservations(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
--- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+-- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
 begin
@@ -4879,7 +4913,7 @@ begin
       and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
       and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id and (o.state <> 'collected') and (t.state <> 'collected'));
   exception when unique_violation or exclusion_violation or foreign_key_violation then
-    -- Two of them want the same place, or somebody else was quicker: one by one.
+    -- Two of the rows conflict, or a concurrent change conflicts with one of them: restores the rows one by one.
     foreach v_id in array p_ids loop
       begin
         update app.reservations t set status = 'active'
@@ -4962,7 +4996,7 @@ revoke execute on function app.reservations_count_update() from public;
 
 create function audit.record_reservations() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- A change by its columns, each with what it was and what it is.
+-- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
 begin
@@ -5010,8 +5044,8 @@ revoke execute on function audit.record_reservations() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
--- One worker at a time: another one finds nothing to do.
+-- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
+-- Only one worker runs this at a time: another one gets 0.
 declare
   v_total bigint := 0;
   v_row record;
@@ -5038,7 +5072,7 @@ grant execute on function counters.roll_up(integer) to library_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
   language sql security definer set search_path = '' as $$
--- What was done to something that is no row of a table: an administrator's orders to the queue.
+-- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
@@ -5052,7 +5086,7 @@ grant execute on function audit.note(text,uuid,text,jsonb) to library_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
--- Every column, each with its length, so that nothing can move from one to the next.
+-- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
     p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
@@ -5065,7 +5099,7 @@ revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows with these ids, chained to the seal before.
+-- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
     || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
@@ -5076,14 +5110,16 @@ revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from pu
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
--- also take its last seals away.
--- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
--- nothing can be committed any more, since every transaction that was running when it was given out has ended.
--- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
+-- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
+-- also remove its latest seals.
+-- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
+-- covers; `closed_to` is the id up to which no row can be committed any more, because every transaction that was
+-- running when that id was assigned has ended.
+-- Transaction ids only serve to decide this: they start anew where a dump is restored, and then all earlier
+-- transactions have ended.
 declare
   v_last audit.seals;
-  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  -- Read before the next statement takes its snapshot, so that all ids up to this one were drawn before the snapshot.
   v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
@@ -5100,7 +5136,8 @@ begin
         (
           select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
           where l.id > coalesce(v_last.closed_to, 0) and not exists (
-            -- A seal may cover ids drawn after it looked at the last one; the seal after it has seen those.
+            -- A seal may cover ids above its `seen_id`, but none above that of the next seal: earlier seals need not
+            -- be read.
             select 1 from audit.seals s where s.seen_id >= coalesce(v_last.closed_to, 0) and s.ids @> l.id)
         ) as ids
     ) n;
@@ -5120,7 +5157,7 @@ grant execute on function audit.seal() to library_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
   language plpgsql security definer set search_path = '' as $$
--- The first seal that does not hold; no row: all do.
+-- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
   v_prev bytea;
@@ -5138,7 +5175,7 @@ begin
       when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
-      -- Before they were sealed: the sequence gives out each id once.
+      -- Rows that were added before the sealing: the sequence assigns each id only once.
       when v_block.row_count > (select sum(upper(r) - lower(r)) from unnest(v_seal.ids) r) then 'an id is there twice'
       when v_block.hash <> v_seal.hash then 'rows were changed'
     end;
@@ -5151,7 +5188,7 @@ begin
     v_sealed := v_sealed + v_seal.ids;
     v_closed_to := v_seal.closed_to;
   end loop;
-  -- Ids that nothing can be committed with any more, and that no seal covers.
+  -- Rows that no seal covers although their ids are closed: no transaction could commit them properly any more.
   select min(s.id), 'rows were added' into seal, problem
   from audit.audit_logs l, audit.seals s
   where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
@@ -5167,7 +5204,7 @@ grant execute on function audit.verify() to library_job;
 
 create function audit.has_seal(p_hash text) returns boolean
   language sql stable security definer set search_path = '' as $$
--- Is a published seal still there?
+-- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
 alter function audit.has_seal(text) owner to library_audit;
@@ -5176,9 +5213,9 @@ grant execute on function audit.has_seal(text) to library_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
   language plpgsql stable security definer set search_path = '' as $$
--- How many rows of an entity a member has created since midnight (UTC). Looks back in growing windows of ids, until the
--- entries before a window are of another day. These are asked for their last time: of `exists`, PostgreSQL hopes for an
--- early row, and reads the index by object from its beginning.
+-- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
+-- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
+-- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
 declare
   v_ids bigint := 10000;
   v_midnight constant timestamptz := date_trunc('day', now(), 'UTC');
@@ -5207,11 +5244,12 @@ grant execute on function audit.created_today(uuid,text) to library_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
   language plpgsql stable security definer set search_path = '' as $$
--- Newest first. A statement of its own for what was asked, so that each finds its index. Unless it is about one object,
--- the newest ids are looked through, and then ten times as many before those, until there are enough.
+-- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
+-- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
+-- there are enough entries.
 declare
   v_before bigint := p_before;
-  -- Windows of ids lie where ids are, whatever number was asked for.
+  -- Windows of ids start at existing ids, even if `p_before` is far higher.
   v_end constant bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0) + 1;
   v_wanted integer := p_limit;
   v_ids bigint := 10000;
@@ -5245,7 +5283,7 @@ grant execute on function audit.history(text,uuid,uuid,bigint,integer) to librar
 
 create function requests.take(p_what text, p_limit integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Counts one of so many that the caller may begin in a day (UTC). False: there is none left.
+-- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
     raise exception 'only a member has a quota' using errcode = '42501';
@@ -5264,7 +5302,8 @@ grant execute on function requests.take(text,integer) to library_app, library_jo
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
--- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+-- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
+-- unique key is already waiting.
 declare
   v_id uuid;
 begin
@@ -5292,7 +5331,7 @@ revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,i
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each puts in its own jobs only.
+-- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
     raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
@@ -5307,7 +5346,7 @@ grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uui
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+-- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array['reminders.remind']::text[]) then
     raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
@@ -5321,7 +5360,8 @@ grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to libr
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+-- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
+-- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
@@ -5340,12 +5380,12 @@ grant execute on function jobs.cancel(text,text) to library_app, library_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
   language plpgsql security definer set search_path = '' as $$
--- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
--- another attempt; one that is dead lets the others go on.
+-- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
+-- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
 begin
-  -- For the transaction that claims and does nothing else: a claim that a crash of the database forgets is made again,
-  -- so nobody waits for the disk. The jobs of one worker are claimed one after the other.
+  -- For this transaction, which only claims jobs: if a crash of the database loses a claim, the job is claimed again,
+  -- so the commit need not wait for the disk. A worker claims its jobs one after the other, so each wait would add up.
   perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query
     with due as (
@@ -5361,7 +5401,8 @@ begin
     )
     update jobs.queue q
     set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
-    -- As an array: the planner takes a limit that is an argument for a tenth of the queue, and would read all of it.
+    -- As an array: for a limit that is a parameter, the planner assumes a tenth of the queue, and would read all of
+    -- it.
     where q.id = any (array(select due.id from due))
     returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
 end
@@ -5372,7 +5413,7 @@ grant execute on function jobs.claim(uuid,text[],integer,interval) to library_jo
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
   language sql security definer set search_path = '' as $$
--- Prolongs leases; answers those that the worker still has.
+-- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
   returning q.id
@@ -5383,7 +5424,8 @@ grant execute on function jobs.heartbeat(uuid,uuid[],interval) to library_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+-- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
+-- job.
 begin
   delete from jobs.queue q
   where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
@@ -5396,7 +5438,7 @@ grant execute on function jobs.complete(uuid,uuid,integer) to library_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
   language plpgsql set search_path = '' as $$
--- After a failed attempt: to wait for the next, or to be kept as dead.
+-- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
     update jobs.queue q
@@ -5409,7 +5451,7 @@ begin
   where q.id = p_id;
   return 'queued';
 exception when unique_violation then
-  -- One with the same key was put in meanwhile: it stands for both.
+  -- A job with the same unique key was enqueued meanwhile, and replaces this one.
   delete from jobs.queue q where q.id = p_id;
   return 'superseded';
 end
@@ -5419,7 +5461,8 @@ revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
   language plpgsql security definer set search_path = '' as $$
--- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+-- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
+-- its unique key. Null: another attempt holds the job.
 declare
   v_max integer;
 begin
@@ -5438,7 +5481,7 @@ grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to 
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
   language plpgsql security definer set search_path = '' as $$
--- A worker that stops gives back what it did not finish; that was no attempt.
+-- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
   v_count integer := 0;
@@ -5461,8 +5504,8 @@ grant execute on function jobs.release(uuid,uuid[]) to library_job;
 
 create function jobs.rescue() returns integer
   language plpgsql security definer set search_path = '' as $$
--- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
--- runs out of attempts like one that fails.
+-- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
+-- a job that kills its worker runs out of attempts like a job that fails.
 declare
   v_job record;
   v_count integer := 0;
@@ -5484,7 +5527,7 @@ grant execute on function jobs.rescue() to library_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
   language plpgsql security definer set search_path = '' as $$
--- Up to when periodic jobs have been enqueued; one that is new begins now.
+-- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
   insert into jobs.periodic (name, last_tick)
@@ -5499,8 +5542,8 @@ grant execute on function jobs.ticks(text[]) to library_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
--- waits stands for those after it.
+-- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
+-- is true, a run that is still waiting also stands for the runs after it.
 begin
   update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
   if not found then
@@ -5519,7 +5562,7 @@ grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],b
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
   language sql stable security definer set search_path = '' as $$
--- For monitoring; the oldest of those that are due.
+-- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
     (select count(*) from jobs.queue q where q.state = 'running'),
@@ -5534,7 +5577,8 @@ grant execute on function jobs.figures() to library_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
   language sql stable security definer set search_path = '' as $$
--- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+-- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
+-- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
   from jobs.queue q
   where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
@@ -5547,7 +5591,8 @@ grant execute on function jobs.dead(text,bigint,integer) to library_job;
 
 create function jobs.revive(p_id uuid) returns text
   language plpgsql security definer set search_path = '' as $$
--- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+-- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
+-- this one stays dead. Null: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -5570,7 +5615,7 @@ grant execute on function jobs.revive(uuid) to library_job;
 
 create function jobs.discard(p_id uuid) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- A dead job is given up.
+-- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
 begin
@@ -5588,7 +5633,7 @@ grant execute on function jobs.discard(uuid) to library_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Dead jobs that nobody asked for any more.
+-- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -5605,8 +5650,8 @@ grant execute on function jobs.purge(timestamptz,integer) to library_job;
 
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
--- locked by what fires this, so events of one object are in the order of their transactions.
+-- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
+-- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
   insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
   values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
@@ -5618,8 +5663,8 @@ revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
   language plpgsql security definer set search_path = '' as $$
--- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
--- events are in the order in which they became true.
+-- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
+-- other, so that its events are in the order in which they became true.
 declare
   v_id uuid;
 begin
@@ -5639,7 +5684,7 @@ grant execute on function jobs.tell(text,text,uuid,jsonb) to library_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
   language sql security definer set search_path = '' as $$
--- Which jobs consume which events, said again and again by the workers that know them.
+-- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
   on conflict (event, job) do update set seen_at = now()
@@ -5650,8 +5695,8 @@ grant execute on function jobs.subscribe(text[],text[]) to library_job;
 
 create function jobs.relay(p_limit integer) returns integer
   language plpgsql security definer set search_path = '' as $$
--- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
--- are gone. One at a time: others have nothing to wait for.
+-- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
+-- week are ignored. Only one process relays at a time; the others return at once.
 declare
   v_count integer;
 begin
@@ -5661,7 +5706,7 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
     return 0;
   end if;
-  -- Those that wait already have their place before those that follow.
+  -- In the order of `place`: an event that waits has a lower place than the later events of its object.
   with batch as (
     select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
   ),
@@ -5688,7 +5733,7 @@ grant execute on function jobs.relay(integer) to library_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Events that were turned into jobs before this.
+-- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
 begin
@@ -5705,9 +5750,9 @@ grant execute on function jobs.purge_events(timestamptz,integer) to library_job;
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
   language plpgsql security definer set search_path = '' as $$
--- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
--- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
--- answer. Whoever has it in an open transaction is waited for.
+-- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
+-- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
+-- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
 #variable_conflict use_column
 declare
   v_key requests.keys;
@@ -5726,7 +5771,7 @@ begin
     select k.* into v_key from requests.keys k
     where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
     for update;
-    -- Otherwise whoever had it has given it up since: it is free.
+    -- Not found: the attempt that held the key has given it up since, so the key is free.
     exit when found;
   end loop;
   if v_key.fingerprint is distinct from p_fingerprint then
@@ -5748,7 +5793,7 @@ grant execute on function requests.claim(text,text,text,text,interval) to librar
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- Keeps what was answered. False: another attempt has the key by now.
+-- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
   where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
@@ -5762,8 +5807,8 @@ grant execute on function requests.answer(text,text,text,integer,integer,jsonb,b
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The request is not answered the same way again. Where nothing of it was begun, in no attempt, the key is free;
--- otherwise whoever has it next learns that it was.
+-- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
+-- otherwise the next attempt learns that the work was begun.
 begin
   if p_begun or p_attempt > 1 then
     update requests.keys k set locked_until = clock_timestamp()
@@ -5783,8 +5828,8 @@ grant execute on function requests.give_up(text,text,text,integer,boolean) to li
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
   language sql stable security definer set search_path = '' as $$
--- What became of the caller's own requests with this key, the oldest first. `interrupted`: whoever had it is gone without
--- an answer, or failed. A request whose work is one transaction is seen here once that is committed.
+-- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
+-- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
   case when k.status is not null then 'answered'
        when k.locked_until > clock_timestamp() then 'in_progress'
@@ -5800,7 +5845,8 @@ grant execute on function requests.look_up(text) to library_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$
--- Answers that nobody asks for any more. What has no answer yet stays.
+-- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
+-- stay.
 declare
   v_count bigint;
 begin
@@ -5818,7 +5864,7 @@ grant execute on function requests.purge(timestamptz,integer) to library_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+-- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
     select from app.appointments t

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4e356ac366c3d5921b0ea1cd4d7bbfaabfd0f7a62fd54d165de70f2809b7b1cb5b0d27a07b1a488bd620845d427bcbb2",
+        checksum: "64c59e85f93e3034f14e61362275ad254680bcaf1c6369c2cc2c5930ae439019acb7ad0c610acf213050b639a25f277b",
     },
 ];
