@@ -17,8 +17,8 @@ pub enum Rule {
     Not(&'static Rule),
     /// Another rule of this or another entity's `Resource`, by reference, so that each rule exists once.
     Ref(&'static Rule),
-    /// Of a related row: that it is readable, with the rule for reading it. Whether it is, more than the rule decides (its
-    /// status); whether it can be for this caller, the rule tells.
+    /// The related row is readable, with the rule for reading it. The rule alone does not decide whether the row is
+    /// readable (its status counts too), but it decides whether the row could ever be readable for this caller.
     Readable(&'static Rule),
     /// The column holds the caller's id.
     MeIs(&'static str),
