@@ -138,22 +138,22 @@ pub struct Sql {
     /// `select t.version, <status or 'active'> as status, <state or null> as state, array of the actions
     /// whose rule holds for this row (`update`, `delete`, `restore`, `suspend`, verbs) as may … where t.id = $1`
     pub probe: &'static str,
-    /// How national telephone numbers in a body are understood; `None`: only numbers with a country code are.
+    /// How to find the country of national telephone numbers in a body. `None` if they are not accepted.
     pub national: Option<National>,
 }
 
-/// How to find the country of a telephone number that is given without a country code.
+/// How to find the country that a telephone number without a country code belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct National {
-    /// Fields with telephone numbers.
+    /// The fields with telephone numbers.
     pub fields: &'static [&'static str],
-    /// The property of a body that determines the country: a relation (`city_id`) or the country itself (`country`).
-    /// Empty: no property does.
+    /// The property of a body that leads to the country: a relation (`city_id`) or the country itself (`country`).
+    /// Empty if a body has no such property.
     pub by: &'static str,
     /// Whether `by` is a relation.
     pub by_id: bool,
-    /// `select <ISO 3166-1> as country`, null if unknown; `$1` the property above or null, `$2` the id of the object or
-    /// null, `$3` that of the caller or null.
+    /// The statement `select <ISO 3166-1> as country`, null if unknown. `$1` is the value of `by` or null, `$2` the id
+    /// of the object or null, `$3` the caller's id or null.
     pub country: &'static str,
 }
 

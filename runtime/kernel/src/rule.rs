@@ -17,8 +17,8 @@ pub enum Rule {
     Not(&'static Rule),
     /// Another rule of this or another entity's `Resource`, by reference, so that each rule exists once.
     Ref(&'static Rule),
-    /// The related row is readable, with the rule for reading it. The rule alone does not decide whether the row is
-    /// readable (its status counts too), but it decides whether the row could ever be readable for this caller.
+    /// Inside of `Of`: the related row is readable; with its rule for reading. Whether the row is readable depends on
+    /// more than this rule (its status), but the rule tells whether this caller can ever read such a row.
     Readable(&'static Rule),
     /// The column holds the caller's id.
     MeIs(&'static str),

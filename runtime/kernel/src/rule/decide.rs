@@ -43,7 +43,7 @@ fn truth(rule: &Rule, row: &Row, world: &dyn World) -> Option<bool> {
         // Like `… is not true` in the policies.
         Rule::Not(rule) => Some(truth(rule, row, world) != Some(true)),
         Rule::Ref(rule) => truth(rule, row, world),
-        // The related row is only found if it is readable.
+        // The related row was only found because the caller can read it.
         Rule::Readable(_) => Some(true),
         Rule::MeIs(column) => Some(id(row, column)? == world.me()?),
         Rule::Holds(role) => Some(world.facts().holds(role)),
