@@ -1,4 +1,4 @@
-//! Who is asking, and what the database says about them.
+//! The caller of a request, and the roles that the database returns for the caller.
 //!
 //! An `Actor` only comes out of a verified token. Roles are never part of it: they are read
 //! in the transaction that uses them.
@@ -33,7 +33,7 @@ impl Actor {
     }
 }
 
-/// Answer of `sec.facts()`.
+/// The answer of `sec.facts()`: the caller's id and roles.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Facts {
     pub user: Option<Uuid>,

@@ -124,7 +124,7 @@ fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
     })
 }
 
-/// What a row was made with stands in the log by itself: there was nothing before.
+/// The log stores only the values that a row was created with; the pair is completed with null for the old value.
 fn pairs(Json(changed): Json<Map<String, Value>>) -> Value {
     let pair = |(column, value)| match value {
         Value::Array(_) => (column, value),

@@ -1,6 +1,6 @@
-//! The facts of a request that everything behind the router may know: who, from where, under which id.
+//! What all code behind the router may know of a request: its caller, address and id.
 //!
-//! Set by the HTTP layer, from what a token says. The engine's statements prove it; hand-written handlers take a
+//! Set by the HTTP layer from the token. The engine's statements verify it; hand-written handlers take a
 //! [`Member`](crate::Member) or a [`Visitor`](crate::Visitor).
 
 use crate::{

@@ -49,7 +49,7 @@ struct Pools {
     /// For searches, which may take long: they wait for each other instead of delaying other requests.
     search: PgPool,
     job: Option<PgPool>,
-    /// As `job`, for figures that members ask for, which may take long.
+    /// Like `job`, for figures that members ask for, which may take long.
     figure: Option<PgPool>,
     /// Limits how many request connections the lists of one caller can use at a time.
     lists: Arc<Lane>,

@@ -1,8 +1,9 @@
-//! Who asks a hand-written route: a member who is proven, or a visitor about whom nothing is.
+//! The caller of a hand-written route: a member, verified by the database, or a visitor, about whom nothing is
+//! verified.
 //!
-//! What a token says was true when it was made. A [`Member`] exists only after the database has agreed, during this
-//! request, that account and session are good; nothing else gives a handler somebody's id. The engine needs no such
-//! proof: each of its statements asks by itself.
+//! A token states what was true when it was issued. A [`Member`] exists only after the database has confirmed, during
+//! this request, that account and session are active; there is no other way for a handler to get a caller's id. The
+//! engine needs no such proof: each of its statements checks the caller itself.
 
 use crate::{
     actor::Facts,
@@ -19,7 +20,7 @@ use sqlx::{Row, postgres::PgArguments, types::Json};
 use std::{convert::Infallible, net::IpAddr};
 use uuid::Uuid;
 
-/// A caller who is proven. As an argument of a handler: 401 for everybody else, before the body is read.
+/// A verified caller. As an argument of a handler: 401 for all other callers, before the body is read.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub request_id: Uuid,
@@ -35,12 +36,12 @@ impl Member {
         self.id
     }
 
-    /// The session of the token; for tokens of other issuers the one that stands for them here.
+    /// The session of the token; for tokens of other issuers, the session that represents them here.
     pub fn session(&self) -> Option<Uuid> {
         self.caller.actor.session()
     }
 
-    /// Whether a role is held everywhere. About rows ask [`Cx::may`](crate::Cx::may).
+    /// Whether the member holds a role without a scope. For a single row, use [`Cx::may`](crate::Cx::may).
     pub fn holds(&self, role: &str) -> bool {
         self.facts.holds(role)
     }
@@ -49,7 +50,7 @@ impl Member {
         &self.facts
     }
 
-    /// From where the request came, without who sent it.
+    /// The address and id of the request, without its sender.
     pub fn visitor(&self) -> Visitor {
         Visitor {
             request_id: self.request_id,
@@ -81,7 +82,7 @@ impl Visitor {
 }
 
 impl Db {
-    /// Asks the database whether account and session of a token are good, in one round trip.
+    /// Checks in the database that account and session of a token are active, in one round trip; 401 if they are not.
     pub async fn prove(&self, caller: &Caller) -> Result<Member> {
         let id = caller.user()?;
         let question = Question {
@@ -102,11 +103,11 @@ impl Db {
     }
 }
 
-/// What proves the members of a router's handlers. Nothing but the extractors can take it out again.
+/// The database that verifies the members of a router's handlers. Private, so that only the extractors can use it.
 #[derive(Clone)]
 struct Prover(Db);
 
-/// Hand-written routes whose handlers may ask for a [`Member`].
+/// Makes [`Member`] available to the handlers of hand-written routes.
 pub fn proven_by(db: &Db, routes: Router) -> Router {
     routes.layer(Extension(Prover(db.clone())))
 }

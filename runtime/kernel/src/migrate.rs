@@ -293,7 +293,7 @@ mod tests {
         }
     }
 
-    /// Of the empty text.
+    /// The checksum of the empty text.
     const EMPTY: &str = "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b";
 
     fn run(version: i64) -> Applied {

@@ -32,19 +32,19 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub const PATH: &str = "/openapi.json";
-/// Where the parts of it are.
+/// The path of the parts of the document.
 const PARTS: &str = "/openapi/";
 
 /// Returns the description of the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
 pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
 
-/// What stands in examples, and what is to stand there instead, such as ids of objects that are really there. Asked for with
-/// every request, because such objects come by and by.
+/// Texts in examples, and the texts that replace them, such as ids of objects that exist. Called for every request,
+/// because such objects may be created later.
 pub type Examples = Arc<dyn Fn() -> BoxFuture<'static, Replaced> + Send + Sync>;
 
 type Replaced = Vec<(String, String)>;
 
-/// The same at any time.
+/// Examples that never change.
 pub fn examples(replaced: Replaced) -> Examples {
     Arc::new(move || {
         let replaced = replaced.clone();
@@ -52,19 +52,19 @@ pub fn examples(replaced: Replaced) -> Examples {
     })
 }
 
-/// Where the parts of the document come from.
+/// The sources of the document, and the document as it was served last.
 struct Document {
     generated: &'static str,
     hand_written: HandWritten,
     servers: Vec<String>,
     examples: Examples,
-    /// As it is served with these examples.
+    /// The document as it was last served, with the examples in it; `None`: not served yet.
     kept: Mutex<Option<(Replaced, Arc<[Served]>)>>,
 }
 
 /// The whole document, or a part of it.
 struct Served {
-    /// The title, for readers who choose between documents.
+    /// The title, by which readers choose a document.
     name: String,
     path: String,
     text: Bytes,
@@ -107,7 +107,7 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
     merge::add(&mut document, own::document(), merge::Place::Last);
     lists::add(&mut document);
     shared::say_once(&mut document);
-    // Who publishes the document and under which licence: that of this program.
+    // The publisher and the licence of the document are those of this program.
     let title = document["info"]["title"].clone();
     document["info"]["contact"] = json!({"name": title});
     document["info"]["license"] =

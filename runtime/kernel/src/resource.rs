@@ -20,18 +20,18 @@ pub struct Resource {
     /// `events`, with `-` for `_`
     pub path: &'static str,
     pub lifecycle: Lifecycle,
-    /// Some column is only shown to some: answers of writes are read again through `sql.get`.
+    /// Whether some callers may not read some column: after a write, the answer is then read again through `sql.get`.
     pub guarded: bool,
-    /// Some may create an object that they may not read.
+    /// Whether some callers may create an object that they may not read.
     pub created_unseen: bool,
-    /// Some may change an object into one that they may not read.
+    /// Whether some callers may change an object into one that they may not read.
     pub hides: bool,
     /// Default page size, 1..=100.
     pub page: u32,
     pub sql: Sql,
     pub rules: Rules,
     pub filters: &'static [Filter],
-    /// Columns whose ids are in the documents that `q=` looks at.
+    /// The columns whose ids are part of the search documents, so that `q=` can be combined with filters on them.
     pub within: &'static [&'static str],
     /// Whether every row that anonymous callers may read may be read by all other callers too.
     pub public_to_all: bool,
@@ -40,27 +40,27 @@ pub struct Resource {
     pub children: &'static [Child],
     pub together: &'static [Together],
     pub transitions: &'static [Transition],
-    /// Constraint name → what to answer when the database refuses.
+    /// The answer for each constraint by which the database may refuse a change.
     pub constraints: &'static [Constraint],
     /// Writes the row as members of a JSON object; see [`Resource::write`]. `Scope::One` answers carry `allowed_actions`.
     pub encode: fn(&PgRow, &mut Vec<u8>) -> Result<(), sqlx::Error>,
-    /// `None`: no such route.
+    /// `None`: there is no such route.
     pub create: Option<Decode>,
-    /// One type for PUT and PATCH.
+    /// Reads the body of PUT and PATCH alike; `None`: there are no such routes.
     pub update: Option<Decode>,
-    /// Updatable columns that not everyone may read: a statement that keeps their old value would have to
-    /// read it, so there is one text per set of those that are given.
+    /// Updatable columns that some callers may not read. A statement that keeps the old value of a column would have
+    /// to read it, so there is one statement for each set of these columns that a body may give.
     pub private: &'static [&'static str],
     /// Properties of an answer that no update changes. A body may repeat them.
     pub fixed: &'static [&'static str],
-    /// Such that move by themselves: what a body says of them is not looked at.
+    /// Properties that change without an update, such as counters. Their values in a body are ignored.
     pub moving: &'static [&'static str],
     /// Actions with a hook: `create`, `update`, `archive`, verbs.
     pub hooks: &'static [&'static str],
 }
 
 impl Resource {
-    /// Writes the row as a JSON object that says first what it is: `{"object":"event","id":…}`.
+    /// Writes the row as a JSON object that starts with the entity's name: `{"object":"event","id":…}`.
     pub fn write(&self, row: &PgRow, out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
         out.extend_from_slice(b"{\"object\":\"");
         out.extend_from_slice(self.name.as_bytes());
@@ -70,7 +70,7 @@ impl Resource {
         Ok(())
     }
 
-    /// The text that reads one object with what this caller may do with it.
+    /// The statement that reads one object, with the actions that this caller may do.
     pub fn get_text(&self, actor: &Actor) -> &'static str {
         match actor {
             Actor::Anonymous if !self.sql.get_anonymous.is_empty() => self.sql.get_anonymous,
@@ -78,12 +78,12 @@ impl Resource {
         }
     }
 
-    /// The text of a list with `rest` (`where …`, `order by …`) in its place.
+    /// The statement of a list, with `rest` (`where …`, `order by …`) in its place.
     pub fn list_text(&self, rest: &str) -> String {
         [self.sql.list, rest, self.sql.list_end].concat()
     }
 
-    /// The text of the update for what the body gives (`Input::given`).
+    /// The statement of the update for the properties that the body gives (`Input::given`).
     pub fn update_text(&self, given: &[&str]) -> &'static str {
         let bits = self
             .private
@@ -97,7 +97,7 @@ impl Resource {
     }
 }
 
-/// Reads a request body, checks every field, reports all that is wrong at once.
+/// Reads a request body, checks every field, and reports all mistakes at once.
 pub type Decode = fn(&[u8], crate::input::Mode) -> Result<Box<dyn Input>, crate::input::Invalid>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +112,13 @@ pub enum Lifecycle {
 pub struct Sql {
     /// `select <columns>[, allowed_actions] from … where t.id = $1`
     pub get: &'static str,
-    /// The same for callers who are not signed in, where none of them may do anything; else empty.
+    /// Like `get`, for anonymous callers if none of them may do anything: `allowed_actions` is then empty. Otherwise
+    /// an empty text.
     pub get_anonymous: &'static str,
     /// `select <columns> from …` without `where`: the list builder completes it.
     pub list: &'static str,
-    /// Where some columns are only shown to some, `list` ends inside of a sub-select, and this closes it: they are
-    /// asked for when the page is cut.
+    /// If some callers may not read some columns, `list` ends inside of a sub-select, and this text closes it: those
+    /// columns are only read for the rows of the page.
     pub list_end: &'static str,
     /// `select <columns> from … where t.id = any($1)`
     pub by_ids: &'static str,
@@ -127,7 +128,7 @@ pub struct Sql {
     /// then per updatable column a boolean "is given" and the value.
     /// Columns of `private` stay untouched; see [`Resource::update_text`].
     pub update: &'static str,
-    /// The same when some of `private` are given: at `mask - 1` for the set of them.
+    /// Like `update`, for bodies that give some of `private`: the statement for a set of them is at `mask - 1`.
     pub update_private: &'static [&'static str],
     /// `$1` id, `$2` the versions that will do, or null for any; `returning t.version`
     pub archive: &'static str,
@@ -157,7 +158,7 @@ pub struct National {
 }
 
 impl Sql {
-    /// What an entity leaves out, it cannot do.
+    /// No statements; an entity's own statements replace those for the actions that it has.
     pub const NONE: Sql = Sql {
         get: "",
         get_anonymous: "",
@@ -195,9 +196,10 @@ pub struct Filter {
     /// view `app.events_public`.
     pub sql: &'static str,
     pub kind: Kind,
-    /// What is null where the object has none, for `.null=`; empty where it always has one.
+    /// The SQL expression that is null for objects without a value, for `.null=`; empty if every object has a value.
     pub null: &'static str,
-    /// Of a Point: the view with those that have no place of their own, at the place of something else; or empty.
+    /// For a Point: the view of the objects without a location of their own, at the location of a related object; or
+    /// empty.
     pub beside: &'static str,
 }
 
@@ -205,11 +207,11 @@ pub struct Filter {
 pub enum Kind {
     Uuid,
     Text,
-    /// A text of this format: what is sent is brought into the form that is stored.
+    /// A text of this format; the value sent is first brought into the form that is stored.
     Formatted(Format),
     /// Closed set; the values are in the API document.
     Enum(&'static [&'static str]),
-    /// Some of a closed set, in one parameter by commas or in several: of lists written by hand.
+    /// Several values of a closed set, separated by commas or in repeated parameters; only for lists written by hand.
     Set(&'static [&'static str]),
     Int,
     Bigint,
@@ -242,7 +244,7 @@ pub struct Expand {
     pub type_column: Option<&'static str>,
     /// entity names (equal to the values of the type column)
     pub targets: &'static [&'static str],
-    /// A body may refer by it, but nothing is put beside it: there is no such `expand`.
+    /// A body may use the relation, but it can't be expanded: there is no such `expand`.
     pub hidden: bool,
 }
 
@@ -255,17 +257,17 @@ pub struct Child {
     pub sql: &'static str,
 }
 
-/// Objects that a body may hold, to be created with the one that it is for.
+/// Child objects that a body may contain, created together with their parent.
 pub struct Together {
     /// The list in the body: `ticket_types`
     pub name: &'static str,
     /// entity name of the objects
     pub entity: &'static str,
-    /// How they refer to the object around them: `event_id`
+    /// The column by which they refer to the parent: `event_id`
     pub column: &'static str,
     /// `host_type`
     pub type_column: Option<&'static str>,
-    /// How many at most.
+    /// The greatest number of child objects in one body.
     pub max: usize,
 }
 
@@ -296,16 +298,16 @@ pub enum Answer {
     Conflict,
     /// 422
     Invalid,
-    /// As `Invalid` for who changes the field that is to blame. Otherwise it is the check of another row of this kind,
-    /// which counts this one: 409
+    /// 422 like `Invalid` for a caller who changes the field to blame; otherwise 409, because the violated check
+    /// belongs to another row, which counts this row.
     Counted,
     /// 422, the one text for references that are missing, archived or unreadable
     Reference,
-    /// 409: the last row of its kind stays
+    /// 409: the last row of its kind can't be removed
     Kept,
-    /// 429: as many as one may create in a day.
+    /// 429: the member has created as many as allowed in a day
     Quota,
-    /// 409: a row that would go along may not be archived
+    /// 409: a row that would be archived together with this row may not be archived
     Blocked,
 }
 
@@ -320,12 +322,12 @@ impl Filter {
         }
     }
 
-    /// Without a place of its own it is where this view says.
+    /// Objects without a location of their own are found at the location in this view.
     pub const fn or_in(self, beside: &'static str) -> Self {
         Filter { beside, ..self }
     }
 
-    /// May be empty, which is where `null` is.
+    /// Allows `.null=`; `null` is the SQL expression that is null for objects without a value.
     pub const fn nullable(self, null: &'static str) -> Self {
         Filter { null, ..self }
     }
@@ -412,7 +414,7 @@ impl Constraint {
             detail,
         }
     }
-    /// The caller has created as many in this day as anybody may.
+    /// The caller has created as many objects as allowed in a day.
     pub const fn quota(name: &'static str, detail: &'static str) -> Self {
         Self {
             name,

@@ -1,7 +1,7 @@
-//! The rules, asked by code: what the policies would say of one row.
+//! Questions of code about access rules: what the policies would decide about one row.
 //!
-//! A module works past the rules for members, so it asks them where it works for one: `sec.may_<entity>` and
-//! `sec.holds_<entity>` are generated from the same lines as the policies.
+//! A module bypasses the rules for members, so it asks about them when it works for a member: `sec.may_<entity>` and
+//! `sec.holds_<entity>` are generated from the same rules as the policies.
 
 use super::Cx;
 use crate::{
@@ -18,7 +18,7 @@ impl Cx {
         self.ask("may", entity, action, id).await
     }
 
-    /// Does the actor see the row, and does this condition of its `access:` hold for it: `staff`, `guest`, …
+    /// Whether the actor sees the row and this condition of its `access:` holds for it: `staff`, `guest`, …
     pub async fn holds(
         &mut self,
         entity: &Resource,
@@ -28,7 +28,8 @@ impl Cx {
         self.ask("holds", entity, condition, id).await
     }
 
-    /// As the engine would answer: 404 for a row that the actor does not see, 401 or 403 for one they may not change.
+    /// Fails as the engine would: 404 for a row that the actor does not see, 401 or 403 for one that they may not
+    /// change.
     pub async fn require(
         &mut self,
         entity: &Resource,

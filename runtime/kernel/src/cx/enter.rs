@@ -47,7 +47,7 @@ pub(super) fn push_uuid(text: &mut String, id: Option<Uuid>) {
     };
 }
 
-/// May stand between quotes in a text that is sent.
+/// Whether `text` may be put between quotes in a statement without escaping.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text

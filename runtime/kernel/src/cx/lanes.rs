@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Requests of one caller that may wait for each place of the share.
+/// The number of requests of one caller that may wait for each place of the caller's share.
 const WAITING_PER_PLACE: usize = 32;
 
 /// A share of each caller in the connections of one kind.
@@ -34,7 +34,7 @@ pub(super) struct Lane {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     User(Uuid),
-    /// For IPv6 the network that one customer has.
+    /// An IPv4 address, or the IPv6 network that is assigned to one customer.
     Address(Option<IpAddr>),
 }
 

@@ -49,12 +49,12 @@ pub(crate) struct Question {
 }
 
 impl Db {
-    /// For reading as this caller, mostly by one statement.
+    /// A reader for this caller, usually for a single statement.
     pub(crate) async fn read(&self, caller: &Caller, work: Work) -> Result<Reader> {
         self.reader(caller, work, "read").await
     }
 
-    /// For reading what this caller may restore.
+    /// A reader for archived rows that this caller may restore.
     pub(crate) async fn read_archived(&self, caller: &Caller) -> Result<Reader> {
         self.reader(caller, Work::List, "restore").await
     }
@@ -106,7 +106,7 @@ impl Reader {
             .await?)
     }
 
-    /// A transaction on the same connection.
+    /// Begins a transaction on the same connection, for several statements.
     pub async fn begin(self) -> Result<Cx> {
         let mut cx = self
             .db
@@ -117,9 +117,9 @@ impl Reader {
     }
 }
 
-/// `text` behind `sec.enter`: a condition that names no row is looked at before the first row of anything is read
-/// (a one-time filter on top of the plan), and what policies ask of the caller is computed when a row first needs
-/// it. Were it asked too early, it would be a stranger's question.
+/// `text` with `sec.enter` as a condition that names no row: it is evaluated before the first row of any table is read
+/// (a one-time filter on top of the plan). Conditions of policies on the caller are evaluated when a row first needs
+/// them; any earlier, they would see an anonymous caller.
 fn told(
     text: &str,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! A module's transaction, run again when it lost against another.
+//! A module's transaction, which is retried after a conflict with another transaction.
 
 use super::{Cx, Db};
 use crate::{error::Result, journey::try_again, member::Member};

@@ -52,7 +52,8 @@ impl Described {
         for check in self.checks {
             add(&mut schema, *check);
         }
-        // Of others the document says what they look like, or they are one line.
+        // Texts with a format or pattern need no `x-text`: the document already says what they look like, or they are
+        // one line.
         if let Some(kind) = self.checks.iter().find_map(lines)
             && ["format", "pattern"]
                 .iter()

@@ -291,7 +291,7 @@ impl Network {
         let path = match (self, path.as_str()) {
             (Network::Facebook, "profile.php") => format!("profile.php?id={}", given("id")?),
             (Network::Whatsapp, "send") => given("phone")?.trim_start_matches("%2B").to_owned(),
-            // What a browser shows of a channel without the app.
+            // The preview of a channel in a browser, without the app.
             (Network::Telegram, preview) if preview.starts_with("s/") => preview[2..].to_owned(),
             _ => path,
         };
@@ -334,7 +334,7 @@ impl Page {
             Some((_, more)) if POSTS.contains(&more.split('/').next().unwrap_or_default()) => {
                 return None;
             }
-            // What follows a name is a tab of its page.
+            // The path after a name is a tab of the same page.
             Some((name, _)) => name,
             None => rest,
         };
@@ -386,8 +386,8 @@ fn encoded(path: &str) -> String {
     text
 }
 
-/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server is its own host, but those of
-/// other networks are none. On one server, `/@name@host` is somebody of another.
+/// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server has its own host, but
+/// hosts of other networks are refused. On a server, `/@name@host` is a member of another server.
 fn mastodon(text: &str) -> Option<String> {
     let pair = |text: &str| {
         let (name, host) = text.strip_prefix('@').unwrap_or(text).split_once('@')?;

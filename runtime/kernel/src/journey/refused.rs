@@ -35,7 +35,7 @@ pub(super) struct Attempt<'a> {
     pub caller: &'a Caller,
     pub action: Action,
     pub id: Option<Uuid>,
-    /// As it was sent.
+    /// The body as it was sent.
     pub body: &'a [u8],
 }
 
@@ -389,7 +389,7 @@ fn unknown(attempt: &Attempt<'_>, database: &dyn DatabaseError) -> Option<Error>
                 .table()
                 .is_some_and(|table| table != resource.plural) =>
         {
-            // Of any ancestor: archiving can cascade to rows that are counted there.
+            // Checks of every ancestor, because archiving can cascade to rows that are counted there.
             if let Some(told) = check_of_another(attempt, database) {
                 return Some(told);
             }

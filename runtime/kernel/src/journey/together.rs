@@ -381,7 +381,7 @@ impl Making<'_> {
             caller: self.caller,
             action: Action::Create,
             id: None,
-            // Without the reference to the object that this transaction would have created.
+            // The body lacks the reference to the parent, which this transaction would have created.
             body: &body,
         };
         if refused::may_be_unseen(&attempt, self.way, &error) {

@@ -3,7 +3,7 @@
 use super::{time::Day, value::Value};
 use crate::resource::Filter;
 
-/// Where an entity keeps its places.
+/// Where the locations of an entity's rows are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Places {
     pub column: &'static str,

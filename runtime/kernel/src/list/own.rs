@@ -211,7 +211,7 @@ impl Asked {
         self.wrong.push(Item::query(parameter, "unknown", detail));
     }
 
-    /// One more thing that is wrong, unless something is wrong with this parameter already.
+    /// Adds a problem, unless there is one with this parameter already.
     pub fn refuse(
         &mut self,
         parameter: &'static str,
@@ -224,7 +224,7 @@ impl Asked {
         }
     }
 
-    /// The id in a parameter that must be there. Without one it is nil, and [`Asked::sound`] refuses.
+    /// The id in a required parameter. If it is missing, the id is nil, and [`Asked::sound`] refuses the request.
     pub fn required_id(&mut self, parameter: &'static str, detail: &'static str) -> Uuid {
         let id = self.id(parameter);
         if id.is_none() {
@@ -233,7 +233,7 @@ impl Asked {
         id.unwrap_or_default()
     }
 
-    /// 422 with all that was found to be wrong. A cursor that opens nothing is told when the rest is right.
+    /// Fails with all problems that were found (422). An invalid cursor is only reported if there is no other problem.
     pub fn sound(mut self) -> Result<Self> {
         refuse(std::mem::take(&mut self.wrong))?;
         match self.after {
@@ -242,12 +242,12 @@ impl Asked {
         }
     }
 
-    /// Whether a page is asked for that follows another, for what has one page.
+    /// Whether a page after the first is requested, which lists with a single page refuse.
     pub fn goes_on(&self) -> bool {
         self.after.is_some()
     }
 
-    /// How many rows to ask for: one more than the page has, which says whether there is another.
+    /// The number of rows to read: one more than the page has, which shows whether there is another page.
     pub fn rows(&self) -> i64 {
         self.limit as i64 + 1
     }

@@ -32,11 +32,11 @@ const TOO_MANY: &str = "TooManyRequests";
 const USUAL: [(&str, &str); 8] = [
     ("400", "The key is missing"),
     ("400", "The cursor belongs to another list"),
-    // As `x-access` says.
+    // `x-access` says this already.
     ("403", "The caller is no platform administrator"),
     ("422", "A value is wrong"),
     ("422", "A parameter is unknown or has a wrong value"),
-    // As the parameter says.
+    // The description of the parameter says this already.
     ("422", "The key belongs to another request"),
     (
         "422",

@@ -359,7 +359,8 @@ async fn a_part_has_the_operations_of_its_group_and_what_they_refer_to() {
     assert!(part["x-tagGroups"].is_null());
 }
 
-/// What an example leads to comes by and by; the document has it from then on, and another tag.
+/// An object that an example refers to may be created later; the document refers to it from then on, and has another
+/// entity tag.
 #[tokio::test]
 async fn examples_are_as_they_are_when_they_are_asked_for() {
     let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub type Row = Map<String, Json>;
 
-/// What a rule may look at beside its row.
+/// What a rule may depend on besides its row.
 pub trait World {
     fn me(&self) -> Option<Uuid>;
     fn facts(&self) -> &Facts;
@@ -25,7 +25,7 @@ pub trait World {
     fn readable(&self, entity: &str, id: Uuid) -> Option<&Row>;
 }
 
-/// Is it allowed?
+/// Whether the rule allows access to this row.
 pub fn decide(rule: &Rule, row: &Row, world: &dyn World) -> bool {
     truth(rule, row, world) == Some(true)
 }
@@ -40,7 +40,7 @@ fn truth(rule: &Rule, row: &Row, world: &dyn World) -> Option<bool> {
         Rule::Any(rules) => {
             all(rules.iter().map(|rule| truth(rule, row, world).map(|b| !b))).map(|b| !b)
         }
-        // As `… is not true` of the policies.
+        // Like `… is not true` in the policies.
         Rule::Not(rule) => Some(truth(rule, row, world) != Some(true)),
         Rule::Ref(rule) => truth(rule, row, world),
         // The related row was only found because the caller can read it.
@@ -112,7 +112,7 @@ fn id(row: &Row, column: &str) -> Option<Uuid> {
         .and_then(|text| text.parse().ok())
 }
 
-/// What a value is at run time.
+/// A value with its type at run time.
 #[derive(Debug, PartialEq)]
 enum Scalar {
     Text(String),
