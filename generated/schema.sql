@@ -4050,13 +4050,13 @@ alter table app.orders add constraint orders_idempotency_key_length
   check (sec.is_text(idempotency_key, 16, 255));
 
 alter table app.orders add constraint orders_funded_check
-  check (((wallet_cents + card_cents) + cash_cents) = amount_cents);
+  check (((wallet_cents::numeric + card_cents) + cash_cents) = amount_cents);
 
 alter table app.orders add constraint orders_adds_up_check
-  check (((subtotal_cents - discount_cents) + fee_cents) = amount_cents);
+  check (((subtotal_cents - discount_cents)::numeric + fee_cents) = amount_cents);
 
 alter table app.orders add constraint orders_shared_out_check
-  check (((platform_fee_cents + city_share_cents) + organizer_cents) = amount_cents);
+  check (((platform_fee_cents::numeric + city_share_cents) + organizer_cents) = amount_cents);
 
 alter table app.orders add constraint orders_refund_within_check
   check (refunded_cents <= amount_cents
@@ -4439,10 +4439,10 @@ alter table app.refunds add constraint refunds_of_one_check
     or (order_id is null and promotion_id is null and (quote_id is null) is not true));
 
 alter table app.refunds add constraint refunds_funded_check
-  check (((card_cents + wallet_cents) + cash_cents) = amount_cents);
+  check (((card_cents::numeric + wallet_cents) + cash_cents) = amount_cents);
 
 alter table app.refunds add constraint refunds_shared_out_check
-  check (((organizer_cents + platform_fee_cents) + city_share_cents) = amount_cents);
+  check (((organizer_cents::numeric + platform_fee_cents) + city_share_cents) = amount_cents);
 
 alter table app.refunds add constraint refunds_withheld_check
   check (withheld_cents <= organizer_cents);
@@ -4720,7 +4720,7 @@ alter table app.ticket_types add constraint ticket_types_waitlist_minutes_range
   check (waitlist_minutes between 5 and 10080);
 
 alter table app.ticket_types add constraint ticket_types_within_capacity_check
-  check ((held + sold) <= capacity);
+  check ((held::bigint + sold) <= capacity);
 
 alter table app.ticket_types add constraint ticket_types_sales_end_later_check
   check (sales_start is null or sales_end is null or sales_end > sales_start);
@@ -13922,7 +13922,7 @@ begin
   perform from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.ticket_types t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived'
-    and (t.held + t.sold) = 0;
+    and (t.held::bigint + t.sold) = 0;
   if exists (select from app.ticket_types t where t.event_id = new.id and t.status <> 'archived') then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
       constraint = 'ticket_types_event_along', message = 'does not go along', detail = (
@@ -23341,7 +23341,7 @@ begin
   select case p_what
     when 'read' then true
     when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
-    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0
+    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held::bigint + t.sold) = 0
     when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
     when 'suspend' then t.status = 'active' and sec.seen_event_moderates(t.event_id)
     when 'unsuspend' then t.status = 'suspended' and sec.seen_event_moderates(t.event_id)
@@ -23493,7 +23493,7 @@ create function app.ticket_types_stays() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
-  if (old.held + old.sold) = 0 and ((new.held + new.sold) = 0) is not true then
+  if (old.held::bigint + old.sold) = 0 and ((new.held::bigint + new.sold) = 0) is not true then
     raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
       constraint = 'ticket_types_archived_stays', message = 'archived';
   end if;
@@ -39267,7 +39267,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
       when 'update' then ticket_types.status = 'active' and sec.seen_event_admin(ticket_types.event_id)
       when 'archive' then ticket_types.status = 'active'
         and sec.seen_event_admin(ticket_types.event_id)
-        and (ticket_types.held + ticket_types.sold) = 0
+        and (ticket_types.held::bigint + ticket_types.sold) = 0
       when 'restore' then ticket_types.status = 'archived' and sec.seen_event_admin(ticket_types.event_id)
       when 'suspend' then ticket_types.status = 'active' and sec.seen_event_moderates(ticket_types.event_id)
       when 'unsuspend' then ticket_types.status = 'suspended' and sec.seen_event_moderates(ticket_types.event_id)

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "05d576d3df2584bf49f132d1d0954623d36ec1d40498d8e09325748333b2a5aa38894b963ff9a681be074f5042e8a3c7",
+        checksum: "86f989b8edc37eafb20df182cbe44b0928078a1923da24fefa5458feba1229e978ab98e195600b7ae53e09d92fc4a974",
     },
 ];

@@ -83,7 +83,7 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.capacity, t.held, t.sold, t.sales_start,
     t.sales_end, t.per_user_limit, t.door_only, t.refundable_until, t.waitlist_minutes, t.event_id,
-    coalesce((t.held + t.sold) >= t.capacity, false) as sold_out, t.version, t.created_at, t.updated_at"
+    coalesce((t.held::bigint + t.sold) >= t.capacity, false) as sold_out, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&Readable(&crate::event::CAN_READ)))] });
@@ -100,7 +100,7 @@ pub static TICKET_TYPE: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
-          case when t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
+          case when t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held::bigint + t.sold) = 0 then 'delete' end,
           case when t.status = 'active' and sec.seen_event_moderates(t.event_id) then 'suspend' end,
           case when t.status = 'suspended' and sec.seen_event_moderates(t.event_id) then 'unsuspend' end
         ], null) as allowed_actions
@@ -133,7 +133,7 @@ pub static TICKET_TYPE: Resource = Resource {
         unsuspend: "update app.ticket_types as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) then 'update' end,
-          case when sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
+          case when sec.seen_event_admin(t.event_id) and (t.held::bigint + t.sold) = 0 then 'delete' end,
           case when sec.seen_event_admin(t.event_id) then 'restore' end,
           case when sec.seen_event_moderates(t.event_id) then 'suspend' end
         ], null) as may from app.ticket_types as t where t.id = $1",
