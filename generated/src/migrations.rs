@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "86f989b8edc37eafb20df182cbe44b0928078a1923da24fefa5458feba1229e978ab98e195600b7ae53e09d92fc4a974",
+        checksum: "342efed5eab86adc5a8f8641439ea3535319af5072d6c34fb62bac602a2f98f7485d12cecf4e82777327b6cf69b51b5e",
     },
 ];

@@ -5114,7 +5114,8 @@ create function audit.seal() returns table(seal bigint, row_count bigint, hash t
 -- also remove its latest seals.
 -- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
 -- covers; `closed_to` is the id up to which no row can be committed any more, because every transaction that was
--- running when that id was assigned has ended.
+-- running when that id was assigned has ended. They have lower transaction ids than the seal, which gets its own
+-- afterwards (`seen_tx`). The end of a snapshot would not do: it may be the id of a transaction that is running.
 -- Transaction ids only serve to decide this: they start anew where a dump is restored, and then all earlier
 -- transactions have ended.
 declare
@@ -5125,11 +5126,10 @@ declare
 begin
   lock table audit.seals in share row exclusive mode;
   select * into v_last from audit.seals order by id desc limit 1;
-  select n.ids, n.closed_to, n.xmax into v_block
+  select n.ids, n.closed_to into v_block
   from (select pg_snapshot_xmin(s) as xmin, pg_snapshot_xmax(s) as xmax from pg_current_snapshot() s) now,
     lateral (
-      select now.xmax,
-        greatest(coalesce(v_last.closed_to, 0), (
+      select greatest(coalesce(v_last.closed_to, 0), (
           select max(s.seen_id) from audit.seals s
           where s.seen_id > coalesce(v_last.closed_to, 0) and (s.seen_tx <= now.xmin or s.seen_tx > now.xmax)
         )) as closed_to,
@@ -5146,7 +5146,7 @@ begin
   end if;
   return query
     insert into audit.seals as s (id, ids, row_count, seen_id, seen_tx, closed_to, prev, hash)
-    select coalesce(v_last.id, 0) + 1, v_block.ids, b.row_count, v_seen, v_block.xmax, v_block.closed_to, v_last.hash, b.hash
+    select coalesce(v_last.id, 0) + 1, v_block.ids, b.row_count, v_seen, pg_current_xact_id(), v_block.closed_to, v_last.hash, b.hash
     from audit.block_hash(coalesce(v_last.hash, ''), v_block.ids, v_block.closed_to) b
     returning s.id, s.row_count, encode(s.hash, 'hex');
 end

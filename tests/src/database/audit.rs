@@ -150,6 +150,26 @@ async fn an_id_that_is_there_twice_is_no_genuine_entry() {
     assert_eq!(found, Some((2, "rows are missing".to_owned())));
 }
 
+/// Two seals are made while the newest of all transactions is open: its row is sealed once it has committed.
+#[tokio::test]
+async fn t15_a_row_of_the_newest_transaction_is_sealed_later() {
+    let world = world().await;
+    let (event, venue) = (world.event, world.venue);
+    let rename =
+        |title: &str| format!("update app.events set title = '{title}' where id = '{event}'");
+    let name = |name: &str| format!("update app.venues set name = '{name}' where id = '{venue}'");
+    assert!(seal(&world).await > 10);
+    world.admin(name("a")).await.unwrap();
+    let mut open = world.database.superuser.begin().await.unwrap();
+    attempt(&mut *open, &rename("slow")).await.unwrap();
+    assert_eq!(seal(&world).await, 1);
+    world.admin(name("b")).await.unwrap();
+    assert_eq!(seal(&world).await, 1);
+    open.commit().await.unwrap();
+    assert_eq!(seal(&world).await, 1);
+    assert_eq!(verify(&world).await, None);
+}
+
 /// The newest entries are searched first, then more: the wanted entries may be anywhere, or not exist.
 #[tokio::test]
 async fn history_finds_what_lies_far_back() {

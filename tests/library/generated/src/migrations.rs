@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "64c59e85f93e3034f14e61362275ad254680bcaf1c6369c2cc2c5930ae439019acb7ad0c610acf213050b639a25f277b",
+        checksum: "af90c5b5a5f684ce0dfd8ace95d8cb8aad8f552283f4049735c16687045820921eb2fdbbf94bc5b91aaaf68f0d5b4feb",
     },
 ];

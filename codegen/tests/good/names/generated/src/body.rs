@@ -211,7 +211,7 @@ pub static BODY: Resource = Resource {
         Filter::new("q", "app.bodies_search", Kind::Search),
         Filter::new("bytes", "t.bytes", Kind::Int).nullable("t.bytes"),
         Filter::new("mode", "t.mode", Kind::Enum(BodyMode::WORDS)),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("same_id", "t.same_id", Kind::Uuid).nullable("t.same_id"),
         Filter::new("is_big", "coalesce(t.big > 3, false)", Kind::Bool),
     ],

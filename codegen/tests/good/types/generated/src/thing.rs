@@ -198,7 +198,7 @@ pub static THING: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
         Filter::new("q", "app.things_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
         Filter::new("amount", "t.amount", Kind::Int),
         Filter::new("weight", "t.weight", Kind::Decimal),

@@ -156,7 +156,7 @@ pub static EVENT: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.events_search", Kind::Search),
-        Filter::new("slug", "t.slug", Kind::Text),
+        Filter::new("slug", "t.slug", Kind::Formatted(kernel::input::Format::Slug)),
         Filter::new("state", "t.state", Kind::Enum(EventState::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
