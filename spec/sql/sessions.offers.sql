@@ -1,4 +1,4 @@
--- Offers that an account has made (its tickets, and roles) end with what else was issued before: an intruder may have
+-- Offers that an account has made (its tickets, roles, and places in communities) end with what else was issued before: an intruder may have
 -- made them, to accept them later from another account. The rules are in docs/adr/0011-what-ends-credentials.md.
 
 -- Ends the open offers of an account. Of roles also those that were declined, because they can still be accepted.
@@ -8,6 +8,9 @@ begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
   update app.role_assignments r set status = 'archived'
   where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+  -- Invitations to communities, where the invited may be moderators. Those who asked for themselves go on waiting.
+  update app.community_members m set status = 'archived'
+  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending' and m.status = 'active';
 end
 $$;
 alter function app.end_offers(uuid) owner to <app>_counter;
@@ -93,3 +96,17 @@ revoke execute on function app.begin_offer_of_role() from public;
 create trigger role_assignments_begin_offer after insert on app.role_assignments
   for each row when (new.state = 'offered' and new.granted_by_id is not null)
   execute function app.begin_offer_of_role();
+
+create function app.begin_invitation() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.added_by_id);
+  return null;
+end
+$$;
+alter function app.begin_invitation() owner to <app>_counter;
+revoke execute on function app.begin_invitation() from public;
+
+create trigger community_members_begin_invitation after insert on app.community_members
+  for each row when (new.state = 'pending' and new.added_by_id <> new.user_id)
+  execute function app.begin_invitation();

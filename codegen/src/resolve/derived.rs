@@ -6,7 +6,7 @@ use super::fields::refuse_name;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Derived, DerivedKind, EntityId, Expr, Model};
+use crate::model::{Derived, DerivedKind, EntityId, Expr, Field, Model, Ty};
 use crate::names;
 use crate::phrase::{DerivedForm, Word};
 
@@ -79,7 +79,23 @@ fn has_index(model: &Model, id: EntityId, has: &Word, errors: &Collector) -> Opt
     found
 }
 
-/// The child's field must be a required or optional number.
+/// The largest absolute value of a summed field: nine million rows of it fit into a bigint.
+const SUMMED_MAX: i64 = 1_000_000_000_000;
+
+/// Whether millions of values that callers choose can be summed in a bigint. Sums of `int` and `decimal` can.
+fn is_summable(field: &Field) -> bool {
+    match field.ty {
+        Ty::Bigint { min, max } | Ty::Money { min, max } => {
+            let is_small = |bound: Option<i64>| {
+                bound.is_some_and(|n| n.unsigned_abs() <= SUMMED_MAX.unsigned_abs())
+            };
+            field.system || (is_small(min) && is_small(max))
+        }
+        _ => true,
+    }
+}
+
+/// The child's field must be a required or optional number, and a sum of it must fit into a bigint.
 fn numeric(
     model: &Model,
     id: EntityId,
@@ -94,10 +110,21 @@ fn numeric(
         .iter()
         .filter(|f| columns::class(&f.ty) == Class::Number)
         .map(|f| f.name.as_str());
-    if child
+    if let Some(found) = child
         .field(&field.it)
-        .is_some_and(|f| columns::class(&f.ty) == Class::Number)
+        .filter(|f| columns::class(&f.ty) == Class::Number)
     {
+        if !is_summable(found) {
+            errors.push(
+                Diagnostic::at(
+                    field.span,
+                    format!("a sum of `{}` may not fit into a bigint", field.it),
+                )
+                .help(format!(
+                    "one caller's values could make the statements of all others fail: write bounds that are at most {SUMMED_MAX} away from 0, as in `(0..{SUMMED_MAX})`"
+                )),
+            );
+        }
         return Some(index);
     }
     errors.push(

@@ -165,3 +165,42 @@ async fn no_offer_begins_after_the_end() {
     let error = begun.expect_err("refused").to_string();
     assert!(error.contains("session_revoked"), "{error}");
 }
+
+/// An invitation to a community, as its moderator, is an offer as well. The control: without the triggers it stays open.
+#[tokio::test]
+async fn invitations_to_communities_end_with_what_was_issued_before() {
+    for is_on in [true, false] {
+        let server = TestServer::start_with(Content::Reference, |_| {}).await;
+        let (ana, guest) = (server.member("ana").await, server.member("guest").await);
+        let city = server.city("melbourne").await;
+        let mut conn = server.superuser().await;
+        let community: Uuid = sqlx::query_scalar(
+            "insert into app.communities (city_id, name, visibility, join_policy)
+             values ($1, 'Chess', 'public', 'invite') returning id",
+        )
+        .bind(city)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a community");
+        let scope = Some(("community", community));
+        server.grant(&ana, "orgAdmin", scope).await;
+        let body = json!({"community_id": community, "user_id": guest.id, "role": "moderator"});
+        let invited = ana.client.post("/community-members", body).await;
+        let join = format!("/community-members/{}/join", invited.expect(201).id());
+        if !is_on {
+            sqlx::raw_sql(
+                "alter table app.credentials disable trigger credentials_end_offers;
+                 alter table app.credentials disable trigger credentials_end_offers_first",
+            )
+            .execute(&mut conn)
+            .await
+            .expect("switched off");
+        }
+        ana.client
+            .act("/auth/sign-out-everywhere")
+            .await
+            .expect(204);
+        let joined = guest.client.act(&join).await.status;
+        assert_eq!(joined == 200, !is_on, "{joined}");
+    }
+}
