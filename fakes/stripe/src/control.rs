@@ -4,6 +4,7 @@
 use crate::{
     api::{account, balance, dispute, payment_flow, setup_intent},
     error::{ApiError, Result},
+    event,
     fake::{Fake, catch_up},
     fault::Fault,
     form::Params,
@@ -12,7 +13,7 @@ use crate::{
     webhook::{Delivery, Endpoint, Mischief, Post, Target},
     world::{Call, Move, World},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The kind of intent that a buyer acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,13 @@ impl Fake {
         }
         dispute::close(&mut world, id, won)?;
         Ok(visible(world.object(id)))
+    }
+
+    /// Reports a subscription as past due, whatever has been paid.
+    pub fn report_past_due(&self, subscription: &str) {
+        let mut world = self.world();
+        world.edit(subscription)["status"] = json!("past_due");
+        event::emit(&mut world, "customer.subscription.updated", subscription);
     }
 
     /// The owner of an account completes the onboarding.

@@ -253,13 +253,31 @@ async fn s2_nothing_is_had_of_a_plan_before_its_first_period_is_paid() {
     keep.expect(409);
     assert_eq!(shop.shown(&id).await["is_entitled"], false);
 
-    let ended = keyed(
-        &shop.binh,
-        &format!("/subscriptions/{id}/cancel"),
-        json!({}),
-    )
-    .await;
-    assert_eq!(ended.expect(200).json["state"], "canceled");
+    // Not even if the service reports it as past due, as it did after such a change.
+    let fake = &shop.stage.stripe.fake;
+    let at_stripe = shop.at_stripe(&id).await;
+    for _ in 0..2 {
+        fake.report_past_due(&at_stripe);
+        shop.stage.stripe.deliver(&shop.stage.server).await;
+        let shown = shop.shown(&id).await;
+        assert_eq!(
+            (&shown["state"], &shown["is_entitled"]),
+            (&json!("past_due"), &json!(false))
+        );
+    }
+}
+
+/// A subscription whose first period is not paid ends at once, and another one can be begun.
+#[tokio::test]
+async fn s4_a_subscription_that_is_not_paid_is_cancelled_at_once() {
+    let shop = Shop::new().await;
+    let path = format!("/businesses/{}/subscription", shop.business);
+    let begun = keyed(&shop.binh, &path, json!({"plan_id": shop.plans[0]})).await;
+    let id = begun.expect(200).id();
+    let cancel = format!("/subscriptions/{id}/cancel");
+    let ended = keyed(&shop.binh, &cancel, json!({})).await.expect(200);
+    assert_eq!(ended.json["state"], "canceled");
+    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
     let paid = shop.subscribe(shop.plans[0], &card).await.expect(200);
     assert_ne!(paid.id(), id);
     assert_eq!(shop.shown(&paid.id()).await["is_entitled"], true);
