@@ -99,7 +99,7 @@ fn a_small_body_takes_the_defaults() {
 
 #[test]
 fn every_fault_is_found() {
-    let body = r#"{"title":"","type":"au","seats":0,"currency":"eu","host_id":"x","links":{"website":"http://x.org","x":1},
+    let body = r#"{"title":"","type":"au","seats":0,"currency":"eu","host_id":"x","links":{"website":"ftp://x.org","x":1},
                    "tags":["abcdef"],"id":1}"#;
     let expected = [
         "/host_type required",

@@ -135,8 +135,13 @@ async fn abuse_43_an_offer_is_worth_what_its_giver_is() {
                 answer.expect(200);
                 continue;
             }
-            let refused = answer.expect(409);
-            assert!(refused.text.contains("offered this"), "{}", refused.text);
+            if text.contains("app.users") {
+                // The offer has ended with the account.
+                answer.expect(404);
+            } else {
+                let refused = answer.expect(409);
+                assert!(refused.text.contains("offered this"), "{}", refused.text);
+            }
             let profile = format!("/organizations/{mine}");
             let change = member.client.patch(&profile, "*", json!({"website": null}));
             change.await.expect(403);

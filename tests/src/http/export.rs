@@ -101,6 +101,7 @@ const NOT_THEIRS_BEYOND: &[(&str, &str, &str)] = &[
         "between the platform and the city; the refund is listed",
     ),
     ("transfer", "order", "between the platform and the host"),
+    ("transfer", "refund", "between the platform and the host"),
 ];
 
 /// Relations to rows that are the member's own, by which rows are exported as well, and the name in the file.

@@ -119,9 +119,9 @@ fn unpayable(cart: &Cart, error: money::Error) -> Error {
         Some(_) => "/promo_code",
         None => "/items",
     };
-    let with_credits = match cart.use_credits {
-        Some(true) => "with credits",
-        _ => "with credits (`use_credits`)",
+    let credits = match cart.use_credits {
+        Some(true) => "credits",
+        _ => "credits (`use_credits`)",
     };
     let (pointer, detail) = match error {
         money::Error::CardMinimum {
@@ -142,7 +142,7 @@ fn unpayable(cart: &Cart, error: money::Error) -> Error {
             };
             let detail = format!(
                 "makes {total} to pay, and a card takes no less than {minimum}: order more tickets, {without}or pay all of it \
-                 {with_credits}"
+                 with {credits}"
             );
             (of_price, detail)
         }
@@ -154,7 +154,7 @@ fn unpayable(cart: &Cart, error: money::Error) -> Error {
             "/items",
             format!(
                 "leave {card} for the card, which takes no more than {maximum}: order fewer tickets, or pay {} or more \
-                 {with_credits}",
+                 with {credits}",
                 credits_at_least.amount()
             ),
         ),
