@@ -29,7 +29,7 @@ use uuid::Uuid;
 /// How many rows of the file are read at once.
 const AT_ONCE: i64 = 500;
 
-/// A ticket and who holds it.
+/// A ticket and its holder.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "attendee")]
 pub struct Attendee {
@@ -37,25 +37,25 @@ pub struct Attendee {
     pub order_id: Uuid,
     pub ticket_type_id: Uuid,
     pub ticket_type: String,
-    /// Of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void`
+    /// State of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void`
     pub state: String,
     pub holder_id: Uuid,
-    /// Null: the holder's profile is private.
+    /// Null if the holder's profile is private.
     pub handle: Option<String>,
     pub display_name: Option<String>,
     pub bought_at: DateTime<Utc>,
     pub checked_in_at: Option<DateTime<Utc>>,
     pub gate: Option<String>,
-    /// When the ticket was bought, checked in, handed on, given back or made void last.
+    /// When the ticket was last bought, checked in, transferred, refunded or voided.
     pub changed_at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct AttendeeList {
     pub data: Vec<Attendee>,
-    /// Null: there is no more.
+    /// Null on the last page.
     pub next_cursor: Option<String>,
-    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    /// `changed_since` for the next request, which may repeat tickets but misses none.
     pub as_of: DateTime<Utc>,
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// So many tickets of one type.
+/// Number of tickets of one type.
 #[derive(Input, Clone, Debug, PartialEq)]
 #[input(body)]
 pub struct Item {
@@ -16,7 +16,7 @@ pub struct Item {
     pub quantity: i32,
 }
 
-/// What somebody wants to buy. The same body gives a price, and an order at that price.
+/// Tickets to buy and how to pay. The same body prices and places an order.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
@@ -26,42 +26,42 @@ pub struct Item {
 )]
 pub struct Cart {
     pub event_id: Uuid,
-    /// Each ticket type once.
+    /// Quantities by ticket type, each type once.
     pub items: Objects<Item, 20>,
-    /// A word that makes it cheaper.
+    /// Code of a discount.
     #[input(length(3, 40), format = "code")]
     pub promo_code: Option<String>,
-    /// Pay with credits as far as they go, and the rest by card.
+    /// Pay with credits first, and the rest by card.
     pub use_credits: Option<bool>,
-    /// Use no more credits than this.
+    /// Maximum amount to pay with credits.
     #[input(range(0, 1_000_000_000))]
     pub credits_max_cents: Option<i64>,
-    /// Where the buyer came from: a campaign, a site. The host sees which of them sell.
+    /// Where the buyer came from, such as a campaign or a site. Shown to the host.
     #[input(length(1, 200))]
     pub referrer: Option<String>,
 }
 
-/// What it costs, and how it would be paid. An order that is made now is at this price.
+/// Price of an order that would be placed now, and how it would be paid.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "price")]
 pub struct Price {
     pub currency: String,
     pub lines: Vec<PriceLine>,
-    /// The tickets at their price.
+    /// Price of the tickets before discount and fee.
     pub subtotal_cents: i64,
-    /// What the promo code takes off.
+    /// Discount by the promo code.
     pub discount_cents: i64,
-    /// What the buyer pays on top.
+    /// Fee that the buyer pays on top.
     pub fee_cents: i64,
-    /// What the buyer pays in all.
+    /// Total that the buyer pays.
     pub amount_cents: i64,
-    /// Of that with credits.
+    /// Part of the total paid with credits.
     pub wallet_cents: i64,
-    /// Of that by card.
+    /// Part of the total paid by card.
     pub card_cents: i64,
 }
 
-/// One ticket type of a price.
+/// Price of one ticket type.
 #[derive(Serialize, ToSchema)]
 pub struct PriceLine {
     pub ticket_type_id: Uuid,
@@ -71,21 +71,21 @@ pub struct PriceLine {
     pub total_cents: i64,
 }
 
-/// Where an order stands.
+/// An order and its state.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "placed_order")]
 pub struct PlacedOrder {
-    /// `GET /orders/{id}` has all of it.
+    /// `GET /orders/{id}` returns the whole order.
     pub id: Uuid,
-    /// `paid` at once where nothing is left to pay by card.
+    /// `paid` at once if nothing is left to pay by card.
     pub state: String,
     pub currency: String,
     pub amount_cents: i64,
     pub wallet_cents: i64,
     pub card_cents: i64,
-    /// Its tickets go back on sale then, unless it is paid.
+    /// When the tickets of an unpaid order go back on sale; null if not pending.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Of an order that is paid.
+    /// Empty until the order is paid.
     pub ticket_ids: Vec<Uuid>,
 }
 
@@ -98,27 +98,27 @@ pub enum Target {
     Wallet,
 }
 
-/// Tickets to give back.
+/// Tickets to refund.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
     example = r#"{"ticket_ids": ["0199e005-7f50-7e55-820c-639f580d23cc"], "to": "wallet"}"#
 )]
 pub struct GiveBack {
-    /// Without it all that are left; for the buyer all that they still hold.
+    /// If left out, all tickets that are left; for the buyer, all that the buyer still holds.
     pub ticket_ids: Option<Values<Uuid, 500>>,
-    /// `source` if it is left out.
+    /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash.
     pub to: Option<Target>,
-    /// Why; staff only.
+    /// Reason; only kept if sent by staff of the event.
     #[input(line(1, 500))]
     pub note: Option<String>,
 }
 
-/// A refund as it was asked for.
+/// A requested refund.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "asked_refund")]
 pub struct AskedRefund {
-    /// `GET /refunds/{id}` says how it goes on. Null if what goes back had cost nothing: then no refund is recorded.
+    /// `GET /refunds/{id}` shows its progress. Null if the tickets were free: no refund is recorded.
     pub id: Option<Uuid>,
     pub state: String,
     pub currency: String,
@@ -144,7 +144,7 @@ impl Direction {
     }
 }
 
-/// A code at the door, or at a checkpoint.
+/// A scan of a ticket's code, at the door or at a checkpoint.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
@@ -152,26 +152,26 @@ impl Direction {
     "gate": "North", "device": "Scanner 3"}"#
 )]
 pub struct Scan {
-    /// What the QR code holds.
+    /// Content of the QR code.
     #[input(opaque(1, 1000))]
     pub code: String,
-    /// The event that people are let in to.
+    /// Event at which the ticket is scanned.
     pub event_id: Uuid,
-    /// Made by the scanner for this scan: sent twice, it counts once.
+    /// Id of this scan, made by the scanner: a scan sent twice counts once.
     #[input(length(8, 64))]
     pub nonce: String,
     #[input(length(1, 120))]
     pub gate: Option<String>,
     #[input(length(1, 120))]
     pub device: Option<String>,
-    /// When it was scanned without a connection, by the clock of the device.
+    /// Time of a scan made offline, by the device's clock; else left out.
     pub at: Option<DateTime<Utc>>,
-    /// The checkpoint of the event where it was scanned; without it, at the door.
+    /// Checkpoint of the event where the ticket is scanned; the door if left out.
     pub checkpoint_id: Option<Uuid>,
-    /// `entry` if it is left out. Exits are scanned at checkpoints.
+    /// `entry` if left out; `exit` only at checkpoints.
     pub direction: Option<Direction>,
-    /// Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. It counts unless the
-    /// ticket is inside already.
+    /// Only for an entry with `at` at a checkpoint: the scanner has already admitted the holder. The entry counts
+    /// unless the ticket is already inside, forged or for another event.
     pub force: Option<bool>,
 }
 
@@ -185,25 +185,26 @@ impl Scan {
     }
 }
 
-/// What the door says.
+/// Result of a scan.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "scan_result")]
 pub struct ScanResult {
-    /// `ok`: let in, or out. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`,
-    /// `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and `exits_not_counted`.
+    /// `ok`: entry or exit recorded. Otherwise the reason for refusal: `already_used`, `wrong_event`, `refunded`,
+    /// `transferred`, `void`, `forged`, `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and
+    /// `exits_not_counted`.
     pub result: String,
     pub ticket_id: Option<Uuid>,
-    /// Of `already_used`: when and where it was first let in, at this door or checkpoint.
+    /// If `already_used`: time of the first entry at this door or checkpoint; `first_gate` is its gate.
     pub first_at: Option<DateTime<Utc>>,
     pub first_gate: Option<String>,
-    /// Of `ok` with `force`: why the ticket should have been refused, if it should have.
+    /// Reason for refusal that `force` has overruled; null if none.
     pub overruled: Option<String>,
 }
 
-/// A key that scanners believe.
+/// A public key of ticket codes.
 #[derive(Serialize, ToSchema)]
 pub struct TicketKey {
-    /// Eight hexadecimal digits: bytes 2 to 5 of a code.
+    /// Key id, eight hexadecimal digits: bytes 2 to 5 of a decoded code.
     pub kid: String,
     /// Ed25519, base64url without padding.
     pub public_key: String,
@@ -211,6 +212,6 @@ pub struct TicketKey {
 
 #[derive(Serialize, ToSchema)]
 pub struct TicketKeyList {
-    /// The one that signs now comes first.
+    /// The key that signs new codes comes first.
     pub data: Vec<TicketKey>,
 }

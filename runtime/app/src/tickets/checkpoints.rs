@@ -31,15 +31,15 @@ pub(super) struct Checkpoint {
     allows_reentry: bool,
 }
 
-/// Who is at a checkpoint.
+/// Numbers of tickets at a checkpoint.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "checkpoint_figures")]
 pub struct CheckpointFigures {
     pub checkpoint_id: Uuid,
     pub name: String,
-    /// Tickets that have come in, each once.
+    /// Tickets that have entered, each counted once.
     pub entered: i64,
-    /// How often somebody came in; who left and came back counts again.
+    /// Entries; each re-entry counts again.
     pub entries: i64,
     /// Tickets that are inside now.
     pub inside: i64,
@@ -48,7 +48,7 @@ pub struct CheckpointFigures {
 #[derive(Serialize, ToSchema)]
 pub struct CheckpointFiguresList {
     pub data: Vec<CheckpointFigures>,
-    /// Null: there is no more.
+    /// Null on the last page.
     pub next_cursor: Option<String>,
 }
 

@@ -27,25 +27,25 @@ use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A scan that waited for a connection.
+/// A scan made offline.
 #[derive(Input, Clone, Debug)]
 #[input(body)]
 pub struct LateScan {
-    /// What the QR code holds.
+    /// Content of the QR code.
     #[input(opaque(1, 1000))]
     pub code: String,
-    /// Made by the scanner for this scan: sent twice, it counts once.
+    /// Id of this scan, made by the scanner: a scan sent twice counts once.
     #[input(length(8, 64))]
     pub nonce: String,
     #[input(length(1, 120))]
     pub gate: Option<String>,
     #[input(length(1, 120))]
     pub device: Option<String>,
-    /// When it was scanned, by the clock of the device. Without it: now.
+    /// Time of the scan by the device's clock; the time of the upload if left out.
     pub at: Option<DateTime<Utc>>,
-    /// `entry` if it is left out. Exits are scanned at checkpoints.
+    /// `entry` if left out; `exit` only at checkpoints.
     pub direction: Option<Direction>,
-    /// Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now.
+    /// Only for an entry with `at` at a checkpoint: the scanner has already admitted the holder.
     pub force: Option<bool>,
 }
 
@@ -57,43 +57,43 @@ pub struct LateScan {
     "scans": [{"code": "AeF2…", "nonce": "01a21e7c-a3c8-737d", "gate": "North", "device": "Scanner 3", "at": "2040-05-01T17:55:00Z"}]}"#
 )]
 pub struct ScanBatch {
-    /// The event that people were let in to.
+    /// Event at which the tickets were scanned.
     pub event_id: Uuid,
-    /// The checkpoint of the event where all of them were scanned; without it, at the door.
+    /// Checkpoint of the event where all tickets were scanned; the door if left out.
     pub checkpoint_id: Option<Uuid>,
     pub scans: Objects<LateScan, 500>,
 }
 
-/// What one scan of many came to.
+/// Result of one scan of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "late_scan_result")]
 pub struct LateScanResult {
     pub nonce: String,
-    /// As at `POST /check-ins`; `nonce_used`: the nonce belongs to another scan, and nothing was kept.
+    /// As for `POST /check-ins`, or `nonce_used`: the nonce belongs to another scan, and nothing was recorded.
     pub result: String,
     pub ticket_id: Option<Uuid>,
-    /// Of `already_used`: when and where it was let in.
+    /// If `already_used`: time of the first entry at this door or checkpoint; `first_gate` is its gate.
     pub first_at: Option<DateTime<Utc>>,
     pub first_gate: Option<String>,
-    /// Of `ok` with `force`: why the ticket should have been refused, if it should have.
+    /// Reason for refusal that `force` has overruled; null if none.
     pub overruled: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct LateScanResultList {
-    /// In the order of the scans.
+    /// In the order of the request's scans.
     pub data: Vec<LateScanResult>,
 }
 
-/// A ticket, as a scanner without a connection has to know it.
+/// A ticket for offline scanners.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "admission")]
 pub struct Admission {
     pub ticket_id: Uuid,
     pub ticket_type_id: Uuid,
-    /// `valid` and `checked_in` tickets are those that the code of this version was made for.
+    /// State of the ticket; unless it is `valid` or `checked_in`, the ticket admits nobody.
     pub state: String,
-    /// A code with a smaller one is of somebody who held the ticket before.
+    /// Version of the current code; smaller versions belong to earlier holders.
     pub secret_version: i32,
     pub changed_at: DateTime<Utc>,
 }
@@ -101,22 +101,22 @@ pub struct Admission {
 #[derive(Serialize, ToSchema)]
 pub struct AdmissionList {
     pub data: Vec<Admission>,
-    /// Null: there is no more.
+    /// Null on the last page.
     pub next_cursor: Option<String>,
-    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    /// `changed_since` for the next request, which may repeat tickets but misses none.
     pub as_of: DateTime<Utc>,
-    /// Until when the event lets in, as it is today: it counts for all codes, and not the time that stands in them.
+    /// End of admission by the event's current schedule; valid for all codes, instead of the end written in them.
     pub admits_until: DateTime<Utc>,
 }
 
-/// Codes of a ticket that open nothing any more.
+/// Codes of a ticket that are no longer valid.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "revoked_code")]
 pub struct RevokedCode {
     pub ticket_id: Uuid,
-    /// Codes of the ticket with this secret version or a smaller one.
+    /// Codes of the ticket with this secret version or a smaller one are revoked.
     pub up_to_secret_version: i32,
-    /// Why: `transferred`, `refunded`, `void`
+    /// Reason: `transferred`, `refunded` or `void`
     pub reason: String,
     pub changed_at: DateTime<Utc>,
 }
@@ -124,9 +124,9 @@ pub struct RevokedCode {
 #[derive(Serialize, ToSchema)]
 pub struct RevokedCodeList {
     pub data: Vec<RevokedCode>,
-    /// Null: there is no more.
+    /// Null on the last page.
     pub next_cursor: Option<String>,
-    /// `changed_since` of the next time. A ticket may come again then; nothing is left out.
+    /// `changed_since` for the next request, which may repeat tickets but misses none.
     pub as_of: DateTime<Utc>,
 }
 

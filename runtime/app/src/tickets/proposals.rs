@@ -21,18 +21,18 @@ use sqlx::Row;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// An order for which a proposal is tried.
+/// A sample order for a proposal.
 #[derive(Input, Clone, Debug)]
 #[input(body, example = r#"{"price_cents": 4500, "quantity": 2}"#)]
 pub struct TriedOrder {
-    /// Of a ticket.
+    /// Price of one ticket.
     #[input(range(0, 100_000_000))]
     pub price_cents: i64,
     #[input(range(1, 100))]
     pub quantity: i32,
 }
 
-/// The same order by the rules of today and by the proposed one.
+/// The same order by the current and by the proposed commission rule.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "tried_proposal")]
 #[schema(example = json!({"object": "tried_proposal", "commission_proposal_id": "0199e009-9c38-7e6f-b0a1-3b2b3f1c9a10",
@@ -44,22 +44,22 @@ pub struct TriedOrder {
 pub struct TriedProposal {
     pub commission_proposal_id: Uuid,
     pub currency: String,
-    /// When it would begin, for which both are.
+    /// When the proposal would begin, for which both are calculated.
     pub at: DateTime<Utc>,
-    /// By the rule of the city, its country or the platform that holds then as things are. Null: none does, so nothing that
-    /// costs something could be sold.
+    /// By the existing rule of the city, its country or the platform at that time. Null if there is none: paid tickets
+    /// could not be sold.
     pub now: Option<TriedShares>,
     pub proposed: TriedShares,
 }
 
-/// Who gets what of it. Rules of an event or its host come before those of the city.
+/// Shares of an order. Rules of an event or its host take precedence over those of the city.
 #[derive(Serialize, ToSchema)]
 pub struct TriedShares {
-    /// What the buyer pays in all.
+    /// Total that the buyer pays.
     pub amount_cents: i64,
-    /// The commission, of which the city has its share.
+    /// Commission, the city's share included.
     pub fee_cents: i64,
-    /// `buyer`, on top of the price, or `organizer`, out of it.
+    /// `buyer`: on top of the price; `organizer`: out of the price.
     pub fee_paid_by: String,
     pub organizer_cents: i64,
     pub platform_cents: i64,
@@ -82,19 +82,19 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Try a proposal
+/// Price an order by a proposed rule
 ///
-/// What an order would cost, and who would get what of it, by the proposed rule and by the one that holds now. Nothing
-/// changes. For those of the city and of the platform; of proposals for tickets.
+/// What an order would cost, and how it would be shared, by the proposed and by the current rule. Nothing is changed.
+/// For administrators of the city and the platform; only for proposals for tickets.
 #[utoipa::path(post, path = "/commission-proposals/{id}/price", operation_id = "priceCommissionProposal",
     tag = "Commission proposals", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the proposal")),
     request_body = TriedOrder,
     responses(
-        (status = 200, description = "The order by both rules", body = TriedProposal),
+        (status = 200, description = "The order priced by both rules", body = TriedProposal),
         (status = 404, description = "There is no such proposal, or the caller may not see it"),
-        (status = 409, description = "It is not about tickets"),
-        (status = 422, description = "A value is wrong, or no card could be charged this")))]
+        (status = 409, description = "The proposal is not for tickets"),
+        (status = 422, description = "A value is wrong, or a card can't be charged this amount")))]
 async fn price(
     State(tickets): State<Tickets>,
     caller: Member,

@@ -73,15 +73,15 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What it would cost
+/// Price an order
 ///
-/// Nothing is held back. `POST /orders` with the same body makes an order at this price.
+/// Reserves nothing. `POST /orders` with the same body, sent now, orders at this price.
 #[utoipa::path(post, path = "/orders/price", operation_id = "priceOrder", tag = "Orders", security(("bearer" = [])),
     request_body = Cart,
     responses(
         (status = 200, description = "The price", body = Price),
         (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 409, description = "It can't be bought now: not on sale, the limit of a person, the promo code"),
+        (status = 409, description = "The tickets can't be bought now: not on sale, too few left, limit per person, promo code, or the host can't take payments"),
         (status = 422, description = "A value is wrong")))]
 async fn price(
     State(tickets): State<Tickets>,
@@ -117,8 +117,8 @@ async fn price(
 
 /// Order tickets
 ///
-/// They are held back until `expires_at`. What is left to pay by card is paid with `POST /orders/{id}/payments`; where
-/// nothing is, the order is paid at once and has its tickets.
+/// Reserves the tickets until `expires_at`. If an amount is left to pay by card, pay it with
+/// `POST /orders/{id}/payments`; otherwise the order is paid at once and has its tickets.
 #[utoipa::path(post, path = "/orders", operation_id = "createOrder", tag = "Orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key buys once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Cart,
@@ -126,8 +126,8 @@ async fn price(
         (status = 201, description = "The order", body = PlacedOrder),
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 409, description = "It can't be bought now: sold out, not on sale, the limit of a person, the promo code, \
-            too few credits, or the same request is being worked on"),
+        (status = 409, description = "The tickets can't be bought now: sold out, not on sale, limit per person, promo code, \
+            too few credits, the host can't take payments, or the same request is being worked on"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn order(
     State(tickets): State<Tickets>,
@@ -148,17 +148,17 @@ fn created(placed: PlacedOrder) -> Response {
 
 /// Cancel an order
 ///
-/// Before it is paid, by its buyer: tickets and credits are free again. A payment that was begun is cancelled as well; if its
-/// money arrives all the same, it buys nothing and is refunded in full.
+/// Cancels a pending order and releases its tickets and credits. Only its buyer may do this. A payment that was begun
+/// is cancelled as well; if its money arrives anyway, it is refunded in full.
 #[utoipa::path(post, path = "/orders/{id}/cancel", operation_id = "cancelOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     responses(
         (status = 200, description = "The order", body = PlacedOrder),
         (status = 400, description = "The key is missing"),
-        (status = 403, description = "It is somebody else's"),
+        (status = 403, description = "The caller is not the buyer"),
         (status = 404, description = "There is no such order, or the caller may not see it"),
-        (status = 409, description = "It is not pending any more, or the same request is being worked on"),
+        (status = 409, description = "The order is no longer pending, or the same request is being worked on"),
         (status = 422, description = "The key belongs to another request")))]
 async fn cancel(
     State(tickets): State<Tickets>,
@@ -188,11 +188,11 @@ async fn cancel(
     run.await
 }
 
-/// Give tickets back
+/// Refund tickets
 ///
-/// By the buyer as long as the ticket type says, by whoever runs the event at any time. The tickets open nothing from now
-/// on and go back on sale. Credits come back at once; what goes to a card takes the bank some days. Tickets that cost nothing
-/// are given back without a refund: `id` is null then.
+/// Buyers may return unused tickets that they hold until the ticket type's `refundable_until`; staff of the event may
+/// refund tickets at any time. The tickets are invalid at once and go back on sale. Credits are returned at once, a
+/// card refund takes some days. For tickets that cost nothing no refund is recorded: `id` is null.
 #[utoipa::path(post, path = "/orders/{id}/refunds", operation_id = "refundOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -200,9 +200,9 @@ async fn cancel(
     responses(
         (status = 201, description = "The refund", body = AskedRefund),
         (status = 400, description = "The key is missing"),
-        (status = 403, description = "It is somebody else's"),
+        (status = 403, description = "The caller is neither the buyer nor staff of the event"),
         (status = 404, description = "There is no such order, or the caller may not see it"),
-        (status = 409, description = "It is too late, nothing is left to refund, or the same request is being worked on"),
+        (status = 409, description = "Too late, tickets used or transferred, nothing left to refund, a disputed payment, or the same request is being worked on"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn give_back(
     State(tickets): State<Tickets>,
@@ -214,10 +214,10 @@ async fn give_back(
     tickets.give_back(&caller, id(&path)?, body, claimed).await
 }
 
-/// Sell at the door
+/// Sell tickets at the door
 ///
-/// For cash, by the host's staff: the order is paid at once. Limits of a person and times of sale do not count. No credits are
-/// taken: `use_credits` is false or left out, and there is no `credits_max_cents`.
+/// Records a cash sale, for staff of the event: the order is paid at once. Limits per person and sales periods don't
+/// apply. Credits can't be used: `use_credits` is false or left out, `credits_max_cents` is left out.
 #[utoipa::path(post, path = "/door-sales", operation_id = "sellAtDoor", tag = "Orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key sells once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Cart,
@@ -226,7 +226,7 @@ async fn give_back(
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 409, description = "Sold out, the promo code, or the same request is being worked on"),
+        (status = 409, description = "Sold out, promo code refused, event not published, or the same request is being worked on"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn sell_at_door(
     State(tickets): State<Tickets>,
@@ -280,12 +280,12 @@ fn cash_only(cart: &Cart) -> Result<()> {
 
 /// Scan a ticket
 ///
-/// By the host's staff. The answer says whether to let somebody in, and why not; every scan is kept. A scan that was made
-/// without a connection comes with `at`. The same `nonce` gets the same answer.
+/// Checks a ticket at the door or at a checkpoint, for staff of the event. `result` says whether to admit the holder,
+/// or why not; every scan is recorded. Send `at` for a scan made offline. A repeated `nonce` returns the same result.
 #[utoipa::path(post, path = "/check-ins", operation_id = "scanTicket", tag = "Check ins", security(("bearer" = [])),
     request_body = Scan,
     responses(
-        (status = 200, description = "What the door says", body = ScanResult),
+        (status = 200, description = "The result of the scan", body = ScanResult),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "Another scan with this nonce is being worked on"),
@@ -298,9 +298,9 @@ async fn scan(
     tickets.scan(&caller, scan).await.map(Json)
 }
 
-/// Keys of tickets
+/// List ticket keys
 ///
-/// For scanners that work without a connection: codes that one of these has signed are ours. The layout of a code is in
+/// Public keys for offline scanners: a code is genuine if one of these keys has signed it. The layout of a code is in
 /// the documentation.
 #[utoipa::path(get, path = "/ticket-keys", operation_id = "listTicketKeys", tag = "Tickets", security(()),
     responses((status = 200, description = "The keys", body = TicketKeyList)))]
@@ -314,13 +314,13 @@ async fn keys(State(tickets): State<Tickets>) -> Json<TicketKeyList> {
     })
 }
 
-/// The QR code of a ticket, as SVG
+/// Get the QR code of a ticket as SVG
 ///
-/// For its holder alone.
+/// Only for the ticket's holder.
 #[utoipa::path(get, path = "/tickets/{id}/qr.svg", operation_id = "getTicketQrSvg", tag = "Tickets", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the ticket")),
     responses(
-        (status = 200, description = "The picture", content_type = "image/svg+xml", body = String),
+        (status = 200, description = "The QR code", content_type = "image/svg+xml", body = String),
         (status = 404, description = "There is no such ticket, or the caller does not hold it")))]
 async fn svg(
     State(tickets): State<Tickets>,
@@ -331,13 +331,13 @@ async fn svg(
     Ok((picture_headers("image/svg+xml"), picture).into_response())
 }
 
-/// The QR code of a ticket, as PNG
+/// Get the QR code of a ticket as PNG
 ///
-/// For its holder alone.
+/// Only for the ticket's holder.
 #[utoipa::path(get, path = "/tickets/{id}/qr.png", operation_id = "getTicketQrPng", tag = "Tickets", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the ticket")),
     responses(
-        (status = 200, description = "The picture", content_type = "image/png", body = Vec<u8>),
+        (status = 200, description = "The QR code", content_type = "image/png", body = Vec<u8>),
         (status = 404, description = "There is no such ticket, or the caller does not hold it")))]
 async fn png(
     State(tickets): State<Tickets>,

@@ -19,13 +19,13 @@ use sqlx::{Row, postgres::PgRow};
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// What an event has sold.
+/// Sales of an event.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "sales")]
 pub(crate) struct Sales {
     event_id: Uuid,
     ticket_types: Vec<TicketTypeSales>,
-    /// One for each currency in which something was sold.
+    /// One for each currency with sales.
     currencies: Vec<CurrencySales>,
 }
 
@@ -36,56 +36,56 @@ impl Sales {
     }
 }
 
-/// Tickets of one type.
+/// Sales of one ticket type.
 #[derive(Serialize, ToSchema)]
 struct TicketTypeSales {
     ticket_type_id: Uuid,
     name: String,
     currency: String,
     capacity: i32,
-    /// Of orders that are not paid, and places that are offered to the waiting list.
+    /// Tickets held for pending orders and for offers to the waiting list.
     held: i32,
-    /// Without those that were given back.
+    /// Sold tickets without refunded and void ones.
     sold: i32,
     checked_in: i64,
     refunded: i64,
-    /// At their price, those that were given back included.
+    /// Price before discounts, including refunded tickets.
     gross_cents: i64,
-    /// What promo codes took off.
+    /// Discounts by promo codes.
     discount_cents: i64,
-    /// What was paid for them, fees on top included.
+    /// Amount paid for all tickets, fees on top included.
     paid_cents: i64,
-    /// Of that for tickets that were given back.
+    /// Part of `paid_cents` for refunded tickets.
     refunded_cents: i64,
 }
 
-/// Money in one currency.
+/// Sales in one currency.
 #[derive(Serialize, ToSchema)]
 struct CurrencySales {
     currency: String,
     orders: i64,
-    /// Tickets at their price.
+    /// Price of the tickets before discounts.
     gross_cents: i64,
-    /// What promo codes took off.
+    /// Discounts by promo codes.
     discount_cents: i64,
-    /// What buyers paid on top.
+    /// Fees that buyers paid on top.
     fee_cents: i64,
-    /// What was paid.
+    /// Amounts paid.
     paid: Amounts,
-    /// What went back.
+    /// Completed refunds.
     refunded: Amounts,
-    /// What is on its way back to cards.
+    /// Refunds that are under way to cards.
     refunds_pending: Amounts,
 }
 
-/// A sum, once by how it was paid and once by whose it is.
+/// A sum, divided by means of payment and by recipient.
 #[derive(Serialize, ToSchema, Default)]
 struct Amounts {
     amount_cents: i64,
     card_cents: i64,
-    /// Credits.
+    /// Paid with credits.
     wallet_cents: i64,
-    /// At the door.
+    /// Paid in cash at the door.
     cash_cents: i64,
     organizer_cents: i64,
     platform_fee_cents: i64,
@@ -108,14 +108,14 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What an event has sold
+/// Get the sales of an event
 ///
-/// For its host and the platform: tickets by type, and the money by how it was paid and whose it is.
+/// For the host's admins and the platform: tickets by type, and amounts by means of payment and recipient.
 #[utoipa::path(get, path = "/events/{id}/sales", operation_id = "getSales", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the event")),
     responses(
-        (status = 200, description = "The figures", body = Sales),
-        (status = 403, description = "The caller is not of the event's host"),
+        (status = 200, description = "The sales", body = Sales),
+        (status = 403, description = "The caller is no admin of the event's host"),
         (status = 404, description = "There is no such event, or the caller may not see it")))]
 async fn sales(
     State(tickets): State<Tickets>,

@@ -33,7 +33,7 @@ const AT_ONCE: i32 = 500;
 /// How often one ticket may be offered within 24 hours.
 const OFFERS_A_DAY: i64 = 10;
 
-/// To whom a ticket is offered: by id or by handle.
+/// Recipient of the offer: either `to_id` or `to_handle`.
 #[derive(Input, Clone, Debug)]
 #[input(body, example = r#"{"to_handle": "priya"}"#)]
 pub struct OfferTicket {
@@ -43,14 +43,14 @@ pub struct OfferTicket {
     pub to_handle: Option<Handle>,
 }
 
-/// An offer as it stands.
+/// An offer of a ticket and its state.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "offered_ticket")]
 #[schema(example = json!({"object": "offered_ticket", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
     "ticket_id": "0199e005-7f50-7e55-820c-639f580d23cc", "to_id": "0199e004-8028-7807-89c4-7773d680a1e8", "state": "offered",
     "expires_at": "2040-05-01T18:00:00Z"}))]
 pub struct OfferedTicket {
-    /// `GET /ticket-transfers/{id}` has all of it.
+    /// `GET /ticket-transfers/{id}` returns the whole offer.
     pub id: Uuid,
     pub ticket_id: Uuid,
     pub to_id: Uuid,

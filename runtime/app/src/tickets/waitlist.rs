@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// How many entries expire in one transaction.
 const AT_ONCE: i32 = 500;
 
-/// Where a member stands.
+/// Position on a waiting list.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "place_in_line")]
 #[schema(example = json!({"object": "place_in_line", "entry_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "waiting",
@@ -30,9 +30,9 @@ pub struct PlaceInLine {
     pub entry_id: Uuid,
     /// `waiting`, `offered`, `taken` or `expired`
     pub state: String,
-    /// How many are to be served before, those of a higher priority included; 0 once a place is offered.
+    /// Number of entries served first, those of higher priority included; 0 unless `waiting`.
     pub ahead: i64,
-    /// Of which type a place is kept: an order for it that comes in time gets it.
+    /// Type of the ticket held for the member, who gets it by ordering in time.
     pub offered_type_id: Option<Uuid>,
     pub offer_expires_at: Option<DateTime<Utc>>,
 }

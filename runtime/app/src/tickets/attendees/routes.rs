@@ -37,18 +37,18 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// List who comes
+/// List attendees
 ///
-/// Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here. With
-/// `changed_since` those that were bought, checked in, handed on, given back or made void since, in the order of these
-/// changes; a ticket that no longer has the `state` that is asked for is not among them.
+/// Tickets of the event with their holders, for staff of the event. Holders with a private profile have no name. With
+/// `changed_since`, only tickets bought, checked in, transferred, refunded or voided since then, in the order of these
+/// changes; tickets that have left the requested `state` are not included.
 #[utoipa::path(get, path = "/events/{id}/attendees", operation_id = "listAttendees", tag = "Tickets",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the event"),
-        ("name" = Option<String>, Query, description = "Part of the name or of the handle", min_length = 1, max_length = 200),
+        ("name" = Option<String>, Query, description = "Part of the holder's name or handle", min_length = 1, max_length = 200),
         ("ticket_type_id" = Option<Uuid>, Query, description = "Tickets of this type"),
         ("state" = Option<String>, Query, description = "Tickets in this state", example = "checked_in"),
-        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of the time before"),
+        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of an earlier answer: only changes since then"),
         ("limit" = Option<i32>, Query, description = "Tickets on a page (50)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
     responses(
@@ -69,14 +69,14 @@ async fn list(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
 }
 
-/// Export who comes
+/// Export attendees
 ///
-/// All tickets of the event as CSV (RFC 4180, UTF-8), for the host's staff. Cells that a spreadsheet would take for a formula
-/// have an apostrophe in front.
+/// All tickets of the event with their holders as CSV (RFC 4180, UTF-8), for staff of the event. Cells that a
+/// spreadsheet would take for a formula start with an apostrophe.
 #[utoipa::path(get, path = "/events/{id}/attendees.csv", operation_id = "exportAttendees", tag = "Tickets",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the event")),
     responses(
-        (status = 200, description = "The file", content_type = "text/csv", body = String),
+        (status = 200, description = "The CSV file", content_type = "text/csv", body = String),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it")))]
 async fn csv(

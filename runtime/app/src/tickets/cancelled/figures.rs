@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// The maximum number of failed orders that are listed.
 const NAMED: i64 = 50;
 
-/// What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.
+/// Refunds of a cancelled event, as numbers of orders. `orders` is the sum of the six counts after it.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "cancellation")]
 #[schema(example = json!({"object": "cancellation", "event_id": "0199e005-7f50-7e55-820c-639f580d23cc", "is_done": false,
@@ -18,34 +18,34 @@ const NAMED: i64 = 50;
     "failures": [{"order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "reason": "wallet-frozen: The wallet is being checked"}]}))]
 pub struct Cancellation {
     pub event_id: Uuid,
-    /// Nothing is left, on its way, or failed. Disputes may be open.
+    /// Whether `pending`, `left` and `failed` are 0. Disputes may be open.
     pub is_done: bool,
-    /// Those that have got tickets, that wait for their payment, or whose payment came too late.
+    /// Orders that have tickets, await payment or were paid too late.
     pub orders: i64,
-    /// All of their money is back.
+    /// Fully refunded orders.
     pub refunded: i64,
-    /// They cost nothing: their tickets are void.
+    /// Free orders, whose tickets are void.
     pub voided: i64,
-    /// Their tickets are void, and money is on its way back to the card.
+    /// Orders whose tickets are invalid and whose card refund is under way.
     pub pending: i64,
-    /// Not come to yet.
+    /// Orders not handled yet.
     pub left: i64,
-    /// The buyer's bank decides, or has taken the payment back.
+    /// Orders with an open or lost payment dispute.
     pub disputed: i64,
-    /// They could not be refunded, and are tried again; `failures` says why.
+    /// Orders whose refund failed and is retried; see `failures`.
     pub failed: i64,
     pub currencies: Vec<CancellationAmounts>,
-    /// Of `failed`, the first 50.
+    /// The first 50 failed orders.
     pub failures: Vec<CancellationFailure>,
 }
 
-/// Refunds in one currency, whatever they were made for.
+/// All refunds of the event in one currency, for any reason.
 #[derive(Serialize, ToSchema)]
 pub struct CancellationAmounts {
     pub currency: String,
-    /// What is back.
+    /// Completed refunds.
     pub refunded_cents: i64,
-    /// What is on its way.
+    /// Refunds under way.
     pub pending_cents: i64,
 }
 

@@ -32,14 +32,14 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// How far the refunds of a cancelled event have come
+/// Get the refunds of a cancelled event
 ///
-/// Cancelling an event gives back every order by itself: to the card and the wallet, as it was paid; what was paid in
-/// cash, the host pays back in hand. For those who run the event.
+/// Progress of the refunds, for staff of the event. Cancelling an event refunds every order automatically, to the card
+/// and wallet it was paid from; the host pays back cash by hand.
 #[utoipa::path(get, path = "/events/{id}/cancellation", operation_id = "getCancellation", tag = "Orders",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the event")),
     responses(
-        (status = 200, description = "The figures", body = Cancellation),
+        (status = 200, description = "The progress of the refunds", body = Cancellation),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "The event is not cancelled")))]

@@ -33,9 +33,9 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Who is at the checkpoints
+/// List the figures of checkpoints
 ///
-/// Of each checkpoint of the event how many have come in and how many are inside, for the host's staff.
+/// For each checkpoint of the event, how many tickets have entered and are inside, for staff of the event.
 #[utoipa::path(get, path = "/events/{id}/checkpoint-figures", operation_id = "listCheckpointFigures", tag = "Check ins",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the event"),

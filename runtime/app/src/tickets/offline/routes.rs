@@ -47,15 +47,15 @@ fn fresh<T: Serialize>(list: T) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }
 
-/// Bring in scans
+/// Upload offline scans
 ///
-/// Scans that were made without a connection, by the host's staff. Each is judged as if it came alone, in the order of
-/// `at` where two are of one ticket, and kept with what it came to: one that let somebody in a second time is
-/// `already_used`. The same `nonce` gets the same answer, so a batch may be sent again.
+/// Scans that staff of the event made offline. Each is judged as if sent by itself, scans of one ticket in the order
+/// of `at`, and recorded with its result: a second entry is `already_used`. A repeated `nonce` returns the same
+/// result, so a batch may be sent again.
 #[utoipa::path(post, path = "/check-ins/batch", operation_id = "scanTickets", tag = "Check ins", security(("bearer" = [])),
     request_body = ScanBatch,
     responses(
-        (status = 200, description = "What each scan came to", body = LateScanResultList),
+        (status = 200, description = "The result of each scan", body = LateScanResultList),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "A scan with one of these nonces is being worked on"),
@@ -68,14 +68,14 @@ async fn batch(
     tickets.scan_batch(&caller, batch).await.map(Json)
 }
 
-/// Tickets to let in
+/// List tickets for offline scanners
 ///
-/// For scanners that work without a connection, by the host's staff: all tickets of the event, or those that have changed
-/// since. A ticket whose state is neither `valid` nor `checked_in` lets nobody in.
+/// All tickets of the event, or those changed since `changed_since`, for staff of the event. A ticket whose state is
+/// neither `valid` nor `checked_in` admits nobody.
 #[utoipa::path(get, path = "/events/{id}/check-in-list", operation_id = "listAdmissions", tag = "Check ins",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the event"),
-        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of the time before"),
+        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of an earlier answer: only changes since then"),
         ("limit" = Option<i32>, Query, description = "Tickets on a page (100)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
     responses(
@@ -93,14 +93,14 @@ async fn check_in_list(
     list.await.map(fresh)
 }
 
-/// Codes that open nothing any more
+/// List revoked codes
 ///
-/// For scanners that work without a connection, by the host's staff: codes that one of our keys has signed and that were
-/// handed on, given back or made void since.
+/// For offline scanners of the event's staff: genuine codes that are no longer valid since the ticket was transferred,
+/// refunded or voided.
 #[utoipa::path(get, path = "/events/{id}/revoked-codes", operation_id = "listRevokedCodes", tag = "Check ins",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the event"),
-        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of the time before"),
+        ("changed_since" = Option<DateTime<Utc>>, Query, description = "`as_of` of an earlier answer: only changes since then"),
         ("limit" = Option<i32>, Query, description = "Tickets on a page (100)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
     responses(

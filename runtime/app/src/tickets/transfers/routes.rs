@@ -39,19 +39,19 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Offer a ticket to somebody
+/// Offer a ticket to another member
 ///
-/// By its holder, to a member whose profile they see. It stays theirs, and opens the door for them, until it is accepted;
-/// there is one open offer of a ticket at a time.
+/// For the ticket's holder, to a member whose profile the holder sees. The holder keeps the ticket, which stays valid,
+/// until the offer is accepted. A ticket has at most one open offer, and ten offers within 24 hours.
 #[utoipa::path(post, path = "/tickets/{id}/transfers", operation_id = "offerTicket", tag = "Ticket transfers",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the ticket"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")), request_body = OfferTicket,
     responses(
         (status = 201, description = "The offer", body = OfferedTicket),
-        (status = 403, description = "Somebody else holds it"),
+        (status = 403, description = "The caller does not hold the ticket"),
         (status = 404, description = "There is no such ticket, or the caller may not see it"),
-        (status = 409, description = "It is offered already, used, given back or about to be, its payment is disputed, or the event is over or does not take place"),
-        (status = 422, description = "A value is wrong, or the caller can't name such a member")))]
+        (status = 409, description = "The ticket is already offered, used or refunded, its payment is disputed, or the event is over or does not take place"),
+        (status = 422, description = "A value is wrong, or the recipient does not exist or is not visible to the caller")))]
 async fn offer(
     State(tickets): State<Tickets>,
     caller: Member,
@@ -64,15 +64,15 @@ async fn offer(
 
 /// Accept a ticket
 ///
-/// By whom it is offered to. They hold it from now on, with a code of their own; the code that it had opens nothing any
-/// more. Money does not move: if it is given back, what was paid goes to the buyer.
+/// For the recipient of the offer, who becomes the holder. The ticket gets a new code; the old one is no longer valid.
+/// No money moves: a refund goes to the buyer.
 #[utoipa::path(post, path = "/ticket-transfers/{id}/accept", operation_id = "acceptTicket", tag = "Ticket transfers",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the offer")),
     responses(
         (status = 200, description = "The offer", body = OfferedTicket),
-        (status = 403, description = "It is offered to somebody else"),
+        (status = 403, description = "The ticket is offered to another member"),
         (status = 404, description = "There is no such offer, or the caller may not see it"),
-        (status = 409, description = "The offer is not open any more, or the ticket can't change hands any more")))]
+        (status = 409, description = "The offer is no longer open, or the ticket can't be transferred any more")))]
 async fn accept(
     State(tickets): State<Tickets>,
     caller: Member,
@@ -83,14 +83,14 @@ async fn accept(
 
 /// Decline a ticket
 ///
-/// By whom it is offered to.
+/// For the recipient of the offer.
 #[utoipa::path(post, path = "/ticket-transfers/{id}/decline", operation_id = "declineTicket", tag = "Ticket transfers",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the offer")),
     responses(
         (status = 200, description = "The offer", body = OfferedTicket),
-        (status = 403, description = "It is offered to somebody else"),
+        (status = 403, description = "The ticket is offered to another member"),
         (status = 404, description = "There is no such offer, or the caller may not see it"),
-        (status = 409, description = "The offer is not open any more")))]
+        (status = 409, description = "The offer is no longer open")))]
 async fn decline(
     State(tickets): State<Tickets>,
     caller: Member,
@@ -102,14 +102,14 @@ async fn decline(
 
 /// Withdraw an offer
 ///
-/// By who made it, as long as it is not accepted.
+/// For the member who made it, until it is accepted.
 #[utoipa::path(post, path = "/ticket-transfers/{id}/withdraw", operation_id = "withdrawTicket", tag = "Ticket transfers",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the offer")),
     responses(
         (status = 200, description = "The offer", body = OfferedTicket),
-        (status = 403, description = "Somebody else made it"),
+        (status = 403, description = "Another member made the offer"),
         (status = 404, description = "There is no such offer, or the caller may not see it"),
-        (status = 409, description = "The offer is not open any more")))]
+        (status = 409, description = "The offer is no longer open")))]
 async fn withdraw(
     State(tickets): State<Tickets>,
     caller: Member,

@@ -54,15 +54,15 @@ pub struct Link {
     token: String,
 }
 
-/// See which waiting list a link in a mail leaves
+/// Show the page for leaving a waiting list
 ///
-/// Mail programs open links by themselves, so this changes nothing.
+/// Target of the link in an email. Changes nothing, since mail programs open links by themselves.
 #[utoipa::path(get, path = "/waitlist-entries/leave", operation_id = "showLeavingWaitlist", tag = "Waitlist entries", security(()),
-    params(("token" = String, Query, description = "As in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
+    params(("token" = String, Query, description = "Token in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
     responses(
         (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String,
             example = json!("<p>Leave the waiting list of A full house?</p><form method=\"post\"><button>Leave</button></form>")),
-        (status = 404, description = "Nobody here made this token, its entry waits no longer, or the member has another address than the mail was sent to")))]
+        (status = 404, description = "The token is invalid, its entry is no longer waiting, or the member's email address has changed")))]
 pub async fn show(
     State(tickets): State<Tickets>,
     _: Visitor,
@@ -73,15 +73,15 @@ pub async fn show(
     Ok(signed::question(&text, "Leave"))
 }
 
-/// Leave a waiting list by the link in a mail
+/// Leave a waiting list by the link in an email
 ///
-/// No session, no body. A place that was offered goes to the next one.
+/// Needs no session and no body. A place offered to the member is offered to the next one.
 #[utoipa::path(post, path = "/waitlist-entries/leave", operation_id = "leaveWaitlist", tag = "Waitlist entries", security(()),
-    params(("token" = String, Query, description = "As in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
+    params(("token" = String, Query, description = "Token in the link", example = "AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk")),
     responses(
-        (status = 200, description = "The member waits no longer", content_type = "text/html", body = String,
+        (status = 200, description = "The member has left the waiting list", content_type = "text/html", body = String,
             example = json!("<p>Done. You are no longer on this waiting list. You can join it again.</p>")),
-        (status = 404, description = "Nobody here made this token, its entry waits no longer, or the member has another address than the mail was sent to")))]
+        (status = 404, description = "The token is invalid, its entry is no longer waiting, or the member's email address has changed")))]
 pub async fn leave(
     State(tickets): State<Tickets>,
     _: Visitor,

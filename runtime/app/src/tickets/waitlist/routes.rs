@@ -29,10 +29,10 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Where I stand
+/// Get the position on a waiting list
 ///
-/// How many are served before, and until when a place is kept that is offered. An order for it uses it up; leaving the
-/// list gives it to the next one.
+/// How many entries are served first, and until when an offered ticket is held. Ordering the ticket takes the offer;
+/// leaving the list passes it on to the next entry.
 #[utoipa::path(get, path = "/waitlist-entries/{id}/place", operation_id = "getPlaceInLine", tag = "Waitlist entries",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the entry")),
     responses(
