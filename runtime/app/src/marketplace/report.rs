@@ -61,7 +61,7 @@ struct BusinessMonth {
 struct WonAmount {
     currency: String,
     quotes: i64,
-    /// Total in minor units (cents) of `currency`.
+    /// Total in minor units (cents).
     amount_cents: i64,
 }
 
@@ -88,7 +88,7 @@ pub fn document() -> openapi::OpenApi {
     params(("id" = Uuid, Path, description = "Of the business")),
     responses(
         (status = 200, description = "The figures", body = BusinessReport),
-        (status = 403, description = "The caller does not administer the business, or its plan does not include reports"),
+        (status = 403, description = "The caller does not administer the business, or its plan has no reports"),
         (status = 404, description = "There is no such business, or the caller may not see it")))]
 async fn report(
     State(marketplace): State<Marketplace>,

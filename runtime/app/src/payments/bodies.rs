@@ -38,14 +38,14 @@ pub struct Payment {
     pub quote_id: Option<Uuid>,
     /// `created` and `failed`: needs a card. `requires_action`: needs authentication by the buyer's bank.
     pub status: String,
-    /// In minor units (cents) of `currency`.
+    /// In minor units (cents).
     pub amount_cents: i64,
     pub currency: String,
     /// For the payment provider's client library; do not store or log it. Null if nothing is left to confirm.
     pub client_secret: Option<String>,
     /// Where the buyer authenticates with their bank; null if not needed.
     pub next_action_url: Option<String>,
-    /// Web page to confirm the payment; null if there is none or nothing is left to confirm.
+    /// Web page to confirm the payment; null if there is none.
     pub page_url: Option<String>,
 }
 

@@ -46,8 +46,7 @@ pub fn document() -> openapi::OpenApi {
 
 /// Pay the fee of a quote
 ///
-/// The platform's fee for connecting the organiser and the business. For the side in `fee_paid_by` of the quote, once the
-/// quote is accepted.
+/// The platform's fee for connecting organiser and business. For the side in `fee_paid_by`, once the quote is accepted.
 #[utoipa::path(post, path = "/quotes/{id}/fee-payments", operation_id = "payQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote"),
         ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -59,9 +58,9 @@ pub fn document() -> openapi::OpenApi {
         (status = 403, description = "The other side pays the fee"),
         (status = 404, description = "There is no such quote, or the caller may not see it"),
         (status = 409, description = "No fee is due or it is paid already, the provider refuses the payment, or the same \
-            request is still being processed"),
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not respond; `fee_paid_at` of the quote shows whether it was paid")))]
+        (status = 503, description = "The provider does not respond; see `fee_paid_at` of the quote")))]
 async fn pay_fee(
     State(payments): State<Payments>,
     caller: Member,
@@ -87,7 +86,7 @@ async fn pay_fee(
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such quote"),
         (status = 409, description = "No fee was paid, the amount exceeds what is left to refund, the payer's bank disputes the \
-            payment, or the same request is still being processed"),
+            payment, or the same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn refund_fee(
     State(payments): State<Payments>,

@@ -93,9 +93,9 @@ pub fn document() -> openapi::OpenApi {
 
 /// Pay an order by card
 ///
-/// Charges the saved card of `payment_method_id` at once. Without it, the response contains a `client_secret`, with which
-/// the buyer's client passes a card to the payment provider. The order's `state` becomes `paid` at once, or when the
-/// provider reports the payment. Repeated requests continue the same payment: an order is charged once.
+/// Charges a saved card at once. Without one, the response has a `client_secret`, with which the buyer's client passes
+/// a card to the payment provider. The order's `state` becomes `paid` at once, or when the provider reports the
+/// payment. Repeated requests continue the same payment: an order is charged once.
 #[utoipa::path(post, path = "/orders/{id}/payments", operation_id = "payOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -107,9 +107,9 @@ pub fn document() -> openapi::OpenApi {
         (status = 403, description = "The order belongs to another member"),
         (status = 404, description = "There is no such order, or the caller may not see it"),
         (status = 409, description = "The order is no longer pending, the host can't be paid, the provider refuses the payment, \
-            or the same request is still being processed"),
+            or the same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not respond; `state` of the order shows whether it was paid")))]
+        (status = 503, description = "The provider does not respond; see `state` of the order")))]
 async fn pay(
     State(payments): State<Payments>,
     caller: Member,
@@ -136,9 +136,9 @@ async fn pay(
         (status = 403, description = "The caller does not administer the promoted object"),
         (status = 404, description = "There is no such promotion, or the caller may not see it"),
         (status = 409, description = "The promotion is paid, free or past `pay_by`, the provider refuses the payment, or the \
-            same request is still being processed"),
+            same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not respond; `paid_at` of the promotion shows whether it was paid")))]
+        (status = 503, description = "The provider does not respond; see `paid_at` of the promotion")))]
 async fn pay_promotion(
     State(payments): State<Payments>,
     caller: Member,
@@ -152,14 +152,14 @@ async fn pay_promotion(
 
 /// Save a card
 ///
-/// The client passes the card to the payment provider with the returned `client_secret`. Shortly afterwards, the card is
-/// listed by `GET /payment-methods`.
+/// The client passes the card to the payment provider with the `client_secret`. `GET /payment-methods` lists it shortly
+/// afterwards.
 #[utoipa::path(post, path = "/payment-methods/setups", operation_id = "savePaymentMethod", tag = "Payment methods", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key begins once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     responses(
-        (status = 200, description = "What the client needs to submit the card", body = CardSetup),
+        (status = 200, description = "Data to submit the card with", body = CardSetup),
         (status = 400, description = "The key is missing"),
-        (status = 409, description = "The provider refuses the request, or the same request is still being processed"),
+        (status = 409, description = "The provider refuses the request, or the same request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn save_card(
@@ -211,9 +211,8 @@ async fn prefer_card(
 
 /// Open an organisation's payment account
 ///
-/// Returns a link to the payment provider's pages, where an administrator of the organisation enters its details. The
-/// first request creates the account. `GET /connected-accounts` shows its capabilities; paid tickets can be sold online
-/// once it takes payments.
+/// Returns a link to the payment provider's pages, for administrators of the organisation. The first request creates
+/// the account. `GET /connected-accounts` shows its capabilities; paid tickets can be sold once it takes payments.
 #[utoipa::path(post, path = "/organizations/{id}/onboarding", operation_id = "onboardOrganization", tag = "Connected accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the organisation")),
     request_body = OnboardingRequest,
@@ -323,9 +322,9 @@ async fn retry_event(
 
 /// Retry a failed transfer
 ///
-/// Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has finally
-/// refused, with the reasons. A new transfer sends, or takes back, the amount that is still owed. Transfers of a city's
-/// share can't be retried: its months are included in the next one automatically.
+/// Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
+/// refused for good. A new transfer sends, or takes back, the amount still owed. A city's share can't be retried: it is
+/// included in the city's next transfer.
 #[utoipa::path(post, path = "/transfers/{id}/retry", operation_id = "retryTransfer", tag = "Transfers", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the transfer")),
     responses(
@@ -352,10 +351,10 @@ async fn retry_transfer(
 ///
 /// Called by Stripe only, which signs each event. Events are stored, and processed afterwards.
 #[utoipa::path(post, path = "/webhooks/stripe", operation_id = "takeStripeEvent", tag = "Stripe events", security(()),
-    params(("Stripe-Signature" = String, Header, description = "Signature by one of the secrets of this endpoint")),
+    params(("Stripe-Signature" = String, Header, description = "Signature by a secret of this endpoint")),
     request_body(content = String, content_type = "application/json", description = "An event as Stripe sends it"),
     responses(
-        (status = 200, description = "The event is stored, or was stored before"),
+        (status = 200, description = "The event is stored"),
         (status = 400, description = "The signature or the event is invalid")))]
 async fn platform_event(
     State(payments): State<Payments>,
@@ -371,10 +370,10 @@ async fn platform_event(
 ///
 /// Called by Stripe only, which signs each event with a secret of this endpoint.
 #[utoipa::path(post, path = "/webhooks/stripe-connect", operation_id = "takeStripeConnectEvent", tag = "Stripe events", security(()),
-    params(("Stripe-Signature" = String, Header, description = "Signature by one of the secrets of this endpoint")),
+    params(("Stripe-Signature" = String, Header, description = "Signature by a secret of this endpoint")),
     request_body(content = String, content_type = "application/json", description = "An event as Stripe sends it"),
     responses(
-        (status = 200, description = "The event is stored, or was stored before"),
+        (status = 200, description = "The event is stored"),
         (status = 400, description = "The signature or the event is invalid")))]
 async fn connect_event(
     State(payments): State<Payments>,

@@ -64,7 +64,7 @@ pub fn document() -> openapi::OpenApi {
         (status = 403, description = "The caller does not administer the business"),
         (status = 404, description = "There is no such business, or the caller may not see it"),
         (status = 409, description = "The business has a subscription, the provider refuses the request, or the same \
-            request is still being processed"),
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn subscribe(
@@ -93,7 +93,7 @@ async fn subscribe(
         (status = 402, description = "The card was declined; the plan is unchanged"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
         (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
-            request is still being processed"),
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn change_plan(
@@ -111,8 +111,8 @@ async fn change_plan(
 
 /// Cancel a subscription
 ///
-/// The subscription ends with the paid period; until then the business keeps the benefits of the plan. If the first period
-/// is unpaid, it ends at once.
+/// The subscription ends with the paid period, or at once if the first period is unpaid. Until then the business keeps
+/// the plan's benefits.
 #[utoipa::path(post, path = "/subscriptions/{id}/cancel", operation_id = "cancelSubscription", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -121,7 +121,7 @@ async fn change_plan(
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
         (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
-            request is still being processed"),
+            request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn cancel(
@@ -150,7 +150,7 @@ async fn cancel(
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
         (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
-            request is still being processed"),
+            request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn keep(

@@ -28,13 +28,13 @@ pub struct AskedPlace {
 #[serde(tag = "object", rename = "place_price")]
 pub struct PlacePrice {
     pub currency: String,
-    /// Price of one day, in minor units (cents) of `currency`.
+    /// Price of one day, in minor units (cents).
     pub day_price_cents: i64,
     /// Started days between `starts_at` and `ends_at`.
     pub days: i32,
     /// Number of these days that the business's plan covers.
     pub plan_days: i32,
-    /// Price of the other days, in minor units (cents) of `currency`.
+    /// Price of the other days, in minor units (cents).
     pub amount_cents: i64,
     /// Bookings still possible in the place during that time; 0 if it is full.
     pub room: i32,

@@ -69,8 +69,8 @@ pub struct Document;
 
 /// Sign up
 ///
-/// Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response is
-/// the same whether or not the address belongs to a member already.
+/// Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response
+/// is the same whether or not the address belongs to a member already.
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
     security(()), responses(
         (status = 202, description = "Accepted; an e-mail follows"),
@@ -105,8 +105,8 @@ async fn verify_email(
 
 /// Confirm a new e-mail address
 ///
-/// Uses the token from the link that was sent to the new address. The link is invalid once the session that requested it
-/// ends. Signs out other devices and unlinks external accounts.
+/// Uses the token from the link that was sent to the new address. The link is invalid once the session that requested
+/// it ends. Signs out other devices and unlinks external accounts.
 #[utoipa::path(post, path = "/auth/confirm-email", operation_id = "confirmEmail", tag = "Sign-in",
     request_body = ConfirmEmail, security(()), responses(
         (status = 204, description = "The address is changed"),
@@ -218,8 +218,8 @@ async fn forgot_password(
 
 /// Reset the password
 ///
-/// Uses the token from the link in the e-mail. Ends all sessions, invalidates other links in e-mails and unlinks external
-/// accounts.
+/// Uses the token from the link in the e-mail. Ends all sessions, invalidates other links in e-mails and unlinks
+/// external accounts.
 #[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
     request_body = ResetPassword, security(()), responses(
         (status = 204, description = "The password is changed"),
@@ -317,8 +317,8 @@ async fn identities(State(sessions): State<Sessions>, caller: Member) -> Result<
 
 /// Unlink an external account
 ///
-/// Requires a recent sign-in with the password. Ends sessions of the external account and refuses its existing tokens. An
-/// account with the caller's address is linked again by a new sign-in at the issuer.
+/// Requires a recent sign-in with the password. Ends sessions of the external account and refuses its existing tokens.
+/// An account with the caller's address is linked again by a new sign-in at the issuer.
 #[utoipa::path(delete, path = "/me/identities/{id}", operation_id = "unlinkMyIdentity", tag = "Me",
     params(("id" = uuid::Uuid, Path, description = "Of the identity")), security(("bearer" = [])),
     responses(

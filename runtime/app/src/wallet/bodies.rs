@@ -13,7 +13,7 @@ use uuid::Uuid;
     example = r#"{"amount_cents": 500000, "reference": "Spring campaign"}"#
 )]
 pub struct Funding {
-    /// In minor units (cents) of the currency.
+    /// In minor units (cents).
     #[input(range(1, 100_000_000_000))]
     pub amount_cents: i64,
     /// Purpose, shown in the ledger.
@@ -38,7 +38,7 @@ pub enum CreditKind {
 pub struct GiveCredits {
     pub user_id: Uuid,
     pub kind: CreditKind,
-    /// In minor units (cents) of `currency`.
+    /// In minor units (cents).
     #[input(range(1, 100_000_000))]
     pub amount_cents: i64,
     #[input(format = "currency")]
@@ -67,7 +67,7 @@ pub struct Booked {
     pub journal_id: Uuid,
 }
 
-/// A member's credits in one currency. Amounts are in minor units (cents).
+/// Credits in one currency, in minor units (cents).
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "balance")]
 pub struct Balance {

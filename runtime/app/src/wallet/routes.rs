@@ -83,7 +83,7 @@ async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> 
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such currency"),
-        (status = 409, description = "The same request is still being processed"),
+        (status = 409, description = "The same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn fund(
     State(wallet): State<Wallet>,
@@ -129,7 +129,7 @@ async fn fund(
         (status = 201, description = "The entry is booked", body = Booked),
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
-        (status = 409, description = "The budget is insufficient, or the same request is still being processed"),
+        (status = 409, description = "The budget is insufficient, or the same request is in progress"),
         (status = 422, description = "A value is wrong, there is no such member, or the key belongs to another request")))]
 async fn give(
     State(wallet): State<Wallet>,
@@ -180,8 +180,8 @@ async fn give(
 
 /// Reverse a ledger entry
 ///
-/// Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for platform
-/// administrators.
+/// Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for
+/// platform administrators.
 #[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the entry"),

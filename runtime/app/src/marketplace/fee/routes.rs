@@ -13,12 +13,12 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// The caller's part of the platform's fee for connecting the organiser and the business.
+/// The caller's part of the platform's fee for connecting organiser and business.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "quote_fee")]
 pub struct QuoteFee {
     pub quote_id: Uuid,
-    /// In minor units (cents) of `currency`. 0 without a commission rule, or if the other side pays the fee.
+    /// In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
     pub amount_cents: i64,
     pub currency: String,
     /// Whether the fee is final, shortly after the quote is accepted. Before that, it is an estimate.
@@ -45,8 +45,8 @@ pub fn document() -> openapi::OpenApi {
 
 /// Get the fee of a quote
 ///
-/// The fee that the caller's side pays to the platform for connecting the organiser and the business; an estimate before
-/// the quote is accepted. The service itself is paid directly between the two sides.
+/// The fee that the caller's side pays to the platform for connecting organiser and business; an estimate before the
+/// quote is accepted. The service itself is paid directly between the two sides.
 #[utoipa::path(get, path = "/quotes/{id}/fee", operation_id = "getQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote")),
     responses(
