@@ -135,7 +135,7 @@ async fn pay(
         (status = 402, description = "The card was declined; another card can be used"),
         (status = 403, description = "The caller does not administer the promoted object"),
         (status = 404, description = "There is no such promotion, or the caller may not see it"),
-        (status = 409, description = "The promotion is paid, free or past `pay_by`, the provider refuses the payment, or the \
+        (status = 409, description = "The promotion is paid, free or no longer payable, the provider refuses the payment, or the \
             same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
         (status = 503, description = "The provider does not respond; see `paid_at` of the promotion")))]

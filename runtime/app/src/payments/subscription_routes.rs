@@ -141,7 +141,7 @@ async fn cancel(
 
 /// Keep a subscription
 ///
-/// Withdraws a cancellation before the subscription has ended, so that it continues to renew.
+/// Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew.
 #[utoipa::path(post, path = "/subscriptions/{id}/keep", operation_id = "keepSubscription", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key keeps once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),

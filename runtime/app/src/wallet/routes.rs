@@ -71,7 +71,7 @@ async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> 
 
 /// Fund the credit budget
 ///
-/// Adds to the budget of a currency, which pays bonuses and rewards. They are refused if it is insufficient. Only for
+/// Adds to the budget of a currency for bonuses and rewards, which are refused if the budget is insufficient. Only for
 /// platform administrators.
 #[utoipa::path(post, path = "/wallet/budgets/{currency}/fundings", operation_id = "fundBudget", tag = "Wallet accounts",
     security(("bearer" = [])), params(

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// The caller's part of the platform's fee for connecting organiser and business.
+/// The platform's fee for connecting organiser and business, as charged to the caller's side.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "quote_fee")]
 pub struct QuoteFee {
@@ -21,7 +21,7 @@ pub struct QuoteFee {
     /// In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
     pub amount_cents: i64,
     pub currency: String,
-    /// Whether the fee is final, shortly after the quote is accepted. Before that, it is an estimate.
+    /// Whether the fee is final, shortly after the quote is accepted; an estimate before.
     pub is_decided: bool,
     /// Null if unpaid, or if the other side pays the fee.
     pub paid_at: Option<DateTime<Utc>>,
