@@ -163,7 +163,7 @@ async fn refresh(
 
 /// Confirm the password
 ///
-/// Counts as a recent sign-in for ten minutes, as required to change the e-mail address or to unlink an external account.
+/// Counts as a recent sign-in for ten minutes, as required to change the e-mail address or unlink an external account.
 #[utoipa::path(post, path = "/auth/step-up", operation_id = "stepUp", tag = "Sign-in", request_body = Password,
     security(("bearer" = [])), responses((status = 204, description = "The sign-in counts as recent")))]
 async fn step_up(
