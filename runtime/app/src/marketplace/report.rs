@@ -26,39 +26,42 @@ use uuid::Uuid;
 /// The number of months: the current one and the eleven before it.
 const MONTHS: i32 = 12;
 
-/// Figures about a business.
+/// Monthly figures of a business.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "business_report")]
 struct BusinessReport {
     business_id: Uuid,
-    /// Twelve, the current one last.
+    /// The last twelve months, the current one last.
     months: Vec<BusinessMonth>,
-    /// What was won in these months, one for each currency.
+    /// Accepted quotes for requests of these months, by currency.
     won: Vec<WonAmount>,
 }
 
 /// One month (UTC).
 #[derive(Serialize, ToSchema)]
 struct BusinessMonth {
-    /// Its first day.
+    /// First day of the month.
     month: NaiveDate,
-    /// Requests for services that it heard of.
+    /// Service requests sent to the business.
     leads: i64,
-    /// Of these, how many it has sent a quote for.
+    /// Of these, requests that the business sent a quote for.
     answered: i64,
-    /// Of these, how many it has won.
+    /// Of these, requests that the business won.
     won: i64,
+    /// New followers.
     followers: i64,
+    /// New reviews.
     reviews: i64,
-    /// Of these reviews; null without any.
+    /// Mean rating of these reviews; null without reviews.
     average_rating: Option<f64>,
 }
 
-/// Quotes that were accepted.
+/// Accepted quotes in one currency.
 #[derive(Serialize, ToSchema)]
 struct WonAmount {
     currency: String,
     quotes: i64,
+    /// Total in minor units (cents).
     amount_cents: i64,
 }
 
@@ -78,14 +81,14 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Figures about a business
+/// Get the monthly figures of a business
 ///
-/// For its administrators, while it has a plan that includes them, and for platform administrators.
+/// For administrators of the business while its plan includes reports, and for platform administrators.
 #[utoipa::path(get, path = "/businesses/{id}/report", operation_id = "getBusinessReport", tag = "Businesses", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the business")),
     responses(
         (status = 200, description = "The figures", body = BusinessReport),
-        (status = 403, description = "The caller does not administer it, or its plan does not include them"),
+        (status = 403, description = "The caller does not administer the business, or its plan has no reports"),
         (status = 404, description = "There is no such business, or the caller may not see it")))]
 async fn report(
     State(marketplace): State<Marketplace>,

@@ -6,56 +6,57 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How to pay what an order leaves to a card, a featured place, or a fee.
+/// How to pay an order, a featured place or a fee by card.
 #[derive(Input, Clone, Debug, Default)]
 #[input(
     body,
     example = r#"{"payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc", "return_url": "https://example.org/back"}"#
 )]
 pub struct PaymentRequest {
-    /// A card that was saved: it is charged at once. Without it the client confirms with `client_secret` and any card.
+    /// Saved card to charge at once. Without it, the client confirms the payment with `client_secret` and any card.
     pub payment_method_id: Option<Uuid>,
-    /// Where the buyer comes back to if their bank wants to see them.
+    /// Where the buyer returns to after authenticating with their bank.
     #[input(length(1, 2000), format = "url")]
     pub return_url: Option<String>,
 }
 
-/// A payment, and what is left to do for it.
+/// A payment and the steps left to complete it.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "payment")]
 pub struct Payment {
-    /// Of its transaction: `GET /transactions/{id}`.
+    /// Id of the transaction: `GET /transactions/{id}`.
     pub id: Uuid,
-    /// What it pays, if that is an order.
+    /// The paid order; null for other payments.
     pub order_id: Option<Uuid>,
-    /// `paid` once the money is there; the order then has its tickets.
+    /// `paid` once the payment has succeeded; the tickets then exist.
     pub order_state: Option<String>,
-    /// What it pays, if that is a featured place.
+    /// The paid promotion; null for other payments.
     pub promotion_id: Option<Uuid>,
-    /// Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there.
+    /// `requested` until the city decides, whether paid or not; `paid_at` of the promotion is set once it is paid.
     pub promotion_state: Option<String>,
-    /// What it pays, if that is the fee of a quote: `fee_paid_at` of the quote says whether the money is there.
+    /// The quote whose fee is paid; null for other payments. Its `fee_paid_at` is set once the fee is paid.
     pub quote_id: Option<Uuid>,
-    /// `created` and `failed` wait for a card, `requires_action` for the buyer's bank.
+    /// `created` and `failed`: needs a card. `requires_action`: needs authentication by the buyer's bank.
     pub status: String,
+    /// In minor units (cents).
     pub amount_cents: i64,
     pub currency: String,
-    /// For the provider's library in the buyer's client. Not to be kept or logged.
+    /// For the payment provider's client library; do not store or log it. Null if nothing is left to confirm.
     pub client_secret: Option<String>,
-    /// Where the buyer has to go to satisfy their bank.
+    /// Where the buyer authenticates with their bank; null if not needed.
     pub next_action_url: Option<String>,
-    /// A page where the payment can be confirmed, if the platform has one.
+    /// Web page to confirm the payment; null if there is none.
     pub page_url: Option<String>,
 }
 
-/// A fee to give back.
+/// A refund of a quote's fee.
 #[derive(Input, Clone, Debug, Default)]
 #[input(
     body,
     example = r#"{"amount_cents": 500, "note": "The work did not come about"}"#
 )]
 pub struct FeeRefund {
-    /// Without it all that is left of it.
+    /// In minor units (cents). Without it, the rest of the fee.
     #[input(range(1, 1_000_000_000_000))]
     pub amount_cents: Option<i64>,
     #[input(line(1, 500))]
@@ -66,28 +67,28 @@ pub struct FeeRefund {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "card_setup")]
 pub struct CardSetup {
-    /// For the provider's library in the client. Not to be kept or logged.
+    /// For the payment provider's client library; do not store or log it.
     pub client_secret: Option<String>,
-    /// A page where the card can be given, if the platform has one.
+    /// Web page to enter the card; null if the platform has none.
     pub page_url: Option<String>,
 }
 
-/// Where the owner's browser goes after the provider's pages.
+/// Where the payment provider's pages send the owner's browser.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
     example = r#"{"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"}"#
 )]
 pub struct OnboardingRequest {
-    /// In the end. Coming back there does not mean that the account takes payments: its own flags say that.
+    /// After completion. That alone does not mean that the account takes payments; check its flags.
     #[input(length(1, 2000), format = "url")]
     pub return_url: String,
-    /// If the link has expired or was used; ask for another one there.
+    /// If the link has expired or was used already. Request a new link there.
     #[input(length(1, 2000), format = "url")]
     pub refresh_url: String,
 }
 
-/// A link to the provider's pages, where the owner tells who they are. Good for one visit, for some minutes.
+/// A link to the payment provider's pages, where the owner enters their details. Valid once, for a few minutes.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "onboarding")]
 pub struct Onboarding {
@@ -104,32 +105,32 @@ pub struct Onboarding {
 )]
 pub struct SubscriptionRequest {
     pub plan_id: Uuid,
-    /// A card that the caller has saved: the first period is charged at once. Without it the client pays it with
+    /// Saved card of the caller, charged at once for the first period. Without it, the client pays with
     /// `client_secret`.
     pub payment_method_id: Option<Uuid>,
 }
 
-/// Another plan.
+/// The plan to change to.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
     example = r#"{"plan_id": "0199e005-7f50-7e55-820c-639f580d23cc"}"#
 )]
 pub struct OtherPlan {
-    /// In the currency of the subscription. The difference for the rest of the period is charged now.
+    /// A plan in the currency of the subscription.
     pub plan_id: Uuid,
 }
 
-/// Where a subscription stands.
+/// State of a subscription.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "subscribed")]
 pub struct Subscribed {
-    /// `GET /subscriptions/{id}` has all of it.
+    /// `GET /subscriptions/{id}` returns all details.
     pub id: Uuid,
     /// `incomplete` until the first period is paid.
     pub state: String,
-    /// For the provider's library, to pay the first period. Not to be kept or logged.
+    /// For the payment provider's client library, to pay the first period; do not store or log it.
     pub client_secret: Option<String>,
-    /// A page where the first period can be paid, if the platform has one.
+    /// Web page to pay the first period; null if the platform has none.
     pub page_url: Option<String>,
 }

@@ -46,7 +46,7 @@ pub fn document() -> openapi::OpenApi {
 
 /// Pay the fee of a quote
 ///
-/// What the platform takes for having brought the two together. By the side that `fee_paid_by` names.
+/// The platform's fee for connecting organiser and business. For the side in `fee_paid_by`, once the quote is accepted.
 #[utoipa::path(post, path = "/quotes/{id}/fee-payments", operation_id = "payQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote"),
         ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -54,13 +54,13 @@ pub fn document() -> openapi::OpenApi {
     responses(
         (status = 200, description = "The payment", body = Payment),
         (status = 400, description = "The key is missing"),
-        (status = 402, description = "The card was declined; another one may be tried"),
-        (status = 403, description = "The other side pays it"),
+        (status = 402, description = "The card was declined; another card can be used"),
+        (status = 403, description = "The other side pays the fee"),
         (status = 404, description = "There is no such quote, or the caller may not see it"),
-        (status = 409, description = "There is no fee, it is paid, the provider refuses the payment, or the same request is \
-            being worked on"),
+        (status = 409, description = "No fee is due or it is paid already, the provider refuses the payment, or the same \
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not answer: whether it was paid, the quote will say")))]
+        (status = 503, description = "The provider does not respond; see `fee_paid_at` of the quote")))]
 async fn pay_fee(
     State(payments): State<Payments>,
     caller: Member,
@@ -72,10 +72,10 @@ async fn pay_fee(
     paid.await.map(Json)
 }
 
-/// Give the fee of a quote back
+/// Refund the fee of a quote
 ///
-/// Only for platform administrators: all that is left of it, or a part. It goes to the card that paid it, or becomes credits
-/// of whoever paid where the card takes nothing back; the city's share goes back in proportion.
+/// Only for platform administrators: the rest of the fee, or a part. The refund goes to the card that paid, or becomes
+/// credits of the payer if the card can't be refunded; the city's share is reduced in proportion.
 #[utoipa::path(post, path = "/quotes/{id}/fee-refunds", operation_id = "refundQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote"),
         ("Idempotency-Key" = String, Header, description = "The same key refunds once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -85,8 +85,8 @@ async fn pay_fee(
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such quote"),
-        (status = 409, description = "No fee was paid, all of it has gone back, more is asked for than is left, the payer's bank \
-            is deciding about the payment, or the same request is being worked on"),
+        (status = 409, description = "No fee was paid, the amount exceeds what is left to refund, the payer's bank disputes the \
+            payment, or the same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn refund_fee(
     State(payments): State<Payments>,

@@ -93,9 +93,9 @@ pub fn document() -> openapi::OpenApi {
 
 /// Pay an order by card
 ///
-/// With a saved card it is charged at once. Without one the answer has a `client_secret`, with which the buyer's client
-/// gives a card to the payment provider. The order is paid when its `state` says so: at once, or when the provider has
-/// told. Asked again, it answers with the same payment: one order is charged once.
+/// Charges a saved card at once. Without one, the response has a `client_secret`, with which the buyer's client passes
+/// a card to the payment provider. The order's `state` becomes `paid` at once, or when the provider reports the
+/// payment. Repeated requests continue the same payment: an order is charged once.
 #[utoipa::path(post, path = "/orders/{id}/payments", operation_id = "payOrder", tag = "Orders", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the order"),
         ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -103,13 +103,13 @@ pub fn document() -> openapi::OpenApi {
     responses(
         (status = 200, description = "The payment", body = Payment),
         (status = 400, description = "The key is missing"),
-        (status = 402, description = "The card was declined; the order still waits for another one"),
-        (status = 403, description = "It is somebody else's"),
+        (status = 402, description = "The card was declined; another card can be used"),
+        (status = 403, description = "The order belongs to another member"),
         (status = 404, description = "There is no such order, or the caller may not see it"),
-        (status = 409, description = "It is not pending any more, the host can't be paid, the provider refuses the payment, or \
-            the same request is being worked on"),
+        (status = 409, description = "The order is no longer pending, the host can't be paid, the provider refuses the payment, \
+            or the same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not answer: whether it was paid, the order will say")))]
+        (status = 503, description = "The provider does not respond; see `state` of the order")))]
 async fn pay(
     State(payments): State<Payments>,
     caller: Member,
@@ -121,10 +121,10 @@ async fn pay(
     paid.await.map(Json)
 }
 
-/// Pay a featured place
+/// Pay for a featured place
 ///
-/// By whoever administers what is shown there, until `pay_by` of the promotion. The city decides once it is paid; all of it
-/// goes back if the city says no.
+/// For administrators of the promoted event, business or venue, until `pay_by` of the promotion. The city decides after
+/// the payment; if it rejects the promotion, the whole amount is refunded.
 #[utoipa::path(post, path = "/promotions/{id}/payments", operation_id = "payPromotion", tag = "Promotions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the promotion"),
         ("Idempotency-Key" = String, Header, description = "The same key charges a saved card once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -132,13 +132,13 @@ async fn pay(
     responses(
         (status = 200, description = "The payment", body = Payment),
         (status = 400, description = "The key is missing"),
-        (status = 402, description = "The card was declined; the promotion still waits for another one"),
-        (status = 403, description = "The caller does not administer what is promoted"),
+        (status = 402, description = "The card was declined; another card can be used"),
+        (status = 403, description = "The caller does not administer the promoted object"),
         (status = 404, description = "There is no such promotion, or the caller may not see it"),
-        (status = 409, description = "It is paid, costs nothing or is over, the provider refuses the payment, or the same \
-            request is being worked on"),
+        (status = 409, description = "The promotion is paid, free or no longer payable, the provider refuses the payment, or the \
+            same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
-        (status = 503, description = "The provider does not answer: whether it was paid, the promotion will say")))]
+        (status = 503, description = "The provider does not respond; see `paid_at` of the promotion")))]
 async fn pay_promotion(
     State(payments): State<Payments>,
     caller: Member,
@@ -152,13 +152,14 @@ async fn pay_promotion(
 
 /// Save a card
 ///
-/// The client gives it to the payment provider with the `client_secret`; a moment later it is in `GET /payment-methods`.
+/// The client passes the card to the payment provider with the `client_secret`. `GET /payment-methods` lists it shortly
+/// afterwards.
 #[utoipa::path(post, path = "/payment-methods/setups", operation_id = "savePaymentMethod", tag = "Payment methods", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "The same key begins once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     responses(
-        (status = 200, description = "What the client needs", body = CardSetup),
+        (status = 200, description = "Data to submit the card with", body = CardSetup),
         (status = 400, description = "The key is missing"),
-        (status = 409, description = "The provider refuses it, or the same request is being worked on"),
+        (status = 409, description = "The provider refuses the request, or the same request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn save_card(
@@ -174,14 +175,14 @@ async fn save_card(
 
 /// Remove a card
 ///
-/// The payment provider forgets it too: nothing can be charged to it any more.
+/// The card is also removed at the payment provider and can't be charged any more.
 #[utoipa::path(delete, path = "/payment-methods/{id}", operation_id = "removePaymentMethod", tag = "Payment methods", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the payment method")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The card is removed"),
         (status = 404, description = "There is no such card of the caller"),
-        (status = 409, description = "The provider refuses it"),
-        (status = 503, description = "The provider does not answer; the card is still there")))]
+        (status = 409, description = "The provider refuses the request"),
+        (status = 503, description = "The provider does not respond; the card is not removed")))]
 async fn forget_card(
     State(payments): State<Payments>,
     caller: Member,
@@ -191,13 +192,13 @@ async fn forget_card(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Prefer a card
+/// Make a card the default
 ///
-/// It becomes the caller's default, in place of the one that was.
+/// Replaces the caller's previous default card.
 #[utoipa::path(post, path = "/payment-methods/{id}/prefer", operation_id = "preferPaymentMethod", tag = "Payment methods", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the payment method")),
     responses(
-        (status = 204, description = "It is the default"),
+        (status = 204, description = "The card is the default"),
         (status = 404, description = "There is no such card of the caller")))]
 async fn prefer_card(
     State(payments): State<Payments>,
@@ -208,18 +209,18 @@ async fn prefer_card(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Open an organisation's account
+/// Open an organisation's payment account
 ///
-/// A link to the payment provider's pages, for whoever administers the organisation. The account is made at the first
-/// one. `GET /connected-accounts` says what it can do; paid tickets sell once it takes payments.
+/// Returns a link to the payment provider's pages, for administrators of the organisation. The first request creates
+/// the account. `GET /connected-accounts` shows its capabilities; paid tickets can be sold once it takes payments.
 #[utoipa::path(post, path = "/organizations/{id}/onboarding", operation_id = "onboardOrganization", tag = "Connected accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the organisation")),
     request_body = OnboardingRequest,
     responses(
         (status = 200, description = "The link", body = Onboarding),
-        (status = 403, description = "The caller does not administer it"),
+        (status = 403, description = "The caller does not administer the organisation"),
         (status = 404, description = "There is no such organisation, or the caller may not see it"),
-        (status = 409, description = "The provider refuses it"),
+        (status = 409, description = "The provider refuses the request"),
         (status = 422, description = "A value is wrong"),
         (status = 503, description = "The provider does not answer")))]
 async fn onboard_organization(
@@ -237,17 +238,17 @@ async fn onboard_organization(
     payments.onboard(&caller, owner, &body).await.map(Json)
 }
 
-/// Open a business's account
+/// Open a business's payment account
 ///
-/// As of an organisation.
+/// Works like `POST /organizations/{id}/onboarding`.
 #[utoipa::path(post, path = "/businesses/{id}/onboarding", operation_id = "onboardBusiness", tag = "Connected accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the business")),
     request_body = OnboardingRequest,
     responses(
         (status = 200, description = "The link", body = Onboarding),
-        (status = 403, description = "The caller does not administer it"),
+        (status = 403, description = "The caller does not administer the business"),
         (status = 404, description = "There is no such business, or the caller may not see it"),
-        (status = 409, description = "The provider refuses it"),
+        (status = 409, description = "The provider refuses the request"),
         (status = 422, description = "A value is wrong"),
         (status = 503, description = "The provider does not answer")))]
 async fn onboard_business(
@@ -265,17 +266,18 @@ async fn onboard_business(
     payments.onboard(&caller, owner, &body).await.map(Json)
 }
 
-/// Open a city's account
+/// Open a city's payment account
 ///
-/// Its share of the commission goes there, every closed month. By its administrators; otherwise as of an organisation.
+/// For administrators of the city. The account receives the city's share of the commission of each closed month. Works
+/// like `POST /organizations/{id}/onboarding`.
 #[utoipa::path(post, path = "/cities/{id}/onboarding", operation_id = "onboardCity", tag = "Connected accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the city")),
     request_body = OnboardingRequest,
     responses(
         (status = 200, description = "The link", body = Onboarding),
-        (status = 403, description = "The caller does not administer it"),
+        (status = 403, description = "The caller does not administer the city"),
         (status = 404, description = "There is no such city"),
-        (status = 409, description = "The provider refuses it"),
+        (status = 409, description = "The provider refuses the request"),
         (status = 422, description = "A value is wrong"),
         (status = 503, description = "The provider does not answer")))]
 async fn onboard_city(
@@ -293,16 +295,16 @@ async fn onboard_city(
     payments.onboard(&caller, owner, &body).await.map(Json)
 }
 
-/// Try a parked event again
+/// Retry a parked event
 ///
-/// Only for platform administrators. `GET /stripe-events?state=parked` lists them and why they are parked.
+/// Only for platform administrators. `GET /stripe-events?state=parked` lists parked events with their errors.
 #[utoipa::path(post, path = "/stripe-events/{id}/retry", operation_id = "retryStripeEvent", tag = "Stripe events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the event")),
     responses(
-        (status = 202, description = "It is being worked on again"),
+        (status = 202, description = "The event is queued for processing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such event"),
-        (status = 409, description = "It is not parked")))]
+        (status = 409, description = "The event is not parked")))]
 async fn retry_event(
     State(payments): State<Payments>,
     caller: Member,
@@ -318,18 +320,18 @@ async fn retry_event(
     }
 }
 
-/// Send a refused transfer again
+/// Retry a failed transfer
 ///
-/// Only for platform administrators. `GET /transfers?state=failed` lists what the payment provider has refused for good, and
-/// why. As much as is still owed is sent, or taken back, by another transfer. A city's share is not: its months go into the
-/// next one by themselves.
+/// Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
+/// refused for good. A new transfer sends, or takes back, the amount still owed. A city's share can't be retried: it is
+/// included in the city's next transfer.
 #[utoipa::path(post, path = "/transfers/{id}/retry", operation_id = "retryTransfer", tag = "Transfers", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the transfer")),
     responses(
-        (status = 202, description = "Another one is on its way"),
+        (status = 202, description = "A new transfer is queued"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such transfer"),
-        (status = 409, description = "It was not refused, nothing of it is owed any more, or the host can't be paid")))]
+        (status = 409, description = "The transfer has not failed, nothing is owed any more, or the host can't be paid")))]
 async fn retry_transfer(
     State(payments): State<Payments>,
     caller: Member,
@@ -345,15 +347,15 @@ async fn retry_transfer(
     }
 }
 
-/// Events of the platform's account
+/// Receive Stripe events of the platform
 ///
-/// For Stripe alone, which signs them. What is stored is worked on afterwards.
+/// Called by Stripe only, which signs each event. Events are stored, and processed afterwards.
 #[utoipa::path(post, path = "/webhooks/stripe", operation_id = "takeStripeEvent", tag = "Stripe events", security(()),
-    params(("Stripe-Signature" = String, Header, description = "By one of the secrets of this endpoint")),
+    params(("Stripe-Signature" = String, Header, description = "Signature by a secret of this endpoint")),
     request_body(content = String, content_type = "application/json", description = "An event as Stripe sends it"),
     responses(
-        (status = 200, description = "It is stored, or was before"),
-        (status = 400, description = "It is not signed by Stripe, or is no event")))]
+        (status = 200, description = "The event is stored"),
+        (status = 400, description = "The signature or the event is invalid")))]
 async fn platform_event(
     State(payments): State<Payments>,
     headers: HeaderMap,
@@ -364,15 +366,15 @@ async fn platform_event(
     Ok(StatusCode::OK)
 }
 
-/// Events of connected accounts
+/// Receive Stripe events of connected accounts
 ///
-/// For Stripe alone, which signs them with secrets of this endpoint.
+/// Called by Stripe only, which signs each event with a secret of this endpoint.
 #[utoipa::path(post, path = "/webhooks/stripe-connect", operation_id = "takeStripeConnectEvent", tag = "Stripe events", security(()),
-    params(("Stripe-Signature" = String, Header, description = "By one of the secrets of this endpoint")),
+    params(("Stripe-Signature" = String, Header, description = "Signature by a secret of this endpoint")),
     request_body(content = String, content_type = "application/json", description = "An event as Stripe sends it"),
     responses(
-        (status = 200, description = "It is stored, or was before"),
-        (status = 400, description = "It is not signed by Stripe, or is no event")))]
+        (status = 200, description = "The event is stored"),
+        (status = 400, description = "The signature or the event is invalid")))]
 async fn connect_event(
     State(payments): State<Payments>,
     headers: HeaderMap,

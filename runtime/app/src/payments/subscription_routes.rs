@@ -52,7 +52,7 @@ pub fn document() -> openapi::OpenApi {
 
 /// Subscribe a business to a plan
 ///
-/// By whoever administers it, with a card of theirs. One business has one subscription.
+/// For administrators of the business, paid by a card of the caller. A business has one subscription at a time.
 #[utoipa::path(post, path = "/businesses/{id}/subscription", operation_id = "subscribeBusiness", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the business"),
         ("Idempotency-Key" = String, Header, description = "The same key subscribes once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -61,9 +61,10 @@ pub fn document() -> openapi::OpenApi {
         (status = 200, description = "The subscription", body = Subscribed),
         (status = 400, description = "The key is missing"),
         (status = 402, description = "The card was declined"),
-        (status = 403, description = "The caller does not administer it"),
+        (status = 403, description = "The caller does not administer the business"),
         (status = 404, description = "There is no such business, or the caller may not see it"),
-        (status = 409, description = "It has a subscription, the provider refuses it, or the same request is being worked on"),
+        (status = 409, description = "The business has a subscription, the provider refuses the request, or the same \
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn subscribe(
@@ -79,9 +80,9 @@ async fn subscribe(
         .map(Json)
 }
 
-/// Change the plan
+/// Change the plan of a subscription
 ///
-/// At once; the difference for the rest of the period is charged.
+/// Takes effect at once; the price difference for the rest of the period is charged.
 #[utoipa::path(post, path = "/subscriptions/{id}/plan", operation_id = "changeSubscriptionPlan", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key changes once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -89,9 +90,10 @@ async fn subscribe(
     responses(
         (status = 200, description = "The subscription", body = Subscribed),
         (status = 400, description = "The key is missing"),
-        (status = 402, description = "The card was declined; the plan is as before"),
+        (status = 402, description = "The card was declined; the plan is unchanged"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
-        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
+            request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn change_plan(
@@ -109,7 +111,8 @@ async fn change_plan(
 
 /// Cancel a subscription
 ///
-/// It ends with the period that is paid; until then the business has what the plan gives.
+/// The subscription ends with the paid period, or at once if the first period is unpaid. Until then the business keeps
+/// the plan's benefits.
 #[utoipa::path(post, path = "/subscriptions/{id}/cancel", operation_id = "cancelSubscription", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key cancels once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -117,7 +120,8 @@ async fn change_plan(
         (status = 200, description = "The subscription", body = Subscribed),
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
-        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
+            request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn cancel(
@@ -137,7 +141,7 @@ async fn cancel(
 
 /// Keep a subscription
 ///
-/// That was cancelled and has not ended: it goes on.
+/// Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew.
 #[utoipa::path(post, path = "/subscriptions/{id}/keep", operation_id = "keepSubscription", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key keeps once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -145,7 +149,8 @@ async fn cancel(
         (status = 200, description = "The subscription", body = Subscribed),
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such subscription, or the caller does not administer the business"),
-        (status = 409, description = "It has ended or not begun, the provider refuses it, or the same request is being worked on"),
+        (status = 409, description = "The subscription has ended or not begun, the provider refuses the change, or the same \
+            request is in progress"),
         (status = 422, description = "The key belongs to another request"),
         (status = 503, description = "The provider does not answer")))]
 async fn keep(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A place and a time, as `POST /promotions` takes them.
+/// A featured place and a time, as in `POST /promotions`.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
@@ -23,18 +23,19 @@ pub struct AskedPlace {
     pub ends_at: DateTime<Utc>,
 }
 
-/// What it costs now. Booking it costs the same, as long as nobody changes the price.
+/// Current price of a featured place. A booking costs the same unless the price changes in the meantime.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "place_price")]
 pub struct PlacePrice {
     pub currency: String,
+    /// Price of one day, in minor units (cents).
     pub day_price_cents: i64,
-    /// Days that have begun between `starts_at` and `ends_at`.
+    /// Started days between `starts_at` and `ends_at`.
     pub days: i32,
-    /// Days of them that the business's plan pays for.
+    /// Number of these days that the business's plan covers.
     pub plan_days: i32,
-    /// The price of the other days.
+    /// Price of the other days, in minor units (cents).
     pub amount_cents: i64,
-    /// How many more fit into the place during that time; none can be booked at 0.
+    /// Bookings still possible in the place during that time; 0 if it is full.
     pub room: i32,
 }

@@ -24,15 +24,15 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What a featured place costs
+/// Get the price of a featured place
 ///
-/// Nothing is booked: `POST /promotions` with the same body does that, for the same price, as long as there is room.
+/// Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
 #[utoipa::path(post, path = "/promotions/price", operation_id = "pricePromotion", tag = "Promotions",
     security(("bearer" = [])), request_body = AskedPlace,
     responses(
-        (status = 200, description = "The price, and how much room there is", body = PlacePrice),
+        (status = 200, description = "The price and the remaining room", body = PlacePrice),
         (status = 409, description = "The city does not offer such a place"),
-        (status = 422, description = "A value is wrong, or it is longer than can be booked")))]
+        (status = 422, description = "A value is wrong, the time is too long, or cards can't be charged the price")))]
 async fn price(
     State(promotions): State<Promotions>,
     caller: Member,

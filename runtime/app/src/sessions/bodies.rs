@@ -30,7 +30,7 @@ pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
     }
 }
 
-/// Who wants to become a member. Whoever opens the link in the mail chooses the password.
+/// A sign-up. The password is chosen after opening the link in the e-mail.
 #[derive(Input)]
 #[input(
     body,
@@ -40,7 +40,7 @@ pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
 pub struct SignUp {
     #[input(length(3, 254), format = "email", lower)]
     pub email: String,
-    /// Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved.
+    /// Lower-case letters, digits and `_`, beginning with a letter. Official-looking names are reserved.
     #[input(length(3, 30), check = handle)]
     pub handle: Handle,
     #[input(length(1, 80))]
@@ -52,8 +52,7 @@ pub struct SignUp {
     pub timezone: Option<String>,
 }
 
-/// The token of a link in the mail after signing up, with the password to have, and the names if they are to be other
-/// ones.
+/// The token from the link in the sign-up e-mail, the password, and optionally other names.
 #[derive(Input)]
 #[input(
     body,
@@ -64,15 +63,15 @@ pub struct VerifyEmail {
     pub token: SecretString,
     #[input(opaque(10, 128))]
     pub password: SecretString,
-    /// Another than the one that was asked for.
+    /// Replaces the handle from the sign-up.
     #[input(length(3, 30), check = handle)]
     pub handle: Option<Handle>,
-    /// Another than the one that was asked for.
+    /// Replaces the display name from the sign-up.
     #[input(length(1, 80))]
     pub display_name: Option<String>,
 }
 
-/// The token of a link in the mail that proves a new address.
+/// The token from the link that was sent to the new address.
 #[derive(Input)]
 #[input(body, example = r#"{"token": "nX0Z2kq1bq3X…"}"#)]
 pub struct ConfirmEmail {
@@ -80,7 +79,7 @@ pub struct ConfirmEmail {
     pub token: SecretString,
 }
 
-/// An address and its password.
+/// An e-mail address and its password.
 #[derive(Input)]
 #[input(
     body,
@@ -94,7 +93,7 @@ pub struct Credentials {
     pub password: SecretString,
 }
 
-/// A password by itself.
+/// The caller's password.
 #[derive(Input)]
 #[input(body)]
 pub struct Password {
@@ -102,7 +101,7 @@ pub struct Password {
     pub password: SecretString,
 }
 
-/// The old password and the new.
+/// The current and the new password.
 #[derive(Input)]
 #[input(body)]
 pub struct ChangePassword {
@@ -120,7 +119,7 @@ pub struct RefreshToken {
     pub refresh_token: SecretString,
 }
 
-/// An address.
+/// An e-mail address.
 #[derive(Input)]
 #[input(body, example = r#"{"email": "ana@example.org"}"#)]
 pub struct Address {
@@ -128,7 +127,7 @@ pub struct Address {
     pub email: String,
 }
 
-/// The token of a link in a mail, and the password to have from now on.
+/// The token from the link in the e-mail, and the new password.
 #[derive(Input)]
 #[input(body)]
 pub struct ResetPassword {
@@ -138,7 +137,8 @@ pub struct ResetPassword {
     pub password: SecretString,
 }
 
-/// A sign-in on one device, or the use of an issuer's tokens. Columns stand in this order where it is selected.
+/// A sign-in on one device, or the use of an external issuer's tokens.
+// Columns stand in this order where it is selected.
 #[derive(Entity, Serialize, ToSchema)]
 #[serde(tag = "object", rename = "session")]
 pub struct Session {
@@ -148,36 +148,37 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
-    /// The identity whose tokens it stands for, as in `GET /me/identities`.
+    /// External account whose tokens the session uses; null for a sign-in with a password.
     pub identity_id: Option<Uuid>,
-    /// The session of this very request.
+    /// Whether this request belongs to the session.
     pub current: bool,
 }
 
-/// Sessions of the caller that have not ended.
+/// The caller's active sessions.
 #[derive(Serialize, ToSchema)]
 pub struct SessionList {
     pub data: Vec<Session>,
-    /// Null: there is no more.
+    /// Cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// An account at an issuer whose tokens let the caller in. Columns stand in this order where it is selected.
+/// An account at an external issuer whose tokens give access as the caller.
+// Columns stand in this order where it is selected.
 #[derive(Entity, Serialize, ToSchema)]
 #[serde(tag = "object", rename = "external_identity")]
 pub struct ExternalIdentity {
     pub id: Uuid,
-    /// Who issues the tokens.
+    /// Issuer of the tokens.
     #[schema(example = "https://accounts.example.org")]
     pub issuer: String,
-    /// The address by which it was linked.
+    /// Address by which the account was linked.
     #[schema(format = "email")]
     pub email: Option<String>,
     pub linked_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
 }
 
-/// The caller's accounts at issuers, and whether there is another way in.
+/// The caller's external accounts.
 #[derive(Serialize, ToSchema)]
 pub struct IdentityList {
     pub data: Vec<ExternalIdentity>,

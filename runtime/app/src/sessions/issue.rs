@@ -17,7 +17,7 @@ pub struct Device {
     pub user_agent: Option<String>,
 }
 
-/// What a client gets for signing in and for refreshing.
+/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
 pub struct Signed {
     /// For `Authorization: Bearer …`.
@@ -27,7 +27,7 @@ pub struct Signed {
     /// Seconds until the access token expires.
     #[schema(example = 600)]
     pub expires_in: u64,
-    /// Good for one use at `POST /auth/refresh`, which answers with the next one.
+    /// Valid for one use at `POST /auth/refresh`, which returns the next one.
     pub refresh_token: String,
     /// When the refresh token expires if it is not used.
     pub refresh_expires_at: DateTime<Utc>,

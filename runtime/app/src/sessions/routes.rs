@@ -62,20 +62,20 @@ static OBJECTS: Objects = Objects(&[
     identities,
     unlink
 ), tags(
-    (name = "Sign-in", description = "Becoming a member, signing in and out, forgotten passwords. Start here: the access token that signing in answers goes into *Authorize*."),
+    (name = "Sign-in", description = "Signing up, signing in and out, forgotten passwords. Start here: enter the access token from signing in under *Authorize*."),
     (name = "Me", description = "The caller's own profile and sessions, and everything that belongs to the caller."),
 ), modifiers(&OBJECTS))]
 pub struct Document;
 
-/// Ask to become a member
+/// Sign up
 ///
-/// Sends a mail with a link; the member exists once it is opened and a password chosen there. The answer is the same
-/// whether or not the address belongs to a member already.
+/// Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response
+/// is the same whether or not the address belongs to a member already.
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
     security(()), responses(
-        (status = 202, description = "A mail is on its way"),
+        (status = 202, description = "Accepted; an e-mail follows"),
         (status = 409, description = "The handle is taken"),
-        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
+        (status = 429, description = "The caller's network has requested too many e-mails; see `Retry-After`")))]
 async fn sign_up(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -85,15 +85,15 @@ async fn sign_up(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Prove an address
+/// Confirm a sign-up
 ///
-/// With the token of the link in the mail after signing up. The password is chosen here, by whoever has the mailbox; a
-/// name that was taken meanwhile can be exchanged, the link stays good.
+/// Creates the account, with the token from the link in the sign-up e-mail and a password. If the handle has been taken
+/// in the meantime, another one can be sent with the same token.
 #[utoipa::path(post, path = "/auth/verify-email", operation_id = "verifyEmail", tag = "Sign-in",
     request_body = VerifyEmail, security(()), responses(
-        (status = 204, description = "The member exists and can sign in"),
-        (status = 409, description = "Somebody else has taken the address or the handle in the meantime"),
-        (status = 410, description = "The link was used already, has expired, or never was")))]
+        (status = 204, description = "The account exists and the member can sign in"),
+        (status = 409, description = "Another member has taken the address or the handle in the meantime"),
+        (status = 410, description = "The link was used already, has expired, or never existed")))]
 async fn verify_email(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -103,15 +103,15 @@ async fn verify_email(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Confirm a new address
+/// Confirm a new e-mail address
 ///
-/// With the token of the link in the mail after changing the address. It is good as long as the session that asked for
-/// it. Other devices are signed out and accounts at issuers unlinked.
+/// Uses the token from the link that was sent to the new address. The link is invalid once the session that requested
+/// it ends. Signs out other devices and unlinks external accounts.
 #[utoipa::path(post, path = "/auth/confirm-email", operation_id = "confirmEmail", tag = "Sign-in",
     request_body = ConfirmEmail, security(()), responses(
-        (status = 204, description = "The address counts from now on"),
-        (status = 409, description = "Somebody else has taken the address in the meantime"),
-        (status = 410, description = "The link was used already, has expired, or never was")))]
+        (status = 204, description = "The address is changed"),
+        (status = 409, description = "Another member has taken the address in the meantime"),
+        (status = 410, description = "The link was used already, has expired, or never existed")))]
 async fn confirm_email(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -123,11 +123,11 @@ async fn confirm_email(
 
 /// Sign in
 ///
-/// Begins a session. Every failure looks the same. After too many of them an account waits for strangers, but not for
-/// whoever has signed in from that network before.
+/// Starts a session. After too many failures, further attempts are refused for a while. Failures from other networks do
+/// not lock out a network from which the member has signed in before.
 #[utoipa::path(post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", request_body = Credentials,
     security(()), responses(
-        (status = 200, description = "Signed in", body = Signed),
+        (status = 200, description = "The tokens of the new session", body = Signed),
         (status = 401, description = "The address or the password is wrong")))]
 async fn sign_in(
     State(sessions): State<Sessions>,
@@ -146,13 +146,13 @@ async fn sign_in(
     Ok(secret(sessions.sign_in(&caller, input, device).await?))
 }
 
-/// Get the next pair of tokens
+/// Refresh the tokens
 ///
-/// A refresh token is good once. One that comes back later ends the session, because somebody copied it.
+/// Exchanges a refresh token for new tokens. Each can be used once; later reuse counts as theft and ends the session.
 #[utoipa::path(post, path = "/auth/refresh", operation_id = "refresh", tag = "Sign-in", request_body = RefreshToken,
     security(()), responses(
-        (status = 200, description = "The next tokens", body = Signed),
-        (status = 401, description = "The refresh token is not good (any more)")))]
+        (status = 200, description = "The new tokens", body = Signed),
+        (status = 401, description = "The refresh token is invalid, used or expired")))]
 async fn refresh(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -161,11 +161,11 @@ async fn refresh(
     Ok(secret(sessions.refresh(&caller, input).await?))
 }
 
-/// Prove the password again
+/// Confirm the password
 ///
-/// Makes the session recent, which changes of the address or of payouts ask for.
+/// Counts as a recent sign-in for ten minutes, as required to change the e-mail address or unlink an external account.
 #[utoipa::path(post, path = "/auth/step-up", operation_id = "stepUp", tag = "Sign-in", request_body = Password,
-    security(("bearer" = [])), responses((status = 204, description = "The session is recent")))]
+    security(("bearer" = [])), responses((status = 204, description = "The sign-in counts as recent")))]
 async fn step_up(
     State(sessions): State<Sessions>,
     caller: Member,
@@ -177,7 +177,7 @@ async fn step_up(
 
 /// Sign out
 ///
-/// Ends the session of this very request: its access token is refused from now on, and its refresh token is void.
+/// Ends the session of this request; its access token and refresh token become invalid.
 #[utoipa::path(post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("bearer" = [])),
     responses((status = 204, description = "The session has ended")))]
 async fn sign_out(State(sessions): State<Sessions>, caller: Member) -> Result<StatusCode> {
@@ -187,7 +187,7 @@ async fn sign_out(State(sessions): State<Sessions>, caller: Member) -> Result<St
 
 /// Sign out on all devices
 ///
-/// Links in mails that were not opened yet are void, and tokens of issuers that were issued before are refused.
+/// Unopened links in e-mails become invalid, and tokens issued earlier by external issuers are refused.
 #[utoipa::path(post, path = "/auth/sign-out-everywhere", operation_id = "signOutEverywhere", tag = "Sign-in",
     security(("bearer" = [])), responses((status = 204, description = "All sessions have ended")))]
 async fn sign_out_everywhere(
@@ -198,13 +198,14 @@ async fn sign_out_everywhere(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ask for a link to choose a new password
+/// Request a password reset
 ///
-/// The answer is the same whether or not the address belongs to a member.
+/// Sends an e-mail with a link, valid for one hour. The response is the same whether or not the address belongs to a
+/// member.
 #[utoipa::path(post, path = "/auth/forgot-password", operation_id = "forgotPassword", tag = "Sign-in",
     request_body = Address, security(()), responses(
-        (status = 202, description = "A member gets a mail"),
-        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
+        (status = 202, description = "Accepted; a member receives an e-mail"),
+        (status = 429, description = "The caller's network has requested too many e-mails; see `Retry-After`")))]
 async fn forgot_password(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -214,14 +215,14 @@ async fn forgot_password(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Choose a new password
+/// Reset the password
 ///
-/// With the token of the link in the mail. All sessions end, other links in mails are void, and accounts at issuers are
-/// unlinked.
+/// Uses the token from the link in the e-mail. Ends all sessions, invalidates other links in e-mails and unlinks
+/// external accounts.
 #[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
     request_body = ResetPassword, security(()), responses(
-        (status = 204, description = "The new password counts"),
-        (status = 410, description = "The link was used already, has expired, or never was")))]
+        (status = 204, description = "The password is changed"),
+        (status = 410, description = "The link was used already, has expired, or never existed")))]
 async fn reset_password(
     State(sessions): State<Sessions>,
     caller: Visitor,
@@ -233,11 +234,11 @@ async fn reset_password(
 
 /// Change the password
 ///
-/// Other devices are signed out, links in mails that were not opened yet are void, and tokens of issuers that were
-/// issued before are refused.
+/// Signs out other devices and invalidates unopened links in e-mails. Tokens issued earlier by external issuers are
+/// refused.
 #[utoipa::path(put, path = "/me/password", operation_id = "changePassword", tag = "Me",
     request_body = ChangePassword, security(("bearer" = [])),
-    responses((status = 204, description = "The new password counts")))]
+    responses((status = 204, description = "The password is changed")))]
 async fn change_password(
     State(sessions): State<Sessions>,
     caller: Member,
@@ -249,11 +250,11 @@ async fn change_password(
 
 /// Change the e-mail address
 ///
-/// Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
+/// Requires a recent sign-in. Sends a link to the new address; the change takes effect once the link is opened.
 #[utoipa::path(put, path = "/me/email", operation_id = "changeEmail", tag = "Me", request_body = Address,
     security(("bearer" = [])), responses(
-        (status = 202, description = "A mail is on its way to the new address"),
-        (status = 429, description = "The caller's network has asked for too many mails; `Retry-After` says when to try again")))]
+        (status = 202, description = "Accepted; an e-mail to the new address follows"),
+        (status = 429, description = "The caller's network has requested too many e-mails; see `Retry-After`")))]
 async fn change_email(
     State(sessions): State<Sessions>,
     caller: Member,
@@ -263,15 +264,15 @@ async fn change_email(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Where the caller is signed in
+/// List my sessions
 ///
-/// The device that was used last comes first.
+/// The most recently used session comes first.
 #[utoipa::path(get, path = "/me/sessions", operation_id = "listMySessions", tag = "Me", security(("bearer" = [])),
     params(
-        ("limit" = Option<i32>, Query, description = "Sessions on a page (20)", minimum = 1, maximum = 100),
+        ("limit" = Option<i32>, Query, description = "Sessions per page (default 20)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
     responses(
-        (status = 200, description = "The sessions that have not ended", body = SessionList),
+        (status = 200, description = "The caller's active sessions", body = SessionList),
         (status = 400, description = "The cursor belongs to another list"),
         (status = 422, description = "A parameter is unknown or has a wrong value")))]
 async fn list(
@@ -288,12 +289,12 @@ async fn list(
 
 /// Sign out on one device
 ///
-/// Ends one of the caller's own sessions, as `GET /me/sessions` lists them; its tokens are refused from now on.
+/// Ends one of the caller's own sessions, as listed by `GET /me/sessions`; its tokens become invalid.
 #[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "endMySession", tag = "Me",
     params(("id" = uuid::Uuid, Path, description = "Of the session")), security(("bearer" = [])),
     responses(
         (status = 204, description = "The session has ended"),
-        (status = 404, description = "No such session of the caller")))]
+        (status = 404, description = "The caller has no such session")))]
 async fn end(
     State(sessions): State<Sessions>,
     caller: Member,
@@ -304,25 +305,25 @@ async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Accounts elsewhere that the caller may sign in with
+/// List my external accounts
 ///
-/// One for each issuer whose tokens were used as the caller, until it is unlinked.
+/// Accounts at external issuers whose tokens give access as the caller.
 #[utoipa::path(get, path = "/me/identities", operation_id = "listMyIdentities", tag = "Me", security(("bearer" = [])),
-    responses((status = 200, description = "Accounts at issuers whose tokens let the caller in", body = IdentityList)))]
+    responses((status = 200, description = "The caller's external accounts", body = IdentityList)))]
 async fn identities(State(sessions): State<Sessions>, caller: Member) -> Result<Response> {
     Ok(secret(sessions.identities(&caller).await?))
 }
 
-/// Unlink an account elsewhere
+/// Unlink an external account
 ///
-/// Needs a recent sign-in with the password. Tokens of that account are refused from now on, and its sessions end. An
-/// account with the caller's address is linked again by signing in with it anew.
+/// Requires a recent sign-in with the password. Ends sessions of the external account and refuses its existing tokens.
+/// An account with the caller's address is linked again by a new sign-in at the issuer.
 #[utoipa::path(delete, path = "/me/identities/{id}", operation_id = "unlinkMyIdentity", tag = "Me",
     params(("id" = uuid::Uuid, Path, description = "Of the identity")), security(("bearer" = [])),
     responses(
-        (status = 204, description = "It does not let the caller in any more"),
-        (status = 404, description = "No such identity of the caller"),
-        (status = 409, description = "There would be no way to sign in: choose a password first")))]
+        (status = 204, description = "The account is unlinked"),
+        (status = 404, description = "The caller has no such external account"),
+        (status = 409, description = "The caller has no password and could not sign in any more")))]
 async fn unlink(
     State(sessions): State<Sessions>,
     caller: Member,

@@ -6,21 +6,22 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Money of the platform that bonuses and rewards come out of.
+/// An addition to the budget for bonuses and rewards.
 #[derive(Input)]
 #[input(
     body,
     example = r#"{"amount_cents": 500000, "reference": "Spring campaign"}"#
 )]
 pub struct Funding {
+    /// In minor units (cents).
     #[input(range(1, 100_000_000_000))]
     pub amount_cents: i64,
-    /// What for; it stands in the books.
+    /// Purpose, shown in the ledger.
     #[input(length(1, 255))]
     pub reference: String,
 }
 
-/// Why somebody gets credits.
+/// Reason for giving credits.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreditKind {
     PromotionBonus,
@@ -37,18 +38,19 @@ pub enum CreditKind {
 pub struct GiveCredits {
     pub user_id: Uuid,
     pub kind: CreditKind,
+    /// In minor units (cents).
     #[input(range(1, 100_000_000))]
     pub amount_cents: i64,
     #[input(format = "currency")]
     pub currency: String,
-    /// What for; the member reads it.
+    /// Purpose, shown to the member.
     #[input(length(1, 255))]
     pub reference: String,
-    /// When they lapse. Without it after as many days as the settings say.
+    /// When the credits expire. Without it, the server's settings decide.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Why an entry is undone.
+/// Reason for reversing an entry.
 #[derive(Input)]
 #[input(body, example = r#"{"reason": "Given to the wrong member"}"#)]
 pub struct Reversal {
@@ -56,32 +58,32 @@ pub struct Reversal {
     pub reason: String,
 }
 
-/// An entry of the books.
+/// A booked ledger entry.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "booked")]
 #[schema(example = json!({"journal_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8"}))]
 pub struct Booked {
-    /// `GET /wallet-journals/{id}` has it.
+    /// Id for `GET /wallet-journals/{id}`.
     pub journal_id: Uuid,
 }
 
-/// What a member has in one currency.
+/// Credits in one currency, in minor units (cents).
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "balance")]
 pub struct Balance {
-    /// `GET /wallet-accounts/{id}/wallet-transactions` lists what led to it.
+    /// `GET /wallet-accounts/{id}/wallet-transactions` lists its transactions.
     pub wallet_id: Uuid,
     pub currency: String,
     pub balance_cents: i64,
-    /// Set aside for purchases under way.
+    /// Reserved for purchases in progress.
     pub held_cents: i64,
-    /// What can be spent: the balance without what is set aside.
+    /// Available to spend: the balance minus reserved credits.
     pub available_cents: i64,
-    /// Credits that lapse, the soonest first.
+    /// Credits that expire, the soonest first.
     pub lapsing: Vec<Lapsing>,
 }
 
-/// Part of a balance that lapses.
+/// Part of a balance that expires.
 #[derive(Serialize, ToSchema)]
 pub struct Lapsing {
     pub amount_cents: i64,
@@ -93,6 +95,6 @@ pub struct Lapsing {
     "balance_cents": 2500, "held_cents": 500, "available_cents": 2000,
     "lapsing": [{"amount_cents": 1000, "expires_at": "2040-01-01T00:00:00Z"}]}]}))]
 pub struct BalanceList {
-    /// One for each currency in which there ever was something.
+    /// One balance for each currency that the member has had credits in.
     pub data: Vec<Balance>,
 }

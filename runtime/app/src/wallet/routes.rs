@@ -57,9 +57,9 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What I have
+/// Get my wallet
 ///
-/// Credits by currency, with what is set aside and what lapses.
+/// The caller's credits by currency, including reserved and expiring amounts.
 #[utoipa::path(get, path = "/me/wallet", operation_id = "getMyWallet", tag = "Wallet accounts", security(("bearer" = [])),
     responses((status = 200, description = "A balance for each currency", body = BalanceList)))]
 async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> {
@@ -69,20 +69,21 @@ async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> 
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
 }
 
-/// Fill the budget of bonuses
+/// Fund the credit budget
 ///
-/// Bonuses and rewards come out of it, and are refused when it is empty. Only for platform administrators.
+/// Adds to the budget of a currency for bonuses and rewards, which are refused if the budget is insufficient. Only for
+/// platform administrators.
 #[utoipa::path(post, path = "/wallet/budgets/{currency}/fundings", operation_id = "fundBudget", tag = "Wallet accounts",
     security(("bearer" = [])), params(
         ("currency" = String, Path, description = "ISO 4217 code"),
         ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Funding,
     responses(
-        (status = 201, description = "It is booked", body = Booked),
+        (status = 201, description = "The entry is booked", body = Booked),
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such currency"),
-        (status = 409, description = "The same request is being worked on"),
+        (status = 409, description = "The same request is in progress"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn fund(
     State(wallet): State<Wallet>,
@@ -117,18 +118,18 @@ async fn fund(
     booked(work.await?)
 }
 
-/// Give a member credits
+/// Give credits to a member
 ///
-/// Out of the budget of their currency. Only for platform administrators.
+/// Takes the amount from the credit budget of the currency. Only for platform administrators.
 #[utoipa::path(post, path = "/wallet/credits", operation_id = "giveCredits", tag = "Wallet accounts",
     security(("bearer" = [])), params(
         ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = GiveCredits,
     responses(
-        (status = 201, description = "It is booked", body = Booked),
+        (status = 201, description = "The entry is booked", body = Booked),
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
-        (status = 409, description = "The budget has less, or the same request is being worked on"),
+        (status = 409, description = "The budget is insufficient, or the same request is in progress"),
         (status = 422, description = "A value is wrong, there is no such member, or the key belongs to another request")))]
 async fn give(
     State(wallet): State<Wallet>,
@@ -177,21 +178,21 @@ async fn give(
     booked(work.await?)
 }
 
-/// Undo an entry
+/// Reverse a ledger entry
 ///
-/// By another entry with the opposite legs; once. It is refused where a balance would become negative. Only for platform
-/// administrators.
+/// Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for
+/// platform administrators.
 #[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the entry"),
         ("Idempotency-Key" = String, Header, description = "The same key books once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Reversal,
     responses(
-        (status = 201, description = "It is booked", body = Booked),
+        (status = 201, description = "The entry is booked", body = Booked),
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such entry"),
-        (status = 409, description = "It was reversed before, the credits are spent, or it is of a dispute"),
+        (status = 409, description = "The entry was reversed before, its credits are spent, or it belongs to a dispute"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn reverse(
     State(wallet): State<Wallet>,

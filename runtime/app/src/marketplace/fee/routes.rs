@@ -13,16 +13,17 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-/// What the platform takes of the caller's side for having brought the two together.
+/// The platform's fee for connecting organiser and business, as charged to the caller's side.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "quote_fee")]
 pub struct QuoteFee {
     pub quote_id: Uuid,
-    /// Nothing without a rule that asks for a fee, and where the other side pays it.
+    /// In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
     pub amount_cents: i64,
     pub currency: String,
-    /// A moment after the quote was accepted it is decided for good. Before, this is what it would be now.
+    /// Whether the fee is final, shortly after the quote is accepted; an estimate before.
     pub is_decided: bool,
+    /// Null if unpaid, or if the other side pays the fee.
     pub paid_at: Option<DateTime<Utc>>,
 }
 
@@ -42,10 +43,10 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// The fee of a quote
+/// Get the fee of a quote
 ///
-/// What the caller's side pays the platform for having been brought together with the other one; before the quote is
-/// accepted, what it would pay. The work itself is paid between the two.
+/// The fee that the caller's side pays to the platform for connecting organiser and business; an estimate before the
+/// quote is accepted. The service itself is paid directly between the two sides.
 #[utoipa::path(get, path = "/quotes/{id}/fee", operation_id = "getQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote")),
     responses(
