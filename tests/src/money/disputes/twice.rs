@@ -104,8 +104,11 @@ async fn p7_held_credits_are_claimed_later_and_bonuses_still_expire() {
         stage.decided(&dispute, won).await;
         let left = if won { 5_200 } else { 700 };
         assert_eq!(stage.wallet(&stage.mira).await, (left, 0));
-        let expiring = "select coalesce(sum(remaining_cents), 0)::int8 from app.wallet_credits";
-        assert_eq!(stage.number(expiring).await, 700);
+        let expiring = format!(
+            "select coalesce(sum(remaining_cents), 0)::int8 from app.wallet_credits
+             where wallet_id = app.wallet_of('{mira}', 'AUD')"
+        );
+        assert_eq!(stage.number(&expiring).await, 700);
         stage.books_agree().await;
     }
 }
