@@ -136,19 +136,19 @@ struct Document;
 #[serde(tag = "object", rename = "audit_log")]
 struct AuditLog {
     id: i64,
-    /// As in the specs: `event`
+    /// Type of the object, such as `event`
     entity_type: String,
     entity_id: Uuid,
     /// `create`, `update`, `archive`, `restore`, `suspend`, … or the verb of a transition
     action: String,
-    /// Null: a module did it by itself.
+    /// Id of the member; null for changes by the system.
     performed_by: Option<Uuid>,
-    /// The role that it was done with.
+    /// The role that allowed the change.
     performed_role: String,
-    /// The `X-Request-Id` of the answer to the request that did it.
+    /// `X-Request-Id` of the response to the request that made the change.
     request_id: Option<Uuid>,
     reason: Option<String>,
-    /// Name of a field to its value before and after; `"•"` stands for one that the log does not keep.
+    /// Maps each field to its value before and after; `"•"` replaces values that the log does not keep.
     #[schema(value_type = Object)]
     changed: Value,
     created_at: DateTime<Utc>,
@@ -157,7 +157,7 @@ struct AuditLog {
 #[derive(Serialize, ToSchema)]
 struct AuditLogList {
     data: Vec<AuditLog>,
-    /// Null: there is no more.
+    /// Null on the last page.
     next_cursor: Option<String>,
 }
 
@@ -183,14 +183,14 @@ impl From<audit::Entry> for AuditLog {
 /// Newest first. Only for platform administrators.
 #[utoipa::path(get, path = "/audit-logs", operation_id = "listAuditLogs", tag = "Oversight",
     security(("bearer" = [])), params(
-        ("entity_type" = Option<String>, Query, description = "Changes of objects of this kind", max_length = 200, example = "event"),
-        ("entity_id" = Option<Uuid>, Query, description = "Changes of this object"),
-        ("performed_by" = Option<Uuid>, Query, description = "What this member did"),
-        ("limit" = Option<i32>, Query, description = "Entries on a page (20)", minimum = 1, maximum = 100),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+        ("entity_type" = Option<String>, Query, description = "Only changes of objects of this type", max_length = 200, example = "event"),
+        ("entity_id" = Option<Uuid>, Query, description = "Only changes of this object"),
+        ("performed_by" = Option<Uuid>, Query, description = "Only changes by this member"),
+        ("limit" = Option<i32>, Query, description = "Entries per page (default 20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page", min_length = 1, max_length = 1000)),
     responses(
         (status = 200, description = "A page of the log", body = AuditLogList),
-        (status = 403, description = "The caller is no platform administrator"),
+        (status = 403, description = "The caller is not a platform administrator"),
         (status = 422, description = "A parameter is unknown or has a wrong value")))]
 async fn list(
     State(log): State<AuditLogs>,

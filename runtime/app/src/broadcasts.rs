@@ -91,47 +91,47 @@ impl Module for Broadcasts {
 #[openapi(paths(preview, report))]
 struct Document;
 
-/// How many a broadcast would reach now.
+/// Number of members that a broadcast would reach now.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"recipients": 120}))]
 struct BroadcastPreview {
     recipients: i64,
 }
 
-/// How a broadcast fares.
+/// Delivery figures of a broadcast.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct BroadcastReport {
-    /// Members to whom it was told.
+    /// Members who were notified.
     recipients: i64,
-    /// Of these, who has it in the app; the others do not want it there.
+    /// Recipients who have it in the app; the others turned that off.
     in_app: i64,
-    /// Of these, who has opened it there.
+    /// Recipients who have read it in the app.
     read: i64,
-    /// One for each channel that it went by.
+    /// One entry for each channel that was used.
     channels: Vec<BroadcastChannel>,
 }
 
-/// Messages by push or mail: a member may have several devices, or want none.
+/// Messages by push or mail; a member with several devices gets several, or none if turned off.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct BroadcastChannel {
     /// `push` or `email`
     channel: String,
-    /// They wait for their turn or the end of quiet hours.
+    /// Not sent yet, for example because of quiet hours.
     pending: i64,
     sent: i64,
     failed: i64,
-    /// They were not to be sent any more.
+    /// Cancelled before being sent.
     dropped: i64,
 }
 
-/// How many a broadcast would reach
+/// Count the recipients of a broadcast
 ///
-/// Members of its audience as things stand now, each once. Which way it takes to them is theirs to choose.
+/// Counts the current members of its audience, each once, regardless of the channels that they have turned on.
 #[utoipa::path(get, path = "/broadcasts/{id}/preview", operation_id = "previewBroadcast", tag = "Broadcasts", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the broadcast")),
+    params(("id" = Uuid, Path, description = "Id of the broadcast")),
     responses(
-        (status = 200, description = "How many", body = BroadcastPreview),
-        (status = 404, description = "There is no such broadcast, or the caller may not see it")))]
+        (status = 200, description = "The number of recipients", body = BroadcastPreview),
+        (status = 404, description = "The broadcast does not exist, or the caller may not see it")))]
 async fn preview(
     State(broadcasts): State<Broadcasts>,
     caller: Member,
@@ -152,14 +152,14 @@ async fn preview(
     }))
 }
 
-/// How a broadcast fares
+/// Get the report of a broadcast
 ///
-/// Numbers alone: neither who got it nor where.
+/// Contains totals only, and neither recipients nor devices.
 #[utoipa::path(get, path = "/broadcasts/{id}/report", operation_id = "getBroadcastReport", tag = "Broadcasts", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the broadcast")),
+    params(("id" = Uuid, Path, description = "Id of the broadcast")),
     responses(
         (status = 200, description = "The figures", body = BroadcastReport),
-        (status = 404, description = "There is no such broadcast, or the caller may not see it")))]
+        (status = 404, description = "The broadcast does not exist, or the caller may not see it")))]
 async fn report(
     State(broadcasts): State<Broadcasts>,
     caller: Member,

@@ -110,7 +110,7 @@ impl Module for Copies {
 #[openapi(paths(copy))]
 struct Document;
 
-/// When the copy of an event takes place.
+/// Time and title of the copy of an event.
 #[derive(Input)]
 #[input(
     body,
@@ -118,26 +118,27 @@ struct Document;
 )]
 pub struct EventCopy {
     pub starts_at: DateTime<Utc>,
-    /// Without it, it takes as long as the original.
+    /// Default: the same duration as the original.
     pub ends_at: Option<DateTime<Utc>>,
-    /// Without it, the one of the original.
+    /// Default: the title of the original.
     #[input(length(1, 140))]
     pub title: Option<String>,
 }
 
 /// Copy an event
 ///
-/// Makes a draft at another time, with the active ticket types and checkpoints of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
+/// Creates a draft at another time with the original's active ticket types and checkpoints, without its sales. Their
+/// times are shifted like the start of the event. For callers who may create events of the host.
 #[utoipa::path(post, path = "/events/{id}/copy", operation_id = "copyEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the original"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    params(("id" = Uuid, Path, description = "Id of the original"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key create one copy", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = EventCopy,
     responses(
         (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
         (status = 403, description = "The caller may not create events of this host"),
-        (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 409, description = "The original is suspended or archived; or by this key the copy was made already, and the original has been changed since"),
-        (status = 422, description = "A value is wrong, or the original has more than twenty ticket types")))]
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 409, description = "The original is suspended or archived; or it was changed after a copy was created with this key"),
+        (status = 422, description = "A value is invalid, or the original has more than 20 ticket types")))]
 async fn copy(
     State(generated): State<Generated>,
     member: Member,

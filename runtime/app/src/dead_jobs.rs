@@ -114,7 +114,7 @@ static OBJECTS: Objects = Objects(&[("DeadJob", "dead_job")]);
 #[openapi(paths(list, retry, discard), modifiers(&OBJECTS))]
 struct Document;
 
-/// A job that failed too often. It is kept for 30 days.
+/// A job that failed in all its attempts. It is kept for 30 days.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002", "name": "sessions.mail",
     "payload": {"template": "reset_password", "to": "•"}, "on_behalf_of": null, "attempts": 20,
@@ -125,12 +125,12 @@ struct DeadJob {
     id: Uuid,
     /// `<module>.<job>`
     name: String,
-    /// `"•"` stands for what is not shown.
+    /// Input of the job; `"•"` replaces values that are not shown.
     #[schema(value_type = Object)]
     payload: Map<String, Value>,
-    /// The member for whom it should have been done.
+    /// Id of the member for whom the job runs.
     on_behalf_of: Option<Uuid>,
-    /// The `X-Request-Id` of the answer to the request that wanted it.
+    /// `X-Request-Id` of the response to the request that enqueued the job.
     request_id: Option<Uuid>,
     attempts: i32,
     last_error: Option<String>,
@@ -141,7 +141,7 @@ struct DeadJob {
 #[derive(Serialize, ToSchema)]
 struct DeadJobList {
     data: Vec<DeadJob>,
-    /// Null: there is no more.
+    /// Null on the last page.
     next_cursor: Option<String>,
 }
 
@@ -166,12 +166,12 @@ impl From<jobs::Dead> for DeadJob {
 /// Newest first. Only for platform administrators.
 #[utoipa::path(get, path = "/jobs/dead", operation_id = "listDeadJobs", tag = "Oversight",
     security(("bearer" = [])), params(
-        ("name" = Option<String>, Query, description = "Jobs of this name", max_length = 127, example = "sessions.mail"),
-        ("limit" = Option<i32>, Query, description = "Jobs on a page (20)", minimum = 1, maximum = 100),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+        ("name" = Option<String>, Query, description = "Only jobs of this name", max_length = 127, example = "sessions.mail"),
+        ("limit" = Option<i32>, Query, description = "Jobs per page (default 20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page", min_length = 1, max_length = 1000)),
     responses(
         (status = 200, description = "A page of dead jobs", body = DeadJobList),
-        (status = 403, description = "The caller is no platform administrator"),
+        (status = 403, description = "The caller is not a platform administrator"),
         (status = 422, description = "A parameter is unknown or has a wrong value")))]
 async fn list(
     State(queue): State<DeadJobs>,
@@ -195,16 +195,16 @@ async fn list(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
 }
 
-/// Try a dead job again
+/// Retry a dead job
 ///
-/// From its first attempt. It goes to the audit log. Only for platform administrators.
+/// The job is enqueued again with all its attempts; this is audited. Only for platform administrators.
 #[utoipa::path(post, path = "/jobs/dead/{id}/retry", operation_id = "retryDeadJob", tag = "Oversight",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the job")),
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the job")),
     responses(
-        (status = 204, description = "It waits to be run"),
-        (status = 403, description = "The caller is no platform administrator"),
-        (status = 404, description = "There is no such dead job"),
-        (status = 409, description = "A newer job of the same kind and key waits already")))]
+        (status = 204, description = "The job is enqueued"),
+        (status = 403, description = "The caller is not a platform administrator"),
+        (status = 404, description = "The dead job does not exist"),
+        (status = 409, description = "A newer job of the same name and key is waiting already")))]
 async fn retry(
     State(queue): State<DeadJobs>,
     caller: Member,
@@ -219,15 +219,15 @@ async fn retry(
     }
 }
 
-/// Give a dead job up
+/// Discard a dead job
 ///
-/// It goes to the audit log. Only for platform administrators.
+/// Deletes the job for good; this is audited. Only for platform administrators.
 #[utoipa::path(delete, path = "/jobs/dead/{id}", operation_id = "discardDeadJob", tag = "Oversight",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the job")),
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the job")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 403, description = "The caller is no platform administrator"),
-        (status = 404, description = "There is no such dead job")))]
+        (status = 204, description = "The job is deleted"),
+        (status = 403, description = "The caller is not a platform administrator"),
+        (status = 404, description = "The dead job does not exist")))]
 async fn discard(
     State(queue): State<DeadJobs>,
     caller: Member,

@@ -42,9 +42,9 @@ static LIST: List = List::new(
 
 #[derive(Serialize, ToSchema)]
 struct Calendar {
-    /// By their beginning. A page may be shorter than asked for and yet not the last.
+    /// By start time. A page may have fewer entries than `limit` without being the last.
     data: Vec<CalendarEntry>,
-    /// Null: there is no more.
+    /// Null on the last page.
     next_cursor: Option<String>,
 }
 
@@ -81,17 +81,18 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What the caller goes to
+/// Get the caller's calendar
 ///
-/// Events for which the caller has a ticket, at which they were, or whose host or venue they follow. Days are those of the caller's own clocks.
+/// Events for which the caller has a ticket, which the caller attended, or whose host or venue the caller follows. Days
+/// are in the caller's time zone.
 #[utoipa::path(get, path = "/me/calendar", operation_id = "getMyCalendar", tag = "Me", security(("bearer" = [])),
-    params(("from" = Option<NaiveDate>, Query, description = "First day; today"),
-        ("to" = Option<NaiveDate>, Query, description = "Last day; 31 days, at most 92"),
-        ("limit" = Option<u8>, Query, description = "Of a page, 50, at most 100"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+    params(("from" = Option<NaiveDate>, Query, description = "First day (default: today)"),
+        ("to" = Option<NaiveDate>, Query, description = "Last day (default: 31 days); at most 92 days"),
+        ("limit" = Option<u8>, Query, description = "Entries per page (default 50, at most 100)"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page")),
     responses(
-        (status = 200, description = "A page", body = Calendar),
-        (status = 422, description = "The period is too long or not one")))]
+        (status = 200, description = "A page of the calendar", body = Calendar),
+        (status = 422, description = "The period is invalid or too long")))]
 async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Result<Response> {
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, caller.caller());
     let period = Period::of(&mut asked, PERIOD);

@@ -32,22 +32,22 @@ const TAKES: Takes = Takes {
     buckets: &[("day", PERIOD)],
 };
 
-/// What the administrators of a city look at first.
+/// Key figures of a city.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "city_dashboard")]
 struct CityDashboard {
     city_id: Uuid,
     period: ShownPeriod,
     approvals: Approvals,
-    /// Of the months that begin in the period.
+    /// Shares of the months that begin in the period.
     revenue_shares: Vec<ShareOfMonth>,
     featured: Featured,
     suspended: Suspended,
-    /// Events that begin in the period; months without any are left out.
+    /// Events that begin in the period, by month; empty months are left out.
     months: Vec<CityMonth>,
 }
 
-/// What waits for a decision, the oldest twenty of each.
+/// Pending approvals: counts, and the oldest 20 of each kind.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Approvals {
     organization_count: i64,
@@ -65,7 +65,7 @@ struct WaitingProfile {
     created_at: DateTime<Utc>,
 }
 
-/// A booking of a featured place that is not over.
+/// A requested booking of a featured place that has not ended.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct WaitingPromotion {
     promotion_id: Uuid,
@@ -76,15 +76,15 @@ struct WaitingPromotion {
     ends_at: DateTime<Utc>,
     amount_cents: i64,
     currency: String,
-    /// Or nothing is to be paid: it can be approved.
+    /// True also if nothing is to be paid.
     is_paid: bool,
     created_at: DateTime<Utc>,
 }
 
-/// The city's share of the platform's commission.
+/// The city's share of the platform's commission in one month.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct ShareOfMonth {
-    /// Its first day.
+    /// First day of the month.
     month: NaiveDate,
     currency: String,
     amount_cents: i64,
@@ -92,13 +92,13 @@ struct ShareOfMonth {
     state: String,
 }
 
-/// Featured places and who stands there.
+/// Featured places and their bookings.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Featured {
     places: Vec<PlaceInUse>,
-    /// Fifty at most, those that end soonest first.
+    /// Active bookings by end time; at most 50.
     now: Vec<FeaturedBooking>,
-    /// Approved, fifty at most, those that begin soonest first.
+    /// Approved bookings that are not active yet, by start time; at most 50.
     coming: Vec<FeaturedBooking>,
 }
 
@@ -122,12 +122,12 @@ struct FeaturedBooking {
     ends_at: DateTime<Utc>,
 }
 
-/// What moderators have suspended in the city.
+/// Suspended objects of the city.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Suspended {
-    /// By kind; kinds of which nothing is suspended are left out.
+    /// By type; types without any are left out.
     counts: Vec<SuspendedOfKind>,
-    /// What changed last, twenty at most.
+    /// The 20 changed last.
     latest: Vec<SuspendedThing>,
 }
 
@@ -148,14 +148,14 @@ struct SuspendedThing {
 /// Events that begin in one month, and their tickets.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct CityMonth {
-    /// Its first day.
+    /// First day of the month.
     month: NaiveDate,
     published: i64,
     completed: i64,
     cancelled: i64,
-    /// Tickets that are held by somebody.
+    /// Valid tickets, including used ones.
     tickets: i64,
-    /// Of these, those that were used.
+    /// Used tickets.
     checked_in: i64,
 }
 
@@ -173,18 +173,18 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What the administrators of a city look at first
+/// Get a city's dashboard
 ///
-/// For its administrators and the platform. Days are those of the city.
+/// For administrators of the city and the platform. Days are in the city's time zone.
 #[utoipa::path(get, path = "/cities/{id}/dashboard", operation_id = "getCityDashboard", tag = "Cities", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the city"),
-        ("from" = Option<NaiveDate>, Query, description = "First day; 365 days back"),
+    params(("id" = Uuid, Path, description = "Id of the city"),
+        ("from" = Option<NaiveDate>, Query, description = "First day (default: 365 days up to the last)"),
         ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days")),
     responses(
-        (status = 200, description = "The figures", body = CityDashboard),
+        (status = 200, description = "The dashboard", body = CityDashboard),
         (status = 403, description = "The caller does not administer the city"),
-        (status = 404, description = "There is no such city, or the caller may not see it"),
-        (status = 422, description = "The period is too long or not one")))]
+        (status = 404, description = "The city does not exist, or the caller may not see it"),
+        (status = 422, description = "The period is invalid or too long")))]
 async fn dashboard(
     State(dashboards): State<Dashboards>,
     caller: Member,

@@ -39,43 +39,43 @@ const TAKES: Takes = Takes {
     buckets: &[("day", BY_DAY), ("hour", BY_HOUR)],
 };
 
-/// How an event sells and who comes.
+/// Sales and attendance of an event.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "event_dashboard")]
 struct EventDashboard {
     event_id: Uuid,
     period: ShownPeriod,
-    /// In the period, by day or hour of the event's clocks; those in which nothing was sold are left out.
+    /// Sales of the period by day or hour in the event's time zone; empty ones are left out.
     sold: Vec<SoldInBucket>,
-    /// Of the same orders, those that say where the buyer came from: the twenty with the most tickets.
+    /// The same orders by `referrer`, if they have one: the 20 with the most tickets.
     referrers: Vec<SoldByReferrer>,
     capacity: EventCapacity,
-    /// All there is, in the period or not: by ticket type, and the money by currency.
+    /// All sales, regardless of the period: by ticket type, and amounts by currency.
     sales: Sales,
     waiting_list: WaitingList,
-    /// At the door, by hour, the last 744 of them with a scan.
+    /// Scans at the entrance by hour; the last 744 hours with a scan.
     check_ins: Vec<CheckInsInHour>,
     likes: i64,
     attendances: i64,
-    /// Of the host; null for an institution, which has none.
+    /// Reviews of the host; null for institutions.
     reviews: Option<Reviews>,
-    /// A hundred at most, the newest first.
+    /// Newest first; at most 100.
     promo_codes: Vec<PromoCodeUse>,
 }
 
-/// Orders that were paid in one day or hour, in one currency.
+/// Orders paid in one day or hour, in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct SoldInBucket {
     starts_at: DateTime<Utc>,
     currency: String,
     orders: i64,
-    /// Those that were given back since included.
+    /// Including tickets refunded since.
     tickets: i64,
     amount_cents: i64,
     organizer_cents: i64,
 }
 
-/// Orders whose buyers came from one place, in one currency.
+/// Orders with the same referrer, in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct SoldByReferrer {
     referrer: String,
@@ -85,21 +85,21 @@ struct SoldByReferrer {
     amount_cents: i64,
 }
 
-/// Places of an event.
+/// Capacity of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct EventCapacity {
-    /// Of the event; null: only its ticket types have one.
+    /// Limit of the whole event; null: only its ticket types have limits.
     capacity: Option<i32>,
-    /// Of its ticket types together.
+    /// Total capacity of its ticket types.
     places: i64,
     held: i64,
     sold: i64,
     checked_in: i64,
-    /// How many can be sold yet.
+    /// Tickets that can still be sold.
     left: i64,
 }
 
-/// Members who wait or have waited, by the state of their entry.
+/// Waiting list entries by state.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct WaitingList {
     waiting: i64,
@@ -122,7 +122,7 @@ struct PromoCodeUse {
     promo_code_id: Uuid,
     code: String,
     max_redemptions: Option<i32>,
-    /// Orders that have got their tickets.
+    /// Orders whose tickets were issued.
     orders: i64,
     currency: Option<String>,
     discount_cents: i64,
@@ -142,19 +142,19 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// How an event sells and who comes
+/// Get an event's dashboard
 ///
-/// For its host and the platform. Days and hours are those of the event's clocks.
+/// For administrators of the host and the platform. Days and hours are in the event's time zone.
 #[utoipa::path(get, path = "/events/{id}/dashboard", operation_id = "getEventDashboard", tag = "Events", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the event"),
-        ("bucket" = Option<String>, Query, description = "`day` or `hour`"),
-        ("from" = Option<NaiveDate>, Query, description = "First day; 30 days back, by hour 2"),
+    params(("id" = Uuid, Path, description = "Id of the event"),
+        ("bucket" = Option<String>, Query, description = "`day` (default) or `hour`"),
+        ("from" = Option<NaiveDate>, Query, description = "First day (default: 30 days up to the last, by hour 2)"),
         ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days, by hour 14")),
     responses(
-        (status = 200, description = "The figures", body = EventDashboard),
-        (status = 403, description = "The caller is not of the event's host"),
-        (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 422, description = "The period is too long or not one")))]
+        (status = 200, description = "The dashboard", body = EventDashboard),
+        (status = 403, description = "The caller does not administer the event's host"),
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 422, description = "The period is invalid or too long")))]
 async fn dashboard(
     State(dashboards): State<Dashboards>,
     caller: Member,

@@ -24,21 +24,21 @@ const TOP: i32 = 10;
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "home")]
 struct Home {
-    /// Tickets to what is not over, soonest first, twenty at most.
+    /// Tickets to events that have not ended, by start time; at most 20.
     tickets: Vec<HomeTicket>,
-    /// Events that the member was at, the last five.
+    /// The last 5 events that the member attended.
     attended: Vec<Uuid>,
-    /// What trends in the home city, hottest first, ten at most; none without a home city.
+    /// At most 10 trending events of the home city, hottest first; empty without a home city.
     trending: Vec<Uuid>,
-    /// By those whom the member follows, newest first, ten at most.
+    /// Newest events of hosts and venues that the member follows; at most 10.
     followed: Vec<Uuid>,
     unread_notifications: i64,
     wallets: Vec<HomeBalance>,
-    /// Tickets that are offered to the member or by them, twenty at most.
+    /// Open ticket transfers to or from the member; at most 20.
     transfers: Vec<OpenTransfer>,
-    /// Places that are kept for the member.
+    /// Places reserved for the member after waiting; at most 20.
     waiting_list_offers: Vec<WaitingListOffer>,
-    /// Those of all these events that the caller may see.
+    /// All events named above that the caller may see.
     #[schema(schema_with = super::events)]
     events: Vec<Value>,
 }
@@ -69,7 +69,7 @@ struct HomeTicket {
 struct HomeBalance {
     currency: String,
     balance_cents: i64,
-    /// Set aside for purchases under way.
+    /// Reserved for purchases in progress.
     held_cents: i64,
 }
 
@@ -78,7 +78,7 @@ struct OpenTransfer {
     ticket_transfer_id: Uuid,
     ticket_id: Uuid,
     event_id: Uuid,
-    /// Offered by the member, not to them.
+    /// Whether the member is the one who offers the ticket.
     is_own: bool,
     expires_at: DateTime<Utc>,
 }
@@ -105,11 +105,11 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What the caller sees first
+/// Get the caller's start page
 ///
-/// In one answer what a start page shows.
+/// Tickets, balances, offers and recommended events in one answer.
 #[utoipa::path(get, path = "/me/home", operation_id = "getMyHome", tag = "Me", security(("bearer" = [])),
-    responses((status = 200, description = "It", body = Home)))]
+    responses((status = 200, description = "The start page", body = Home)))]
 async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
     let (me, trending) = (caller.id(), lists.module.trending.clone());
     let look = lists

@@ -38,7 +38,7 @@ const TAKES: Takes = Takes {
     buckets: &[("day", PERIOD)],
 };
 
-/// What a host looks at first.
+/// Key figures of a host.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "host_dashboard")]
 struct HostDashboard {
@@ -47,32 +47,32 @@ struct HostDashboard {
     host_id: Uuid,
     period: ShownPeriod,
     events: HostEvents,
-    /// What was paid and given back in the period.
+    /// Payments and refunds of the period by month.
     revenue_by_month: Vec<MonthRevenue>,
-    /// The same by event, those with most orders first, a hundred at most.
+    /// Payments and refunds by event, most orders first; at most 100.
     revenue_by_event: Vec<EventRevenue>,
     services: Services,
-    /// Null for an institution, which has none.
+    /// Null for institutions, which have no reviews.
     reviews: Option<Reviews>,
     followers: Followers,
     pictures: Pictures,
-    /// Of a business: what it offers to others.
+    /// Null unless the host is a business.
     trade: Option<Trade>,
 }
 
-/// Its events, without those that were archived.
+/// Events of the host, without archived ones.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct HostEvents {
-    /// How many are not over.
+    /// Number of events that have not ended.
     upcoming_count: i64,
     past_count: i64,
-    /// The next twenty.
+    /// The next 20.
     upcoming: Vec<HostEvent>,
-    /// The last twenty.
+    /// The last 20.
     past: Vec<HostEvent>,
 }
 
-/// An event and its tickets.
+/// An event and its numbers of tickets.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct HostEvent {
     event_id: Uuid,
@@ -88,17 +88,17 @@ struct HostEvent {
     left: i64,
 }
 
-/// Who follows it now.
+/// Current followers of the host.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Followers {
     count: i64,
-    /// Since when, in the period; months in which nobody began are left out.
+    /// By the month in which they began to follow, within the period; empty months are left out.
     months: Vec<FollowersOfMonth>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 struct FollowersOfMonth {
-    /// Its first day.
+    /// First day of the month.
     month: NaiveDate,
     followers: i64,
 }
@@ -127,18 +127,18 @@ pub fn document() -> openapi::OpenApi {
 /// Defines a handler for each kind of host: the same function under different paths.
 macro_rules! routes {
     ($($name:ident, $path:literal, $operation:literal, $tag:literal, $entity:expr;)+) => {$(
-        /// What a host looks at first
+        /// Get a host's dashboard
         ///
-        /// For its administrators and the platform. Days are those of its city.
+        /// For the host's administrators and platform administrators. Days are in the city's time zone.
         #[utoipa::path(get, path = $path, operation_id = $operation, tag = $tag, security(("bearer" = [])),
-            params(("id" = Uuid, Path, description = "Of the host"),
-                ("from" = Option<NaiveDate>, Query, description = "First day; 365 days back"),
+            params(("id" = Uuid, Path, description = "Id of the host"),
+                ("from" = Option<NaiveDate>, Query, description = "First day (default: 365 days up to the last)"),
                 ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days")),
             responses(
-                (status = 200, description = "The figures", body = HostDashboard),
-                (status = 403, description = "The caller does not administer it"),
-                (status = 404, description = "There is none, or the caller may not see it"),
-                (status = 422, description = "The period is too long or not one")))]
+                (status = 200, description = "The dashboard", body = HostDashboard),
+                (status = 403, description = "The caller does not administer the host"),
+                (status = 404, description = "The host does not exist, or the caller may not see it"),
+                (status = 422, description = "The period is invalid or too long")))]
         async fn $name(
             State(dashboards): State<Dashboards>,
             caller: Member,

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Money of one month in one currency.
+/// Revenue of one month in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct MonthRevenue {
-    /// Its first day.
+    /// First day of the month.
     pub month: NaiveDate,
     #[serde(flatten)]
     pub revenue: Revenue,
 }
 
-/// Money of one event in one currency.
+/// Revenue of one event in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct EventRevenue {
     pub event_id: Uuid,
@@ -28,30 +28,30 @@ pub struct EventRevenue {
     pub revenue: Revenue,
 }
 
-/// What was paid and what went back.
+/// Payments and refunds.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Revenue {
     pub currency: String,
     pub orders: i64,
-    /// Those that were given back since included.
+    /// Including tickets refunded since.
     pub tickets: i64,
-    /// Tickets at their price.
+    /// Price of the tickets before discounts.
     pub gross_cents: i64,
-    /// What promo codes took off.
+    /// Discounts by promo codes.
     pub discount_cents: i64,
-    /// What buyers paid on top.
+    /// Fees added to the price.
     pub fee_cents: i64,
-    /// What was paid.
+    /// Total paid by buyers.
     pub amount_cents: i64,
-    /// Of that the host's, the platform's and the city's.
+    /// The host's share of `amount_cents`.
     pub organizer_cents: i64,
     pub platform_fee_cents: i64,
     pub city_share_cents: i64,
-    /// What went back.
+    /// Total refunded to buyers.
     pub refunded_cents: i64,
-    /// Of that the host's.
+    /// The host's share of `refunded_cents`.
     pub organizer_refunded_cents: i64,
-    /// What is left for the host.
+    /// `organizer_cents` less `organizer_refunded_cents`.
     pub net_cents: i64,
 }
 

@@ -35,14 +35,14 @@ const TAKES: Takes = Takes {
     buckets: &[("day", PERIOD), ("month", PERIOD)],
 };
 
-/// What platform administrators look at first.
+/// Key figures of the platform.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "platform_dashboard")]
 struct PlatformDashboard {
     period: ShownPeriod,
     activity: Activity,
     revenue: RevenueSums,
-    /// Of cards, by what they were for.
+    /// Card payments by type and currency.
     charges: Vec<Charge>,
     #[serde(flatten)]
     watch: Watch,
@@ -72,19 +72,19 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// What platform administrators look at first
+/// Get the platform's dashboard
 ///
-/// For platform administrators. Days are those of universal time. Of country and city are members by their home, and money by the event.
+/// For platform administrators. Days are in UTC. Members count for their home city, and ticket sales for the event's.
 #[utoipa::path(get, path = "/platform/dashboard", operation_id = "getPlatformDashboard", tag = "Oversight", security(("bearer" = [])),
-    params(("bucket" = Option<String>, Query, description = "`day` or `month`"),
-        ("from" = Option<NaiveDate>, Query, description = "First day; 30 days back"),
+    params(("bucket" = Option<String>, Query, description = "`day` (default) or `month`"),
+        ("from" = Option<NaiveDate>, Query, description = "First day (default: 30 days up to the last)"),
         ("to" = Option<NaiveDate>, Query, description = "Last day; at most 366 days"),
-        ("country_id" = Option<Uuid>, Query, description = "Activity and revenue of this country alone"),
-        ("city_id" = Option<Uuid>, Query, description = "Activity and revenue of this city alone")),
+        ("country_id" = Option<Uuid>, Query, description = "Limits activity, revenue and charges to this country"),
+        ("city_id" = Option<Uuid>, Query, description = "Limits activity, revenue and charges to this city")),
     responses(
-        (status = 200, description = "The figures", body = PlatformDashboard),
+        (status = 200, description = "The dashboard", body = PlatformDashboard),
         (status = 403, description = "The caller is not a platform administrator"),
-        (status = 422, description = "The period is too long or not one")))]
+        (status = 422, description = "The period is invalid or too long")))]
 async fn dashboard(
     State(dashboards): State<Dashboards>,
     caller: Member,

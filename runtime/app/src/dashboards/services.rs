@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What a host looks for.
+/// Service requests of the host, and quotes for them.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Services {
     pub open_count: i64,
-    /// The latest twenty.
+    /// The latest 20 open requests.
     pub open: Vec<OpenRequest>,
     pub quotes: QuotesByState,
-    /// Quotes that can be accepted now, those that end soonest first, twenty at most.
+    /// Quotes that can be accepted now, by `valid_until`; at most 20.
     pub acceptable: Vec<AcceptableQuote>,
 }
 
@@ -26,13 +26,13 @@ pub struct OpenRequest {
     pub event_id: Option<Uuid>,
     pub needed_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// Businesses that heard of it.
+    /// Businesses that received the request.
     pub leads: i64,
-    /// Of these, how many have sent a quote.
+    /// Leads for which a quote was sent.
     pub quotes: i64,
 }
 
-/// Quotes by their state. Drafts are seen by the business alone.
+/// Number of quotes by state. Drafts are counted for the business only, and 0 for hosts.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct QuotesByState {
     pub draft: i64,

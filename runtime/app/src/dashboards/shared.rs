@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The days that figures are about, both included.
+/// Period of the figures; both days are included.
 #[derive(Serialize, ToSchema)]
 pub struct ShownPeriod {
     pub from: chrono::NaiveDate,
     pub to: chrono::NaiveDate,
-    /// IANA name of the zone whose days these are.
+    /// IANA name of the time zone of these days.
     pub timezone: String,
 }
 
-/// What is said of a profile.
+/// Reviews of a profile.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Reviews {
     pub rating_count: i64,
-    /// Null without any.
+    /// Null without reviews.
     pub rating_avg: Option<f64>,
     pub unanswered: i64,
-    /// Five at most, of members whose profile everybody may see.
+    /// The latest 5 by members with a public profile.
     pub latest: Vec<LatestReview>,
 }
 
@@ -40,7 +40,7 @@ pub struct LatestReview {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Pictures {
     pub count: i64,
-    /// Twelve at most, in their order.
+    /// The first 12 by `position`.
     pub first: Vec<Picture>,
 }
 

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What a business offers to others.
+/// Leads, quotes and plan of a business.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Trade {
     pub leads: LeadsByState,
-    /// Those that wait for an answer, the latest twenty.
+    /// The latest 20 leads in state `new` or `viewed`.
     pub open_leads: Vec<OpenLead>,
     pub quotes: QuotesByState,
-    /// Null: it has none.
+    /// Null: the business has none.
     pub subscription: Option<CurrentSubscription>,
 }
 
@@ -42,7 +42,7 @@ pub struct OpenLead {
     pub is_answered: bool,
 }
 
-/// The plan that it has.
+/// The current subscription of a business.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct CurrentSubscription {
     pub subscription_id: Uuid,

@@ -42,40 +42,40 @@ pub(super) fn document() -> openapi::OpenApi {
 #[openapi(paths(confirm, dismiss))]
 struct Document;
 
-/// It is what it looks like.
+/// Confirmation of a fraud flag.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
     example = r#"{"note": "Twelve cards in nine minutes, none of them hers.", "suspend": true}"#
 )]
 pub struct ConfirmedFraud {
-    /// Why, for those who look at it later.
+    /// Reason for the decision, for later reviewers.
     #[input(length(1, 2000))]
     pub note: String,
-    /// Suspend what was flagged as well, as `POST` to its `/suspend` would.
+    /// Whether to suspend the flagged object too, like `POST` to its `/suspend`.
     pub suspend: Option<bool>,
 }
 
-/// It only looks like it.
+/// Dismissal of a fraud flag.
 #[derive(Input, Clone, Debug)]
 #[input(body, example = r#"{"note": "A school class at one address."}"#)]
 pub struct DismissedFraud {
-    /// Why, for those who look at it later.
+    /// Reason for the decision, for later reviewers.
     #[input(length(1, 2000))]
     pub note: String,
 }
 
 /// Confirm a fraud flag
 ///
-/// Only for platform administrators. The rule looks at later facts from now on.
+/// Only for platform administrators. Afterwards the rule only counts later occurrences.
 #[utoipa::path(post, path = "/fraud-flags/{id}/confirm", operation_id = "confirmFraud", tag = "Oversight",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the flag")), request_body = ConfirmedFraud,
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the flag")), request_body = ConfirmedFraud,
     responses(
-        (status = 204, description = "It is confirmed"),
-        (status = 403, description = "The caller is no platform administrator"),
-        (status = 404, description = "There is no such flag"),
-        (status = 409, description = "It has been decided already, or what was flagged can't be suspended any more"),
-        (status = 422, description = "A value is wrong, or what was flagged is nothing that is suspended")))]
+        (status = 204, description = "The flag is confirmed"),
+        (status = 403, description = "The caller is not a platform administrator"),
+        (status = 404, description = "The flag does not exist"),
+        (status = 409, description = "The flag was decided already, or the object can't be suspended in its state"),
+        (status = 422, description = "A value is invalid, or objects of this type can't be suspended")))]
 async fn confirm(
     State(deciding): State<Deciding>,
     caller: Member,
@@ -94,15 +94,15 @@ async fn confirm(
 
 /// Dismiss a fraud flag
 ///
-/// Only for platform administrators. The rule looks at later facts from now on.
+/// Only for platform administrators. Afterwards the rule only counts later occurrences.
 #[utoipa::path(post, path = "/fraud-flags/{id}/dismiss", operation_id = "dismissFraud", tag = "Oversight",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the flag")), request_body = DismissedFraud,
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the flag")), request_body = DismissedFraud,
     responses(
-        (status = 204, description = "It is dismissed"),
-        (status = 403, description = "The caller is no platform administrator"),
-        (status = 404, description = "There is no such flag"),
-        (status = 409, description = "It has been decided already"),
-        (status = 422, description = "A value is wrong")))]
+        (status = 204, description = "The flag is dismissed"),
+        (status = 403, description = "The caller is not a platform administrator"),
+        (status = 404, description = "The flag does not exist"),
+        (status = 409, description = "The flag was decided already"),
+        (status = 422, description = "A value is invalid")))]
 async fn dismiss(
     State(deciding): State<Deciding>,
     caller: Member,

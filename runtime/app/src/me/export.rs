@@ -57,13 +57,14 @@ pub(super) struct Exporting {
     pub(super) generated: Router,
 }
 
-/// Take your data along
+/// Export the caller's data
 ///
-/// One JSON object: `member`, and a list for each kind of thing that belongs to the caller, as the API shows it to them.
+/// One JSON object with the profile as `member`, and a list for each type of object that belongs to the caller, in the
+/// form of the API's own lists.
 #[utoipa::path(get, path = "/me/export", operation_id = "exportMe", tag = "Me", security(("bearer" = [])),
     responses(
-        (status = 200, description = "The file, piece by piece. It is cut off where something fails: what is no JSON is not whole", body = Object),
-        (status = 429, description = "The caller is being sent one already, or many others are")))]
+        (status = 200, description = "The file, streamed. If an error occurs it is cut off, so that invalid JSON means an incomplete file", body = Object),
+        (status = 429, description = "An export of the caller is in progress already, or too many others are")))]
 pub(super) async fn export(State(exporting): State<Exporting>, caller: Member) -> Result<Response> {
     let place = exporting.module.exports.take(caller.id())?;
     let file = File {

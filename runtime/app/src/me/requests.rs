@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What became of a request.
+/// Outcome of a request with an `Idempotency-Key`.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "keyed_request")]
 #[schema(example = json!({"object": "keyed_request", "method": "POST", "route": "/orders/{id}/refunds", "state": "answered",
@@ -27,29 +27,29 @@ use utoipa::ToSchema;
     "answer": {"object": "asked_refund", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "pending", "currency": "AUD",
         "amount_cents": 4500, "card_cents": 4500, "wallet_cents": 0}}))]
 pub(super) struct KeyedRequest {
-    /// Of the request.
+    /// HTTP method of the request.
     method: String,
-    /// The operation that it was for: its path as this document has it.
+    /// Path of the operation, as in this document.
     route: String,
-    /// `answered`: `status` and `answer` are what it was answered, also if the client never got it. `in_progress`: it is
-    /// being worked on; ask again. `interrupted`: it ended without an answer, and may have had an effect; send it again with
-    /// the same key and body, and it is brought to its end once.
+    /// `answered`: `status` and `answer` hold the response, even if the client never received it. `in_progress`: still
+    /// running; ask again later. `interrupted`: ended without a response and may have had an effect; send the request
+    /// again with the same key and body to complete it exactly once.
     state: String,
-    /// How many times it was begun.
+    /// Number of times processing was started.
     attempt: i32,
     begun_at: DateTime<Utc>,
-    /// The HTTP status of the answer, if there is one.
+    /// HTTP status of the response; null without one.
     status: Option<i32>,
-    /// The `Location` of the answer, if it has one.
+    /// `Location` header of the response; null without one.
     location: Option<String>,
-    /// The body of the answer, if it has one.
+    /// Body of the response; null without one.
     #[schema(value_type = Option<Object>)]
     answer: Option<Value>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct KeyedRequestList {
-    /// The oldest first; one for each route on which the key was used.
+    /// Oldest first; one for each route on which the key was used.
     data: Vec<KeyedRequest>,
 }
 
@@ -68,18 +68,18 @@ impl From<LookedUp> for KeyedRequest {
     }
 }
 
-/// Ask what became of a request
+/// Look up the outcome of a request
 ///
-/// For clients whose connection broke before the answer came: the caller's own requests with this `Idempotency-Key`, with
-/// the answers that they got. Empty: none of them has had an effect up to now, because none arrived, it was refused without
-/// one, or it is still on its way; or its answer was deleted, after 72 hours at the earliest. Sending the same request again
-/// with the same key is safe in each of these cases.
+/// For clients that lost the connection before the response arrived: returns the caller's own requests with this
+/// `Idempotency-Key` and their responses. An empty list means that no such request has had an effect so far (it never
+/// arrived, is still on its way, or was refused), or that its response was deleted, which happens after 72 hours at the
+/// earliest. Sending the same request again with the same key is safe in each case.
 #[utoipa::path(get, path = "/me/requests", operation_id = "getMyRequests", tag = "Me", security(("bearer" = [])),
     params(("key" = String, Query, description = "The `Idempotency-Key` that was sent", min_length = 16, max_length = 255,
         pattern = "^[!-~]+$", example = "0b8f6f0e-6c5e-7a41-9d3f-0f6a3c1be2d4")),
     responses(
-        (status = 200, description = "The requests", body = KeyedRequestList),
-        (status = 422, description = "It is no key, or a parameter is unknown")))]
+        (status = 200, description = "The requests with this key", body = KeyedRequestList),
+        (status = 422, description = "The key is invalid, or a parameter is unknown")))]
 pub(super) async fn requests(State(me): State<Me>, caller: Member, uri: Uri) -> Result<Response> {
     let key = read(&uri)?;
     let mut cx = me.db.begin_read(caller.caller()).await?;

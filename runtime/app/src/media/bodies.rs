@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A picture that is about to be sent, and of what it is.
+/// A picture to be uploaded, and the object that it is for.
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
@@ -21,30 +21,30 @@ pub struct AnnouncedPicture {
     /// `image/jpeg`, `image/png`, `image/webp` or `image/gif`.
     #[input(length(1, 100))]
     pub content_type: String,
-    /// Length of the file.
+    /// Size of the file in bytes.
     #[input(range(1, 104_857_600))]
     pub bytes: i64,
     /// SHA-256 of the file, in hexadecimal.
     #[input(length(64, 64))]
     pub sha256: String,
-    /// What the picture shows, for those who do not see it.
+    /// Description of the picture for screen readers.
     #[input(length(0, 500))]
     pub alt_text: Option<String>,
-    /// Smallest first; the first picture stands for the target.
+    /// Sort order, ascending; the first picture is the object's main picture.
     #[input(range(0, 10_000), default = 0)]
     pub position: i32,
 }
 
-/// How to send it: one request with this method and these headers, and the file as its body.
+/// How to send the file: one request with this method, URL and headers, and the file as its body.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "media_upload")]
 pub struct PictureUpload {
     pub id: Uuid,
     #[schema(example = "PUT")]
     pub method: &'static str,
-    /// Counts once, until `expires_at`. It needs no access token, and is to be kept as secret as one.
+    /// Can be used once, until `expires_at`. Needs no access token; keep it as secret as one.
     pub url: String,
-    /// Each must be sent as it stands here.
+    /// Headers to be sent unchanged.
     pub headers: BTreeMap<&'static str, String>,
     pub expires_at: DateTime<Utc>,
 }

@@ -64,22 +64,23 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Announce a picture
+/// Start a picture upload
 ///
-/// By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
-/// `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
-/// 12,000 pixels a side at most. With an `Idempotency-Key` the same address is answered again, which counts no longer for that.
+/// For callers who may update the object that the picture is for. The response contains the URL and headers for
+/// sending the file within 15 minutes; then call `POST /media/uploads/{id}/complete`. Accepts JPEG, PNG, WebP and GIF
+/// (first frame only) of at most 12,000 pixels per side. With the same `Idempotency-Key`, a pending upload is returned
+/// again, with its expiry unchanged.
 #[utoipa::path(post, path = "/media/uploads", operation_id = "announcePicture", tag = "Media", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key start one upload", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = AnnouncedPicture,
     responses(
-        (status = 201, description = "Where to send it", body = PictureUpload),
-        (status = 403, description = "The caller may not change the target"),
-        (status = 404, description = "There is no such target, or the caller may not see it"),
-        (status = 409, description = "The caller's pictures would take more than they may"),
-        (status = 422, description = "A value is wrong, or the file is too long"),
-        (status = 429, description = "Too many pictures within a minute"),
-        (status = 503, description = "The store of files does not answer")))]
+        (status = 201, description = "URL and headers for sending the file", body = PictureUpload),
+        (status = 403, description = "The caller may not update the object"),
+        (status = 404, description = "The object does not exist, or the caller may not see it"),
+        (status = 409, description = "The caller's storage quota would be exceeded"),
+        (status = 422, description = "A value is invalid, or the file is too large"),
+        (status = 429, description = "Too many uploads within a minute"),
+        (status = 503, description = "The file storage does not respond")))]
 async fn announce(
     State(Served { media, .. }): State<Served>,
     caller: Member,
@@ -93,22 +94,22 @@ async fn announce(
 
 /// Send a picture's file
 ///
-/// To the address that `POST /media/uploads` has answered with, and with the headers from there. That address leads here
-/// where the server keeps files on a disk of its own, and to the bucket where it keeps them in one: clients send to where it
-/// leads. Needs no access token.
+/// Send the file to the `url` from `POST /media/uploads`, with the `headers` from there. That URL leads to this
+/// operation if the server stores files on its own disk, and otherwise to a storage bucket; clients always use the
+/// given URL. Needs no access token.
 #[utoipa::path(put, path = "/media/uploads/{id}/file", operation_id = "sendPicture", tag = "Media", security(()),
-    params(("id" = Uuid, Path, description = "Of the upload"),
-        ("bytes" = Option<i64>, Query, description = "As signed", minimum = 1),
-        ("expires" = Option<i64>, Query, description = "As signed: Unix time"),
-        ("signature" = Option<String>, Query, description = "As signed", pattern = "^[0-9a-f]{64}$")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file, with the content type that was announced"),
+    params(("id" = Uuid, Path, description = "Id of the upload"),
+        ("bytes" = Option<i64>, Query, description = "From the signed URL", minimum = 1),
+        ("expires" = Option<i64>, Query, description = "From the signed URL: Unix time"),
+        ("signature" = Option<String>, Query, description = "From the signed URL", pattern = "^[0-9a-f]{64}$")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file; its content type is that of the upload"),
     responses(
-        (status = 204, description = "It is there"),
-        (status = 400, description = "It is not the file that was announced"),
-        (status = 403, description = "The address was not signed for this, or its time is over"),
-        (status = 404, description = "This is no id"),
+        (status = 204, description = "The file was stored"),
+        (status = 400, description = "The file differs from the announced one"),
+        (status = 403, description = "The signature is invalid or expired"),
+        (status = 404, description = "The id is malformed"),
         (status = 412, description = "The file has been sent already"),
-        (status = 413, description = "It is longer than announced")))]
+        (status = 413, description = "The file is larger than announced")))]
 async fn receive(
     State(Served { media, .. }): State<Served>,
     Path(path): Path<String>,
@@ -121,19 +122,19 @@ async fn receive(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Complete a picture
+/// Complete a picture upload
 ///
-/// Once its file was sent. It is read whole, made anew in three sizes without anything that cameras write into files, and
-/// shown from then on. Asked again, it answers with the same picture. A file that is refused is deleted; announce another.
+/// Call it once the file was sent. The picture is checked, encoded in three sizes without camera metadata, and shown
+/// from then on. Repeating the call returns the same picture. A refused file is deleted; start another upload then.
 #[utoipa::path(post, path = "/media/uploads/{id}/complete", operation_id = "completePicture", tag = "Media", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "Of the upload")),
+    params(("id" = Uuid, Path, description = "Id of the upload")),
     responses(
         (status = 200, description = "The picture", body = ref("#/components/schemas/Media")),
-        (status = 403, description = "The caller may not change the target any more"),
-        (status = 404, description = "The caller has announced no such picture, or the target is gone"),
-        (status = 409, description = "The file has not come, or the upload is over"),
-        (status = 422, description = "The file is not the one that was announced, or no picture that can be shown"),
-        (status = 503, description = "Too many pictures are being looked at, or the store of files does not answer")))]
+        (status = 403, description = "The caller may no longer update the object"),
+        (status = 404, description = "The caller has no such upload, or the object no longer exists"),
+        (status = 409, description = "The file has not been sent, or the upload is closed"),
+        (status = 422, description = "The file differs from the announced one, or is not a readable picture"),
+        (status = 503, description = "Too many pictures are being processed, or the file storage does not respond")))]
 async fn complete(
     State(served): State<Served>,
     caller: Member,
@@ -152,17 +153,18 @@ async fn complete(
 
 /// Get a picture's file
 ///
-/// `url`, `medium_url` and `small_url` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
-/// token: the name is known to those who may see the picture, and can't be guessed. What lies there never changes.
+/// Target of a picture's `url`, `medium_url` and `small_url`, unless the server is configured to serve files from
+/// elsewhere. Needs no access token, since URLs can't be guessed and are only given to callers who may see the picture.
+/// Files never change.
 #[utoipa::path(get, path = "/media/files/{key}/{name}", operation_id = "getPictureFile", tag = "Media", security(()),
-    params(("key" = Uuid, Path, description = "Of the picture's files"),
-        ("name" = String, Path, description = "Of the size", pattern = "^(320|800|1600)\\.jpg$", example = "800.jpg"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the file that the client has")),
+    params(("key" = Uuid, Path, description = "Key of the picture's files"),
+        ("name" = String, Path, description = "File name of the size", pattern = "^(320|800|1600)\\.jpg$", example = "800.jpg"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the cached file")),
     responses(
         (status = 200, description = "The picture", content_type = "image/jpeg", body = Vec<u8>),
-        (status = 304, description = "The client has it"),
-        (status = 404, description = "There is no such file"),
-        (status = 503, description = "The store of files does not answer")))]
+        (status = 304, description = "The cached file is current"),
+        (status = 404, description = "The file does not exist"),
+        (status = 503, description = "The file storage does not respond")))]
 async fn serve(
     State(Served { media, .. }): State<Served>,
     Path((key, name)): Path<(String, String)>,

@@ -15,15 +15,15 @@ use kernel::{Error, Result, http::Raw, problems};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// News of mail from Resend
+/// Receive a mail event from Resend
 ///
-/// For Resend alone, which signs it.
+/// Webhook for Resend, which signs the request.
 #[utoipa::path(post, path = "/webhooks/resend", operation_id = "takeResendEvent", tag = "Notifications", security(()),
-    params(("svix-signature" = String, Header, description = "By the secret of this endpoint")),
+    params(("svix-signature" = String, Header, description = "Signature with the endpoint's secret")),
     request_body(content = String, content_type = "application/json", description = "An event as Resend sends it"),
     responses(
-        (status = 200, description = "It is written down, or was before"),
-        (status = 400, description = "It is not signed by Resend, or is no event")))]
+        (status = 200, description = "The event is recorded, or was before"),
+        (status = 400, description = "The signature or the event is invalid")))]
 pub(super) async fn resend(
     State(notifications): State<Notifications>,
     headers: HeaderMap,
@@ -38,15 +38,15 @@ pub(super) async fn resend(
         .await
 }
 
-/// News of mail from SendGrid
+/// Receive mail events from SendGrid
 ///
-/// For SendGrid alone, which signs it.
+/// Webhook for SendGrid, which signs the request.
 #[utoipa::path(post, path = "/webhooks/sendgrid", operation_id = "takeSendgridEvents", tag = "Notifications", security(()),
-    params(("X-Twilio-Email-Event-Webhook-Signature" = String, Header, description = "By the key of this endpoint")),
+    params(("X-Twilio-Email-Event-Webhook-Signature" = String, Header, description = "Signature with the endpoint's key")),
     request_body(content = String, content_type = "application/json", description = "Events as SendGrid sends them"),
     responses(
-        (status = 200, description = "They are written down, or were before"),
-        (status = 400, description = "They are not signed by SendGrid, or are no events")))]
+        (status = 200, description = "The events are recorded, or were before"),
+        (status = 400, description = "The signature or an event is invalid")))]
 pub(super) async fn sendgrid(
     State(notifications): State<Notifications>,
     headers: HeaderMap,

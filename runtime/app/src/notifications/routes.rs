@@ -47,14 +47,14 @@ pub(super) fn document() -> openapi::OpenApi {
 ))]
 struct Document;
 
-/// How many notifications the caller has not read.
+/// Number of unread notifications.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"unread": 3}))]
 struct UnreadNotifications {
     unread: i64,
 }
 
-/// How many notifications were read now.
+/// Number of notifications that were marked as read.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"read": 3}))]
 struct ReadNotifications {
@@ -63,10 +63,10 @@ struct ReadNotifications {
 
 /// Count unread notifications
 ///
-/// The caller's, of all types that are shown in the app.
+/// Counts the caller's notifications that are shown in the app.
 #[utoipa::path(get, path = "/notifications/unread", operation_id = "countUnreadNotifications", tag = "Notifications",
     security(("bearer" = [])),
-    responses((status = 200, description = "How many the caller has not read", body = UnreadNotifications)))]
+    responses((status = 200, description = "The number of unread notifications", body = UnreadNotifications)))]
 async fn unread(
     State(notifications): State<Notifications>,
     caller: Member,
@@ -86,12 +86,12 @@ pub(super) async fn count_unread(notifications: &Notifications, caller: &Member)
     count.await
 }
 
-/// Read all notifications
+/// Mark all notifications as read
 ///
-/// Those that are there now; what comes meanwhile stays unread.
+/// Notifications that arrive during the request stay unread.
 #[utoipa::path(post, path = "/notifications/read-all", operation_id = "readAllNotifications", tag = "Notifications",
     security(("bearer" = [])),
-    responses((status = 200, description = "How many were unread", body = ReadNotifications)))]
+    responses((status = 200, description = "The number of notifications that were unread", body = ReadNotifications)))]
 async fn read_all(
     State(notifications): State<Notifications>,
     caller: Member,
@@ -108,11 +108,11 @@ async fn read_all(
 
 /// Mark a notification as read
 ///
-/// One that is read already stays as it is.
+/// Has no effect on a notification that is read already.
 #[utoipa::path(post, path = "/notifications/{id}/read", operation_id = "readNotification", tag = "Notifications",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the notification")),
     responses(
-        (status = 204, description = "It is read; if it was before, nothing changes"),
+        (status = 204, description = "The notification is read"),
         (status = 404, description = "The caller has no such notification")))]
 async fn read(
     State(notifications): State<Notifications>,
@@ -124,11 +124,11 @@ async fn read(
 
 /// Mark a notification as unread
 ///
-/// One that was never read stays as it is.
+/// Has no effect on an unread notification.
 #[utoipa::path(post, path = "/notifications/{id}/unread", operation_id = "unreadNotification", tag = "Notifications",
-    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the notification")),
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Id of the notification")),
     responses(
-        (status = 204, description = "It is unread again"),
+        (status = 204, description = "The notification is unread"),
         (status = 404, description = "The caller has no such notification")))]
 async fn unread_again(
     State(notifications): State<Notifications>,

@@ -58,18 +58,18 @@ pub(super) fn router(module: Notifications, generated: &Router) -> Router {
         .with_state(Streams { module, generated })
 }
 
-/// Listen to notifications
+/// Stream notifications
 ///
-/// Server-sent events, until the token or the session ends. `ready` comes first. `notification` is one that is new or was
-/// marked, as `GET /notifications/{id}` gives it; `unread` follows and says how many there are. `refresh` says that more has
-/// changed than is told: load the list. Sent back as `Last-Event-ID`, the newest `id` brings what came since; what was cut off
-/// amid its batch comes again.
+/// Server-sent events until the token or session ends. `ready` is the first. `notification` contains a new or newly
+/// marked notification in the form of `GET /notifications/{id}`; `unread` follows with the unread count. `refresh`
+/// means that more has changed than was sent: reload the list. To resume, send the newest `id` as `Last-Event-ID`; an
+/// interrupted batch is sent again.
 #[utoipa::path(get, path = "/notifications/stream", operation_id = "streamNotifications", tag = "Notifications",
     security(("bearer" = [])),
-    params(("Last-Event-ID" = Option<String>, Header, description = "The newest `id` that came", max_length = 4096)),
+    params(("Last-Event-ID" = Option<String>, Header, description = "The newest `id` received", max_length = 4096)),
     responses(
-        (status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"),
-        (status = 429, description = "The member listens at too many places already")))]
+        (status = 200, description = "The stream of events", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "The member has too many open streams")))]
 pub(super) async fn listen(
     State(streams): State<Streams>,
     listener: Listener,

@@ -68,14 +68,15 @@ pub(super) struct Link {
     token: String,
 }
 
-/// See what a link in a mail turns off
+/// Show the unsubscribe page
 ///
-/// A page for people, which changes nothing: programs that look at links in mails must not unsubscribe anybody.
+/// Target of the link in mails: an HTML page with a button. Changes nothing, so that programs that prefetch links don't
+/// unsubscribe members.
 #[utoipa::path(get, path = "/notifications/unsubscribe", operation_id = "showUnsubscribing", tag = "Notifications", security(()),
-    params(("token" = String, Query, description = "As in the link")),
+    params(("token" = String, Query, description = "Token from the link")),
     responses(
         (status = 200, description = "A page with a button; nothing is changed", content_type = "text/html", body = String),
-        (status = 404, description = "Nobody here made this token, or the member has another address than the mail was sent to")))]
+        (status = 404, description = "The token is invalid, or the member's address has changed since")))]
 pub(super) async fn show(
     State(notifications): State<Notifications>,
     _: Visitor,
@@ -87,15 +88,15 @@ pub(super) async fn show(
     Ok(signed::question(&text, "Unsubscribe"))
 }
 
-/// Get no more mail of what is in this one
+/// Unsubscribe from mail
 ///
-/// For mail programs (RFC 8058): no session, no confirmation, and the body is not read. A mail that puts several messages
-/// together turns off all of their types, but those which members can't do without.
+/// One-click unsubscribing for mail programs (RFC 8058): without session and confirmation; the body is ignored. For a
+/// digest, mail of all its types is turned off, except types that can't be turned off.
 #[utoipa::path(post, path = "/notifications/unsubscribe", operation_id = "unsubscribe", tag = "Notifications", security(()),
-    params(("token" = String, Query, description = "As in the link")),
+    params(("token" = String, Query, description = "Token from the link")),
     responses(
-        (status = 200, description = "There is no more mail of this kind", content_type = "text/html", body = String),
-        (status = 404, description = "Nobody here made this token, or the member has another address than the mail was sent to")))]
+        (status = 200, description = "Mail of these types is turned off", content_type = "text/html", body = String),
+        (status = 404, description = "The token is invalid, or the member's address has changed since")))]
 pub(super) async fn stop(
     State(notifications): State<Notifications>,
     _: Visitor,

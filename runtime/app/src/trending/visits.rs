@@ -32,15 +32,15 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Tell that the caller looks at this event
+/// Record a view of an event
 ///
-/// Counts once for what trends, and may be repeated.
+/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
 #[utoipa::path(put, path = "/events/{id}/view", operation_id = "viewEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = uuid::Uuid, Path, description = "Of the event")),
+    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
     responses(
-        (status = 204, description = "It is known"),
-        (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 429, description = "Too many events in a day")))]
+        (status = 204, description = "Recorded, or recorded before"),
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 429, description = "Too many different events in a day")))]
 async fn view(
     State(trending): State<Trending>,
     caller: Member,
@@ -49,15 +49,15 @@ async fn view(
     trending.visit(caller, &path, "view").await
 }
 
-/// Tell that the caller has passed this event on
+/// Record that an event was shared
 ///
-/// Counts once for what trends, and may be repeated.
+/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
 #[utoipa::path(put, path = "/events/{id}/share", operation_id = "shareEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = uuid::Uuid, Path, description = "Of the event")),
+    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
     responses(
-        (status = 204, description = "It is known"),
-        (status = 404, description = "There is no such event, or the caller may not see it"),
-        (status = 429, description = "Too many events in a day")))]
+        (status = 204, description = "Recorded, or recorded before"),
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 429, description = "Too many different events in a day")))]
 async fn share(
     State(trending): State<Trending>,
     caller: Member,

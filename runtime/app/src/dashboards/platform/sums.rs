@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What members did.
+/// Sign-ups, events and ticket sales of the period.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Activity {
     pub total: ActivityFigures,
-    /// Those in which nothing happened are left out.
+    /// By day or month; empty ones are left out.
     pub buckets: Vec<ActivityOfBucket>,
-    /// What has no city is in none.
+    /// Figures without a city are left out.
     pub countries: Vec<ActivityOfPlace>,
-    /// With most tickets, a hundred at most.
+    /// The 100 cities with the most tickets.
     pub cities: Vec<ActivityOfPlace>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ActivityFigures {
-    /// Who signed up, closed accounts left out.
+    /// New members, without closed accounts.
     pub members: i64,
-    /// Events that begin then, published or completed.
+    /// Published or completed events that begin in the period.
     pub events: i64,
-    /// Orders that were paid.
+    /// Paid orders.
     pub orders: i64,
-    /// Their tickets.
+    /// Tickets of these orders.
     pub tickets: i64,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ActivityOfBucket {
-    /// First day of it.
+    /// First day of the bucket.
     pub starts_on: NaiveDate,
     #[serde(flatten)]
     pub figures: ActivityFigures,
@@ -42,21 +42,21 @@ pub struct ActivityOfBucket {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct ActivityOfPlace {
-    /// Of the country or city.
+    /// Id of the country or city.
     pub place_id: Uuid,
     pub name: String,
     #[serde(flatten)]
     pub figures: ActivityFigures,
 }
 
-/// What was paid for tickets, each once by currency.
+/// Ticket revenue; one entry per currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RevenueSums {
     pub total: Vec<RevenueFigures>,
-    /// Those in which nothing was paid or went back are left out.
+    /// By day or month; those without payments and refunds are left out.
     pub buckets: Vec<RevenueOfBucket>,
     pub countries: Vec<RevenueOfPlace>,
-    /// With most orders, a hundred at most.
+    /// At most 100 entries, those with the most orders.
     pub cities: Vec<RevenueOfPlace>,
 }
 
@@ -64,13 +64,13 @@ pub struct RevenueSums {
 pub struct RevenueFigures {
     pub currency: String,
     pub orders: i64,
-    /// What was paid.
+    /// Total paid by buyers.
     pub amount_cents: i64,
-    /// Of that the hosts', the platform's and the cities'.
+    /// The hosts' share of `amount_cents`.
     pub organizer_cents: i64,
     pub platform_fee_cents: i64,
     pub city_share_cents: i64,
-    /// What went back, and what of it the platform and the cities gave back.
+    /// Total refunded to buyers.
     pub refunded_cents: i64,
     pub platform_fee_refunded_cents: i64,
     pub city_share_refunded_cents: i64,
@@ -78,7 +78,7 @@ pub struct RevenueFigures {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RevenueOfBucket {
-    /// First day of it.
+    /// First day of the bucket.
     pub starts_on: NaiveDate,
     #[serde(flatten)]
     pub figures: RevenueFigures,
@@ -86,14 +86,14 @@ pub struct RevenueOfBucket {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RevenueOfPlace {
-    /// Of the country or city.
+    /// Id of the country or city.
     pub place_id: Uuid,
     pub name: String,
     #[serde(flatten)]
     pub figures: RevenueFigures,
 }
 
-/// What cards paid for.
+/// Card payments of one type in one currency.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Charge {
     /// `ticket`, `subscription`, `featured` or `service_fee`
@@ -102,7 +102,7 @@ pub struct Charge {
     pub currency: String,
     pub charges: i64,
     pub amount_cents: i64,
-    /// Of these payments, whenever it went back.
+    /// Refunded of these payments, whether within the period or later.
     pub refunded_cents: i64,
 }
 

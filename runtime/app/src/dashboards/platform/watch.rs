@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What is in force and what went wrong.
+/// Commission rules in force, and open problems.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Watch {
     pub commission_rule_count: i64,
-    /// In force now: those of the platform first, then the newest; a hundred at most.
+    /// Rules in force now: the platform's first, then the newest; at most 100.
     pub commission_rules: Vec<RuleInForce>,
-    /// Open ones by rule, those with most first.
+    /// Open fraud flags by rule, most first.
     pub fraud_flags: Vec<FlagsOfRule>,
-    /// Jobs that have failed for good and wait for somebody to decide; `GET /jobs/dead` lists them.
+    /// Number of jobs that failed permanently; see `GET /jobs/dead`.
     pub dead_jobs: i64,
-    /// Deliveries of the period that failed, by channel.
+    /// Notification deliveries that failed in the period, by channel.
     pub failed_deliveries: Vec<FailedDeliveries>,
 }
 
@@ -26,7 +26,7 @@ pub struct RuleInForce {
     pub commission_rule_id: Uuid,
     #[serde(rename = "type")]
     pub kind: String,
-    /// Null: the platform's.
+    /// Null: the rule applies to the whole platform.
     pub scope_type: Option<String>,
     pub scope_id: Option<Uuid>,
     pub currency: String,
