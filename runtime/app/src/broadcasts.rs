@@ -111,7 +111,7 @@ struct BroadcastReport {
     channels: Vec<BroadcastChannel>,
 }
 
-/// Messages by push or mail; a member with several devices gets several, or none if turned off.
+/// Messages by push or mail. A member may get several (one per device), or none if turned off.
 #[derive(Serialize, Deserialize, ToSchema)]
 struct BroadcastChannel {
     /// `push` or `email`
@@ -158,7 +158,7 @@ async fn preview(
 #[utoipa::path(get, path = "/broadcasts/{id}/report", operation_id = "getBroadcastReport", tag = "Broadcasts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Id of the broadcast")),
     responses(
-        (status = 200, description = "The figures", body = BroadcastReport),
+        (status = 200, description = "The report", body = BroadcastReport),
         (status = 404, description = "The broadcast does not exist, or the caller may not see it")))]
 async fn report(
     State(broadcasts): State<Broadcasts>,

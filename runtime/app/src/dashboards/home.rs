@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// The maximum number of trending events, and of events by followed hosts.
 const TOP: i32 = 10;
 
-/// What a member sees first. Events are named by their ids and stand once under `events`.
+/// Contents of a member's start page. Events are referred to by id; each is contained once in `events`.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "home")]
 struct Home {

@@ -15,7 +15,7 @@ pub struct Trade {
     /// The latest 20 leads in state `new` or `viewed`.
     pub open_leads: Vec<OpenLead>,
     pub quotes: QuotesByState,
-    /// Null: the business has none.
+    /// Null if the business has none.
     pub subscription: Option<CurrentSubscription>,
 }
 

@@ -16,7 +16,7 @@ pub struct Activity {
     pub buckets: Vec<ActivityOfBucket>,
     /// Figures without a city are left out.
     pub countries: Vec<ActivityOfPlace>,
-    /// The 100 cities with the most tickets.
+    /// At most 100, those with the most tickets.
     pub cities: Vec<ActivityOfPlace>,
 }
 
@@ -102,7 +102,7 @@ pub struct Charge {
     pub currency: String,
     pub charges: i64,
     pub amount_cents: i64,
-    /// Refunded of these payments, whether within the period or later.
+    /// Refunds of these payments, at any time.
     pub refunded_cents: i64,
 }
 

@@ -26,7 +26,7 @@ pub struct RuleInForce {
     pub commission_rule_id: Uuid,
     #[serde(rename = "type")]
     pub kind: String,
-    /// Null: the rule applies to the whole platform.
+    /// Null for rules of the whole platform.
     pub scope_type: Option<String>,
     pub scope_id: Option<Uuid>,
     pub currency: String,
