@@ -788,7 +788,7 @@ create table app.attendances (
   created_at timestamptz default now() not null,
   constraint attendances_pkey primary key (id)
 );
-comment on table app.attendances is 'A member was at an event. The first good scan of a ticket makes it; a private member''s are theirs alone.';
+comment on table app.attendances is 'A member''s attendance of an event, recorded at the first successful scan. Those of private members are hidden from other members.';
 alter table app.attendances owner to culturepass_owner;
 alter table app.attendances enable row level security;
 alter table app.attendances force row level security;
@@ -814,11 +814,11 @@ create table app.broadcasts (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint broadcasts_pkey primary key (id)
 );
-comment on table app.broadcasts is 'What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.';
-comment on column app.broadcasts.audience is 'guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.';
-comment on column app.broadcasts.ticket_type_ids is 'Ids of ticket types of the event.';
-comment on column app.broadcasts.send_at is 'It goes then, once it is scheduled; at once without it.';
-comment on column app.broadcasts.recipient_count is 'Members to whom it was told.';
+comment on table app.broadcasts is 'A message from a host to the guests of an event. Each recipient is notified once, through their chosen channels.';
+comment on column app.broadcasts.audience is 'Recipients. `guests` are holders of any ticket; `ticket_types` holders of the types in `ticket_type_ids`; `checked_in` guests admitted at the door or at a checkpoint.';
+comment on column app.broadcasts.ticket_type_ids is 'Ids of ticket types, for the audience `ticket_types`.';
+comment on column app.broadcasts.send_at is 'When to send it once scheduled; null for immediately.';
+comment on column app.broadcasts.recipient_count is 'Number of members notified.';
 alter table app.broadcasts owner to culturepass_owner;
 alter table app.broadcasts enable row level security;
 alter table app.broadcasts force row level security;
@@ -853,13 +853,13 @@ create table app.businesses (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint businesses_pkey primary key (id)
 );
-comment on table app.businesses is 'A firm that serves events and their guests. It answers service requests and may subscribe to a plan.';
-comment on column app.businesses.price_band is '1 is cheap, 4 is dear.';
-comment on column app.businesses.stripe_account_id is 'The connected account that money goes to.';
-comment on column app.businesses.charges_enabled is 'Stripe lets the account take payments.';
-comment on column app.businesses.payouts_enabled is 'Stripe pays out to the account.';
-comment on column app.businesses.verified is 'The city has looked at it.';
-comment on column app.businesses.state is 'Only an approved one is public.';
+comment on table app.businesses is 'A company that serves events and their guests. It can answer service requests and subscribe to a plan.';
+comment on column app.businesses.price_band is 'From 1 (cheap) to 4 (expensive).';
+comment on column app.businesses.stripe_account_id is 'Connected account that receives its money.';
+comment on column app.businesses.charges_enabled is 'Whether the Stripe account can take payments.';
+comment on column app.businesses.payouts_enabled is 'Whether Stripe pays out from the account.';
+comment on column app.businesses.verified is 'Whether the city has verified it.';
+comment on column app.businesses.state is 'Only approved businesses are public.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
@@ -888,8 +888,8 @@ create table app.calendar_feeds (
   updated_at timestamptz default now() not null,
   constraint calendar_feeds_pkey primary key (id)
 );
-comment on table app.calendar_feeds is 'The secret address at which a member''s calendar programs read their own events. Only its SHA-256 is kept.';
-comment on column app.calendar_feeds.ended_at is 'When something ended it that ends what was issued before, such as a new password.';
+comment on table app.calendar_feeds is 'The secret address at which a member''s calendar programs read the member''s events. Only its SHA-256 is stored.';
+comment on column app.calendar_feeds.ended_at is 'When the address was revoked, for instance by a change of the password; null while it is valid.';
 alter table app.calendar_feeds owner to culturepass_owner;
 alter table app.calendar_feeds enable row level security;
 alter table app.calendar_feeds force row level security;
@@ -911,16 +911,16 @@ create table app.check_ins (
   created_at timestamptz default now() not null,
   constraint check_ins_pkey primary key (id)
 );
-comment on table app.check_ins is 'One scan of a ticket at the door of an event or at one of its checkpoints. Scans made offline come in later with the time of the device.';
-comment on column app.check_ins.ticket_id is 'None of ours signed a forged code, and one of another event is named all the same.';
-comment on column app.check_ins.event_id is 'Where it was scanned.';
-comment on column app.check_ins.checkpoint_id is 'Where at the event; at its door without it.';
-comment on column app.check_ins.result is 'What the door was told.';
-comment on column app.check_ins.direction is 'Exits are scanned at checkpoints alone.';
-comment on column app.check_ins.overruled is 'Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint.';
-comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once. Scanners of other events may make the same.';
-comment on column app.check_ins.is_offline is 'Scanned without a connection and sent later.';
-comment on column app.check_ins.at is 'By the clock of the device.';
+comment on table app.check_ins is 'One scan of a ticket at the door of an event or at one of its checkpoints. Offline scans are uploaded later with the time of the device.';
+comment on column app.check_ins.ticket_id is 'Null if the code is forged. For `wrong_event`, a ticket of another event.';
+comment on column app.check_ins.event_id is 'Event at which it was scanned.';
+comment on column app.check_ins.checkpoint_id is 'Null for a scan at the door.';
+comment on column app.check_ins.result is 'Result shown by the scanner.';
+comment on column app.check_ins.direction is 'Exits are scanned at checkpoints only.';
+comment on column app.check_ins.overruled is 'Reason to refuse a ticket that an offline scanner had already admitted at a checkpoint; otherwise null.';
+comment on column app.check_ins.nonce is 'Id generated by the scanner, so that a repeated request counts once. Unique within the event.';
+comment on column app.check_ins.is_offline is 'Scanned without a connection and uploaded later.';
+comment on column app.check_ins.at is 'Time of the scan by the device''s clock.';
 alter table app.check_ins owner to culturepass_owner;
 alter table app.check_ins enable row level security;
 alter table app.check_ins force row level security;
@@ -942,10 +942,10 @@ create table app.checkpoints (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint checkpoints_pkey primary key (id)
 );
-comment on table app.checkpoints is 'A place at an event where tickets are looked at apart from its door, such as a stage, a lounge or one day of several. Every ticket comes in there by itself.';
-comment on column app.checkpoints.all_ticket_types is 'Whether it lets in every ticket of the event; else those of the ticket types that are named for it.';
-comment on column app.checkpoints.counts_exits is 'Whether who leaves is scanned as well.';
-comment on column app.checkpoints.allows_reentry is 'Whether who has left may come in again.';
+comment on table app.checkpoints is 'A place other than the door where tickets are scanned, such as a stage, a lounge or one day of a festival. Admission is tracked separately at each checkpoint.';
+comment on column app.checkpoints.all_ticket_types is 'Whether all tickets of the event are admitted; otherwise only those of the assigned ticket types.';
+comment on column app.checkpoints.counts_exits is 'Whether exits are scanned too.';
+comment on column app.checkpoints.allows_reentry is 'Whether guests may re-enter. Requires `counts_exits`.';
 alter table app.checkpoints owner to culturepass_owner;
 alter table app.checkpoints enable row level security;
 alter table app.checkpoints force row level security;
@@ -963,9 +963,9 @@ create table app.checkpoint_entries (
   updated_at timestamptz default now() not null,
   constraint checkpoint_entries_pkey primary key (id)
 );
-comment on table app.checkpoint_entries is 'Somebody came in at a checkpoint with a ticket, and perhaps left again. A ticket is inside once at most.';
-comment on column app.checkpoint_entries.entered_at is 'By the clock of the device.';
-comment on column app.checkpoint_entries.left_at is 'Empty while they are inside.';
+comment on table app.checkpoint_entries is 'One admission of a ticket at a checkpoint. A ticket has at most one open entry per checkpoint.';
+comment on column app.checkpoint_entries.entered_at is 'Time of admission by the device''s clock.';
+comment on column app.checkpoint_entries.left_at is 'Null while the guest is inside.';
 alter table app.checkpoint_entries owner to culturepass_owner;
 alter table app.checkpoint_entries enable row level security;
 alter table app.checkpoint_entries force row level security;
@@ -984,7 +984,7 @@ create table app.checkpoint_ticket_types (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint checkpoint_ticket_types_pkey primary key (id)
 );
-comment on table app.checkpoint_ticket_types is 'A checkpoint lets in tickets of this type. Counts where the checkpoint does not let in all of them.';
+comment on table app.checkpoint_ticket_types is 'A ticket type that a checkpoint admits. Ignored if the checkpoint admits all ticket types.';
 alter table app.checkpoint_ticket_types owner to culturepass_owner;
 alter table app.checkpoint_ticket_types enable row level security;
 alter table app.checkpoint_ticket_types force row level security;
@@ -1006,9 +1006,9 @@ create table app.cities (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint cities_pkey primary key (id)
 );
-comment on table app.cities is 'A city with its own time zone and administrators. Almost everything else belongs to one.';
-comment on column app.cities.slug is 'Unique in its country.';
-comment on column app.cities.timezone is 'IANA name, which events of the city are told in.';
+comment on table app.cities is 'A city with its own time zone and administrators. Most other objects belong to one.';
+comment on column app.cities.slug is 'Unique within the country.';
+comment on column app.cities.timezone is 'IANA name of the city''s time zone.';
 alter table app.cities owner to culturepass_owner;
 alter table app.cities enable row level security;
 alter table app.cities force row level security;
@@ -1039,15 +1039,15 @@ create table app.commission_proposals (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint commission_proposals_pkey primary key (id)
 );
-comment on table app.commission_proposals is 'What a city''s administrators would have the platform keep of payments in their city, and the city get of that. A platform administrator decides: accepted, it becomes the city''s rule, and the one before it ends where it begins.';
-comment on column app.commission_proposals.basis_points is 'Hundredths of a percent of the payment.';
-comment on column app.commission_proposals.fixed_cents is 'Per paid ticket or charge.';
-comment on column app.commission_proposals.min_cents is 'The fee is at least this.';
-comment on column app.commission_proposals.max_cents is 'The fee is at most this.';
-comment on column app.commission_proposals.paid_by is 'Whether the fee comes on top or out of the price.';
-comment on column app.commission_proposals.city_share_basis_points is 'Hundredths of a percent of the fee.';
-comment on column app.commission_proposals.valid_from is 'When it is accepted later than that, from then on.';
-comment on column app.commission_proposals.reason is 'Why, for whoever decides.';
+comment on table app.commission_proposals is 'A commission rule proposed by a city''s administrators. A platform administrator decides: an accepted proposal becomes the city''s rule, and the previous rule ends when it begins.';
+comment on column app.commission_proposals.basis_points is 'Commission in hundredths of a percent of the payment.';
+comment on column app.commission_proposals.fixed_cents is 'Added per paid ticket or charge.';
+comment on column app.commission_proposals.min_cents is 'Minimum commission.';
+comment on column app.commission_proposals.max_cents is 'Maximum commission; null for no limit.';
+comment on column app.commission_proposals.paid_by is '`buyer` adds the commission to the price; `organizer` deducts it.';
+comment on column app.commission_proposals.city_share_basis_points is 'City''s share in hundredths of a percent of the commission.';
+comment on column app.commission_proposals.valid_from is 'Start of the rule, or the time of acceptance if that is later.';
+comment on column app.commission_proposals.reason is 'Reason given to those who decide.';
 alter table app.commission_proposals owner to culturepass_owner;
 alter table app.commission_proposals enable row level security;
 alter table app.commission_proposals force row level security;
@@ -1082,14 +1082,14 @@ create table app.commission_rules (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint commission_rules_pkey primary key (id)
 );
-comment on table app.commission_rules is 'What the platform keeps of a payment and what the city gets of that. The nearest rule counts, from the event up to the platform; without a scope it is the platform''s.';
-comment on column app.commission_rules.scope_id is 'Whom it is for; everybody without it.';
-comment on column app.commission_rules.basis_points is 'Hundredths of a percent of the payment.';
-comment on column app.commission_rules.fixed_cents is 'Per paid ticket or charge.';
-comment on column app.commission_rules.min_cents is 'The fee is at least this.';
-comment on column app.commission_rules.max_cents is 'The fee is at most this.';
-comment on column app.commission_rules.paid_by is 'Whether the fee comes on top or out of the price.';
-comment on column app.commission_rules.city_share_basis_points is 'Hundredths of a percent of the fee.';
+comment on table app.commission_rules is 'The platform''s commission on payments and the city''s share of it. The most specific rule applies, searched from the event up to the platform.';
+comment on column app.commission_rules.scope_id is 'Scope of the rule; null for the whole platform.';
+comment on column app.commission_rules.basis_points is 'Commission in hundredths of a percent of the payment.';
+comment on column app.commission_rules.fixed_cents is 'Added per paid ticket or charge.';
+comment on column app.commission_rules.min_cents is 'Minimum commission.';
+comment on column app.commission_rules.max_cents is 'Maximum commission; null for no limit.';
+comment on column app.commission_rules.paid_by is '`buyer` adds the commission to the price; `organizer` deducts it.';
+comment on column app.commission_rules.city_share_basis_points is 'City''s share in hundredths of a percent of the commission.';
 alter table app.commission_rules owner to culturepass_owner;
 alter table app.commission_rules enable row level security;
 alter table app.commission_rules force row level security;
@@ -1117,11 +1117,11 @@ create table app.communities (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint communities_pkey primary key (id)
 );
-comment on table app.communities is 'People of a city who share a culture, a language or an interest. A private one is seen by its members only.';
-comment on column app.communities.created_by_id is 'Who founded it.';
-comment on column app.communities.visibility is 'A private one, and all that belongs to it, is for its members.';
-comment on column app.communities.join_policy is 'open, anyone joins; request, staff approves; invite, staff asks.';
-comment on column app.communities.verified is 'The city has looked at it.';
+comment on table app.communities is 'People of a city who share a culture, a language or an interest. Private communities are visible to their members only.';
+comment on column app.communities.created_by_id is 'Founder.';
+comment on column app.communities.visibility is 'Private communities and their content are visible to members only.';
+comment on column app.communities.join_policy is '`open` lets anyone join; `request` requires approval; `invite` requires an invitation.';
+comment on column app.communities.verified is 'Whether the city has verified the community.';
 alter table app.communities owner to culturepass_owner;
 alter table app.communities enable row level security;
 alter table app.communities force row level security;
@@ -1158,9 +1158,9 @@ create table app.community_members (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint community_members_pkey primary key (id)
 );
-comment on table app.community_members is 'Someone''s place in a community. Whoever makes the row asks (for themselves) or invites (for another).';
-comment on column app.community_members.added_by_id is 'The member, who asked, or the one who invited.';
-comment on column app.community_members.state is 'pending until the other side agrees; unbanned until the member joins again.';
+comment on table app.community_members is 'A membership in a community. Members create it for themselves to ask to join; staff create it for others to invite them.';
+comment on column app.community_members.added_by_id is 'The member who asked to join, or who sent the invitation.';
+comment on column app.community_members.state is '`pending` until the other side agrees; `unbanned` until the member joins again.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
@@ -1189,16 +1189,16 @@ create table app.connected_accounts (
   owner_city_id uuid generated always as (case when owner_type = 'city' then owner_id end) stored,
   constraint connected_accounts_pkey primary key (id)
 );
-comment on table app.connected_accounts is 'The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.';
-comment on column app.connected_accounts.stripe_account_id is 'Known once Stripe has answered.';
-comment on column app.connected_accounts.country is 'Where the owner is at home; Stripe never changes it.';
-comment on column app.connected_accounts.settles_abroad is 'Outside the region of the platform''s own account. Payments are made on its behalf, and nothing else can be sent there.';
-comment on column app.connected_accounts.charges_enabled is 'Stripe lets it take payments.';
-comment on column app.connected_accounts.payouts_enabled is 'Stripe pays out to its bank.';
-comment on column app.connected_accounts.transfers_active is 'The platform may send it money.';
-comment on column app.connected_accounts.requirements_due is 'What Stripe wants to know of the owner.';
-comment on column app.connected_accounts.deauthorized_at is 'The owner has disconnected it from the platform.';
-comment on column app.connected_accounts.attempt is 'Counts the accounts that the owner has had.';
+comment on table app.connected_accounts is 'The Stripe account that receives the money of an organisation, a business or a city. Its capabilities are read from Stripe.';
+comment on column app.connected_accounts.stripe_account_id is 'Null until Stripe has created the account.';
+comment on column app.connected_accounts.country is 'Country of the owner; can''t be changed at Stripe.';
+comment on column app.connected_accounts.settles_abroad is 'Whether it is outside the region of the platform''s account. It is then paid only by payments made on its behalf, not by transfers.';
+comment on column app.connected_accounts.charges_enabled is 'Whether it can take payments.';
+comment on column app.connected_accounts.payouts_enabled is 'Whether Stripe pays out to its bank account.';
+comment on column app.connected_accounts.transfers_active is 'Whether the platform can transfer money to it.';
+comment on column app.connected_accounts.requirements_due is 'Information that Stripe still requires.';
+comment on column app.connected_accounts.deauthorized_at is 'When the owner disconnected it from the platform.';
+comment on column app.connected_accounts.attempt is 'Number among the accounts that the owner has had.';
 comment on column app.connected_accounts.synced_at is 'When it was last read from Stripe.';
 alter table app.connected_accounts owner to culturepass_owner;
 alter table app.connected_accounts enable row level security;
@@ -1218,9 +1218,9 @@ create table app.countries (
   live_key boolean default true,
   constraint countries_pkey primary key (id)
 );
-comment on table app.countries is 'A country that CulturePass works in, with the currency and language its people see first.';
+comment on table app.countries is 'A country in which CulturePass is available, with its default currency and language.';
 comment on column app.countries.code is 'ISO 3166-1 alpha-2.';
-comment on column app.countries.currency is 'ISO 4217, what prices are shown in unless said otherwise.';
+comment on column app.countries.currency is 'Default currency for prices, as ISO 4217 code.';
 alter table app.countries owner to culturepass_owner;
 alter table app.countries enable row level security;
 alter table app.countries force row level security;
@@ -1237,8 +1237,8 @@ create table app.credentials (
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
-comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
+comment on table app.credentials is 'A member''s password, stored as an argon2id hash. Members who sign in through an OpenID Connect issuer have none.';
+comment on column app.credentials.valid_from is 'Links in mails and tokens of issuers that were issued before this time are refused.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -1253,7 +1253,7 @@ create table app.delivery_pauses (
   updated_at timestamptz default now() not null,
   constraint delivery_pauses_pkey primary key (id)
 );
-comment on table app.delivery_pauses is 'A mail or push service that asked for patience. Nothing is handed to it before that is over.';
+comment on table app.delivery_pauses is 'A pause in sending that a mail or push service has asked for. Nothing is sent through it until then.';
 alter table app.delivery_pauses owner to culturepass_owner;
 alter table app.delivery_pauses enable row level security;
 alter table app.delivery_pauses force row level security;
@@ -1274,8 +1274,8 @@ create table app.devices (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
-comment on column app.devices.push_token is 'What the push service knows the device by.';
+comment on table app.devices is 'A phone or browser that receives push messages while the member is signed in on it. It passes to the member who registers it last.';
+comment on column app.devices.push_token is 'Token of the device at the push service.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
 alter table app.devices force row level security;
@@ -1300,11 +1300,11 @@ create table app.disputes (
   updated_at timestamptz default now() not null,
   constraint disputes_pkey primary key (id)
 );
-comment on table app.disputes is 'A buyer''s bank takes a payment back, and Stripe asks for evidence. The platform answers it at Stripe.';
-comment on column app.disputes.quote_id is 'Whose fee it is about.';
-comment on column app.disputes.state is 'It is `closed` if it ended before any money moved.';
-comment on column app.disputes.closed_at is 'When the bank''s decision was learnt.';
-comment on column app.disputes.synced_at is 'When it was read from Stripe as it is here. What was read earlier changes nothing any more.';
+comment on table app.disputes is 'A chargeback of a payment by the buyer''s bank. The platform submits evidence at Stripe.';
+comment on column app.disputes.quote_id is 'Quote whose fee is disputed.';
+comment on column app.disputes.state is '`closed` if it ended before any money moved.';
+comment on column app.disputes.closed_at is 'When Stripe reported the bank''s decision.';
+comment on column app.disputes.synced_at is 'When the dispute was last read from Stripe. Older reads are ignored.';
 alter table app.disputes owner to culturepass_owner;
 alter table app.disputes enable row level security;
 alter table app.disputes force row level security;
@@ -1325,9 +1325,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
-comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
-comment on column app.email_tokens.email is 'Where it was sent to.';
-comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
+comment on column app.email_tokens.session_id is 'Session that requested the link; it stays signed in when the address changes.';
+comment on column app.email_tokens.email is 'Address that the link was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password hash and `valid_from` of the credential at that time. The link is void once one of them changes.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -1366,14 +1366,14 @@ create table app.events (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint events_pkey primary key (id)
 );
-comment on table app.events is 'A dated happening that a host holds in one city.';
-comment on column app.events.host_id is 'Who holds it; its admins run the event.';
-comment on column app.events.venue_id is 'Where it happens, in the same city.';
-comment on column app.events.timezone is 'IANA name, in which the times are told.';
-comment on column app.events.online_url is 'Where it is streamed; for ticket holders and staff.';
-comment on column app.events.visibility is 'community, for members of the host; unlisted, for those who hold a ticket.';
-comment on column app.events.capacity is 'Most guests of all ticket types together; at least the tickets that are held and sold.';
-comment on column app.events.featured_until is 'Until when a promotion shows it first.';
+comment on table app.events is 'An event with a date that a host holds in a city.';
+comment on column app.events.host_id is 'Organiser, whose administrators manage the event.';
+comment on column app.events.venue_id is 'Must be in the city of the event.';
+comment on column app.events.timezone is 'IANA name of the event''s time zone.';
+comment on column app.events.online_url is 'Address of the stream. Shown to ticket holders and staff only.';
+comment on column app.events.visibility is '`community` is visible to members of the host, `unlisted` to ticket holders and staff.';
+comment on column app.events.capacity is 'Maximum number of tickets of all types, at least those held and sold. Null for no limit.';
+comment on column app.events.featured_until is 'Time until which a promotion lists the event first.';
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
 alter table app.events force row level security;
@@ -1399,8 +1399,8 @@ create table app.event_local_times (
   updated_at timestamptz default now() not null,
   constraint event_local_times_pkey primary key (id)
 );
-comment on table app.event_local_times is 'What the clocks at an event show when it begins and ends, as it was meant when its time was set. It keeps these times if the rules of its time zone change.';
-comment on column app.event_local_times.starts_at_local is 'Without an offset, as `2041-05-01T18:00:00.000000`.';
+comment on table app.event_local_times is 'Local start and end of an event as intended when its times were set. The event keeps them if the rules of its time zone change.';
+comment on column app.event_local_times.starts_at_local is 'Without an offset, such as `2041-05-01T18:00:00.000000`.';
 alter table app.event_local_times owner to culturepass_owner;
 alter table app.event_local_times enable row level security;
 alter table app.event_local_times force row level security;
@@ -1421,14 +1421,14 @@ create table app.event_ranks (
   updated_at timestamptz default now() not null,
   constraint event_ranks_pkey primary key (id)
 );
-comment on table app.event_ranks is 'Where an event stands among those of its city. It is written when somebody does something, never because time passes.';
-comment on column app.event_ranks.host_id is 'As in the event.';
-comment on column app.event_ranks.rank is 'Natural logarithm of what was done with it, each action doubled in weight for every half-life since a fixed day. None where nothing counts.';
-comment on column app.event_ranks.spread_rank is 'The same, with what comes after the best of one host below the best of others.';
-comment on column app.event_ranks.drift is 'Bound on what rounding has added to the rank since it was last added up anew.';
-comment on column app.event_ranks.actions is 'How many count.';
-comment on column app.event_ranks.shown_until is 'The end of the event, while it is published and for everybody.';
-comment on column app.event_ranks.ranked_at is 'When the rank changed.';
+comment on table app.event_ranks is 'Trending rank of an event within its city. It is updated by actions of members, not by the passage of time.';
+comment on column app.event_ranks.host_id is 'Copy of the event''s `host_id`.';
+comment on column app.event_ranks.rank is 'Natural logarithm of the summed weights of actions. A weight doubles for every half-life since a fixed day. Null if no action counts.';
+comment on column app.event_ranks.spread_rank is 'Rank after events beyond the best ones of each host are moved below the best ones of other hosts.';
+comment on column app.event_ranks.drift is 'Upper bound of the rounding error since the rank was last computed from all actions.';
+comment on column app.event_ranks.actions is 'Number of actions that count.';
+comment on column app.event_ranks.shown_until is 'End of the event while it is published and public; otherwise null.';
+comment on column app.event_ranks.ranked_at is 'When the rank last changed.';
 alter table app.event_ranks owner to culturepass_owner;
 alter table app.event_ranks enable row level security;
 alter table app.event_ranks force row level security;
@@ -1444,10 +1444,10 @@ create table app.event_schedules (
   updated_at timestamptz default now() not null,
   constraint event_schedules_pkey primary key (id)
 );
-comment on table app.event_schedules is 'How often the time of an event was changed, and for which of these times its guests have been reminded.';
-comment on column app.event_schedules.revision is 'Counts up with each change of the time.';
-comment on column app.event_schedules.reminded_revision is 'Those who held a ticket when the reminder of this revision was due have been told.';
-comment on column app.event_schedules.unreminded is 'Guests who were not, because no worker ran from when it was due until it was too late.';
+comment on table app.event_schedules is 'Revisions of an event''s time, and which of them its guests were reminded of.';
+comment on column app.event_schedules.revision is 'Incremented with each change of the time.';
+comment on column app.event_schedules.reminded_revision is 'Latest revision whose reminder was sent to ticket holders; 0 for none.';
+comment on column app.event_schedules.unreminded is 'Number of guests not reminded because no worker ran in time.';
 alter table app.event_schedules owner to culturepass_owner;
 alter table app.event_schedules enable row level security;
 alter table app.event_schedules force row level security;
@@ -1466,8 +1466,8 @@ create table app.external_identities (
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
-comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
-comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
+comment on column app.external_identities.email is 'Address verified by the issuer when the identity was linked.';
+comment on column app.external_identities.unlinked_at is 'When it was unlinked. Tokens issued earlier can''t link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1489,12 +1489,12 @@ create table app.featured_places (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint featured_places_pkey primary key (id)
 );
-comment on table app.featured_places is 'What a city offers in one of its featured places, and for how much a day.';
+comment on table app.featured_places is 'A city''s offer of a featured place, with its price per day.';
 comment on column app.featured_places.slot is 'Where it is shown.';
-comment on column app.featured_places.day_price_cents is 'Of each day that has begun.';
-comment on column app.featured_places.capacity is 'How many stand there at the same time.';
-comment on column app.featured_places.max_days is 'The longest time that can be booked at once.';
-comment on column app.featured_places.is_offered is 'Can be booked now.';
+comment on column app.featured_places.day_price_cents is 'Price for each day or part of a day.';
+comment on column app.featured_places.capacity is 'Maximum number of promotions shown at the same time.';
+comment on column app.featured_places.max_days is 'Maximum length of one booking in days.';
+comment on column app.featured_places.is_offered is 'Whether it can be booked.';
 alter table app.featured_places owner to culturepass_owner;
 alter table app.featured_places enable row level security;
 alter table app.featured_places force row level security;
@@ -1520,7 +1520,7 @@ create table app.follows (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint follows_pkey primary key (id)
 );
-comment on table app.follows is 'A member follows a person, a profile or a place. It shows only where both ends may be seen.';
+comment on table app.follows is 'A member follows another member, a profile or a venue. Visible to callers who can see both.';
 alter table app.follows owner to culturepass_owner;
 alter table app.follows enable row level security;
 alter table app.follows force row level security;
@@ -1553,11 +1553,11 @@ create table app.fraud_flags (
   entity_referral_id uuid generated always as (case when entity_type = 'referral' then entity_id end) stored,
   constraint fraud_flags_pkey primary key (id)
 );
-comment on table app.fraud_flags is 'A rule of the fraud module found something odd. People decide what becomes of it.';
-comment on column app.fraud_flags.score is '50 where the rule begins to look, 100 at twice as much.';
-comment on column app.fraud_flags.evidence is 'How many facts the rule saw, from when to when, and the ids of the newest.';
-comment on column app.fraud_flags.decided_at is 'Facts of before count no more.';
-comment on column app.fraud_flags.note is 'Why it was decided so.';
+comment on table app.fraud_flags is 'A suspicious pattern found by an automatic rule. A platform administrator decides whether it is fraud.';
+comment on column app.fraud_flags.score is '50 at the rule''s threshold, 100 at twice the threshold or more.';
+comment on column app.fraud_flags.evidence is 'Number of facts found by the rule, their period, and the ids of the newest.';
+comment on column app.fraud_flags.decided_at is 'Time of the decision. Earlier facts no longer count.';
+comment on column app.fraud_flags.note is 'Reason for the decision.';
 alter table app.fraud_flags owner to culturepass_owner;
 alter table app.fraud_flags enable row level security;
 alter table app.fraud_flags force row level security;
@@ -1581,8 +1581,8 @@ create table app.grant_announcements (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint grant_announcements_pkey primary key (id)
 );
-comment on table app.grant_announcements is 'Money that an institution offers, and until when one may apply.';
-comment on column app.grant_announcements.amount_cents is 'The most that one applicant can get.';
+comment on table app.grant_announcements is 'A grant offered by an institution, with the period for applications.';
+comment on column app.grant_announcements.amount_cents is 'Maximum amount per applicant; null if not stated.';
 alter table app.grant_announcements owner to culturepass_owner;
 alter table app.grant_announcements enable row level security;
 alter table app.grant_announcements force row level security;
@@ -1611,8 +1611,8 @@ create table app.institutions (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint institutions_pkey primary key (id)
 );
-comment on table app.institutions is 'A council or government body of a city. Only the city''s administrators enter one, so it starts out verified.';
-comment on column app.institutions.verified is 'Entered by the administration of the city, so true from the start.';
+comment on table app.institutions is 'A council or government body of a city. It is created by the city''s administrators and therefore verified from the start.';
+comment on column app.institutions.verified is 'Whether the city has verified the institution; true from the start.';
 alter table app.institutions owner to culturepass_owner;
 alter table app.institutions enable row level security;
 alter table app.institutions force row level security;
@@ -1647,8 +1647,8 @@ create table app.leads (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint leads_pkey primary key (id)
 );
-comment on table app.leads is 'A service request as one business gets to see it. Neither side sees the other''s leads.';
-comment on column app.leads.details is 'What the organiser tells this business.';
+comment on table app.leads is 'A service request as sent to one business. Businesses can''t see each other''s leads.';
+comment on column app.leads.details is 'Description for this business.';
 alter table app.leads owner to culturepass_owner;
 alter table app.leads enable row level security;
 alter table app.leads force row level security;
@@ -1667,7 +1667,7 @@ create table app.likes (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint likes_pkey primary key (id)
 );
-comment on table app.likes is 'A member''s like of an event. A private member''s likes are seen by nobody else.';
+comment on table app.likes is 'A member''s like of an event. A private member''s likes are hidden from other members.';
 alter table app.likes owner to culturepass_owner;
 alter table app.likes enable row level security;
 alter table app.likes force row level security;
@@ -1682,8 +1682,8 @@ create table app.mail_suppressions (
   updated_at timestamptz default now() not null,
   constraint mail_suppressions_pkey primary key (id)
 );
-comment on table app.mail_suppressions is 'An address that mail comes back from, or whose owner called it spam. Nothing but mail about the account itself goes there.';
-comment on column app.mail_suppressions.said_at is 'When the mail service said so.';
+comment on table app.mail_suppressions is 'An address that bounced, or whose owner reported a mail as spam. Only mail about the account itself is sent to it.';
+comment on column app.mail_suppressions.said_at is 'When the mail service reported it.';
 alter table app.mail_suppressions owner to culturepass_owner;
 alter table app.mail_suppressions enable row level security;
 alter table app.mail_suppressions force row level security;
@@ -1721,19 +1721,19 @@ create table app.media (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint media_pkey primary key (id)
 );
-comment on table app.media is 'A picture of a profile, place, member or event. Whoever may change the target adds one with `POST /media/uploads` and orders them by `position`.';
-comment on column app.media.type is 'So far only pictures can be uploaded.';
-comment on column app.media.url is 'As JPEG of 1600 pixels on the longer side; a smaller picture is as large as it was sent. What lies there never changes.';
-comment on column app.media.medium_url is 'The same of 800 pixels.';
-comment on column app.media.small_url is 'The same of 320 pixels.';
-comment on column app.media.alt_text is 'What the picture shows, for those who do not see it.';
-comment on column app.media.position is 'Smallest first; the first picture stands for the target.';
-comment on column app.media.width is 'Of the largest size.';
-comment on column app.media.height is 'Of the largest size.';
-comment on column app.media.bytes is 'Of all sizes together.';
-comment on column app.media.storage_key is 'The name of its files in the store.';
-comment on column app.media.content_hash is 'SHA-256 of the file that was sent, in hexadecimal.';
-comment on column app.media.purged_at is 'When its files were deleted, some time after it was archived. It can''t be restored any more.';
+comment on table app.media is 'A picture of a profile, venue, member or event. Callers who may update the target add pictures with `POST /media/uploads` and order them by `position`.';
+comment on column app.media.type is 'Currently only images can be uploaded.';
+comment on column app.media.url is 'JPEG of at most 1600 pixels on the longer side. The content at this address never changes.';
+comment on column app.media.medium_url is 'The same of at most 800 pixels.';
+comment on column app.media.small_url is 'The same of at most 320 pixels.';
+comment on column app.media.alt_text is 'Description of the picture for people who can''t see it.';
+comment on column app.media.position is 'Sort order, smallest first. The first picture is the main one.';
+comment on column app.media.width is 'In pixels, of the largest size.';
+comment on column app.media.height is 'In pixels, of the largest size.';
+comment on column app.media.bytes is 'Total size of all files.';
+comment on column app.media.storage_key is 'Name of its files in the object store.';
+comment on column app.media.content_hash is 'SHA-256 of the uploaded file, in hexadecimal.';
+comment on column app.media.purged_at is 'When its files were deleted after archiving. The picture can''t be restored after that.';
 alter table app.media owner to culturepass_owner;
 alter table app.media enable row level security;
 alter table app.media force row level security;
@@ -1766,11 +1766,11 @@ create table app.media_uploads (
   entity_event_id uuid generated always as (case when entity_type = 'event' then entity_id end) stored,
   constraint media_uploads_pkey primary key (id)
 );
-comment on table app.media_uploads is 'A file that a member has announced. They put it into the store by themselves; what becomes of it is decided once they say that it is there.';
-comment on column app.media_uploads.bytes is 'Announced, and held to.';
+comment on table app.media_uploads is 'An announced upload. The member sends the file directly to the object store and then completes the upload, which checks the file.';
+comment on column app.media_uploads.bytes is 'Announced size in bytes; the file must have exactly this size.';
 comment on column app.media_uploads.sha256 is 'In hexadecimal.';
-comment on column app.media_uploads.storage_key is 'The name that its picture''s files will have.';
-comment on column app.media_uploads.expires_at is 'Until then it can be put into the store.';
+comment on column app.media_uploads.storage_key is 'Name of the files that the picture will have.';
+comment on column app.media_uploads.expires_at is 'Time until which the file can be uploaded.';
 alter table app.media_uploads owner to culturepass_owner;
 alter table app.media_uploads enable row level security;
 alter table app.media_uploads force row level security;
@@ -1794,13 +1794,13 @@ create table app.notifications (
   updated_at timestamptz default now() not null,
   constraint notifications_pkey primary key (id)
 );
-comment on table app.notifications is 'A message to one member, told in the app and through the channels they chose.';
-comment on column app.notifications.event_id is 'What it is about, if that is an event.';
-comment on column app.notifications.named_id is 'The member whose name stands in it, if there is one. It goes when they are erased.';
-comment on column app.notifications.in_app is 'Off if the member wants it by push or mail alone; such ones are not listed.';
-comment on column app.notifications.data is 'What the app needs to open the right page, which message it is and ids by the names of entities.';
-comment on column app.notifications.dedupe_key is 'A message with the same key is sent once.';
-comment on column app.notifications.changed_in is 'The transaction that made it or marked it last; by it streams find what is new.';
+comment on table app.notifications is 'A message to one member, shown in the app and sent through the member''s chosen channels.';
+comment on column app.notifications.event_id is 'Event that it is about, if any.';
+comment on column app.notifications.named_id is 'Member named in the text. The notification is deleted when that member''s data are erased.';
+comment on column app.notifications.in_app is 'False if the member receives it by push or mail only; it is then not listed.';
+comment on column app.notifications.data is 'Data for opening the right page, with the kind of message and the ids of related objects.';
+comment on column app.notifications.dedupe_key is 'Messages with the same key are sent once per member.';
+comment on column app.notifications.changed_in is 'Id of the last transaction that changed it, by which streams find changes.';
 alter table app.notifications owner to culturepass_owner;
 alter table app.notifications enable row level security;
 alter table app.notifications force row level security;
@@ -1829,17 +1829,17 @@ create table app.notification_deliveries (
   updated_at timestamptz default now() not null,
   constraint notification_deliveries_pkey primary key (id)
 );
-comment on table app.notification_deliveries is 'How one notification fares on its way to a mailbox or a device.';
-comment on column app.notification_deliveries.carrier_id is 'The delivery that takes it along, for several notifications in one mail.';
-comment on column app.notification_deliveries.urgent is 'Quiet hours do not hold it back.';
-comment on column app.notification_deliveries.required is 'It is sent whatever the member chose meanwhile.';
-comment on column app.notification_deliveries.wording is 'What it says instead of the notification''s message.';
-comment on column app.notification_deliveries.digest is 'It is put together with others.';
-comment on column app.notification_deliveries.expires_at is 'Nobody is helped by it after that.';
-comment on column app.notification_deliveries.lease_until is 'Who sends it is believed to be alive until then.';
-comment on column app.notification_deliveries.provider_id is 'What the service called it.';
-comment on column app.notification_deliveries.error is 'Why the last attempt failed, or why it was dropped.';
-comment on column app.notification_deliveries.settled_at is 'When it was sent, failed or dropped.';
+comment on table app.notification_deliveries is 'Delivery of one notification to a mailbox or a device.';
+comment on column app.notification_deliveries.carrier_id is 'Delivery of the mail that combines it with other notifications; null if it is sent by itself.';
+comment on column app.notification_deliveries.urgent is 'Whether it is sent during quiet hours too.';
+comment on column app.notification_deliveries.required is 'Whether it is sent regardless of the member''s preferences.';
+comment on column app.notification_deliveries.wording is 'Text that replaces the notification''s message; null for none.';
+comment on column app.notification_deliveries.digest is 'Whether it is combined with others in one mail.';
+comment on column app.notification_deliveries.expires_at is 'Time after which it is not sent any more; null for never.';
+comment on column app.notification_deliveries.lease_until is 'Time until which the worker that claimed it has to send it; after that another worker may.';
+comment on column app.notification_deliveries.provider_id is 'Id at the mail or push service.';
+comment on column app.notification_deliveries.error is 'Reason why the last attempt failed, or why it was dropped.';
+comment on column app.notification_deliveries.settled_at is 'When it was sent, failed or was dropped.';
 alter table app.notification_deliveries owner to culturepass_owner;
 alter table app.notification_deliveries enable row level security;
 alter table app.notification_deliveries force row level security;
@@ -1860,8 +1860,8 @@ create table app.notification_preferences (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint notification_preferences_pkey primary key (id)
 );
-comment on table app.notification_preferences is 'Whether a member wants one type of notification on one channel. The type and the channel `all` speak for the rest; of several the one that names the channel counts, then the one that names the type.';
-comment on column app.notification_preferences.quiet_hours is 'Between these times push and mail wait, in the time zone of the member.';
+comment on table app.notification_preferences is 'Whether a member wants a type of notification on a channel. `all` stands for every type or channel. If several apply, one that names the channel takes precedence, then one that names the type.';
+comment on column app.notification_preferences.quiet_hours is 'Daily period, in the member''s time zone, during which push messages and mails are postponed.';
 alter table app.notification_preferences owner to culturepass_owner;
 alter table app.notification_preferences enable row level security;
 alter table app.notification_preferences force row level security;
@@ -1903,29 +1903,29 @@ create table app.orders (
   updated_at timestamptz default now() not null,
   constraint orders_pkey primary key (id)
 );
-comment on table app.orders is 'One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.';
-comment on column app.orders.commission_rule_id is 'The rule that the fees came from.';
-comment on column app.orders.wallet_hold_id is 'The credits that are set aside until it is paid.';
-comment on column app.orders.state is 'It is `charged_back` when a dispute is lost and the bank has taken the payment back.';
-comment on column app.orders.subtotal_cents is 'The tickets at their price.';
-comment on column app.orders.discount_cents is 'What the promo code takes off.';
-comment on column app.orders.fee_cents is 'What the buyer pays on top.';
-comment on column app.orders.amount_cents is 'What the buyer pays in all.';
-comment on column app.orders.wallet_cents is 'The part paid with credits.';
-comment on column app.orders.card_cents is 'The part paid through Stripe.';
-comment on column app.orders.cash_cents is 'The part paid at the door.';
-comment on column app.orders.refunded_card_cents is 'The part of it that went back to the card.';
-comment on column app.orders.platform_fee_cents is 'Commission, frozen at the purchase.';
-comment on column app.orders.city_share_cents is 'What the city gets of the commission, frozen at the purchase.';
-comment on column app.orders.organizer_cents is 'What the host gets.';
-comment on column app.orders.application_fee_cents is 'What of the card payment stays with the platform.';
-comment on column app.orders.top_up_cents is 'What the platform adds, because credits were used.';
-comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
-comment on column app.orders.ticket_count is 'The tickets it has got, those that went back since included; none until it is paid.';
-comment on column app.orders.sold_at_door is 'By the host''s staff, for cash.';
-comment on column app.orders.referrer is 'Where the buyer came from, as the front end knows it, such as a campaign or a site.';
-comment on column app.orders.refund_failure is 'Why it could not be refunded when its event was cancelled. It is tried again.';
-comment on column app.orders.idempotency_key is 'The key the buyer sent, so that a repeated request buys once.';
+comment on table app.orders is 'A purchase of tickets to one event. Its tickets are reserved until it is paid or expires.';
+comment on column app.orders.commission_rule_id is 'Rule that the fees were computed by.';
+comment on column app.orders.wallet_hold_id is 'Credits reserved until the order is paid.';
+comment on column app.orders.state is '`charged_back` if the payment was lost in a dispute.';
+comment on column app.orders.subtotal_cents is 'Price before discount and fee.';
+comment on column app.orders.discount_cents is 'Discount by the promo code.';
+comment on column app.orders.fee_cents is 'Fee added to the price.';
+comment on column app.orders.amount_cents is 'Total to be paid by the buyer.';
+comment on column app.orders.wallet_cents is 'Part paid with credits.';
+comment on column app.orders.card_cents is 'Part paid by card.';
+comment on column app.orders.cash_cents is 'Part paid in cash at the door.';
+comment on column app.orders.refunded_card_cents is 'Part of `refunded_cents` refunded to the card.';
+comment on column app.orders.platform_fee_cents is 'Platform''s part of the commission, fixed at the purchase.';
+comment on column app.orders.city_share_cents is 'City''s share of the commission, fixed at the purchase.';
+comment on column app.orders.organizer_cents is 'Amount that the host receives.';
+comment on column app.orders.application_fee_cents is 'Part of the card payment kept by the platform.';
+comment on column app.orders.top_up_cents is 'Amount sent to the host for the part paid with credits.';
+comment on column app.orders.expires_at is 'When an unpaid order expires and releases its tickets.';
+comment on column app.orders.ticket_count is 'Number of tickets issued, including those refunded since; 0 until the order is paid.';
+comment on column app.orders.sold_at_door is 'Sold by the host''s staff for cash.';
+comment on column app.orders.referrer is 'Source of the visit as sent by the front end, such as a campaign or a website.';
+comment on column app.orders.refund_failure is 'Why the refund for a cancelled event failed. The refund is retried.';
+comment on column app.orders.idempotency_key is 'Idempotency key of the buyer''s request; a repeated request buys once.';
 alter table app.orders owner to culturepass_owner;
 alter table app.orders enable row level security;
 alter table app.orders force row level security;
@@ -1943,11 +1943,11 @@ create table app.order_items (
   created_at timestamptz default now() not null,
   constraint order_items_pkey primary key (id)
 );
-comment on table app.order_items is 'How many tickets of one type an order is for, at the price of that moment.';
-comment on column app.order_items.unit_price_cents is 'At the moment of the purchase.';
-comment on column app.order_items.subtotal_cents is 'The quantity at its price.';
-comment on column app.order_items.discount_cents is 'What the promo code takes off this line.';
-comment on column app.order_items.total_cents is 'What this line costs.';
+comment on table app.order_items is 'Quantity and price of one ticket type in an order.';
+comment on column app.order_items.unit_price_cents is 'Price per ticket at the time of purchase.';
+comment on column app.order_items.subtotal_cents is 'Quantity times unit price.';
+comment on column app.order_items.discount_cents is 'Discount by the promo code on this item.';
+comment on column app.order_items.total_cents is 'Price after discount.';
 alter table app.order_items owner to culturepass_owner;
 alter table app.order_items enable row level security;
 alter table app.order_items force row level security;
@@ -1979,12 +1979,12 @@ create table app.organizations (
   constraint organizations_pkey primary key (id)
 );
 comment on table app.organizations is 'A club, company or association that hosts events. Public once the city has approved it.';
-comment on column app.organizations.legal_name is 'As it stands on invoices.';
-comment on column app.organizations.stripe_account_id is 'The connected account that ticket money goes to.';
-comment on column app.organizations.charges_enabled is 'Stripe lets the account take payments.';
-comment on column app.organizations.payouts_enabled is 'Stripe pays out to the account.';
-comment on column app.organizations.verified is 'The city has looked at it.';
-comment on column app.organizations.state is 'Only an approved one is public.';
+comment on column app.organizations.legal_name is 'Name on invoices.';
+comment on column app.organizations.stripe_account_id is 'Connected account that receives ticket revenue.';
+comment on column app.organizations.charges_enabled is 'Whether the Stripe account can take payments.';
+comment on column app.organizations.payouts_enabled is 'Whether Stripe pays out from the account.';
+comment on column app.organizations.verified is 'Whether the city has verified it.';
+comment on column app.organizations.state is 'Only approved organisations are public.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
@@ -2012,7 +2012,7 @@ create table app.payment_looks (
   updated_at timestamptz default now() not null,
   constraint payment_looks_pkey primary key (id)
 );
-comment on table app.payment_looks is 'When the payments module has last looked after something that does not come to an end, so that what was not looked at for longest is next. `events` stands for the provider''s list of events, up to which time everything in it was taken in.';
+comment on table app.payment_looks is 'When the payments module last checked an object that stays unfinished; the one not checked for longest is next. For `events`, the time up to which all events of the provider''s list have been imported.';
 comment on column app.payment_looks.subject is 'The id of a row, or `events`.';
 alter table app.payment_looks owner to culturepass_owner;
 alter table app.payment_looks enable row level security;
@@ -2037,9 +2037,9 @@ create table app.payment_methods (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint payment_methods_pkey primary key (id)
 );
-comment on table app.payment_methods is 'A card that Stripe keeps for a member. No card number ever comes here.';
-comment on column app.payment_methods.last4 is 'Last digits of the card, as Stripe reports them.';
-comment on column app.payment_methods.detached_at is 'When Stripe has forgotten it.';
+comment on table app.payment_methods is 'A member''s card saved at Stripe. Card numbers are never stored here.';
+comment on column app.payment_methods.last4 is 'Last four digits of the card.';
+comment on column app.payment_methods.detached_at is 'When the card was removed at Stripe.';
 alter table app.payment_methods owner to culturepass_owner;
 alter table app.payment_methods enable row level security;
 alter table app.payment_methods force row level security;
@@ -2064,13 +2064,13 @@ create table app.plans (
   updated_at timestamptz default now() not null,
   constraint plans_pkey primary key (id)
 );
-comment on table app.plans is 'What a business can subscribe to.';
-comment on column app.plans.interval is 'Another plan is made for another interval or currency; those who have subscribed are billed as before.';
-comment on column app.plans.leads_per_month is 'How many requests for services a subscriber hears of in a month. All, if it is null.';
-comment on column app.plans.featured_days is 'Days in featured places that a period pays for.';
-comment on column app.plans.has_reports is 'Figures about the business.';
-comment on column app.plans.is_offered is 'Can be subscribed to now.';
-comment on column app.plans.stripe_price_id is 'Made when somebody first subscribes at this price.';
+comment on table app.plans is 'A plan that businesses can subscribe to.';
+comment on column app.plans.interval is 'For another interval or currency, create another plan; existing subscriptions are billed as before.';
+comment on column app.plans.leads_per_month is 'Maximum number of service requests sent to the subscriber per month; null for no limit.';
+comment on column app.plans.featured_days is 'Days in featured places included in each billing period.';
+comment on column app.plans.has_reports is 'Whether reports are included.';
+comment on column app.plans.is_offered is 'Open to new subscriptions.';
+comment on column app.plans.stripe_price_id is 'Created at the first subscription at this price; null before.';
 alter table app.plans owner to culturepass_owner;
 alter table app.plans enable row level security;
 alter table app.plans force row level security;
@@ -2097,11 +2097,11 @@ create table app.promo_codes (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint promo_codes_pkey primary key (id)
 );
-comment on table app.promo_codes is 'A word that makes an event''s tickets cheaper. Only the host sees the list; buyers type the word.';
-comment on column app.promo_codes.code is 'Compared without case and blanks.';
-comment on column app.promo_codes.basis_points is 'Hundredths of a percent off.';
-comment on column app.promo_codes.amount_cents is 'Off each ticket.';
-comment on column app.promo_codes.per_user_limit is 'Orders of one buyer.';
+comment on table app.promo_codes is 'A discount code for an event''s tickets. Only the host can list the codes; buyers enter them when ordering.';
+comment on column app.promo_codes.code is 'Case and blanks are ignored.';
+comment on column app.promo_codes.basis_points is 'Discount in hundredths of a percent.';
+comment on column app.promo_codes.amount_cents is 'Discount per ticket, instead of `basis_points`.';
+comment on column app.promo_codes.per_user_limit is 'Maximum number of orders per buyer.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
@@ -2135,15 +2135,15 @@ create table app.promotions (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint promotions_pkey primary key (id)
 );
-comment on table app.promotions is 'An event, business or venue stands in a featured place of its city for a while. Asked for and paid by its admin, approved by the city.';
-comment on column app.promotions.slot is 'Where it is shown.';
-comment on column app.promotions.days is 'Days that have begun.';
-comment on column app.promotions.plan_days is 'Days of them that the business''s plan pays for.';
-comment on column app.promotions.amount_cents is 'The price of the other days.';
-comment on column app.promotions.city_share_cents is 'What the city gets of it, frozen when it is asked for.';
-comment on column app.promotions.currency is 'Of the featured place.';
-comment on column app.promotions.pay_by is 'The place is kept until then; without a payment the promotion is cancelled.';
-comment on column app.promotions.paid_at is 'Set when the payment came.';
+comment on table app.promotions is 'A booking of a featured place of a city for an event, business or venue. Its administrator requests and pays it, and the city approves it.';
+comment on column app.promotions.slot is 'Where the target is shown.';
+comment on column app.promotions.days is 'Length in days, rounded up.';
+comment on column app.promotions.plan_days is 'Days of the booking that the business''s plan pays for.';
+comment on column app.promotions.amount_cents is 'Price of the days not included in a plan.';
+comment on column app.promotions.city_share_cents is 'City''s share of the price, fixed at the booking.';
+comment on column app.promotions.currency is 'Currency of the featured place.';
+comment on column app.promotions.pay_by is 'Payment deadline. Unpaid promotions are cancelled then.';
+comment on column app.promotions.paid_at is 'Time of the payment.';
 alter table app.promotions owner to culturepass_owner;
 alter table app.promotions enable row level security;
 alter table app.promotions force row level security;
@@ -2172,12 +2172,12 @@ create table app.quotes (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint quotes_pkey primary key (id)
 );
-comment on table app.quotes is 'What a business asks for a service. The organiser sees it once it is sent. Accepting one wins its lead, loses the others, declines other quotes and settles the request.';
-comment on column app.quotes.accepted_by_id is 'Who accepted it for the organiser.';
-comment on column app.quotes.fee_cents is 'What the platform takes of this side for having brought the two together; known a moment after the quote is accepted.';
-comment on column app.quotes.fee_city_share_cents is 'What the city gets of it.';
-comment on column app.quotes.fee_paid_by is 'Which side pays it. The other one is told nothing of it.';
-comment on column app.quotes.fee_decided_at is 'From then on the fee stays what it is.';
+comment on table app.quotes is 'A business''s offer for a service request. The organiser sees it once sent. Accepting it marks its lead as won and the others as lost, declines other quotes and settles the request.';
+comment on column app.quotes.accepted_by_id is 'Member who accepted it for the organiser.';
+comment on column app.quotes.fee_cents is 'Platform''s fee for the introduction, to be paid by this side. Set shortly after the quote is accepted.';
+comment on column app.quotes.fee_city_share_cents is 'City''s share of the fee.';
+comment on column app.quotes.fee_paid_by is 'Side that pays the fee. The other side can''t see it.';
+comment on column app.quotes.fee_decided_at is 'When the fee was fixed; null until then.';
 alter table app.quotes owner to culturepass_owner;
 alter table app.quotes enable row level security;
 alter table app.quotes force row level security;
@@ -2198,10 +2198,10 @@ create table app.rank_actions (
   updated_at timestamptz default now() not null,
   constraint rank_actions_pkey primary key (id)
 );
-comment on table app.rank_actions is 'What somebody did with an event, as it counts in its rank. One of each kind per member and event, with the weight and the time of the first.';
-comment on column app.rank_actions.counts is 'Off while it is taken back, or whoever did it is suspended or gone.';
-comment on column app.rank_actions.network is 'From where the member had signed in; forgotten after a day.';
-comment on column app.rank_actions.cohort is 'The hour in which the account was made; forgotten after a day, too.';
+comment on table app.rank_actions is 'An action of a member that counts in an event''s rank. One per kind, member and event, with the weight and the time of the first.';
+comment on column app.rank_actions.counts is 'False while the action is undone or its member''s account is suspended or archived.';
+comment on column app.rank_actions.network is 'Network of the member''s sign-in; deleted after a day.';
+comment on column app.rank_actions.cohort is 'Hour in which the member''s account was created; deleted after a day.';
 alter table app.rank_actions owner to culturepass_owner;
 alter table app.rank_actions enable row level security;
 alter table app.rank_actions force row level security;
@@ -2214,9 +2214,9 @@ create table app.rank_notes (
   created_at timestamptz default now() not null,
   constraint rank_notes_pkey primary key (id)
 );
-comment on table app.rank_notes is 'Something has happened that may change ranks. Written with what happened, taken by the next look a second later. Lost in a crash; the next look notices, and looks at everything.';
-comment on column app.rank_notes.kind is 'actor, an account was suspended or came back; event, it is shown or not; all, more than can be noted row by row; mark, nothing has happened, and no crash has emptied the table.';
-comment on column app.rank_notes.object_id is 'The event, or what is followed.';
+comment on table app.rank_notes is 'Note of a change that may affect ranks, written in the same transaction and processed about a second later. Notes are lost in a crash; the next run then checks everything.';
+comment on column app.rank_notes.kind is '`actor`, an account was suspended or restored; `event`, an event became visible or hidden; `all`, too many changes for single notes; `mark`, a row whose absence shows that a crash has emptied the table.';
+comment on column app.rank_notes.object_id is 'The event, or the followed object.';
 alter table app.rank_notes owner to culturepass_owner;
 alter table app.rank_notes enable row level security;
 alter table app.rank_notes force row level security;
@@ -2231,7 +2231,7 @@ create table app.rank_pasts (
   created_at timestamptz default now() not null,
   constraint rank_pasts_pkey primary key (id)
 );
-comment on table app.rank_pasts is 'What a rank was before it changed, for a quarter of an hour, so that pages of one list agree with each other.';
+comment on table app.rank_pasts is 'Previous ranks, kept for 15 minutes so that the pages of one list are consistent.';
 alter table app.rank_pasts owner to culturepass_owner;
 alter table app.rank_pasts enable row level security;
 alter table app.rank_pasts force row level security;
@@ -2248,7 +2248,7 @@ create table app.rank_states (
   updated_at timestamptz default now() not null,
   constraint rank_states_pkey primary key (id)
 );
-comment on table app.rank_states is 'What the ranks were made with, and what comparing them with the truth has found last. One row.';
+comment on table app.rank_states is 'Settings with which the ranks were computed, and the result of the last check. A single row.';
 alter table app.rank_states owner to culturepass_owner;
 alter table app.rank_states enable row level security;
 alter table app.rank_states force row level security;
@@ -2271,11 +2271,11 @@ create table app.ratings (
   updated_at timestamptz default now() not null,
   constraint ratings_pkey primary key (id)
 );
-comment on table app.ratings is 'What reviews say of a profile or venue together, kept with every review, and where it stands among others of its kind in its city.';
-comment on column app.ratings.one is 'Reviews with one star.';
-comment on column app.ratings.votes is 'All of them.';
-comment on column app.ratings.stars is 'Of all of them.';
-comment on column app.ratings.score is 'The average as if ten more had given the average of the city, so that one review does not outweigh two hundred.';
+comment on table app.ratings is 'Summary of the reviews of a profile or venue, updated with every review, and its score among others of its kind in the city.';
+comment on column app.ratings.one is 'Number of reviews with one star.';
+comment on column app.ratings.votes is 'Number of reviews.';
+comment on column app.ratings.stars is 'Sum of the stars of all reviews.';
+comment on column app.ratings.score is 'Average including ten more reviews with the city''s average, so that one review does not outweigh two hundred.';
 alter table app.ratings owner to culturepass_owner;
 alter table app.ratings enable row level security;
 alter table app.ratings force row level security;
@@ -2290,7 +2290,7 @@ create table app.rating_means (
   updated_at timestamptz default now() not null,
   constraint rating_means_pkey primary key (id)
 );
-comment on table app.rating_means is 'The average review of profiles of one kind in a city, of last night.';
+comment on table app.rating_means is 'Average rating of profiles of one kind in a city, computed every night.';
 alter table app.rating_means owner to culturepass_owner;
 alter table app.rating_means enable row level security;
 alter table app.rating_means force row level security;
@@ -2310,8 +2310,8 @@ create table app.referrals (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint referrals_pkey primary key (id)
 );
-comment on table app.referrals is 'Who brought whom. The one who came names the other, once; the reward goes through the wallet.';
-comment on column app.referrals.referrer_id is 'Who is thanked.';
+comment on table app.referrals is 'Records who referred a new member. The new member names the referrer once; the reward is paid as credits.';
+comment on column app.referrals.referrer_id is 'Recipient of the reward.';
 comment on column app.referrals.referee_id is 'The new member.';
 alter table app.referrals owner to culturepass_owner;
 alter table app.referrals enable row level security;
@@ -2328,7 +2328,7 @@ create table app.refresh_tokens (
   updated_at timestamptz default now() not null,
   constraint refresh_tokens_pkey primary key (id)
 );
-comment on table app.refresh_tokens is 'One link in a session''s chain of single-use refresh tokens. Only its SHA-256 is kept; each link is derived from the one before.';
+comment on table app.refresh_tokens is 'One of a session''s single-use refresh tokens. Only its SHA-256 is stored; each token is derived from the previous one.';
 alter table app.refresh_tokens owner to culturepass_owner;
 alter table app.refresh_tokens enable row level security;
 alter table app.refresh_tokens force row level security;
@@ -2360,16 +2360,16 @@ create table app.refunds (
   updated_at timestamptz default now() not null,
   constraint refunds_pkey primary key (id)
 );
-comment on table app.refunds is 'Money of an order, a promotion or a fee that goes back to whoever paid it, to the card, to the wallet, or both.';
-comment on column app.refunds.quote_id is 'Whose fee it is of.';
-comment on column app.refunds.card_cents is 'To the card.';
-comment on column app.refunds.wallet_cents is 'As credits.';
-comment on column app.refunds.cash_cents is 'At the door.';
-comment on column app.refunds.organizer_cents is 'What the host gives back of it.';
-comment on column app.refunds.platform_fee_cents is 'What the platform gives back of its commission.';
-comment on column app.refunds.city_share_cents is 'What the city gives back of its share.';
-comment on column app.refunds.withheld_cents is 'What the host need not give back, as credits had paid it and it was not sent to the host yet.';
-comment on column app.refunds.stripe_idempotency_key is 'Stored before the call, so that a repeated call refunds once.';
+comment on table app.refunds is 'A refund of an order, a promotion or a fee to its payer, to the card, as credits, or both.';
+comment on column app.refunds.quote_id is 'Quote whose fee is refunded.';
+comment on column app.refunds.card_cents is 'Part refunded to the card.';
+comment on column app.refunds.wallet_cents is 'Part refunded as credits.';
+comment on column app.refunds.cash_cents is 'Part refunded in cash.';
+comment on column app.refunds.organizer_cents is 'Part of the refund borne by the host.';
+comment on column app.refunds.platform_fee_cents is 'Part of the refund borne by the platform from its commission.';
+comment on column app.refunds.city_share_cents is 'Part of the refund borne by the city from its share.';
+comment on column app.refunds.withheld_cents is 'Amount not taken back from the host because it was paid with credits and had not been sent to the host yet.';
+comment on column app.refunds.stripe_idempotency_key is 'Stored before the call to Stripe, so that a repeated call refunds once.';
 alter table app.refunds owner to culturepass_owner;
 alter table app.refunds enable row level security;
 alter table app.refunds force row level security;
@@ -2388,8 +2388,8 @@ create table app.revenue_shares (
   updated_at timestamptz default now() not null,
   constraint revenue_shares_pkey primary key (id)
 );
-comment on table app.revenue_shares is 'What a city has earned of the platform''s commission in one month. Refunds may make it negative.';
-comment on column app.revenue_shares.transfer_id is 'The payment to the city.';
+comment on table app.revenue_shares is 'A city''s share of the platform''s commission in one month. Refunds can make the amount negative.';
+comment on column app.revenue_shares.transfer_id is 'Transfer that paid it.';
 comment on column app.revenue_shares.period_start is 'First day of the month.';
 alter table app.revenue_shares owner to culturepass_owner;
 alter table app.revenue_shares enable row level security;
@@ -2416,8 +2416,8 @@ create table app.reviews (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint reviews_pkey primary key (id)
 );
-comment on table app.reviews is 'A member''s rating of a profile or venue, with at most one reply. One per member and target, never for one''s own.';
-comment on column app.reviews.reply is 'By the admins of the target.';
+comment on table app.reviews is 'A member''s rating of a profile or venue, with at most one reply. One per member and target; administrators can''t review their own.';
+comment on column app.reviews.reply is 'Reply by the administrators of the target.';
 alter table app.reviews owner to culturepass_owner;
 alter table app.reviews enable row level security;
 alter table app.reviews force row level security;
@@ -2432,8 +2432,8 @@ create table app.review_policies (
   updated_at timestamptz default now() not null,
   constraint review_policies_pkey primary key (id)
 );
-comment on table app.review_policies is 'Whose reviews are taken, as the platform has it set. One row.';
-comment on column app.review_policies.guests_only is 'Of those alone who were there.';
+comment on table app.review_policies is 'The platform''s setting of who may write reviews. A single row.';
+comment on column app.review_policies.guests_only is 'Whether only members who attended may write reviews.';
 alter table app.review_policies owner to culturepass_owner;
 alter table app.review_policies enable row level security;
 alter table app.review_policies force row level security;
@@ -2461,10 +2461,10 @@ create table app.role_assignments (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint role_assignments_pkey primary key (id)
 );
-comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. It is offered, and holds once the member has accepted. Nobody grants above what they hold.';
-comment on column app.role_assignments.scope_id is 'What the role is held for; none for platformAdmin.';
-comment on column app.role_assignments.granted_by_id is 'Who gave the role; none where founding a profile gave it.';
-comment on column app.role_assignments.state is 'An offer gives nothing until the member accepts it; founding a profile accepts its role.';
+comment on table app.role_assignments is 'A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can''t grant roles above their own.';
+comment on column app.role_assignments.scope_id is 'Object that the role is held for; null for `platformAdmin`.';
+comment on column app.role_assignments.granted_by_id is 'Member who granted the role; null for the creator of a profile.';
+comment on column app.role_assignments.state is 'Offers have no effect until accepted. The role of a profile''s creator is accepted at once.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -2496,7 +2496,7 @@ create table app.service_requests (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint service_requests_pkey primary key (id)
 );
-comment on table app.service_requests is 'An organiser looks for a service, such as catering or sound. Businesses of the city and the category hear of it through a lead each; an accepted quote settles it.';
+comment on table app.service_requests is 'An organiser''s request for a service, such as catering or sound. Businesses of the city and the category receive a lead each; an accepted quote settles the request.';
 alter table app.service_requests owner to culturepass_owner;
 alter table app.service_requests enable row level security;
 alter table app.service_requests force row level security;
@@ -2527,10 +2527,10 @@ create table app.sessions (
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
-comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
-comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
-comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
-comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
+comment on table app.sessions is 'A member''s sign-in on one device. Access tokens contain its id; a revoked session is refused from the next request on.';
+comment on column app.sessions.external_identity_id is 'Identity whose issuer''s tokens the session is for. Such a session has no refresh tokens.';
+comment on column app.sessions.revoked_because is 'Null if the session is not revoked, or if the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'Id of the session at the issuer, if its tokens contain one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -2543,8 +2543,8 @@ create table app.share_returns (
   created_at timestamptz default now() not null,
   constraint share_returns_pkey primary key (id)
 );
-comment on table app.share_returns is 'What a city has given back of its share of a plan''s period: the period was refunded, a bank has taken it back, or less of it is refunded than before.';
-comment on column app.share_returns.amount_cents is 'Negative where the city has it again.';
+comment on table app.share_returns is 'A change of a city''s share of a plan''s period, after a refund, a lost dispute, or the correction of a refund.';
+comment on column app.share_returns.amount_cents is 'Amount taken back from the city; negative if it is returned to the city.';
 alter table app.share_returns owner to culturepass_owner;
 alter table app.share_returns enable row level security;
 alter table app.share_returns force row level security;
@@ -2563,7 +2563,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A sign-up waiting for confirmation by the link in the mail. The password is chosen on opening the link, so that no account can be created with a foreign address.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -2586,12 +2586,12 @@ create table app.stripe_events (
   updated_at timestamptz default now() not null,
   constraint stripe_events_pkey primary key (id)
 );
-comment on table app.stripe_events is 'Something that Stripe told the platform about, at least once and in any order. It says only where to look; the object itself is read from Stripe.';
-comment on column app.stripe_events.stripe_event_id is 'Told twice, it is worked on once.';
-comment on column app.stripe_events.stripe_account_id is 'The connected account in which it happened; none of what is the platform''s own.';
-comment on column app.stripe_events.livemode is 'Real money.';
-comment on column app.stripe_events.state is '`parked` waits for a platform administrator.';
-comment on column app.stripe_events.error is 'Why it is parked.';
+comment on table app.stripe_events is 'An event received from Stripe, possibly repeated or out of order. It only names the object that changed; the object itself is read from Stripe.';
+comment on column app.stripe_events.stripe_event_id is 'Repeated deliveries are processed once.';
+comment on column app.stripe_events.stripe_account_id is 'Connected account that it is about; null for the platform''s own account.';
+comment on column app.stripe_events.livemode is 'False in Stripe''s test mode.';
+comment on column app.stripe_events.state is '`parked` events wait for a platform administrator.';
+comment on column app.stripe_events.error is 'Reason why it is parked.';
 alter table app.stripe_events owner to culturepass_owner;
 alter table app.stripe_events enable row level security;
 alter table app.stripe_events force row level security;
@@ -2616,12 +2616,12 @@ create table app.subscriptions (
   updated_at timestamptz default now() not null,
   constraint subscriptions_pkey primary key (id)
 );
-comment on table app.subscriptions is 'A business pays for a plan, period by period, as Stripe reports it.';
-comment on column app.subscriptions.user_id is 'Who subscribed, and whose card pays.';
-comment on column app.subscriptions.cancel_at_period_end is 'It ends with the period that is paid.';
-comment on column app.subscriptions.entitled_until is 'Until then the business has what the plan gives, which is the paid period and some days to pay the next.';
-comment on column app.subscriptions.stripe_subscription_id is 'Known once Stripe has answered.';
-comment on column app.subscriptions.stripe_idempotency_key is 'Stored before the call, so that a repeated call subscribes once.';
+comment on table app.subscriptions is 'A business''s subscription to a plan, billed by Stripe at regular intervals.';
+comment on column app.subscriptions.user_id is 'Member who subscribed and whose card is charged.';
+comment on column app.subscriptions.cancel_at_period_end is 'Whether it ends with the current period.';
+comment on column app.subscriptions.entitled_until is 'End of the plan''s benefits, which is the end of the paid period plus some days of grace.';
+comment on column app.subscriptions.stripe_subscription_id is 'Null until Stripe has created the subscription.';
+comment on column app.subscriptions.stripe_idempotency_key is 'Stored before the call to Stripe, so that a repeated call subscribes once.';
 comment on column app.subscriptions.synced_at is 'When it was last read from Stripe.';
 alter table app.subscriptions owner to culturepass_owner;
 alter table app.subscriptions enable row level security;
@@ -2637,7 +2637,7 @@ create table app.throttles (
   updated_at timestamptz default now() not null,
   constraint throttles_pkey primary key (id)
 );
-comment on table app.throttles is 'Attempts that are counted and slowed down, such as failures to sign in per account and per address. The key is a keyed hash, so that the table tells nobody what was tried.';
+comment on table app.throttles is 'Counter of attempts that are rate-limited, such as failed sign-ins per account and per address. The key is a keyed hash, so that the table does not reveal what was tried.';
 alter table app.throttles owner to culturepass_owner;
 alter table app.throttles enable row level security;
 alter table app.throttles force row level security;
@@ -2662,13 +2662,13 @@ create table app.tickets (
   updated_at timestamptz default now() not null,
   constraint tickets_pkey primary key (id)
 );
-comment on table app.tickets is 'The right of its holder to enter one event. The signed code is for the holder alone.';
-comment on column app.tickets.refund_id is 'The one it is given back with.';
-comment on column app.tickets.void_reason is 'Why it is void, if nothing was given back for it.';
-comment on column app.tickets.code is 'Signed, shown as a QR code.';
-comment on column app.tickets.position is 'Counts the tickets of an order.';
-comment on column app.tickets.paid_cents is 'What was paid for it, its part of discount and fee included; given back with it.';
-comment on column app.tickets.secret_version is 'Counts up when the ticket changes hands, which makes older codes worthless.';
+comment on table app.tickets is 'A ticket that admits its holder to one event. Only the holder can see the signed code.';
+comment on column app.tickets.refund_id is 'Refund of the ticket; null if not refunded.';
+comment on column app.tickets.void_reason is 'Reason why a ticket is void without a refund; otherwise null.';
+comment on column app.tickets.code is 'Signed code, shown as a QR code.';
+comment on column app.tickets.position is 'Number of the ticket within its order.';
+comment on column app.tickets.paid_cents is 'Amount paid for it, including its part of discount and fee; refunded with the ticket.';
+comment on column app.tickets.secret_version is 'Incremented when the ticket is transferred, which invalidates older codes.';
 alter table app.tickets owner to culturepass_owner;
 alter table app.tickets enable row level security;
 alter table app.tickets force row level security;
@@ -2686,8 +2686,8 @@ create table app.ticket_transfers (
   updated_at timestamptz default now() not null,
   constraint ticket_transfers_pkey primary key (id)
 );
-comment on table app.ticket_transfers is 'A holder offers a ticket to another member, who gets it by accepting. From then on the old code opens nothing.';
-comment on column app.ticket_transfers.state is 'An offer has expired when its time is over, and when the ticket was used or given back meanwhile.';
+comment on table app.ticket_transfers is 'A holder''s offer to transfer a ticket to another member. On acceptance, the ticket changes hands and its old code becomes invalid.';
+comment on column app.ticket_transfers.state is '`expired` if the offer was not accepted in time, or if the ticket was used or refunded meanwhile.';
 alter table app.ticket_transfers owner to culturepass_owner;
 alter table app.ticket_transfers enable row level security;
 alter table app.ticket_transfers force row level security;
@@ -2718,15 +2718,15 @@ create table app.ticket_types (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint ticket_types_pkey primary key (id)
 );
-comment on table app.ticket_types is 'A kind of ticket to one event, with its price, its number and the time it is on sale.';
-comment on column app.ticket_types.currency is 'Stays what it is once tickets were ordered.';
-comment on column app.ticket_types.held is 'Tickets of orders not yet paid, and places offered to the waiting list.';
-comment on column app.ticket_types.sold is 'Tickets that are paid for.';
-comment on column app.ticket_types.sales_start is 'On sale at once without it.';
-comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
-comment on column app.ticket_types.door_only is 'Sold at the door alone, for cash. Nobody can order it, and its host needs no account for payments.';
-comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves. As long as that time is ahead and tickets are held or sold, it is only moved to a later one.';
-comment on column app.ticket_types.waitlist_minutes is 'How long a place is kept for the member of the waiting list to whom it is offered.';
+comment on table app.ticket_types is 'A type of ticket to one event, with its price, quantity and sales period.';
+comment on column app.ticket_types.currency is 'Can''t be changed once tickets have been ordered.';
+comment on column app.ticket_types.held is 'Number of tickets reserved by unpaid orders and by offers to the waiting list.';
+comment on column app.ticket_types.sold is 'Number of paid tickets.';
+comment on column app.ticket_types.sales_start is 'Start of the sale; null for immediately.';
+comment on column app.ticket_types.sales_end is 'End of the sale; null for the start of the event.';
+comment on column app.ticket_types.door_only is 'Sold only at the door, for cash. It can''t be ordered online, and the host needs no payment account.';
+comment on column app.ticket_types.refundable_until is 'Time until which buyers can return tickets; null for never. While it is ahead and tickets are held or sold, it can only be postponed.';
+comment on column app.ticket_types.waitlist_minutes is 'Minutes for which a ticket offered to a member of the waiting list is reserved.';
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
 alter table app.ticket_types force row level security;
@@ -2760,19 +2760,19 @@ create table app.transactions (
   updated_at timestamptz default now() not null,
   constraint transactions_pkey primary key (id)
 );
-comment on table app.transactions is 'One movement of money through Stripe, as a member''s history shows it. Nobody but the payments module writes it.';
-comment on column app.transactions.city_id is 'Whose administrators see it.';
-comment on column app.transactions.amount_cents is 'What was asked for.';
-comment on column app.transactions.application_fee_cents is 'What of it stays with the platform.';
-comment on column app.transactions.city_share_cents is 'What the city gets of a period of a plan, frozen when it was paid. Of anything else that stands with what was paid for.';
-comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
-comment on column app.transactions.stripe_account_id is 'The connected account that the rest goes to.';
-comment on column app.transactions.on_behalf_of_host is 'It settles where that account is, as Stripe is told with the payment.';
-comment on column app.transactions.status is 'After `failed`, a declined card, another one may be tried.';
-comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
-comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
-comment on column app.transactions.livemode is 'Real money.';
-comment on column app.transactions.synced_at is 'When it was last read from Stripe. What was read earlier changes nothing any more.';
+comment on table app.transactions is 'A payment through Stripe, as shown in a member''s history. Read-only for callers.';
+comment on column app.transactions.city_id is 'City whose administrators can see it.';
+comment on column app.transactions.amount_cents is 'Amount to be paid.';
+comment on column app.transactions.application_fee_cents is 'Part that stays with the platform.';
+comment on column app.transactions.city_share_cents is 'City''s share of a plan''s period, fixed when it was paid. For other payments, see the order, promotion or quote.';
+comment on column app.transactions.stripe_payment_intent_id is 'Null until Stripe has created the payment.';
+comment on column app.transactions.stripe_account_id is 'Connected account that receives the amount less `application_fee_cents`.';
+comment on column app.transactions.on_behalf_of_host is 'Whether it settles in the country of that account (`on_behalf_of` at Stripe).';
+comment on column app.transactions.status is 'After `failed` (a declined card) another card can be tried.';
+comment on column app.transactions.attempt is 'Number of the attempt to pay.';
+comment on column app.transactions.stripe_idempotency_key is 'Stored before the call to Stripe, so that a repeated call charges once.';
+comment on column app.transactions.livemode is 'False in Stripe''s test mode.';
+comment on column app.transactions.synced_at is 'When it was last read from Stripe. Older reads are ignored.';
 alter table app.transactions owner to culturepass_owner;
 alter table app.transactions enable row level security;
 alter table app.transactions force row level security;
@@ -2799,13 +2799,13 @@ create table app.transfers (
   updated_at timestamptz default now() not null,
   constraint transfers_pkey primary key (id)
 );
-comment on table app.transfers is 'Money that the platform sends to a connected account besides the payments themselves, or takes back from one.';
-comment on column app.transfers.source_id is 'The transfer that a reversal takes back from; without it, the one that went with the payment.';
-comment on column app.transfers.kind is 'A `top_up` is what credits have paid for; reversals take back.';
-comment on column app.transfers.attempt is 'Counts up when Stripe has refused it for now, as for want of balance.';
-comment on column app.transfers.stripe_account_id is 'Whose money it is.';
-comment on column app.transfers.stripe_object_id is 'The transfer or its reversal at Stripe.';
-comment on column app.transfers.stripe_idempotency_key is 'Stored before the call, so that a repeated call moves money once.';
+comment on table app.transfers is 'Money that the platform sends to a connected account apart from payments, or takes back from it.';
+comment on column app.transfers.source_id is 'Transfer that is reversed; null for the one made with the payment.';
+comment on column app.transfers.kind is '`top_up` sends the part of an order paid with credits; reversals take money back.';
+comment on column app.transfers.attempt is 'Number of the attempt. Temporary refusals, such as insufficient balance, are retried.';
+comment on column app.transfers.stripe_account_id is 'Receiving account, or for a reversal the debited one.';
+comment on column app.transfers.stripe_object_id is 'Id of the transfer or reversal at Stripe.';
+comment on column app.transfers.stripe_idempotency_key is 'Stored before the call to Stripe, so that a repeated call moves money once.';
 alter table app.transfers owner to culturepass_owner;
 alter table app.transfers enable row level security;
 alter table app.transfers force row level security;
@@ -2835,13 +2835,13 @@ create table app.users (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint users_pkey primary key (id)
 );
-comment on table app.users is 'A member. Signing up makes the row; a private member is seen by nobody but themselves and those who look after their home city.';
-comment on column app.users.home_city_id is 'Whose administrators look after the member.';
-comment on column app.users.handle is 'The name in addresses of pages, given at sign-up.';
-comment on column app.users.is_public is 'Off, nobody but the member and those who look after their home city sees the profile or what the member did.';
-comment on column app.users.email is 'Only the member and the platform see it; it changes by confirming the new address.';
-comment on column app.users.stripe_customer_id is 'Who this is to Stripe.';
-comment on column app.users.erased_at is 'When the personal data of a closed account were erased. It can''t be restored any more.';
+comment on table app.users is 'A member, created by signing up. Private members are visible only to themselves and to administrators of their home city or the platform.';
+comment on column app.users.home_city_id is 'City whose administrators can see and suspend the member.';
+comment on column app.users.handle is 'Unique name for page addresses, chosen at sign-up.';
+comment on column app.users.is_public is 'If false, only the member and administrators of the home city or the platform can see the profile and activity.';
+comment on column app.users.email is 'Visible to the member and the platform only. A new address has to be confirmed.';
+comment on column app.users.stripe_customer_id is 'Id of the customer at Stripe.';
+comment on column app.users.erased_at is 'When the personal data of a closed account were erased; it can''t be restored after that.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
 alter table app.users force row level security;
@@ -2890,12 +2890,12 @@ create table app.venues (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint venues_pkey primary key (id)
 );
-comment on table app.venues is 'A place where events happen. It shows to whoever may see its owner.';
-comment on column app.venues.owner_id is 'Whose admins look after the venue.';
-comment on column app.venues.capacity is 'People who fit in.';
-comment on column app.venues.accessibility is 'Such as step-free entrance or hearing loop.';
-comment on column app.venues.opening_hours is 'In local time, as people write them.';
-comment on column app.venues.verified is 'The city has looked at it.';
+comment on table app.venues is 'A place where events take place. Visible to callers who can see its owner.';
+comment on column app.venues.owner_id is 'Profile whose administrators manage the venue.';
+comment on column app.venues.capacity is 'Maximum number of people.';
+comment on column app.venues.accessibility is 'Features such as step-free entrance or hearing loop.';
+comment on column app.venues.opening_hours is 'Free text in local time.';
+comment on column app.venues.verified is 'Whether the city has verified it.';
 alter table app.venues owner to culturepass_owner;
 alter table app.venues enable row level security;
 alter table app.venues force row level security;
@@ -2924,7 +2924,7 @@ create table app.visits (
   updated_at timestamptz default now() not null,
   constraint visits_pkey primary key (id)
 );
-comment on table app.visits is 'A member has looked at an event, or passed it on. One of each kind for a member and an event; it counts for what trends, and goes a month after the event has ended.';
+comment on table app.visits is 'A member''s view or share of an event, at most one of each kind. It counts for trending and is deleted a month after the event has ended.';
 alter table app.visits owner to culturepass_owner;
 alter table app.visits enable row level security;
 alter table app.visits force row level security;
@@ -2949,12 +2949,12 @@ create table app.waitlist_entries (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint waitlist_entries_pkey primary key (id)
 );
-comment on table app.waitlist_entries is 'A member waits for one ticket to a sold-out event or ticket type. What comes free is kept for the next one, by priority, then first come first served; they take it by ordering.';
-comment on column app.waitlist_entries.offered_type_id is 'Of which type a place is kept, while the state is offered.';
-comment on column app.waitlist_entries.position is 'Given on joining, counted by event. Smaller is sooner.';
-comment on column app.waitlist_entries.priority is 'Given by the event''s admins, never by the member. Higher is sooner; of equal ones who came first.';
-comment on column app.waitlist_entries.turn is 'Orders by priority, then position, in one number. Smaller is sooner.';
-comment on column app.waitlist_entries.offer_expires_at is 'Until when the offered ticket is kept.';
+comment on table app.waitlist_entries is 'A member''s place on the waiting list for one ticket to a sold-out event or ticket type. A freed ticket is reserved for the next member, by priority, then position, who takes it by ordering.';
+comment on column app.waitlist_entries.offered_type_id is 'Ticket type reserved for the member while the state is `offered`.';
+comment on column app.waitlist_entries.position is 'Position within the event''s list, set on joining. Smaller is sooner.';
+comment on column app.waitlist_entries.priority is 'Set by the event''s administrators. Higher is sooner; equal priorities are ordered by position.';
+comment on column app.waitlist_entries.turn is 'Sort key that combines priority and position. Smaller is sooner.';
+comment on column app.waitlist_entries.offer_expires_at is 'Time until which the offered ticket is reserved.';
 alter table app.waitlist_entries owner to culturepass_owner;
 alter table app.waitlist_entries enable row level security;
 alter table app.waitlist_entries force row level security;
@@ -2982,13 +2982,13 @@ create table app.wallet_accounts (
   owner_city_id uuid generated always as (case when owner_type = 'city' then owner_id end) stored,
   constraint wallet_accounts_pkey primary key (id)
 );
-comment on table app.wallet_accounts is 'One balance of the internal ledger, of a member or of the platform itself. The legs add up to it.';
-comment on column app.wallet_accounts.owner_id is 'Who a payable is owed to.';
-comment on column app.wallet_accounts.kind is 'user, or one of the accounts of the platform.';
-comment on column app.wallet_accounts.held_cents is 'Set aside for purchases under way; not to be spent.';
-comment on column app.wallet_accounts.last_seq is 'The number of the last leg.';
-comment on column app.wallet_accounts.frozen_at is 'Nothing is taken from it since then, as its balance is not what its legs add up to.';
-comment on column app.wallet_accounts.track_balance is 'Off for busy accounts of the platform, whose balance is added up when asked for.';
+comment on table app.wallet_accounts is 'An account in the internal ledger, of a member or the platform. Its balance is the sum of its wallet transactions.';
+comment on column app.wallet_accounts.owner_id is 'Creditor of a payable.';
+comment on column app.wallet_accounts.kind is '`user` for members; others belong to the platform.';
+comment on column app.wallet_accounts.held_cents is 'Part of the balance reserved for unfinished purchases.';
+comment on column app.wallet_accounts.last_seq is 'Number of the last wallet transaction.';
+comment on column app.wallet_accounts.frozen_at is 'Time since which debits are refused because the balance is not the sum of the transactions.';
+comment on column app.wallet_accounts.track_balance is 'False for busy accounts of the platform, whose balance is computed on request.';
 alter table app.wallet_accounts owner to culturepass_owner;
 alter table app.wallet_accounts enable row level security;
 alter table app.wallet_accounts force row level security;
@@ -3006,8 +3006,8 @@ create table app.wallet_credits (
   updated_at timestamptz default now() not null,
   constraint wallet_credits_pkey primary key (id)
 );
-comment on table app.wallet_credits is 'Credits that lapse at some time. What is spent comes out of the soonest first.';
-comment on column app.wallet_credits.remaining_cents is 'Neither spent nor lapsed.';
+comment on table app.wallet_credits is 'Credits that expire. Those that expire soonest are spent first.';
+comment on column app.wallet_credits.remaining_cents is 'Part neither spent nor expired.';
 alter table app.wallet_credits owner to culturepass_owner;
 alter table app.wallet_credits enable row level security;
 alter table app.wallet_credits force row level security;
@@ -3026,7 +3026,7 @@ create table app.wallet_holds (
   updated_at timestamptz default now() not null,
   constraint wallet_holds_pkey primary key (id)
 );
-comment on table app.wallet_holds is 'Part of a balance set aside for a purchase under way. It is taken, given back or lapses, once.';
+comment on table app.wallet_holds is 'Part of a balance reserved for an unfinished purchase, until it is spent, released or expires.';
 alter table app.wallet_holds owner to culturepass_owner;
 alter table app.wallet_holds enable row level security;
 alter table app.wallet_holds force row level security;
@@ -3041,10 +3041,10 @@ create table app.wallet_journals (
   created_at timestamptz default now() not null,
   constraint wallet_journals_pkey primary key (id)
 );
-comment on table app.wallet_journals is 'One balanced entry of the ledger. A mistake is undone by another entry that reverses it.';
-comment on column app.wallet_journals.reverses_id is 'The entry that this one undoes, once.';
-comment on column app.wallet_journals.idempotency_key is 'The same key is booked once.';
-comment on column app.wallet_journals.event_at is 'When it happened, if earlier than it was booked.';
+comment on table app.wallet_journals is 'One balanced entry of the ledger. Mistakes are corrected by a reversing entry.';
+comment on column app.wallet_journals.reverses_id is 'Entry that this one reverses. Each can be reversed once.';
+comment on column app.wallet_journals.idempotency_key is 'Entries with the same key are booked once.';
+comment on column app.wallet_journals.event_at is 'When it happened, if earlier than the booking.';
 alter table app.wallet_journals owner to culturepass_owner;
 alter table app.wallet_journals enable row level security;
 alter table app.wallet_journals force row level security;
@@ -3062,9 +3062,9 @@ create table app.wallet_transactions (
   created_at timestamptz default now() not null,
   constraint wallet_transactions_pkey primary key (id)
 );
-comment on table app.wallet_transactions is 'One leg of a journal, a credit or debit of one account. Legs are never changed.';
-comment on column app.wallet_transactions.seq is 'Counts the legs of the account without a gap.';
-comment on column app.wallet_transactions.balance_after_cents is 'The balance that this leg left.';
+comment on table app.wallet_transactions is 'A credit or debit of one account, part of a wallet journal. It is never changed.';
+comment on column app.wallet_transactions.seq is 'Number within the account, without gaps.';
+comment on column app.wallet_transactions.balance_after_cents is 'Balance of the account after this transaction.';
 alter table app.wallet_transactions owner to culturepass_owner;
 alter table app.wallet_transactions enable row level security;
 alter table app.wallet_transactions force row level security;
@@ -31380,6 +31380,9 @@ begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
   update app.role_assignments r set status = 'archived'
   where r.granted_by_id = p_user and r.state <> 'accepted' and r.status <> 'archived';
+  -- Invitations to communities, where the invited may be moderators. Those who asked for themselves go on waiting.
+  update app.community_members m set status = 'archived'
+  where m.added_by_id = p_user and m.user_id <> p_user and m.state = 'pending' and m.status = 'active';
 end
 $$;
 alter function app.end_offers(uuid) owner to culturepass_counter;
@@ -31440,6 +31443,16 @@ end
 $$;
 alter function app.begin_offer_of_role() owner to culturepass_counter;
 revoke execute on function app.begin_offer_of_role() from public;
+
+create function app.begin_invitation() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.begin_offer(new.added_by_id);
+  return null;
+end
+$$;
+alter function app.begin_invitation() owner to culturepass_counter;
+revoke execute on function app.begin_invitation() from public;
 
 create function app.was_ordered(p_type uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
@@ -35949,6 +35962,10 @@ create trigger ticket_transfers_begin_offer after insert on app.ticket_transfers
 create trigger role_assignments_begin_offer after insert on app.role_assignments
   for each row when (new.state = 'offered' and new.granted_by_id is not null)
   execute function app.begin_offer_of_role();
+
+create trigger community_members_begin_invitation after insert on app.community_members
+  for each row when (new.state = 'pending' and new.added_by_id <> new.user_id)
+  execute function app.begin_invitation();
 
 create trigger ticket_types_currency_kept before update of currency on app.ticket_types
   for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();

@@ -703,6 +703,8 @@ drop trigger ticket_types_refundable_until_kept on app.ticket_types;
 
 drop trigger ticket_types_currency_kept on app.ticket_types;
 
+drop trigger community_members_begin_invitation on app.community_members;
+
 drop trigger role_assignments_begin_offer on app.role_assignments;
 
 drop trigger ticket_transfers_begin_offer on app.ticket_transfers;
@@ -1780,6 +1782,8 @@ drop function app.keep_right_of_return();
 drop function app.keep_currency_of_tickets();
 
 drop function app.was_ordered(uuid);
+
+drop function app.begin_invitation();
 
 drop function app.begin_offer_of_role();
 

@@ -14,14 +14,14 @@ pub struct EmailToken {
     pub id: Uuid,
     pub purpose: EmailTokenPurpose,
     pub token_hash: String,
-    /// Where it was sent to.
+    /// Address that the link was sent to.
     pub email: String,
-    /// Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.
+    /// Hash of the address, the password hash and `valid_from` of the credential at that time. The link is void once one of them changes.
     pub issued_for: String,
     pub used_at: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
     pub user_id: Uuid,
-    /// Who asked; it stays when the address becomes another.
+    /// Session that requested the link; it stays signed in when the address changes.
     pub session_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,

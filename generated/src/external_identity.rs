@@ -10,10 +10,10 @@ pub struct ExternalIdentity {
     pub id: Uuid,
     pub issuer: String,
     pub subject: String,
-    /// The address that the issuer vouched for when it was linked.
+    /// Address verified by the issuer when the identity was linked.
     pub email: Option<String>,
     pub last_used_at: DateTime<Utc>,
-    /// Tokens issued before do not link it again.
+    /// When it was unlinked. Tokens issued earlier can't link it again.
     pub unlinked_at: Option<DateTime<Utc>>,
     pub user_id: Uuid,
     pub version: i64,

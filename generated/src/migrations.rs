@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "342efed5eab86adc5a8f8641439ea3535319af5072d6c34fb62bac602a2f98f7485d12cecf4e82777327b6cf69b51b5e",
+        checksum: "9965c319dc0554b4bec54c279bdb688b2ccea866b8b2535094ca54ead814c975d4b46e0b5948d2cd93118c49cd6903be",
     },
 ];

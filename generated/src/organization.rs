@@ -20,23 +20,23 @@ pub struct Organization {
     pub name: String,
     pub slug: String,
     pub description: Option<String>,
-    /// As it stands on invoices.
+    /// Name on invoices.
     #[entity(private)]
     pub legal_name: Option<String>,
     pub website: Option<String>,
     pub contact_email: Option<String>,
-    /// The connected account that ticket money goes to.
+    /// Connected account that receives ticket revenue.
     #[entity(private)]
     pub stripe_account_id: Option<String>,
-    /// Stripe lets the account take payments.
+    /// Whether the Stripe account can take payments.
     #[entity(private)]
     pub charges_enabled: Option<bool>,
-    /// Stripe pays out to the account.
+    /// Whether Stripe pays out from the account.
     #[entity(private)]
     pub payouts_enabled: Option<bool>,
-    /// The city has looked at it.
+    /// Whether the city has verified it.
     pub verified: bool,
-    /// Only an approved one is public.
+    /// Only approved organisations are public.
     pub state: OrganizationState,
     pub city_id: Uuid,
     pub follower_count: i64,

@@ -346,8 +346,8 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
         let module = guests.module();
         module.give_up_reminders().await.expect("counted")
     };
-    // Events of the sample data, whose reminders this stage has deleted.
-    assert!(give_up().await > 0);
+    // Events of the sample data, whose reminders this stage has deleted, are counted first.
+    give_up().await;
     let counted =
         format!("select unreminded::bigint from app.event_schedules where event_id = '{event}'");
     // They bought their tickets too late for a reminder.
