@@ -192,16 +192,13 @@ impl<'a> Operation<'a> {
                 told.join(" ")
             }
             Action::Replace => {
-                "What is left out becomes its default or empty, unless its description says otherwise."
-                    .to_owned()
+                "Fields that are left out get their default or are emptied.".to_owned()
             }
-            Action::Patch => {
-                "JSON Merge Patch: what is left out stays as it is, `null` empties.".to_owned()
-            }
+            Action::Patch => "Fields that are left out stay as they are; null empties.".to_owned(),
             Action::Archive => {
-                "What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.".to_owned()
+                "Its parts are archived too; a 409 names what prevents it.".to_owned()
             }
-            Action::Archived => "Those that the caller may restore, newest first.".to_owned(),
+            Action::Archived => "What the caller may restore, newest first.".to_owned(),
             Action::Restore => format!(
                 "Brings the {one} back as it was, and what went along with it, as far as it can; `still_archived` says what stayed."
             ),

@@ -94,11 +94,7 @@ fn description(model: &Model, operation: &Operation) -> String {
     }
     // The tag explains the named conditions, once for all operations.
     let rule = words::explain(model, operation.entity, operation.rule).rule;
-    let whose = match operation.action {
-        Action::List | Action::Get | Action::Archived => "Who may see",
-        _ => "Who may do this",
-    };
-    text.push_str(&format!("**{whose}**: {rule}."));
+    text.push_str(&format!("**Who**: {rule}."));
     text
 }
 

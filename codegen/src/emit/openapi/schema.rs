@@ -259,7 +259,7 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
         _ => Vec::new(),
     };
     if body == Body::Patch && matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
-        notes.push("Keys that are left out stay as they are; null takes a key away.".to_owned());
+        notes.push("Keys that are left out stay; null removes a key.".to_owned());
     }
     let mut more = Map::new();
     if let Source::Field(field) = column.source {
