@@ -34,9 +34,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Confirm a new address
-         * @description With the token of the link in the mail after changing the address. It is good as long as the session that asked for
-         *     it. Other devices are signed out and accounts at issuers unlinked.
+         * Confirm a new e-mail address
+         * @description Uses the token from the link that was sent to the new address. The link is invalid once the session that requested
+         *     it ends. Signs out other devices and unlinks external accounts.
          */
         post: operations["confirmEmail"];
         delete?: never;
@@ -55,8 +55,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Ask for a link to choose a new password
-         * @description The answer is the same whether or not the address belongs to a member.
+         * Request a password reset
+         * @description Sends an e-mail with a link, valid for one hour. The response is the same whether or not the address belongs to a
+         *     member.
          */
         post: operations["forgotPassword"];
         delete?: never;
@@ -75,8 +76,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Get the next pair of tokens
-         * @description A refresh token is good once. One that comes back later ends the session, because somebody copied it.
+         * Refresh the tokens
+         * @description Exchanges a refresh token for new tokens. Each can be used once; later reuse counts as theft and ends the session.
          */
         post: operations["refresh"];
         delete?: never;
@@ -95,9 +96,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Choose a new password
-         * @description With the token of the link in the mail. All sessions end, other links in mails are void, and accounts at issuers are
-         *     unlinked.
+         * Reset the password
+         * @description Uses the token from the link in the e-mail. Ends all sessions, invalidates other links in e-mails and unlinks
+         *     external accounts.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -117,8 +118,8 @@ export type paths = {
         put?: never;
         /**
          * Sign in
-         * @description Begins a session. Every failure looks the same. After too many of them an account waits for strangers, but not for
-         *     whoever has signed in from that network before.
+         * @description Starts a session. After too many failures, further attempts are refused for a while. Failures from other networks do
+         *     not lock out a network from which the member has signed in before.
          */
         post: operations["signIn"];
         delete?: never;
@@ -138,7 +139,7 @@ export type paths = {
         put?: never;
         /**
          * Sign out
-         * @description Ends the session of this very request: its access token is refused from now on, and its refresh token is void.
+         * @description Ends the session of this request; its access token and refresh token become invalid.
          */
         post: operations["signOut"];
         delete?: never;
@@ -158,7 +159,7 @@ export type paths = {
         put?: never;
         /**
          * Sign out on all devices
-         * @description Links in mails that were not opened yet are void, and tokens of issuers that were issued before are refused.
+         * @description Unopened links in e-mails become invalid, and tokens issued earlier by external issuers are refused.
          */
         post: operations["signOutEverywhere"];
         delete?: never;
@@ -177,9 +178,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Ask to become a member
-         * @description Sends a mail with a link; the member exists once it is opened and a password chosen there. The answer is the same
-         *     whether or not the address belongs to a member already.
+         * Sign up
+         * @description Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response
+         *     is the same whether or not the address belongs to a member already.
          */
         post: operations["signUp"];
         delete?: never;
@@ -198,8 +199,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Prove the password again
-         * @description Makes the session recent, which changes of the address or of payouts ask for.
+         * Confirm the password
+         * @description Counts as a recent sign-in for ten minutes, as required to change the e-mail address or unlink an external account.
          */
         post: operations["stepUp"];
         delete?: never;
@@ -218,9 +219,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Prove an address
-         * @description With the token of the link in the mail after signing up. The password is chosen here, by whoever has the mailbox; a
-         *     name that was taken meanwhile can be exchanged, the link stays good.
+         * Confirm a sign-up
+         * @description Creates the account, with the token from the link in the sign-up e-mail and a password. If the handle has been taken
+         *     in the meantime, another one can be sent with the same token.
          */
         post: operations["verifyEmail"];
         delete?: never;
@@ -237,8 +238,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * How many a broadcast would reach
-         * @description Members of its audience as things stand now, each once. Which way it takes to them is theirs to choose.
+         * Count the recipients of a broadcast
+         * @description Counts the current members of its audience, each once, regardless of the channels that they have turned on.
          */
         get: operations["previewBroadcast"];
         put?: never;
@@ -257,8 +258,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * How a broadcast fares
-         * @description Numbers alone: neither who got it nor where.
+         * Get the report of a broadcast
+         * @description Contains totals only, and neither recipients nor devices.
          */
         get: operations["getBroadcastReport"];
         put?: never;
@@ -277,8 +278,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What a host looks at first
-         * @description For its administrators and the platform. Days are those of its city.
+         * Get a host's dashboard
+         * @description For the host's administrators and platform administrators. Days are in the city's time zone.
          */
         get: operations["getBusinessDashboard"];
         put?: never;
@@ -299,8 +300,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Open a business's account
-         * @description As of an organisation.
+         * Open a business's payment account
+         * @description Works like `POST /organizations/{id}/onboarding`.
          */
         post: operations["onboardBusiness"];
         delete?: never;
@@ -317,8 +318,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Figures about a business
-         * @description For its administrators, while it has a plan that includes them, and for platform administrators.
+         * Get the monthly figures of a business
+         * @description For administrators of the business while its plan includes reports, and for platform administrators.
          */
         get: operations["getBusinessReport"];
         put?: never;
@@ -340,7 +341,7 @@ export type paths = {
         put?: never;
         /**
          * Subscribe a business to a plan
-         * @description By whoever administers it, with a card of theirs. One business has one subscription.
+         * @description For administrators of the business, paid by a card of the caller. A business has one subscription at a time.
          */
         post: operations["subscribeBusiness"];
         delete?: never;
@@ -358,14 +359,14 @@ export type paths = {
         };
         /**
          * List check ins
-         * @description **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`.
+         * @description **Who**: `admin` of the `event` or the caller holds `platformAdmin`.
          */
         get: operations["listCheckIns"];
         put?: never;
         /**
          * Scan a ticket
-         * @description By the host's staff. The answer says whether to let somebody in, and why not; every scan is kept. A scan that was made
-         *     without a connection comes with `at`. The same `nonce` gets the same answer.
+         * @description Checks a ticket at the door or at a checkpoint, for staff of the event. `result` says whether to admit the holder,
+         *     or why not; every scan is recorded. Send `at` for a scan made offline. A repeated `nonce` returns the same result.
          */
         post: operations["scanTicket"];
         delete?: never;
@@ -384,10 +385,10 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Bring in scans
-         * @description Scans that were made without a connection, by the host's staff. Each is judged as if it came alone, in the order of
-         *     `at` where two are of one ticket, and kept with what it came to: one that let somebody in a second time is
-         *     `already_used`. The same `nonce` gets the same answer, so a batch may be sent again.
+         * Upload offline scans
+         * @description Scans that staff of the event made offline. Each is judged as if sent by itself, scans of one ticket in the order
+         *     of `at`, and recorded with its result: a second entry is `already_used`. A repeated `nonce` returns the same
+         *     result, so a batch may be sent again.
          */
         post: operations["scanTickets"];
         delete?: never;
@@ -404,8 +405,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What the administrators of a city look at first
-         * @description For its administrators and the platform. Days are those of the city.
+         * Get a city's dashboard
+         * @description For administrators of the city and the platform. Days are in the city's time zone.
          */
         get: operations["getCityDashboard"];
         put?: never;
@@ -426,8 +427,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Open a city's account
-         * @description Its share of the commission goes there, every closed month. By its administrators; otherwise as of an organisation.
+         * Open a city's payment account
+         * @description For administrators of the city. The account receives the city's share of the commission of each closed month. Works
+         *     like `POST /organizations/{id}/onboarding`.
          */
         post: operations["onboardCity"];
         delete?: never;
@@ -446,9 +448,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Try a proposal
-         * @description What an order would cost, and who would get what of it, by the proposed rule and by the one that holds now. Nothing
-         *     changes. For those of the city and of the platform; of proposals for tickets.
+         * Price an order by a proposed rule
+         * @description What an order would cost, and how it would be shared, by the proposed and by the current rule. Nothing is changed.
+         *     For administrators of the city and the platform; only for proposals for tickets.
          */
         post: operations["priceCommissionProposal"];
         delete?: never;
@@ -465,8 +467,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What a host looks at first
-         * @description For its administrators and the platform. Days are those of its city.
+         * Get a host's dashboard
+         * @description For the host's administrators and platform administrators. Days are in the city's time zone.
          */
         get: operations["getCommunityDashboard"];
         put?: never;
@@ -487,8 +489,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Sell at the door
-         * @description For cash, by the host's staff: the order is paid at once. Limits of a person and times of sale do not count.
+         * Sell tickets at the door
+         * @description Records a cash sale, for staff of the event: the order is paid at once. Limits per person and sales periods don't
+         *     apply. Credits can't be used: `use_credits` is false or left out, `credits_max_cents` is left out.
          */
         post: operations["sellAtDoor"];
         delete?: never;
@@ -505,10 +508,10 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * List who comes
-         * @description Tickets of the event with their holders, for the host's staff. Members whose profile is private have no name here. With
-         *     `changed_since` those that were bought, checked in, handed on, given back or made void since, in the order of these
-         *     changes; a ticket that no longer has the `state` that is asked for is not among them.
+         * List attendees
+         * @description Tickets of the event with their holders, for staff of the event. Holders with a private profile have no name. With
+         *     `changed_since`, only tickets bought, checked in, transferred, refunded or voided since then, in the order of these
+         *     changes; tickets that have left the requested `state` are not included.
          */
         get: operations["listAttendees"];
         put?: never;
@@ -527,9 +530,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Export who comes
-         * @description All tickets of the event as CSV (RFC 4180, UTF-8), for the host's staff. Cells that a spreadsheet would take for a formula
-         *     have an apostrophe in front.
+         * Export attendees
+         * @description All tickets of the event with their holders as CSV (RFC 4180, UTF-8), for staff of the event. Cells that a
+         *     spreadsheet would take for a formula start with an apostrophe.
          */
         get: operations["exportAttendees"];
         put?: never;
@@ -548,9 +551,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * How far the refunds of a cancelled event have come
-         * @description Cancelling an event gives back every order by itself: to the card and the wallet, as it was paid; what was paid in
-         *     cash, the host pays back in hand. For those who run the event.
+         * Get the refunds of a cancelled event
+         * @description Progress of the refunds, for staff of the event. Cancelling an event refunds every order automatically, to the card
+         *     and wallet it was paid from; the host pays back cash by hand.
          */
         get: operations["getCancellation"];
         put?: never;
@@ -569,9 +572,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Tickets to let in
-         * @description For scanners that work without a connection, by the host's staff: all tickets of the event, or those that have changed
-         *     since. A ticket whose state is neither `valid` nor `checked_in` lets nobody in.
+         * List tickets for offline scanners
+         * @description All tickets of the event, or those changed since `changed_since`, for staff of the event. A ticket whose state is
+         *     neither `valid` nor `checked_in` admits nobody.
          */
         get: operations["listAdmissions"];
         put?: never;
@@ -590,8 +593,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Who is at the checkpoints
-         * @description Of each checkpoint of the event how many have come in and how many are inside, for the host's staff.
+         * List the figures of checkpoints
+         * @description For each checkpoint of the event, how many tickets have entered and are inside, for staff of the event.
          */
         get: operations["listCheckpointFigures"];
         put?: never;
@@ -613,7 +616,8 @@ export type paths = {
         put?: never;
         /**
          * Copy an event
-         * @description Makes a draft at another time, with the active ticket types and checkpoints of the original and none of what was sold. Their times move by as much as its beginning. Whoever may create an event of its host may do this.
+         * @description Creates a draft at another time with the original's active ticket types and checkpoints, without its sales. Their
+         *     times are shifted like the start of the event. For callers who may create events of the host.
          */
         post: operations["copyEvent"];
         delete?: never;
@@ -630,8 +634,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * How an event sells and who comes
-         * @description For its host and the platform. Days and hours are those of the event's clocks.
+         * Get an event's dashboard
+         * @description For administrators of the host and the platform. Days and hours are in the event's time zone.
          */
         get: operations["getEventDashboard"];
         put?: never;
@@ -650,9 +654,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Codes that open nothing any more
-         * @description For scanners that work without a connection, by the host's staff: codes that one of our keys has signed and that were
-         *     handed on, given back or made void since.
+         * List revoked codes
+         * @description For offline scanners of the event's staff: genuine codes that are no longer valid since the ticket was transferred,
+         *     refunded or voided.
          */
         get: operations["listRevokedCodes"];
         put?: never;
@@ -671,8 +675,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What an event has sold
-         * @description For its host and the platform: tickets by type, and the money by how it was paid and whose it is.
+         * Get the sales of an event
+         * @description For the host's admins and the platform: tickets by type, and amounts by means of payment and recipient.
          */
         get: operations["getSales"];
         put?: never;
@@ -692,8 +696,8 @@ export type paths = {
         };
         get?: never;
         /**
-         * Tell that the caller has passed this event on
-         * @description Counts once for what trends, and may be repeated.
+         * Record that an event was shared
+         * @description Used to rank trending events. Counts once per member and event; repeating it has no effect.
          */
         put: operations["shareEvent"];
         post?: never;
@@ -712,8 +716,8 @@ export type paths = {
         };
         get?: never;
         /**
-         * Tell that the caller looks at this event
-         * @description Counts once for what trends, and may be repeated.
+         * Record a view of an event
+         * @description Used to rank trending events. Counts once per member and event; repeating it has no effect.
          */
         put: operations["viewEvent"];
         post?: never;
@@ -734,7 +738,7 @@ export type paths = {
         put?: never;
         /**
          * Confirm a fraud flag
-         * @description Only for platform administrators. The rule looks at later facts from now on.
+         * @description Only for platform administrators. Afterwards the rule only counts later occurrences.
          */
         post: operations["confirmFraud"];
         delete?: never;
@@ -754,7 +758,7 @@ export type paths = {
         put?: never;
         /**
          * Dismiss a fraud flag
-         * @description Only for platform administrators. The rule looks at later facts from now on.
+         * @description Only for platform administrators. Afterwards the rule only counts later occurrences.
          */
         post: operations["dismissFraud"];
         delete?: never;
@@ -771,8 +775,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What a host looks at first
-         * @description For its administrators and the platform. Days are those of its city.
+         * Get a host's dashboard
+         * @description For the host's administrators and platform administrators. Days are in the city's time zone.
          */
         get: operations["getInstitutionDashboard"];
         put?: never;
@@ -814,8 +818,8 @@ export type paths = {
         put?: never;
         post?: never;
         /**
-         * Give a dead job up
-         * @description It goes to the audit log. Only for platform administrators.
+         * Discard a dead job
+         * @description Deletes the job for good; this is audited. Only for platform administrators.
          */
         delete: operations["discardDeadJob"];
         options?: never;
@@ -833,8 +837,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Try a dead job again
-         * @description From its first attempt. It goes to the audit log. Only for platform administrators.
+         * Retry a dead job
+         * @description The job is enqueued again with all its attempts; this is audited. Only for platform administrators.
          */
         post: operations["retryDeadJob"];
         delete?: never;
@@ -851,8 +855,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What the caller goes to
-         * @description Events for which the caller has a ticket, at which they were, or whose host or venue they follow. Days are those of the caller's own clocks.
+         * Get the caller's calendar
+         * @description Events for which the caller has a ticket, which the caller attended, or whose host or venue the caller follows. Days
+         *     are in the caller's time zone.
          */
         get: operations["getMyCalendar"];
         put?: never;
@@ -873,7 +878,7 @@ export type paths = {
         get?: never;
         /**
          * Change the e-mail address
-         * @description Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
+         * @description Requires a recent sign-in. Sends a link to the new address; the change takes effect once the link is opened.
          */
         put: operations["changeEmail"];
         post?: never;
@@ -891,8 +896,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Take your data along
-         * @description One JSON object: `member`, and a list for each kind of thing that belongs to the caller, as the API shows it to them.
+         * Export the caller's data
+         * @description One JSON object with the profile as `member`, and a list for each type of object that belongs to the caller, in the
+         *     form of the API's own lists.
          */
         get: operations["exportMe"];
         put?: never;
@@ -911,8 +917,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What the caller sees first
-         * @description In one answer what a start page shows.
+         * Get the caller's start page
+         * @description Tickets, balances, offers and recommended events in one answer.
          */
         get: operations["getMyHome"];
         put?: never;
@@ -931,8 +937,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Accounts elsewhere that the caller may sign in with
-         * @description One for each issuer whose tokens were used as the caller, until it is unlinked.
+         * List my external accounts
+         * @description Accounts at external issuers whose tokens give access as the caller.
          */
         get: operations["listMyIdentities"];
         put?: never;
@@ -954,9 +960,9 @@ export type paths = {
         put?: never;
         post?: never;
         /**
-         * Unlink an account elsewhere
-         * @description Needs a recent sign-in with the password. Tokens of that account are refused from now on, and its sessions end. An
-         *     account with the caller's address is linked again by signing in with it anew.
+         * Unlink an external account
+         * @description Requires a recent sign-in with the password. Ends sessions of the external account and refuses its existing tokens.
+         *     An account with the caller's address is linked again by a new sign-in at the issuer.
          */
         delete: operations["unlinkMyIdentity"];
         options?: never;
@@ -974,10 +980,33 @@ export type paths = {
         get?: never;
         /**
          * Change the password
-         * @description Other devices are signed out, links in mails that were not opened yet are void, and tokens of issuers that were
-         *     issued before are refused.
+         * @description Signs out other devices and invalidates unopened links in e-mails. Tokens issued earlier by external issuers are
+         *     refused.
          */
         put: operations["changePassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look up the outcome of a request
+         * @description For clients that lost the connection before the response arrived: returns the caller's own requests with this
+         *     `Idempotency-Key` and their responses. An empty list means that no such request has had an effect so far (it never
+         *     arrived, is still on its way, or was refused), or that its response was deleted, which happens after 72 hours at the
+         *     earliest. Sending the same request again with the same key is safe in each case.
+         */
+        get: operations["getMyRequests"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -993,8 +1022,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Where the caller is signed in
-         * @description The device that was used last comes first.
+         * List my sessions
+         * @description The most recently used session comes first.
          */
         get: operations["listMySessions"];
         put?: never;
@@ -1017,7 +1046,7 @@ export type paths = {
         post?: never;
         /**
          * Sign out on one device
-         * @description Ends one of the caller's own sessions, as `GET /me/sessions` lists them; its tokens are refused from now on.
+         * @description Ends one of the caller's own sessions, as listed by `GET /me/sessions`; its tokens become invalid.
          */
         delete: operations["endMySession"];
         options?: never;
@@ -1033,8 +1062,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What I have
-         * @description Credits by currency, with what is set aside and what lapses.
+         * Get my wallet
+         * @description The caller's credits by currency, including reserved and expiring amounts.
          */
         get: operations["getMyWallet"];
         put?: never;
@@ -1054,8 +1083,9 @@ export type paths = {
         };
         /**
          * Get a picture's file
-         * @description `url`, `medium_url` and `small_url` of a picture lead here, unless the server is set to have them served from elsewhere. Needs no access
-         *     token: the name is known to those who may see the picture, and can't be guessed. What lies there never changes.
+         * @description Target of a picture's `url`, `medium_url` and `small_url`, unless the server is configured to serve files from
+         *     elsewhere. Needs no access token, since URLs can't be guessed and are only given to callers who may see the picture.
+         *     Files never change.
          */
         get: operations["getPictureFile"];
         put?: never;
@@ -1076,10 +1106,11 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Announce a picture
-         * @description By whoever may change the target. The answer says where to put the file and with which headers, within 15 minutes; then
-         *     `POST /media/uploads/{id}/complete` looks at it. JPEG, PNG, WebP and GIF (of which the first frame counts) are taken, with
-         *     12,000 pixels a side at most. With an `Idempotency-Key` the same address is answered again, which counts no longer for that.
+         * Start a picture upload
+         * @description For callers who may update the object that the picture is for. The response contains the URL and headers for
+         *     sending the file within 15 minutes; then call `POST /media/uploads/{id}/complete`. Accepts JPEG, PNG, WebP and GIF
+         *     (first frame only) of at most 12,000 pixels per side. With the same `Idempotency-Key`, a pending upload is returned
+         *     again, with its expiry unchanged.
          */
         post: operations["announcePicture"];
         delete?: never;
@@ -1098,9 +1129,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Complete a picture
-         * @description Once its file was sent. It is read whole, made anew in three sizes without anything that cameras write into files, and
-         *     shown from then on. Asked again, it answers with the same picture. A file that is refused is deleted; announce another.
+         * Complete a picture upload
+         * @description Call it once the file was sent. The picture is checked, encoded in three sizes without camera metadata, and shown
+         *     from then on. Repeating the call returns the same picture. A refused file is deleted; start another upload then.
          */
         post: operations["completePicture"];
         delete?: never;
@@ -1119,9 +1150,9 @@ export type paths = {
         get?: never;
         /**
          * Send a picture's file
-         * @description To the address that `POST /media/uploads` has answered with, and with the headers from there. That address leads here
-         *     where the server keeps files on a disk of its own, and to the bucket where it keeps them in one: clients send to where it
-         *     leads. Needs no access token.
+         * @description Send the file to the `url` from `POST /media/uploads`, with the `headers` from there. That URL leads to this
+         *     operation if the server stores files on its own disk, and otherwise to a storage bucket; clients always use the
+         *     given URL. Needs no access token.
          */
         put: operations["sendPicture"];
         post?: never;
@@ -1141,8 +1172,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Read all notifications
-         * @description Those that are there now; what comes meanwhile stays unread.
+         * Mark all notifications as read
+         * @description Notifications that arrive during the request stay unread.
          */
         post: operations["readAllNotifications"];
         delete?: never;
@@ -1159,11 +1190,11 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Listen to notifications
-         * @description Server-sent events, until the token or the session ends. `ready` comes first. `notification` is one that is new or was
-         *     marked, as `GET /notifications/{id}` gives it; `unread` follows and says how many there are. `refresh` says that more has
-         *     changed than is told: load the list. Sent back as `Last-Event-ID`, the newest `id` brings what came since; what was cut off
-         *     amid its batch comes again.
+         * Stream notifications
+         * @description Server-sent events until the token or session ends. `ready` is the first. `notification` contains a new or newly
+         *     marked notification in the form of `GET /notifications/{id}`; `unread` follows with the unread count. `refresh`
+         *     means that more has changed than was sent: reload the list. To resume, send the newest `id` as `Last-Event-ID`; an
+         *     interrupted batch is sent again.
          */
         get: operations["streamNotifications"];
         put?: never;
@@ -1183,7 +1214,7 @@ export type paths = {
         };
         /**
          * Count unread notifications
-         * @description The caller's, of all types that are shown in the app.
+         * @description Counts the caller's notifications that are shown in the app.
          */
         get: operations["countUnreadNotifications"];
         put?: never;
@@ -1202,15 +1233,16 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * See what a link in a mail turns off
-         * @description A page for people, which changes nothing: programs that look at links in mails must not unsubscribe anybody.
+         * Show the unsubscribe page
+         * @description Target of the link in mails: an HTML page with a button. Changes nothing, so that programs that prefetch links don't
+         *     unsubscribe members.
          */
         get: operations["showUnsubscribing"];
         put?: never;
         /**
-         * Get no more mail of what is in this one
-         * @description For mail programs (RFC 8058): no session, no confirmation, and the body is not read. A mail that puts several messages
-         *     together turns off all of their types, but those which members can't do without.
+         * Unsubscribe from mail
+         * @description One-click unsubscribing for mail programs (RFC 8058): without session and confirmation; the body is ignored. For a
+         *     digest, mail of all its types is turned off, except types that can't be turned off.
          */
         post: operations["unsubscribe"];
         delete?: never;
@@ -1230,7 +1262,7 @@ export type paths = {
         put?: never;
         /**
          * Mark a notification as read
-         * @description One that is read already stays as it is.
+         * @description Has no effect on a notification that is read already.
          */
         post: operations["readNotification"];
         delete?: never;
@@ -1250,7 +1282,7 @@ export type paths = {
         put?: never;
         /**
          * Mark a notification as unread
-         * @description One that was never read stays as it is.
+         * @description Has no effect on an unread notification.
          */
         post: operations["unreadNotification"];
         delete?: never;
@@ -1268,14 +1300,14 @@ export type paths = {
         };
         /**
          * List orders
-         * @description **Who may see**: `buyer` or `host`.
+         * @description **Who**: `buyer` or `host`.
          */
         get: operations["listOrders"];
         put?: never;
         /**
          * Order tickets
-         * @description They are held back until `expires_at`. What is left to pay by card is paid with `POST /orders/{id}/payments`; where
-         *     nothing is, the order is paid at once and has its tickets.
+         * @description Reserves the tickets until `expires_at`. If an amount is left to pay by card, pay it with
+         *     `POST /orders/{id}/payments`; otherwise the order is paid at once and has its tickets.
          */
         post: operations["createOrder"];
         delete?: never;
@@ -1294,8 +1326,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * What it would cost
-         * @description Nothing is held back. `POST /orders` with the same body makes an order at this price.
+         * Price an order
+         * @description Reserves nothing. `POST /orders` with the same body, sent now, orders at this price.
          */
         post: operations["priceOrder"];
         delete?: never;
@@ -1315,7 +1347,8 @@ export type paths = {
         put?: never;
         /**
          * Cancel an order
-         * @description Before it is paid, by its buyer: tickets and credits are free again.
+         * @description Cancels a pending order and releases its tickets and credits. Only its buyer may do this. A payment that was begun
+         *     is cancelled as well; if its money arrives anyway, it is refunded in full.
          */
         post: operations["cancelOrder"];
         delete?: never;
@@ -1335,9 +1368,9 @@ export type paths = {
         put?: never;
         /**
          * Pay an order by card
-         * @description With a saved card it is charged at once. Without one the answer has a `client_secret`, with which the buyer's client
-         *     gives a card to the payment provider. The order is paid when its `state` says so: at once, or when the provider has
-         *     told. Asked again, it answers with the same payment: one order is charged once.
+         * @description Charges a saved card at once. Without one, the response has a `client_secret`, with which the buyer's client passes
+         *     a card to the payment provider. The order's `state` becomes `paid` at once, or when the provider reports the
+         *     payment. Repeated requests continue the same payment: an order is charged once.
          */
         post: operations["payOrder"];
         delete?: never;
@@ -1360,9 +1393,10 @@ export type paths = {
         get: operations["listOrderRefunds"];
         put?: never;
         /**
-         * Give tickets back
-         * @description By the buyer as long as the ticket type says, by whoever runs the event at any time. The tickets open nothing from now
-         *     on and go back on sale. Credits come back at once; what goes to a card takes the bank some days.
+         * Refund tickets
+         * @description Buyers may return unused tickets that they hold until the ticket type's `refundable_until`; staff of the event may
+         *     refund tickets at any time. The tickets are invalid at once and go back on sale. Credits are returned at once, a
+         *     card refund takes some days. For tickets that cost nothing no refund is recorded: `id` is null.
          */
         post: operations["refundOrder"];
         delete?: never;
@@ -1379,8 +1413,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What a host looks at first
-         * @description For its administrators and the platform. Days are those of its city.
+         * Get a host's dashboard
+         * @description For the host's administrators and platform administrators. Days are in the city's time zone.
          */
         get: operations["getOrganizationDashboard"];
         put?: never;
@@ -1401,9 +1435,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Open an organisation's account
-         * @description A link to the payment provider's pages, for whoever administers the organisation. The account is made at the first
-         *     one. `GET /connected-accounts` says what it can do; paid tickets sell once it takes payments.
+         * Open an organisation's payment account
+         * @description Returns a link to the payment provider's pages, for administrators of the organisation. The first request creates
+         *     the account. `GET /connected-accounts` shows its capabilities; paid tickets can be sold once it takes payments.
          */
         post: operations["onboardOrganization"];
         delete?: never;
@@ -1423,7 +1457,8 @@ export type paths = {
         put?: never;
         /**
          * Save a card
-         * @description The client gives it to the payment provider with the `client_secret`; a moment later it is in `GET /payment-methods`.
+         * @description The client passes the card to the payment provider with the `client_secret`. `GET /payment-methods` lists it shortly
+         *     afterwards.
          */
         post: operations["savePaymentMethod"];
         delete?: never;
@@ -1441,14 +1476,14 @@ export type paths = {
         };
         /**
          * Get a payment method
-         * @description **Who may see**: the caller is the `user`.
+         * @description **Who**: the caller is the `user`.
          */
         get: operations["getPaymentMethod"];
         put?: never;
         post?: never;
         /**
          * Remove a card
-         * @description The payment provider forgets it too: nothing can be charged to it any more.
+         * @description The card is also removed at the payment provider and can't be charged any more.
          */
         delete: operations["removePaymentMethod"];
         options?: never;
@@ -1466,8 +1501,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Prefer a card
-         * @description It becomes the caller's default, in place of the one that was.
+         * Make a card the default
+         * @description Replaces the caller's previous default card.
          */
         post: operations["preferPaymentMethod"];
         delete?: never;
@@ -1484,8 +1519,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * What platform administrators look at first
-         * @description For platform administrators. Days are those of universal time. Of country and city are members by their home, and money by the event.
+         * Get the platform's dashboard
+         * @description For platform administrators. Days are in UTC. Members count for their home city, and ticket sales for the event's.
          */
         get: operations["getPlatformDashboard"];
         put?: never;
@@ -1506,8 +1541,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * What a featured place costs
-         * @description Nothing is booked: `POST /promotions` with the same body does that, for the same price, as long as there is room.
+         * Get the price of a featured place
+         * @description Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
          */
         post: operations["pricePromotion"];
         delete?: never;
@@ -1526,9 +1561,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Pay a featured place
-         * @description By whoever administers what is shown there, until `pay_by` of the promotion. The city decides once it is paid; all of it
-         *     goes back if the city says no.
+         * Pay for a featured place
+         * @description For administrators of the promoted event, business or venue, until `pay_by` of the promotion. The city decides after
+         *     the payment; if it rejects the promotion, the whole amount is refunded.
          */
         post: operations["payPromotion"];
         delete?: never;
@@ -1545,9 +1580,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * The fee of a quote
-         * @description What the caller's side pays the platform for having been brought together with the other one; before the quote is
-         *     accepted, what it would pay. The work itself is paid between the two.
+         * Get the fee of a quote
+         * @description The fee that the caller's side pays to the platform for connecting organiser and business; an estimate before the
+         *     quote is accepted. The service itself is paid directly between the two sides.
          */
         get: operations["getQuoteFee"];
         put?: never;
@@ -1569,7 +1604,7 @@ export type paths = {
         put?: never;
         /**
          * Pay the fee of a quote
-         * @description What the platform takes for having brought the two together. By the side that `fee_paid_by` names.
+         * @description The platform's fee for connecting organiser and business. For the side in `fee_paid_by`, once the quote is accepted.
          */
         post: operations["payQuoteFee"];
         delete?: never;
@@ -1588,9 +1623,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Give the fee of a quote back
-         * @description Only for platform administrators: all that is left of it, or a part. It goes to the card that paid it, or becomes credits
-         *     of whoever paid where the card takes nothing back; the city's share goes back in proportion.
+         * Refund the fee of a quote
+         * @description Only for platform administrators: the rest of the fee, or a part. The refund goes to the card that paid, or becomes
+         *     credits of the payer if the card can't be refunded; the city's share is reduced in proportion.
          */
         post: operations["refundQuoteFee"];
         delete?: never;
@@ -1609,8 +1644,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Try a parked event again
-         * @description Only for platform administrators. `GET /stripe-events?state=parked` lists them and why they are parked.
+         * Retry a parked event
+         * @description Only for platform administrators. `GET /stripe-events?state=parked` lists parked events with their errors.
          */
         post: operations["retryStripeEvent"];
         delete?: never;
@@ -1630,7 +1665,8 @@ export type paths = {
         put?: never;
         /**
          * Cancel a subscription
-         * @description It ends with the period that is paid; until then the business has what the plan gives.
+         * @description The subscription ends with the paid period, or at once if the first period is unpaid. Until then the business keeps
+         *     the plan's benefits.
          */
         post: operations["cancelSubscription"];
         delete?: never;
@@ -1650,7 +1686,7 @@ export type paths = {
         put?: never;
         /**
          * Keep a subscription
-         * @description That was cancelled and has not ended: it goes on.
+         * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew.
          */
         post: operations["keepSubscription"];
         delete?: never;
@@ -1669,8 +1705,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Change the plan
-         * @description At once; the difference for the rest of the period is charged.
+         * Change the plan of a subscription
+         * @description Takes effect at once; the price difference for the rest of the period is charged.
          */
         post: operations["changeSubscriptionPlan"];
         delete?: never;
@@ -1687,8 +1723,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Keys of tickets
-         * @description For scanners that work without a connection: codes that one of these has signed are ours. The layout of a code is in
+         * List ticket keys
+         * @description Public keys for offline scanners: a code is genuine if one of these keys has signed it. The layout of a code is in
          *     the documentation.
          */
         get: operations["listTicketKeys"];
@@ -1711,8 +1747,8 @@ export type paths = {
         put?: never;
         /**
          * Accept a ticket
-         * @description By whom it is offered to. They hold it from now on, with a code of their own; the code that it had opens nothing any
-         *     more. Money does not move: if it is given back, what was paid goes to the buyer.
+         * @description For the recipient of the offer, who becomes the holder. The ticket gets a new code; the old one is no longer valid.
+         *     No money moves: a refund goes to the buyer.
          */
         post: operations["acceptTicket"];
         delete?: never;
@@ -1732,7 +1768,7 @@ export type paths = {
         put?: never;
         /**
          * Decline a ticket
-         * @description By whom it is offered to.
+         * @description For the recipient of the offer.
          */
         post: operations["declineTicket"];
         delete?: never;
@@ -1752,7 +1788,7 @@ export type paths = {
         put?: never;
         /**
          * Withdraw an offer
-         * @description By who made it, as long as it is not accepted.
+         * @description For the member who made it, until it is accepted.
          */
         post: operations["withdrawTicket"];
         delete?: never;
@@ -1769,8 +1805,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * The QR code of a ticket, as PNG
-         * @description For its holder alone.
+         * Get the QR code of a ticket as PNG
+         * @description Only for the ticket's holder.
          */
         get: operations["getTicketQrPng"];
         put?: never;
@@ -1789,8 +1825,8 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * The QR code of a ticket, as SVG
-         * @description For its holder alone.
+         * Get the QR code of a ticket as SVG
+         * @description Only for the ticket's holder.
          */
         get: operations["getTicketQrSvg"];
         put?: never;
@@ -1815,9 +1851,9 @@ export type paths = {
         get: operations["listTransfersOfTicket"];
         put?: never;
         /**
-         * Offer a ticket to somebody
-         * @description By its holder, to a member whose profile they see. It stays theirs, and opens the door for them, until it is accepted;
-         *     there is one open offer of a ticket at a time.
+         * Offer a ticket to another member
+         * @description For the ticket's holder, to a member whose profile the holder sees. The holder keeps the ticket, which stays valid,
+         *     until the offer is accepted. A ticket has at most one open offer, and ten offers within 24 hours.
          */
         post: operations["offerTicket"];
         delete?: never;
@@ -1836,10 +1872,10 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Send a refused transfer again
-         * @description Only for platform administrators. `GET /transfers?state=failed` lists what the payment provider has refused for good, and
-         *     why. As much as is still owed is sent, or taken back, by another transfer. A city's share is not: its months go into the
-         *     next one by themselves.
+         * Retry a failed transfer
+         * @description Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
+         *     refused for good. A new transfer sends, or takes back, the amount still owed. A city's share can't be retried: it is
+         *     included in the city's next transfer.
          */
         post: operations["retryTransfer"];
         delete?: never;
@@ -1856,14 +1892,14 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * See which waiting list a link in a mail leaves
-         * @description Mail programs open links by themselves, so this changes nothing.
+         * Show the page for leaving a waiting list
+         * @description Target of the link in an email. Changes nothing, since mail programs open links by themselves.
          */
         get: operations["showLeavingWaitlist"];
         put?: never;
         /**
-         * Leave a waiting list by the link in a mail
-         * @description No session, no body. A place that was offered goes to the next one.
+         * Leave a waiting list by the link in an email
+         * @description Needs no session and no body. A place offered to the member is offered to the next one.
          */
         post: operations["leaveWaitlist"];
         delete?: never;
@@ -1880,9 +1916,9 @@ export type paths = {
             cookie?: never;
         };
         /**
-         * Where I stand
-         * @description How many are served before, and until when a place is kept that is offered. An order for it uses it up; leaving the
-         *     list gives it to the next one.
+         * Get the position on a waiting list
+         * @description How many entries are served first, and until when an offered ticket is held. Ordering the ticket takes the offer;
+         *     leaving the list passes it on to the next entry.
          */
         get: operations["getPlaceInLine"];
         put?: never;
@@ -1903,9 +1939,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Undo an entry
-         * @description By another entry with the opposite legs; once. It is refused where a balance would become negative. Only for platform
-         *     administrators.
+         * Reverse a ledger entry
+         * @description Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for
+         *     platform administrators.
          */
         post: operations["reverseJournal"];
         delete?: never;
@@ -1924,8 +1960,9 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Fill the budget of bonuses
-         * @description Bonuses and rewards come out of it, and are refused when it is empty. Only for platform administrators.
+         * Fund the credit budget
+         * @description Adds to the budget of a currency for bonuses and rewards, which are refused if the budget is insufficient. Only for
+         *     platform administrators.
          */
         post: operations["fundBudget"];
         delete?: never;
@@ -1944,8 +1981,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Give a member credits
-         * @description Out of the budget of their currency. Only for platform administrators.
+         * Give credits to a member
+         * @description Takes the amount from the credit budget of the currency. Only for platform administrators.
          */
         post: operations["giveCredits"];
         delete?: never;
@@ -1964,8 +2001,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * News of mail from Resend
-         * @description For Resend alone, which signs it.
+         * Receive a mail event from Resend
+         * @description Webhook for Resend, which signs the request.
          */
         post: operations["takeResendEvent"];
         delete?: never;
@@ -1984,8 +2021,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * News of mail from SendGrid
-         * @description For SendGrid alone, which signs it.
+         * Receive mail events from SendGrid
+         * @description Webhook for SendGrid, which signs the request.
          */
         post: operations["takeSendgridEvents"];
         delete?: never;
@@ -2004,8 +2041,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Events of the platform's account
-         * @description For Stripe alone, which signs them. What is stored is worked on afterwards.
+         * Receive Stripe events of the platform
+         * @description Called by Stripe only, which signs each event. Events are stored, and processed afterwards.
          */
         post: operations["takeStripeEvent"];
         delete?: never;
@@ -2024,8 +2061,8 @@ export type paths = {
         get?: never;
         put?: never;
         /**
-         * Events of connected accounts
-         * @description For Stripe alone, which signs them with secrets of this endpoint.
+         * Receive Stripe events of connected accounts
+         * @description Called by Stripe only, which signs each event with a secret of this endpoint.
          */
         post: operations["takeStripeConnectEvent"];
         delete?: never;
@@ -2043,7 +2080,7 @@ export type paths = {
         };
         /**
          * List users
-         * @description **Who may see**: `is_public` is set or `admin` or `city_admin`.
+         * @description **Who**: `is_public` is set or `admin` or `city_admin`.
          */
         get: operations["listUsers"];
         put?: never;
@@ -2063,31 +2100,31 @@ export type paths = {
         };
         /**
          * Get a user
-         * @description **Who may see**: `is_public` is set or `admin` or `city_admin`.
+         * @description **Who**: `is_public` is set or `admin` or `city_admin`.
          */
         get: operations["getUser"];
         /**
          * Replace a user
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `admin` or `platform`.
+         *     **Who**: `admin` or `platform`.
          */
         put: operations["replaceUser"];
         post?: never;
         /**
          * Archive a user
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `admin` or `platform`.
+         *     **Who**: `admin` or `platform`.
          */
         delete: operations["archiveUser"];
         options?: never;
         head?: never;
         /**
          * Update a user
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `admin` or `platform`.
+         *     **Who**: `admin` or `platform`.
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -2101,9 +2138,9 @@ export type paths = {
         };
         /**
          * List archived users
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `platform` and `erased_at` is empty.
+         *     **Who**: `platform` and `erased_at` is empty.
          */
         get: operations["listArchivedUsers"];
         put?: never;
@@ -2127,7 +2164,7 @@ export type paths = {
          * Restore an archived user
          * @description Brings the user back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform` and `erased_at` is empty.
+         *     **Who**: `platform` and `erased_at` is empty.
          */
         post: operations["restoreUser"];
         delete?: never;
@@ -2149,7 +2186,7 @@ export type paths = {
          * Suspend a user
          * @description Hides the user from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds.
+         *     **Who**: `city_admin` and the caller is not this user and could give every role that this user holds.
          */
         post: operations["suspendUser"];
         delete?: never;
@@ -2171,7 +2208,7 @@ export type paths = {
          * Lift the suspension of a user
          * @description Makes a suspended user active again.
          *
-         *     **Who may do this**: `city_admin` and the caller is not this user and could give every role that this user holds.
+         *     **Who**: `city_admin` and the caller is not this user and could give every role that this user holds.
          */
         post: operations["unsuspendUser"];
         delete?: never;
@@ -2549,7 +2586,7 @@ export type paths = {
         };
         /**
          * List follows
-         * @description **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`).
+         * @description **Who**: `mine` or (the caller may read the `follower` and the caller may read the `entity`).
          */
         get: operations["listFollows"];
         put?: never;
@@ -2557,7 +2594,7 @@ export type paths = {
          * Create a follow
          * @description One member may create 500 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createFollow"];
         delete?: never;
@@ -2575,16 +2612,16 @@ export type paths = {
         };
         /**
          * Get a follow
-         * @description **Who may see**: `mine` or (the caller may read the `follower` and the caller may read the `entity`).
+         * @description **Who**: `mine` or (the caller may read the `follower` and the caller may read the `entity`).
          */
         get: operations["getFollow"];
         put?: never;
         post?: never;
         /**
          * Archive a follow
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         delete: operations["archiveFollow"];
         options?: never;
@@ -2601,9 +2638,9 @@ export type paths = {
         };
         /**
          * List archived follows
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`.
+         *     **Who**: `mine`.
          */
         get: operations["listArchivedFollows"];
         put?: never;
@@ -2627,7 +2664,7 @@ export type paths = {
          * Restore an archived follow
          * @description Brings the follow back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["restoreFollow"];
         delete?: never;
@@ -2645,7 +2682,7 @@ export type paths = {
         };
         /**
          * List likes
-         * @description **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`).
+         * @description **Who**: `mine` or (the caller may read the `user` and the caller may read the `event`).
          */
         get: operations["listLikes"];
         put?: never;
@@ -2653,7 +2690,7 @@ export type paths = {
          * Create a like
          * @description One member may create 1000 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createLike"];
         delete?: never;
@@ -2671,16 +2708,16 @@ export type paths = {
         };
         /**
          * Get a like
-         * @description **Who may see**: `mine` or (the caller may read the `user` and the caller may read the `event`).
+         * @description **Who**: `mine` or (the caller may read the `user` and the caller may read the `event`).
          */
         get: operations["getLike"];
         put?: never;
         post?: never;
         /**
          * Archive a like
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         delete: operations["archiveLike"];
         options?: never;
@@ -2697,9 +2734,9 @@ export type paths = {
         };
         /**
          * List archived likes
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`.
+         *     **Who**: `mine`.
          */
         get: operations["listArchivedLikes"];
         put?: never;
@@ -2723,7 +2760,7 @@ export type paths = {
          * Restore an archived like
          * @description Brings the like back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["restoreLike"];
         delete?: never;
@@ -2741,7 +2778,7 @@ export type paths = {
         };
         /**
          * List role assignments
-         * @description **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
+         * @description **Who**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
          */
         get: operations["listRoleAssignments"];
         put?: never;
@@ -2749,7 +2786,7 @@ export type paths = {
          * Create a role assignment
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `grantor`.
+         *     **Who**: `grantor`.
          */
         post: operations["createRoleAssignment"];
         delete?: never;
@@ -2767,16 +2804,16 @@ export type paths = {
         };
         /**
          * Get a role assignment
-         * @description **Who may see**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
+         * @description **Who**: `mine` or `grantor` or the caller holds `orgAdmin` of the `scope` or `city_admin` of the `scope`.
          */
         get: operations["getRoleAssignment"];
         put?: never;
         post?: never;
         /**
          * Archive a role assignment
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine` or `grantor`.
+         *     **Who**: `mine` or `grantor`.
          */
         delete: operations["archiveRoleAssignment"];
         options?: never;
@@ -2797,7 +2834,7 @@ export type paths = {
          * Accept a role assignment
          * @description Moves `state` from `offered` or `declined` to `accepted`; 409 from any other state.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["acceptRoleAssignment"];
         delete?: never;
@@ -2819,7 +2856,7 @@ export type paths = {
          * Decline a role assignment
          * @description Moves `state` from `offered` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["declineRoleAssignment"];
         delete?: never;
@@ -2837,7 +2874,7 @@ export type paths = {
         };
         /**
          * List devices
-         * @description **Who may see**: `mine`.
+         * @description **Who**: `mine`.
          */
         get: operations["listDevices"];
         put?: never;
@@ -2845,7 +2882,7 @@ export type paths = {
          * Create a device
          * @description One member may create 20 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createDevice"];
         delete?: never;
@@ -2863,31 +2900,31 @@ export type paths = {
         };
         /**
          * Get a device
-         * @description **Who may see**: `mine`.
+         * @description **Who**: `mine`.
          */
         get: operations["getDevice"];
         /**
          * Replace a device
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         put: operations["replaceDevice"];
         post?: never;
         /**
          * Archive a device
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         delete: operations["archiveDevice"];
         options?: never;
         head?: never;
         /**
          * Update a device
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         patch: operations["updateDevice"];
         trace?: never;
@@ -2901,7 +2938,7 @@ export type paths = {
         };
         /**
          * List notification preferences
-         * @description **Who may see**: `mine`.
+         * @description **Who**: `mine`.
          */
         get: operations["listNotificationPreferences"];
         put?: never;
@@ -2909,7 +2946,7 @@ export type paths = {
          * Create a notification preference
          * @description One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createNotificationPreference"];
         delete?: never;
@@ -2927,31 +2964,31 @@ export type paths = {
         };
         /**
          * Get a notification preference
-         * @description **Who may see**: `mine`.
+         * @description **Who**: `mine`.
          */
         get: operations["getNotificationPreference"];
         /**
          * Replace a notification preference
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         put: operations["replaceNotificationPreference"];
         post?: never;
         /**
          * Archive a notification preference
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         delete: operations["archiveNotificationPreference"];
         options?: never;
         head?: never;
         /**
          * Update a notification preference
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         patch: operations["updateNotificationPreference"];
         trace?: never;
@@ -2965,9 +3002,9 @@ export type paths = {
         };
         /**
          * List archived notification preferences
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`.
+         *     **Who**: `mine`.
          */
         get: operations["listArchivedNotificationPreferences"];
         put?: never;
@@ -2991,7 +3028,7 @@ export type paths = {
          * Restore an archived notification preference
          * @description Brings the notification preference back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["restoreNotificationPreference"];
         delete?: never;
@@ -3009,13 +3046,13 @@ export type paths = {
         };
         /**
          * List countries
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["listCountries"];
         put?: never;
         /**
          * Create a country
-         * @description **Who may do this**: `platform`.
+         * @description **Who**: `platform`.
          */
         post: operations["createCountry"];
         delete?: never;
@@ -3033,31 +3070,31 @@ export type paths = {
         };
         /**
          * Get a country
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["getCountry"];
         /**
          * Replace a country
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         put: operations["replaceCountry"];
         post?: never;
         /**
          * Archive a country
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         delete: operations["archiveCountry"];
         options?: never;
         head?: never;
         /**
          * Update a country
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         patch: operations["updateCountry"];
         trace?: never;
@@ -3071,9 +3108,9 @@ export type paths = {
         };
         /**
          * List archived countries
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`.
+         *     **Who**: `platform`.
          */
         get: operations["listArchivedCountries"];
         put?: never;
@@ -3097,7 +3134,7 @@ export type paths = {
          * Restore an archived country
          * @description Brings the country back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["restoreCountry"];
         delete?: never;
@@ -3119,7 +3156,7 @@ export type paths = {
          * Suspend a country
          * @description Hides the country from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["suspendCountry"];
         delete?: never;
@@ -3141,7 +3178,7 @@ export type paths = {
          * Lift the suspension of a country
          * @description Makes a suspended country active again.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["unsuspendCountry"];
         delete?: never;
@@ -3179,13 +3216,13 @@ export type paths = {
         };
         /**
          * List cities
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["listCities"];
         put?: never;
         /**
          * Create a city
-         * @description **Who may do this**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         post: operations["createCity"];
         delete?: never;
@@ -3203,31 +3240,31 @@ export type paths = {
         };
         /**
          * Get a city
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["getCity"];
         /**
          * Replace a city
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         put: operations["replaceCity"];
         post?: never;
         /**
          * Archive a city
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         delete: operations["archiveCity"];
         options?: never;
         head?: never;
         /**
          * Update a city
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         patch: operations["updateCity"];
         trace?: never;
@@ -3241,9 +3278,9 @@ export type paths = {
         };
         /**
          * List archived cities
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         get: operations["listArchivedCities"];
         put?: never;
@@ -3267,7 +3304,7 @@ export type paths = {
          * Restore an archived city
          * @description Brings the city back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         post: operations["restoreCity"];
         delete?: never;
@@ -3289,7 +3326,7 @@ export type paths = {
          * Suspend a city
          * @description Hides the city from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         post: operations["suspendCity"];
         delete?: never;
@@ -3311,7 +3348,7 @@ export type paths = {
          * Lift the suspension of a city
          * @description Makes a suspended city active again.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         post: operations["unsuspendCity"];
         delete?: never;
@@ -3509,7 +3546,7 @@ export type paths = {
         };
         /**
          * List venues
-         * @description **Who may see**: the caller may read the `owner` or `staff`.
+         * @description **Who**: the caller may read the `owner` or `staff`.
          */
         get: operations["listVenues"];
         put?: never;
@@ -3517,7 +3554,7 @@ export type paths = {
          * Create a venue
          * @description One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["createVenue"];
         delete?: never;
@@ -3535,31 +3572,31 @@ export type paths = {
         };
         /**
          * Get a venue
-         * @description **Who may see**: the caller may read the `owner` or `staff`.
+         * @description **Who**: the caller may read the `owner` or `staff`.
          */
         get: operations["getVenue"];
         /**
          * Replace a venue
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceVenue"];
         post?: never;
         /**
          * Archive a venue
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveVenue"];
         options?: never;
         head?: never;
         /**
          * Update a venue
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateVenue"];
         trace?: never;
@@ -3573,9 +3610,9 @@ export type paths = {
         };
         /**
          * List archived venues
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedVenues"];
         put?: never;
@@ -3599,7 +3636,7 @@ export type paths = {
          * Restore an archived venue
          * @description Brings the venue back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreVenue"];
         delete?: never;
@@ -3621,7 +3658,7 @@ export type paths = {
          * Suspend a venue
          * @description Hides the venue from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendVenue"];
         delete?: never;
@@ -3643,7 +3680,7 @@ export type paths = {
          * Lift the suspension of a venue
          * @description Makes a suspended venue active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendVenue"];
         delete?: never;
@@ -3665,7 +3702,7 @@ export type paths = {
          * Verify a venue
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["verifyVenue"];
         delete?: never;
@@ -3687,7 +3724,7 @@ export type paths = {
          * Unverify a venue
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["unverifyVenue"];
         delete?: never;
@@ -3825,7 +3862,7 @@ export type paths = {
         };
         /**
          * List communities
-         * @description **Who may see**: `visibility` is `public` or `known` or `staff`.
+         * @description **Who**: `visibility` is `public` or `known` or `staff`.
          */
         get: operations["listCommunities"];
         put?: never;
@@ -3833,7 +3870,7 @@ export type paths = {
          * Create a community
          * @description One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createCommunity"];
         delete?: never;
@@ -3851,31 +3888,31 @@ export type paths = {
         };
         /**
          * Get a community
-         * @description **Who may see**: `visibility` is `public` or `known` or `staff`.
+         * @description **Who**: `visibility` is `public` or `known` or `staff`.
          */
         get: operations["getCommunity"];
         /**
          * Replace a community
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceCommunity"];
         post?: never;
         /**
          * Archive a community
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `admin` or `city_admin`.
+         *     **Who**: `admin` or `city_admin`.
          */
         delete: operations["archiveCommunity"];
         options?: never;
         head?: never;
         /**
          * Update a community
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateCommunity"];
         trace?: never;
@@ -3889,9 +3926,9 @@ export type paths = {
         };
         /**
          * List archived communities
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `admin` or `city_admin`.
+         *     **Who**: `admin` or `city_admin`.
          */
         get: operations["listArchivedCommunities"];
         put?: never;
@@ -3915,7 +3952,7 @@ export type paths = {
          * Restore an archived community
          * @description Brings the community back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `admin` or `city_admin`.
+         *     **Who**: `admin` or `city_admin`.
          */
         post: operations["restoreCommunity"];
         delete?: never;
@@ -3937,7 +3974,7 @@ export type paths = {
          * Suspend a community
          * @description Hides the community from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendCommunity"];
         delete?: never;
@@ -3959,7 +3996,7 @@ export type paths = {
          * Lift the suspension of a community
          * @description Makes a suspended community active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendCommunity"];
         delete?: never;
@@ -3981,7 +4018,7 @@ export type paths = {
          * Verify a community
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["verifyCommunity"];
         delete?: never;
@@ -4003,7 +4040,7 @@ export type paths = {
          * Unverify a community
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["unverifyCommunity"];
         delete?: never;
@@ -4181,7 +4218,7 @@ export type paths = {
         };
         /**
          * List community members
-         * @description **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`).
+         * @description **Who**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`).
          */
         get: operations["listCommunityMembers"];
         put?: never;
@@ -4189,7 +4226,7 @@ export type paths = {
          * Create a community member
          * @description One member may create 300 a day (UTC); more is 429.
          *
-         *     **Who may do this**: (`mine` and `askable` of the `community`) or `staff` of the `community`.
+         *     **Who**: (`mine` and `askable` of the `community`) or `staff` of the `community`.
          */
         post: operations["createCommunityMember"];
         delete?: never;
@@ -4207,31 +4244,31 @@ export type paths = {
         };
         /**
          * Get a community member
-         * @description **Who may see**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`).
+         * @description **Who**: `mine` or `staff` of the `community` or (`state` is `active` and the caller may read the `user` and the caller may read the `community`).
          */
         get: operations["getCommunityMember"];
         /**
          * Replace a community member
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`).
+         *     **Who**: `staff` of the `community` and (`mine` or `above`).
          */
         put: operations["replaceCommunityMember"];
         post?: never;
         /**
          * Archive a community member
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`).
+         *     **Who**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`).
          */
         delete: operations["archiveCommunityMember"];
         options?: never;
         head?: never;
         /**
          * Update a community member
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff` of the `community` and (`mine` or `above`).
+         *     **Who**: `staff` of the `community` and (`mine` or `above`).
          */
         patch: operations["updateCommunityMember"];
         trace?: never;
@@ -4245,9 +4282,9 @@ export type paths = {
         };
         /**
          * List archived community members
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`).
+         *     **Who**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`).
          */
         get: operations["listArchivedCommunityMembers"];
         put?: never;
@@ -4271,7 +4308,7 @@ export type paths = {
          * Restore an archived community member
          * @description Brings the community member back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`).
+         *     **Who**: `staff` of the `community` and (somebody else than the `user` archived it or the caller is the `user`).
          */
         post: operations["restoreCommunityMember"];
         delete?: never;
@@ -4293,7 +4330,7 @@ export type paths = {
          * Join a community member
          * @description Moves `state` from `pending` or `unbanned` to `active`; 409 from any other state.
          *
-         *     **Who may do this**: `mine` and (`open` of the `community` or `invited` or `welcome`).
+         *     **Who**: `mine` and (`open` of the `community` or `invited` or `welcome`).
          */
         post: operations["joinCommunityMember"];
         delete?: never;
@@ -4315,7 +4352,7 @@ export type paths = {
          * Approve a community member
          * @description Moves `state` from `pending` to `active`; 409 from any other state.
          *
-         *     **Who may do this**: `requested` and `staff` of the `community`.
+         *     **Who**: `requested` and `staff` of the `community`.
          */
         post: operations["approveCommunityMember"];
         delete?: never;
@@ -4337,7 +4374,7 @@ export type paths = {
          * Ban a community member
          * @description Moves `state` from `pending` or `active` to `banned`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `staff` of the `community` and `above`.
+         *     **Who**: `staff` of the `community` and `above`.
          */
         post: operations["banCommunityMember"];
         delete?: never;
@@ -4359,7 +4396,7 @@ export type paths = {
          * Unban a community member
          * @description Moves `state` from `banned` to `unbanned`; 409 from any other state.
          *
-         *     **Who may do this**: `staff` of the `community` and not (`mine`).
+         *     **Who**: `staff` of the `community` and not (`mine`).
          */
         post: operations["unbanCommunityMember"];
         delete?: never;
@@ -4377,7 +4414,7 @@ export type paths = {
         };
         /**
          * List organizations
-         * @description **Who may see**: `state` is `approved` or `staff`.
+         * @description **Who**: `state` is `approved` or `staff`.
          */
         get: operations["listOrganizations"];
         put?: never;
@@ -4385,7 +4422,7 @@ export type paths = {
          * Create an organization
          * @description One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createOrganization"];
         delete?: never;
@@ -4403,31 +4440,31 @@ export type paths = {
         };
         /**
          * Get an organization
-         * @description **Who may see**: `state` is `approved` or `staff`.
+         * @description **Who**: `state` is `approved` or `staff`.
          */
         get: operations["getOrganization"];
         /**
          * Replace an organization
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceOrganization"];
         post?: never;
         /**
          * Archive an organization
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveOrganization"];
         options?: never;
         head?: never;
         /**
          * Update an organization
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateOrganization"];
         trace?: never;
@@ -4441,9 +4478,9 @@ export type paths = {
         };
         /**
          * List archived organizations
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedOrganizations"];
         put?: never;
@@ -4467,7 +4504,7 @@ export type paths = {
          * Restore an archived organization
          * @description Brings the organization back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreOrganization"];
         delete?: never;
@@ -4489,7 +4526,7 @@ export type paths = {
          * Suspend an organization
          * @description Hides the organization from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendOrganization"];
         delete?: never;
@@ -4511,7 +4548,7 @@ export type paths = {
          * Lift the suspension of an organization
          * @description Makes a suspended organization active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendOrganization"];
         delete?: never;
@@ -4533,7 +4570,7 @@ export type paths = {
          * Approve an organization
          * @description Moves `state` from `pending` or `rejected` to `approved`; 409 from any other state.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["approveOrganization"];
         delete?: never;
@@ -4555,7 +4592,7 @@ export type paths = {
          * Reject an organization
          * @description Moves `state` from `pending` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["rejectOrganization"];
         delete?: never;
@@ -4577,7 +4614,7 @@ export type paths = {
          * Resubmit an organization
          * @description Moves `state` from `rejected` to `pending`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["resubmitOrganization"];
         delete?: never;
@@ -4599,7 +4636,7 @@ export type paths = {
          * Verify an organization
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["verifyOrganization"];
         delete?: never;
@@ -4621,7 +4658,7 @@ export type paths = {
          * Unverify an organization
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["unverifyOrganization"];
         delete?: never;
@@ -4779,7 +4816,7 @@ export type paths = {
         };
         /**
          * List businesses
-         * @description **Who may see**: `state` is `approved` or `staff`.
+         * @description **Who**: `state` is `approved` or `staff`.
          */
         get: operations["listBusinesses"];
         put?: never;
@@ -4787,7 +4824,7 @@ export type paths = {
          * Create a business
          * @description One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createBusiness"];
         delete?: never;
@@ -4805,31 +4842,31 @@ export type paths = {
         };
         /**
          * Get a business
-         * @description **Who may see**: `state` is `approved` or `staff`.
+         * @description **Who**: `state` is `approved` or `staff`.
          */
         get: operations["getBusiness"];
         /**
          * Replace a business
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceBusiness"];
         post?: never;
         /**
          * Archive a business
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveBusiness"];
         options?: never;
         head?: never;
         /**
          * Update a business
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateBusiness"];
         trace?: never;
@@ -4843,9 +4880,9 @@ export type paths = {
         };
         /**
          * List archived businesses
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedBusinesses"];
         put?: never;
@@ -4869,7 +4906,7 @@ export type paths = {
          * Restore an archived business
          * @description Brings the business back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreBusiness"];
         delete?: never;
@@ -4891,7 +4928,7 @@ export type paths = {
          * Suspend a business
          * @description Hides the business from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendBusiness"];
         delete?: never;
@@ -4913,7 +4950,7 @@ export type paths = {
          * Lift the suspension of a business
          * @description Makes a suspended business active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendBusiness"];
         delete?: never;
@@ -4935,7 +4972,7 @@ export type paths = {
          * Approve a business
          * @description Moves `state` from `pending` or `rejected` to `approved`; 409 from any other state.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["approveBusiness"];
         delete?: never;
@@ -4957,7 +4994,7 @@ export type paths = {
          * Reject a business
          * @description Moves `state` from `pending` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["rejectBusiness"];
         delete?: never;
@@ -4979,7 +5016,7 @@ export type paths = {
          * Resubmit a business
          * @description Moves `state` from `rejected` to `pending`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["resubmitBusiness"];
         delete?: never;
@@ -5001,7 +5038,7 @@ export type paths = {
          * Verify a business
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["verifyBusiness"];
         delete?: never;
@@ -5023,7 +5060,7 @@ export type paths = {
          * Unverify a business
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["unverifyBusiness"];
         delete?: never;
@@ -5241,7 +5278,7 @@ export type paths = {
         };
         /**
          * List institutions
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["listInstitutions"];
         put?: never;
@@ -5249,7 +5286,7 @@ export type paths = {
          * Create an institution
          * @description One member may create 10 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["createInstitution"];
         delete?: never;
@@ -5267,31 +5304,31 @@ export type paths = {
         };
         /**
          * Get an institution
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["getInstitution"];
         /**
          * Replace an institution
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceInstitution"];
         post?: never;
         /**
          * Archive an institution
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         delete: operations["archiveInstitution"];
         options?: never;
         head?: never;
         /**
          * Update an institution
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateInstitution"];
         trace?: never;
@@ -5305,9 +5342,9 @@ export type paths = {
         };
         /**
          * List archived institutions
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         get: operations["listArchivedInstitutions"];
         put?: never;
@@ -5331,7 +5368,7 @@ export type paths = {
          * Restore an archived institution
          * @description Brings the institution back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["restoreInstitution"];
         delete?: never;
@@ -5353,7 +5390,7 @@ export type paths = {
          * Suspend an institution
          * @description Hides the institution from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendInstitution"];
         delete?: never;
@@ -5375,7 +5412,7 @@ export type paths = {
          * Lift the suspension of an institution
          * @description Makes a suspended institution active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendInstitution"];
         delete?: never;
@@ -5397,7 +5434,7 @@ export type paths = {
          * Verify an institution
          * @description Sets `verified` to `true`.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["verifyInstitution"];
         delete?: never;
@@ -5419,7 +5456,7 @@ export type paths = {
          * Unverify an institution
          * @description Sets `verified` to `false`. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["unverifyInstitution"];
         delete?: never;
@@ -5577,7 +5614,7 @@ export type paths = {
         };
         /**
          * List grant announcements
-         * @description **Who may see**: the caller may read the `institution`.
+         * @description **Who**: the caller may read the `institution`.
          */
         get: operations["listGrantAnnouncements"];
         put?: never;
@@ -5585,7 +5622,7 @@ export type paths = {
          * Create a grant announcement
          * @description One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["createGrantAnnouncement"];
         delete?: never;
@@ -5603,31 +5640,31 @@ export type paths = {
         };
         /**
          * Get a grant announcement
-         * @description **Who may see**: the caller may read the `institution`.
+         * @description **Who**: the caller may read the `institution`.
          */
         get: operations["getGrantAnnouncement"];
         /**
          * Replace a grant announcement
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceGrantAnnouncement"];
         post?: never;
         /**
          * Archive a grant announcement
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveGrantAnnouncement"];
         options?: never;
         head?: never;
         /**
          * Update a grant announcement
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateGrantAnnouncement"];
         trace?: never;
@@ -5641,9 +5678,9 @@ export type paths = {
         };
         /**
          * List archived grant announcements
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedGrantAnnouncements"];
         put?: never;
@@ -5667,7 +5704,7 @@ export type paths = {
          * Restore an archived grant announcement
          * @description Brings the grant announcement back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreGrantAnnouncement"];
         delete?: never;
@@ -5689,7 +5726,7 @@ export type paths = {
          * Suspend a grant announcement
          * @description Hides the grant announcement from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `institution`.
+         *     **Who**: `moderates` of the `institution`.
          */
         post: operations["suspendGrantAnnouncement"];
         delete?: never;
@@ -5711,7 +5748,7 @@ export type paths = {
          * Lift the suspension of a grant announcement
          * @description Makes a suspended grant announcement active again.
          *
-         *     **Who may do this**: `moderates` of the `institution`.
+         *     **Who**: `moderates` of the `institution`.
          */
         post: operations["unsuspendGrantAnnouncement"];
         delete?: never;
@@ -5729,7 +5766,7 @@ export type paths = {
         };
         /**
          * List events
-         * @description **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
+         * @description **Who**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
          */
         get: operations["listEvents"];
         put?: never;
@@ -5737,7 +5774,7 @@ export type paths = {
          * Create an event
          * @description With `ticket_types` where the body has them: all of it is created, or nothing. One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["createEvent"];
         delete?: never;
@@ -5755,31 +5792,35 @@ export type paths = {
         };
         /**
          * Get an event
-         * @description **Who may see**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
+         * @description **Who**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
          */
         get: operations["getEvent"];
         /**
          * Replace an event
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
+         *
+         *     **Also**: 422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or `ends_at` that is over.
          */
         put: operations["replaceEvent"];
         post?: never;
         /**
          * Archive an event
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff` and `ticket_count` is `0`.
+         *     **Who**: `staff` and `ticket_count` is `0`.
          */
         delete: operations["archiveEvent"];
         options?: never;
         head?: never;
         /**
          * Update an event
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
+         *
+         *     **Also**: 422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or `ends_at` that is over.
          */
         patch: operations["updateEvent"];
         trace?: never;
@@ -5793,9 +5834,9 @@ export type paths = {
         };
         /**
          * List archived events
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedEvents"];
         put?: never;
@@ -5819,7 +5860,7 @@ export type paths = {
          * Restore an archived event
          * @description Brings the event back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreEvent"];
         delete?: never;
@@ -5841,7 +5882,7 @@ export type paths = {
          * Suspend an event
          * @description Hides the event from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["suspendEvent"];
         delete?: never;
@@ -5863,7 +5904,7 @@ export type paths = {
          * Lift the suspension of an event
          * @description Makes a suspended event active again.
          *
-         *     **Who may do this**: `moderates`.
+         *     **Who**: `moderates`.
          */
         post: operations["unsuspendEvent"];
         delete?: never;
@@ -5885,9 +5926,9 @@ export type paths = {
          * Publish an event
          * @description Moves `state` from `draft` to `published`; 409 from any other state. Only while `starts_at` > now; otherwise 409.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          *
-         *     **Also**: 409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`.
+         *     **Also**: 409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).
          */
         post: operations["publishEvent"];
         delete?: never;
@@ -5909,7 +5950,7 @@ export type paths = {
          * Unpublish an event
          * @description Moves `state` from `published` to `draft`; 409 from any other state. Only while `ticket_count` is `0`; otherwise 409.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["unpublishEvent"];
         delete?: never;
@@ -5931,7 +5972,7 @@ export type paths = {
          * Cancel an event
          * @description Moves `state` from `draft` or `published` to `cancelled`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["cancelEvent"];
         delete?: never;
@@ -5953,7 +5994,7 @@ export type paths = {
          * Complete an event
          * @description Moves `state` from `published` to `completed`; 409 from any other state. Only while `ends_at` < now; otherwise 409.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["completeEvent"];
         delete?: never;
@@ -6211,7 +6252,7 @@ export type paths = {
         };
         /**
          * List ticket types
-         * @description **Who may see**: the caller may read the `event`.
+         * @description **Who**: the caller may read the `event`.
          */
         get: operations["listTicketTypes"];
         put?: never;
@@ -6219,7 +6260,9 @@ export type paths = {
          * Create a ticket type
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin` of the `event`.
+         *     **Who**: `admin` of the `event`.
+         *
+         *     **Also**: 409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments.
          */
         post: operations["createTicketType"];
         delete?: never;
@@ -6237,31 +6280,35 @@ export type paths = {
         };
         /**
          * Get a ticket type
-         * @description **Who may see**: the caller may read the `event`.
+         * @description **Who**: the caller may read the `event`.
          */
         get: operations["getTicketType"];
         /**
          * Replace a ticket type
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `admin` of the `event`.
+         *     **Who**: `admin` of the `event`.
+         *
+         *     **Also**: 409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no account that takes payments; for another `currency` once tickets were ordered; and for an earlier `refundable_until` while it is ahead and tickets are held or sold.
          */
         put: operations["replaceTicketType"];
         post?: never;
         /**
          * Archive a ticket type
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `admin` of the `event` and `held` + `sold` is `0`.
+         *     **Who**: `admin` of the `event` and `held` + `sold` is `0`.
          */
         delete: operations["archiveTicketType"];
         options?: never;
         head?: never;
         /**
          * Update a ticket type
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `admin` of the `event`.
+         *     **Who**: `admin` of the `event`.
+         *
+         *     **Also**: 409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no account that takes payments; for another `currency` once tickets were ordered; and for an earlier `refundable_until` while it is ahead and tickets are held or sold.
          */
         patch: operations["updateTicketType"];
         trace?: never;
@@ -6275,9 +6322,9 @@ export type paths = {
         };
         /**
          * List archived ticket types
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `admin` of the `event`.
+         *     **Who**: `admin` of the `event`.
          */
         get: operations["listArchivedTicketTypes"];
         put?: never;
@@ -6301,7 +6348,7 @@ export type paths = {
          * Restore an archived ticket type
          * @description Brings the ticket type back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `admin` of the `event`.
+         *     **Who**: `admin` of the `event`.
          */
         post: operations["restoreTicketType"];
         delete?: never;
@@ -6323,7 +6370,7 @@ export type paths = {
          * Suspend a ticket type
          * @description Hides the ticket type from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `event`.
+         *     **Who**: `moderates` of the `event`.
          */
         post: operations["suspendTicketType"];
         delete?: never;
@@ -6345,7 +6392,7 @@ export type paths = {
          * Lift the suspension of a ticket type
          * @description Makes a suspended ticket type active again.
          *
-         *     **Who may do this**: `moderates` of the `event`.
+         *     **Who**: `moderates` of the `event`.
          */
         post: operations["unsuspendTicketType"];
         delete?: never;
@@ -6383,7 +6430,7 @@ export type paths = {
         };
         /**
          * List attendances
-         * @description **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`).
+         * @description **Who**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`).
          */
         get: operations["listAttendances"];
         put?: never;
@@ -6403,7 +6450,7 @@ export type paths = {
         };
         /**
          * Get an attendance
-         * @description **Who may see**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`).
+         * @description **Who**: the caller is the `user` or `admin` of the `event` or (the caller may read the `user` and the caller may read the `event`).
          */
         get: operations["getAttendance"];
         put?: never;
@@ -6423,7 +6470,7 @@ export type paths = {
         };
         /**
          * List broadcasts
-         * @description **Who may see**: `sender` or the caller holds `platformAdmin`.
+         * @description **Who**: `sender` or the caller holds `platformAdmin`.
          */
         get: operations["listBroadcasts"];
         put?: never;
@@ -6431,7 +6478,9 @@ export type paths = {
          * Create a broadcast
          * @description One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `sender`.
+         *     **Who**: `sender`.
+         *
+         *     **Also**: 422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.
          */
         post: operations["createBroadcast"];
         delete?: never;
@@ -6449,14 +6498,16 @@ export type paths = {
         };
         /**
          * Get a broadcast
-         * @description **Who may see**: `sender` or the caller holds `platformAdmin`.
+         * @description **Who**: `sender` or the caller holds `platformAdmin`.
          */
         get: operations["getBroadcast"];
         /**
          * Replace a broadcast
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `sender` and `state` is `draft`.
+         *     **Who**: `sender` and `state` is `draft`.
+         *
+         *     **Also**: 422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.
          */
         put: operations["replaceBroadcast"];
         post?: never;
@@ -6465,9 +6516,11 @@ export type paths = {
         head?: never;
         /**
          * Update a broadcast
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `sender` and `state` is `draft`.
+         *     **Who**: `sender` and `state` is `draft`.
+         *
+         *     **Also**: 422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.
          */
         patch: operations["updateBroadcast"];
         trace?: never;
@@ -6485,7 +6538,7 @@ export type paths = {
          * Suspend a broadcast
          * @description Hides the broadcast from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         post: operations["suspendBroadcast"];
         delete?: never;
@@ -6507,7 +6560,7 @@ export type paths = {
          * Lift the suspension of a broadcast
          * @description Makes a suspended broadcast active again.
          *
-         *     **Who may do this**: the caller holds `platformAdmin`.
+         *     **Who**: the caller holds `platformAdmin`.
          */
         post: operations["unsuspendBroadcast"];
         delete?: never;
@@ -6529,9 +6582,9 @@ export type paths = {
          * Schedule a broadcast
          * @description Moves `state` from `draft` to `scheduled`; 409 from any other state. Only while `state` of `event` is one of `published`, `completed`; otherwise 409.
          *
-         *     **Who may do this**: `sender`.
+         *     **Who**: `sender`.
          *
-         *     **Also**: 409 while the host is too new, and for more than five in a day about one event.
+         *     **Also**: 409 while the host is too new, for more than five in a day about one event, and where `ticket_type_ids` are not all ticket types of the event.
          */
         post: operations["scheduleBroadcast"];
         delete?: never;
@@ -6553,7 +6606,7 @@ export type paths = {
          * Revise a broadcast
          * @description Moves `state` from `scheduled` to `draft`; 409 from any other state.
          *
-         *     **Who may do this**: `sender`.
+         *     **Who**: `sender`.
          */
         post: operations["reviseBroadcast"];
         delete?: never;
@@ -6575,7 +6628,7 @@ export type paths = {
          * Cancel a broadcast
          * @description Moves `state` from `draft` or `scheduled` to `cancelled`; 409 from any other state.
          *
-         *     **Who may do this**: `sender`.
+         *     **Who**: `sender`.
          */
         post: operations["cancelBroadcast"];
         delete?: never;
@@ -6593,7 +6646,7 @@ export type paths = {
         };
         /**
          * Get an order
-         * @description **Who may see**: `buyer` or `host`.
+         * @description **Who**: `buyer` or `host`.
          */
         get: operations["getOrder"];
         put?: never;
@@ -6673,7 +6726,7 @@ export type paths = {
         };
         /**
          * List order items
-         * @description **Who may see**: the caller may read the `order`.
+         * @description **Who**: the caller may read the `order`.
          */
         get: operations["listOrderItems"];
         put?: never;
@@ -6693,7 +6746,7 @@ export type paths = {
         };
         /**
          * Get an order item
-         * @description **Who may see**: the caller may read the `order`.
+         * @description **Who**: the caller may read the `order`.
          */
         get: operations["getOrderItem"];
         put?: never;
@@ -6713,7 +6766,7 @@ export type paths = {
         };
         /**
          * List tickets
-         * @description **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`.
          */
         get: operations["listTickets"];
         put?: never;
@@ -6733,7 +6786,7 @@ export type paths = {
         };
         /**
          * Get a ticket
-         * @description **Who may see**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `holder` or the caller is the `buyer` or `admin` of the `event` or the caller holds `platformAdmin`.
          */
         get: operations["getTicket"];
         put?: never;
@@ -6773,7 +6826,7 @@ export type paths = {
         };
         /**
          * List ticket transfers
-         * @description **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
          */
         get: operations["listTicketTransfers"];
         put?: never;
@@ -6793,7 +6846,7 @@ export type paths = {
         };
         /**
          * Get a ticket transfer
-         * @description **Who may see**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `from` or the caller is the `to` or the caller holds `platformAdmin`.
          */
         get: operations["getTicketTransfer"];
         put?: never;
@@ -6813,7 +6866,7 @@ export type paths = {
         };
         /**
          * List refunds
-         * @description **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`.
+         * @description **Who**: the caller may read the `order` or `host` or `pays` or `platform`.
          */
         get: operations["listRefunds"];
         put?: never;
@@ -6833,7 +6886,7 @@ export type paths = {
         };
         /**
          * Get a refund
-         * @description **Who may see**: the caller may read the `order` or `host` or `pays` or `platform`.
+         * @description **Who**: the caller may read the `order` or `host` or `pays` or `platform`.
          */
         get: operations["getRefund"];
         put?: never;
@@ -6873,7 +6926,7 @@ export type paths = {
         };
         /**
          * Get a check in
-         * @description **Who may see**: `admin` of the `event` or the caller holds `platformAdmin`.
+         * @description **Who**: `admin` of the `event` or the caller holds `platformAdmin`.
          */
         get: operations["getCheckIn"];
         put?: never;
@@ -6893,7 +6946,7 @@ export type paths = {
         };
         /**
          * List checkpoints
-         * @description **Who may see**: `staff`.
+         * @description **Who**: `staff`.
          */
         get: operations["listCheckpoints"];
         put?: never;
@@ -6901,7 +6954,7 @@ export type paths = {
          * Create a checkpoint
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["createCheckpoint"];
         delete?: never;
@@ -6919,31 +6972,31 @@ export type paths = {
         };
         /**
          * Get a checkpoint
-         * @description **Who may see**: `staff`.
+         * @description **Who**: `staff`.
          */
         get: operations["getCheckpoint"];
         /**
          * Replace a checkpoint
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         put: operations["replaceCheckpoint"];
         post?: never;
         /**
          * Archive a checkpoint
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveCheckpoint"];
         options?: never;
         head?: never;
         /**
          * Update a checkpoint
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         patch: operations["updateCheckpoint"];
         trace?: never;
@@ -6957,9 +7010,9 @@ export type paths = {
         };
         /**
          * List archived checkpoints
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedCheckpoints"];
         put?: never;
@@ -6983,7 +7036,7 @@ export type paths = {
          * Restore an archived checkpoint
          * @description Brings the checkpoint back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreCheckpoint"];
         delete?: never;
@@ -7061,7 +7114,7 @@ export type paths = {
         };
         /**
          * List checkpoint ticket types
-         * @description **Who may see**: `staff`.
+         * @description **Who**: `staff`.
          */
         get: operations["listCheckpointTicketTypes"];
         put?: never;
@@ -7069,7 +7122,7 @@ export type paths = {
          * Create a checkpoint ticket type
          * @description One member may create 500 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["createCheckpointTicketType"];
         delete?: never;
@@ -7087,16 +7140,16 @@ export type paths = {
         };
         /**
          * Get a checkpoint ticket type
-         * @description **Who may see**: `staff`.
+         * @description **Who**: `staff`.
          */
         get: operations["getCheckpointTicketType"];
         put?: never;
         post?: never;
         /**
          * Archive a checkpoint ticket type
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         delete: operations["archiveCheckpointTicketType"];
         options?: never;
@@ -7113,9 +7166,9 @@ export type paths = {
         };
         /**
          * List archived checkpoint ticket types
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `staff`.
+         *     **Who**: `staff`.
          */
         get: operations["listArchivedCheckpointTicketTypes"];
         put?: never;
@@ -7139,7 +7192,7 @@ export type paths = {
          * Restore an archived checkpoint ticket type
          * @description Brings the checkpoint ticket type back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `staff`.
+         *     **Who**: `staff`.
          */
         post: operations["restoreCheckpointTicketType"];
         delete?: never;
@@ -7157,7 +7210,7 @@ export type paths = {
         };
         /**
          * List checkpoint entries
-         * @description **Who may see**: `staff` of the `event`.
+         * @description **Who**: `staff` of the `event`.
          */
         get: operations["listCheckpointEntries"];
         put?: never;
@@ -7177,7 +7230,7 @@ export type paths = {
         };
         /**
          * Get a checkpoint entry
-         * @description **Who may see**: `staff` of the `event`.
+         * @description **Who**: `staff` of the `event`.
          */
         get: operations["getCheckpointEntry"];
         put?: never;
@@ -7197,7 +7250,7 @@ export type paths = {
         };
         /**
          * List waitlist entries
-         * @description **Who may see**: `mine` or `admin` of the `event`.
+         * @description **Who**: `mine` or `admin` of the `event`.
          */
         get: operations["listWaitlistEntries"];
         put?: never;
@@ -7205,7 +7258,7 @@ export type paths = {
          * Create a waitlist entry
          * @description One member may create 100 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in.
+         *     **Who**: anyone signed in.
          */
         post: operations["createWaitlistEntry"];
         delete?: never;
@@ -7223,31 +7276,31 @@ export type paths = {
         };
         /**
          * Get a waitlist entry
-         * @description **Who may see**: `mine` or `admin` of the `event`.
+         * @description **Who**: `mine` or `admin` of the `event`.
          */
         get: operations["getWaitlistEntry"];
         /**
          * Replace a waitlist entry
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         put: operations["replaceWaitlistEntry"];
         post?: never;
         /**
          * Archive a waitlist entry
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine` or `admin` of the `event`.
+         *     **Who**: `mine` or `admin` of the `event`.
          */
         delete: operations["archiveWaitlistEntry"];
         options?: never;
         head?: never;
         /**
          * Update a waitlist entry
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         patch: operations["updateWaitlistEntry"];
         trace?: never;
@@ -7261,7 +7314,7 @@ export type paths = {
         };
         /**
          * List promo codes
-         * @description **Who may see**: `host`.
+         * @description **Who**: `host`.
          */
         get: operations["listPromoCodes"];
         put?: never;
@@ -7269,7 +7322,9 @@ export type paths = {
          * Create a promo code
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
+         *
+         *     **Also**: 422 for a `valid_to` in the past.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -7287,31 +7342,31 @@ export type paths = {
         };
         /**
          * Get a promo code
-         * @description **Who may see**: `host`.
+         * @description **Who**: `host`.
          */
         get: operations["getPromoCode"];
         /**
          * Replace a promo code
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         put: operations["replacePromoCode"];
         post?: never;
         /**
          * Archive a promo code
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         delete: operations["archivePromoCode"];
         options?: never;
         head?: never;
         /**
          * Update a promo code
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         patch: operations["updatePromoCode"];
         trace?: never;
@@ -7325,9 +7380,9 @@ export type paths = {
         };
         /**
          * List archived promo codes
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `host`.
+         *     **Who**: `host`.
          */
         get: operations["listArchivedPromoCodes"];
         put?: never;
@@ -7351,7 +7406,7 @@ export type paths = {
          * Restore an archived promo code
          * @description Brings the promo code back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `host`.
+         *     **Who**: `host`.
          */
         post: operations["restorePromoCode"];
         delete?: never;
@@ -7389,7 +7444,7 @@ export type paths = {
         };
         /**
          * List reviews
-         * @description **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`).
+         * @description **Who**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`).
          */
         get: operations["listReviews"];
         put?: never;
@@ -7397,7 +7452,7 @@ export type paths = {
          * Create a review
          * @description One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: anyone signed in and not (`admin` of the `entity`).
+         *     **Who**: anyone signed in and not (`admin` of the `entity`).
          *
          *     **Also**: 403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.
          */
@@ -7417,31 +7472,31 @@ export type paths = {
         };
         /**
          * Get a review
-         * @description **Who may see**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`).
+         * @description **Who**: `mine` or (the caller may read the `reviewer` and the caller may read the `entity`).
          */
         get: operations["getReview"];
         /**
          * Replace a review
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `mine` or `admin` of the `entity`.
+         *     **Who**: `mine` or `admin` of the `entity`.
          */
         put: operations["replaceReview"];
         post?: never;
         /**
          * Archive a review
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         delete: operations["archiveReview"];
         options?: never;
         head?: never;
         /**
          * Update a review
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `mine` or `admin` of the `entity`.
+         *     **Who**: `mine` or `admin` of the `entity`.
          */
         patch: operations["updateReview"];
         trace?: never;
@@ -7455,9 +7510,9 @@ export type paths = {
         };
         /**
          * List archived reviews
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `mine`.
+         *     **Who**: `mine`.
          */
         get: operations["listArchivedReviews"];
         put?: never;
@@ -7481,7 +7536,7 @@ export type paths = {
          * Restore an archived review
          * @description Brings the review back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `mine`.
+         *     **Who**: `mine`.
          */
         post: operations["restoreReview"];
         delete?: never;
@@ -7503,7 +7558,7 @@ export type paths = {
          * Suspend a review
          * @description Hides the review from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
+         *     **Who**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
          */
         post: operations["suspendReview"];
         delete?: never;
@@ -7525,7 +7580,7 @@ export type paths = {
          * Lift the suspension of a review
          * @description Makes a suspended review active again.
          *
-         *     **Who may do this**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
+         *     **Who**: (`moderates` of the `entity` and not (`mine`)) or the caller holds `platformAdmin`.
          */
         post: operations["unsuspendReview"];
         delete?: never;
@@ -7543,7 +7598,7 @@ export type paths = {
         };
         /**
          * List media
-         * @description **Who may see**: the caller may read the `entity`.
+         * @description **Who**: the caller may read the `entity`.
          */
         get: operations["listMedia"];
         put?: never;
@@ -7563,31 +7618,31 @@ export type paths = {
         };
         /**
          * Get a media
-         * @description **Who may see**: the caller may read the `entity`.
+         * @description **Who**: the caller may read the `entity`.
          */
         get: operations["getMedia"];
         /**
          * Replace a media
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `owner`.
+         *     **Who**: `owner`.
          */
         put: operations["replaceMedia"];
         post?: never;
         /**
          * Archive a media
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `owner`.
+         *     **Who**: `owner`.
          */
         delete: operations["archiveMedia"];
         options?: never;
         head?: never;
         /**
          * Update a media
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `owner`.
+         *     **Who**: `owner`.
          */
         patch: operations["updateMedia"];
         trace?: never;
@@ -7601,9 +7656,9 @@ export type paths = {
         };
         /**
          * List archived media
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `owner` and `purged_at` is empty.
+         *     **Who**: `owner` and `purged_at` is empty.
          */
         get: operations["listArchivedMedia"];
         put?: never;
@@ -7627,7 +7682,7 @@ export type paths = {
          * Restore an archived media
          * @description Brings the media back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `owner` and `purged_at` is empty.
+         *     **Who**: `owner` and `purged_at` is empty.
          */
         post: operations["restoreMedia"];
         delete?: never;
@@ -7649,7 +7704,7 @@ export type paths = {
          * Suspend a media
          * @description Hides the media from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: `moderates` of the `entity`.
+         *     **Who**: `moderates` of the `entity`.
          */
         post: operations["suspendMedia"];
         delete?: never;
@@ -7671,7 +7726,7 @@ export type paths = {
          * Lift the suspension of a media
          * @description Makes a suspended media active again.
          *
-         *     **Who may do this**: `moderates` of the `entity`.
+         *     **Who**: `moderates` of the `entity`.
          */
         post: operations["unsuspendMedia"];
         delete?: never;
@@ -7689,7 +7744,7 @@ export type paths = {
         };
         /**
          * List payment methods
-         * @description **Who may see**: the caller is the `user`.
+         * @description **Who**: the caller is the `user`.
          */
         get: operations["listPaymentMethods"];
         put?: never;
@@ -7709,7 +7764,7 @@ export type paths = {
         };
         /**
          * List transactions
-         * @description **Who may see**: the caller is the `user` or `city_admin`.
+         * @description **Who**: the caller is the `user` or `city_admin`.
          */
         get: operations["listTransactions"];
         put?: never;
@@ -7729,7 +7784,7 @@ export type paths = {
         };
         /**
          * Get a transaction
-         * @description **Who may see**: the caller is the `user` or `city_admin`.
+         * @description **Who**: the caller is the `user` or `city_admin`.
          */
         get: operations["getTransaction"];
         put?: never;
@@ -7769,7 +7824,7 @@ export type paths = {
         };
         /**
          * List disputes
-         * @description **Who may see**: `host` of the `order` or `platform`.
+         * @description **Who**: `host` of the `order` or `platform`.
          */
         get: operations["listDisputes"];
         put?: never;
@@ -7789,7 +7844,7 @@ export type paths = {
         };
         /**
          * Get a dispute
-         * @description **Who may see**: `host` of the `order` or `platform`.
+         * @description **Who**: `host` of the `order` or `platform`.
          */
         get: operations["getDispute"];
         put?: never;
@@ -7809,7 +7864,7 @@ export type paths = {
         };
         /**
          * List transfers
-         * @description **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`.
+         * @description **Who**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`.
          */
         get: operations["listTransfers"];
         put?: never;
@@ -7829,7 +7884,7 @@ export type paths = {
         };
         /**
          * Get a transfer
-         * @description **Who may see**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`.
+         * @description **Who**: `platform` or `host` of the `order` or the caller holds `cityAdmin` of the `city`.
          */
         get: operations["getTransfer"];
         put?: never;
@@ -7849,7 +7904,7 @@ export type paths = {
         };
         /**
          * List connected accounts
-         * @description **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
+         * @description **Who**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
          */
         get: operations["listConnectedAccounts"];
         put?: never;
@@ -7869,7 +7924,7 @@ export type paths = {
         };
         /**
          * Get a connected account
-         * @description **Who may see**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
+         * @description **Who**: the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
          */
         get: operations["getConnectedAccount"];
         put?: never;
@@ -7889,7 +7944,7 @@ export type paths = {
         };
         /**
          * List stripe events
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["listStripeEvents"];
         put?: never;
@@ -7909,7 +7964,7 @@ export type paths = {
         };
         /**
          * Get a stripe event
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["getStripeEvent"];
         put?: never;
@@ -7929,13 +7984,13 @@ export type paths = {
         };
         /**
          * List plans
-         * @description **Who may see**: `is_offered` is set or `platform`.
+         * @description **Who**: `is_offered` is set or `platform`.
          */
         get: operations["listPlans"];
         put?: never;
         /**
          * Create a plan
-         * @description **Who may do this**: `platform`.
+         * @description **Who**: `platform`.
          */
         post: operations["createPlan"];
         delete?: never;
@@ -7953,31 +8008,31 @@ export type paths = {
         };
         /**
          * Get a plan
-         * @description **Who may see**: `is_offered` is set or `platform`.
+         * @description **Who**: `is_offered` is set or `platform`.
          */
         get: operations["getPlan"];
         /**
          * Replace a plan
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         put: operations["replacePlan"];
         post?: never;
         /**
          * Archive a plan
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         delete: operations["archivePlan"];
         options?: never;
         head?: never;
         /**
          * Update a plan
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         patch: operations["updatePlan"];
         trace?: never;
@@ -7991,9 +8046,9 @@ export type paths = {
         };
         /**
          * List archived plans
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`.
+         *     **Who**: `platform`.
          */
         get: operations["listArchivedPlans"];
         put?: never;
@@ -8017,7 +8072,7 @@ export type paths = {
          * Restore an archived plan
          * @description Brings the plan back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["restorePlan"];
         delete?: never;
@@ -8055,7 +8110,7 @@ export type paths = {
         };
         /**
          * List subscriptions
-         * @description **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`.
+         * @description **Who**: the caller holds `orgAdmin` of the `business` or `platform`.
          */
         get: operations["listSubscriptions"];
         put?: never;
@@ -8075,7 +8130,7 @@ export type paths = {
         };
         /**
          * Get a subscription
-         * @description **Who may see**: the caller holds `orgAdmin` of the `business` or `platform`.
+         * @description **Who**: the caller holds `orgAdmin` of the `business` or `platform`.
          */
         get: operations["getSubscription"];
         put?: never;
@@ -8095,7 +8150,7 @@ export type paths = {
         };
         /**
          * List commission rules
-         * @description **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`.
+         * @description **Who**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`.
          */
         get: operations["listCommissionRules"];
         put?: never;
@@ -8103,7 +8158,7 @@ export type paths = {
          * Create a commission rule
          * @description One member may create 500 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["createCommissionRule"];
         delete?: never;
@@ -8121,31 +8176,31 @@ export type paths = {
         };
         /**
          * Get a commission rule
-         * @description **Who may see**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`.
+         * @description **Who**: `platform` or the caller holds `orgAdmin` of the `scope` or the caller holds `cityAdmin` of the `scope`.
          */
         get: operations["getCommissionRule"];
         /**
          * Replace a commission rule
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         put: operations["replaceCommissionRule"];
         post?: never;
         /**
          * Archive a commission rule
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         delete: operations["archiveCommissionRule"];
         options?: never;
         head?: never;
         /**
          * Update a commission rule
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         patch: operations["updateCommissionRule"];
         trace?: never;
@@ -8159,9 +8214,9 @@ export type paths = {
         };
         /**
          * List archived commission rules
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `platform`.
+         *     **Who**: `platform`.
          */
         get: operations["listArchivedCommissionRules"];
         put?: never;
@@ -8185,7 +8240,7 @@ export type paths = {
          * Restore an archived commission rule
          * @description Brings the commission rule back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `platform`.
+         *     **Who**: `platform`.
          */
         post: operations["restoreCommissionRule"];
         delete?: never;
@@ -8203,7 +8258,7 @@ export type paths = {
         };
         /**
          * List commission proposals
-         * @description **Who may see**: `city_admin` or `platform`.
+         * @description **Who**: `city_admin` or `platform`.
          */
         get: operations["listCommissionProposals"];
         put?: never;
@@ -8211,7 +8266,9 @@ export type paths = {
          * Create a commission proposal
          * @description One member may create 20 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
+         *
+         *     **Also**: 422 for a `valid_to` in the past.
          */
         post: operations["createCommissionProposal"];
         delete?: never;
@@ -8229,7 +8286,7 @@ export type paths = {
         };
         /**
          * Get a commission proposal
-         * @description **Who may see**: `city_admin` or `platform`.
+         * @description **Who**: `city_admin` or `platform`.
          */
         get: operations["getCommissionProposal"];
         put?: never;
@@ -8253,7 +8310,7 @@ export type paths = {
          * Accept a commission proposal
          * @description Moves `state` from `proposed` to `accepted`; 409 from any other state. Needs a reason, which goes to the audit log. Only while `valid_to` is empty or `valid_to` > now; otherwise 409.
          *
-         *     **Who may do this**: `decider`.
+         *     **Who**: `decider`.
          *
          *     **Also**: the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where a rule of the city for this kind of charge and currency begins later and would hold at the same time.
          */
@@ -8277,7 +8334,7 @@ export type paths = {
          * Decline a commission proposal
          * @description Moves `state` from `proposed` to `declined`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `decider`.
+         *     **Who**: `decider`.
          */
         post: operations["declineCommissionProposal"];
         delete?: never;
@@ -8299,7 +8356,7 @@ export type paths = {
          * Withdraw a commission proposal
          * @description Moves `state` from `proposed` to `withdrawn`; 409 from any other state.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["withdrawCommissionProposal"];
         delete?: never;
@@ -8317,7 +8374,7 @@ export type paths = {
         };
         /**
          * List revenue shares
-         * @description **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
          */
         get: operations["listRevenueShares"];
         put?: never;
@@ -8337,7 +8394,7 @@ export type paths = {
         };
         /**
          * Get a revenue share
-         * @description **Who may see**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `cityAdmin` of the `city` or the caller holds `platformAdmin`.
          */
         get: operations["getRevenueShare"];
         put?: never;
@@ -8357,7 +8414,7 @@ export type paths = {
         };
         /**
          * List featured places
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["listFeaturedPlaces"];
         put?: never;
@@ -8365,7 +8422,7 @@ export type paths = {
          * Create a featured place
          * @description One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["createFeaturedPlace"];
         delete?: never;
@@ -8383,31 +8440,31 @@ export type paths = {
         };
         /**
          * Get a featured place
-         * @description **Who may see**: anyone.
+         * @description **Who**: anyone.
          */
         get: operations["getFeaturedPlace"];
         /**
          * Replace a featured place
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         put: operations["replaceFeaturedPlace"];
         post?: never;
         /**
          * Archive a featured place
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         delete: operations["archiveFeaturedPlace"];
         options?: never;
         head?: never;
         /**
          * Update a featured place
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         patch: operations["updateFeaturedPlace"];
         trace?: never;
@@ -8421,9 +8478,9 @@ export type paths = {
         };
         /**
          * List archived featured places
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         get: operations["listArchivedFeaturedPlaces"];
         put?: never;
@@ -8447,7 +8504,7 @@ export type paths = {
          * Restore an archived featured place
          * @description Brings the featured place back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["restoreFeaturedPlace"];
         delete?: never;
@@ -8465,7 +8522,7 @@ export type paths = {
         };
         /**
          * List promotions
-         * @description **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`.
+         * @description **Who**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`.
          */
         get: operations["listPromotions"];
         put?: never;
@@ -8473,7 +8530,7 @@ export type paths = {
          * Create a promotion
          * @description One member may create 50 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          *
          *     **Also**: 409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of `POST /promotions/price`; it is to be paid until `pay_by`.
          */
@@ -8493,16 +8550,16 @@ export type paths = {
         };
         /**
          * Get a promotion
-         * @description **Who may see**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`.
+         * @description **Who**: (`state` is `active` and the caller may read the `target`) or `admin` or `city_admin`.
          */
         get: operations["getPromotion"];
         put?: never;
         post?: never;
         /**
          * Archive a promotion
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         delete: operations["archivePromotion"];
         options?: never;
@@ -8519,9 +8576,9 @@ export type paths = {
         };
         /**
          * List archived promotions
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         get: operations["listArchivedPromotions"];
         put?: never;
@@ -8545,7 +8602,7 @@ export type paths = {
          * Restore an archived promotion
          * @description Brings the promotion back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["restorePromotion"];
         delete?: never;
@@ -8567,7 +8624,7 @@ export type paths = {
          * Suspend a promotion
          * @description Hides the promotion from everyone but those who may update or suspend it.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
+         *     **Who**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
          */
         post: operations["suspendPromotion"];
         delete?: never;
@@ -8589,7 +8646,7 @@ export type paths = {
          * Lift the suspension of a promotion
          * @description Makes a suspended promotion active again.
          *
-         *     **Who may do this**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
+         *     **Who**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
          */
         post: operations["unsuspendPromotion"];
         delete?: never;
@@ -8611,7 +8668,7 @@ export type paths = {
          * Approve a promotion
          * @description Moves `state` from `requested` to `approved`; 409 from any other state. Only while `ends_at` > now and (`amount_cents` is `0` or `paid_at` is set); otherwise 409.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["approvePromotion"];
         delete?: never;
@@ -8633,7 +8690,7 @@ export type paths = {
          * Reject a promotion
          * @description Moves `state` from `requested` or `approved` to `rejected`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["rejectPromotion"];
         delete?: never;
@@ -8655,7 +8712,7 @@ export type paths = {
          * Activate a promotion
          * @description Moves `state` from `approved` to `active`; 409 from any other state. Only while `starts_at` ≤ now and `ends_at` > now; otherwise 409.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["activatePromotion"];
         delete?: never;
@@ -8677,7 +8734,7 @@ export type paths = {
          * Finish a promotion
          * @description Moves `state` from `active` to `ended`; 409 from any other state. Needs a reason, which goes to the audit log.
          *
-         *     **Who may do this**: `city_admin`.
+         *     **Who**: `city_admin`.
          */
         post: operations["finishPromotion"];
         delete?: never;
@@ -8699,7 +8756,7 @@ export type paths = {
          * Withdraw a promotion
          * @description Moves `state` from `requested` or `approved` to `cancelled`; 409 from any other state.
          *
-         *     **Who may do this**: `admin`.
+         *     **Who**: `admin`.
          */
         post: operations["withdrawPromotion"];
         delete?: never;
@@ -8737,13 +8794,13 @@ export type paths = {
         };
         /**
          * List referrals
-         * @description **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
          */
         get: operations["listReferrals"];
         put?: never;
         /**
          * Create a referral
-         * @description **Who may do this**: anyone signed in.
+         * @description **Who**: anyone signed in.
          */
         post: operations["createReferral"];
         delete?: never;
@@ -8761,7 +8818,7 @@ export type paths = {
         };
         /**
          * Get a referral
-         * @description **Who may see**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
+         * @description **Who**: the caller is the `referrer` or the caller is the `referee` or the caller holds `platformAdmin`.
          */
         get: operations["getReferral"];
         put?: never;
@@ -8781,7 +8838,7 @@ export type paths = {
         };
         /**
          * List service requests
-         * @description **Who may see**: `organizer` or the caller holds `platformAdmin`.
+         * @description **Who**: `organizer` or the caller holds `platformAdmin`.
          */
         get: operations["listServiceRequests"];
         put?: never;
@@ -8789,7 +8846,9 @@ export type paths = {
          * Create a service request
          * @description One member may create 20 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
+         *
+         *     **Also**: 422 for a `needed_at` in the past.
          */
         post: operations["createServiceRequest"];
         delete?: never;
@@ -8807,31 +8866,35 @@ export type paths = {
         };
         /**
          * Get a service request
-         * @description **Who may see**: `organizer` or the caller holds `platformAdmin`.
+         * @description **Who**: `organizer` or the caller holds `platformAdmin`.
          */
         get: operations["getServiceRequest"];
         /**
          * Replace a service request
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
+         *
+         *     **Also**: 422 for a new `needed_at` in the past.
          */
         put: operations["replaceServiceRequest"];
         post?: never;
         /**
          * Archive a service request
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         delete: operations["archiveServiceRequest"];
         options?: never;
         head?: never;
         /**
          * Update a service request
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
+         *
+         *     **Also**: 422 for a new `needed_at` in the past.
          */
         patch: operations["updateServiceRequest"];
         trace?: never;
@@ -8845,9 +8908,9 @@ export type paths = {
         };
         /**
          * List archived service requests
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `organizer`.
+         *     **Who**: `organizer`.
          */
         get: operations["listArchivedServiceRequests"];
         put?: never;
@@ -8871,7 +8934,7 @@ export type paths = {
          * Restore an archived service request
          * @description Brings the service request back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["restoreServiceRequest"];
         delete?: never;
@@ -8893,7 +8956,7 @@ export type paths = {
          * Settle a service request
          * @description Moves `state` from `open` to `settled`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["settleServiceRequest"];
         delete?: never;
@@ -8915,7 +8978,7 @@ export type paths = {
          * Close a service request
          * @description Moves `state` from `open` to `closed`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["closeServiceRequest"];
         delete?: never;
@@ -8937,7 +9000,7 @@ export type paths = {
          * Reopen a service request
          * @description Moves `state` from `closed` or `settled` to `open`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["reopenServiceRequest"];
         delete?: never;
@@ -8975,7 +9038,7 @@ export type paths = {
         };
         /**
          * List leads
-         * @description **Who may see**: `organizer` or `provider`.
+         * @description **Who**: `organizer` or `provider`.
          */
         get: operations["listLeads"];
         put?: never;
@@ -8983,7 +9046,9 @@ export type paths = {
          * Create a lead
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
+         *
+         *     **Also**: 422 for a `needed_at` in the past.
          */
         post: operations["createLead"];
         delete?: never;
@@ -9001,31 +9066,31 @@ export type paths = {
         };
         /**
          * Get a lead
-         * @description **Who may see**: `organizer` or `provider`.
+         * @description **Who**: `organizer` or `provider`.
          */
         get: operations["getLead"];
         /**
          * Replace a lead
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         put: operations["replaceLead"];
         post?: never;
         /**
          * Archive a lead
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         delete: operations["archiveLead"];
         options?: never;
         head?: never;
         /**
          * Update a lead
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         patch: operations["updateLead"];
         trace?: never;
@@ -9039,9 +9104,9 @@ export type paths = {
         };
         /**
          * List archived leads
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `organizer`.
+         *     **Who**: `organizer`.
          */
         get: operations["listArchivedLeads"];
         put?: never;
@@ -9065,7 +9130,7 @@ export type paths = {
          * Restore an archived lead
          * @description Brings the lead back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["restoreLead"];
         delete?: never;
@@ -9087,7 +9152,7 @@ export type paths = {
          * View a lead
          * @description Moves `state` from `new` to `viewed`; 409 from any other state.
          *
-         *     **Who may do this**: `provider`.
+         *     **Who**: `provider`.
          */
         post: operations["viewLead"];
         delete?: never;
@@ -9109,7 +9174,7 @@ export type paths = {
          * Decline a lead
          * @description Moves `state` from `new` or `viewed` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `provider`.
+         *     **Who**: `provider`.
          */
         post: operations["declineLead"];
         delete?: never;
@@ -9131,7 +9196,7 @@ export type paths = {
          * Win a lead
          * @description Moves `state` from `new` or `viewed` to `won`; 409 from any other state. Only while `state` of `service_request` is `open`; otherwise 409.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["winLead"];
         delete?: never;
@@ -9153,7 +9218,7 @@ export type paths = {
          * Lose a lead
          * @description Moves `state` from `new` or `viewed` to `lost`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["loseLead"];
         delete?: never;
@@ -9191,7 +9256,7 @@ export type paths = {
         };
         /**
          * List quotes
-         * @description **Who may see**: `provider` or (`state` is not `draft` and `organizer`).
+         * @description **Who**: `provider` or (`state` is not `draft` and `organizer`).
          */
         get: operations["listQuotes"];
         put?: never;
@@ -9199,7 +9264,9 @@ export type paths = {
          * Create a quote
          * @description One member may create 200 a day (UTC); more is 429.
          *
-         *     **Who may do this**: `provider`.
+         *     **Who**: `provider`.
+         *
+         *     **Also**: 422 for a `valid_until` in the past.
          */
         post: operations["createQuote"];
         delete?: never;
@@ -9217,31 +9284,35 @@ export type paths = {
         };
         /**
          * Get a quote
-         * @description **Who may see**: `provider` or (`state` is not `draft` and `organizer`).
+         * @description **Who**: `provider` or (`state` is not `draft` and `organizer`).
          */
         get: operations["getQuote"];
         /**
          * Replace a quote
-         * @description What is left out becomes its default or empty, unless its description says otherwise.
+         * @description Fields that are left out get their default or are emptied.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`.
+         *     **Who**: `provider` and `state` is `draft`.
+         *
+         *     **Also**: 422 for a new `valid_until` in the past.
          */
         put: operations["replaceQuote"];
         post?: never;
         /**
          * Archive a quote
-         * @description What goes along with it is archived too. 409 if something below it keeps it; `errors` names it.
+         * @description Its parts are archived too; a 409 names what prevents it.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`.
+         *     **Who**: `provider` and `state` is `draft`.
          */
         delete: operations["archiveQuote"];
         options?: never;
         head?: never;
         /**
          * Update a quote
-         * @description JSON Merge Patch: what is left out stays as it is, `null` empties.
+         * @description Fields that are left out stay as they are; null empties.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`.
+         *     **Who**: `provider` and `state` is `draft`.
+         *
+         *     **Also**: 422 for a new `valid_until` in the past.
          */
         patch: operations["updateQuote"];
         trace?: never;
@@ -9255,9 +9326,9 @@ export type paths = {
         };
         /**
          * List archived quotes
-         * @description Those that the caller may restore, newest first.
+         * @description What the caller may restore, newest first.
          *
-         *     **Who may see**: `provider` and `state` is `draft`.
+         *     **Who**: `provider` and `state` is `draft`.
          */
         get: operations["listArchivedQuotes"];
         put?: never;
@@ -9281,7 +9352,7 @@ export type paths = {
          * Restore an archived quote
          * @description Brings the quote back as it was, and what went along with it, as far as it can; `still_archived` says what stayed.
          *
-         *     **Who may do this**: `provider` and `state` is `draft`.
+         *     **Who**: `provider` and `state` is `draft`.
          */
         post: operations["restoreQuote"];
         delete?: never;
@@ -9303,7 +9374,7 @@ export type paths = {
          * Send a quote
          * @description Moves `state` from `draft` to `sent`; 409 from any other state. Only while `valid_until` > now and `state` of `lead` is one of `new`, `viewed`; otherwise 409.
          *
-         *     **Who may do this**: `provider`.
+         *     **Who**: `provider`.
          */
         post: operations["sendQuote"];
         delete?: never;
@@ -9325,7 +9396,7 @@ export type paths = {
          * Accept a quote
          * @description Moves `state` from `sent` to `accepted` and sets `accepted_by_id` to the caller and `accepted_at` to the present time; 409 from any other state. Only while `valid_until` > now and `state` of `lead` is one of `new`, `viewed`; otherwise 409.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          *
          *     **Also**: the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where another quote of the request has been accepted at the same moment.
          */
@@ -9349,7 +9420,7 @@ export type paths = {
          * Decline a quote
          * @description Moves `state` from `sent` to `declined`; 409 from any other state.
          *
-         *     **Who may do this**: `organizer`.
+         *     **Who**: `organizer`.
          */
         post: operations["declineQuote"];
         delete?: never;
@@ -9371,7 +9442,7 @@ export type paths = {
          * Expire a quote
          * @description Moves `state` from `sent` to `expired`; 409 from any other state. Only while `valid_until` ≤ now; otherwise 409.
          *
-         *     **Who may do this**: `provider` or `organizer`.
+         *     **Who**: `provider` or `organizer`.
          */
         post: operations["expireQuote"];
         delete?: never;
@@ -9429,7 +9500,7 @@ export type paths = {
         };
         /**
          * List wallet accounts
-         * @description **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
+         * @description **Who**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
          */
         get: operations["listWalletAccounts"];
         put?: never;
@@ -9449,7 +9520,7 @@ export type paths = {
         };
         /**
          * Get a wallet account
-         * @description **Who may see**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
+         * @description **Who**: `holder` or the caller holds `orgAdmin` of the `owner` or the caller holds `cityAdmin` of the `owner` or `platform`.
          */
         get: operations["getWalletAccount"];
         put?: never;
@@ -9529,7 +9600,7 @@ export type paths = {
         };
         /**
          * List wallet transactions
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["listWalletTransactions"];
         put?: never;
@@ -9549,7 +9620,7 @@ export type paths = {
         };
         /**
          * Get a wallet transaction
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["getWalletTransaction"];
         put?: never;
@@ -9569,7 +9640,7 @@ export type paths = {
         };
         /**
          * List wallet journals
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["listWalletJournals"];
         put?: never;
@@ -9589,7 +9660,7 @@ export type paths = {
         };
         /**
          * Get a wallet journal
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["getWalletJournal"];
         put?: never;
@@ -9629,7 +9700,7 @@ export type paths = {
         };
         /**
          * List wallet holds
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["listWalletHolds"];
         put?: never;
@@ -9649,7 +9720,7 @@ export type paths = {
         };
         /**
          * Get a wallet hold
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["getWalletHold"];
         put?: never;
@@ -9669,7 +9740,7 @@ export type paths = {
         };
         /**
          * List wallet credits
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["listWalletCredits"];
         put?: never;
@@ -9689,7 +9760,7 @@ export type paths = {
         };
         /**
          * Get a wallet credit
-         * @description **Who may see**: the caller may read the `wallet`.
+         * @description **Who**: the caller may read the `wallet`.
          */
         get: operations["getWalletCredit"];
         put?: never;
@@ -9709,7 +9780,7 @@ export type paths = {
         };
         /**
          * List notifications
-         * @description **Who may see**: the caller is the `user` and `in_app` is set.
+         * @description **Who**: the caller is the `user` and `in_app` is set.
          */
         get: operations["listNotifications"];
         put?: never;
@@ -9729,7 +9800,7 @@ export type paths = {
         };
         /**
          * Get a notification
-         * @description **Who may see**: the caller is the `user` and `in_app` is set.
+         * @description **Who**: the caller is the `user` and `in_app` is set.
          */
         get: operations["getNotification"];
         put?: never;
@@ -9749,7 +9820,7 @@ export type paths = {
         };
         /**
          * List fraud flags
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["listFraudFlags"];
         put?: never;
@@ -9769,7 +9840,7 @@ export type paths = {
         };
         /**
          * Get a fraud flag
-         * @description **Who may see**: the caller holds `platformAdmin`.
+         * @description **Who**: the caller holds `platformAdmin`.
          */
         get: operations["getFraudFlag"];
         put?: never;
@@ -11133,7 +11204,7 @@ export type components = {
          */
         SecureWebAddress: string;
         /**
-         * @description Social links.
+         * @description Social links: an answer has all keys, null where there is nothing.
          * @example {
          *       "website": "https://example.org/website",
          *       "instagram": "https://www.instagram.com/example",
@@ -11156,7 +11227,7 @@ export type components = {
             telegram?: string | null;
         };
         /**
-         * @description Opening hours.
+         * @description Opening hours: an answer has all keys, null where there is nothing.
          * @example {
          *       "monday": "Monday of the opening hours",
          *       "tuesday": "Tuesday of the opening hours",
@@ -11197,7 +11268,7 @@ export type components = {
             ends: string;
         };
         /**
-         * @description A member. Signing up makes the row; a private member is seen by nobody but themselves and those who look after their home city.
+         * @description A member, created by signing up. Private members are visible only to themselves and to administrators of their home city or the platform.
          * @example {
          *       "object": "user",
          *       "id": "019caddd-0f20-704f-a899-6da763b7a969",
@@ -11241,31 +11312,31 @@ export type components = {
             object: "user";
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
-            /** @description The name in addresses of pages, given at sign-up. Unique among users. */
+            /** @description Unique name for page addresses, chosen at sign-up. Unique among users. */
             readonly handle: string;
             display_name: string;
             bio: string | null;
             profile_image_url: components["schemas"]["WebAddress"] | null;
             banner_url: components["schemas"]["WebAddress"] | null;
-            /** @description Off, nobody but the member and those who look after their home city sees the profile or what the member did. */
+            /** @description If false, only the member and administrators of the home city or the platform can see the profile and activity. */
             is_public: boolean;
             social_links: components["schemas"]["SocialLinks"] | null;
             locale: components["schemas"]["LocaleTag"];
             timezone: components["schemas"]["TimeZoneName"];
-            /** @description Only the member and the platform see it; it changes by confirming the new address. Unique among users. Shown only if `private`. */
+            /** @description Visible to the member and the platform only. A new address has to be confirmed. Unique among users. Shown only if `private`. */
             readonly email?: components["schemas"]["EmailAddress"];
-            /** @description Shown only if `private`. */
+            /** @description Stored with the code of its country; sent without one, it is taken as it is dialled in the country of the `home_city`, else of the caller's `home_city`. Shown only if `private`. */
             phone?: components["schemas"]["PhoneNumber"] | null;
-            /** @description Who this is to Stripe. Shown only if `private`. */
+            /** @description Id of the customer at Stripe. Shown only if `private`. */
             readonly stripe_customer_id?: string | null;
             /**
              * Format: date-time
-             * @description When the personal data of a closed account were erased. It can't be restored any more. Shown only if `private`.
+             * @description When the personal data of a closed account were erased; it can't be restored after that. Shown only if `private`.
              */
             readonly erased_at?: string | null;
             /**
              * Format: uuid
-             * @description Whose administrators look after the member. Id of a city.
+             * @description City whose administrators can see and suspend the member. Id of a city.
              */
             home_city_id: string | null;
             /**
@@ -11356,7 +11427,7 @@ export type components = {
             profile_image_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
             is_public?: boolean;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             locale?: string;
             timezone?: string;
@@ -11366,7 +11437,7 @@ export type components = {
         };
         RestoredUser: components["schemas"]["User"] & components["schemas"]["Restored"];
         /**
-         * @description A member follows a person, a profile or a place. It shows only where both ends may be seen.
+         * @description A member follows another member, a profile or a venue. Visible to callers who can see both.
          * @example {
          *       "object": "follow",
          *       "id": "019caddd-0f20-7a3c-ae0b-6106cdb3982d",
@@ -11438,7 +11509,7 @@ export type components = {
         };
         RestoredFollow: components["schemas"]["Follow"] & components["schemas"]["Restored"];
         /**
-         * @description A member's like of an event. A private member's likes are seen by nobody else.
+         * @description A member's like of an event. A private member's likes are hidden from other members.
          * @example {
          *       "object": "like",
          *       "id": "019caddd-0f20-7cab-a264-4828bcc1f220",
@@ -11497,7 +11568,7 @@ export type components = {
         };
         RestoredLike: components["schemas"]["Like"] & components["schemas"]["Restored"];
         /**
-         * @description One role that a member holds, for one city or one profile or everywhere. It is offered, and holds once the member has accepted. Nobody grants above what they hold.
+         * @description A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can't grant roles above their own.
          * @example {
          *       "object": "role_assignment",
          *       "id": "019caddd-0f20-7248-a029-5e84946cef77",
@@ -11522,19 +11593,19 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             role: components["schemas"]["RoleAssignmentRole"];
-            /** @description An offer gives nothing until the member accepts it; founding a profile accepts its role. Changed by `accept`, `decline` only. */
+            /** @description Offers have no effect until accepted. The role of a profile's creator is accepted at once. Changed by `accept`, `decline` only. */
             readonly state: components["schemas"]["RoleAssignmentState"];
             /** Format: uuid */
             user_id: string;
             scope_type: components["schemas"]["RoleAssignmentScopeType"] | null;
             /**
              * Format: uuid
-             * @description What the role is held for; none for platformAdmin. Id of what `scope_type` says.
+             * @description Object that the role is held for; null for `platformAdmin`. Id of what `scope_type` says.
              */
             scope_id: string | null;
             /**
              * Format: uuid
-             * @description Who gave the role; none where founding a profile gave it. The signed-in caller.
+             * @description Member who granted the role; null for the creator of a profile. The signed-in caller.
              */
             readonly granted_by_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -11578,12 +11649,12 @@ export type components = {
             scope_type?: components["schemas"]["RoleAssignmentScopeType"] | null;
             /**
              * Format: uuid
-             * @description What the role is held for; none for platformAdmin. Id of what `scope_type` says.
+             * @description Object that the role is held for; null for `platformAdmin`. Id of what `scope_type` says.
              */
             scope_id?: string | null;
         };
         /**
-         * @description A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.
+         * @description A phone or browser that receives push messages while the member is signed in on it. It passes to the member who registers it last.
          * @example {
          *       "object": "device",
          *       "id": "019caddd-0f20-7263-aa4d-be41488fb872",
@@ -11607,7 +11678,7 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             platform: components["schemas"]["DevicePlatform"];
-            /** @description What the push service knows the device by. Unique among devices. */
+            /** @description Token of the device at the push service. Unique among devices. */
             push_token: string;
             /** Format: date-time */
             last_seen_at: string;
@@ -11647,7 +11718,7 @@ export type components = {
          */
         CreateDevice: {
             platform: components["schemas"]["DevicePlatform"];
-            /** @description What the push service knows the device by. Unique among devices. */
+            /** @description Token of the device at the push service. Unique among devices. */
             push_token: string;
             /** Format: date-time */
             last_seen_at?: string;
@@ -11674,7 +11745,7 @@ export type components = {
             last_seen_at?: string;
         };
         /**
-         * @description Whether a member wants one type of notification on one channel. The type and the channel `all` speak for the rest; of several the one that names the channel counts, then the one that names the type.
+         * @description Whether a member wants a type of notification on a channel. `all` stands for every type or channel. If several apply, one that names the channel takes precedence, then one that names the type.
          * @example {
          *       "object": "notification_preference",
          *       "id": "019caddd-0f20-7b6d-a83d-cb6eb2474054",
@@ -11703,7 +11774,7 @@ export type components = {
             channel: components["schemas"]["NotificationPreferenceChannel"];
             type: components["schemas"]["NotificationPreferenceType"];
             enabled: boolean;
-            /** @description Between these times push and mail wait, in the time zone of the member. */
+            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. */
             quiet_hours: components["schemas"]["QuietHours"] | null;
             /**
              * Format: uuid
@@ -11747,7 +11818,7 @@ export type components = {
             type?: components["schemas"]["NotificationPreferenceType"];
             /** @default true */
             enabled?: boolean;
-            /** @description Between these times push and mail wait, in the time zone of the member. */
+            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. */
             quiet_hours?: components["schemas"]["QuietHours"] | null;
         };
         /**
@@ -11771,12 +11842,12 @@ export type components = {
          */
         PatchNotificationPreference: {
             enabled?: boolean;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             quiet_hours?: components["schemas"]["PatchQuietHours"] | null;
         };
         RestoredNotificationPreference: components["schemas"]["NotificationPreference"] & components["schemas"]["Restored"];
         /**
-         * @description A country that CulturePass works in, with the currency and language its people see first.
+         * @description A country in which CulturePass is available, with its default currency and language.
          * @example {
          *       "object": "country",
          *       "id": "019caddd-0f20-7aff-a64e-4fd520bd185c",
@@ -11804,7 +11875,7 @@ export type components = {
             /** @description ISO 3166-1 alpha-2. Unique among countries. */
             code: components["schemas"]["CountryCode"];
             name: string;
-            /** @description ISO 4217, what prices are shown in unless said otherwise. */
+            /** @description Default currency for prices, as ISO 4217 code. */
             currency: components["schemas"]["CurrencyCode"];
             default_locale: components["schemas"]["LocaleTag"];
             readonly version: components["schemas"]["ObjectVersion"];
@@ -11836,7 +11907,7 @@ export type components = {
             /** @description ISO 3166-1 alpha-2. Unique among countries. */
             code: components["schemas"]["CountryCode"];
             name: string;
-            /** @description ISO 4217, what prices are shown in unless said otherwise. */
+            /** @description Default currency for prices, as ISO 4217 code. */
             currency: components["schemas"]["CurrencyCode"];
             default_locale: components["schemas"]["LocaleTag"];
         };
@@ -11864,7 +11935,7 @@ export type components = {
         };
         RestoredCountry: components["schemas"]["Country"] & components["schemas"]["Restored"];
         /**
-         * @description A city with its own time zone and administrators. Almost everything else belongs to one.
+         * @description A city with its own time zone and administrators. Most other objects belong to one.
          * @example {
          *       "object": "city",
          *       "id": "019caddd-0f20-711a-a62c-23412b77477a",
@@ -11895,9 +11966,9 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             name: string;
-            /** @description Unique in its country. */
+            /** @description Unique within the country. */
             slug: components["schemas"]["Slug"];
-            /** @description IANA name, which events of the city are told in. */
+            /** @description IANA name of the city's time zone. */
             timezone: components["schemas"]["TimeZoneName"];
             location: components["schemas"]["Point"];
             /** Format: int32 */
@@ -11940,9 +12011,9 @@ export type components = {
          */
         CreateCity: {
             name: string;
-            /** @description Unique in its country. Made from `name` when left out or null. */
+            /** @description Unique within the country. Made from `name` when left out or null. */
             slug?: components["schemas"]["Slug"] | null;
-            /** @description IANA name, which events of the city are told in. */
+            /** @description IANA name of the city's time zone. */
             timezone: components["schemas"]["TimeZoneName"];
             location: components["schemas"]["Point"];
             /** Format: int32 */
@@ -11985,7 +12056,7 @@ export type components = {
         };
         RestoredCity: components["schemas"]["City"] & components["schemas"]["Restored"];
         /**
-         * @description A place where events happen. It shows to whoever may see its owner.
+         * @description A place where events take place. Visible to callers who can see its owner.
          * @example {
          *       "object": "venue",
          *       "id": "019caddd-0f20-7e62-a2da-235a56977383",
@@ -12050,21 +12121,21 @@ export type components = {
             location: components["schemas"]["Point"];
             /**
              * Format: int32
-             * @description People who fit in.
+             * @description Maximum number of people.
              */
             capacity: number | null;
-            /** @description Such as step-free entrance or hearing loop. */
+            /** @description Features such as step-free entrance or hearing loop. */
             accessibility: string[] | null;
-            /** @description In local time, as people write them. */
+            /** @description Free text in local time. */
             opening_hours: components["schemas"]["OpeningHours"] | null;
-            /** @description The city has looked at it. */
+            /** @description Whether the city has verified it. */
             readonly verified: boolean;
             /** Format: uuid */
             city_id: string;
             owner_type: components["schemas"]["VenueOwnerType"];
             /**
              * Format: uuid
-             * @description Whose admins look after the venue. Id of what `owner_type` says.
+             * @description Profile whose administrators manage the venue. Id of what `owner_type` says.
              */
             owner_id: string;
             /**
@@ -12153,19 +12224,19 @@ export type components = {
             location: components["schemas"]["Point"];
             /**
              * Format: int32
-             * @description People who fit in.
+             * @description Maximum number of people.
              */
             capacity?: number | null;
-            /** @description Such as step-free entrance or hearing loop. */
+            /** @description Features such as step-free entrance or hearing loop. */
             accessibility?: string[] | null;
-            /** @description In local time, as people write them. */
+            /** @description Free text in local time. */
             opening_hours?: components["schemas"]["OpeningHours"] | null;
             /** Format: uuid */
             city_id: string;
             owner_type: components["schemas"]["VenueOwnerType"];
             /**
              * Format: uuid
-             * @description Whose admins look after the venue. Id of what `owner_type` says.
+             * @description Profile whose administrators manage the venue. Id of what `owner_type` says.
              */
             owner_id: string;
         };
@@ -12222,7 +12293,7 @@ export type components = {
         PatchVenue: {
             avatar_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             name?: string;
             slug?: components["schemas"]["Slug"];
@@ -12232,12 +12303,12 @@ export type components = {
             /** Format: int32 */
             capacity?: number | null;
             accessibility?: string[] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             opening_hours?: components["schemas"]["OpeningHours"] | null;
         };
         RestoredVenue: components["schemas"]["Venue"] & components["schemas"]["Restored"];
         /**
-         * @description People of a city who share a culture, a language or an interest. A private one is seen by its members only.
+         * @description People of a city who share a culture, a language or an interest. Private communities are visible to their members only.
          * @example {
          *       "object": "community",
          *       "id": "019caddd-0f20-7f35-a4ee-99e2bc863ce1",
@@ -12284,17 +12355,17 @@ export type components = {
             name: string;
             slug: components["schemas"]["Slug"];
             description: string | null;
-            /** @description A private one, and all that belongs to it, is for its members. */
+            /** @description Private communities and their content are visible to members only. */
             visibility: components["schemas"]["CommunityVisibility"];
-            /** @description open, anyone joins; request, staff approves; invite, staff asks. */
+            /** @description `open` lets anyone join; `request` requires approval; `invite` requires an invitation. */
             join_policy: components["schemas"]["CommunityJoinPolicy"];
-            /** @description The city has looked at it. */
+            /** @description Whether the city has verified the community. */
             readonly verified: boolean;
             /** Format: uuid */
             city_id: string;
             /**
              * Format: uuid
-             * @description Who founded it. The signed-in caller. Shown only if `staff`.
+             * @description Founder. The signed-in caller. Shown only if `staff`.
              */
             readonly created_by_id?: string | null;
             /**
@@ -12369,12 +12440,12 @@ export type components = {
             slug?: components["schemas"]["Slug"] | null;
             description?: string | null;
             /**
-             * @description A private one, and all that belongs to it, is for its members.
+             * @description Private communities and their content are visible to members only.
              * @default public
              */
             visibility?: components["schemas"]["CommunityVisibility"];
             /**
-             * @description open, anyone joins; request, staff approves; invite, staff asks.
+             * @description `open` lets anyone join; `request` requires approval; `invite` requires an invitation.
              * @default open
              */
             join_policy?: components["schemas"]["CommunityJoinPolicy"];
@@ -12418,7 +12489,7 @@ export type components = {
         PatchCommunity: {
             avatar_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             name?: string;
             slug?: components["schemas"]["Slug"];
@@ -12428,7 +12499,7 @@ export type components = {
         };
         RestoredCommunity: components["schemas"]["Community"] & components["schemas"]["Restored"];
         /**
-         * @description Someone's place in a community. Whoever makes the row asks (for themselves) or invites (for another).
+         * @description A membership in a community. Members create it for themselves to ask to join; staff create it for others to invite them.
          * @example {
          *       "object": "community_member",
          *       "id": "019caddd-0f20-7ca5-a3f7-21c931633f71",
@@ -12452,7 +12523,7 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             role: components["schemas"]["CommunityMemberRole"];
-            /** @description pending until the other side agrees; unbanned until the member joins again. Changed by `join`, `approve`, `ban`, `unban` only. */
+            /** @description `pending` until the other side agrees; `unbanned` until the member joins again. Changed by `join`, `approve`, `ban`, `unban` only. */
             readonly state: components["schemas"]["CommunityMemberState"];
             /** Format: uuid */
             community_id: string;
@@ -12460,7 +12531,7 @@ export type components = {
             user_id: string;
             /**
              * Format: uuid
-             * @description The member, who asked, or the one who invited. The signed-in caller. Shown only if `mine` or `staff` of the `community`.
+             * @description The member who asked to join, or who sent the invitation. The signed-in caller. Shown only if `mine` or `staff` of the `community`.
              */
             readonly added_by_id?: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -12576,19 +12647,19 @@ export type components = {
             name: string;
             slug: components["schemas"]["Slug"];
             description: string | null;
-            /** @description As it stands on invoices. Shown only if `staff`. */
+            /** @description Name on invoices. Shown only if `staff`. */
             legal_name?: string | null;
             website: components["schemas"]["WebAddress"] | null;
             contact_email: components["schemas"]["EmailAddress"] | null;
-            /** @description The connected account that ticket money goes to. Shown only if `staff`. */
+            /** @description Connected account that receives ticket revenue. Shown only if `staff`. */
             readonly stripe_account_id?: string | null;
-            /** @description Stripe lets the account take payments. Shown only if `staff`. */
+            /** @description Whether the Stripe account can take payments. Shown only if `staff`. */
             readonly charges_enabled?: boolean;
-            /** @description Stripe pays out to the account. Shown only if `staff`. */
+            /** @description Whether Stripe pays out from the account. Shown only if `staff`. */
             readonly payouts_enabled?: boolean;
-            /** @description The city has looked at it. */
+            /** @description Whether the city has verified it. */
             readonly verified: boolean;
-            /** @description Only an approved one is public. Changed by `approve`, `reject`, `resubmit`, `verify`, `unverify` only. */
+            /** @description Only approved organisations are public. Changed by `approve`, `reject`, `resubmit`, `verify`, `unverify` only. */
             readonly state: components["schemas"]["OrganizationState"];
             /** Format: uuid */
             city_id: string;
@@ -12657,7 +12728,7 @@ export type components = {
             /** @description Made from `name` when left out or null. */
             slug?: components["schemas"]["Slug"] | null;
             description?: string | null;
-            /** @description As it stands on invoices. */
+            /** @description Name on invoices. */
             legal_name?: string | null;
             website?: components["schemas"]["WebAddress"] | null;
             contact_email?: components["schemas"]["EmailAddress"] | null;
@@ -12702,7 +12773,7 @@ export type components = {
         PatchOrganization: {
             avatar_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             name?: string;
             slug?: components["schemas"]["Slug"];
@@ -12713,7 +12784,7 @@ export type components = {
         };
         RestoredOrganization: components["schemas"]["Organization"] & components["schemas"]["Restored"];
         /**
-         * @description A firm that serves events and their guests. It answers service requests and may subscribe to a plan.
+         * @description A company that serves events and their guests. It can answer service requests and subscribe to a plan.
          * @example {
          *       "object": "business",
          *       "id": "019caddd-0f20-711d-a404-17959631d3d2",
@@ -12772,22 +12843,23 @@ export type components = {
             category: components["schemas"]["BusinessCategory"];
             website: components["schemas"]["WebAddress"] | null;
             contact_email: components["schemas"]["EmailAddress"] | null;
+            /** @description Stored with the code of its country; sent without one, it is taken as it is dialled in the country of the `city`, else of the caller's `home_city`. */
             phone: components["schemas"]["PhoneNumber"] | null;
             location: components["schemas"]["Point"] | null;
             /**
              * Format: int32
-             * @description 1 is cheap, 4 is dear.
+             * @description From 1 (cheap) to 4 (expensive).
              */
             price_band: number | null;
-            /** @description The connected account that money goes to. Shown only if `staff`. */
+            /** @description Connected account that receives its money. Shown only if `staff`. */
             readonly stripe_account_id?: string | null;
-            /** @description Stripe lets the account take payments. Shown only if `staff`. */
+            /** @description Whether the Stripe account can take payments. Shown only if `staff`. */
             readonly charges_enabled?: boolean;
-            /** @description Stripe pays out to the account. Shown only if `staff`. */
+            /** @description Whether Stripe pays out from the account. Shown only if `staff`. */
             readonly payouts_enabled?: boolean;
-            /** @description The city has looked at it. */
+            /** @description Whether the city has verified it. */
             readonly verified: boolean;
-            /** @description Only an approved one is public. Changed by `approve`, `reject`, `resubmit`, `verify`, `unverify` only. */
+            /** @description Only approved businesses are public. Changed by `approve`, `reject`, `resubmit`, `verify`, `unverify` only. */
             readonly state: components["schemas"]["BusinessState"];
             /** Format: uuid */
             city_id: string;
@@ -12868,11 +12940,12 @@ export type components = {
             category?: components["schemas"]["BusinessCategory"];
             website?: components["schemas"]["WebAddress"] | null;
             contact_email?: components["schemas"]["EmailAddress"] | null;
+            /** @description Stored with the code of its country; sent without one, it is taken as it is dialled in the country of the `city`, else of the caller's `home_city`. */
             phone?: components["schemas"]["PhoneNumber"] | null;
             location?: components["schemas"]["Point"] | null;
             /**
              * Format: int32
-             * @description 1 is cheap, 4 is dear.
+             * @description From 1 (cheap) to 4 (expensive).
              */
             price_band?: number | null;
             /** Format: uuid */
@@ -12926,7 +12999,7 @@ export type components = {
         PatchBusiness: {
             avatar_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             name?: string;
             slug?: components["schemas"]["Slug"];
@@ -12941,7 +13014,7 @@ export type components = {
         };
         RestoredBusiness: components["schemas"]["Business"] & components["schemas"]["Restored"];
         /**
-         * @description A council or government body of a city. Only the city's administrators enter one, so it starts out verified.
+         * @description A council or government body of a city. It is created by the city's administrators and therefore verified from the start.
          * @example {
          *       "object": "institution",
          *       "id": "019caddd-0f20-7822-afe3-679c9dbb1c8a",
@@ -12993,7 +13066,7 @@ export type components = {
             website: components["schemas"]["WebAddress"] | null;
             contact_email: components["schemas"]["EmailAddress"] | null;
             location: components["schemas"]["Point"] | null;
-            /** @description Entered by the administration of the city, so true from the start. */
+            /** @description Whether the city has verified the institution; true from the start. */
             readonly verified: boolean;
             /** Format: uuid */
             city_id: string;
@@ -13105,7 +13178,7 @@ export type components = {
         PatchInstitution: {
             avatar_url?: components["schemas"]["WebAddress"] | null;
             banner_url?: components["schemas"]["WebAddress"] | null;
-            /** @description Keys that are left out stay as they are; null takes a key away. */
+            /** @description Keys that are left out stay; null removes a key. */
             social_links?: components["schemas"]["SocialLinks"] | null;
             name?: string;
             slug?: components["schemas"]["Slug"];
@@ -13117,7 +13190,7 @@ export type components = {
         };
         RestoredInstitution: components["schemas"]["Institution"] & components["schemas"]["Restored"];
         /**
-         * @description Money that an institution offers, and until when one may apply.
+         * @description A grant offered by an institution, with the period for applications.
          * @example {
          *       "object": "grant_announcement",
          *       "id": "019caddd-0f20-715e-a3db-f354e1da1eeb",
@@ -13147,7 +13220,7 @@ export type components = {
             description: string;
             /**
              * Format: int64
-             * @description The most that one applicant can get.
+             * @description Maximum amount per applicant; null if not stated.
              */
             amount_cents: number | null;
             currency: components["schemas"]["CurrencyCode"] | null;
@@ -13200,7 +13273,7 @@ export type components = {
             description: string;
             /**
              * Format: int64
-             * @description The most that one applicant can get.
+             * @description Maximum amount per applicant; null if not stated.
              */
             amount_cents?: number | null;
             currency?: components["schemas"]["CurrencyCode"] | null;
@@ -13257,7 +13330,7 @@ export type components = {
         };
         RestoredGrantAnnouncement: components["schemas"]["GrantAnnouncement"] & components["schemas"]["Restored"];
         /**
-         * @description A dated happening that a host holds in one city.
+         * @description An event with a date that a host holds in a city.
          * @example {
          *       "object": "event",
          *       "id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
@@ -13313,23 +13386,23 @@ export type components = {
              * @description Must hold: `ends_at` > `starts_at`.
              */
             ends_at: string;
-            /** @description IANA name, in which the times are told. */
+            /** @description IANA name of the event's time zone. */
             timezone: components["schemas"]["TimeZoneName"];
             location: components["schemas"]["Point"] | null;
-            /** @description Where it is streamed; for ticket holders and staff. Shown only if `guest` or `staff`. */
+            /** @description Address of the stream. Shown to ticket holders and staff only. Shown only if `guest` or `staff`. */
             online_url?: components["schemas"]["WebAddress"] | null;
-            /** @description community, for members of the host; unlisted, for those who hold a ticket. */
+            /** @description `community` is visible to members of the host, `unlisted` to ticket holders and staff. */
             visibility: components["schemas"]["EventVisibility"];
             /** @description Changed by `publish`, `unpublish`, `cancel`, `complete` only. */
             readonly state: components["schemas"]["EventState"];
             /**
              * Format: int32
-             * @description Most guests of all ticket types together.
+             * @description Maximum number of tickets of all types, at least those held and sold. Null for no limit.
              */
             capacity: number | null;
             /**
              * Format: date-time
-             * @description Until when a promotion shows it first.
+             * @description Time until which a promotion lists the event first.
              */
             readonly featured_until: string | null;
             /** Format: uuid */
@@ -13337,12 +13410,12 @@ export type components = {
             host_type: components["schemas"]["EventHostType"];
             /**
              * Format: uuid
-             * @description Who holds it; its admins run the event. Id of what `host_type` says.
+             * @description Organiser, whose administrators manage the event. Id of what `host_type` says.
              */
             host_id: string;
             /**
              * Format: uuid
-             * @description Where it happens, in the same city.
+             * @description Must be in the city of the event.
              */
             venue_id: string | null;
             /**
@@ -13405,6 +13478,7 @@ export type components = {
          *       "sales_start": "2026-06-12T18:00:00Z",
          *       "sales_end": "2026-06-13T18:00:00Z",
          *       "per_user_limit": 10,
+         *       "door_only": false,
          *       "refundable_until": "2026-06-14T18:00:00Z",
          *       "waitlist_minutes": 120
          *     }
@@ -13414,17 +13488,18 @@ export type components = {
             description?: string | null;
             /** Format: int64 */
             price_cents: number;
+            /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
             /** Format: int32 */
             capacity: number;
             /**
              * Format: date-time
-             * @description On sale at once without it.
+             * @description Start of the sale; null for immediately.
              */
             sales_start?: string | null;
             /**
              * Format: date-time
-             * @description On sale until the event without it.
+             * @description End of the sale; null for the start of the event.
              */
             sales_end?: string | null;
             /**
@@ -13433,13 +13508,18 @@ export type components = {
              */
             per_user_limit?: number;
             /**
+             * @description Sold only at the door, for cash. It can't be ordered online, and the host needs no payment account.
+             * @default false
+             */
+            door_only?: boolean;
+            /**
              * Format: date-time
-             * @description Until when buyers may give tickets back themselves.
+             * @description Time until which buyers can return tickets; null for never. While it is ahead and tickets are held or sold, it can only be postponed.
              */
             refundable_until?: string | null;
             /**
              * Format: int32
-             * @description How long a place is kept for the member of the waiting list to whom it is offered.
+             * @description Minutes for which a ticket offered to a member of the waiting list is reserved.
              * @default 120
              */
             waitlist_minutes?: number;
@@ -13516,19 +13596,19 @@ export type components = {
              * @description Must hold: `ends_at` > `starts_at`.
              */
             ends_at: string;
-            /** @description IANA name, in which the times are told. */
+            /** @description IANA name of the event's time zone. */
             timezone: components["schemas"]["TimeZoneName"];
             location?: components["schemas"]["Point"] | null;
-            /** @description Where it is streamed; for ticket holders and staff. */
+            /** @description Address of the stream. Shown to ticket holders and staff only. */
             online_url?: components["schemas"]["WebAddress"] | null;
             /**
-             * @description community, for members of the host; unlisted, for those who hold a ticket.
+             * @description `community` is visible to members of the host, `unlisted` to ticket holders and staff.
              * @default public
              */
             visibility?: components["schemas"]["EventVisibility"];
             /**
              * Format: int32
-             * @description Most guests of all ticket types together.
+             * @description Maximum number of tickets of all types, at least those held and sold. Null for no limit.
              */
             capacity?: number | null;
             /** Format: uuid */
@@ -13536,12 +13616,12 @@ export type components = {
             host_type: components["schemas"]["EventHostType"];
             /**
              * Format: uuid
-             * @description Who holds it; its admins run the event. Id of what `host_type` says.
+             * @description Organiser, whose administrators manage the event. Id of what `host_type` says.
              */
             host_id: string;
             /**
              * Format: uuid
-             * @description Where it happens, in the same city.
+             * @description Must be in the city of the event.
              */
             venue_id?: string | null;
             ticket_types?: components["schemas"]["CreateTicketTypeOfEvent"][];
@@ -13610,7 +13690,7 @@ export type components = {
         };
         RestoredEvent: components["schemas"]["Event"] & components["schemas"]["Restored"];
         /**
-         * @description A kind of ticket to one event, with its price, its number and the time it is on sale.
+         * @description A type of ticket to one event, with its price, quantity and sales period.
          * @example {
          *       "object": "ticket_type",
          *       "id": "019caddd-0f20-73a6-aafe-5b1eb7cabfd1",
@@ -13625,6 +13705,7 @@ export type components = {
          *       "sales_start": "2026-06-12T18:00:00Z",
          *       "sales_end": "2026-06-13T18:00:00Z",
          *       "per_user_limit": 10,
+         *       "door_only": false,
          *       "refundable_until": "2026-06-14T18:00:00Z",
          *       "waitlist_minutes": 120,
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
@@ -13646,39 +13727,42 @@ export type components = {
             description: string | null;
             /** Format: int64 */
             price_cents: number;
+            /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
             /** Format: int32 */
             capacity: number;
             /**
              * Format: int32
-             * @description Tickets of orders not yet paid, and places offered to the waiting list.
+             * @description Number of tickets reserved by unpaid orders and by offers to the waiting list.
              */
             readonly held: number;
             /**
              * Format: int32
-             * @description Tickets that are paid for.
+             * @description Number of paid tickets.
              */
             readonly sold: number;
             /**
              * Format: date-time
-             * @description On sale at once without it.
+             * @description Start of the sale; null for immediately.
              */
             sales_start: string | null;
             /**
              * Format: date-time
-             * @description On sale until the event without it.
+             * @description End of the sale; null for the start of the event.
              */
             sales_end: string | null;
             /** Format: int32 */
             per_user_limit: number;
+            /** @description Sold only at the door, for cash. It can't be ordered online, and the host needs no payment account. */
+            door_only: boolean;
             /**
              * Format: date-time
-             * @description Until when buyers may give tickets back themselves.
+             * @description Time until which buyers can return tickets; null for never. While it is ahead and tickets are held or sold, it can only be postponed.
              */
             refundable_until: string | null;
             /**
              * Format: int32
-             * @description How long a place is kept for the member of the waiting list to whom it is offered.
+             * @description Minutes for which a ticket offered to a member of the waiting list is reserved.
              */
             waitlist_minutes: number;
             /** Format: uuid */
@@ -13717,6 +13801,7 @@ export type components = {
          *       "sales_start": "2026-06-12T18:00:00Z",
          *       "sales_end": "2026-06-13T18:00:00Z",
          *       "per_user_limit": 10,
+         *       "door_only": false,
          *       "refundable_until": "2026-06-14T18:00:00Z",
          *       "waitlist_minutes": 120,
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
@@ -13727,17 +13812,18 @@ export type components = {
             description?: string | null;
             /** Format: int64 */
             price_cents: number;
+            /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
             /** Format: int32 */
             capacity: number;
             /**
              * Format: date-time
-             * @description On sale at once without it.
+             * @description Start of the sale; null for immediately.
              */
             sales_start?: string | null;
             /**
              * Format: date-time
-             * @description On sale until the event without it.
+             * @description End of the sale; null for the start of the event.
              */
             sales_end?: string | null;
             /**
@@ -13746,13 +13832,18 @@ export type components = {
              */
             per_user_limit?: number;
             /**
+             * @description Sold only at the door, for cash. It can't be ordered online, and the host needs no payment account.
+             * @default false
+             */
+            door_only?: boolean;
+            /**
              * Format: date-time
-             * @description Until when buyers may give tickets back themselves.
+             * @description Time until which buyers can return tickets; null for never. While it is ahead and tickets are held or sold, it can only be postponed.
              */
             refundable_until?: string | null;
             /**
              * Format: int32
-             * @description How long a place is kept for the member of the waiting list to whom it is offered.
+             * @description Minutes for which a ticket offered to a member of the waiting list is reserved.
              * @default 120
              */
             waitlist_minutes?: number;
@@ -13769,6 +13860,7 @@ export type components = {
          *       "sales_start": "2026-06-12T18:00:00Z",
          *       "sales_end": "2026-06-13T18:00:00Z",
          *       "per_user_limit": 10,
+         *       "door_only": false,
          *       "refundable_until": "2026-06-14T18:00:00Z",
          *       "waitlist_minutes": 120
          *     }
@@ -13790,6 +13882,8 @@ export type components = {
              * @default 10
              */
             per_user_limit?: number;
+            /** @default false */
+            door_only?: boolean;
             /** Format: date-time */
             refundable_until?: string | null;
             /**
@@ -13817,6 +13911,7 @@ export type components = {
             sales_end?: string | null;
             /** Format: int32 */
             per_user_limit?: number;
+            door_only?: boolean;
             /** Format: date-time */
             refundable_until?: string | null;
             /** Format: int32 */
@@ -13824,7 +13919,7 @@ export type components = {
         };
         RestoredTicketType: components["schemas"]["TicketType"] & components["schemas"]["Restored"];
         /**
-         * @description A member was at an event. The first good scan of a ticket makes it; a private member's are theirs alone.
+         * @description A member's attendance of an event, recorded at the first successful scan. Those of private members are hidden from other members.
          * @example {
          *       "object": "attendance",
          *       "id": "019caddd-0f20-75a3-abcb-cef5b4e4d069",
@@ -13857,7 +13952,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description What a host writes to the guests of an event. It is told once to each of them, on the ways that they have chosen.
+         * @description A message from a host to the guests of an event. Each recipient is notified once, through their chosen channels.
          * @example {
          *       "object": "broadcast",
          *       "id": "019caddd-0f20-7e88-a199-c423228a4566",
@@ -13890,19 +13985,20 @@ export type components = {
             readonly status: components["schemas"]["Status"];
             title: string;
             message: string;
-            /** @description guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint. */
+            /** @description Recipients. `guests` are holders of any ticket; `ticket_types` holders of the types in `ticket_type_ids`; `checked_in` guests admitted at the door or at a checkpoint. */
             audience: components["schemas"]["BroadcastAudience"];
+            /** @description Ids of ticket types, for the audience `ticket_types`. */
             ticket_type_ids: string[] | null;
             /**
              * Format: date-time
-             * @description It goes then, once it is scheduled; at once without it.
+             * @description When to send it once scheduled; null for immediately.
              */
             send_at: string | null;
             /** @description Changed by `schedule`, `revise`, `cancel` only. */
             readonly state: components["schemas"]["BroadcastState"];
             /**
              * Format: int32
-             * @description Members to whom it was told.
+             * @description Number of members notified.
              */
             readonly recipient_count: number;
             /** Format: date-time */
@@ -13955,14 +14051,15 @@ export type components = {
             title: string;
             message: string;
             /**
-             * @description guests, whoever holds a ticket; ticket_types, of one of `ticket_type_ids`; checked_in, who has come in, at the door or at a checkpoint.
+             * @description Recipients. `guests` are holders of any ticket; `ticket_types` holders of the types in `ticket_type_ids`; `checked_in` guests admitted at the door or at a checkpoint.
              * @default guests
              */
             audience?: components["schemas"]["BroadcastAudience"];
+            /** @description Ids of ticket types, for the audience `ticket_types`. */
             ticket_type_ids?: string[] | null;
             /**
              * Format: date-time
-             * @description It goes then, once it is scheduled; at once without it.
+             * @description When to send it once scheduled; null for immediately.
              */
             send_at?: string | null;
             /** Format: uuid */
@@ -14003,7 +14100,7 @@ export type components = {
             send_at?: string | null;
         };
         /**
-         * @description One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.
+         * @description A purchase of tickets to one event. Its tickets are reserved until it is paid or expires.
          * @example {
          *       "object": "order",
          *       "id": "019caddd-0f20-73ee-ab7e-96e59ce40f9c",
@@ -14048,96 +14145,96 @@ export type components = {
              */
             object: "order";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description It is `charged_back` when a dispute is lost and the bank has taken the payment back. */
+            /** @description `charged_back` if the payment was lost in a dispute. */
             readonly state: components["schemas"]["OrderState"];
             /**
              * Format: int64
-             * @description The tickets at their price.
+             * @description Price before discount and fee.
              */
             readonly subtotal_cents: number;
             /**
              * Format: int64
-             * @description What the promo code takes off.
+             * @description Discount by the promo code.
              */
             readonly discount_cents: number;
             /**
              * Format: int64
-             * @description What the buyer pays on top.
+             * @description Fee added to the price.
              */
             readonly fee_cents: number;
             /**
              * Format: int64
-             * @description What the buyer pays in all.
+             * @description Total to be paid by the buyer.
              */
             readonly amount_cents: number;
             /**
              * Format: int64
-             * @description The part paid with credits.
+             * @description Part paid with credits.
              */
             readonly wallet_cents: number;
             /**
              * Format: int64
-             * @description The part paid through Stripe.
+             * @description Part paid by card.
              */
             readonly card_cents: number;
             /**
              * Format: int64
-             * @description The part paid at the door.
+             * @description Part paid in cash at the door.
              */
             readonly cash_cents: number;
             /** Format: int64 */
             readonly refunded_cents: number;
             /**
              * Format: int64
-             * @description The part of it that went back to the card.
+             * @description Part of `refunded_cents` refunded to the card.
              */
             readonly refunded_card_cents: number;
             readonly currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: int64
-             * @description Commission, frozen at the purchase. Shown only if `host`.
+             * @description Platform's part of the commission, fixed at the purchase. Shown only if `host`.
              */
             readonly platform_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gets of the commission, frozen at the purchase. Shown only if `host`.
+             * @description City's share of the commission, fixed at the purchase. Shown only if `host`.
              */
             readonly city_share_cents?: number;
             /**
              * Format: int64
-             * @description What the host gets. Shown only if `host`.
+             * @description Amount that the host receives. Shown only if `host`.
              */
             readonly organizer_cents?: number;
             /**
              * Format: int64
-             * @description What of the card payment stays with the platform. Shown only if `host`.
+             * @description Part of the card payment kept by the platform. Shown only if `host`.
              */
             readonly application_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the platform adds, because credits were used. Shown only if `host`.
+             * @description Amount sent to the host for the part paid with credits. Shown only if `host`.
              */
             readonly top_up_cents?: number;
             readonly fee_paid_by: components["schemas"]["OrderFeePaidBy"];
             /**
              * Format: date-time
-             * @description A pending order lets go of its tickets then.
+             * @description When an unpaid order expires and releases its tickets.
              */
             readonly expires_at: string | null;
             /** Format: date-time */
             readonly paid_at: string | null;
             /**
              * Format: int32
-             * @description The tickets it has got, those that went back since included; none until it is paid.
+             * @description Number of tickets issued, including those refunded since; 0 until the order is paid.
              */
             readonly ticket_count: number;
-            /** @description By the host's staff, for cash. */
+            /** @description Sold by the host's staff for cash. */
             readonly sold_at_door: boolean;
-            /** @description Where the buyer came from, as the front end knows it, such as a campaign or a site. Shown only if `host`. */
+            /** @description Source of the visit as sent by the front end, such as a campaign or a website. Shown only if `host`. */
             readonly referrer?: string | null;
-            /** @description Why it could not be refunded when its event was cancelled. It is tried again. Shown only if `host`. */
+            /** @description Why the refund for a cancelled event failed. The refund is retried. Shown only if `host`. */
             readonly refund_failure?: string | null;
-            /** @description The key the buyer sent, so that a repeated request buys once. Shown only if `buyer`. */
+            /** @description Idempotency key of the buyer's request; a repeated request buys once. Shown only if `buyer`. */
             readonly idempotency_key?: string;
             /** Format: uuid */
             readonly user_id: string;
@@ -14145,14 +14242,14 @@ export type components = {
             readonly event_id: string;
             /**
              * Format: uuid
-             * @description The rule that the fees came from. Shown only if `host`.
+             * @description Rule that the fees were computed by. Shown only if `host`.
              */
             readonly commission_rule_id?: string | null;
             /** Format: uuid */
             readonly promo_code_id: string | null;
             /**
              * Format: uuid
-             * @description The credits that are set aside until it is paid.
+             * @description Credits reserved until the order is paid.
              */
             readonly wallet_hold_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -14179,7 +14276,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description How many tickets of one type an order is for, at the price of that moment.
+         * @description Quantity and price of one ticket type in an order.
          * @example {
          *       "object": "order_item",
          *       "id": "019caddd-0f20-77a7-a488-d0c14b990312",
@@ -14202,22 +14299,22 @@ export type components = {
             readonly quantity: number;
             /**
              * Format: int64
-             * @description At the moment of the purchase.
+             * @description Price per ticket at the time of purchase.
              */
             readonly unit_price_cents: number;
             /**
              * Format: int64
-             * @description The quantity at its price.
+             * @description Quantity times unit price.
              */
             readonly subtotal_cents: number;
             /**
              * Format: int64
-             * @description What the promo code takes off this line.
+             * @description Discount by the promo code on this item.
              */
             readonly discount_cents: number;
             /**
              * Format: int64
-             * @description What this line costs.
+             * @description Price after discount.
              */
             readonly total_cents: number;
             readonly currency: components["schemas"]["CurrencyCode"];
@@ -14241,7 +14338,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description The right of its holder to enter one event. The signed code is for the holder alone.
+         * @description A ticket that admits its holder to one event. Only the holder can see the signed code.
          * @example {
          *       "object": "ticket",
          *       "id": "019caddd-0f20-7140-a694-29150abcbf24",
@@ -14268,24 +14365,24 @@ export type components = {
             readonly object?: "ticket";
             readonly id: components["schemas"]["ObjectId"];
             readonly state: components["schemas"]["TicketState"];
-            /** @description Why it is void, if nothing was given back for it. */
+            /** @description Reason why a ticket is void without a refund; otherwise null. */
             readonly void_reason: components["schemas"]["TicketVoidReason"] | null;
-            /** @description Signed, shown as a QR code. Unique among tickets. Shown only if `holder_only`. */
+            /** @description Signed code, shown as a QR code. Unique among tickets. Shown only if `holder_only`. */
             readonly code?: string;
             /**
              * Format: int32
-             * @description Counts the tickets of an order.
+             * @description Number of the ticket within its order.
              */
             readonly position: number;
             /**
              * Format: int64
-             * @description What was paid for it, its part of discount and fee included; given back with it.
+             * @description Amount paid for it, including its part of discount and fee; refunded with the ticket.
              */
             readonly paid_cents: number;
             readonly currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: int32
-             * @description Counts up when the ticket changes hands, which makes older codes worthless.
+             * @description Incremented when the ticket is transferred, which invalidates older codes.
              */
             readonly secret_version: number;
             /** Format: uuid */
@@ -14306,7 +14403,7 @@ export type components = {
             readonly buyer_id: string;
             /**
              * Format: uuid
-             * @description The one it is given back with.
+             * @description Refund of the ticket; null if not refunded.
              */
             readonly refund_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -14334,7 +14431,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A holder offers a ticket to another member, who gets it by accepting. From then on the old code opens nothing.
+         * @description A holder's offer to transfer a ticket to another member. On acceptance, the ticket changes hands and its old code becomes invalid.
          * @example {
          *       "object": "ticket_transfer",
          *       "id": "019caddd-0f20-7449-a7b5-93eb3475d9cc",
@@ -14353,7 +14450,7 @@ export type components = {
             /** @constant */
             readonly object?: "ticket_transfer";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description An offer has expired when its time is over, and when the ticket was used or given back meanwhile. */
+            /** @description `expired` if the offer was not accepted in time, or if the ticket was used or refunded meanwhile. */
             readonly state: components["schemas"]["TicketTransferState"];
             /** Format: date-time */
             readonly expires_at: string;
@@ -14391,7 +14488,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Money of an order, a promotion or a fee that goes back to whoever paid it, to the card, to the wallet, or both.
+         * @description A refund of an order, a promotion or a fee to its payer, to the card, as credits, or both.
          * @example {
          *       "object": "refund",
          *       "id": "019caddd-0f20-71d6-a301-27108f1feaf1",
@@ -14429,37 +14526,37 @@ export type components = {
             readonly amount_cents: number;
             /**
              * Format: int64
-             * @description To the card.
+             * @description Part refunded to the card.
              */
             readonly card_cents: number;
             /**
              * Format: int64
-             * @description As credits.
+             * @description Part refunded as credits.
              */
             readonly wallet_cents: number;
             /**
              * Format: int64
-             * @description At the door.
+             * @description Part refunded in cash.
              */
             readonly cash_cents: number;
             /**
              * Format: int64
-             * @description What the host gives back of it. Shown only if `host`.
+             * @description Part of the refund borne by the host. Shown only if `host`.
              */
             readonly organizer_cents?: number;
             /**
              * Format: int64
-             * @description What the platform gives back of its commission. Shown only if `host`.
+             * @description Part of the refund borne by the platform from its commission. Shown only if `host`.
              */
             readonly platform_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gives back of its share. Shown only if `host`.
+             * @description Part of the refund borne by the city from its share. Shown only if `host`.
              */
             readonly city_share_cents?: number;
             /**
              * Format: int64
-             * @description What the host need not give back, as credits had paid it and it was not sent to the host yet. Shown only if `host`.
+             * @description Amount not taken back from the host because it was paid with credits and had not been sent to the host yet. Shown only if `host`.
              */
             readonly withheld_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
@@ -14468,7 +14565,7 @@ export type components = {
             readonly failure_code: string | null;
             /** @description Unique among refunds. Shown only if `platform`. */
             readonly stripe_refund_id?: string | null;
-            /** @description Stored before the call, so that a repeated call refunds once. Unique among refunds. Shown only if `platform`. */
+            /** @description Stored before the call to Stripe, so that a repeated call refunds once. Unique among refunds. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             /** Format: date-time */
             readonly settled_at: string | null;
@@ -14478,7 +14575,7 @@ export type components = {
             readonly promotion_id: string | null;
             /**
              * Format: uuid
-             * @description Whose fee it is of.
+             * @description Quote whose fee is refunded.
              */
             readonly quote_id: string | null;
             /**
@@ -14512,7 +14609,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description One scan of a ticket at the door of an event or at one of its checkpoints. Scans made offline come in later with the time of the device.
+         * @description One scan of a ticket at the door of an event or at one of its checkpoints. Offline scans are uploaded later with the time of the device.
          * @example {
          *       "object": "check_in",
          *       "id": "019caddd-0f20-7f7f-ad94-1b6fe378afea",
@@ -14535,36 +14632,36 @@ export type components = {
             /** @constant */
             readonly object?: "check_in";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description What the door was told. */
+            /** @description Result shown by the scanner. */
             readonly result: components["schemas"]["CheckInResult"];
-            /** @description Exits are scanned at checkpoints alone. */
+            /** @description Exits are scanned at checkpoints only. */
             readonly direction: components["schemas"]["CheckInDirection"];
-            /** @description Why the ticket should have been refused, where a scanner without a connection had let it in at a checkpoint. */
+            /** @description Reason to refuse a ticket that an offline scanner had already admitted at a checkpoint; otherwise null. */
             readonly overruled: components["schemas"]["CheckInOverruled"] | null;
-            /** @description Made by the scanner, so that a scan sent twice counts once. Unique among check ins. */
+            /** @description Id generated by the scanner, so that a repeated request counts once. Unique within the event. */
             readonly nonce: string;
             readonly device: string | null;
             readonly gate: string | null;
-            /** @description Scanned without a connection and sent later. */
+            /** @description Scanned without a connection and uploaded later. */
             readonly is_offline: boolean;
             /**
              * Format: date-time
-             * @description By the clock of the device.
+             * @description Time of the scan by the device's clock.
              */
             readonly at: string;
             /**
              * Format: uuid
-             * @description None of ours signed a forged code, and one of another event is named all the same.
+             * @description Null if the code is forged. For `wrong_event`, a ticket of another event.
              */
             readonly ticket_id: string | null;
             /**
              * Format: uuid
-             * @description Where it was scanned.
+             * @description Event at which it was scanned.
              */
             readonly event_id: string;
             /**
              * Format: uuid
-             * @description Where at the event; at its door without it.
+             * @description Null for a scan at the door.
              */
             readonly checkpoint_id: string | null;
             /**
@@ -14597,7 +14694,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A place at an event where tickets are looked at apart from its door, such as a stage, a lounge or one day of several. Every ticket comes in there by itself.
+         * @description A place other than the door where tickets are scanned, such as a stage, a lounge or one day of a festival. Admission is tracked separately at each checkpoint.
          * @example {
          *       "object": "checkpoint",
          *       "id": "019caddd-0f20-7473-a209-87f9a49d5b00",
@@ -14621,11 +14718,11 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             name: string;
-            /** @description Whether it lets in every ticket of the event; else those of the ticket types that are named for it. */
+            /** @description Whether all tickets of the event are admitted; otherwise only those of the assigned ticket types. */
             all_ticket_types: boolean;
-            /** @description Whether who leaves is scanned as well. */
+            /** @description Whether exits are scanned too. */
             counts_exits: boolean;
-            /** @description Whether who has left may come in again. */
+            /** @description Whether guests may re-enter. Requires `counts_exits`. */
             allows_reentry: boolean;
             /** Format: uuid */
             event_id: string;
@@ -14663,17 +14760,17 @@ export type components = {
         CreateCheckpoint: {
             name: string;
             /**
-             * @description Whether it lets in every ticket of the event; else those of the ticket types that are named for it.
+             * @description Whether all tickets of the event are admitted; otherwise only those of the assigned ticket types.
              * @default true
              */
             all_ticket_types?: boolean;
             /**
-             * @description Whether who leaves is scanned as well.
+             * @description Whether exits are scanned too.
              * @default false
              */
             counts_exits?: boolean;
             /**
-             * @description Whether who has left may come in again.
+             * @description Whether guests may re-enter. Requires `counts_exits`.
              * @default false
              */
             allows_reentry?: boolean;
@@ -14710,7 +14807,7 @@ export type components = {
         };
         RestoredCheckpoint: components["schemas"]["Checkpoint"] & components["schemas"]["Restored"];
         /**
-         * @description A checkpoint lets in tickets of this type. Counts where the checkpoint does not let in all of them.
+         * @description A ticket type that a checkpoint admits. Ignored if the checkpoint admits all ticket types.
          * @example {
          *       "object": "checkpoint_ticket_type",
          *       "id": "019caddd-0f20-75b0-afd7-18e753cd6f8d",
@@ -14776,7 +14873,7 @@ export type components = {
         };
         RestoredCheckpointTicketType: components["schemas"]["CheckpointTicketType"] & components["schemas"]["Restored"];
         /**
-         * @description Somebody came in at a checkpoint with a ticket, and perhaps left again. A ticket is inside once at most.
+         * @description One admission of a ticket at a checkpoint. A ticket has at most one open entry per checkpoint.
          * @example {
          *       "object": "checkpoint_entry",
          *       "id": "019caddd-0f20-7f65-adc0-2e3d693cca2f",
@@ -14796,12 +14893,12 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             /**
              * Format: date-time
-             * @description By the clock of the device.
+             * @description Time of admission by the device's clock.
              */
             readonly entered_at: string;
             /**
              * Format: date-time
-             * @description Empty while they are inside.
+             * @description Null while the guest is inside.
              */
             readonly left_at: string | null;
             /** Format: uuid */
@@ -14832,7 +14929,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A member waits for one ticket to a sold-out event or ticket type. What comes free is kept for the next one, by priority, then first come first served; they take it by ordering.
+         * @description A member's place on the waiting list for one ticket to a sold-out event or ticket type. A freed ticket is reserved for the next member, by priority, then position, who takes it by ordering.
          * @example {
          *       "object": "waitlist_entry",
          *       "id": "019caddd-0f20-7a05-a3ac-3893059aebcd",
@@ -14861,23 +14958,23 @@ export type components = {
             readonly status: components["schemas"]["Status"];
             /**
              * Format: int64
-             * @description Given on joining, counted by event. Smaller is sooner.
+             * @description Position within the event's list, set on joining. Smaller is sooner.
              */
             readonly position: number | null;
             /**
              * Format: int32
-             * @description Given by the event's admins, never by the member. Higher is sooner; of equal ones who came first. Shown only if `host`.
+             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. Shown only if `host`.
              */
             priority?: number;
             /**
              * Format: int64
-             * @description Orders by priority, then position, in one number. Smaller is sooner. Shown only if `host`.
+             * @description Sort key that combines priority and position. Smaller is sooner. Shown only if `host`.
              */
             readonly turn?: number | null;
             readonly state: components["schemas"]["WaitlistEntryState"];
             /**
              * Format: date-time
-             * @description Until when the offered ticket is kept.
+             * @description Time until which the offered ticket is reserved.
              */
             readonly offer_expires_at: string | null;
             /** Format: uuid */
@@ -14886,7 +14983,7 @@ export type components = {
             ticket_type_id: string | null;
             /**
              * Format: uuid
-             * @description Of which type a place is kept, while the state is offered. Id of a ticket type.
+             * @description Ticket type reserved for the member while the state is `offered`. Id of a ticket type.
              */
             readonly offered_type_id: string | null;
             /**
@@ -14926,7 +15023,7 @@ export type components = {
         CreateWaitlistEntry: {
             /**
              * Format: int32
-             * @description Given by the event's admins, never by the member. Higher is sooner; of equal ones who came first. May be sent only if `host`.
+             * @description Set by the event's administrators. Higher is sooner; equal priorities are ordered by position. May be sent only if `host`.
              * @default 0
              */
             priority?: number;
@@ -14960,7 +15057,7 @@ export type components = {
             priority?: number;
         };
         /**
-         * @description A word that makes an event's tickets cheaper. Only the host sees the list; buyers type the word.
+         * @description A discount code for an event's tickets. Only the host can list the codes; buyers enter them when ordering.
          * @example {
          *       "object": "promo_code",
          *       "id": "019caddd-0f20-72c7-a5e6-8bbb81643a4f",
@@ -14988,16 +15085,16 @@ export type components = {
             readonly object?: "promo_code";
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
-            /** @description Compared without case and blanks. */
+            /** @description Case and blanks are ignored. */
             code: string;
             /**
              * Format: int32
-             * @description Hundredths of a percent off.
+             * @description Discount in hundredths of a percent.
              */
             basis_points: number | null;
             /**
              * Format: int64
-             * @description Off each ticket.
+             * @description Discount per ticket, instead of `basis_points`.
              */
             amount_cents: number | null;
             currency: components["schemas"]["CurrencyCode"] | null;
@@ -15005,7 +15102,7 @@ export type components = {
             max_redemptions: number | null;
             /**
              * Format: int32
-             * @description Orders of one buyer.
+             * @description Maximum number of orders per buyer.
              */
             per_user_limit: number;
             /** Format: date-time */
@@ -15053,16 +15150,16 @@ export type components = {
          *     }
          */
         CreatePromoCode: {
-            /** @description Compared without case and blanks. */
+            /** @description Case and blanks are ignored. */
             code: string;
             /**
              * Format: int32
-             * @description Hundredths of a percent off.
+             * @description Discount in hundredths of a percent.
              */
             basis_points?: number | null;
             /**
              * Format: int64
-             * @description Off each ticket.
+             * @description Discount per ticket, instead of `basis_points`.
              */
             amount_cents?: number | null;
             currency?: components["schemas"]["CurrencyCode"] | null;
@@ -15070,7 +15167,7 @@ export type components = {
             max_redemptions?: number | null;
             /**
              * Format: int32
-             * @description Orders of one buyer.
+             * @description Maximum number of orders per buyer.
              * @default 1
              */
             per_user_limit?: number;
@@ -15132,7 +15229,7 @@ export type components = {
         };
         RestoredPromoCode: components["schemas"]["PromoCode"] & components["schemas"]["Restored"];
         /**
-         * @description A member's rating of a profile or venue, with at most one reply. One per member and target, never for one's own.
+         * @description A member's rating of a profile or venue, with at most one reply. One per member and target; administrators can't review their own.
          * @example {
          *       "object": "review",
          *       "id": "019caddd-0f20-7c97-aace-4c8fef2cee8f",
@@ -15162,7 +15259,7 @@ export type components = {
             /** Format: int32 */
             rating: number;
             comment: string | null;
-            /** @description By the admins of the target. */
+            /** @description Reply by the administrators of the target. */
             reply: string | null;
             /**
              * Format: uuid
@@ -15216,7 +15313,7 @@ export type components = {
             rating: number;
             /** @description May be sent only if `mine`. */
             comment?: string | null;
-            /** @description By the admins of the target. May be sent only if `admin` of the `entity`. */
+            /** @description Reply by the administrators of the target. May be sent only if `admin` of the `entity`. */
             reply?: string | null;
             entity_type: components["schemas"]["ReviewEntityType"];
             /**
@@ -15259,7 +15356,7 @@ export type components = {
         };
         RestoredReview: components["schemas"]["Review"] & components["schemas"]["Restored"];
         /**
-         * @description A picture of a profile, place, member or event. Whoever may change the target adds one with `POST /media/uploads` and orders them by `position`.
+         * @description A picture of a profile, venue, member or event. Callers who may update the target add pictures with `POST /media/uploads` and order them by `position`.
          * @example {
          *       "object": "media",
          *       "id": "019caddd-0f20-7721-ac95-25ade2ea8903",
@@ -15292,46 +15389,46 @@ export type components = {
             readonly object?: "media";
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
-            /** @description So far only pictures can be uploaded. */
+            /** @description Currently only images can be uploaded. */
             readonly type: components["schemas"]["MediaType"];
-            /** @description As JPEG of 1600 pixels on the longer side; a smaller picture is as large as it was sent. What lies there never changes. */
+            /** @description JPEG of at most 1600 pixels on the longer side. The content at this address never changes. */
             readonly url: components["schemas"]["WebAddress"];
-            /** @description The same of 800 pixels. */
+            /** @description The same of at most 800 pixels. */
             readonly medium_url: components["schemas"]["WebAddress"];
-            /** @description The same of 320 pixels. */
+            /** @description The same of at most 320 pixels. */
             readonly small_url: components["schemas"]["WebAddress"];
-            /** @description What the picture shows, for those who do not see it. */
+            /** @description Description of the picture for people who can't see it. */
             alt_text: string | null;
             /**
              * Format: int32
-             * @description Smallest first; the first picture stands for the target.
+             * @description Sort order, smallest first. The first picture is the main one.
              */
             position: number;
             /**
              * Format: int32
-             * @description Of the largest size.
+             * @description In pixels, of the largest size.
              */
             readonly width: number;
             /**
              * Format: int32
-             * @description Of the largest size.
+             * @description In pixels, of the largest size.
              */
             readonly height: number;
             /**
              * Format: int64
-             * @description Of all sizes together.
+             * @description Total size of all files.
              */
             readonly bytes: number;
             /**
              * Format: uuid
-             * @description The name of its files in the store. Shown only if `owner`.
+             * @description Name of its files in the object store. Shown only if `owner`.
              */
             readonly storage_key?: string;
-            /** @description SHA-256 of the file that was sent, in hexadecimal. Shown only if `owner`. */
+            /** @description SHA-256 of the uploaded file, in hexadecimal. Shown only if `owner`. */
             readonly content_hash?: string;
             /**
              * Format: date-time
-             * @description When its files were deleted, some time after it was archived. It can't be restored any more.
+             * @description When its files were deleted after archiving. The picture can't be restored after that.
              */
             readonly purged_at: string | null;
             entity_type: components["schemas"]["MediaEntityType"];
@@ -15398,7 +15495,7 @@ export type components = {
         };
         RestoredMedia: components["schemas"]["Media"] & components["schemas"]["Restored"];
         /**
-         * @description A card that Stripe keeps for a member. No card number ever comes here.
+         * @description A member's card saved at Stripe. Card numbers are never stored here.
          * @example {
          *       "object": "payment_method",
          *       "id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4",
@@ -15424,7 +15521,7 @@ export type components = {
             /** @description Unique among payment methods. */
             readonly stripe_payment_method_id: string;
             readonly brand: string;
-            /** @description Last digits of the card, as Stripe reports them. */
+            /** @description Last four digits of the card. */
             readonly last4: string;
             /** Format: int32 */
             readonly exp_month: number;
@@ -15433,7 +15530,7 @@ export type components = {
             readonly is_default: boolean;
             /**
              * Format: date-time
-             * @description When Stripe has forgotten it.
+             * @description When the card was removed at Stripe.
              */
             readonly detached_at: string | null;
             /** Format: uuid */
@@ -15451,7 +15548,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description One movement of money through Stripe, as a member's history shows it. Nobody but the payments module writes it.
+         * @description A payment through Stripe, as shown in a member's history. Read-only for callers.
          * @example {
          *       "object": "transaction",
          *       "id": "019caddd-0f20-7ce9-a225-19a3c3ecaf9b",
@@ -15491,50 +15588,50 @@ export type components = {
             readonly type: components["schemas"]["TransactionType"];
             /**
              * Format: int64
-             * @description What was asked for.
+             * @description Amount to be paid.
              */
             readonly amount_cents: number;
             /** Format: int64 */
             readonly refunded_cents: number;
             /**
              * Format: int64
-             * @description What of it stays with the platform. Shown only if `platform`.
+             * @description Part that stays with the platform. Shown only if `platform`.
              */
             readonly application_fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gets of a period of a plan, frozen when it was paid. Of anything else that stands with what was paid for. Shown only if `city_admin`.
+             * @description City's share of a plan's period, fixed when it was paid. For other payments, see the order, promotion or quote. Shown only if `city_admin`.
              */
             readonly city_share_cents?: number;
             readonly currency: components["schemas"]["CurrencyCode"];
-            /** @description Known once Stripe has answered. Unique among transactions. */
+            /** @description Null until Stripe has created the payment. Unique among transactions. */
             readonly stripe_payment_intent_id: string | null;
-            /** @description The connected account that the rest goes to. Shown only if `platform`. */
+            /** @description Connected account that receives the amount less `application_fee_cents`. Shown only if `platform`. */
             readonly stripe_account_id?: string | null;
-            /** @description It settles where that account is, as Stripe is told with the payment. Shown only if `platform`. */
+            /** @description Whether it settles in the country of that account (`on_behalf_of` at Stripe). Shown only if `platform`. */
             readonly on_behalf_of_host?: boolean;
-            /** @description After `failed`, a declined card, another one may be tried. */
+            /** @description After `failed` (a declined card) another card can be tried. */
             readonly status: components["schemas"]["TransactionStatus"];
             readonly failure_code: string | null;
             /**
              * Format: int32
-             * @description Counts the tries to pay one thing.
+             * @description Number of the attempt to pay.
              */
             readonly attempt: number;
-            /** @description Stored before the call, so that a repeated call charges once. Unique among transactions. Shown only if `platform`. */
+            /** @description Stored before the call to Stripe, so that a repeated call charges once. Unique among transactions. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
-            /** @description Real money. */
+            /** @description False in Stripe's test mode. */
             readonly livemode: boolean;
             /**
              * Format: date-time
-             * @description When it was last read from Stripe. What was read earlier changes nothing any more. Shown only if `platform`.
+             * @description When it was last read from Stripe. Older reads are ignored. Shown only if `platform`.
              */
             readonly synced_at?: string | null;
             /** Format: uuid */
             readonly user_id: string;
             /**
              * Format: uuid
-             * @description Whose administrators see it.
+             * @description City whose administrators can see it.
              */
             readonly city_id: string | null;
             /** Format: uuid */
@@ -15573,7 +15670,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A buyer's bank takes a payment back, and Stripe asks for evidence. The platform answers it at Stripe.
+         * @description A chargeback of a payment by the buyer's bank. The platform submits evidence at Stripe.
          * @example {
          *       "object": "dispute",
          *       "id": "019caddd-0f20-7cae-aa47-fa084a8512bb",
@@ -15598,7 +15695,7 @@ export type components = {
             /** @constant */
             readonly object?: "dispute";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description It is `closed` if it ended before any money moved. */
+            /** @description `closed` if it ended before any money moved. */
             readonly state: components["schemas"]["DisputeState"];
             /** Format: int64 */
             readonly amount_cents: number;
@@ -15608,12 +15705,12 @@ export type components = {
             readonly evidence_due_by: string | null;
             /**
              * Format: date-time
-             * @description When the bank's decision was learnt.
+             * @description When Stripe reported the bank's decision.
              */
             readonly closed_at: string | null;
             /**
              * Format: date-time
-             * @description When it was read from Stripe as it is here. What was read earlier changes nothing any more. Shown only if `platform`.
+             * @description When the dispute was last read from Stripe. Older reads are ignored. Shown only if `platform`.
              */
             readonly synced_at?: string | null;
             /** @description Unique among disputes. Shown only if `platform`. */
@@ -15624,7 +15721,7 @@ export type components = {
             readonly promotion_id: string | null;
             /**
              * Format: uuid
-             * @description Whose fee it is about.
+             * @description Quote whose fee is disputed.
              */
             readonly quote_id: string | null;
             /** Format: uuid */
@@ -15654,7 +15751,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Money that the platform sends to a connected account besides the payments themselves, or takes back from one.
+         * @description Money that the platform sends to a connected account apart from payments, or takes back from it.
          * @example {
          *       "object": "transfer",
          *       "id": "019caddd-0f20-727f-a576-cafbb263ed44",
@@ -15682,7 +15779,7 @@ export type components = {
             /** @constant */
             readonly object?: "transfer";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description A `top_up` is what credits have paid for; reversals take back. */
+            /** @description `top_up` sends the part of an order paid with credits; reversals take money back. */
             readonly kind: components["schemas"]["TransferKind"];
             /** Format: int64 */
             readonly amount_cents: number;
@@ -15690,15 +15787,15 @@ export type components = {
             readonly state: components["schemas"]["TransferState"];
             /**
              * Format: int32
-             * @description Counts up when Stripe has refused it for now, as for want of balance.
+             * @description Number of the attempt. Temporary refusals, such as insufficient balance, are retried.
              */
             readonly attempt: number;
             readonly failure_code: string | null;
-            /** @description Whose money it is. Shown only if `platform`. */
+            /** @description Receiving account, or for a reversal the debited one. Shown only if `platform`. */
             readonly stripe_account_id?: string;
-            /** @description The transfer or its reversal at Stripe. Unique among transfers. Shown only if `platform`. */
+            /** @description Id of the transfer or reversal at Stripe. Unique among transfers. Shown only if `platform`. */
             readonly stripe_object_id?: string | null;
-            /** @description Stored before the call, so that a repeated call moves money once. Unique among transfers. Shown only if `platform`. */
+            /** @description Stored before the call to Stripe, so that a repeated call moves money once. Unique among transfers. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             /** Format: date-time */
             readonly settled_at: string | null;
@@ -15712,7 +15809,7 @@ export type components = {
             readonly city_id: string | null;
             /**
              * Format: uuid
-             * @description The transfer that a reversal takes back from; without it, the one that went with the payment. Id of a transfer.
+             * @description Transfer that is reversed; null for the one made with the payment. Id of a transfer.
              */
             readonly source_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -15742,7 +15839,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description The account at Stripe that the money of an organisation, a business or a city goes to. What it can do, only Stripe says.
+         * @description The Stripe account that receives the money of an organisation, a business or a city. Its capabilities are read from Stripe.
          * @example {
          *       "object": "connected_account",
          *       "id": "019caddd-0f20-7aa9-ac92-7f0975118560",
@@ -15772,29 +15869,29 @@ export type components = {
             /** @constant */
             readonly object?: "connected_account";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description Known once Stripe has answered. Unique among connected accounts. */
+            /** @description Null until Stripe has created the account. Unique among connected accounts. */
             readonly stripe_account_id: string | null;
-            /** @description Where the owner is at home; Stripe never changes it. */
+            /** @description Country of the owner; can't be changed at Stripe. */
             readonly country: components["schemas"]["CountryCode"];
-            /** @description Outside the region of the platform's own account. Payments are made on its behalf, and nothing else can be sent there. */
+            /** @description Whether it is outside the region of the platform's account. It is then paid only by payments made on its behalf, not by transfers. */
             readonly settles_abroad: boolean;
-            /** @description Stripe lets it take payments. */
+            /** @description Whether it can take payments. */
             readonly charges_enabled: boolean;
-            /** @description Stripe pays out to its bank. */
+            /** @description Whether Stripe pays out to its bank account. */
             readonly payouts_enabled: boolean;
-            /** @description The platform may send it money. */
+            /** @description Whether the platform can transfer money to it. */
             readonly transfers_active: boolean;
-            /** @description What Stripe wants to know of the owner. */
+            /** @description Information that Stripe still requires. */
             readonly requirements_due: string[];
             readonly disabled_reason: string | null;
             /**
              * Format: date-time
-             * @description The owner has disconnected it from the platform.
+             * @description When the owner disconnected it from the platform.
              */
             readonly deauthorized_at: string | null;
             /**
              * Format: int32
-             * @description Counts the accounts that the owner has had.
+             * @description Number among the accounts that the owner has had.
              */
             readonly attempt: number;
             /**
@@ -15831,7 +15928,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Something that Stripe told the platform about, at least once and in any order. It says only where to look; the object itself is read from Stripe.
+         * @description An event received from Stripe, possibly repeated or out of order. It only names the object that changed; the object itself is read from Stripe.
          * @example {
          *       "object": "stripe_event",
          *       "id": "019caddd-0f20-7842-af01-677784e9ae04",
@@ -15855,21 +15952,21 @@ export type components = {
             /** @constant */
             readonly object?: "stripe_event";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description Told twice, it is worked on once. Unique among stripe events. */
+            /** @description Repeated deliveries are processed once. Unique among stripe events. */
             readonly stripe_event_id: string;
             readonly type: string;
-            /** @description The connected account in which it happened; none of what is the platform's own. */
+            /** @description Connected account that it is about; null for the platform's own account. */
             readonly stripe_account_id: string | null;
             readonly object_type: string | null;
             readonly object_id: string | null;
             readonly api_version: string | null;
-            /** @description Real money. */
+            /** @description False in Stripe's test mode. */
             readonly livemode: boolean;
             /** Format: date-time */
             readonly happened_at: string;
-            /** @description `parked` waits for a platform administrator. */
+            /** @description `parked` events wait for a platform administrator. */
             readonly state: components["schemas"]["StripeEventState"];
-            /** @description Why it is parked. */
+            /** @description Reason why it is parked. */
             readonly error: string | null;
             /** Format: date-time */
             readonly settled_at: string | null;
@@ -15890,7 +15987,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description What a business can subscribe to.
+         * @description A plan that businesses can subscribe to.
          * @example {
          *       "object": "plan",
          *       "id": "019caddd-0f20-7648-a79f-7d6b960a0190",
@@ -15927,23 +16024,24 @@ export type components = {
             /** Format: int64 */
             price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
+            /** @description For another interval or currency, create another plan; existing subscriptions are billed as before. */
             interval: components["schemas"]["PlanInterval"];
             features: string[];
             /**
              * Format: int32
-             * @description How many requests for services a subscriber hears of in a month. All, if it is null.
+             * @description Maximum number of service requests sent to the subscriber per month; null for no limit.
              */
             leads_per_month: number | null;
             /**
              * Format: int32
-             * @description Days in featured places that a period pays for.
+             * @description Days in featured places included in each billing period.
              */
             featured_days: number;
-            /** @description Figures about the business. */
+            /** @description Whether reports are included. */
             has_reports: boolean;
-            /** @description Can be subscribed to now. */
+            /** @description Open to new subscriptions. */
             is_offered: boolean;
-            /** @description Made when somebody first subscribes at this price. Shown only if `platform`. */
+            /** @description Created at the first subscription at this price; null before. Shown only if `platform`. */
             readonly stripe_price_id?: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
             /** Format: date-time */
@@ -15987,26 +16085,27 @@ export type components = {
             /** Format: int64 */
             price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
+            /** @description For another interval or currency, create another plan; existing subscriptions are billed as before. */
             interval: components["schemas"]["PlanInterval"];
             features: string[];
             /**
              * Format: int32
-             * @description How many requests for services a subscriber hears of in a month. All, if it is null.
+             * @description Maximum number of service requests sent to the subscriber per month; null for no limit.
              */
             leads_per_month?: number | null;
             /**
              * Format: int32
-             * @description Days in featured places that a period pays for.
+             * @description Days in featured places included in each billing period.
              * @default 0
              */
             featured_days?: number;
             /**
-             * @description Figures about the business.
+             * @description Whether reports are included.
              * @default false
              */
             has_reports?: boolean;
             /**
-             * @description Can be subscribed to now.
+             * @description Open to new subscriptions.
              * @default true
              */
             is_offered?: boolean;
@@ -16016,8 +16115,6 @@ export type components = {
          *       "name": "Example plan",
          *       "description": "Description of the plan",
          *       "price_cents": 2500,
-         *       "currency": "CHF",
-         *       "interval": "month",
          *       "features": [
          *         "first",
          *         "second"
@@ -16033,8 +16130,6 @@ export type components = {
             description?: string | null;
             /** Format: int64 */
             price_cents: number;
-            currency: components["schemas"]["CurrencyCode"];
-            interval: components["schemas"]["PlanInterval"];
             features: string[];
             /** Format: int32 */
             leads_per_month?: number | null;
@@ -16058,8 +16153,6 @@ export type components = {
             description?: string | null;
             /** Format: int64 */
             price_cents?: number;
-            currency?: components["schemas"]["CurrencyCode"];
-            interval?: components["schemas"]["PlanInterval"];
             features?: string[];
             /** Format: int32 */
             leads_per_month?: number | null;
@@ -16070,7 +16163,7 @@ export type components = {
         };
         RestoredPlan: components["schemas"]["Plan"] & components["schemas"]["Restored"];
         /**
-         * @description A business pays for a plan, period by period, as Stripe reports it.
+         * @description A business's subscription to a plan, billed by Stripe at regular intervals.
          * @example {
          *       "object": "subscription",
          *       "id": "019caddd-0f20-7a8f-aa7f-d60893411a49",
@@ -16102,18 +16195,18 @@ export type components = {
             readonly current_period_start: string | null;
             /** Format: date-time */
             readonly current_period_end: string | null;
-            /** @description It ends with the period that is paid. */
+            /** @description Whether it ends with the current period. */
             readonly cancel_at_period_end: boolean;
             /**
              * Format: date-time
-             * @description Until then the business has what the plan gives, which is the paid period and some days to pay the next.
+             * @description End of the plan's benefits, which is the end of the paid period plus some days of grace.
              */
             readonly entitled_until: string | null;
-            /** @description Known once Stripe has answered. Unique among subscriptions. Shown only if `platform`. */
+            /** @description Null until Stripe has created the subscription. Unique among subscriptions. Shown only if `platform`. */
             readonly stripe_subscription_id?: string | null;
             /** @description Shown only if `platform`. */
             readonly stripe_item_id?: string | null;
-            /** @description Stored before the call, so that a repeated call subscribes once. Unique among subscriptions. Shown only if `platform`. */
+            /** @description Stored before the call to Stripe, so that a repeated call subscribes once. Unique among subscriptions. Shown only if `platform`. */
             readonly stripe_idempotency_key?: string;
             readonly failure_code: string | null;
             /**
@@ -16127,7 +16220,7 @@ export type components = {
             readonly plan_id: string;
             /**
              * Format: uuid
-             * @description Who subscribed, and whose card pays.
+             * @description Member who subscribed and whose card is charged.
              */
             readonly user_id: string | null;
             /** @description True when `entitled_until` is set and `entitled_until` > now. */
@@ -16153,7 +16246,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description What the platform keeps of a payment and what the city gets of that. The nearest rule counts, from the event up to the platform; without a scope it is the platform's.
+         * @description The platform's commission on payments and the city's share of it. The most specific rule applies, searched from the event up to the platform.
          * @example {
          *       "object": "commission_rule",
          *       "id": "019caddd-0f20-7421-af90-2a2b38a062ed",
@@ -16186,30 +16279,30 @@ export type components = {
             type: components["schemas"]["CommissionRuleType"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the payment.
+             * @description Commission in hundredths of a percent of the payment.
              */
             basis_points: number;
             /**
              * Format: int64
-             * @description Per paid ticket or charge.
+             * @description Added per paid ticket or charge.
              */
             fixed_cents: number;
             /**
              * Format: int64
-             * @description The fee is at least this.
+             * @description Minimum commission.
              */
             min_cents: number;
             /**
              * Format: int64
-             * @description The fee is at most this.
+             * @description Maximum commission; null for no limit.
              */
             max_cents: number | null;
             currency: components["schemas"]["CurrencyCode"];
-            /** @description Whether the fee comes on top or out of the price. */
+            /** @description `buyer` adds the commission to the price; `organizer` deducts it. */
             paid_by: components["schemas"]["CommissionRulePaidBy"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the fee.
+             * @description City's share in hundredths of a percent of the commission.
              */
             city_share_basis_points: number;
             /** Format: date-time */
@@ -16222,7 +16315,7 @@ export type components = {
             scope_type: components["schemas"]["CommissionRuleScopeType"] | null;
             /**
              * Format: uuid
-             * @description Whom it is for; everybody without it. Id of what `scope_type` says.
+             * @description Scope of the rule; null for the whole platform. Id of what `scope_type` says.
              */
             scope_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -16272,35 +16365,35 @@ export type components = {
             type: components["schemas"]["CommissionRuleType"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the payment.
+             * @description Commission in hundredths of a percent of the payment.
              */
             basis_points: number;
             /**
              * Format: int64
-             * @description Per paid ticket or charge.
+             * @description Added per paid ticket or charge.
              * @default 0
              */
             fixed_cents?: number;
             /**
              * Format: int64
-             * @description The fee is at least this.
+             * @description Minimum commission.
              * @default 0
              */
             min_cents?: number;
             /**
              * Format: int64
-             * @description The fee is at most this.
+             * @description Maximum commission; null for no limit.
              */
             max_cents?: number | null;
             currency: components["schemas"]["CurrencyCode"];
             /**
-             * @description Whether the fee comes on top or out of the price.
+             * @description `buyer` adds the commission to the price; `organizer` deducts it.
              * @default organizer
              */
             paid_by?: components["schemas"]["CommissionRulePaidBy"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the fee.
+             * @description City's share in hundredths of a percent of the commission.
              * @default 0
              */
             city_share_basis_points?: number;
@@ -16314,7 +16407,7 @@ export type components = {
             scope_type?: components["schemas"]["CommissionRuleScopeType"] | null;
             /**
              * Format: uuid
-             * @description Whom it is for; everybody without it. Id of what `scope_type` says.
+             * @description Scope of the rule; null for the whole platform. Id of what `scope_type` says.
              */
             scope_id?: string | null;
         };
@@ -16381,7 +16474,7 @@ export type components = {
         };
         RestoredCommissionRule: components["schemas"]["CommissionRule"] & components["schemas"]["Restored"];
         /**
-         * @description What a city's administrators would have the platform keep of payments in their city, and the city get of that. A platform administrator decides: accepted, it becomes the city's rule, and the one before it ends where it begins.
+         * @description A commission rule proposed by a city's administrators. A platform administrator decides: an accepted proposal becomes the city's rule, and the previous rule ends when it begins.
          * @example {
          *       "object": "commission_proposal",
          *       "id": "019caddd-0f20-7a9b-a0c1-6c1ad8a5b675",
@@ -16416,35 +16509,35 @@ export type components = {
             type: components["schemas"]["CommissionProposalType"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the payment.
+             * @description Commission in hundredths of a percent of the payment.
              */
             basis_points: number;
             /**
              * Format: int64
-             * @description Per paid ticket or charge.
+             * @description Added per paid ticket or charge.
              */
             fixed_cents: number;
             /**
              * Format: int64
-             * @description The fee is at least this.
+             * @description Minimum commission.
              */
             min_cents: number;
             /**
              * Format: int64
-             * @description The fee is at most this.
+             * @description Maximum commission; null for no limit.
              */
             max_cents: number | null;
             currency: components["schemas"]["CurrencyCode"];
-            /** @description Whether the fee comes on top or out of the price. */
+            /** @description `buyer` adds the commission to the price; `organizer` deducts it. */
             paid_by: components["schemas"]["CommissionProposalPaidBy"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the fee.
+             * @description City's share in hundredths of a percent of the commission.
              */
             city_share_basis_points: number;
             /**
              * Format: date-time
-             * @description When it is accepted later than that, from then on.
+             * @description Start of the rule, or the time of acceptance if that is later.
              */
             valid_from: string;
             /**
@@ -16452,7 +16545,7 @@ export type components = {
              * @description Must hold: `valid_to` > `valid_from`.
              */
             valid_to: string | null;
-            /** @description Why, for whoever decides. */
+            /** @description Reason given to those who decide. */
             reason: string;
             /** @description Changed by `accept`, `decline`, `withdraw` only. */
             readonly state: components["schemas"]["CommissionProposalState"];
@@ -16511,41 +16604,41 @@ export type components = {
             type: components["schemas"]["CommissionProposalType"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the payment.
+             * @description Commission in hundredths of a percent of the payment.
              */
             basis_points: number;
             /**
              * Format: int64
-             * @description Per paid ticket or charge.
+             * @description Added per paid ticket or charge.
              * @default 0
              */
             fixed_cents?: number;
             /**
              * Format: int64
-             * @description The fee is at least this.
+             * @description Minimum commission.
              * @default 0
              */
             min_cents?: number;
             /**
              * Format: int64
-             * @description The fee is at most this.
+             * @description Maximum commission; null for no limit.
              */
             max_cents?: number | null;
             currency: components["schemas"]["CurrencyCode"];
             /**
-             * @description Whether the fee comes on top or out of the price.
+             * @description `buyer` adds the commission to the price; `organizer` deducts it.
              * @default organizer
              */
             paid_by?: components["schemas"]["CommissionProposalPaidBy"];
             /**
              * Format: int32
-             * @description Hundredths of a percent of the fee.
+             * @description City's share in hundredths of a percent of the commission.
              * @default 0
              */
             city_share_basis_points?: number;
             /**
              * Format: date-time
-             * @description When it is accepted later than that, from then on.
+             * @description Start of the rule, or the time of acceptance if that is later.
              */
             valid_from: string;
             /**
@@ -16553,13 +16646,13 @@ export type components = {
              * @description Must hold: `valid_to` > `valid_from`.
              */
             valid_to?: string | null;
-            /** @description Why, for whoever decides. */
+            /** @description Reason given to those who decide. */
             reason: string;
             /** Format: uuid */
             city_id: string;
         };
         /**
-         * @description What a city has earned of the platform's commission in one month. Refunds may make it negative.
+         * @description A city's share of the platform's commission in one month. Refunds can make the amount negative.
          * @example {
          *       "object": "revenue_share",
          *       "id": "019caddd-0f20-759a-a0d0-36d66d03b765",
@@ -16594,7 +16687,7 @@ export type components = {
             readonly city_id: string;
             /**
              * Format: uuid
-             * @description The payment to the city.
+             * @description Transfer that paid it.
              */
             readonly transfer_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -16620,7 +16713,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description What a city offers in one of its featured places, and for how much a day.
+         * @description A city's offer of a featured place, with its price per day.
          * @example {
          *       "object": "featured_place",
          *       "id": "019caddd-0f20-7bde-af94-ec41f66b1df5",
@@ -16649,21 +16742,21 @@ export type components = {
             slot: components["schemas"]["FeaturedPlaceSlot"];
             /**
              * Format: int64
-             * @description Of each day that has begun.
+             * @description Price for each day or part of a day.
              */
             day_price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: int32
-             * @description How many stand there at the same time.
+             * @description Maximum number of promotions shown at the same time.
              */
             capacity: number;
             /**
              * Format: int32
-             * @description The longest time that can be booked at once.
+             * @description Maximum length of one booking in days.
              */
             max_days: number;
-            /** @description Can be booked now. */
+            /** @description Whether it can be booked. */
             is_offered: boolean;
             /** Format: uuid */
             city_id: string;
@@ -16707,24 +16800,24 @@ export type components = {
             slot: components["schemas"]["FeaturedPlaceSlot"];
             /**
              * Format: int64
-             * @description Of each day that has begun.
+             * @description Price for each day or part of a day.
              */
             day_price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: int32
-             * @description How many stand there at the same time.
+             * @description Maximum number of promotions shown at the same time.
              * @default 1
              */
             capacity?: number;
             /**
              * Format: int32
-             * @description The longest time that can be booked at once.
+             * @description Maximum length of one booking in days.
              * @default 30
              */
             max_days?: number;
             /**
-             * @description Can be booked now.
+             * @description Whether it can be booked.
              * @default true
              */
             is_offered?: boolean;
@@ -16774,7 +16867,7 @@ export type components = {
         };
         RestoredFeaturedPlace: components["schemas"]["FeaturedPlace"] & components["schemas"]["Restored"];
         /**
-         * @description An event, business or venue stands in a featured place of its city for a while. Asked for and paid by its admin, approved by the city.
+         * @description A booking of a featured place of a city for an event, business or venue. Its administrator requests and pays it, and the city approves it.
          * @example {
          *       "object": "promotion",
          *       "id": "019caddd-0f20-7adb-a845-7527ddcdc802",
@@ -16809,7 +16902,7 @@ export type components = {
             object: "promotion";
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
-            /** @description Where it is shown. */
+            /** @description Where the target is shown. */
             slot: components["schemas"]["PromotionSlot"];
             /** Format: date-time */
             starts_at: string;
@@ -16820,34 +16913,34 @@ export type components = {
             ends_at: string;
             /**
              * Format: int32
-             * @description Days that have begun.
+             * @description Length in days, rounded up.
              */
             readonly days: number;
             /**
              * Format: int32
-             * @description Days of them that the business's plan pays for.
+             * @description Days of the booking that the business's plan pays for.
              */
             readonly plan_days: number;
             /**
              * Format: int64
-             * @description The price of the other days.
+             * @description Price of the days not included in a plan.
              */
             readonly amount_cents: number;
             /**
              * Format: int64
-             * @description What the city gets of it, frozen when it is asked for. Shown only if `city_admin`.
+             * @description City's share of the price, fixed at the booking. Shown only if `city_admin`.
              */
             readonly city_share_cents?: number;
-            /** @description Of the featured place. */
+            /** @description Currency of the featured place. */
             readonly currency: components["schemas"]["CurrencyCode"];
             /**
              * Format: date-time
-             * @description The place is kept until then; without a payment the promotion is cancelled.
+             * @description Payment deadline. Unpaid promotions are cancelled then.
              */
             readonly pay_by: string | null;
             /**
              * Format: date-time
-             * @description Set when the payment came.
+             * @description Time of the payment.
              */
             readonly paid_at: string | null;
             /** @description Changed by `approve`, `reject`, `activate`, `finish`, `withdraw` only. */
@@ -16901,7 +16994,7 @@ export type components = {
          *     }
          */
         CreatePromotion: {
-            /** @description Where it is shown. */
+            /** @description Where the target is shown. */
             slot: components["schemas"]["PromotionSlot"];
             /** Format: date-time */
             starts_at: string;
@@ -16921,7 +17014,7 @@ export type components = {
         };
         RestoredPromotion: components["schemas"]["Promotion"] & components["schemas"]["Restored"];
         /**
-         * @description Who brought whom. The one who came names the other, once; the reward goes through the wallet.
+         * @description Records who referred a new member. The new member names the referrer once; the reward is paid as credits.
          * @example {
          *       "object": "referral",
          *       "id": "019caddd-0f20-7445-a74c-4ba2ea74ad4b",
@@ -16948,7 +17041,7 @@ export type components = {
             readonly rewarded_at: string | null;
             /**
              * Format: uuid
-             * @description Who is thanked. Id of a user.
+             * @description Recipient of the reward. Id of a user.
              */
             referrer_id: string;
             /**
@@ -16978,12 +17071,12 @@ export type components = {
         CreateReferral: {
             /**
              * Format: uuid
-             * @description Who is thanked. Id of a user.
+             * @description Recipient of the reward. Id of a user.
              */
             referrer_id: string;
         };
         /**
-         * @description An organiser looks for a service, such as catering or sound. Businesses of the city and the category hear of it through a lead each; an accepted quote settles it.
+         * @description An organiser's request for a service, such as catering or sound. Businesses of the city and the category receive a lead each; an accepted quote settles the request.
          * @example {
          *       "object": "service_request",
          *       "id": "019caddd-0f20-7326-a90c-ac622e8e5865",
@@ -17139,7 +17232,7 @@ export type components = {
         };
         RestoredServiceRequest: components["schemas"]["ServiceRequest"] & components["schemas"]["Restored"];
         /**
-         * @description A service request as one business gets to see it. Neither side sees the other's leads.
+         * @description A service request as sent to one business. Businesses can't see each other's leads.
          * @example {
          *       "object": "lead",
          *       "id": "019caddd-0f20-7e34-a56b-c1f4d270f4a9",
@@ -17166,7 +17259,7 @@ export type components = {
             readonly id: components["schemas"]["ObjectId"];
             readonly status: components["schemas"]["Status"];
             title: string;
-            /** @description What the organiser tells this business. */
+            /** @description Description for this business. */
             details: string;
             /** Format: int64 */
             budget_cents: number | null;
@@ -17215,7 +17308,7 @@ export type components = {
          */
         CreateLead: {
             title: string;
-            /** @description What the organiser tells this business. */
+            /** @description Description for this business. */
             details: string;
             /** Format: int64 */
             budget_cents?: number | null;
@@ -17261,7 +17354,7 @@ export type components = {
         };
         RestoredLead: components["schemas"]["Lead"] & components["schemas"]["Restored"];
         /**
-         * @description What a business asks for a service. The organiser sees it once it is sent. Accepting one wins its lead, loses the others, declines other quotes and settles the request.
+         * @description A business's offer for a service request. The organiser sees it once sent. Accepting it marks its lead as won and the others as lost, declines other quotes and settles the request.
          * @example {
          *       "object": "quote",
          *       "id": "019caddd-0f20-7632-a724-5c3a45d3d9ea",
@@ -17305,19 +17398,19 @@ export type components = {
             readonly accepted_at: string | null;
             /**
              * Format: int64
-             * @description What the platform takes of this side for having brought the two together; known a moment after the quote is accepted. Shown only if `payer`.
+             * @description Platform's fee for the introduction, to be paid by this side. Set shortly after the quote is accepted. Shown only if `payer`.
              */
             readonly fee_cents?: number;
             /**
              * Format: int64
-             * @description What the city gets of it. Shown only if `platform`.
+             * @description City's share of the fee. Shown only if `platform`.
              */
             readonly fee_city_share_cents?: number;
-            /** @description Which side pays it. The other one is told nothing of it. Shown only if `payer`. */
+            /** @description Side that pays the fee. The other side can't see it. Shown only if `payer`. */
             readonly fee_paid_by?: components["schemas"]["QuoteFeePaidBy"];
             /**
              * Format: date-time
-             * @description From then on the fee stays what it is.
+             * @description When the fee was fixed; null until then.
              */
             readonly fee_decided_at: string | null;
             /**
@@ -17329,7 +17422,7 @@ export type components = {
             lead_id: string;
             /**
              * Format: uuid
-             * @description Who accepted it for the organiser. Id of a user.
+             * @description Member who accepted it for the organiser. Id of a user.
              */
             readonly accepted_by_id: string | null;
             /** @description True when `state` is `sent` and `valid_until` ≤ now. */
@@ -17410,7 +17503,7 @@ export type components = {
         };
         RestoredQuote: components["schemas"]["Quote"] & components["schemas"]["Restored"];
         /**
-         * @description One balance of the internal ledger, of a member or of the platform itself. The legs add up to it.
+         * @description An account in the internal ledger, of a member or the platform. Its balance is the sum of its wallet transactions.
          * @example {
          *       "object": "wallet_account",
          *       "id": "019caddd-0f20-7382-a2e8-d7ff1235421f",
@@ -17433,34 +17526,34 @@ export type components = {
             /** @constant */
             readonly object?: "wallet_account";
             readonly id: components["schemas"]["ObjectId"];
-            /** @description user, or one of the accounts of the platform. */
+            /** @description `user` for members; others belong to the platform. */
             readonly kind: components["schemas"]["WalletAccountKind"];
             readonly currency: components["schemas"]["CurrencyCode"];
             /** Format: int64 */
             readonly balance_cents: number;
             /**
              * Format: int64
-             * @description Set aside for purchases under way; not to be spent.
+             * @description Part of the balance reserved for unfinished purchases.
              */
             readonly held_cents: number;
             /**
              * Format: int64
-             * @description The number of the last leg.
+             * @description Number of the last wallet transaction.
              */
             readonly last_seq: number;
             /**
              * Format: date-time
-             * @description Nothing is taken from it since then, as its balance is not what its legs add up to. Shown only if `platform`.
+             * @description Time since which debits are refused because the balance is not the sum of the transactions. Shown only if `platform`.
              */
             readonly frozen_at?: string | null;
-            /** @description Off for busy accounts of the platform, whose balance is added up when asked for. */
+            /** @description False for busy accounts of the platform, whose balance is computed on request. */
             readonly track_balance: boolean;
             /** Format: uuid */
             readonly user_id: string | null;
             readonly owner_type: components["schemas"]["WalletAccountOwnerType"] | null;
             /**
              * Format: uuid
-             * @description Who a payable is owed to. Id of what `owner_type` says.
+             * @description Creditor of a payable. Id of what `owner_type` says.
              */
             readonly owner_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -17480,7 +17573,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description One leg of a journal, a credit or debit of one account. Legs are never changed.
+         * @description A credit or debit of one account, part of a wallet journal. It is never changed.
          * @example {
          *       "object": "wallet_transaction",
          *       "id": "019caddd-0f20-7d20-a324-c5d5a300d3ca",
@@ -17506,12 +17599,12 @@ export type components = {
             readonly reference: string | null;
             /**
              * Format: int64
-             * @description Counts the legs of the account without a gap.
+             * @description Number within the account, without gaps.
              */
             readonly seq: number | null;
             /**
              * Format: int64
-             * @description The balance that this leg left.
+             * @description Balance of the account after this transaction.
              */
             readonly balance_after_cents: number | null;
             /**
@@ -17541,7 +17634,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description One balanced entry of the ledger. A mistake is undone by another entry that reverses it.
+         * @description One balanced entry of the ledger. Mistakes are corrected by a reversing entry.
          * @example {
          *       "object": "wallet_journal",
          *       "id": "019caddd-0f20-71bb-a7cc-126f6a853290",
@@ -17558,17 +17651,17 @@ export type components = {
             readonly object?: "wallet_journal";
             readonly id: components["schemas"]["ObjectId"];
             readonly kind: components["schemas"]["WalletJournalKind"];
-            /** @description The same key is booked once. Unique among wallet journals. */
+            /** @description Entries with the same key are booked once. Unique among wallet journals. */
             readonly idempotency_key: string;
             readonly reference: string | null;
             /**
              * Format: date-time
-             * @description When it happened, if earlier than it was booked.
+             * @description When it happened, if earlier than the booking.
              */
             readonly event_at: string | null;
             /**
              * Format: uuid
-             * @description The entry that this one undoes, once. Id of a wallet journal.
+             * @description Entry that this one reverses. Each can be reversed once. Id of a wallet journal.
              */
             readonly reverses_id: string | null;
             /** Format: date-time */
@@ -17583,7 +17676,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Part of a balance set aside for a purchase under way. It is taken, given back or lapses, once.
+         * @description Part of a balance reserved for an unfinished purchase, until it is spent, released or expires.
          * @example {
          *       "object": "wallet_hold",
          *       "id": "019caddd-0f20-7a7a-a166-250ea3c42d50",
@@ -17640,7 +17733,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description Credits that lapse at some time. What is spent comes out of the soonest first.
+         * @description Credits that expire. Those that expire soonest are spent first.
          * @example {
          *       "object": "wallet_credit",
          *       "id": "019caddd-0f20-796e-a56c-02cc1fbc8cd6",
@@ -17663,7 +17756,7 @@ export type components = {
             readonly amount_cents: number;
             /**
              * Format: int64
-             * @description Neither spent nor lapsed.
+             * @description Part neither spent nor expired.
              */
             readonly remaining_cents: number;
             readonly currency: components["schemas"]["CurrencyCode"];
@@ -17699,7 +17792,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A message to one member, told in the app and through the channels they chose.
+         * @description A message to one member, shown in the app and sent through the member's chosen channels.
          * @example {
          *       "object": "notification",
          *       "id": "019caddd-0f20-7124-a2ab-99f6773a843f",
@@ -17730,27 +17823,27 @@ export type components = {
             readonly is_read: boolean;
             /** Format: date-time */
             readonly read_at: string | null;
-            /** @description Off if the member wants it by push or mail alone; such ones are not listed. */
+            /** @description False if the member receives it by push or mail only; it is then not listed. */
             readonly in_app: boolean;
-            /** @description What the app needs to open the right page, which message it is and ids by the names of entities. */
+            /** @description Data for opening the right page, with the kind of message and the ids of related objects. */
             readonly data: Record<string, never> | null;
-            /** @description A message with the same key is sent once. */
+            /** @description Messages with the same key are sent once per member. */
             readonly dedupe_key: string;
             /**
              * Format: int64
-             * @description The transaction that made it or marked it last; by it streams find what is new. Shown only if `operator`.
+             * @description Id of the last transaction that changed it, by which streams find changes. Shown only if `operator`.
              */
             readonly changed_in?: number;
             /** Format: uuid */
             readonly user_id: string;
             /**
              * Format: uuid
-             * @description What it is about, if that is an event.
+             * @description Event that it is about, if any.
              */
             readonly event_id: string | null;
             /**
              * Format: uuid
-             * @description The member whose name stands in it, if there is one. It goes when they are erased. Id of a user.
+             * @description Member named in the text. The notification is deleted when that member's data are erased. Id of a user.
              */
             readonly named_id: string | null;
             readonly version: components["schemas"]["ObjectVersion"];
@@ -17773,7 +17866,7 @@ export type components = {
             count_is_exact?: components["schemas"]["CountIsExact"];
         };
         /**
-         * @description A rule of the fraud module found something odd. People decide what becomes of it.
+         * @description A suspicious pattern found by an automatic rule. A platform administrator decides whether it is fraud.
          * @example {
          *       "object": "fraud_flag",
          *       "id": "019caddd-0f20-778a-a5ec-9ba18309748b",
@@ -17798,18 +17891,18 @@ export type components = {
             readonly rule: components["schemas"]["FraudFlagRule"];
             /**
              * Format: int32
-             * @description 50 where the rule begins to look, 100 at twice as much.
+             * @description 50 at the rule's threshold, 100 at twice the threshold or more.
              */
             readonly score: number;
-            /** @description How many facts the rule saw, from when to when, and the ids of the newest. */
+            /** @description Number of facts found by the rule, their period, and the ids of the newest. */
             readonly evidence: Record<string, never>;
             readonly state: components["schemas"]["FraudFlagState"];
             /**
              * Format: date-time
-             * @description Facts of before count no more.
+             * @description Time of the decision. Earlier facts no longer count.
              */
             readonly decided_at: string | null;
-            /** @description Why it was decided so. */
+            /** @description Reason for the decision. */
             readonly note: string | null;
             readonly entity_type: components["schemas"]["FraudFlagEntityType"];
             /**
@@ -18015,55 +18108,55 @@ export type components = {
             /** Format: date-time */
             valid_until: string;
         };
-        /** @description What members did. */
+        /** @description Sign-ups, events and ticket sales of the period. */
         Activity: {
             total: components["schemas"]["ActivityFigures"];
-            /** @description Those in which nothing happened are left out. */
+            /** @description By day or month; empty ones are left out. */
             buckets: components["schemas"]["ActivityOfBucket"][];
-            /** @description What has no city is in none. */
+            /** @description Figures without a city are left out. */
             countries: components["schemas"]["ActivityOfPlace"][];
-            /** @description With most tickets, a hundred at most. */
+            /** @description At most 100, those with the most tickets. */
             cities: components["schemas"]["ActivityOfPlace"][];
         };
         ActivityFigures: {
             /**
              * Format: int64
-             * @description Who signed up, closed accounts left out.
+             * @description New members, without closed accounts.
              */
             members: number;
             /**
              * Format: int64
-             * @description Events that begin then, published or completed.
+             * @description Published or completed events that begin in the period.
              */
             events: number;
             /**
              * Format: int64
-             * @description Orders that were paid.
+             * @description Paid orders.
              */
             orders: number;
             /**
              * Format: int64
-             * @description Their tickets.
+             * @description Tickets of these orders.
              */
             tickets: number;
         };
         ActivityOfBucket: components["schemas"]["ActivityFigures"] & {
             /**
              * Format: date
-             * @description First day of it.
+             * @description First day of the bucket.
              */
             starts_on: string;
         };
         ActivityOfPlace: components["schemas"]["ActivityFigures"] & {
             /**
              * Format: uuid
-             * @description Of the country or city.
+             * @description Id of the country or city.
              */
             place_id: string;
             name: string;
         };
         /**
-         * @description An address.
+         * @description An e-mail address.
          * @example {
          *       "email": "ana@example.org"
          *     }
@@ -18072,17 +18165,17 @@ export type components = {
             /** Format: email */
             email: string;
         };
-        /** @description A ticket, as a scanner without a connection has to know it. */
+        /** @description A ticket for offline scanners. */
         Admission: {
             /** Format: uuid */
             ticket_id: string;
             /** Format: uuid */
             ticket_type_id: string;
-            /** @description `valid` and `checked_in` tickets are those that the code of this version was made for. */
+            /** @description State of the ticket; unless it is `valid` or `checked_in`, the ticket admits nobody. */
             state: string;
             /**
              * Format: int32
-             * @description A code with a smaller one is of somebody who held the ticket before.
+             * @description Version of the current code; smaller versions belong to earlier holders.
              */
             secret_version: number;
             /** Format: date-time */
@@ -18092,20 +18185,20 @@ export type components = {
         };
         AdmissionList: {
             data: components["schemas"]["Admission"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
             /**
              * Format: date-time
-             * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
+             * @description `changed_since` for the next request, which may repeat tickets but misses none.
              */
             as_of: string;
             /**
              * Format: date-time
-             * @description Until when the event lets in, as it is today: it counts for all codes, and not the time that stands in them.
+             * @description End of admission by the event's current schedule; valid for all codes, instead of the end written in them.
              */
             admits_until: string;
         };
-        /** @description A sum, once by how it was paid and once by whose it is. */
+        /** @description A sum, divided by means of payment and by recipient. */
         Amounts: {
             /** Format: int64 */
             amount_cents: number;
@@ -18113,12 +18206,12 @@ export type components = {
             card_cents: number;
             /**
              * Format: int64
-             * @description Credits.
+             * @description Paid with credits.
              */
             wallet_cents: number;
             /**
              * Format: int64
-             * @description At the door.
+             * @description Paid in cash at the door.
              */
             cash_cents: number;
             /** Format: int64 */
@@ -18129,7 +18222,7 @@ export type components = {
             city_share_cents: number;
         };
         /**
-         * @description A picture that is about to be sent, and of what it is.
+         * @description A picture to be uploaded, and the object that it is for.
          * @example {
          *       "entity_type": "event",
          *       "entity_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
@@ -18148,20 +18241,20 @@ export type components = {
             content_type: string;
             /**
              * Format: int64
-             * @description Length of the file.
+             * @description Size of the file in bytes.
              */
             bytes: number;
             /** @description SHA-256 of the file, in hexadecimal. */
             sha256: string;
-            /** @description What the picture shows, for those who do not see it. */
+            /** @description Description of the picture for screen readers. */
             alt_text?: string | null;
             /**
              * Format: int32
-             * @description Smallest first; the first picture stands for the target.
+             * @description Sort order, ascending; the first picture is the object's main picture.
              */
             position?: number;
         };
-        /** @description What waits for a decision, the oldest twenty of each. */
+        /** @description Pending approvals: counts, and the oldest 20 of each kind. */
         Approvals: {
             /** Format: int64 */
             organization_count: number;
@@ -18174,7 +18267,7 @@ export type components = {
             promotions: components["schemas"]["WaitingPromotion"][];
         };
         /**
-         * @description A place and a time, as `POST /promotions` takes them.
+         * @description A featured place and a time, as in `POST /promotions`.
          * @example {
          *       "target_type": "event",
          *       "target_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
@@ -18196,13 +18289,13 @@ export type components = {
             /** Format: date-time */
             ends_at: string;
         };
-        /** @description A refund as it was asked for. */
+        /** @description A requested refund. */
         AskedRefund: {
             /**
              * Format: uuid
-             * @description `GET /refunds/{id}` says how it goes on.
+             * @description `GET /refunds/{id}` shows its progress. Null if the tickets were free: no refund is recorded.
              */
-            id: string;
+            id: string | null;
             state: string;
             currency: string;
             /** Format: int64 */
@@ -18214,7 +18307,7 @@ export type components = {
             /** @enum {string} */
             readonly object?: "asked_refund";
         };
-        /** @description A ticket and who holds it. */
+        /** @description A ticket and its holder. */
         Attendee: {
             /** Format: uuid */
             ticket_id: string;
@@ -18223,11 +18316,11 @@ export type components = {
             /** Format: uuid */
             ticket_type_id: string;
             ticket_type: string;
-            /** @description Of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void` */
+            /** @description State of the ticket: `valid`, `checked_in`, `refunded`, `transferred` or `void` */
             state: string;
             /** Format: uuid */
             holder_id: string;
-            /** @description Null: the holder's profile is private. */
+            /** @description Null if the holder's profile is private. */
             handle: string | null;
             display_name: string | null;
             /** Format: date-time */
@@ -18237,7 +18330,7 @@ export type components = {
             gate: string | null;
             /**
              * Format: date-time
-             * @description When the ticket was bought, checked in, handed on, given back or made void last.
+             * @description When the ticket was last bought, checked in, transferred, refunded or voided.
              */
             changed_at: string;
             /** @enum {string} */
@@ -18245,11 +18338,11 @@ export type components = {
         };
         AttendeeList: {
             data: components["schemas"]["Attendee"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
             /**
              * Format: date-time
-             * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
+             * @description `changed_since` for the next request, which may repeat tickets but misses none.
              */
             as_of: string;
         };
@@ -18277,7 +18370,7 @@ export type components = {
         AuditLog: {
             /** Format: int64 */
             id: number;
-            /** @description As in the specs: `event` */
+            /** @description Type of the object, such as `event` */
             entity_type: string;
             /** Format: uuid */
             entity_id: string;
@@ -18285,18 +18378,18 @@ export type components = {
             action: string;
             /**
              * Format: uuid
-             * @description Null: a module did it by itself.
+             * @description Id of the member; null for changes by the system.
              */
             performed_by: string | null;
-            /** @description The role that it was done with. */
+            /** @description The role that allowed the change. */
             performed_role: string;
             /**
              * Format: uuid
-             * @description The `X-Request-Id` of the answer to the request that did it.
+             * @description `X-Request-Id` of the response to the request that made the change.
              */
             request_id: string | null;
             reason: string | null;
-            /** @description Name of a field to its value before and after; `"•"` stands for one that the log does not keep. */
+            /** @description Maps each field to its value before and after; `"•"` replaces values that the log does not keep. */
             changed: Record<string, never>;
             /** Format: date-time */
             created_at: string;
@@ -18305,14 +18398,14 @@ export type components = {
         };
         AuditLogList: {
             data: components["schemas"]["AuditLog"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
         };
-        /** @description What a member has in one currency. */
+        /** @description Credits in one currency, in minor units (cents). */
         Balance: {
             /**
              * Format: uuid
-             * @description `GET /wallet-accounts/{id}/wallet-transactions` lists what led to it.
+             * @description `GET /wallet-accounts/{id}/wallet-transactions` lists its transactions.
              */
             wallet_id: string;
             currency: string;
@@ -18320,15 +18413,15 @@ export type components = {
             balance_cents: number;
             /**
              * Format: int64
-             * @description Set aside for purchases under way.
+             * @description Reserved for purchases in progress.
              */
             held_cents: number;
             /**
              * Format: int64
-             * @description What can be spent: the balance without what is set aside.
+             * @description Available to spend: the balance minus reserved credits.
              */
             available_cents: number;
-            /** @description Credits that lapse, the soonest first. */
+            /** @description Credits that expire, the soonest first. */
             lapsing: components["schemas"]["Lapsing"][];
             /** @enum {string} */
             readonly object?: "balance";
@@ -18354,11 +18447,11 @@ export type components = {
          *     }
          */
         BalanceList: {
-            /** @description One for each currency in which there ever was something. */
+            /** @description One balance for each currency that the member has had credits in. */
             data: components["schemas"]["Balance"][];
         };
         /**
-         * @description An entry of the books.
+         * @description A booked ledger entry.
          * @example {
          *       "journal_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
          *       "object": "booked"
@@ -18367,19 +18460,19 @@ export type components = {
         Booked: {
             /**
              * Format: uuid
-             * @description `GET /wallet-journals/{id}` has it.
+             * @description Id for `GET /wallet-journals/{id}`.
              */
             journal_id: string;
             /** @enum {string} */
             readonly object?: "booked";
         };
-        /** @description Messages by push or mail: a member may have several devices, or want none. */
+        /** @description Messages by push or mail. A member may get several (one per device), or none if turned off. */
         BroadcastChannel: {
             /** @description `push` or `email` */
             channel: string;
             /**
              * Format: int64
-             * @description They wait for their turn or the end of quiet hours.
+             * @description Not sent yet, for example because of quiet hours.
              */
             pending: number;
             /** Format: int64 */
@@ -18388,12 +18481,12 @@ export type components = {
             failed: number;
             /**
              * Format: int64
-             * @description They were not to be sent any more.
+             * @description Cancelled before being sent.
              */
             dropped: number;
         };
         /**
-         * @description How many a broadcast would reach now.
+         * @description Number of members that a broadcast would reach now.
          * @example {
          *       "recipients": 120
          *     }
@@ -18402,73 +18495,79 @@ export type components = {
             /** Format: int64 */
             recipients: number;
         };
-        /** @description How a broadcast fares. */
+        /** @description Delivery figures of a broadcast. */
         BroadcastReport: {
             /**
              * Format: int64
-             * @description Members to whom it was told.
+             * @description Members who were notified.
              */
             recipients: number;
             /**
              * Format: int64
-             * @description Of these, who has it in the app; the others do not want it there.
+             * @description Recipients who have it in the app; the others turned that off.
              */
             in_app: number;
             /**
              * Format: int64
-             * @description Of these, who has opened it there.
+             * @description Recipients who have read it in the app.
              */
             read: number;
-            /** @description One for each channel that it went by. */
+            /** @description One entry for each channel that was used. */
             channels: components["schemas"]["BroadcastChannel"][];
         };
         /** @description One month (UTC). */
         BusinessMonth: {
             /**
              * Format: date
-             * @description Its first day.
+             * @description First day of the month.
              */
             month: string;
             /**
              * Format: int64
-             * @description Requests for services that it heard of.
+             * @description Service requests sent to the business.
              */
             leads: number;
             /**
              * Format: int64
-             * @description Of these, how many it has sent a quote for.
+             * @description Of these, requests that the business sent a quote for.
              */
             answered: number;
             /**
              * Format: int64
-             * @description Of these, how many it has won.
+             * @description Of these, requests that the business won.
              */
             won: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description New followers.
+             */
             followers: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description New reviews.
+             */
             reviews: number;
             /**
              * Format: double
-             * @description Of these reviews; null without any.
+             * @description Mean rating of these reviews; null without reviews.
              */
             average_rating: number | null;
         };
-        /** @description Figures about a business. */
+        /** @description Monthly figures of a business. */
         BusinessReport: {
             /** Format: uuid */
             business_id: string;
-            /** @description Twelve, the current one last. */
+            /** @description The last twelve months, the current one last. */
             months: components["schemas"]["BusinessMonth"][];
-            /** @description What was won in these months, one for each currency. */
+            /** @description Accepted quotes for requests of these months, by currency. */
             won: components["schemas"]["WonAmount"][];
             /** @enum {string} */
             readonly object?: "business_report";
         };
         Calendar: {
-            /** @description By their beginning. A page may be shorter than asked for and yet not the last. */
+            /** @description By start time. A page may have fewer entries than `limit` without being the last. */
             data: components["schemas"]["CalendarEntry"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
         };
         /** @description An event, and why it is in the calendar. */
@@ -18481,7 +18580,7 @@ export type components = {
             readonly object?: "calendar_entry";
         };
         /**
-         * @description What has become of the orders of a cancelled event. `orders` is the sum of the six counts below it.
+         * @description Refunds of a cancelled event, as numbers of orders. `orders` is the sum of the six counts after it.
          * @example {
          *       "object": "cancellation",
          *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
@@ -18511,60 +18610,60 @@ export type components = {
         Cancellation: {
             /** Format: uuid */
             event_id: string;
-            /** @description Nothing is left, on its way, or failed. Disputes may be open. */
+            /** @description Whether `pending`, `left` and `failed` are 0. Disputes may be open. */
             is_done: boolean;
             /**
              * Format: int64
-             * @description Those that have got tickets, that wait for their payment, or whose payment came too late.
+             * @description Orders that have tickets, await payment or were paid too late.
              */
             orders: number;
             /**
              * Format: int64
-             * @description All of their money is back.
+             * @description Fully refunded orders.
              */
             refunded: number;
             /**
              * Format: int64
-             * @description They cost nothing: their tickets are void.
+             * @description Free orders, whose tickets are void.
              */
             voided: number;
             /**
              * Format: int64
-             * @description Their tickets are void, and money is on its way back to the card.
+             * @description Orders whose tickets are invalid and whose card refund is under way.
              */
             pending: number;
             /**
              * Format: int64
-             * @description Not come to yet.
+             * @description Orders not handled yet.
              */
             left: number;
             /**
              * Format: int64
-             * @description The buyer's bank decides, or has taken the payment back.
+             * @description Orders with an open or lost payment dispute.
              */
             disputed: number;
             /**
              * Format: int64
-             * @description They could not be refunded, and are tried again; `failures` says why.
+             * @description Orders whose refund failed and is retried; see `failures`.
              */
             failed: number;
             currencies: components["schemas"]["CancellationAmounts"][];
-            /** @description Of `failed`, the first 50. */
+            /** @description The first 50 failed orders. */
             failures: components["schemas"]["CancellationFailure"][];
             /** @enum {string} */
             readonly object?: "cancellation";
         };
-        /** @description Refunds in one currency, whatever they were made for. */
+        /** @description All refunds of the event in one currency, for any reason. */
         CancellationAmounts: {
             currency: string;
             /**
              * Format: int64
-             * @description What is back.
+             * @description Completed refunds.
              */
             refunded_cents: number;
             /**
              * Format: int64
-             * @description What is on its way.
+             * @description Refunds under way.
              */
             pending_cents: number;
         };
@@ -18575,15 +18674,15 @@ export type components = {
         };
         /** @description A card that is being saved. */
         CardSetup: {
-            /** @description For the provider's library in the client. Not to be kept or logged. */
+            /** @description For the payment provider's client library; do not store or log it. */
             client_secret: string | null;
-            /** @description A page where the card can be given, if the platform has one. */
+            /** @description Web page to enter the card; null if the platform has none. */
             page_url: string | null;
             /** @enum {string} */
             readonly object?: "card_setup";
         };
         /**
-         * @description What somebody wants to buy. The same body gives a price, and an order at that price.
+         * @description Tickets to buy and how to pay. The same body prices and places an order.
          * @example {
          *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
          *       "items": [
@@ -18599,33 +18698,33 @@ export type components = {
         Cart: {
             /** Format: uuid */
             event_id: string;
-            /** @description Each ticket type once. */
+            /** @description Quantities by ticket type, each type once. */
             items: {
                 /** Format: uuid */
                 ticket_type_id: string;
                 /** Format: int32 */
                 quantity: number;
             }[];
-            /** @description A word that makes it cheaper. */
+            /** @description Code of a discount. */
             promo_code?: string | null;
-            /** @description Pay with credits as far as they go, and the rest by card. */
+            /** @description Pay with credits first, and the rest by card. */
             use_credits?: boolean | null;
             /**
              * Format: int64
-             * @description Use no more credits than this.
+             * @description Maximum amount to pay with credits.
              */
             credits_max_cents?: number | null;
-            /** @description Where the buyer came from: a campaign, a site. The host sees which of them sell. */
+            /** @description Where the buyer came from, such as a campaign or a site. Shown to the host. */
             referrer?: string | null;
         };
-        /** @description The old password and the new. */
+        /** @description The current and the new password. */
         ChangePassword: {
             /** Format: password */
             current_password: string;
             /** Format: password */
             password: string;
         };
-        /** @description What cards paid for. */
+        /** @description Card payments of one type in one currency. */
         Charge: {
             /** @description `ticket`, `subscription`, `featured` or `service_fee` */
             type: string;
@@ -18636,7 +18735,7 @@ export type components = {
             amount_cents: number;
             /**
              * Format: int64
-             * @description Of these payments, whenever it went back.
+             * @description Refunds of these payments, at any time.
              */
             refunded_cents: number;
         };
@@ -18649,19 +18748,19 @@ export type components = {
             /** Format: int64 */
             refused: number;
         };
-        /** @description Who is at a checkpoint. */
+        /** @description Numbers of tickets at a checkpoint. */
         CheckpointFigures: {
             /** Format: uuid */
             checkpoint_id: string;
             name: string;
             /**
              * Format: int64
-             * @description Tickets that have come in, each once.
+             * @description Tickets that have entered, each counted once.
              */
             entered: number;
             /**
              * Format: int64
-             * @description How often somebody came in; who left and came back counts again.
+             * @description Entries; each re-entry counts again.
              */
             entries: number;
             /**
@@ -18674,20 +18773,20 @@ export type components = {
         };
         CheckpointFiguresList: {
             data: components["schemas"]["CheckpointFigures"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
         };
-        /** @description What the administrators of a city look at first. */
+        /** @description Key figures of a city. */
         CityDashboard: {
             /** Format: uuid */
             city_id: string;
             period: components["schemas"]["ShownPeriod"];
             approvals: components["schemas"]["Approvals"];
-            /** @description Of the months that begin in the period. */
+            /** @description Shares of the months that begin in the period. */
             revenue_shares: components["schemas"]["ShareOfMonth"][];
             featured: components["schemas"]["Featured"];
             suspended: components["schemas"]["Suspended"];
-            /** @description Events that begin in the period; months without any are left out. */
+            /** @description Events that begin in the period, by month; empty months are left out. */
             months: components["schemas"]["CityMonth"][];
             /** @enum {string} */
             readonly object?: "city_dashboard";
@@ -18696,7 +18795,7 @@ export type components = {
         CityMonth: {
             /**
              * Format: date
-             * @description Its first day.
+             * @description First day of the month.
              */
             month: string;
             /** Format: int64 */
@@ -18707,17 +18806,17 @@ export type components = {
             cancelled: number;
             /**
              * Format: int64
-             * @description Tickets that are held by somebody.
+             * @description Valid tickets, including used ones.
              */
             tickets: number;
             /**
              * Format: int64
-             * @description Of these, those that were used.
+             * @description Used tickets.
              */
             checked_in: number;
         };
         /**
-         * @description The token of a link in the mail that proves a new address.
+         * @description The token from the link that was sent to the new address.
          * @example {
          *       "token": "nX0Z2kq1bq3X…"
          *     }
@@ -18727,20 +18826,20 @@ export type components = {
             token: string;
         };
         /**
-         * @description It is what it looks like.
+         * @description Confirmation of a fraud flag.
          * @example {
          *       "note": "Twelve cards in nine minutes, none of them hers.",
          *       "suspend": true
          *     }
          */
         ConfirmedFraud: {
-            /** @description Why, for those who look at it later. */
+            /** @description Reason for the decision, for later reviewers. */
             note: string;
-            /** @description Suspend what was flagged as well, as `POST` to its `/suspend` would. */
+            /** @description Whether to suspend the flagged object too, like `POST` to its `/suspend`. */
             suspend?: boolean | null;
         };
         /**
-         * @description An address and its password.
+         * @description An e-mail address and its password.
          * @example {
          *       "email": "ana@example.org",
          *       "password": "seven small elephants"
@@ -18752,34 +18851,34 @@ export type components = {
             /** Format: password */
             password: string;
         };
-        /** @description Money in one currency. */
+        /** @description Sales in one currency. */
         CurrencySales: {
             currency: string;
             /** Format: int64 */
             orders: number;
             /**
              * Format: int64
-             * @description Tickets at their price.
+             * @description Price of the tickets before discounts.
              */
             gross_cents: number;
             /**
              * Format: int64
-             * @description What promo codes took off.
+             * @description Discounts by promo codes.
              */
             discount_cents: number;
             /**
              * Format: int64
-             * @description What buyers paid on top.
+             * @description Fees that buyers paid on top.
              */
             fee_cents: number;
-            /** @description What was paid. */
+            /** @description Amounts paid. */
             paid: components["schemas"]["Amounts"];
-            /** @description What went back. */
+            /** @description Completed refunds. */
             refunded: components["schemas"]["Amounts"];
-            /** @description What is on its way back to cards. */
+            /** @description Refunds that are under way to cards. */
             refunds_pending: components["schemas"]["Amounts"];
         };
-        /** @description The plan that it has. */
+        /** @description The current subscription of a business. */
         CurrentSubscription: {
             /** Format: uuid */
             subscription_id: string;
@@ -18797,7 +18896,7 @@ export type components = {
             entitled_until: string | null;
         };
         /**
-         * @description A job that failed too often. It is kept for 30 days.
+         * @description A job that failed in all its attempts. It is kept for 30 days.
          * @example {
          *       "id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002",
          *       "name": "sessions.mail",
@@ -18819,16 +18918,16 @@ export type components = {
             id: string;
             /** @description `<module>.<job>` */
             name: string;
-            /** @description `"•"` stands for what is not shown. */
+            /** @description Input of the job; `"•"` replaces values that are not shown. */
             payload: Record<string, never>;
             /**
              * Format: uuid
-             * @description The member for whom it should have been done.
+             * @description Id of the member for whom the job runs.
              */
             on_behalf_of: string | null;
             /**
              * Format: uuid
-             * @description The `X-Request-Id` of the answer to the request that wanted it.
+             * @description `X-Request-Id` of the response to the request that enqueued the job.
              */
             request_id: string | null;
             /** Format: int32 */
@@ -18843,29 +18942,29 @@ export type components = {
         };
         DeadJobList: {
             data: components["schemas"]["DeadJob"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
         };
         /**
-         * @description It only looks like it.
+         * @description Dismissal of a fraud flag.
          * @example {
          *       "note": "A school class at one address."
          *     }
          */
         DismissedFraud: {
-            /** @description Why, for those who look at it later. */
+            /** @description Reason for the decision, for later reviewers. */
             note: string;
         };
-        /** @description Places of an event. */
+        /** @description Capacity of an event. */
         EventCapacity: {
             /**
              * Format: int32
-             * @description Of the event; null: only its ticket types have one.
+             * @description Limit of the whole event; null: only its ticket types have limits.
              */
             capacity: number | null;
             /**
              * Format: int64
-             * @description Of its ticket types together.
+             * @description Total capacity of its ticket types.
              */
             places: number;
             /** Format: int64 */
@@ -18876,12 +18975,12 @@ export type components = {
             checked_in: number;
             /**
              * Format: int64
-             * @description How many can be sold yet.
+             * @description Tickets that can still be sold.
              */
             left: number;
         };
         /**
-         * @description When the copy of an event takes place.
+         * @description Time and title of the copy of an event.
          * @example {
          *       "starts_at": "2040-06-01T18:00:00Z",
          *       "title": "The same again"
@@ -18892,55 +18991,55 @@ export type components = {
             starts_at: string;
             /**
              * Format: date-time
-             * @description Without it, it takes as long as the original.
+             * @description Default: the same duration as the original.
              */
             ends_at?: string | null;
-            /** @description Without it, the one of the original. */
+            /** @description Default: the title of the original. */
             title?: string | null;
         };
-        /** @description How an event sells and who comes. */
+        /** @description Sales and attendance of an event. */
         EventDashboard: {
             /** Format: uuid */
             event_id: string;
             period: components["schemas"]["ShownPeriod"];
-            /** @description In the period, by day or hour of the event's clocks; those in which nothing was sold are left out. */
+            /** @description Sales of the period by day or hour in the event's time zone; empty ones are left out. */
             sold: components["schemas"]["SoldInBucket"][];
-            /** @description Of the same orders, those that say where the buyer came from: the twenty with the most tickets. */
+            /** @description The same orders by `referrer`, if they have one: the 20 with the most tickets. */
             referrers: components["schemas"]["SoldByReferrer"][];
             capacity: components["schemas"]["EventCapacity"];
-            /** @description All there is, in the period or not: by ticket type, and the money by currency. */
+            /** @description All sales, regardless of the period: by ticket type, and amounts by currency. */
             sales: components["schemas"]["Sales"];
             waiting_list: components["schemas"]["WaitingList"];
-            /** @description At the door, by hour, the last 744 of them with a scan. */
+            /** @description Scans at the entrance by hour; the last 744 hours with a scan. */
             check_ins: components["schemas"]["CheckInsInHour"][];
             /** Format: int64 */
             likes: number;
             /** Format: int64 */
             attendances: number;
             reviews: components["schemas"]["Reviews"] | null;
-            /** @description A hundred at most, the newest first. */
+            /** @description Newest first; at most 100. */
             promo_codes: components["schemas"]["PromoCodeUse"][];
             /** @enum {string} */
             readonly object?: "event_dashboard";
         };
-        /** @description Money of one event in one currency. */
+        /** @description Revenue of one event in one currency. */
         EventRevenue: components["schemas"]["Revenue"] & {
             /** Format: uuid */
             event_id: string;
             title: string;
         };
-        /** @description An account at an issuer whose tokens let the caller in. Columns stand in this order where it is selected. */
+        /** @description An account at an external issuer whose tokens give access as the caller. */
         ExternalIdentity: {
             /** Format: uuid */
             id: string;
             /**
-             * @description Who issues the tokens.
+             * @description Issuer of the tokens.
              * @example https://accounts.example.org
              */
             issuer: string;
             /**
              * Format: email
-             * @description The address by which it was linked.
+             * @description Address by which the account was linked.
              */
             email: string | null;
             /** Format: date-time */
@@ -18956,12 +19055,12 @@ export type components = {
             /** Format: int64 */
             failed: number;
         };
-        /** @description Featured places and who stands there. */
+        /** @description Featured places and their bookings. */
         Featured: {
             places: components["schemas"]["PlaceInUse"][];
-            /** @description Fifty at most, those that end soonest first. */
+            /** @description Active bookings by end time; at most 50. */
             now: components["schemas"]["FeaturedBooking"][];
-            /** @description Approved, fifty at most, those that begin soonest first. */
+            /** @description Approved bookings that are not active yet, by start time; at most 50. */
             coming: components["schemas"]["FeaturedBooking"][];
         };
         FeaturedBooking: {
@@ -18977,7 +19076,7 @@ export type components = {
             ends_at: string;
         };
         /**
-         * @description A fee to give back.
+         * @description A refund of a quote's fee.
          * @example {
          *       "amount_cents": 500,
          *       "note": "The work did not come about"
@@ -18986,7 +19085,7 @@ export type components = {
         FeeRefund: {
             /**
              * Format: int64
-             * @description Without it all that is left of it.
+             * @description In minor units (cents). Without it, the rest of the fee.
              */
             amount_cents?: number | null;
             note?: string | null;
@@ -18998,37 +19097,40 @@ export type components = {
             /** Format: int32 */
             highest_score: number;
         };
-        /** @description Who follows it now. */
+        /** @description Current followers of the host. */
         Followers: {
             /** Format: int64 */
             count: number;
-            /** @description Since when, in the period; months in which nobody began are left out. */
+            /** @description By the month in which they began to follow, within the period; empty months are left out. */
             months: components["schemas"]["FollowersOfMonth"][];
         };
         FollowersOfMonth: {
             /**
              * Format: date
-             * @description Its first day.
+             * @description First day of the month.
              */
             month: string;
             /** Format: int64 */
             followers: number;
         };
         /**
-         * @description Money of the platform that bonuses and rewards come out of.
+         * @description An addition to the budget for bonuses and rewards.
          * @example {
          *       "amount_cents": 500000,
          *       "reference": "Spring campaign"
          *     }
          */
         Funding: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description In minor units (cents).
+             */
             amount_cents: number;
-            /** @description What for; it stands in the books. */
+            /** @description Purpose, shown in the ledger. */
             reference: string;
         };
         /**
-         * @description Tickets to give back.
+         * @description Tickets to refund.
          * @example {
          *       "ticket_ids": [
          *         "0199e005-7f50-7e55-820c-639f580d23cc"
@@ -19037,11 +19139,11 @@ export type components = {
          *     }
          */
         GiveBack: {
-            /** @description Without it all that are left; for the buyer all that they still hold. */
+            /** @description If left out, all tickets that are left; for the buyer, all that the buyer still holds. */
             ticket_ids?: string[] | null;
-            /** @description `source` if it is left out. */
+            /** @description `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. */
             to?: components["schemas"]["GiveBackTo"] | null;
-            /** @description Why; staff only. */
+            /** @description Reason; only kept if sent by staff of the event. */
             note?: string | null;
         };
         /**
@@ -19059,33 +19161,36 @@ export type components = {
             /** Format: uuid */
             user_id: string;
             kind: components["schemas"]["GiveCreditsKind"];
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description In minor units (cents).
+             */
             amount_cents: number;
             currency: string;
-            /** @description What for; the member reads it. */
+            /** @description Purpose, shown to the member. */
             reference: string;
             /**
              * Format: date-time
-             * @description When they lapse. Without it after as many days as the settings say.
+             * @description When the credits expire. Without it, the server's settings decide.
              */
             expires_at?: string | null;
         };
-        /** @description What a member sees first. Events are named by their ids and stand once under `events`. */
+        /** @description Contents of a member's start page. Events are referred to by id; each is contained once in `events`. */
         Home: {
-            /** @description Tickets to what is not over, soonest first, twenty at most. */
+            /** @description Tickets to events that have not ended, by start time; at most 20. */
             tickets: components["schemas"]["HomeTicket"][];
-            /** @description Events that the member was at, the last five. */
+            /** @description The last 5 events that the member attended. */
             attended: string[];
-            /** @description What trends in the home city, hottest first, ten at most; none without a home city. */
+            /** @description At most 10 trending events of the home city, hottest first; empty without a home city. */
             trending: string[];
-            /** @description By those whom the member follows, newest first, ten at most. */
+            /** @description Newest events of hosts and venues that the member follows; at most 10. */
             followed: string[];
             /** Format: int64 */
             unread_notifications: number;
             wallets: components["schemas"]["HomeBalance"][];
-            /** @description Tickets that are offered to the member or by them, twenty at most. */
+            /** @description Open ticket transfers to or from the member; at most 20. */
             transfers: components["schemas"]["OpenTransfer"][];
-            /** @description Places that are kept for the member. */
+            /** @description Places reserved for the member after waiting; at most 20. */
             waiting_list_offers: components["schemas"]["WaitingListOffer"][];
             events: components["schemas"]["Event"][];
             /** @enum {string} */
@@ -19098,7 +19203,7 @@ export type components = {
             balance_cents: number;
             /**
              * Format: int64
-             * @description Set aside for purchases under way.
+             * @description Reserved for purchases in progress.
              */
             held_cents: number;
         };
@@ -19113,7 +19218,7 @@ export type components = {
             /** Format: date-time */
             starts_at: string;
         };
-        /** @description What a host looks at first. */
+        /** @description Key figures of a host. */
         HostDashboard: {
             /** @description `organization`, `community`, `business` or `institution` */
             host_type: string;
@@ -19121,9 +19226,9 @@ export type components = {
             host_id: string;
             period: components["schemas"]["ShownPeriod"];
             events: components["schemas"]["HostEvents"];
-            /** @description What was paid and given back in the period. */
+            /** @description Payments and refunds of the period by month. */
             revenue_by_month: components["schemas"]["MonthRevenue"][];
-            /** @description The same by event, those with most orders first, a hundred at most. */
+            /** @description Payments and refunds by event, most orders first; at most 100. */
             revenue_by_event: components["schemas"]["EventRevenue"][];
             services: components["schemas"]["Services"];
             reviews: components["schemas"]["Reviews"] | null;
@@ -19133,7 +19238,7 @@ export type components = {
             /** @enum {string} */
             readonly object?: "host_dashboard";
         };
-        /** @description An event and its tickets. */
+        /** @description An event and its numbers of tickets. */
         HostEvent: {
             /** Format: uuid */
             event_id: string;
@@ -19154,53 +19259,109 @@ export type components = {
             /** Format: int64 */
             left: number;
         };
-        /** @description Its events, without those that were archived. */
+        /** @description Events of the host, without archived ones. */
         HostEvents: {
             /**
              * Format: int64
-             * @description How many are not over.
+             * @description Number of events that have not ended.
              */
             upcoming_count: number;
             /** Format: int64 */
             past_count: number;
-            /** @description The next twenty. */
+            /** @description The next 20. */
             upcoming: components["schemas"]["HostEvent"][];
-            /** @description The last twenty. */
+            /** @description The last 20. */
             past: components["schemas"]["HostEvent"][];
         };
-        /** @description The caller's accounts at issuers, and whether there is another way in. */
+        /** @description The caller's external accounts. */
         IdentityList: {
             data: components["schemas"]["ExternalIdentity"][];
             /** @description Whether the caller can sign in with a password. */
             has_password: boolean;
         };
-        /** @description Part of a balance that lapses. */
+        /**
+         * @description Outcome of a request with an `Idempotency-Key`.
+         * @example {
+         *       "object": "keyed_request",
+         *       "method": "POST",
+         *       "route": "/orders/{id}/refunds",
+         *       "state": "answered",
+         *       "attempt": 1,
+         *       "begun_at": "2026-05-01T18:00:00Z",
+         *       "status": 201,
+         *       "location": null,
+         *       "answer": {
+         *         "object": "asked_refund",
+         *         "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *         "state": "pending",
+         *         "currency": "AUD",
+         *         "amount_cents": 4500,
+         *         "card_cents": 4500,
+         *         "wallet_cents": 0
+         *       }
+         *     }
+         */
+        KeyedRequest: {
+            /** @description HTTP method of the request. */
+            method: string;
+            /** @description Path of the operation, as in this document. */
+            route: string;
+            /**
+             * @description `answered`: `status` and `answer` hold the response, even if the client never received it. `in_progress`: still
+             *     running; ask again later. `interrupted`: ended without a response and may have had an effect; send the request
+             *     again with the same key and body to complete it exactly once.
+             */
+            state: string;
+            /**
+             * Format: int32
+             * @description Number of times processing was started.
+             */
+            attempt: number;
+            /** Format: date-time */
+            begun_at: string;
+            /**
+             * Format: int32
+             * @description HTTP status of the response; null without one.
+             */
+            status: number | null;
+            /** @description `Location` header of the response; null without one. */
+            location: string | null;
+            /** @description Body of the response; null without one. */
+            answer: Record<string, never> | null;
+            /** @enum {string} */
+            readonly object?: "keyed_request";
+        };
+        KeyedRequestList: {
+            /** @description Oldest first; one for each route on which the key was used. */
+            data: components["schemas"]["KeyedRequest"][];
+        };
+        /** @description Part of a balance that expires. */
         Lapsing: {
             /** Format: int64 */
             amount_cents: number;
             /** Format: date-time */
             expires_at: string;
         };
-        /** @description What one scan of many came to. */
+        /** @description Result of one scan of a batch. */
         LateScanResult: {
             nonce: string;
-            /** @description As at `POST /check-ins`; `nonce_used`: the nonce belongs to another scan, and nothing was kept. */
+            /** @description As for `POST /check-ins`, or `nonce_used`: the nonce belongs to another scan, and nothing was recorded. */
             result: string;
             /** Format: uuid */
             ticket_id: string | null;
             /**
              * Format: date-time
-             * @description Of `already_used`: when and where it was let in.
+             * @description If `already_used`: time of the first entry at this door or checkpoint; `first_gate` is its gate.
              */
             first_at: string | null;
             first_gate: string | null;
-            /** @description Of `ok` with `force`: why the ticket should have been refused, if it should have. */
+            /** @description Reason for refusal that `force` has overruled; null if none. */
             overruled: string | null;
             /** @enum {string} */
             readonly object?: "late_scan_result";
         };
         LateScanResultList: {
-            /** @description In the order of the scans. */
+            /** @description In the order of the request's scans. */
             data: components["schemas"]["LateScanResult"][];
         };
         LatestReview: {
@@ -19225,16 +19386,16 @@ export type components = {
             /** Format: int64 */
             lost: number;
         };
-        /** @description Money of one month in one currency. */
+        /** @description Revenue of one month in one currency. */
         MonthRevenue: components["schemas"]["Revenue"] & {
             /**
              * Format: date
-             * @description Its first day.
+             * @description First day of the month.
              */
             month: string;
         };
         /**
-         * @description To whom a ticket is offered: by id or by handle.
+         * @description Recipient of the offer: either `to_id` or `to_handle`.
          * @example {
          *       "to_handle": "priya"
          *     }
@@ -19246,7 +19407,7 @@ export type components = {
             to_handle?: string | null;
         };
         /**
-         * @description An offer as it stands.
+         * @description An offer of a ticket and its state.
          * @example {
          *       "object": "offered_ticket",
          *       "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
@@ -19259,7 +19420,7 @@ export type components = {
         OfferedTicket: {
             /**
              * Format: uuid
-             * @description `GET /ticket-transfers/{id}` has all of it.
+             * @description `GET /ticket-transfers/{id}` returns the whole offer.
              */
             id: string;
             /** Format: uuid */
@@ -19272,7 +19433,7 @@ export type components = {
             /** @enum {string} */
             readonly object?: "offered_ticket";
         };
-        /** @description A link to the provider's pages, where the owner tells who they are. Good for one visit, for some minutes. */
+        /** @description A link to the payment provider's pages, where the owner enters their details. Valid once, for a few minutes. */
         Onboarding: {
             /** Format: uuid */
             connected_account_id: string;
@@ -19283,7 +19444,7 @@ export type components = {
             readonly object?: "onboarding";
         };
         /**
-         * @description Where the owner's browser goes after the provider's pages.
+         * @description Where the payment provider's pages send the owner's browser.
          * @example {
          *       "return_url": "https://example.org/done",
          *       "refresh_url": "https://example.org/again"
@@ -19292,12 +19453,12 @@ export type components = {
         OnboardingRequest: {
             /**
              * Format: uri
-             * @description In the end. Coming back there does not mean that the account takes payments: its own flags say that.
+             * @description After completion. That alone does not mean that the account takes payments; check its flags.
              */
             return_url: string;
             /**
              * Format: uri
-             * @description If the link has expired or was used; ask for another one there.
+             * @description If the link has expired or was used already. Request a new link there.
              */
             refresh_url: string;
         };
@@ -19330,12 +19491,12 @@ export type components = {
             created_at: string;
             /**
              * Format: int64
-             * @description Businesses that heard of it.
+             * @description Businesses that received the request.
              */
             leads: number;
             /**
              * Format: int64
-             * @description Of these, how many have sent a quote.
+             * @description Leads for which a quote was sent.
              */
             quotes: number;
         };
@@ -19346,13 +19507,13 @@ export type components = {
             ticket_id: string;
             /** Format: uuid */
             event_id: string;
-            /** @description Offered by the member, not to them. */
+            /** @description Whether the member is the one who offers the ticket. */
             is_own: boolean;
             /** Format: date-time */
             expires_at: string;
         };
         /**
-         * @description Another plan.
+         * @description The plan to change to.
          * @example {
          *       "plan_id": "0199e005-7f50-7e55-820c-639f580d23cc"
          *     }
@@ -19360,57 +19521,60 @@ export type components = {
         OtherPlan: {
             /**
              * Format: uuid
-             * @description In the currency of the subscription. The difference for the rest of the period is charged now.
+             * @description A plan in the currency of the subscription.
              */
             plan_id: string;
         };
-        /** @description A password by itself. */
+        /** @description The caller's password. */
         Password: {
             /** Format: password */
             password: string;
         };
-        /** @description A payment, and what is left to do for it. */
+        /** @description A payment and the steps left to complete it. */
         Payment: {
             /**
              * Format: uuid
-             * @description Of its transaction: `GET /transactions/{id}`.
+             * @description Id of the transaction: `GET /transactions/{id}`.
              */
             id: string;
             /**
              * Format: uuid
-             * @description What it pays, if that is an order.
+             * @description The paid order; null for other payments.
              */
             order_id: string | null;
-            /** @description `paid` once the money is there; the order then has its tickets. */
+            /** @description `paid` once the payment has succeeded; the tickets then exist. */
             order_state: string | null;
             /**
              * Format: uuid
-             * @description What it pays, if that is a featured place.
+             * @description The paid promotion; null for other payments.
              */
             promotion_id: string | null;
-            /** @description Paid or not, it is `requested` until the city has decided: `paid_at` of the promotion says whether the money is there. */
+            /** @description `requested` until the city decides, whether paid or not; `paid_at` of the promotion is set once it is paid. */
             promotion_state: string | null;
             /**
              * Format: uuid
-             * @description What it pays, if that is the fee of a quote: `fee_paid_at` of the quote says whether the money is there.
+             * @description The quote whose fee is paid; null for other payments. Its `fee_paid_at` is set once the fee is paid.
              */
             quote_id: string | null;
-            /** @description `created` and `failed` wait for a card, `requires_action` for the buyer's bank. */
+            /** @description `created` and `failed`: needs a card. `requires_action`: needs authentication by the buyer's bank. */
             status: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description In minor units (cents).
+             */
             amount_cents: number;
             currency: string;
-            /** @description For the provider's library in the buyer's client. Not to be kept or logged. */
+            /** @description For the payment provider's client library; do not store or log it. Null if nothing is left to confirm. */
             client_secret: string | null;
-            /** @description Where the buyer has to go to satisfy their bank. */
+            /** @description Where the buyer authenticates with their bank; null if not needed. */
             next_action_url: string | null;
-            /** @description A page where the payment can be confirmed, if the platform has one. */
+            /** @description Web page to confirm the payment; null if there is none. */
             page_url: string | null;
             /** @enum {string} */
             readonly object?: "payment";
         };
         /**
-         * @description How to pay what an order leaves to a card, a featured place, or a fee.
+         * @description How to pay an order, a featured place or a fee by card.
          * @example {
          *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc",
          *       "return_url": "https://example.org/back"
@@ -19419,12 +19583,12 @@ export type components = {
         PaymentRequest: {
             /**
              * Format: uuid
-             * @description A card that was saved: it is charged at once. Without it the client confirms with `client_secret` and any card.
+             * @description Saved card to charge at once. Without it, the client confirms the payment with `client_secret` and any card.
              */
             payment_method_id?: string | null;
             /**
              * Format: uri
-             * @description Where the buyer comes back to if their bank wants to see them.
+             * @description Where the buyer returns to after authenticating with their bank.
              */
             return_url?: string | null;
         };
@@ -19436,15 +19600,15 @@ export type components = {
             /** Format: int32 */
             position: number;
         };
-        /** @description How to send it: one request with this method and these headers, and the file as its body. */
+        /** @description How to send the file: one request with this method, URL and headers, and the file as its body. */
         PictureUpload: {
             /** Format: uuid */
             id: string;
             /** @example PUT */
             method: string;
-            /** @description Counts once, until `expires_at`. It needs no access token, and is to be kept as secret as one. */
+            /** @description Can be used once, until `expires_at`. Needs no access token; keep it as secret as one. */
             url: string;
-            /** @description Each must be sent as it stands here. */
+            /** @description Headers to be sent unchanged. */
             headers: {
                 [key: string]: string;
             };
@@ -19457,11 +19621,11 @@ export type components = {
         Pictures: {
             /** Format: int64 */
             count: number;
-            /** @description Twelve at most, in their order. */
+            /** @description The first 12 by `position`. */
             first: components["schemas"]["Picture"][];
         };
         /**
-         * @description Where a member stands.
+         * @description Position on a waiting list.
          * @example {
          *       "object": "place_in_line",
          *       "entry_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
@@ -19478,12 +19642,12 @@ export type components = {
             state: string;
             /**
              * Format: int64
-             * @description How many are to be served before, those of a higher priority included; 0 once a place is offered.
+             * @description Number of entries served first, those of higher priority included; 0 unless `waiting`.
              */
             ahead: number;
             /**
              * Format: uuid
-             * @description Of which type a place is kept: an order for it that comes in time gets it.
+             * @description Type of the ticket held for the member, who gets it by ordering in time.
              */
             offered_type_id: string | null;
             /** Format: date-time */
@@ -19502,42 +19666,45 @@ export type components = {
             /** Format: int64 */
             in_use: number;
         };
-        /** @description What it costs now. Booking it costs the same, as long as nobody changes the price. */
+        /** @description Current price of a featured place. A booking costs the same unless the price changes in the meantime. */
         PlacePrice: {
             currency: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Price of one day, in minor units (cents).
+             */
             day_price_cents: number;
             /**
              * Format: int32
-             * @description Days that have begun between `starts_at` and `ends_at`.
+             * @description Started days between `starts_at` and `ends_at`.
              */
             days: number;
             /**
              * Format: int32
-             * @description Days of them that the business's plan pays for.
+             * @description Number of these days that the business's plan covers.
              */
             plan_days: number;
             /**
              * Format: int64
-             * @description The price of the other days.
+             * @description Price of the other days, in minor units (cents).
              */
             amount_cents: number;
             /**
              * Format: int32
-             * @description How many more fit into the place during that time; none can be booked at 0.
+             * @description Bookings still possible in the place during that time; 0 if it is full.
              */
             room: number;
             /** @enum {string} */
             readonly object?: "place_price";
         };
-        /** @description Where an order stands. */
+        /** @description An order and its state. */
         PlacedOrder: {
             /**
              * Format: uuid
-             * @description `GET /orders/{id}` has all of it.
+             * @description `GET /orders/{id}` returns the whole order.
              */
             id: string;
-            /** @description `paid` at once where nothing is left to pay by card. */
+            /** @description `paid` at once if nothing is left to pay by card. */
             state: string;
             currency: string;
             /** Format: int64 */
@@ -19548,60 +19715,60 @@ export type components = {
             card_cents: number;
             /**
              * Format: date-time
-             * @description Its tickets go back on sale then, unless it is paid.
+             * @description When the tickets of an unpaid order go back on sale; null if not pending.
              */
             expires_at: string | null;
-            /** @description Of an order that is paid. */
+            /** @description Empty until the order is paid. */
             ticket_ids: string[];
             /** @enum {string} */
             readonly object?: "placed_order";
         };
-        /** @description What platform administrators look at first. */
+        /** @description Key figures of the platform. */
         PlatformDashboard: components["schemas"]["Watch"] & {
             period: components["schemas"]["ShownPeriod"];
             activity: components["schemas"]["Activity"];
             revenue: components["schemas"]["RevenueSums"];
-            /** @description Of cards, by what they were for. */
+            /** @description Card payments by type and currency. */
             charges: components["schemas"]["Charge"][];
         };
-        /** @description What it costs, and how it would be paid. An order that is made now is at this price. */
+        /** @description Price of an order that would be placed now, and how it would be paid. */
         Price: {
             currency: string;
             lines: components["schemas"]["PriceLine"][];
             /**
              * Format: int64
-             * @description The tickets at their price.
+             * @description Price of the tickets before discount and fee.
              */
             subtotal_cents: number;
             /**
              * Format: int64
-             * @description What the promo code takes off.
+             * @description Discount by the promo code.
              */
             discount_cents: number;
             /**
              * Format: int64
-             * @description What the buyer pays on top.
+             * @description Fee that the buyer pays on top.
              */
             fee_cents: number;
             /**
              * Format: int64
-             * @description What the buyer pays in all.
+             * @description Total that the buyer pays.
              */
             amount_cents: number;
             /**
              * Format: int64
-             * @description Of that with credits.
+             * @description Part of the total paid with credits.
              */
             wallet_cents: number;
             /**
              * Format: int64
-             * @description Of that by card.
+             * @description Part of the total paid by card.
              */
             card_cents: number;
             /** @enum {string} */
             readonly object?: "price";
         };
-        /** @description One ticket type of a price. */
+        /** @description Price of one ticket type. */
         PriceLine: {
             /** Format: uuid */
             ticket_type_id: string;
@@ -19623,31 +19790,34 @@ export type components = {
             max_redemptions: number | null;
             /**
              * Format: int64
-             * @description Orders that have got their tickets.
+             * @description Orders whose tickets were issued.
              */
             orders: number;
             currency: string | null;
             /** Format: int64 */
             discount_cents: number;
         };
-        /** @description What the platform takes of the caller's side for having brought the two together. */
+        /** @description The platform's fee for connecting organiser and business, as charged to the caller's side. */
         QuoteFee: {
             /** Format: uuid */
             quote_id: string;
             /**
              * Format: int64
-             * @description Nothing without a rule that asks for a fee, and where the other side pays it.
+             * @description In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
              */
             amount_cents: number;
             currency: string;
-            /** @description A moment after the quote was accepted it is decided for good. Before, this is what it would be now. */
+            /** @description Whether the fee is final, shortly after the quote is accepted; an estimate before. */
             is_decided: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Null if unpaid, or if the other side pays the fee.
+             */
             paid_at: string | null;
             /** @enum {string} */
             readonly object?: "quote_fee";
         };
-        /** @description Quotes by their state. Drafts are seen by the business alone. */
+        /** @description Number of quotes by state. Drafts are counted for the business only, and 0 for hosts. */
         QuotesByState: {
             /** Format: int64 */
             draft: number;
@@ -19661,7 +19831,7 @@ export type components = {
             expired: number;
         };
         /**
-         * @description How many notifications were read now.
+         * @description Number of notifications that were marked as read.
          * @example {
          *       "read": 3
          *     }
@@ -19675,46 +19845,46 @@ export type components = {
             /** Format: password */
             refresh_token: string;
         };
-        /** @description The token of a link in a mail, and the password to have from now on. */
+        /** @description The token from the link in the e-mail, and the new password. */
         ResetPassword: {
             /** Format: password */
             token: string;
             /** Format: password */
             password: string;
         };
-        /** @description What was paid and what went back. */
+        /** @description Payments and refunds. */
         Revenue: {
             currency: string;
             /** Format: int64 */
             orders: number;
             /**
              * Format: int64
-             * @description Those that were given back since included.
+             * @description Including tickets refunded since.
              */
             tickets: number;
             /**
              * Format: int64
-             * @description Tickets at their price.
+             * @description Price of the tickets before discounts.
              */
             gross_cents: number;
             /**
              * Format: int64
-             * @description What promo codes took off.
+             * @description Discounts by promo codes.
              */
             discount_cents: number;
             /**
              * Format: int64
-             * @description What buyers paid on top.
+             * @description Fees added to the price.
              */
             fee_cents: number;
             /**
              * Format: int64
-             * @description What was paid.
+             * @description Total paid by buyers.
              */
             amount_cents: number;
             /**
              * Format: int64
-             * @description Of that the host's, the platform's and the city's.
+             * @description The host's share of `amount_cents`.
              */
             organizer_cents: number;
             /** Format: int64 */
@@ -19723,17 +19893,17 @@ export type components = {
             city_share_cents: number;
             /**
              * Format: int64
-             * @description What went back.
+             * @description Total refunded to buyers.
              */
             refunded_cents: number;
             /**
              * Format: int64
-             * @description Of that the host's.
+             * @description The host's share of `refunded_cents`.
              */
             organizer_refunded_cents: number;
             /**
              * Format: int64
-             * @description What is left for the host.
+             * @description `organizer_cents` less `organizer_refunded_cents`.
              */
             net_cents: number;
         };
@@ -19743,12 +19913,12 @@ export type components = {
             orders: number;
             /**
              * Format: int64
-             * @description What was paid.
+             * @description Total paid by buyers.
              */
             amount_cents: number;
             /**
              * Format: int64
-             * @description Of that the hosts', the platform's and the cities'.
+             * @description The hosts' share of `amount_cents`.
              */
             organizer_cents: number;
             /** Format: int64 */
@@ -19757,7 +19927,7 @@ export type components = {
             city_share_cents: number;
             /**
              * Format: int64
-             * @description What went back, and what of it the platform and the cities gave back.
+             * @description Total refunded to buyers.
              */
             refunded_cents: number;
             /** Format: int64 */
@@ -19768,29 +19938,29 @@ export type components = {
         RevenueOfBucket: components["schemas"]["RevenueFigures"] & {
             /**
              * Format: date
-             * @description First day of it.
+             * @description First day of the bucket.
              */
             starts_on: string;
         };
         RevenueOfPlace: components["schemas"]["RevenueFigures"] & {
             /**
              * Format: uuid
-             * @description Of the country or city.
+             * @description Id of the country or city.
              */
             place_id: string;
             name: string;
         };
-        /** @description What was paid for tickets, each once by currency. */
+        /** @description Ticket revenue; one entry per currency. */
         RevenueSums: {
             total: components["schemas"]["RevenueFigures"][];
-            /** @description Those in which nothing was paid or went back are left out. */
+            /** @description By day or month; those without payments and refunds are left out. */
             buckets: components["schemas"]["RevenueOfBucket"][];
             countries: components["schemas"]["RevenueOfPlace"][];
-            /** @description With most orders, a hundred at most. */
+            /** @description At most 100 entries, those with the most orders. */
             cities: components["schemas"]["RevenueOfPlace"][];
         };
         /**
-         * @description Why an entry is undone.
+         * @description Reason for reversing an entry.
          * @example {
          *       "reason": "Given to the wrong member"
          *     }
@@ -19798,30 +19968,30 @@ export type components = {
         Reversal: {
             reason: string;
         };
-        /** @description What is said of a profile. */
+        /** @description Reviews of a profile. */
         Reviews: {
             /** Format: int64 */
             rating_count: number;
             /**
              * Format: double
-             * @description Null without any.
+             * @description Null without reviews.
              */
             rating_avg: number | null;
             /** Format: int64 */
             unanswered: number;
-            /** @description Five at most, of members whose profile everybody may see. */
+            /** @description The latest 5 by members with a public profile. */
             latest: components["schemas"]["LatestReview"][];
         };
-        /** @description Codes of a ticket that open nothing any more. */
+        /** @description Codes of a ticket that are no longer valid. */
         RevokedCode: {
             /** Format: uuid */
             ticket_id: string;
             /**
              * Format: int32
-             * @description Codes of the ticket with this secret version or a smaller one.
+             * @description Codes of the ticket with this secret version or a smaller one are revoked.
              */
             up_to_secret_version: number;
-            /** @description Why: `transferred`, `refunded`, `void` */
+            /** @description Reason: `transferred`, `refunded` or `void` */
             reason: string;
             /** Format: date-time */
             changed_at: string;
@@ -19830,11 +20000,11 @@ export type components = {
         };
         RevokedCodeList: {
             data: components["schemas"]["RevokedCode"][];
-            /** @description Null: there is no more. */
+            /** @description Null on the last page. */
             next_cursor: string | null;
             /**
              * Format: date-time
-             * @description `changed_since` of the next time. A ticket may come again then; nothing is left out.
+             * @description `changed_since` for the next request, which may repeat tickets but misses none.
              */
             as_of: string;
         };
@@ -19842,7 +20012,7 @@ export type components = {
             /** Format: uuid */
             commission_rule_id: string;
             type: string;
-            /** @description Null: the platform's. */
+            /** @description Null for rules of the whole platform. */
             scope_type: string | null;
             /** Format: uuid */
             scope_id: string | null;
@@ -19856,18 +20026,18 @@ export type components = {
             /** Format: date-time */
             valid_to: string | null;
         };
-        /** @description What an event has sold. */
+        /** @description Sales of an event. */
         Sales: {
             /** Format: uuid */
             event_id: string;
             ticket_types: components["schemas"]["TicketTypeSales"][];
-            /** @description One for each currency in which something was sold. */
+            /** @description One for each currency with sales. */
             currencies: components["schemas"]["CurrencySales"][];
             /** @enum {string} */
             readonly object?: "sales";
         };
         /**
-         * @description A code at the door, or at a checkpoint.
+         * @description A scan of a ticket's code, at the door or at a checkpoint.
          * @example {
          *       "code": "AeF2…",
          *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
@@ -19877,32 +20047,32 @@ export type components = {
          *     }
          */
         Scan: {
-            /** @description What the QR code holds. */
+            /** @description Content of the QR code. */
             code: string;
             /**
              * Format: uuid
-             * @description The event that people are let in to.
+             * @description Event at which the ticket is scanned.
              */
             event_id: string;
-            /** @description Made by the scanner for this scan: sent twice, it counts once. */
+            /** @description Id of this scan, made by the scanner: a scan sent twice counts once. */
             nonce: string;
             gate?: string | null;
             device?: string | null;
             /**
              * Format: date-time
-             * @description When it was scanned without a connection, by the clock of the device.
+             * @description Time of a scan made offline, by the device's clock; else left out.
              */
             at?: string | null;
             /**
              * Format: uuid
-             * @description The checkpoint of the event where it was scanned; without it, at the door.
+             * @description Checkpoint of the event where the ticket is scanned; the door if left out.
              */
             checkpoint_id?: string | null;
-            /** @description `entry` if it is left out. Exits are scanned at checkpoints. */
+            /** @description `entry` if left out; `exit` only at checkpoints. */
             direction?: components["schemas"]["ScanDirection"] | null;
             /**
-             * @description Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. It counts unless the
-             *     ticket is inside already.
+             * @description Only for an entry with `at` at a checkpoint: the scanner has already admitted the holder. The entry counts
+             *     unless the ticket is already inside, forged or for another event.
              */
             force?: boolean | null;
         };
@@ -19924,66 +20094,67 @@ export type components = {
         ScanBatch: {
             /**
              * Format: uuid
-             * @description The event that people were let in to.
+             * @description Event at which the tickets were scanned.
              */
             event_id: string;
             /**
              * Format: uuid
-             * @description The checkpoint of the event where all of them were scanned; without it, at the door.
+             * @description Checkpoint of the event where all tickets were scanned; the door if left out.
              */
             checkpoint_id?: string | null;
             scans: {
-                /** @description What the QR code holds. */
+                /** @description Content of the QR code. */
                 code: string;
-                /** @description Made by the scanner for this scan: sent twice, it counts once. */
+                /** @description Id of this scan, made by the scanner: a scan sent twice counts once. */
                 nonce: string;
                 gate?: string | null;
                 device?: string | null;
                 /**
                  * Format: date-time
-                 * @description When it was scanned, by the clock of the device. Without it: now.
+                 * @description Time of the scan by the device's clock; the time of the upload if left out.
                  */
                 at?: string | null;
                 /**
-                 * @description `entry` if it is left out. Exits are scanned at checkpoints.
+                 * @description `entry` if left out; `exit` only at checkpoints.
                  * @enum {string|null}
                  */
                 direction?: "entry" | "exit" | null;
-                /** @description Of an entry with `at` at a checkpoint: the scanner has let somebody in, whatever is said now. */
+                /** @description Only for an entry with `at` at a checkpoint: the scanner has already admitted the holder. */
                 force?: boolean | null;
             }[];
         };
-        /** @description What the door says. */
+        /** @description Result of a scan. */
         ScanResult: {
             /**
-             * @description `ok`: let in, or out. Else why not: `already_used`, `wrong_event`, `refunded`, `transferred`, `void`, `forged`,
-             *     `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and `exits_not_counted`.
+             * @description `ok`: entry or exit recorded. Otherwise the reason for refusal: `already_used`, `wrong_event`, `refunded`,
+             *     `transferred`, `void`, `forged`, `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and
+             *     `exits_not_counted`.
              */
             result: string;
             /** Format: uuid */
             ticket_id: string | null;
             /**
              * Format: date-time
-             * @description Of `already_used`: when and where it was first let in, at this door or checkpoint.
+             * @description If `already_used`: time of the first entry at this door or checkpoint; `first_gate` is its gate.
              */
             first_at: string | null;
             first_gate: string | null;
-            /** @description Of `ok` with `force`: why the ticket should have been refused, if it should have. */
+            /** @description Reason for refusal that `force` has overruled; null if none. */
             overruled: string | null;
             /** @enum {string} */
             readonly object?: "scan_result";
         };
-        /** @description What a host looks for. */
+        /** @description Service requests of the host, and quotes for them. */
         Services: {
             /** Format: int64 */
             open_count: number;
-            /** @description The latest twenty. */
+            /** @description The latest 20 open requests. */
             open: components["schemas"]["OpenRequest"][];
             quotes: components["schemas"]["QuotesByState"];
-            /** @description Quotes that can be accepted now, those that end soonest first, twenty at most. */
+            /** @description Quotes that can be accepted now, by `valid_until`; at most 20. */
             acceptable: components["schemas"]["AcceptableQuote"][];
         };
-        /** @description A sign-in on one device, or the use of an issuer's tokens. Columns stand in this order where it is selected. */
+        /** @description A sign-in on one device, or the use of an external issuer's tokens. */
         Session: {
             /** Format: uuid */
             id: string;
@@ -19997,25 +20168,25 @@ export type components = {
             user_agent: string | null;
             /**
              * Format: uuid
-             * @description The identity whose tokens it stands for, as in `GET /me/identities`.
+             * @description External account whose tokens the session uses; null for a sign-in with a password.
              */
             identity_id: string | null;
-            /** @description The session of this very request. */
+            /** @description Whether this request belongs to the session. */
             current: boolean;
             /** @enum {string} */
             readonly object?: "session";
         };
-        /** @description Sessions of the caller that have not ended. */
+        /** @description The caller's active sessions. */
         SessionList: {
             data: components["schemas"]["Session"][];
-            /** @description Null: there is no more. */
+            /** @description Cursor of the next page; null on the last page. */
             next_cursor: string | null;
         };
-        /** @description The city's share of the platform's commission. */
+        /** @description The city's share of the platform's commission in one month. */
         ShareOfMonth: {
             /**
              * Format: date
-             * @description Its first day.
+             * @description First day of the month.
              */
             month: string;
             currency: string;
@@ -20024,17 +20195,17 @@ export type components = {
             /** @description `open`, `closed` or `paid` */
             state: string;
         };
-        /** @description The days that figures are about, both included. */
+        /** @description Period of the figures; both days are included. */
         ShownPeriod: {
             /** Format: date */
             from: string;
             /** Format: date */
             to: string;
-            /** @description IANA name of the zone whose days these are. */
+            /** @description IANA name of the time zone of these days. */
             timezone: string;
         };
         /**
-         * @description Who wants to become a member. Whoever opens the link in the mail chooses the password.
+         * @description A sign-up. The password is chosen after opening the link in the e-mail.
          * @example {
          *       "email": "ana@example.org",
          *       "handle": "ana",
@@ -20046,7 +20217,7 @@ export type components = {
         SignUp: {
             /** Format: email */
             email: string;
-            /** @description Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved. */
+            /** @description Lower-case letters, digits and `_`, beginning with a letter. Official-looking names are reserved. */
             handle: string;
             display_name: string;
             /** Format: bcp47 */
@@ -20057,7 +20228,7 @@ export type components = {
              */
             timezone?: string | null;
         };
-        /** @description What a client gets for signing in and for refreshing. */
+        /** @description The tokens of a session. */
         Signed: {
             /** @description For `Authorization: Bearer …`. */
             access_token: string;
@@ -20069,7 +20240,7 @@ export type components = {
              * @example 600
              */
             expires_in: number;
-            /** @description Good for one use at `POST /auth/refresh`, which answers with the next one. */
+            /** @description Valid for one use at `POST /auth/refresh`, which returns the next one. */
             refresh_token: string;
             /**
              * Format: date-time
@@ -20081,7 +20252,7 @@ export type components = {
             /** Format: uuid */
             user_id: string;
         };
-        /** @description Orders whose buyers came from one place, in one currency. */
+        /** @description Orders with the same referrer, in one currency. */
         SoldByReferrer: {
             referrer: string;
             currency: string;
@@ -20092,7 +20263,7 @@ export type components = {
             /** Format: int64 */
             amount_cents: number;
         };
-        /** @description Orders that were paid in one day or hour, in one currency. */
+        /** @description Orders paid in one day or hour, in one currency. */
         SoldInBucket: {
             /** Format: date-time */
             starts_at: string;
@@ -20101,7 +20272,7 @@ export type components = {
             orders: number;
             /**
              * Format: int64
-             * @description Those that were given back since included.
+             * @description Including tickets refunded since.
              */
             tickets: number;
             /** Format: int64 */
@@ -20109,17 +20280,19 @@ export type components = {
             /** Format: int64 */
             organizer_cents: number;
         };
-        /** @description Where a subscription stands. */
+        /** @description State of a subscription. */
         Subscribed: {
             /**
              * Format: uuid
-             * @description `GET /subscriptions/{id}` has all of it.
+             * @description `GET /subscriptions/{id}` returns all details.
              */
             id: string;
             /** @description `incomplete` until the first period is paid. */
             state: string;
-            /** @description For the provider's library, to pay the first period. Not to be kept or logged. */
+            /** @description For the payment provider's client library, to pay the first period; do not store or log it. */
             client_secret: string | null;
+            /** @description Web page to pay the first period; null if the platform has none. */
+            page_url: string | null;
             /** @enum {string} */
             readonly object?: "subscribed";
         };
@@ -20135,16 +20308,16 @@ export type components = {
             plan_id: string;
             /**
              * Format: uuid
-             * @description A card that the caller has saved: the first period is charged at once. Without it the client pays it with
+             * @description Saved card of the caller, charged at once for the first period. Without it, the client pays with
              *     `client_secret`.
              */
             payment_method_id?: string | null;
         };
-        /** @description What moderators have suspended in the city. */
+        /** @description Suspended objects of the city. */
         Suspended: {
-            /** @description By kind; kinds of which nothing is suspended are left out. */
+            /** @description By type; types without any are left out. */
             counts: components["schemas"]["SuspendedOfKind"][];
-            /** @description What changed last, twenty at most. */
+            /** @description The 20 changed last. */
             latest: components["schemas"]["SuspendedThing"][];
         };
         SuspendedOfKind: {
@@ -20160,18 +20333,18 @@ export type components = {
             /** Format: date-time */
             updated_at: string;
         };
-        /** @description A key that scanners believe. */
+        /** @description A public key of ticket codes. */
         TicketKey: {
-            /** @description Eight hexadecimal digits: bytes 2 to 5 of a code. */
+            /** @description Key id, eight hexadecimal digits: bytes 2 to 5 of a decoded code. */
             kid: string;
             /** @description Ed25519, base64url without padding. */
             public_key: string;
         };
         TicketKeyList: {
-            /** @description The one that signs now comes first. */
+            /** @description The key that signs new codes comes first. */
             data: components["schemas"]["TicketKey"][];
         };
-        /** @description Tickets of one type. */
+        /** @description Sales of one ticket type. */
         TicketTypeSales: {
             /** Format: uuid */
             ticket_type_id: string;
@@ -20181,12 +20354,12 @@ export type components = {
             capacity: number;
             /**
              * Format: int32
-             * @description Of orders that are not paid, and places that are offered to the waiting list.
+             * @description Tickets held for pending orders and for offers to the waiting list.
              */
             held: number;
             /**
              * Format: int32
-             * @description Without those that were given back.
+             * @description Sold tickets without refunded and void ones.
              */
             sold: number;
             /** Format: int64 */
@@ -20195,35 +20368,35 @@ export type components = {
             refunded: number;
             /**
              * Format: int64
-             * @description At their price, those that were given back included.
+             * @description Price before discounts, including refunded tickets.
              */
             gross_cents: number;
             /**
              * Format: int64
-             * @description What promo codes took off.
+             * @description Discounts by promo codes.
              */
             discount_cents: number;
             /**
              * Format: int64
-             * @description What was paid for them, fees on top included.
+             * @description Amount paid for all tickets, fees on top included.
              */
             paid_cents: number;
             /**
              * Format: int64
-             * @description Of that for tickets that were given back.
+             * @description Part of `paid_cents` for refunded tickets.
              */
             refunded_cents: number;
         };
-        /** @description What a business offers to others. */
+        /** @description Leads, quotes and plan of a business. */
         Trade: {
             leads: components["schemas"]["LeadsByState"];
-            /** @description Those that wait for an answer, the latest twenty. */
+            /** @description The latest 20 leads in state `new` or `viewed`. */
             open_leads: components["schemas"]["OpenLead"][];
             quotes: components["schemas"]["QuotesByState"];
             subscription: components["schemas"]["CurrentSubscription"] | null;
         };
         /**
-         * @description An order for which a proposal is tried.
+         * @description A sample order for a proposal.
          * @example {
          *       "price_cents": 4500,
          *       "quantity": 2
@@ -20232,14 +20405,14 @@ export type components = {
         TriedOrder: {
             /**
              * Format: int64
-             * @description Of a ticket.
+             * @description Price of one ticket.
              */
             price_cents: number;
             /** Format: int32 */
             quantity: number;
         };
         /**
-         * @description The same order by the rules of today and by the proposed one.
+         * @description The same order by the current and by the proposed commission rule.
          * @example {
          *       "object": "tried_proposal",
          *       "commission_proposal_id": "0199e009-9c38-7e6f-b0a1-3b2b3f1c9a10",
@@ -20269,7 +20442,7 @@ export type components = {
             currency: string;
             /**
              * Format: date-time
-             * @description When it would begin, for which both are.
+             * @description When the proposal would begin, for which both are calculated.
              */
             at: string;
             now: components["schemas"]["TriedShares"] | null;
@@ -20277,19 +20450,19 @@ export type components = {
             /** @enum {string} */
             readonly object?: "tried_proposal";
         };
-        /** @description Who gets what of it. Rules of an event or its host come before those of the city. */
+        /** @description Shares of an order. Rules of an event or its host take precedence over those of the city. */
         TriedShares: {
             /**
              * Format: int64
-             * @description What the buyer pays in all.
+             * @description Total that the buyer pays.
              */
             amount_cents: number;
             /**
              * Format: int64
-             * @description The commission, of which the city has its share.
+             * @description Commission, the city's share included.
              */
             fee_cents: number;
-            /** @description `buyer`, on top of the price, or `organizer`, out of it. */
+            /** @description `buyer`: on top of the price; `organizer`: out of the price. */
             fee_paid_by: string;
             /** Format: int64 */
             organizer_cents: number;
@@ -20299,7 +20472,7 @@ export type components = {
             city_share_cents: number;
         };
         /**
-         * @description How many notifications the caller has not read.
+         * @description Number of unread notifications.
          * @example {
          *       "unread": 3
          *     }
@@ -20309,8 +20482,7 @@ export type components = {
             unread: number;
         };
         /**
-         * @description The token of a link in the mail after signing up, with the password to have, and the names if they are to be other
-         *     ones.
+         * @description The token from the link in the sign-up e-mail, the password, and optionally other names.
          * @example {
          *       "token": "nX0Z2kq1bq3X…",
          *       "password": "seven small elephants"
@@ -20321,12 +20493,12 @@ export type components = {
             token: string;
             /** Format: password */
             password: string;
-            /** @description Another than the one that was asked for. */
+            /** @description Replaces the handle from the sign-up. */
             handle?: string | null;
-            /** @description Another than the one that was asked for. */
+            /** @description Replaces the display name from the sign-up. */
             display_name?: string | null;
         };
-        /** @description Members who wait or have waited, by the state of their entry. */
+        /** @description Waiting list entries by state. */
         WaitingList: {
             /** Format: int64 */
             waiting: number;
@@ -20354,7 +20526,7 @@ export type components = {
             /** Format: date-time */
             created_at: string;
         };
-        /** @description A booking of a featured place that is not over. */
+        /** @description A requested booking of a featured place that has not ended. */
         WaitingPromotion: {
             /** Format: uuid */
             promotion_id: string;
@@ -20369,33 +20541,36 @@ export type components = {
             /** Format: int64 */
             amount_cents: number;
             currency: string;
-            /** @description Or nothing is to be paid: it can be approved. */
+            /** @description True also if nothing is to be paid. */
             is_paid: boolean;
             /** Format: date-time */
             created_at: string;
         };
-        /** @description What is in force and what went wrong. */
+        /** @description Commission rules in force, and open problems. */
         Watch: {
             /** Format: int64 */
             commission_rule_count: number;
-            /** @description In force now: those of the platform first, then the newest; a hundred at most. */
+            /** @description Rules in force now: the platform's first, then the newest; at most 100. */
             commission_rules: components["schemas"]["RuleInForce"][];
-            /** @description Open ones by rule, those with most first. */
+            /** @description Open fraud flags by rule, most first. */
             fraud_flags: components["schemas"]["FlagsOfRule"][];
             /**
              * Format: int64
-             * @description Jobs that have failed for good and wait for somebody to decide; `GET /jobs/dead` lists them.
+             * @description Number of jobs that failed permanently; see `GET /jobs/dead`.
              */
             dead_jobs: number;
-            /** @description Deliveries of the period that failed, by channel. */
+            /** @description Notification deliveries that failed in the period, by channel. */
             failed_deliveries: components["schemas"]["FailedDeliveries"][];
         };
-        /** @description Quotes that were accepted. */
+        /** @description Accepted quotes in one currency. */
         WonAmount: {
             currency: string;
             /** Format: int64 */
             quotes: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Total in minor units (cents).
+             */
             amount_cents: number;
         };
         /**
@@ -20431,9 +20606,10 @@ export type components = {
          *     - `not_on_sale`: it can't be bought now
          *     - `currency`: it is not in the currency of the rest
          *     - `not_a_guest`: the caller was not there
+         *     - `promised`: buyers rely on what it is
          * @enum {string}
          */
-        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "multiple_of" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "card_number" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency" | "not_a_guest";
+        ProblemCode: "required" | "unknown" | "repeated" | "type" | "null" | "length" | "range" | "multiple_of" | "format" | "choice" | "invalid" | "read_only" | "reserved" | "card_number" | "weak" | "forbidden" | "reference" | "conflict" | "blocked" | "sold_out" | "limit" | "not_on_sale" | "currency" | "not_a_guest" | "promised";
         /** @enum {string} */
         SearchHitType: "event" | "venue" | "community" | "organization" | "business" | "institution" | "member";
         /** @enum {string} */
@@ -22522,7 +22698,7 @@ export type components = {
                 "application/json": components["schemas"]["Follow"];
             };
         };
-        /** @description The figures */
+        /** @description The dashboard */
         HostDashboardAnswer: {
             headers: {
                 [name: string]: unknown;
@@ -22576,7 +22752,7 @@ export type components = {
                 "application/json": components["schemas"]["Payment"];
             };
         };
-        /** @description It is booked */
+        /** @description The entry is booked */
         BookedAdded: {
             headers: {
                 [name: string]: unknown;
@@ -23245,15 +23421,15 @@ export type components = {
         to: string;
         /** @description Of this city. */
         "city_id.required": string;
-        /** @description First day; 365 days back */
+        /** @description First day (default: 365 days up to the last) */
         from: string;
-        /** @description `as_of` of the time before */
+        /** @description `as_of` of an earlier answer: only changes since then */
         changed_since: string;
         /** @description Tickets on a page (100) */
         limit: number;
-        /** @description As in the link */
+        /** @description Token from the link */
         "token.required": string;
-        /** @description By one of the secrets of this endpoint */
+        /** @description Signature by a secret of this endpoint */
         "Stripe-Signature.required": string;
     };
     requestBodies: never;
@@ -23862,6 +24038,8 @@ export type HostDashboard = components['schemas']['HostDashboard'];
 export type HostEvent = components['schemas']['HostEvent'];
 export type HostEvents = components['schemas']['HostEvents'];
 export type IdentityList = components['schemas']['IdentityList'];
+export type KeyedRequest = components['schemas']['KeyedRequest'];
+export type KeyedRequestList = components['schemas']['KeyedRequestList'];
 export type Lapsing = components['schemas']['Lapsing'];
 export type LateScanResult = components['schemas']['LateScanResult'];
 export type LateScanResultList = components['schemas']['LateScanResultList'];
@@ -24797,15 +24975,15 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Changes of objects of this kind
+                 * @description Only changes of objects of this type
                  * @example event
                  */
                 entity_type?: string;
-                /** @description Changes of this object */
+                /** @description Only changes of this object */
                 entity_id?: string;
-                /** @description What this member did */
+                /** @description Only changes by this member */
                 performed_by?: string;
-                /** @description Entries on a page (20) */
+                /** @description Entries per page (default 20) */
                 limit?: number;
                 cursor?: components["parameters"]["Cursor"];
             };
@@ -24841,16 +25019,16 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The address counts from now on */
+            /** @description The address is changed */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Somebody else has taken the address in the meantime */
+            /** @description Another member has taken the address in the meantime */
             409: components["responses"]["Conflict"];
-            /** @description The link was used already, has expired, or never was */
+            /** @description The link was used already, has expired, or never existed */
             410: components["responses"]["Gone"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -24869,7 +25047,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A member gets a mail */
+            /** @description Accepted; a member receives an e-mail */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -24877,6 +25055,8 @@ export interface operations {
                 content?: never;
             };
             422: components["responses"]["UnprocessableContent"];
+            /** @description The caller's network has requested too many e-mails; see `Retry-After` */
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -24893,7 +25073,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The next tokens */
+            /** @description The new tokens */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -24902,7 +25082,7 @@ export interface operations {
                     "application/json": components["schemas"]["Signed"];
                 };
             };
-            /** @description The refresh token is not good (any more) */
+            /** @description The refresh token is invalid, used or expired */
             401: components["responses"]["Unauthorized"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -24921,14 +25101,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new password counts */
+            /** @description The password is changed */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The link was used already, has expired, or never was */
+            /** @description The link was used already, has expired, or never existed */
             410: components["responses"]["Gone"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -24947,7 +25127,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed in */
+            /** @description The tokens of the new session */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25015,7 +25195,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A mail is on its way */
+            /** @description Accepted; an e-mail follows */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -25025,6 +25205,8 @@ export interface operations {
             /** @description The handle is taken */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
+            /** @description The caller's network has requested too many e-mails; see `Retry-After` */
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -25041,7 +25223,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The session is recent */
+            /** @description The sign-in counts as recent */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -25065,16 +25247,16 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The member exists and can sign in */
+            /** @description The account exists and the member can sign in */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Somebody else has taken the address or the handle in the meantime */
+            /** @description Another member has taken the address or the handle in the meantime */
             409: components["responses"]["Conflict"];
-            /** @description The link was used already, has expired, or never was */
+            /** @description The link was used already, has expired, or never existed */
             410: components["responses"]["Gone"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -25091,7 +25273,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many */
+            /** @description The number of recipients */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25100,6 +25282,7 @@ export interface operations {
                     "application/json": components["schemas"]["BroadcastPreview"];
                 };
             };
+            /** @description The broadcast does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25115,7 +25298,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The report */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25124,6 +25307,7 @@ export interface operations {
                     "application/json": components["schemas"]["BroadcastReport"];
                 };
             };
+            /** @description The broadcast does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25131,7 +25315,7 @@ export interface operations {
     getBusinessDashboard: {
         parameters: {
             query?: {
-                /** @description First day; 365 days back */
+                /** @description First day (default: 365 days up to the last) */
                 from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
@@ -25145,8 +25329,9 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["HostDashboardAnswer"];
+            /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25167,10 +25352,10 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["OnboardingAnswer"];
-            /** @description The caller does not administer it */
+            /** @description The caller does not administer the business */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The provider refuses it */
+            /** @description The provider refuses the request */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -25196,7 +25381,7 @@ export interface operations {
                     "application/json": components["schemas"]["BusinessReport"];
                 };
             };
-            /** @description The caller does not administer it, or its plan does not include them */
+            /** @description The caller does not administer the business, or its plan has no reports */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
@@ -25223,10 +25408,10 @@ export interface operations {
             200: components["responses"]["SubscribedAnswer"];
             /** @description The card was declined */
             402: components["responses"]["OtherProblem"];
-            /** @description The caller does not administer it */
+            /** @description The caller does not administer the business */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It has a subscription, the provider refuses it, or the same request is being worked on */
+            /** @description The business has a subscription, the provider refuses the request, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -25286,7 +25471,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the door says */
+            /** @description The result of the scan */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25317,7 +25502,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What each scan came to */
+            /** @description The result of each scan */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25338,7 +25523,7 @@ export interface operations {
     getCityDashboard: {
         parameters: {
             query?: {
-                /** @description First day; 365 days back */
+                /** @description First day (default: 365 days up to the last) */
                 from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
@@ -25351,7 +25536,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The dashboard */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25360,8 +25545,9 @@ export interface operations {
                     "application/json": components["schemas"]["CityDashboard"];
                 };
             };
+            /** @description The city does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25382,11 +25568,11 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["OnboardingAnswer"];
-            /** @description The caller does not administer it */
+            /** @description The caller does not administer the city */
             403: components["responses"]["Forbidden"];
             /** @description There is no such city */
             404: components["responses"]["NotFound"];
-            /** @description The provider refuses it */
+            /** @description The provider refuses the request */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -25407,7 +25593,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The order by both rules */
+            /** @description The order priced by both rules */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25417,9 +25603,9 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
-            /** @description It is not about tickets */
+            /** @description The proposal is not for tickets */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or no card could be charged this */
+            /** @description A value is wrong, or a card can't be charged this amount */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25427,7 +25613,7 @@ export interface operations {
     getCommunityDashboard: {
         parameters: {
             query?: {
-                /** @description First day; 365 days back */
+                /** @description First day (default: 365 days up to the last) */
                 from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
@@ -25441,8 +25627,9 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["HostDashboardAnswer"];
+            /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25475,7 +25662,7 @@ export interface operations {
             /** @description The caller does not run the event */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description Sold out, the promo code, or the same request is being worked on */
+            /** @description Sold out, promo code refused, event not published, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -25484,7 +25671,7 @@ export interface operations {
     listAttendees: {
         parameters: {
             query?: {
-                /** @description Part of the name or of the handle */
+                /** @description Part of the holder's name or handle */
                 name?: string;
                 /** @description Tickets of this type */
                 ticket_type_id?: string;
@@ -25493,7 +25680,7 @@ export interface operations {
                  * @example checked_in
                  */
                 state?: string;
-                /** @description `as_of` of the time before */
+                /** @description `as_of` of an earlier answer: only changes since then */
                 changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (50) */
                 limit?: number;
@@ -25532,7 +25719,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file */
+            /** @description The CSV file */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25556,7 +25743,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The progress of the refunds */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25574,7 +25761,7 @@ export interface operations {
     listAdmissions: {
         parameters: {
             query?: {
-                /** @description `as_of` of the time before */
+                /** @description `as_of` of an earlier answer: only changes since then */
                 changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
                 limit?: components["parameters"]["limit"];
@@ -25660,10 +25847,11 @@ export interface operations {
             };
             /** @description The caller may not create events of this host */
             403: components["responses"]["Forbidden"];
+            /** @description The event does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description By this key the copy was made already, and the original has been changed since */
+            /** @description The original is suspended or archived; or it was changed after a copy was created with this key */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or the original has more than twenty ticket types */
+            /** @description A value is invalid, or the original has more than 20 ticket types */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25671,9 +25859,9 @@ export interface operations {
     getEventDashboard: {
         parameters: {
             query?: {
-                /** @description `day` or `hour` */
+                /** @description `day` (default) or `hour` */
                 bucket?: string;
-                /** @description First day; 30 days back, by hour 2 */
+                /** @description First day (default: 30 days up to the last, by hour 2) */
                 from?: string;
                 /** @description Last day; at most 366 days, by hour 14 */
                 to?: string;
@@ -25686,7 +25874,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The dashboard */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25695,8 +25883,9 @@ export interface operations {
                     "application/json": components["schemas"]["EventDashboard"];
                 };
             };
+            /** @description The event does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25704,7 +25893,7 @@ export interface operations {
     listRevokedCodes: {
         parameters: {
             query?: {
-                /** @description `as_of` of the time before */
+                /** @description `as_of` of an earlier answer: only changes since then */
                 changed_since?: components["parameters"]["changed_since"];
                 /** @description Tickets on a page (100) */
                 limit?: components["parameters"]["limit"];
@@ -25743,7 +25932,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The sales */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25767,15 +25956,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is known */
+            /** @description Recorded, or recorded before */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The event does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description Too many events in a day */
+            /** @description Too many different events in a day */
             429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25791,15 +25981,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is known */
+            /** @description Recorded, or recorded before */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The event does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description Too many events in a day */
+            /** @description Too many different events in a day */
             429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25819,19 +26010,20 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is confirmed */
+            /** @description The flag is confirmed */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The caller is not a platform administrator */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such flag */
+            /** @description The flag does not exist */
             404: components["responses"]["NotFound"];
-            /** @description It has been decided already, or what was flagged can't be suspended any more */
+            /** @description The flag was decided already, or the object can't be suspended in its state */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or what was flagged is nothing that is suspended */
+            /** @description A value is invalid, or objects of this type can't be suspended */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25851,18 +26043,20 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is dismissed */
+            /** @description The flag is dismissed */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The caller is not a platform administrator */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such flag */
+            /** @description The flag does not exist */
             404: components["responses"]["NotFound"];
-            /** @description It has been decided already */
+            /** @description The flag was decided already */
             409: components["responses"]["Conflict"];
+            /** @description A value is invalid */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25870,7 +26064,7 @@ export interface operations {
     getInstitutionDashboard: {
         parameters: {
             query?: {
-                /** @description First day; 365 days back */
+                /** @description First day (default: 365 days up to the last) */
                 from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
@@ -25884,8 +26078,9 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["HostDashboardAnswer"];
+            /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25894,11 +26089,11 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Jobs of this name
+                 * @description Only jobs of this name
                  * @example sessions.mail
                  */
                 name?: string;
-                /** @description Jobs on a page (20) */
+                /** @description Jobs per page (default 20) */
                 limit?: number;
                 cursor?: components["parameters"]["Cursor"];
             };
@@ -25932,15 +26127,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The job is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The caller is not a platform administrator */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such dead job */
+            /** @description The dead job does not exist */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25956,17 +26152,18 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It waits to be run */
+            /** @description The job is enqueued */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            /** @description The caller is not a platform administrator */
             403: components["responses"]["Forbidden"];
-            /** @description There is no such dead job */
+            /** @description The dead job does not exist */
             404: components["responses"]["NotFound"];
-            /** @description A newer job of the same kind and key waits already */
+            /** @description A newer job of the same name and key is waiting already */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -25974,13 +26171,13 @@ export interface operations {
     getMyCalendar: {
         parameters: {
             query?: {
-                /** @description First day; today */
+                /** @description First day (default: today) */
                 from?: string;
-                /** @description Last day; 31 days, at most 92 */
+                /** @description Last day (default: 31 days); at most 92 days */
                 to?: string;
-                /** @description Of a page, 50, at most 100 */
+                /** @description Entries per page (default 50, at most 100) */
                 limit?: number;
-                /** @description `next_cursor` of the page before */
+                /** @description `next_cursor` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -25989,7 +26186,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page */
+            /** @description A page of the calendar */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -25998,7 +26195,7 @@ export interface operations {
                     "application/json": components["schemas"]["Calendar"];
                 };
             };
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26016,7 +26213,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A mail is on its way to the new address */
+            /** @description Accepted; an e-mail to the new address follows */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -26024,6 +26221,8 @@ export interface operations {
                 content?: never;
             };
             422: components["responses"]["UnprocessableContent"];
+            /** @description The caller's network has requested too many e-mails; see `Retry-After` */
+            429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -26036,7 +26235,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file, piece by piece. It is cut off where something fails: what is no JSON is not whole */
+            /** @description The file, streamed. If an error occurs it is cut off, so that invalid JSON means an incomplete file */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26045,7 +26244,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description The caller is being sent one already, or many others are */
+            /** @description An export of the caller is in progress already, or too many others are */
             429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26059,7 +26258,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It */
+            /** @description The start page */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26081,7 +26280,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Accounts at issuers whose tokens let the caller in */
+            /** @description The caller's external accounts */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26105,16 +26304,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does not let the caller in any more */
+            /** @description The account is unlinked */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description No such identity of the caller */
+            /** @description The caller has no such external account */
             404: components["responses"]["NotFound"];
-            /** @description There would be no way to sign in: choose a password first */
+            /** @description The caller has no password and could not sign in any more */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26132,7 +26331,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new password counts */
+            /** @description The password is changed */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -26143,10 +26342,39 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getMyRequests: {
+        parameters: {
+            query: {
+                /**
+                 * @description The `Idempotency-Key` that was sent
+                 * @example 0b8f6f0e-6c5e-7a41-9d3f-0f6a3c1be2d4
+                 */
+                key: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The requests with this key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyedRequestList"];
+                };
+            };
+            /** @description The key is invalid, or a parameter is unknown */
+            422: components["responses"]["UnprocessableContent"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listMySessions: {
         parameters: {
             query?: {
-                /** @description Sessions on a page (20) */
+                /** @description Sessions per page (default 20) */
                 limit?: number;
                 cursor?: components["parameters"]["Cursor"];
             };
@@ -26156,7 +26384,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The sessions that have not ended */
+            /** @description The caller's active sessions */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26187,7 +26415,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description No such session of the caller */
+            /** @description The caller has no such session */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26218,14 +26446,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the file that the client has */
+                /** @description ETag of the cached file */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description Of the picture's files */
+                /** @description Key of the picture's files */
                 key: string;
                 /**
-                 * @description Of the size
+                 * @description File name of the size
                  * @example 800.jpg
                  */
                 name: string;
@@ -26243,16 +26471,16 @@ export interface operations {
                     "image/jpeg": string;
                 };
             };
-            /** @description The client has it */
+            /** @description The cached file is current */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description There is no such file */
+            /** @description The file does not exist */
             404: components["responses"]["NotFound"];
-            /** @description The store of files does not answer */
+            /** @description The file storage does not respond */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26273,7 +26501,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Where to send it */
+            /** @description URL and headers for sending the file */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -26282,16 +26510,17 @@ export interface operations {
                     "application/json": components["schemas"]["PictureUpload"];
                 };
             };
-            /** @description The caller may not change the target */
+            /** @description The caller may not update the object */
             403: components["responses"]["Forbidden"];
+            /** @description The object does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The caller's pictures would take more than they may */
+            /** @description The caller's storage quota would be exceeded */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or the file is too long */
+            /** @description A value is invalid, or the file is too large */
             422: components["responses"]["UnprocessableContent"];
-            /** @description Too many pictures within a minute */
+            /** @description Too many uploads within a minute */
             429: components["responses"]["TooManyRequests"];
-            /** @description The store of files does not answer */
+            /** @description The file storage does not respond */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26316,15 +26545,15 @@ export interface operations {
                     "application/json": components["schemas"]["Media"];
                 };
             };
-            /** @description The caller may not change the target any more */
+            /** @description The caller may no longer update the object */
             403: components["responses"]["Forbidden"];
-            /** @description The caller has announced no such picture, or the target is gone */
+            /** @description The caller has no such upload, or the object no longer exists */
             404: components["responses"]["NotFound"];
-            /** @description The file has not come, or the upload is over */
+            /** @description The file has not been sent, or the upload is closed */
             409: components["responses"]["Conflict"];
-            /** @description The file is not the one that was announced, or no picture that can be shown */
+            /** @description The file differs from the announced one, or is not a readable picture */
             422: components["responses"]["UnprocessableContent"];
-            /** @description Too many pictures are being looked at, or the store of files does not answer */
+            /** @description Too many pictures are being processed, or the file storage does not respond */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26332,11 +26561,11 @@ export interface operations {
     sendPicture: {
         parameters: {
             query?: {
-                /** @description As signed */
+                /** @description From the signed URL */
                 bytes?: number;
-                /** @description As signed: Unix time */
+                /** @description From the signed URL: Unix time */
                 expires?: number;
-                /** @description As signed */
+                /** @description From the signed URL */
                 signature?: string;
             };
             header?: never;
@@ -26345,29 +26574,29 @@ export interface operations {
             };
             cookie?: never;
         };
-        /** @description The file, with the content type that was announced */
+        /** @description The file; its content type is that of the upload */
         requestBody: {
             content: {
                 "application/octet-stream": number[];
             };
         };
         responses: {
-            /** @description It is there */
+            /** @description The file was stored */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It is not the file that was announced */
+            /** @description The file differs from the announced one */
             400: components["responses"]["BadRequest"];
-            /** @description The address was not signed for this, or its time is over */
+            /** @description The signature is invalid or expired */
             403: components["responses"]["Forbidden"];
-            /** @description This is no id */
+            /** @description The id is malformed */
             404: components["responses"]["NotFound"];
             /** @description The file has been sent already */
             412: components["responses"]["PreconditionFailed"];
-            /** @description It is longer than announced */
+            /** @description The file is larger than announced */
             413: components["responses"]["ContentTooLarge"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26382,7 +26611,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many were unread */
+            /** @description The number of notifications that were unread */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26399,7 +26628,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The newest `id` that came */
+                /** @description The newest `id` received */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -26407,7 +26636,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events, for as long as the client listens */
+            /** @description The stream of events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26416,7 +26645,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description The member listens at too many places already */
+            /** @description The member has too many open streams */
             429: components["responses"]["TooManyRequests"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26430,7 +26659,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many the caller has not read */
+            /** @description The number of unread notifications */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26446,7 +26675,7 @@ export interface operations {
     showUnsubscribing: {
         parameters: {
             query: {
-                /** @description As in the link */
+                /** @description Token from the link */
                 token: components["parameters"]["token.required"];
             };
             header?: never;
@@ -26464,7 +26693,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description Nobody here made this token */
+            /** @description The token is invalid, or the member's address has changed since */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26472,7 +26701,7 @@ export interface operations {
     unsubscribe: {
         parameters: {
             query: {
-                /** @description As in the link */
+                /** @description Token from the link */
                 token: components["parameters"]["token.required"];
             };
             header?: never;
@@ -26481,7 +26710,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description There is no more mail of this kind */
+            /** @description Mail of these types is turned off */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26490,7 +26719,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description Nobody here made this token */
+            /** @description The token is invalid, or the member's address has changed since */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26506,7 +26735,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is read; if it was before, nothing changes */
+            /** @description The notification is read */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -26529,7 +26758,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is unread again */
+            /** @description The notification is unread */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -26602,7 +26831,7 @@ export interface operations {
         responses: {
             201: components["responses"]["PlacedOrderAdded"];
             404: components["responses"]["NotFound"];
-            /** @description It can't be bought now: sold out, not on sale, the limit of a person, the promo code, too few credits, or the same request is being worked on */
+            /** @description The tickets can't be bought now: sold out, not on sale, limit per person, promo code, too few credits, the host can't take payments, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26631,7 +26860,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
-            /** @description It can't be bought now: not on sale, the limit of a person, the promo code */
+            /** @description The tickets can't be bought now: not on sale, too few left, limit per person, promo code, or the host can't take payments */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26652,10 +26881,10 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["PlacedOrderAdded"];
-            /** @description It is somebody else's */
+            /** @description The caller is not the buyer */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It is not pending any more, or the same request is being worked on */
+            /** @description The order is no longer pending, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26680,15 +26909,15 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["PaymentAnswer"];
-            /** @description The card was declined; the order still waits for another one */
+            /** @description The card was declined; another card can be used */
             402: components["responses"]["OtherProblem"];
-            /** @description It is somebody else's */
+            /** @description The order belongs to another member */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It is not pending any more, the host can't be paid, the provider refuses the payment, or the same request is being worked on */
+            /** @description The order is no longer pending, the host can't be paid, the provider refuses the payment, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer: whether it was paid, the order will say */
+            /** @description The provider does not respond; see `state` of the order */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26754,10 +26983,10 @@ export interface operations {
         };
         responses: {
             201: components["responses"]["AskedRefundAdded"];
-            /** @description It is somebody else's */
+            /** @description The caller is neither the buyer nor staff of the event */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It is too late, nothing is left to refund, or the same request is being worked on */
+            /** @description Too late, tickets used or transferred, nothing left to refund, a disputed payment, or the same request is being worked on */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26766,7 +26995,7 @@ export interface operations {
     getOrganizationDashboard: {
         parameters: {
             query?: {
-                /** @description First day; 365 days back */
+                /** @description First day (default: 365 days up to the last) */
                 from?: components["parameters"]["from"];
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
@@ -26780,8 +27009,9 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["HostDashboardAnswer"];
+            /** @description The host does not exist, or the caller may not see it */
             404: components["responses"]["NotFound"];
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26802,10 +27032,10 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["OnboardingAnswer"];
-            /** @description The caller does not administer it */
+            /** @description The caller does not administer the organisation */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The provider refuses it */
+            /** @description The provider refuses the request */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26823,7 +27053,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What the client needs */
+            /** @description Data to submit the card with */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26832,7 +27062,7 @@ export interface operations {
                     "application/json": components["schemas"]["CardSetup"];
                 };
             };
-            /** @description The provider refuses it, or the same request is being worked on */
+            /** @description The provider refuses the request, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -26869,7 +27099,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The card is removed */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -26878,9 +27108,9 @@ export interface operations {
             };
             /** @description There is no such card of the caller */
             404: components["responses"]["NotFound"];
-            /** @description The provider refuses it */
+            /** @description The provider refuses the request */
             409: components["responses"]["Conflict"];
-            /** @description The provider does not answer; the card is still there */
+            /** @description The provider does not respond; the card is not removed */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26896,7 +27126,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is the default */
+            /** @description The card is the default */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -26911,15 +27141,15 @@ export interface operations {
     getPlatformDashboard: {
         parameters: {
             query?: {
-                /** @description `day` or `month` */
+                /** @description `day` (default) or `month` */
                 bucket?: string;
-                /** @description First day; 30 days back */
+                /** @description First day (default: 30 days up to the last) */
                 from?: string;
                 /** @description Last day; at most 366 days */
                 to?: components["parameters"]["to"];
-                /** @description Activity and revenue of this country alone */
+                /** @description Limits activity, revenue and charges to this country */
                 country_id?: string;
-                /** @description Activity and revenue of this city alone */
+                /** @description Limits activity, revenue and charges to this city */
                 city_id?: string;
             };
             header?: never;
@@ -26928,7 +27158,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The figures */
+            /** @description The dashboard */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26937,7 +27167,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlatformDashboard"];
                 };
             };
-            /** @description The period is too long or not one */
+            /** @description The period is invalid or too long */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26955,7 +27185,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The price, and how much room there is */
+            /** @description The price and the remaining room */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -26966,7 +27196,7 @@ export interface operations {
             };
             /** @description The city does not offer such a place */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or it is longer than can be booked */
+            /** @description A value is wrong, the time is too long, or cards can't be charged the price */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -26990,15 +27220,15 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["PaymentAnswer"];
-            /** @description The card was declined; the promotion still waits for another one */
+            /** @description The card was declined; another card can be used */
             402: components["responses"]["OtherProblem"];
-            /** @description The caller does not administer what is promoted */
+            /** @description The caller does not administer the promoted object */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It is paid, costs nothing or is over, the provider refuses the payment, or the same request is being worked on */
+            /** @description The promotion is paid, free or no longer payable, the provider refuses the payment, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer: whether it was paid, the promotion will say */
+            /** @description The provider does not respond; see `paid_at` of the promotion */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27046,15 +27276,15 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["PaymentAnswer"];
-            /** @description The card was declined; another one may be tried */
+            /** @description The card was declined; another card can be used */
             402: components["responses"]["OtherProblem"];
-            /** @description The other side pays it */
+            /** @description The other side pays the fee */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description There is no fee, it is paid, the provider refuses the payment, or the same request is being worked on */
+            /** @description No fee is due or it is paid already, the provider refuses the payment, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
-            /** @description The provider does not answer: whether it was paid, the quote will say */
+            /** @description The provider does not respond; see `fee_paid_at` of the quote */
             503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27081,7 +27311,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such quote */
             404: components["responses"]["NotFound"];
-            /** @description No fee was paid, all of it has gone back, more is asked for than is left, the payer's bank is deciding about the payment, or the same request is being worked on */
+            /** @description No fee was paid, the amount exceeds what is left to refund, the payer's bank disputes the payment, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27098,7 +27328,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is being worked on again */
+            /** @description The event is queued for processing */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -27108,7 +27338,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such event */
             404: components["responses"]["NotFound"];
-            /** @description It is not parked */
+            /** @description The event is not parked */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27130,7 +27360,7 @@ export interface operations {
             200: components["responses"]["SubscribedAnswer"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["NotFound"];
-            /** @description It has ended or not begun, the provider refuses it, or the same request is being worked on */
+            /** @description The subscription has ended or not begun, the provider refuses the change, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27153,7 +27383,7 @@ export interface operations {
             200: components["responses"]["SubscribedAnswer"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["NotFound"];
-            /** @description It has ended or not begun, the provider refuses it, or the same request is being worked on */
+            /** @description The subscription has ended or not begun, the provider refuses the change, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27178,11 +27408,11 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["SubscribedAnswer"];
-            /** @description The card was declined; the plan is as before */
+            /** @description The card was declined; the plan is unchanged */
             402: components["responses"]["OtherProblem"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["NotFound"];
-            /** @description It has ended or not begun, the provider refuses it, or the same request is being worked on */
+            /** @description The subscription has ended or not begun, the provider refuses the change, or the same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27222,10 +27452,10 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["OfferedTicketAnswer"];
-            /** @description It is offered to somebody else */
+            /** @description The ticket is offered to another member */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The offer is not open any more, or the ticket can't change hands any more */
+            /** @description The offer is no longer open, or the ticket can't be transferred any more */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27242,10 +27472,10 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["OfferedTicketAnswer"];
-            /** @description It is offered to somebody else */
+            /** @description The ticket is offered to another member */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The offer is not open any more */
+            /** @description The offer is no longer open */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27262,10 +27492,10 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["OfferedTicketAnswer"];
-            /** @description Somebody else made it */
+            /** @description Another member made the offer */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The offer is not open any more */
+            /** @description The offer is no longer open */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27281,7 +27511,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture */
+            /** @description The QR code */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -27306,7 +27536,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture */
+            /** @description The QR code */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -27367,12 +27597,12 @@ export interface operations {
         };
         responses: {
             201: components["responses"]["OfferedTicketAnswer"];
-            /** @description Somebody else holds it */
+            /** @description The caller does not hold the ticket */
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description It is offered already, used, given back or about to be, its payment is disputed, or the event is over or does not take place */
+            /** @description The ticket is already offered, used or refunded, its payment is disputed, or the event is over or does not take place */
             409: components["responses"]["Conflict"];
-            /** @description A value is wrong, or the caller can't name such a member */
+            /** @description A value is wrong, or the recipient does not exist or is not visible to the caller */
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27388,7 +27618,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Another one is on its way */
+            /** @description A new transfer is queued */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -27398,7 +27628,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such transfer */
             404: components["responses"]["NotFound"];
-            /** @description It was not refused, nothing of it is owed any more, or the host can't be paid */
+            /** @description The transfer has not failed, nothing is owed any more, or the host can't be paid */
             409: components["responses"]["Conflict"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27407,7 +27637,7 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description As in the link
+                 * @description Token in the link
                  * @example AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk
                  */
                 token: string;
@@ -27428,7 +27658,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description Nobody here made this token, or its entry waits no longer */
+            /** @description The token is invalid, its entry is no longer waiting, or the member's email address has changed */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27437,7 +27667,7 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description As in the link
+                 * @description Token in the link
                  * @example AaIefKPIc32bde--1JzPyHvSWxK6_zdtwv2Iq0n3mBk
                  */
                 token: string;
@@ -27448,7 +27678,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The member waits no longer */
+            /** @description The member has left the waiting list */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -27458,7 +27688,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description Nobody here made this token, or its entry waits no longer */
+            /** @description The token is invalid, its entry is no longer waiting, or the member's email address has changed */
             404: components["responses"]["NotFound"];
             default: components["responses"]["OtherProblem"];
         };
@@ -27509,7 +27739,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such entry */
             404: components["responses"]["NotFound"];
-            /** @description It was reversed before, the credits are spent, or it is of a dispute */
+            /** @description The entry was reversed before, its credits are spent, or it belongs to a dispute */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27538,7 +27768,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             /** @description There is no such currency */
             404: components["responses"]["NotFound"];
-            /** @description The same request is being worked on */
+            /** @description The same request is in progress */
             409: components["responses"]["Conflict"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27562,7 +27792,7 @@ export interface operations {
         responses: {
             201: components["responses"]["BookedAdded"];
             403: components["responses"]["Forbidden"];
-            /** @description The budget has less, or the same request is being worked on */
+            /** @description The budget is insufficient, or the same request is in progress */
             409: components["responses"]["Conflict"];
             /** @description A value is wrong, there is no such member, or the key belongs to another request */
             422: components["responses"]["UnprocessableContent"];
@@ -27573,7 +27803,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description By the secret of this endpoint */
+                /** @description Signature with the endpoint's secret */
                 "svix-signature": string;
             };
             path?: never;
@@ -27586,14 +27816,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is written down, or was before */
+            /** @description The event is recorded, or was before */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It is not signed by Resend, or is no event */
+            /** @description The signature or the event is invalid */
             400: components["responses"]["BadRequest"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27603,7 +27833,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description By the key of this endpoint */
+                /** @description Signature with the endpoint's key */
                 "X-Twilio-Email-Event-Webhook-Signature": string;
             };
             path?: never;
@@ -27616,14 +27846,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description They are written down, or were before */
+            /** @description The events are recorded, or were before */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description They are not signed by SendGrid, or are no events */
+            /** @description The signature or an event is invalid */
             400: components["responses"]["BadRequest"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27633,7 +27863,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description By one of the secrets of this endpoint */
+                /** @description Signature by a secret of this endpoint */
                 "Stripe-Signature": components["parameters"]["Stripe-Signature.required"];
             };
             path?: never;
@@ -27646,14 +27876,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is stored, or was before */
+            /** @description The event is stored */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It is not signed by Stripe, or is no event */
+            /** @description The signature or the event is invalid */
             400: components["responses"]["BadRequest"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
@@ -27663,7 +27893,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description By one of the secrets of this endpoint */
+                /** @description Signature by a secret of this endpoint */
                 "Stripe-Signature": components["parameters"]["Stripe-Signature.required"];
             };
             path?: never;
@@ -27676,14 +27906,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is stored, or was before */
+            /** @description The event is stored */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description It is not signed by Stripe, or is no event */
+            /** @description The signature or the event is invalid */
             400: components["responses"]["BadRequest"];
             422: components["responses"]["UnprocessableContent"];
             default: components["responses"]["OtherProblem"];
