@@ -119,6 +119,10 @@ async fn md8_who_comes_too_late_to_complete_gets_the_picture() {
     let (server, client) = (&stage.server, &stage.owner.client);
     let bytes = jpeg(60, 40, 1);
     let picture = uploaded(server, &stage.owner, "event", &stage.event, &bytes).await["id"].clone();
+    // On a new connection, planning would already wait for the lock on `app.events`, before the upload is read.
+    let warm = announce(client, "event", &stage.event, &bytes).await;
+    send(server, &warm, &bytes).await.expect(204);
+    futures_util::future::join_all((0..8).map(|_| complete(client, &warm))).await;
     let (mut first, mut watch) = (server.superuser().await, server.superuser().await);
     for is_gone in [true, false] {
         let upload = announce(client, "event", &stage.event, &bytes).await;

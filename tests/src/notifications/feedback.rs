@@ -9,6 +9,9 @@ use fastrand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// The name of an event, and the headers and the body that it is posted with.
+type Post = (&'static str, Vec<(String, String)>, Vec<u8>);
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLJvw";
 const ADDRESS: &str = "nora_bounces@example.org";
 
@@ -86,7 +89,7 @@ impl Mailed {
     async fn tell(&self, service: Service, kinds: &[&str], ago: i64) -> Vec<Answer> {
         let at = chrono::Utc::now().timestamp() - ago;
         let events: Vec<Value> = kinds.iter().map(|kind| self.event(service, kind)).collect();
-        let posts: Vec<(&str, Vec<(String, String)>, Vec<u8>)> = match service {
+        let posts: Vec<Post> = match service {
             Service::Resend => (events.iter().zip(kinds))
                 .map(|(event, kind)| {
                     let body = event.to_string().into_bytes();
