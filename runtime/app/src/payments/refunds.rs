@@ -164,7 +164,7 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let (id, reason) = (id.clone(), reason.clone());
             Box::pin(async move {
-                lock(cx, refund).await?;
+                let payment = lock(cx, refund).await?;
                 let known = sqlx::query(
                     "update app.refunds set stripe_refund_id = $2 where id = $1 and coalesce(stripe_refund_id, $2) = $2",
                 )
@@ -185,7 +185,7 @@ impl Payments {
                     }
                     RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
-                settle_credits(cx, refund).await?;
+                settle_credits(cx, payment).await?;
                 // When the refund began, there may have been less to take back from the host.
                 left::reverse_for_refund(cx, refund).await?;
                 Ok(true)
@@ -198,9 +198,9 @@ impl Payments {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             let code = code.clone();
             Box::pin(async move {
-                lock(cx, refund).await?;
+                let payment = lock(cx, refund).await?;
                 in_tickets(cx, refund, Some(&code)).await?;
-                settle_credits(cx, refund).await
+                settle_credits(cx, payment).await
             })
         });
         run.await
@@ -210,11 +210,11 @@ impl Payments {
     async fn disputed(&self, refund: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
-                lock(cx, refund).await?;
+                let payment = lock(cx, refund).await?;
                 let before = cx.work_as(crate::tickets::Tickets::NAME).await?;
                 let is_over = refund::disputed(cx, refund).await?;
                 cx.work_as(before).await?;
-                settle_credits(cx, refund).await?;
+                settle_credits(cx, payment).await?;
                 Ok(is_over)
             })
         });
@@ -267,21 +267,22 @@ fn later(failure: &Failure, after: Duration) -> jobs::Failure {
 }
 
 /// Locks the rows of the refund's payment and order, in the same order as the code that records payments and disputes,
-/// so that decisions about them and about the refund are made one after the other.
-async fn lock(cx: &mut Cx, refund: Uuid) -> Result<()> {
-    sqlx::query(
-        "select from app.transactions t
+/// so that decisions about them and about the refund are made one after the other. Returns the payment; None if nothing
+/// was paid by card.
+async fn lock(cx: &mut Cx, refund: Uuid) -> Result<Option<Uuid>> {
+    let payments: Vec<Uuid> = sqlx::query_scalar(
+        "select t.id from app.transactions t
          join app.refunds r on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
          where r.id = $1 and t.status in ('succeeded', 'part_refunded', 'refunded') for update of t",
     )
     .bind(refund)
-    .execute(cx.conn())
+    .fetch_all(cx.conn())
     .await?;
     sqlx::query("select from app.orders o join app.refunds r on r.order_id = o.id where r.id = $1 for update of o")
         .bind(refund)
         .execute(cx.conn())
         .await?;
-    Ok(())
+    Ok(payments.first().copied())
 }
 
 /// Orders and refunds belong to the tickets module: marks the refund as settled, or turns it into credits if `failed`
@@ -300,17 +301,9 @@ async fn in_tickets(cx: &mut Cx, refund: Uuid, failed: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// Adjusts the buyer's credits to the disputes of the payment. The outcome of a refund can change how much of the
-/// disputed amount was also refunded as credits.
-async fn settle_credits(cx: &mut Cx, refund: Uuid) -> Result<()> {
-    let payment: Option<Uuid> = sqlx::query_scalar(
-        "select t.id from app.transactions t
-         join app.refunds r on (t.order_id = r.order_id or t.promotion_id = r.promotion_id or t.quote_id = r.quote_id)
-         where r.id = $1 and t.status in ('succeeded', 'part_refunded', 'refunded')",
-    )
-    .bind(refund)
-    .fetch_optional(cx.conn())
-    .await?;
+/// Adjusts the buyer's credits to the disputes of the payment: what has become of a refund can change how much of what
+/// the bank has given was also refunded as credits.
+async fn settle_credits(cx: &mut Cx, payment: Option<Uuid>) -> Result<()> {
     match payment {
         Some(payment) => paid_twice::settle(cx, payment).await,
         None => Ok(()),
