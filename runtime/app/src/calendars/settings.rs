@@ -4,8 +4,8 @@
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Wrong secrets of calendars that are answered in a minute to one address, or one IPv6 network of a customer, before it is
-    /// told to wait. A right one is never refused.
+    /// The maximum number of requests per minute with a wrong secret of a calendar, from one IPv4 address or one IPv6
+    /// network of a customer; more are answered 429. Requests with a correct secret are never refused.
     #[arg(long, env = "CALENDAR_WRONG_SECRETS_PER_MINUTE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub calendar_wrong_secrets_per_minute: u32,
 }

@@ -10,42 +10,44 @@ use url::Url;
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Folder that pictures are kept in, where no bucket is set. All servers and workers must see the same one.
+    /// The folder in which pictures are stored if no bucket is set. All servers and workers must use the same one.
     #[arg(long, env = "MEDIA_DIR", default_value = ".data/media")]
     pub media_dir: PathBuf,
-    /// Bucket that speaks S3 and keeps pictures instead. It must be there. Browsers put files into it, so its CORS rules
-    /// must let them: `PUT` with any header.
+    /// The S3 bucket in which pictures are stored instead. It must exist. Browsers upload files to it, so its CORS
+    /// rules must allow `PUT` with any header.
     #[arg(long, env = "MEDIA_S3_BUCKET")]
     pub media_s3_bucket: Option<String>,
     /// Its region.
     #[arg(long, env = "MEDIA_S3_REGION", default_value = "us-east-1")]
     pub media_s3_region: String,
-    /// Where the service is, if it is not AWS.
+    /// The address of the service, if it is not AWS.
     #[arg(long, env = "MEDIA_S3_ENDPOINT")]
     pub media_s3_endpoint: Option<Url>,
-    /// Id of the access key. Without one the role of the machine is used.
+    /// The id of the access key. Default: the role of the machine is used.
     #[arg(long, env = "MEDIA_S3_ACCESS_KEY_ID")]
     pub media_s3_access_key_id: Option<String>,
     /// The access key.
     #[arg(long, env = "MEDIA_S3_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub media_s3_secret_access_key: Option<SecretString>,
-    /// Where clients get pictures: a CDN that asks `/media/files` of this API, or the folder `pictures` of the bucket. No
-    /// other folder of it may be public. Default: `PUBLIC_URL` with `/media/files`.
+    /// The address at which clients get pictures: a CDN that fetches them from `/media/files` of this API, or the
+    /// folder `pictures` of the bucket. No other folder of the bucket may be public. Default: `PUBLIC_URL` with
+    /// `/media/files`.
     #[arg(long, env = "MEDIA_PUBLIC_URL")]
     pub media_public_url: Option<Url>,
-    /// The longest file that may be sent.
+    /// The maximum size of an uploaded file.
     #[arg(long, env = "MEDIA_MAX_BYTES", default_value_t = 20 << 20, value_parser = clap::value_parser!(u64).range(1024..=100 << 20))]
     pub media_max_bytes: u64,
-    /// What all pictures of one member may take.
+    /// The maximum size of all pictures of one member together.
     #[arg(long, env = "MEDIA_QUOTA_BYTES", default_value_t = 1 << 30)]
     pub media_quota_bytes: u64,
-    /// How many pictures one member may announce in a minute.
+    /// The maximum number of uploads that one member may announce in a minute.
     #[arg(long, env = "MEDIA_UPLOADS_PER_MINUTE", default_value_t = 20)]
     pub media_uploads_per_minute: u32,
-    /// How many pictures are looked at at once. Each may take half a gigabyte for a moment.
+    /// The maximum number of pictures that are checked at the same time. Each may need half a gigabyte of memory for a
+    /// moment.
     #[arg(long, env = "MEDIA_CHECKS_AT_ONCE", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub media_checks_at_once: u16,
-    /// After how many days the files of an archived picture are deleted. Until then it can be restored.
+    /// The number of days after which the files of an archived picture are deleted. Until then it can be restored.
     #[arg(long, env = "MEDIA_KEEP_DAYS", default_value_t = 30)]
     pub media_keep_days: u16,
 }

@@ -2,11 +2,12 @@
 
 use secrecy::SecretString;
 
-/// Payments, and what the provider tells about them.
+/// Payments, and events of the payment service.
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Secrets that sign the platform's events at `/webhooks/stripe`, separated by commas: several while one is replaced.
+    /// Secrets that sign the platform's events at `/webhooks/stripe`, separated by commas: more than one while a secret
+    /// is being replaced.
     #[arg(
         long,
         env = "STRIPE_WEBHOOK_SECRETS",
@@ -22,22 +23,23 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub stripe_connect_webhook_secrets: Vec<SecretString>,
-    /// Country of the platform's own account at Stripe, two letters. Hosts outside its region are paid by payments that are
-    /// made on their behalf. Without it all are taken to be in the same region.
+    /// The country of the platform's own account at Stripe, two letters. Hosts outside its region are paid by payments
+    /// that are made on their behalf. Default: all hosts are taken to be in the same region.
     #[arg(long, env = "STRIPE_ACCOUNT_COUNTRY", value_parser = country)]
     pub stripe_account_country: Option<String>,
-    /// Page of a front end where a buyer confirms a payment. `{id}` stands for Stripe's id of it, `{client_secret}` for what
-    /// Stripe's library wants there. Answers have it as `page_url`.
+    /// The page of a front end on which a buyer confirms a payment. `{id}` stands for Stripe's id of the payment,
+    /// `{client_secret}` for the secret that Stripe's library needs there. Answers contain the address as `page_url`.
     #[arg(long, env = "PAYMENT_PAGE_URL")]
     pub payment_page_url: Option<String>,
     /// The same for saving a card.
     #[arg(long, env = "CARD_PAGE_URL")]
     pub card_page_url: Option<String>,
-    /// Days after a paid period in which a business keeps what its plan gives, while the next payment is tried.
+    /// The number of days after a paid period for which a business keeps the benefits of its plan while the next
+    /// payment is retried.
     #[arg(long, env = "SUBSCRIPTION_GRACE_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=90))]
     pub subscription_grace_days: u16,
-    /// How many days events of Stripe are kept that have come to an end. No less than Stripe lists them: what it tells again is
-    /// worked on once.
+    /// The number of days after which processed events of Stripe are deleted. Must not be less than the time for which
+    /// Stripe lists events, so that an event that Stripe reports again is not processed twice.
     #[arg(long, env = "STRIPE_EVENTS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u16).range(35..=3_650))]
     pub stripe_events_kept_days: u16,
 }

@@ -4,8 +4,10 @@
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Who may review profiles and venues: `members`, all of them; `guests`, who was let in to an event of theirs or has a
-    /// ticket to one that has begun, and of a business also who has accepted an offer of it. Reviews that are there stay. The worker writes it down within a minute, and the database holds to that.
+    /// Who may review profiles and venues: `members`, all members; `guests`, members who were checked in to one of
+    /// their events or have a ticket to one that has begun and, for a business, also members who have accepted a quote
+    /// of it. Existing reviews are kept. The worker stores the setting in the database within a minute, and the
+    /// database enforces it.
     #[arg(long, env = "REVIEWS_FROM", default_value = "members")]
     pub reviews_from: ReviewsFrom,
 }

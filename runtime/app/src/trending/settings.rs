@@ -1,41 +1,43 @@
-//! What can be set about what trends.
+//! The settings of trends.
 
 use serde::Serialize;
 use std::{fmt, str::FromStr};
 
-/// What trends.
+/// Trends.
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// What each thing that people do with an event weighs: looking at it (`view`), liking it, following its host or venue,
-    /// taking a free ticket (`rsvp`), buying one, passing it on (`share`), being there (`check_in`). What is left out keeps
-    /// its weight; what weighs 0 does not count. What was done before keeps the weight it had.
+    /// The weight of each kind of action on an event: viewing it (`view`), liking it (`like`), following its host or
+    /// venue (`follow`), taking a free ticket (`rsvp`), buying one (`ticket`), sharing it (`share`), being checked in
+    /// (`check_in`). Kinds that are left out keep their default; kinds of weight 0 do not count. Earlier actions keep
+    /// the weight that they had.
     #[arg(long, env = "TRENDING_WEIGHTS", default_value_t = Weights::default())]
     pub trending_weights: Weights,
-    /// After how many hours it weighs half as much. Changing it adds all ranks up anew.
+    /// The number of hours after which an action weighs half as much. After a change all ranks are computed again.
     #[arg(long, env = "TRENDING_HALF_LIFE_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(6..=8760))]
     pub trending_half_life_hours: u16,
-    /// How many events of one host come before the best of others, with `variant=scaled`.
+    /// The number of events of one host that are listed before the best events of other hosts, with `variant=scaled`.
     #[arg(long, env = "TRENDING_PER_HOST", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub trending_per_host: u8,
-    /// How many things that one member does in a day (UTC) count; so many looks (`view`) do besides.
+    /// The maximum number of actions of one member in a day (UTC) that count. Views (`view`) have a separate limit of
+    /// the same size.
     #[arg(long, env = "TRENDING_ACTIONS_A_DAY", default_value_t = 100)]
     pub trending_actions_a_day: u16,
-    /// How many things count for one event in an hour that are done from one address, or one IPv6 network of a customer, and
-    /// how many looks besides.
+    /// The maximum number of actions from one IPv4 address, or one IPv6 network of a customer, that count for one event
+    /// in an hour. Views have a separate limit of the same size.
     #[arg(long, env = "TRENDING_NETWORK_AN_HOUR", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub trending_network_an_hour: u16,
-    /// The same of what is done by members whose accounts were made within the same hour: by as many accounts as a program
-    /// makes, wherever each of them signs in from.
+    /// The same for actions of members whose accounts were created within the same hour, from whatever networks,
+    /// because a program may create many accounts.
     #[arg(long, env = "TRENDING_COHORT_AN_HOUR", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub trending_cohort_an_hour: u16,
-    /// For how many days an account is new.
+    /// The number of days for which an account is new.
     #[arg(long, env = "TRENDING_NEW_ACCOUNT_DAYS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=365))]
     pub trending_new_account_days: u16,
-    /// What counts of what new accounts do, in percent.
+    /// The weight of actions of new accounts, in percent of the usual weight.
     #[arg(long, env = "TRENDING_NEW_ACCOUNT_PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub trending_new_account_percent: u8,
-    /// Only events of hosts that the city has verified may trend: whoever is new is looked at first.
+    /// Whether only events of hosts that their city has verified can trend, so that new hosts are checked first.
     #[arg(long, env = "TRENDING_VERIFIED_HOSTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub trending_verified_hosts: bool,
 }

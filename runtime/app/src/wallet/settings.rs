@@ -6,11 +6,12 @@ use std::str::FromStr;
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Days that bonuses and rewards live unless whoever gives them says otherwise. 0: they do not lapse.
+    /// The number of days after which bonuses and rewards expire, unless another time is set when they are granted. 0:
+    /// they do not expire.
     #[arg(long, env = "WALLET_CREDIT_DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub wallet_credit_days: u32,
-    /// What a member gets for bringing somebody who then buys by card, in the currency of that purchase: `AUD:500,JPY:500`, in
-    /// the smallest unit of each. Other currencies earn nothing.
+    /// The reward of a member for referring another one who then buys by card, in the currency of that purchase:
+    /// `AUD:500,JPY:500`, in the smallest unit of each. There is no reward for other currencies.
     #[arg(long, env = "REFERRAL_REWARDS", value_delimiter = ',')]
     pub referral_rewards: Vec<Reward>,
 }

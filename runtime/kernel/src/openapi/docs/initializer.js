@@ -1,5 +1,5 @@
 // Starts Swagger UI. `/*urls*/` is replaced by the list of documents, the whole one first.
-// The scripts come last on the page, so all they need is there: nothing waits for styles and icons.
+// The scripts are last on the page, so the elements they need exist, and they need not wait for styles and icons.
 {
   const bundle = window.SwaggerUIBundle;
   window.ui = bundle({
@@ -15,7 +15,7 @@
     defaultModelsExpandDepth: -1,
     defaultModelRendering: "example",
     displayRequestDuration: true,
-    // Who may use an operation is `x-access`.
+    // `x-access` says who may use an operation.
     showExtensions: true,
     filter: true,
     responseInterceptor: window.signedInBy,

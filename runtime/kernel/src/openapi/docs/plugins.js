@@ -1,4 +1,4 @@
-// What Swagger UI lacks for a document of some hundred operations.
+// Plugins that make Swagger UI usable with a document of several hundred operations (ADR 48).
 (() => {
   "use strict";
 
@@ -55,7 +55,7 @@
       const { $ref, ...beside } = value;
       const own = Object.fromEntries(Object.entries(beside).map(([key, inner]) => [key, resolved(inner)]));
       if (typeof $ref === "string" && $ref.startsWith("#/") && !open.has($ref)) {
-        // By this name the page calls it.
+        // Swagger UI displays the name of a schema from `$$ref`.
         return { ...target($ref), ...own, $$ref: $ref };
       }
       return Array.isArray(own.allOf) ? joined(own) : typeof $ref === "string" ? value : own;
@@ -69,7 +69,7 @@
    */
   const quick = (system) => {
     const resolve = system.fn.resolveSubtree;
-    // A reader of YAML, which it would be, takes ten times as long.
+    // Swagger UI would use a YAML parser, which takes ten times as long.
     const parseToJson = (original) => (text) => {
       let json;
       try {
@@ -113,12 +113,12 @@
       },
     },
     wrapComponents: {
-      // What is found is shown, not only the tags it is under.
+      // During a search the matching operations are shown, not only their tags.
       OperationTag: (Original, { React, layoutSelectors }) => (props) => {
         const filter = layoutSelectors.currentFilter();
         const searched = typeof filter === "string" && filter.trim().length > 1;
         const config = searched ? () => ({ ...props.getConfigs(), docExpansion: "list" }) : props.getConfigs;
-        // With a key of its own: whether a tag is folded is decided where it appears.
+        // A separate key makes a new component, since a tag is folded or unfolded only when it is created.
         return React.createElement(Original, { ...props, getConfigs: config, key: searched ? "found" : "all" });
       },
     },
@@ -132,11 +132,11 @@
         const isError = !/^[123]/.test(props.code);
         if (!isError) return React.createElement(Original, props);
         const h = React.createElement;
-        // Where the document has no words for it, the example has: its title. What `default` is has no example of its own.
+        // If the document has no description, use the title of the example; `default` has no example.
         const example = props.response.getIn(["content", "application/problem+json", "example", "title"]);
         const title = props.code === "default" ? "Any other problem" : example;
         const description = String(props.response.get("description") || title || "").split("\n")[0];
-        // What is folded is not made: examples and their colours take most of the time.
+        // Folded content is not rendered, because rendering examples and their colours takes most of the time.
         const inside = isOpen && h("table", { className: "responses-table" }, h("tbody", null, h(Original, props)));
         return h("tr", { className: "response", "data-code": props.code },
           h("td", { className: "response-col_status" }, props.code),
@@ -159,7 +159,7 @@
         const parts = text.split("`").map((part, index) => (index % 2 ? React.createElement("code", { key: index }, part) : part));
         return React.createElement("div", { className: "markdown" }, React.createElement("p", null, parts));
       },
-      // Of a folded tag only what it is: the names in its rules are for who opens it.
+      // A folded tag shows only the first paragraph of its description; the rest explains the names in rules.
       OperationTag: (Original, { React, layoutSelectors }) => (props) => {
         const description = ["tagDetails", "description"];
         const text = props.tagObj.getIn(description);
