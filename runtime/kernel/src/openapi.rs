@@ -35,6 +35,10 @@ pub const PATH: &str = "/openapi.json";
 /// The path of the parts of the document.
 const PARTS: &str = "/openapi/";
 
+/// Returns the document of the generated routes, as JSON. Called for the first request of the document: parsing it takes
+/// more time and memory than all else that a server does when it starts.
+pub type Generated = fn() -> &'static str;
+
 /// Returns the description of the hand-written routes: `<ApiDoc as utoipa::OpenApi>::openapi`.
 pub type HandWritten = fn() -> utoipa::openapi::OpenApi;
 
@@ -54,7 +58,7 @@ pub fn examples(replaced: Replaced) -> Examples {
 
 /// The sources of the document, and the document as it was served last.
 struct Document {
-    generated: &'static str,
+    generated: Generated,
     hand_written: HandWritten,
     servers: Vec<String>,
     examples: Examples,
@@ -75,7 +79,7 @@ struct Served {
 ///
 /// `servers` are the addresses that clients know.
 pub fn router(
-    generated: &'static str,
+    generated: Generated,
     hand_written: HandWritten,
     servers: Vec<String>,
     examples: Examples,
@@ -206,7 +210,8 @@ impl Document {
 
     fn put_together(&self, examples: &Replaced) -> Vec<Served> {
         let whole = |text| Served::new("Everything", PATH.to_owned(), text);
-        let document = match document(self.generated, self.hand_written) {
+        let generated = (self.generated)();
+        let document = match document(generated, self.hand_written) {
             Ok(mut document) => {
                 let servers = self.servers.iter();
                 document["servers"] = servers.map(|url| json!({"url": url})).collect();
@@ -215,7 +220,7 @@ impl Document {
             // Better the generated text as it is than none.
             Err(error) => {
                 tracing::error!(%error, "the API document could not be put together");
-                return vec![whole(self.generated.to_owned())];
+                return vec![whole(generated.to_owned())];
             }
         };
         let mut all = vec![whole(written(&document, examples))];

@@ -109,7 +109,7 @@ pub fn build(parts: Parts) -> Result<Built> {
     let mut routes = app::api::router(&app);
     if parts.api_docs {
         routes = routes.merge(kernel::openapi::router(
-            app::api::document(),
+            app::api::document,
             app::api::hand_written,
             servers,
             match parts.examples.is_empty() {

@@ -237,7 +237,7 @@ fn the_handbook_has_every_example_in_both_languages() {
 #[tokio::test]
 async fn the_document_has_an_etag() {
     let app = router(
-        GENERATED,
+        || GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
         examples(Vec::new()),
@@ -262,7 +262,7 @@ async fn the_document_has_an_etag() {
 #[tokio::test]
 async fn swagger_ui_is_served_from_the_binary() {
     let app = router(
-        GENERATED,
+        || GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
         examples(Vec::new()),
@@ -334,7 +334,7 @@ async fn body(response: Response<Body>) -> Vec<u8> {
 #[tokio::test]
 async fn a_part_has_the_operations_of_its_group_and_what_they_refer_to() {
     let app = router(
-        GENERATED,
+        || GENERATED,
         HandWritten::openapi,
         vec!["/".to_owned()],
         examples(vec![("Signed in.".into(), "Done so.".into())]),
@@ -373,7 +373,7 @@ async fn examples_are_as_they_are_when_they_are_asked_for() {
         };
         Box::pin(async move { all })
     });
-    let app = router(GENERATED, HandWritten::openapi, vec!["/".to_owned()], later);
+    let app = router(|| GENERATED, HandWritten::openapi, vec!["/".to_owned()], later);
     let mut seen = Vec::new();
     for _ in 0..3 {
         let answer = get(&app, "/openapi.json", None).await;
