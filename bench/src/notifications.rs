@@ -199,7 +199,7 @@ impl Notifications<'_> {
         tokio::time::sleep(Duration::from_secs(3)).await;
         self.publish(21).await?;
         let begun = Instant::now();
-        until(conn, "select exists (select from app.notifications)", 20).await?;
+        until(conn, &all_told(many, 21), 100).await?;
         let planned = begun.elapsed().as_secs_f64();
         self.are_there(conn, many as i64, many as i64 * 2).await?;
         let what =
@@ -237,10 +237,7 @@ impl Notifications<'_> {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
         self.publish(event).await?;
-        let told = format!(
-            "select exists (select from app.notifications where event_id = 'b1000000-0000-7000-8000-{event:012}')"
-        );
-        until(conn, &told, 100).await?;
+        until(conn, &all_told(many, event), 100).await?;
         until(conn, DONE, 200).await?;
         let took = begun.elapsed().as_secs_f64();
         let failed: i64 = sqlx::query_scalar(FAILED).fetch_one(conn).await?;
@@ -304,6 +301,13 @@ impl Notifications<'_> {
         cx.commit().await?;
         Ok(claimed)
     }
+}
+
+/// Whether as many members have been told about the event. They are told in parts, each in a transaction of its own.
+fn all_told(many: usize, event: usize) -> String {
+    format!(
+        "select count(*) = {many} from app.notifications where event_id = 'b1000000-0000-7000-8000-{event:012}'"
+    )
 }
 
 /// Polls until the statement returns true, with so many milliseconds between polls, and for at most five minutes.
