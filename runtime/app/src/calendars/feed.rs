@@ -97,13 +97,12 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
 pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result<Response> {
     let (me, session) = (caller.id(), caller.session());
     let secret = random();
-    let hash = digest(secret.expose_secret());
+    let hash = &digest(secret.expose_secret());
     let run = calendars.db.run(
         Calendars::NAME,
         Some(&caller),
         caller.request_id,
         move |cx| {
-            let hash = hash.clone();
             Box::pin(async move {
                 let since: DateTime<Utc> = sqlx::query_scalar(
                     "insert into app.calendar_feeds as f (user_id, secret_hash) values ($1, $2)
@@ -199,11 +198,10 @@ impl Calendars {
         let Some(secret) = secret.filter(|secret| secret.len() == SECRET_CHARACTERS) else {
             return Ok(None);
         };
-        let hash = digest(secret);
+        let hash = &digest(secret);
         let run = self
             .db
             .run(Self::NAME, None, visitor.request_id, move |cx| {
-                let hash = hash.clone();
                 Box::pin(async move {
                     let owner = sqlx::query_as(
                         "select u.id, u.display_name from app.calendar_feeds f

@@ -161,9 +161,8 @@ impl Deciding {
         state: &'static str,
         note: String,
     ) -> Result<Response> {
-        let me = caller.id();
+        let (me, note) = (caller.id(), &note);
         let run = self.module.db.run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
-            let note = note.clone();
             Box::pin(async move {
                 cx.require(&FRAUD_FLAG, "read", flag).await?;
                 let decided = sqlx::query(

@@ -16,7 +16,6 @@ use axum::{
 };
 use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
 use serde::Deserialize;
-use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
 
@@ -133,10 +132,9 @@ impl Notifications {
 
     /// Turns off mail of these types for a member.
     pub(super) async fn turn_off(&self, member: Uuid, types: Vec<String>) -> Result<()> {
-        let types = Arc::new(types);
+        let types = &types;
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                let types = types.clone();
                 Box::pin(async move {
                     sqlx::query(
                         "update app.notification_preferences set enabled = false
@@ -144,7 +142,7 @@ impl Notifications {
                     )
                     .bind(member)
                     .bind(Channel::Email.name())
-                    .bind(&*types)
+                    .bind(types)
                     .execute(cx.conn())
                     .await?;
                     // Of two concurrent requests only one inserts the row. Nothing is inserted for an account that is
@@ -161,7 +159,7 @@ impl Notifications {
                     )
                     .bind(member)
                     .bind(Channel::Email.name())
-                    .bind(&*types)
+                    .bind(types)
                     .execute(cx.conn())
                     .await?;
                     Ok(())

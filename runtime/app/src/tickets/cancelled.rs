@@ -110,9 +110,8 @@ impl Tickets {
             return Ok(());
         };
         tracing::error!(%order, %error, "an order of a cancelled event could not be undone; it is tried again");
-        let why = reason(&error);
+        let why = &reason(&error);
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let why = why.clone();
             Box::pin(async move {
                 sqlx::query("update app.orders set refund_failure = $2 where id = $1 and refund_failure is distinct from $2")
                     .bind(order)

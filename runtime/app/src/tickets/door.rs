@@ -77,15 +77,15 @@ impl Ticket {
 impl Tickets {
     pub async fn scan(&self, caller: &Member, scan: Scan) -> Result<ScanResult> {
         checkpoints::check([(String::new(), &scan)])?;
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let (tickets, caller) = (self.clone(), caller.clone());
-            move |cx| {
-                let (tickets, caller, scan) = (tickets.clone(), caller.clone(), scan.clone());
+        let scan = &scan;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     staff(cx, scan.event_id).await?;
                     let at = checkpoints::named(cx, scan.event_id, scan.checkpoint_id).await?;
-                    let ticket = tickets.keys.read(&scan.code).map(|claims| claims.ticket);
-                    match before(cx, &scan, ticket).await? {
+                    let ticket = self.keys.read(&scan.code).map(|claims| claims.ticket);
+                    match before(cx, scan, ticket).await? {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
@@ -96,13 +96,12 @@ impl Tickets {
                     if let Some(at) = at.as_ref().filter(|_| scan.at.is_none()) {
                         at.open()?;
                     }
-                    let verdict = tickets.judge(cx, &scan, at.as_ref()).await?;
-                    keep(cx, &caller, &scan, &verdict).await?;
-                    attend(cx, verdict.came_in(&scan).as_slice()).await?;
-                    told(cx, &scan, verdict).await
+                    let verdict = self.judge(cx, scan, at.as_ref()).await?;
+                    keep(cx, caller, scan, &verdict).await?;
+                    attend(cx, verdict.came_in(scan).as_slice()).await?;
+                    told(cx, scan, verdict).await
                 })
-            }
-        });
+            });
         run.await
     }
 

@@ -139,16 +139,15 @@ impl Tickets {
         caller: &Member,
         batch: ScanBatch,
     ) -> Result<LateScanResultList> {
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let (tickets, caller) = (self.clone(), caller.clone());
-            move |cx| {
-                let (tickets, caller, batch) = (tickets.clone(), caller.clone(), batch.clone());
+        let batch = &batch;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     staff(cx, batch.event_id).await?;
-                    tickets.scan_all(cx, &caller, batch).await
+                    self.scan_all(cx, caller, batch.clone()).await
                 })
-            }
-        });
+            });
         run.await
     }
 

@@ -88,12 +88,11 @@ async fn price(
     caller: Member,
     Sent(cart): Sent<Cart>,
 ) -> Result<Json<Price>> {
-    let buyer = caller.clone();
+    let (buyer, cart) = (&caller, &cart);
     let run = tickets
         .db
-        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (buyer, cart) = (buyer.clone(), cart.clone());
-            Box::pin(async move { Ok(cart::load(cx, &buyer, &cart, false).await?.quote) })
+        .run(Tickets::NAME, Some(buyer), buyer.request_id, move |cx| {
+            Box::pin(async move { Ok(cart::load(cx, buyer, cart, false).await?.quote) })
         });
     let quote = run.await?;
     let line = |line: &money::QuotedLine| PriceLine {
@@ -166,11 +165,10 @@ async fn cancel(
     Path(path): Path<String>,
     claimed: Claimed,
 ) -> Result<Answer> {
-    let order = id(&path)?;
+    let (order, claimed) = (id(&path)?, &claimed);
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            let claimed = claimed.clone();
             Box::pin(async move {
                 cx.require(&ORDER, "read", order).await?;
                 if !cx.holds(&ORDER, "buyer", order).await? {

@@ -89,16 +89,16 @@ impl Tickets {
         claimed: Option<Claimed>,
     ) -> Result<Answer> {
         let hours = i32::from(self.settings.ticket_transfer_hours);
-        let run = self.db.run(Self::NAME, Some(holder), holder.request_id, {
-            let holder = holder.clone();
-            move |cx| {
-                let (holder, body, claimed) = (holder.clone(), body.clone(), claimed.clone());
+        let (body, claimed) = (&body, &claimed);
+        let run = self
+            .db
+            .run(Self::NAME, Some(holder), holder.request_id, move |cx| {
                 Box::pin(async move {
                     cx.require(&TICKET, "read", ticket).await?;
                     if !cx.holds(&TICKET, "holder_only", ticket).await? {
                         return Err(Error::forbidden());
                     }
-                    let to = recipient(cx, &holder, &body).await?;
+                    let to = recipient(cx, holder, body).await?;
                     let ticket = lock(cx, ticket).await?;
                     // Transferred since the permission was checked.
                     if ticket.holder != holder.id() {
@@ -115,35 +115,34 @@ impl Tickets {
                     }
                     Ok(answer)
                 })
-            }
-        });
+            });
         run.await
     }
 
     pub async fn accept(&self, recipient: &Member, transfer: Uuid) -> Result<OfferedTicket> {
-        let run = self
-            .db
-            .run(Self::NAME, Some(recipient), recipient.request_id, {
-                let (tickets, me) = (self.clone(), recipient.id());
-                move |cx| {
-                    let tickets = tickets.clone();
-                    Box::pin(async move {
-                        let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
-                        if offer.is_over {
-                            return Err(state("The time in which it could be accepted is over."));
-                        }
-                        if let Some(why) = ticket.kept {
-                            return Err(state(why));
-                        }
-                        if ticket.holder != offer.from || !offer.from_active {
-                            return Err(state("Whoever offered it does not hold it any more."));
-                        }
-                        decide(cx, transfer, "accepted").await?;
-                        hand_over(cx, &tickets.keys, &ticket, me).await?;
-                        shown(cx, transfer).await
-                    })
-                }
-            });
+        let me = recipient.id();
+        let run = self.db.run(
+            Self::NAME,
+            Some(recipient),
+            recipient.request_id,
+            move |cx| {
+                Box::pin(async move {
+                    let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
+                    if offer.is_over {
+                        return Err(state("The time in which it could be accepted is over."));
+                    }
+                    if let Some(why) = ticket.kept {
+                        return Err(state(why));
+                    }
+                    if ticket.holder != offer.from || !offer.from_active {
+                        return Err(state("Whoever offered it does not hold it any more."));
+                    }
+                    decide(cx, transfer, "accepted").await?;
+                    hand_over(cx, &self.keys, &ticket, me).await?;
+                    shown(cx, transfer).await
+                })
+            },
+        );
         run.await
     }
 

@@ -28,10 +28,10 @@ impl Tickets {
         body: GiveBack,
         claimed: Claimed,
     ) -> Result<Answer> {
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let caller = caller.clone();
-            move |cx| {
-                let (caller, body, claimed) = (caller.clone(), body.clone(), claimed.clone());
+        let (body, claimed) = (&body, &claimed);
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     cx.require(&ORDER, "read", order).await?;
                     let order = lock(cx, order).await?;
@@ -39,7 +39,7 @@ impl Tickets {
                     let wanted = body.ticket_ids.as_ref().map(|ids| ids.0.as_slice());
                     let held_by = (!runs).then_some(order.user);
                     let tickets = tickets(cx, &order, wanted, held_by).await?;
-                    allowed(&order, &caller, runs, &tickets)?;
+                    allowed(&order, caller, runs, &tickets)?;
                     let why = Why {
                         reason: "requested",
                         note: body.note.as_deref().filter(|_| runs),
@@ -53,8 +53,7 @@ impl Tickets {
                     claimed.keep(cx, &answer).await?;
                     Ok(answer)
                 })
-            }
-        });
+            });
         run.await
     }
 }
