@@ -6,7 +6,8 @@ use super::{
         AskedRefund, Cart, GiveBack, PlacedOrder, Price, PriceLine, Scan, ScanResult, TicketKey,
         TicketKeyList,
     },
-    cart, place, qr, settle,
+    cart::{self, Sale},
+    place, qr, settle,
 };
 use crate::module::{Module, id, idempotency_key};
 use axum::{
@@ -92,7 +93,7 @@ async fn price(
     let run = tickets
         .db
         .run(Tickets::NAME, Some(buyer), buyer.request_id, move |cx| {
-            Box::pin(async move { Ok(cart::load(cx, buyer, cart, false).await?.quote) })
+            Box::pin(async move { Ok(cart::load(cx, buyer, cart, Sale::Online).await?.quote) })
         });
     let quote = run.await?;
     let line = |line: &money::QuotedLine| PriceLine {
@@ -135,7 +136,7 @@ async fn order(
     Sent(cart): Sent<Cart>,
 ) -> Result<Response> {
     let placed = tickets
-        .place(&caller, cart, idempotency_key(&headers)?, false)
+        .place(&caller, cart, idempotency_key(&headers)?, Sale::Online)
         .await?;
     Ok(created(placed))
 }
@@ -247,7 +248,7 @@ async fn sell_at_door(
     }
     Ok(created(
         tickets
-            .place(&caller, cart, idempotency_key(&headers)?, true)
+            .place(&caller, cart, idempotency_key(&headers)?, Sale::AtDoor)
             .await?,
     ))
 }
