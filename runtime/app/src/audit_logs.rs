@@ -19,7 +19,7 @@ use kernel::{
     Db, Error, Member, Result, audit,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
     openapi::Objects,
     own::{List, parameter},
     resource::Kind,
@@ -67,27 +67,19 @@ impl Module for AuditLogs {
 
     fn periodic(&self) -> Vec<Periodic> {
         let every = Duration::from_secs(self.settings.seal_every_seconds);
-        vec![Periodic {
-            job: "audit.seal",
-            schedule: Schedule::Every(every),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every("audit.seal", every)]
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let db = self.db.clone();
-        let seal = move |_| {
-            let db = db.clone();
-            async move { Ok(seal(db).await.map(drop)?) }
-        };
-        vec![Job::new("audit.seal", seal)]
+        let seal = |log: Self, _| async move { Ok(seal(&log.db).await.map(drop)?) };
+        vec![Job::of(self, "audit.seal", seal)]
     }
 }
 
 impl AuditLogs {
     /// Seals what was written until the worker stopped.
     pub(crate) async fn seal_at_the_end(&self) {
-        if let Err(error) = seal(self.db.clone()).await {
+        if let Err(error) = seal(&self.db).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "the audit log could not be sealed");
         }
@@ -95,8 +87,8 @@ impl AuditLogs {
 }
 
 /// Seals new entries and returns how many.
-async fn seal(db: Db) -> Result<u64> {
-    let Some(seal) = audit::seal(&db).await? else {
+async fn seal(db: &Db) -> Result<u64> {
+    let Some(seal) = audit::seal(db).await? else {
         return Ok(0);
     };
     // Logged, so that a copy of the logs outside of the database proves later whether the table was changed.

@@ -21,7 +21,7 @@ use generated::broadcast::BROADCAST;
 use kernel::{
     Cx, Db, Member, Result,
     http::ConfigError,
-    jobs::{self, CatchUp, Job, Periodic, Schedule},
+    jobs::{self, Job, Periodic},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -71,19 +71,16 @@ impl Module for Broadcasts {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let broadcasts = self.clone();
-        vec![Job::new("broadcasts.hand_over", move |_| {
-            let broadcasts = broadcasts.clone();
-            async move { Ok(broadcasts.hand_over().await.map(drop)?) }
-        })]
+        let hand_over =
+            |broadcasts: Self, _| async move { Ok(broadcasts.hand_over().await.map(drop)?) };
+        vec![Job::of(self, "broadcasts.hand_over", hand_over)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "broadcasts.hand_over",
-            schedule: Schedule::Every(Duration::from_secs(15)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every(
+            "broadcasts.hand_over",
+            Duration::from_secs(15),
+        )]
     }
 }
 

@@ -19,7 +19,7 @@ use kernel::{
     Db, Error, Member, Result,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{self, CatchUp, Job, Periodic, Revived, Schedule, Work},
+    jobs::{self, Job, Periodic, Revived, Work},
     openapi::Objects,
     problems,
 };
@@ -83,20 +83,12 @@ impl Module for DeadJobs {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let db = self.db.clone();
-        let purge = move |_| {
-            let db = db.clone();
-            async move { Ok(purge(&db).await?) }
-        };
-        vec![Job::new("jobs.purge", purge)]
+        let purge = |queue: Self, _| async move { Ok(purge(&queue.db).await?) };
+        vec![Job::of(self, "jobs.purge", purge)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "jobs.purge",
-            schedule: Schedule::Every(Duration::from_secs(3600)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every("jobs.purge", Duration::from_hours(1))]
     }
 }
 

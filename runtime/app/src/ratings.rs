@@ -24,7 +24,7 @@ use kernel::{
     Db, Result,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
     own::{List, parameter},
     resource::Kind,
 };
@@ -106,35 +106,21 @@ impl Module for Ratings {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (refreshes, keeps) = (self.clone(), self.clone());
         vec![
-            Job::new("ratings.refresh", move |_| {
-                let ratings = refreshes.clone();
-                async move { Ok(ratings.refresh().await.map(drop)?) }
+            Job::of(self, "ratings.refresh", |ratings, _| async move {
+                Ok(ratings.refresh().await.map(drop)?)
             }),
-            Job::new("ratings.keep_policy", move |_| {
-                let ratings = keeps.clone();
-                async move { Ok(ratings.keep_policy().await.map(drop)?) }
+            Job::of(self, "ratings.keep_policy", |ratings, _| async move {
+                Ok(ratings.keep_policy().await.map(drop)?)
             }),
         ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
         vec![
-            Periodic {
-                job: "ratings.refresh",
-                schedule: Schedule::Cron {
-                    expression: "10 3 * * *",
-                    zone: "UTC",
-                },
-                catch_up: CatchUp::Last,
-            },
+            Periodic::cron("ratings.refresh", "10 3 * * *"),
             // Repeated, since a worker may have been started with another setting.
-            Periodic {
-                job: "ratings.keep_policy",
-                schedule: Schedule::Every(Duration::from_secs(60)),
-                catch_up: CatchUp::Last,
-            },
+            Periodic::every("ratings.keep_policy", Duration::from_mins(1)),
         ]
     }
 }

@@ -39,7 +39,7 @@ use kernel::{
     failpoint,
     http::ConfigError,
     idempotency::Keyed,
-    jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
+    jobs::{Consumer, Job, Periodic},
 };
 use settings::Settings;
 use settle::Settled;
@@ -147,38 +147,34 @@ impl Module for Tickets {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        macro_rules! jobs {
-            ($($name:literal: |$tickets:ident, $run:pat_param| $work:expr,)+) => {
-                vec![$({
-                    let tickets = self.clone();
-                    Job::new($name, move |$run| {
-                        let $tickets = tickets.clone();
-                        async move { $work }
-                    })
-                },)+]
-            };
-        }
-        jobs! {
-            "tickets.expire": |tickets, _| Ok(tickets.expire().await.map(drop)?),
-            "tickets.expire_transfers": |tickets, _| Ok(tickets.expire_transfers().await.map(drop)?),
-            "tickets.waitlist": |tickets, _| Ok(tickets.serve_waitlist().await.map(drop)?),
-            "tickets.called_off": |tickets, run| tickets.called_off(run).await,
-            "tickets.wind_up": |tickets, run| tickets.wind_up(run).await,
-            "tickets.wind_up_all": |tickets, _| Ok(tickets.wind_up_all().await.map(drop)?),
-        }
+        vec![
+            Job::of(self, "tickets.expire", |tickets, _| async move {
+                Ok(tickets.expire().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.expire_transfers", |tickets, _| async move {
+                Ok(tickets.expire_transfers().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.waitlist", |tickets, _| async move {
+                Ok(tickets.serve_waitlist().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.called_off", |tickets, run| async move {
+                tickets.called_off(run).await
+            }),
+            Job::of(self, "tickets.wind_up", |tickets, run| async move {
+                tickets.wind_up(run).await
+            }),
+            Job::of(self, "tickets.wind_up_all", |tickets, _| async move {
+                Ok(tickets.wind_up_all().await.map(drop)?)
+            }),
+        ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let every = |job, seconds| Periodic {
-            job,
-            schedule: Schedule::Every(Duration::from_secs(seconds)),
-            catch_up: CatchUp::Last,
-        };
         vec![
-            every("tickets.expire", 15),
-            every("tickets.expire_transfers", 60),
-            every("tickets.waitlist", 15),
-            every("tickets.wind_up_all", 600),
+            Periodic::every("tickets.expire", Duration::from_secs(15)),
+            Periodic::every("tickets.expire_transfers", Duration::from_mins(1)),
+            Periodic::every("tickets.waitlist", Duration::from_secs(15)),
+            Periodic::every("tickets.wind_up_all", Duration::from_mins(10)),
         ]
     }
 

@@ -57,12 +57,10 @@ enum Fate {
 impl Notifications {
     pub(super) fn dispatch_jobs(&self) -> [Job; 2] {
         [(PUSH, Channel::Push), (MAIL, Channel::Email)].map(|(name, channel)| {
-            let notifications = self.clone();
-            let job = Job::new(name, move |_| {
-                let notifications = notifications.clone();
-                async move { notifications.dispatch_alone(channel).await }
+            let job = Job::of(self, name, move |notifications, _| async move {
+                notifications.dispatch_alone(channel).await
             });
-            job.timeout(Duration::from_secs(120))
+            job.timeout(Duration::from_mins(2))
         })
     }
 
