@@ -6,17 +6,16 @@
 mod settings;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, Parts};
+use crate::module::{Module, Parts, administrator, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{RawQuery, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Db, Error, Member, Result, audit,
+    Db, Member, Result, audit,
     cursor::CursorKey,
     http::ConfigError,
     jobs::{Job, Periodic},
@@ -189,9 +188,7 @@ async fn list(
     caller: Member,
     RawQuery(text): RawQuery,
 ) -> Result<Response> {
-    if !caller.holds("platformAdmin") {
-        return Err(Error::forbidden());
-    }
+    administrator(&caller)?;
     let asked = LIST.read(text.as_deref(), &log.cursors, &caller)?;
     let wanted = audit::Asked {
         entity_type: asked.text("entity_type"),
@@ -206,6 +203,5 @@ async fn list(
         next_cursor: page.next_cursor,
         data: page.data.into_iter().map(AuditLog::from).collect(),
     };
-    // The answer names people and their actions, so it must not be cached.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+    Ok(uncached(page))
 }

@@ -9,12 +9,11 @@
 pub mod written;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, NoSettings, Parts, id};
+use crate::module::{Module, NoSettings, Parts, id, uncached};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use generated::broadcast::BROADCAST;
@@ -144,7 +143,7 @@ async fn preview(
                 Ok(found.bind(broadcast).fetch_one(cx.conn()).await?)
             })
         });
-    Ok(shown(BroadcastPreview {
+    Ok(uncached(BroadcastPreview {
         recipients: look.await?,
     }))
 }
@@ -171,7 +170,7 @@ async fn report(
                 figures(cx, broadcast).await
             })
         });
-    Ok(shown(look.await?))
+    Ok(uncached(look.await?))
 }
 
 async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
@@ -192,10 +191,6 @@ async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
     );
     let Jsonb(figures) = found.bind(broadcast).fetch_one(cx.conn()).await?;
     Ok(figures)
-}
-
-fn shown(figures: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
 }
 
 impl Broadcasts {

@@ -6,12 +6,12 @@
 mod query;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, NoSettings, Parts, administrator, id};
+use crate::module::{Module, NoSettings, Parts, administrator, id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::{delete, get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -184,7 +184,7 @@ async fn list(
         next_cursor: last.map(|job| query.cursor(&queue.cursors, user, job.place)),
         data: dead.into_iter().map(DeadJob::from).collect(),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+    Ok(uncached(page))
 }
 
 /// Retry a dead job

@@ -23,6 +23,7 @@ mod routes;
 pub(crate) mod sales;
 mod settings;
 pub mod settle;
+mod staff;
 pub(crate) mod transfers;
 pub(crate) mod waitlist;
 

@@ -5,7 +5,7 @@
 
 use super::{Calendars, DESCRIPTION_AMONG_OTHERS, EVENTS_MAX, Kept, entries};
 use crate::{
-    module::Module,
+    module::{Module, uncached},
     sessions::secret::{digest, random},
 };
 use axum::{
@@ -90,7 +90,7 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
     );
     let since = run.await?.ok_or_else(Error::not_found)?;
     let shown = json!({"object": "calendar_feed", "since": since});
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
+    Ok(uncached(shown))
 }
 
 /// `POST /me/calendar-feed`: creates a new URL; the previous URL, if any, becomes invalid.

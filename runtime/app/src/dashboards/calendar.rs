@@ -4,9 +4,11 @@
 use super::{
     Dashboards, Lists,
     period::{Days, Period},
-    shown,
 };
-use crate::{listed, module::Module};
+use crate::{
+    listed,
+    module::{Module, uncached},
+};
 use axum::{
     Router,
     extract::State,
@@ -126,7 +128,7 @@ async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Resul
             event,
         })
     });
-    Ok(shown(Calendar {
+    Ok(uncached(Calendar {
         data: data.collect(),
         next_cursor: page.next_cursor,
     }))

@@ -10,7 +10,7 @@ pub mod routes;
 use super::{
     Tickets,
     changes::{CHANGED_SINCE, Mark, Walk},
-    offline::staff,
+    staff::staff,
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};

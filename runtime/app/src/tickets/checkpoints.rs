@@ -9,7 +9,7 @@ pub mod routes;
 use super::{
     Tickets,
     bodies::{Direction, Scan},
-    offline::staff,
+    staff::staff,
 };
 use crate::module::Module;
 use kernel::{

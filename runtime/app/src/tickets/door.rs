@@ -11,7 +11,7 @@ use super::{
     bodies::{Direction, Scan, ScanResult},
     checkpoints::{self, Checkpoint},
     code::Claims,
-    offline::staff,
+    staff::staff,
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};

@@ -8,6 +8,7 @@ use super::{
     },
     cart::{self, Sale},
     place, qr, settle,
+    staff::staff,
 };
 use crate::module::{Module, id, idempotency_key};
 use axum::{
@@ -19,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use generated::{event::EVENT, order::ORDER, ticket::TICKET};
+use generated::{order::ORDER, ticket::TICKET};
 use kernel::{
     Error, Member, Result,
     http::Sent,
@@ -238,14 +239,9 @@ async fn sell_at_door(
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            Box::pin(async move {
-                cx.require(&EVENT, "read", event).await?;
-                cx.holds(&EVENT, "staff", event).await
-            })
+            Box::pin(staff(cx, event))
         });
-    if !run.await? {
-        return Err(Error::forbidden());
-    }
+    run.await?;
     Ok(created(
         tickets
             .place(&caller, cart, idempotency_key(&headers)?, Sale::AtDoor)

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     clock,
-    module::{Module, administrator, digest, id},
+    module::{Module, administrator, digest, id, uncached},
 };
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -66,7 +66,7 @@ async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> 
     let list = BalanceList {
         data: wallet.balances(&caller).await?,
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
+    Ok(uncached(list))
 }
 
 /// Fund the credit budget
