@@ -13,6 +13,7 @@ use crate::{
     access::{Access, Table},
     listed::{self, Asking},
     module::{Module, Parts, id},
+    problems,
 };
 use axum::{
     Json, Router,
@@ -20,12 +21,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use generated::review::CreateReview;
 use kernel::{
-    Db, Result,
+    Cx, Db, Error, Result,
     cursor::CursorKey,
     http::ConfigError,
+    input::Choice,
     jobs::{Job, Periodic},
     own::{List, parameter},
+    problem::Item,
     resource::Kind,
 };
 use serde_json::{Value, json};
@@ -127,8 +131,33 @@ impl Module for Ratings {
 
 impl Ratings {
     /// Whether only guests may review.
-    pub fn takes_guests_alone(&self) -> bool {
+    fn takes_guests_alone(&self) -> bool {
         self.settings.reviews_from == ReviewsFrom::Guests
+    }
+
+    /// If only guests may review, refuses reviews by other members; a trigger enforces this for every writer. A target
+    /// that the caller may not see is refused by the engine instead.
+    pub(crate) async fn refuse_strangers(&self, cx: &mut Cx, input: &CreateReview) -> Result<()> {
+        let is_refused: bool = sqlx::query_scalar(
+            "select app.refuses_review($1, $2, $3) and exists (
+               select t.id from app.organizations t where t.id = $2
+               union all select t.id from app.businesses t where t.id = $2
+               union all select t.id from app.venues t where t.id = $2
+               union all select t.id from app.communities t where t.id = $2)",
+        )
+        .bind(input.entity_type.as_str())
+        .bind(input.entity_id)
+        .bind(self.takes_guests_alone())
+        .fetch_one(cx.conn())
+        .await?;
+        match is_refused {
+            false => Ok(()),
+            true => Err(Error::new(&problems::GUESTS_ONLY).item(Item::body(
+                "/entity_id",
+                "not_a_guest",
+                "was not visited by the caller, as far as tickets tell",
+            ))),
+        }
     }
 
     /// Stores in the database who may review, which enforces it for every writer. Returns whether that changed.
