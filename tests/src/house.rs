@@ -273,7 +273,7 @@ fn only_a_proven_member_has_an_id() {
         paths
     };
     // These pass requests on to the engine, whose statements verify the caller.
-    assert_eq!(users("unproven("), ["listed.rs", "me.rs"]);
+    assert_eq!(users("unproven("), ["generated_routes.rs", "me.rs"]);
     // Identifies the account by a password or a mailbox.
     assert_eq!(users("job_of_account("), ["sessions.rs"]);
     // Identifies the account by the secret address of its calendar.

@@ -3,14 +3,14 @@
 //! A member announces a file, uploads it directly to the store, and then reports that it is there ([`announce`],
 //! [`complete`]). A file that can be decoded as a picture is encoded anew and shown; the uploaded file itself is
 //! deleted. No transaction is open during calls to the store, so files are deleted by a job that is enqueued in the
-//! deciding transaction ([`keep`]).
+//! deciding transaction ([`lifecycle`]).
 
 mod announce;
 mod audit;
 mod bodies;
 mod complete;
 mod files;
-mod keep;
+mod lifecycle;
 mod routes;
 mod settings;
 

@@ -11,7 +11,7 @@ pub use settings::{ReviewsFrom, Settings};
 
 use crate::{
     access::{Access, Table},
-    listed::{self, Asking},
+    generated_routes::{self, Asking},
     module::{Module, Parts, id},
     problems,
 };
@@ -198,14 +198,14 @@ async fn top(
     kind: &'static str,
     request: Request,
 ) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
     let mut after: Option<(String, Uuid)> = asked.after()?;
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         let rows = asked.rows() - shown.len() as i64;
         let mut cx = lists.module.db.begin_read(&caller).await?;
         let mut found: Vec<(String, Uuid)> = sqlx::query_as(
@@ -224,7 +224,7 @@ async fn top(
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&lists.generated, &caller, path, &ids).await? {
+        match generated_routes::shown(&lists.generated, &caller, path, &ids).await? {
             Ok(profiles) => shown.extend(profiles),
             Err(refusal) => return Ok(refusal),
         }
@@ -241,11 +241,11 @@ async fn top(
 
 /// `GET /venues/{id}/rating`
 async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> Result<Response> {
-    let (caller, _) = listed::asked(request);
+    let (caller, _) = generated_routes::asked(request);
     let target = id(&of)?;
     // A caller who may not see the profile does not learn its rating.
     let profile = Asking::Read(format!("/{path}/{target}"));
-    let profile = match listed::ask(&lists.generated, &caller, profile).await? {
+    let profile = match generated_routes::ask(&lists.generated, &caller, profile).await? {
         Ok(profile) => profile,
         Err(refusal) => return Ok(refusal),
     };

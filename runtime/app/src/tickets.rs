@@ -1,6 +1,6 @@
 //! Tickets: prices, orders and their expiry, codes, check-in at the door, refunds, transfers and waiting lists.
 //!
-//! An order is created in one transaction, which holds its tickets ([`place`]). It is paid by credits at once, or by
+//! An order is created in one transaction, which holds its tickets ([`orders`]). It is paid by credits at once, or by
 //! card through the payments module, and is settled when the money has arrived ([`settle`]): either it gets its
 //! tickets or it is refunded. The database keeps the stock (`spec/sql/tickets.sql`). Knows nothing of Stripe.
 
@@ -14,7 +14,7 @@ pub mod code;
 pub mod commission;
 mod door;
 mod offline;
-mod place;
+mod orders;
 pub mod promises;
 mod proposals;
 mod qr;

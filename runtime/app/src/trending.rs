@@ -11,7 +11,7 @@ mod edges;
 mod featured;
 mod feed;
 mod hot;
-mod keep;
+mod maintenance;
 mod settings;
 pub(crate) mod visits;
 

@@ -6,8 +6,8 @@
 //! administrators grant credits, shows members their balances, books expired credits and checks the accounts.
 
 mod bodies;
-mod keep;
 pub mod ledger;
+mod maintenance;
 mod referrals;
 mod routes;
 mod settings;

@@ -6,7 +6,7 @@ use super::{
     period::{Days, Period},
 };
 use crate::{
-    listed,
+    generated_routes,
     module::{Module, uncached},
 };
 use axum::{
@@ -111,7 +111,7 @@ async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Resul
         (one.starts_at.timestamp_micros().to_string(), one.id)
     });
     let ids: Vec<Uuid> = page.data.iter().map(|one| one.id).collect();
-    let events = listed::shown(&lists.generated, caller.caller(), "events", &ids).await?;
+    let events = generated_routes::shown(&lists.generated, caller.caller(), "events", &ids).await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),

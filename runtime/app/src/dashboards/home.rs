@@ -3,7 +3,7 @@
 
 use super::{Dashboards, Lists, part};
 use crate::{
-    listed,
+    generated_routes,
     module::{Module, uncached},
 };
 use axum::{
@@ -138,7 +138,8 @@ async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
         .chain(followed.iter().copied())
         .collect();
     let named: Vec<Uuid> = named.into_iter().collect();
-    let events = listed::shown(&lists.generated, caller.caller(), "events", &named).await?;
+    let events =
+        generated_routes::shown(&lists.generated, caller.caller(), "events", &named).await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),

@@ -3,7 +3,7 @@
 //! Completing an upload repeatedly, even concurrently, results in the same picture, since its storage key is chosen
 //! when it is announced.
 
-use super::{Media, PARTS, away, keep, target};
+use super::{Media, PARTS, away, lifecycle, target};
 use crate::{module::Module, problems};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -126,7 +126,7 @@ impl Media {
                         return Ok(Some(media));
                     }
                     settle(cx, upload.id, "refused", None).await?;
-                    keep::Files::of_upload(upload.id, Some(upload.storage_key))
+                    lifecycle::Files::of_upload(upload.id, Some(upload.storage_key))
                         .forget_sealed(cx, upload.expires_at)
                         .await?;
                     Ok(None)
@@ -149,7 +149,7 @@ impl Media {
                 .map(|size| size.jpeg.len() as i64)
                 .sum(),
         };
-        let files = keep::Files::of_upload(upload.id, Some(upload.storage_key));
+        let files = lifecycle::Files::of_upload(upload.id, Some(upload.storage_key));
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
@@ -203,7 +203,7 @@ impl Shown {
         .fetch_one(cx.conn())
         .await?;
         settle(cx, upload.id, "complete", Some(media)).await?;
-        keep::Files::of_upload(upload.id, None)
+        lifecycle::Files::of_upload(upload.id, None)
             .forget_sealed(cx, upload.expires_at)
             .await?;
         Ok(media)

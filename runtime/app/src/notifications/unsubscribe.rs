@@ -8,7 +8,7 @@
 use super::Notifications;
 use crate::{
     module::{Module, Parts},
-    signed::{self, ADDRESS_BYTES, Links},
+    signed_links::{self, ADDRESS_BYTES, Links},
 };
 use axum::{
     extract::{Query, State},
@@ -84,7 +84,7 @@ pub(super) async fn show(
     let said = notifications.said(&link.token).await?;
     let types = said.types.join(", ").replace('_', " ");
     let text = format!("No more mail of this kind: {types}");
-    Ok(signed::question(&text, "Unsubscribe"))
+    Ok(signed_links::question(&text, "Unsubscribe"))
 }
 
 /// Unsubscribe from mail
@@ -103,7 +103,7 @@ pub(super) async fn stop(
 ) -> Result<Response> {
     let said = notifications.said(&link.token).await?;
     notifications.turn_off(said.member, said.types).await?;
-    Ok(signed::statement(
+    Ok(signed_links::statement(
         "Done. There is no more mail of this kind. Your settings bring it back.",
     ))
 }

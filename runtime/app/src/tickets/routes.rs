@@ -7,7 +7,7 @@ use super::{
         TicketKeyList,
     },
     cart::{self, Sale},
-    place, qr, settle,
+    orders, qr, settle,
     staff::staff,
 };
 use crate::module::{Module, id, idempotency_key};
@@ -180,7 +180,7 @@ async fn cancel(
                     return Err(Error::new(&problems::STATE)
                         .detail("Only an order that is pending is cancelled."));
                 }
-                let answer = Answer::json(StatusCode::OK, &place::shown(cx, order).await?)?;
+                let answer = Answer::json(StatusCode::OK, &orders::shown(cx, order).await?)?;
                 claimed.keep(cx, &answer).await?;
                 Ok(answer)
             })
