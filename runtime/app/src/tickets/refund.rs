@@ -16,6 +16,7 @@ use crate::{
     problems,
     wallet::ledger::{self, Grant},
 };
+use generated::{order::OrderState, refund::RefundReason};
 use kernel::{Cx, Error, Result, jobs};
 use money::{Currency, Money, Parts, refund};
 use serde_json::json;
@@ -39,8 +40,7 @@ struct Order {
 /// Why and how money is refunded.
 #[derive(Clone, Copy, Debug)]
 pub struct Why<'a> {
-    /// A value of `refund.reason`.
-    pub reason: &'static str,
+    pub reason: RefundReason,
     pub note: Option<&'a str>,
     pub to: Target,
     /// The member who asked for it. None if no member did, as for a cancelled event.
@@ -68,11 +68,13 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     .ok_or_else(Error::not_found)?;
     let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
-    match row.try_get::<&str, _>("state")? {
+    match row.try_get("state")? {
         // Money that the bank may give back to the buyer must not be refunded as well.
-        "paid" | "part_refunded" if row.try_get("is_disputed")? => return Err(under_dispute()),
-        "paid" | "part_refunded" => {}
-        "charged_back" => {
+        OrderState::Paid | OrderState::PartRefunded if row.try_get("is_disputed")? => {
+            return Err(under_dispute());
+        }
+        OrderState::Paid | OrderState::PartRefunded => {}
+        OrderState::ChargedBack => {
             let detail =
                 "The buyer's bank has taken the payment back; there is nothing left to refund.";
             return Err(Error::new(&kernel::problems::STATE).detail(detail));

@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{handle::Handle, module::Module};
 use chrono::{DateTime, Utc};
-use generated::{ticket::TICKET, ticket_transfer::TICKET_TRANSFER, user::USER};
+use generated::{
+    ticket::TICKET,
+    ticket_transfer::{TICKET_TRANSFER, TicketTransferState},
+    user::USER,
+};
 use kernel::{
     Cx, Error, Member, Result,
     idempotency::{Answer, Claimed},
@@ -137,7 +141,7 @@ impl Tickets {
                     if ticket.holder != offer.from || !offer.from_active {
                         return Err(state("Whoever offered it does not hold it any more."));
                     }
-                    decide(cx, transfer, "accepted").await?;
+                    decide(cx, transfer, TicketTransferState::Accepted).await?;
                     hand_over(cx, &self.keys, &ticket, me).await?;
                     shown(cx, transfer).await
                 })
@@ -159,8 +163,8 @@ impl Tickets {
                 Box::pin(async move {
                     open(cx, transfer, end, me).await?;
                     let to = match end {
-                        End::Declined => "declined",
-                        End::Withdrawn => "withdrawn",
+                        End::Declined => TicketTransferState::Declined,
+                        End::Withdrawn => TicketTransferState::Withdrawn,
                     };
                     decide(cx, transfer, to).await?;
                     shown(cx, transfer).await
@@ -359,7 +363,7 @@ async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket
     if whose != me {
         return Err(Error::forbidden());
     }
-    if row.try_get::<&str, _>("state")? != "offered" {
+    if row.try_get::<TicketTransferState, _>("state")? != TicketTransferState::Offered {
         return Err(state("The offer is not open any more."));
     }
     let offer = Offer {
@@ -370,7 +374,7 @@ async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket
     Ok((ticket, offer))
 }
 
-async fn decide(cx: &mut Cx, transfer: Uuid, state: &str) -> Result<()> {
+async fn decide(cx: &mut Cx, transfer: Uuid, state: TicketTransferState) -> Result<()> {
     sqlx::query("update app.ticket_transfers set state = $2, decided_at = now() where id = $1")
         .bind(transfer)
         .bind(state)

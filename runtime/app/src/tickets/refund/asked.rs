@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{module::Module, problems};
 use axum::http::StatusCode;
-use generated::{event::EVENT, order::ORDER};
+use generated::{event::EVENT, order::ORDER, refund::RefundReason};
 use kernel::{
     Cx, Error, Member, Result,
     idempotency::{Answer, Claimed},
@@ -41,7 +41,7 @@ impl Tickets {
                     let tickets = tickets(cx, &order, wanted, held_by).await?;
                     allowed(&order, caller, runs, &tickets)?;
                     let why = Why {
-                        reason: "requested",
+                        reason: RefundReason::Requested,
                         note: body.note.as_deref().filter(|_| runs),
                         to: body.to.unwrap_or(Target::Source),
                         by: Some(caller.id()),
