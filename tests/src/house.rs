@@ -6,6 +6,7 @@ mod benchmarks;
 mod built_once;
 mod clocks;
 mod floats;
+mod names;
 
 use crate::support::root;
 use serde_json::Value;
