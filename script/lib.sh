@@ -1,5 +1,5 @@
-# Shell functions that script/run and script/test share: messages, packages, ports.
-# Sourced, never run. Knows nothing of what the scripts are for.
+# Shell functions that the scripts share: messages, packages, processes, ports.
+# Sourced from the root of the checkout, never run. Knows nothing of what the scripts are for.
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 note() { printf '    %s\n' "$*" >&2; }
@@ -8,6 +8,17 @@ die() {
   shift
   for line in "$@"; do printf '       %s\n' "$line" >&2; done
   exit 1
+}
+
+# Prints the comment at the top of the script.
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "script/${0##*/}"; }
+
+# Calls a function when the script ends, also by Ctrl-C or a signal.
+at_exit() {
+  # shellcheck disable=SC2064
+  trap "$1" EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -45,27 +56,43 @@ need_rust() {
     "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 }
 
-need_c_compiler() {
-  has cc && return
-  has apt-get || die "a C compiler (cc) is missing; on macOS: xcode-select --install"
+# Installs packages of the distribution, or says what is missing: install_packages WHAT PACKAGE…
+install_packages() {
+  has apt-get || die "$1"
+  shift
   apt_refresh
-  apt_install build-essential
+  apt_install "$@"
 }
 
-# With what its virtual environments are made of: Debian ships that apart.
+need_c_compiler() {
+  has cc || install_packages "a C compiler (cc) is missing; on macOS: xcode-select --install" build-essential
+}
+
+# With the modules that make virtual environments, which Debian ships separately.
 need_python() {
   has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && return
-  has apt-get || die "Python 3 with its module venv is missing"
-  apt_refresh
-  apt_install python3 python3-venv
+  install_packages "Python 3 with its module venv is missing" python3 python3-venv
 }
 
-need_curl() {
-  has curl && return
-  has apt-get || die "curl is missing"
-  apt_refresh
-  apt_install curl
+# Makes the virtual environment .venv/NAME (ignored by git) with the packages that LIST names, in exactly these versions.
+# Tests start several scripts at once: one installs, the others wait. install_python_packages NAME LIST
+install_python_packages() {
+  local name=$1 list=$2 venv=.venv/$1
+  need_python
+  mkdir -p .venv
+  (
+    if has flock; then flock 9; fi
+    if ! cmp -s "$list" "$venv/installed.txt"; then
+      say "installing the packages of $list"
+      python3 -m venv --clear "$venv"
+      "$venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$list"
+      cp "$list" "$venv/installed.txt"
+    fi
+  ) 9>".venv/$name.lock" >&2
 }
+
+need_curl() { has curl || install_packages "curl is missing" curl; }
+need_jq() { has jq || install_packages "jq is missing" jq; }
 
 has_node() { has npm && has node && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; }
 
@@ -84,13 +111,6 @@ install_node_packages() {
   fi
 }
 
-need_jq() {
-  has jq && return
-  has apt-get || die "jq is missing"
-  apt_refresh
-  apt_install jq
-}
-
 # A short name for this checkout, for places outside of it.
 checkout_key() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
 
@@ -101,6 +121,25 @@ free_port() {
   local port=$1
   while port_in_use "$port"; do port=$((port + 1)); done
   printf '%s' "$port"
+}
+
+# Waits until a program that was started listens: wait_for NAME PROCESS PORT LOG SECONDS
+wait_for() {
+  local name=$1 process=$2 port=$3 log=$4 seconds=$5 waited=0
+  while ! port_in_use "$port"; do
+    kill -0 "$process" 2>/dev/null || { tail -n 20 "$log" >&2; die "$name stopped"; }
+    waited=$((waited + 1))
+    [ "$waited" -lt $((seconds * 10)) ] || die "$name does not listen after $seconds seconds; its log is $log"
+    sleep 0.1
+  done
+}
+
+# Waits until a `script/run` that was started is ready: wait_until_served PROCESS LOG
+wait_until_served() {
+  until grep -q 'Ctrl-C stops' "$2" 2>/dev/null; do
+    kill -0 "$1" 2>/dev/null || { cat "$2" >&2; die "script/run ended"; }
+    sleep 0.1
+  done
 }
 
 random_word() { head -c 24 /dev/urandom | base64 | tr -d '\n' | tr '+/' 'ab'; }

@@ -150,6 +150,30 @@ cluster_psql() {
   PGPASSWORD=$password "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$port" -U postgres -d "$database" "$@"
 }
 
+# Makes and starts a cluster in the new folder $cluster, which the caller stops and removes by cluster_remove. $cluster_url
+# leads to it as superuser. temporary_cluster FOLDER METHOD [SETTING…]
+temporary_cluster() {
+  local method=$2 password port
+  cluster=$(mktemp -d "$1/culturepass-database.XXXXXX")
+  if is_root; then
+    chown "$(pg_account)" "$cluster"
+    as_pg test -w "$cluster" || die "$(pg_account) can't use $cluster; set TMPDIR to a folder it may enter"
+  fi
+  shift 2
+  password=$(random_word)
+  cluster_make "$cluster" "$password" "$method"
+  port=$(free_port $((20000 + RANDOM % 12000)))
+  cluster_start "$cluster" "$port" "$@"
+  cluster_url=postgres://postgres:$password@127.0.0.1:$port/postgres
+}
+
+cluster_remove() {
+  if [ -n "$1" ]; then
+    cluster_stop "$1"
+    rm -rf "$1"
+  fi
+}
+
 # In memory where there is plenty of it: each test makes a database of some thousand files.
 database_folder() {
   local free_kb
@@ -161,21 +185,11 @@ database_folder() {
   fi
 }
 
-# A cluster for the test suite, in the folder $cluster, which whoever calls this stops and removes. TEST_DATABASE_URL leads to it.
+# A temporary cluster for the test suite, to which TEST_DATABASE_URL leads. Nothing in it has to survive a crash.
+# The suite opens thousands of connections. scram hashes a password 4,096 times for each, on both sides; md5 is enough for
+# one that lives as long as the suite. PostGIS takes some milliseconds to load: once instead of in each session.
 test_cluster() {
-  local password port
-  cluster=$(mktemp -d "$(database_folder)/culturepass-test.XXXXXX")
-  if is_root; then
-    chown "$(pg_account)" "$cluster"
-    as_pg test -w "$cluster" || die "$(pg_account) can't use $cluster; set TMPDIR to a folder it may enter"
-  fi
-  password=$(random_word)
-  # The suite opens thousands of connections. scram hashes a password 4,096 times for each, on both sides; md5 does for
-  # one that lives as long as the suite. PostGIS takes some milliseconds to load: once instead of in each session.
-  cluster_make "$cluster" "$password" md5
-  port=$(free_port $((20000 + RANDOM % 12000)))
-  # Nothing in it has to survive a crash.
-  cluster_start "$cluster" "$port" fsync=off synchronous_commit=off full_page_writes=off \
+  temporary_cluster "$(database_folder)" md5 fsync=off synchronous_commit=off full_page_writes=off \
     autovacuum=off max_connections=300 shared_buffers=256MB shared_preload_libraries="plpgsql,$(postgis_library)"
-  export TEST_DATABASE_URL=postgres://postgres:$password@127.0.0.1:$port/postgres
+  export TEST_DATABASE_URL=$cluster_url
 }

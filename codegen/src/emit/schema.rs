@@ -3,56 +3,67 @@
 //! Each module below deals with one concern and returns the objects of one entity or of the application. Row-level
 //! security, privileges and triggers hold regardless of what the program in front of the database does.
 
-mod apart;
-mod archive;
-mod archived;
-mod arithmetic;
-mod ask;
-mod assume;
-mod audit;
-mod cases;
+// Tables: columns, constraints, indexes.
 mod checks;
 mod columns;
-mod context;
-mod counters;
-mod creators;
-mod documents;
-mod endings;
 mod filters;
+mod references;
+mod slugs;
+mod tables;
+mod uniques;
+
+// Access: who may do what with which row, as policies, privileges and functions.
+mod ask;
+mod assume;
+mod context;
+mod creators;
 mod givers;
 mod grants;
-mod guards;
-mod held;
-mod jobs;
-mod keeps;
 mod may;
 mod mine;
-mod moves;
-pub mod names;
-mod object;
-mod outbox;
 mod outranks;
 mod own;
 mod parents;
 mod policies;
 mod predicate;
 mod private;
-mod projection;
-mod queue;
-mod quotas;
-mod references;
-mod requests;
-mod restore;
 mod roles;
 pub mod rules;
 mod seen;
 pub mod sets;
-mod slugs;
 mod states;
-mod tables;
-mod template;
-mod uniques;
 mod visible;
+
+// Changes: what triggers check and do when a row changes.
+mod archive;
+mod archived;
+mod cases;
+mod endings;
+mod guards;
+mod held;
+mod keeps;
+mod moves;
+mod quotas;
+mod restore;
+
+// Derived data: counters, and documents for search.
+mod apart;
+mod arithmetic;
+mod counters;
+mod documents;
+mod projection;
+
+// The application: audit log, job queue, outbox, idempotency keys.
+mod audit;
+mod jobs;
+mod outbox;
+mod queue;
+mod requests;
+
+// How all of them write SQL.
+pub mod names;
+mod object;
+mod template;
 
 pub use apart::{delta_table, is_apart, reader, table as counters_table};
 pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, columns, sql_type};

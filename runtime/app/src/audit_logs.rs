@@ -6,20 +6,19 @@
 mod settings;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, Parts};
+use crate::module::{Module, Parts, administrator, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{RawQuery, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Db, Error, Member, Result, audit,
+    Db, Member, Result, audit,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
     openapi::Objects,
     own::{List, parameter},
     resource::Kind,
@@ -67,27 +66,19 @@ impl Module for AuditLogs {
 
     fn periodic(&self) -> Vec<Periodic> {
         let every = Duration::from_secs(self.settings.seal_every_seconds);
-        vec![Periodic {
-            job: "audit.seal",
-            schedule: Schedule::Every(every),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every("audit.seal", every)]
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let db = self.db.clone();
-        let seal = move |_| {
-            let db = db.clone();
-            async move { Ok(seal(db).await.map(drop)?) }
-        };
-        vec![Job::new("audit.seal", seal)]
+        let seal = |log: Self, _| async move { Ok(seal(&log.db).await.map(drop)?) };
+        vec![Job::of(self, "audit.seal", seal)]
     }
 }
 
 impl AuditLogs {
     /// Seals what was written until the worker stopped.
     pub(crate) async fn seal_at_the_end(&self) {
-        if let Err(error) = seal(self.db.clone()).await {
+        if let Err(error) = seal(&self.db).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "the audit log could not be sealed");
         }
@@ -95,8 +86,8 @@ impl AuditLogs {
 }
 
 /// Seals new entries and returns how many.
-async fn seal(db: Db) -> Result<u64> {
-    let Some(seal) = audit::seal(&db).await? else {
+async fn seal(db: &Db) -> Result<u64> {
+    let Some(seal) = audit::seal(db).await? else {
         return Ok(0);
     };
     // Logged, so that a copy of the logs outside of the database proves later whether the table was changed.
@@ -197,9 +188,7 @@ async fn list(
     caller: Member,
     RawQuery(text): RawQuery,
 ) -> Result<Response> {
-    if !caller.holds("platformAdmin") {
-        return Err(Error::forbidden());
-    }
+    administrator(&caller)?;
     let asked = LIST.read(text.as_deref(), &log.cursors, &caller)?;
     let wanted = audit::Asked {
         entity_type: asked.text("entity_type"),
@@ -214,6 +203,5 @@ async fn list(
         next_cursor: page.next_cursor,
         data: page.data.into_iter().map(AuditLog::from).collect(),
     };
-    // The answer names people and their actions, so it must not be cached.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+    Ok(uncached(page))
 }

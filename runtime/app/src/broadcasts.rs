@@ -9,19 +9,18 @@
 pub mod written;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, NoSettings, Parts, id};
+use crate::module::{Module, NoSettings, Parts, id, uncached};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use generated::broadcast::BROADCAST;
 use kernel::{
     Cx, Db, Member, Result,
     http::ConfigError,
-    jobs::{self, CatchUp, Job, Periodic, Schedule},
+    jobs::{self, Job, Periodic},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -71,19 +70,16 @@ impl Module for Broadcasts {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let broadcasts = self.clone();
-        vec![Job::new("broadcasts.hand_over", move |_| {
-            let broadcasts = broadcasts.clone();
-            async move { Ok(broadcasts.hand_over().await.map(drop)?) }
-        })]
+        let hand_over =
+            |broadcasts: Self, _| async move { Ok(broadcasts.hand_over().await.map(drop)?) };
+        vec![Job::of(self, "broadcasts.hand_over", hand_over)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "broadcasts.hand_over",
-            schedule: Schedule::Every(Duration::from_secs(15)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every(
+            "broadcasts.hand_over",
+            Duration::from_secs(15),
+        )]
     }
 }
 
@@ -147,7 +143,7 @@ async fn preview(
                 Ok(found.bind(broadcast).fetch_one(cx.conn()).await?)
             })
         });
-    Ok(shown(BroadcastPreview {
+    Ok(uncached(BroadcastPreview {
         recipients: look.await?,
     }))
 }
@@ -174,7 +170,7 @@ async fn report(
                 figures(cx, broadcast).await
             })
         });
-    Ok(shown(look.await?))
+    Ok(uncached(look.await?))
 }
 
 async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
@@ -195,10 +191,6 @@ async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
     );
     let Jsonb(figures) = found.bind(broadcast).fetch_one(cx.conn()).await?;
     Ok(figures)
-}
-
-fn shown(figures: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
 }
 
 impl Broadcasts {

@@ -24,7 +24,7 @@ use ics::{Entry, Writing};
 use kernel::{
     Cx, Db, Error, Member, Result, Visitor, etag,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
 };
 use serde_json::Value;
 use settings::Settings;
@@ -124,20 +124,13 @@ impl Module for Calendars {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let calendars = self.clone();
-        let keep = move |_| {
-            let calendars = calendars.clone();
-            async move { Ok(calendars.keep_local_times().await.map(drop)?) }
-        };
-        vec![Job::new(KEEP_LOCAL_TIMES, keep)]
+        let keep =
+            |calendars: Self, _| async move { Ok(calendars.keep_local_times().await.map(drop)?) };
+        vec![Job::of(self, KEEP_LOCAL_TIMES, keep)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: KEEP_LOCAL_TIMES,
-            schedule: Schedule::Every(Duration::from_secs(6 * 3600)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every(KEEP_LOCAL_TIMES, Duration::from_hours(6))]
     }
 }
 

@@ -8,7 +8,7 @@
 
 use crate::{
     access::{Access, Table},
-    listed::{self, Asking},
+    generated_routes::{self, Asking},
     module::{self, Module, NoSettings, Parts, digest, id},
 };
 use axum::{
@@ -148,7 +148,7 @@ async fn copy(
 ) -> Result<Response> {
     let original = id(&path)?;
     let caller = member.caller();
-    let read = |path| listed::ask(&generated.routes, caller, Asking::Read(path));
+    let read = |path| generated_routes::ask(&generated.routes, caller, Asking::Read(path));
     let event = match read(format!("/events/{original}")).await? {
         Ok(event) => event,
         Err(refusal) => return Ok(refusal),
@@ -161,7 +161,7 @@ async fn copy(
     let types = format!("/events/{original}/ticket-types?limit=100");
     let types = match read(types).await? {
         Ok(mut page) => {
-            let mut types = listed::rows(&mut page);
+            let mut types = generated_routes::rows(&mut page);
             // Lists have the newest object first; the copy is created in the original's order.
             types.reverse();
             types.retain(|kind| kind["status"] == "active");
@@ -179,7 +179,7 @@ async fn copy(
         Some(key) => Asking::CreateOnce("/events", body, key),
         None => Asking::Create("/events", body),
     };
-    let made = listed::ask(&generated.routes, caller, create).await?;
+    let made = generated_routes::ask(&generated.routes, caller, create).await?;
     Ok(match made {
         Ok(event) => {
             let id = event["id"].as_str().unwrap_or_default();

@@ -21,13 +21,9 @@ use crate::{
     module::{Module, NoSettings, Parts},
     trending::Trending,
 };
-use axum::{
-    Json, Router,
-    http::header,
-    response::{IntoResponse, Response},
-};
+use axum::Router;
 use kernel::{Cx, Db, Result, cursor::CursorKey, http::ConfigError};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use sqlx::{Postgres, postgres::PgArguments, query::QueryScalar, types::Json as Jsonb};
 use std::sync::Arc;
 use utoipa::openapi::{OpenApi, Ref, RefOr, Schema, schema::ArrayBuilder};
@@ -127,9 +123,4 @@ where
 {
     let Jsonb(part) = query.fetch_one(cx.conn()).await?;
     Ok(part)
-}
-
-/// The answer with the figures, which must not be cached: they are current and private.
-fn shown(figures: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response()
 }

@@ -6,12 +6,12 @@
 mod query;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, NoSettings, Parts, administrator, id};
+use crate::module::{Module, NoSettings, Parts, administrator, id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
     routing::{delete, get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,7 +19,7 @@ use kernel::{
     Db, Error, Member, Result,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{self, CatchUp, Job, Periodic, Revived, Schedule, Work},
+    jobs::{self, Job, Periodic, Revived, Work},
     openapi::Objects,
     problems,
 };
@@ -83,20 +83,12 @@ impl Module for DeadJobs {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let db = self.db.clone();
-        let purge = move |_| {
-            let db = db.clone();
-            async move { Ok(purge(&db).await?) }
-        };
-        vec![Job::new("jobs.purge", purge)]
+        let purge = |queue: Self, _| async move { Ok(purge(&queue.db).await?) };
+        vec![Job::of(self, "jobs.purge", purge)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "jobs.purge",
-            schedule: Schedule::Every(Duration::from_secs(3600)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every("jobs.purge", Duration::from_hours(1))]
     }
 }
 
@@ -192,7 +184,7 @@ async fn list(
         next_cursor: last.map(|job| query.cursor(&queue.cursors, user, job.place)),
         data: dead.into_iter().map(DeadJob::from).collect(),
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+    Ok(uncached(page))
 }
 
 /// Retry a dead job

@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use kernel::{
     Db, Result,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
 };
 use std::time::Duration;
 use utoipa::openapi::OpenApi;
@@ -67,20 +67,12 @@ impl Module for Fraud {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let fraud = self.clone();
-        let look = move |_| {
-            let fraud = fraud.clone();
-            async move { Ok(fraud.look().await.map(drop)?) }
-        };
-        vec![Job::new(LOOK, look)]
+        let look = |fraud: Self, _| async move { Ok(fraud.look().await.map(drop)?) };
+        vec![Job::of(self, LOOK, look)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: LOOK,
-            schedule: Schedule::Every(Duration::from_secs(600)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every(LOOK, Duration::from_mins(10))]
     }
 }
 

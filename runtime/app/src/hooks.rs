@@ -1,14 +1,16 @@
 //! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
 //! permissions.
+//!
+//! Nothing is decided here: each hook calls the module that the check belongs to, or a file of this folder.
 
-use crate::{
-    App,
-    broadcasts::written,
-    clock::{self, InPast},
-    problems as own, promotions,
-    tickets::promises,
-};
-use chrono::{DateTime, Utc};
+mod accept;
+mod document;
+mod past;
+mod publish;
+
+pub use document::amend;
+
+use crate::{App, broadcasts::written, promotions, tickets::promises};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
     commission_proposal::CreateCommissionProposal,
@@ -22,178 +24,24 @@ use generated::{
     service_request::{CreateServiceRequest, UpdateServiceRequest},
     ticket_type::{CreateTicketType, UpdateTicketType},
 };
-use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
-use serde_json::{Value, json};
+use kernel::{Cx, Result, prelude::BoxFuture};
 use uuid::Uuid;
 
-// Times that people write and that make no sense in the past. `tests/src/http/past.rs` lists those that do, and why.
-const VALID_UNTIL: InPast = InPast {
-    pointer: "/valid_until",
-    detail: "is in the past; a quote can be accepted until then",
-};
-const CODE_VALID_TO: InPast = InPast {
-    pointer: "/valid_to",
-    detail: "is in the past; nobody could use the code",
-};
-const PROPOSAL_VALID_TO: InPast = InPast {
-    pointer: "/valid_to",
-    detail: "is in the past; the proposal could not be accepted",
-};
-const NEEDED_AT: InPast = InPast {
-    pointer: "/needed_at",
-    detail: "is in the past; say when the service is needed, or leave it out",
-};
-
-/// What the hooks refuse, by path and method. A test checks that every hook is listed.
-const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "/promotions",
-        "post",
-        "409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of \
-         `POST /promotions/price`; it is to be paid until `pay_by`.",
-    ),
-    (
-        "/events/{id}/publish",
-        "post",
-        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while \
-         tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
-    ),
-    (
-        "/events/{id}",
-        "patch",
-        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
-         `ends_at` that is over.",
-    ),
-    (
-        "/events/{id}",
-        "put",
-        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
-         `ends_at` that is over.",
-    ),
-    (
-        "/ticket-types",
-        "post",
-        "409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the \
-         host has no account that takes payments.",
-    ),
-    (
-        "/ticket-types/{id}",
-        "patch",
-        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered; and for an \
-         earlier `refundable_until` while it is ahead and tickets are held or sold.",
-    ),
-    (
-        "/ticket-types/{id}",
-        "put",
-        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered; and for an \
-         earlier `refundable_until` while it is ahead and tickets are held or sold.",
-    ),
-    (
-        "/broadcasts/{id}/schedule",
-        "post",
-        "409 while the host is too new, for more than five in a day about one event, and where `ticket_type_ids` are not all \
-         ticket types of the event.",
-    ),
-    (
-        "/broadcasts",
-        "post",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.",
-    ),
-    (
-        "/broadcasts/{id}",
-        "patch",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
-    ),
-    (
-        "/broadcasts/{id}",
-        "put",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
-    ),
-    ("/promo-codes", "post", "422 for a `valid_to` in the past."),
-    (
-        "/commission-proposals",
-        "post",
-        "422 for a `valid_to` in the past.",
-    ),
-    (
-        "/service-requests",
-        "post",
-        "422 for a `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "patch",
-        "422 for a new `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "put",
-        "422 for a new `needed_at` in the past.",
-    ),
-    ("/leads", "post", "422 for a `needed_at` in the past."),
-    ("/quotes", "post", "422 for a `valid_until` in the past."),
-    (
-        "/quotes/{id}",
-        "patch",
-        "422 for a new `valid_until` in the past.",
-    ),
-    (
-        "/quotes/{id}",
-        "put",
-        "422 for a new `valid_until` in the past.",
-    ),
-    (
-        "/reviews",
-        "post",
-        "403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.",
-    ),
-    (
-        "/quotes/{id}/accept",
-        "post",
-        "the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where \
-         another quote of the request has been accepted at the same moment.",
-    ),
-    (
-        "/commission-proposals/{id}/accept",
-        "post",
-        "the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where \
-         a rule of the city for this kind of charge and currency begins later and would hold at the same time.",
-    ),
-];
-
-/// Adds these texts to the descriptions in the API document.
-pub fn amend(document: &mut Value) {
-    for (path, method, text) in REFUSED {
-        let item = document["paths"].get_mut(path);
-        let operation = item.and_then(|item| item.get_mut(method));
-        if let Some(description) = operation.and_then(|one| one.get_mut("description")) {
-            let before = description.as_str().unwrap_or_default();
-            *description = json!(format!("{before}\n\n**Also**: {text}"));
-        }
-    }
-}
-
 impl AppHooks for App {
-    /// Refuses an event without any place, since guests need to know where to go.
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let nowhere: Option<bool> = sqlx::query_scalar(
-                "select t.venue_id is null and t.location is null and p.online_url is null
-                 from app.events t left join lateral app.event_private(t.id) p on true where t.id = $1",
-            )
-            .bind(id)
-            .fetch_optional(cx.conn())
-            .await?;
-            match nowhere {
-                Some(true) => Err(Error::new(&problems::STATE)
-                    .detail("An event is published once people know where it is: give a venue, a location or an online address.")
-                    .item(Item::body("/venue_id", "required", "or `location`, or `online_url`"))),
-                // The caller may not see the event; the update statement itself decides on the answer.
-                _ => self.modules.payments.refuse_publishing(cx, id).await,
-            }
+            publish::refuse_nowhere(cx, id).await?;
+            self.modules.payments.refuse_publishing(cx, id).await
         })
+    }
+
+    fn event_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateEvent,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(promises::refuse_event(cx, id, input))
     }
 
     fn broadcast_before_create<'a>(
@@ -213,42 +61,14 @@ impl AppHooks for App {
         Box::pin(written::check_change(cx, id, input))
     }
 
-    /// Explains why the event can't change like this; the database refuses it as well.
-    fn event_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut UpdateEvent,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { promises::refuse_event(cx, id, input).await })
-    }
-
-    /// Explains why a broadcast can't be sent; the database refuses it as well.
     fn broadcast_before_schedule<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            // For a broadcast that the caller may not see, the function is not called, so nothing is revealed and no
-            // lock is taken.
-            let found = sqlx::query_scalar(
-                "select app.broadcast_obstacle(t.id) from app.broadcasts t where t.id = $1 and t.state = 'draft'",
-            );
-            let found = found.bind(id).fetch_optional(cx.conn()).await?;
-            let obstacle: Option<String> = found.flatten();
-            match obstacle.as_deref() {
-                Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
-                Some("types") => Err(Error::new(&problems::STATE)
-                    .detail("A broadcast to ticket types names one or more of its event. Change `ticket_type_ids` first.")
-                    .item(Item::body("/ticket_type_ids", "reference", "are not all ticket types of the event"))),
-                Some(_) => Err(Error::new(&own::BROADCAST_LIMIT)),
-                None => Ok(()),
-            }
-        })
+        Box::pin(written::check_schedule(cx, id))
     }
 
-    /// Explains why a featured place can't be booked; the database refuses it as well.
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -257,44 +77,20 @@ impl AppHooks for App {
         Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
     }
 
-    /// If only guests may review, refuses reviews by other members; a trigger enforces this for every writer. A target
-    /// that the caller may not see is refused by the engine instead.
     fn review_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreateReview,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let is_refused: bool = sqlx::query_scalar(
-                "select app.refuses_review($1, $2, $3) and exists (
-                   select t.id from app.organizations t where t.id = $2
-                   union all select t.id from app.businesses t where t.id = $2
-                   union all select t.id from app.venues t where t.id = $2
-                   union all select t.id from app.communities t where t.id = $2)",
-            )
-            .bind(input.entity_type.as_str())
-            .bind(input.entity_id)
-            .bind(self.modules.ratings.takes_guests_alone())
-            .fetch_one(cx.conn())
-            .await?;
-            match is_refused {
-                false => Ok(()),
-                true => Err(Error::new(&own::GUESTS_ONLY).item(Item::body(
-                    "/entity_id",
-                    "not_a_guest",
-                    "was not visited by the caller, as far as tickets tell",
-                ))),
-            }
-        })
+        Box::pin(self.modules.ratings.refuse_strangers(cx, input))
     }
 
-    /// Refuses tickets that are sold online while the host can't take payments.
     fn ticket_type_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreateTicketType,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.modules.payments.refuse_new_price(cx, input).await })
+        Box::pin(self.modules.payments.refuse_new_price(cx, input))
     }
 
     fn ticket_type_before_update<'a>(
@@ -305,20 +101,17 @@ impl AppHooks for App {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             promises::refuse_type(cx, id, input).await?;
-            self.modules
-                .payments
-                .refuse_changed_price(cx, id, input)
-                .await
+            let payments = &self.modules.payments;
+            payments.refuse_changed_price(cx, id, input).await
         })
     }
 
-    /// A later change may set `valid_to` to any time, which ends the code.
     fn promo_code_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreatePromoCode,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, CODE_VALID_TO, input.valid_to, None))
+        Box::pin(past::promo_code(cx, input))
     }
 
     fn commission_proposal_before_create<'a>(
@@ -326,12 +119,15 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         input: &'a mut CreateCommissionProposal,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(
-            cx,
-            PROPOSAL_VALID_TO,
-            input.valid_to,
-            None,
-        ))
+        Box::pin(past::proposal(cx, input))
+    }
+
+    fn commission_proposal_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(accept::proposal(cx, id))
     }
 
     fn lead_before_create<'a>(
@@ -339,7 +135,7 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         input: &'a mut CreateLead,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, NEEDED_AT, input.needed_at, None))
+        Box::pin(past::lead(cx, input))
     }
 
     fn service_request_before_create<'a>(
@@ -347,7 +143,7 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         input: &'a mut CreateServiceRequest,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, NEEDED_AT, input.needed_at, None))
+        Box::pin(past::request(cx, input))
     }
 
     fn service_request_before_update<'a>(
@@ -356,30 +152,15 @@ impl AppHooks for App {
         id: Uuid,
         input: &'a mut UpdateServiceRequest,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let before: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(
-                "select t.needed_at from app.service_requests t where t.id = $1",
-            )
-            .bind(id)
-            .fetch_optional(cx.conn())
-            .await?;
-            let needed_at = input.needed_at.value().copied();
-            clock::refuse_past(cx, NEEDED_AT, needed_at, before.flatten()).await
-        })
+        Box::pin(past::changed_request(cx, id, input))
     }
 
-    /// A quote can only be accepted until `valid_until`.
     fn quote_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreateQuote,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(
-            cx,
-            VALID_UNTIL,
-            Some(input.valid_until),
-            None,
-        ))
+        Box::pin(past::quote(cx, input))
     }
 
     fn quote_before_update<'a>(
@@ -388,49 +169,10 @@ impl AppHooks for App {
         id: Uuid,
         input: &'a mut UpdateQuote,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let before =
-                sqlx::query_scalar("select t.valid_until from app.quotes t where t.id = $1")
-                    .bind(id)
-                    .fetch_optional(cx.conn())
-                    .await?;
-            let valid_until = input.valid_until.value().copied();
-            clock::refuse_past(cx, VALID_UNTIL, valid_until, before).await
-        })
+        Box::pin(past::changed_quote(cx, id, input))
     }
 
-    /// Locks the quote's request: of two quotes accepted at the same time, the second waits and sees the result of the
-    /// first.
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            // Nothing is locked for a quote that the caller may not see.
-            sqlx::query("select app.wait_for_request(t.id) from app.quotes t where t.id = $1")
-                .bind(id)
-                .execute(cx.conn())
-                .await?;
-            Ok(())
-        })
-    }
-
-    /// Names the commission rule that conflicts with the proposal; the database refuses overlapping rules as well.
-    fn commission_proposal_before_accept<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            // Nothing is locked for a proposal that the caller may not see.
-            let found = sqlx::query_scalar(
-                "select app.rule_in_the_way(t.id) from app.commission_proposals t where t.id = $1",
-            );
-            let found = found.bind(id).fetch_optional(cx.conn()).await?;
-            let rule: Option<Uuid> = found.flatten();
-            rule.map_or(Ok(()), |rule| {
-                Err(Error::new(&problems::CONFLICT).detail(format!(
-                    "The commission rule {rule} of the city begins later and would hold at the same time. Archive it or change \
-                     when it holds, or decline this."
-                )))
-            })
-        })
+        Box::pin(accept::quote(cx, id))
     }
 }

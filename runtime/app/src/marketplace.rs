@@ -58,28 +58,22 @@ impl Module for Marketplace {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [requests, businesses, fees] = [self.clone(), self.clone(), self.clone()];
         vec![
-            Job::new("marketplace.spread", move |run| {
-                let marketplace = requests.clone();
-                async move {
-                    let event: Event = run.payload()?;
-                    Ok(marketplace.spread(event.entity_id).await.map(drop)?)
-                }
+            Job::of(self, "marketplace.spread", |marketplace, run| async move {
+                let event: Event = run.payload()?;
+                Ok(marketplace.spread(event.entity_id).await.map(drop)?)
             }),
-            Job::new("marketplace.catch_up", move |run| {
-                let marketplace = businesses.clone();
-                async move {
+            Job::of(
+                self,
+                "marketplace.catch_up",
+                |marketplace, run| async move {
                     let event: Event = run.payload()?;
                     Ok(marketplace.catch_up(event.entity_id).await.map(drop)?)
-                }
-            }),
-            Job::new("marketplace.charge", move |run| {
-                let marketplace = fees.clone();
-                async move {
-                    let event: Event = run.payload()?;
-                    Ok(marketplace.charge(event.entity_id, run.request_id).await?)
-                }
+                },
+            ),
+            Job::of(self, "marketplace.charge", |marketplace, run| async move {
+                let event: Event = run.payload()?;
+                Ok(marketplace.charge(event.entity_id, run.request_id).await?)
             }),
         ]
     }

@@ -3,14 +3,14 @@
 //! A member announces a file, uploads it directly to the store, and then reports that it is there ([`announce`],
 //! [`complete`]). A file that can be decoded as a picture is encoded anew and shown; the uploaded file itself is
 //! deleted. No transaction is open during calls to the store, so files are deleted by a job that is enqueued in the
-//! deciding transaction ([`keep`]).
+//! deciding transaction ([`lifecycle`]).
 
 mod announce;
 mod audit;
 mod bodies;
 mod complete;
 mod files;
-mod keep;
+mod lifecycle;
 mod routes;
 mod settings;
 
@@ -32,7 +32,7 @@ use kernel::{
     cx::in_transaction,
     http::ConfigError,
     idempotency::Keyed,
-    jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
+    jobs::{Consumer, Event, Job, Periodic},
     resource::Resource,
 };
 use settings::Settings;
@@ -128,50 +128,37 @@ impl Module for Media {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [sweep, clear, place, below, audit] = std::array::from_fn(|_| self.clone());
         // These jobs may have to wait for a slow store.
-        let long = Duration::from_secs(600);
+        let long = Duration::from_mins(10);
         vec![
-            Job::new("media.sweep", move |_| {
-                let media = sweep.clone();
-                async move { Ok(media.sweep().await.map(drop)?) }
+            Job::of(self, "media.sweep", |media, _| async move {
+                Ok(media.sweep().await.map(drop)?)
             })
             .timeout(long),
-            Job::new("media.clear", move |run| {
-                let media = clear.clone();
-                async move { Ok(media.clear(&run.payload()?).await?) }
+            Job::of(self, "media.clear", |media, run| async move {
+                Ok(media.clear(&run.payload()?).await?)
             }),
-            Job::new("media.place", move |run| {
-                let media = place.clone();
-                async move {
-                    let event: kernel::jobs::Event = run.payload()?;
-                    Ok(media.place(event.entity_id).await?)
-                }
+            Job::of(self, "media.place", |media, run| async move {
+                let event: Event = run.payload()?;
+                Ok(media.place(event.entity_id).await?)
             }),
-            Job::new("media.place_below", move |run| {
-                let media = below.clone();
-                async move {
-                    let event: kernel::jobs::Event = run.payload()?;
-                    Ok(media.place_below(event.entity_id).await?)
-                }
+            Job::of(self, "media.place_below", |media, run| async move {
+                let event: Event = run.payload()?;
+                Ok(media.place_below(event.entity_id).await?)
             })
             .timeout(long),
-            Job::new("media.audit", move |_| {
-                let media = audit.clone();
-                async move { Ok(media.audit().await.map(drop)?) }
+            Job::of(self, "media.audit", |media, _| async move {
+                Ok(media.audit().await.map(drop)?)
             })
             .timeout(long),
         ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        [("media.sweep", 3600), ("media.audit", 24 * 3600)]
-            .map(|(job, seconds)| Periodic {
-                job,
-                schedule: Schedule::Every(Duration::from_secs(seconds)),
-                catch_up: CatchUp::Last,
-            })
-            .into()
+        vec![
+            Periodic::every("media.sweep", Duration::from_hours(1)),
+            Periodic::every("media.audit", Duration::from_hours(24)),
+        ]
     }
 
     fn consumers(&self) -> Vec<Consumer> {

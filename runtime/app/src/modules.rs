@@ -1,4 +1,4 @@
-//! The list of modules: the only place outside of a module's own folder that names it.
+//! The list of modules: a line here, and `mod` in the crate root, is all that a new module needs outside of its folder.
 
 use crate::{
     access::{self, Table},

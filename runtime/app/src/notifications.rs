@@ -32,7 +32,7 @@ use delivery::{mail::Mailer, push::Pusher, webhooks};
 use kernel::{
     Db, Result,
     http::ConfigError,
-    jobs::{CatchUp, Consumer, Event, Job, Outcome, Periodic, Run, Schedule},
+    jobs::{Consumer, Event, Job, Outcome, Periodic, Run},
     messages::Channel,
 };
 use reminders::LateTickets;
@@ -122,30 +122,22 @@ impl Module for Notifications {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [tells, parts, reminds, lapses, purges] = [(); 5].map(|()| self.clone());
         let mut jobs = vec![
-            Job::new(TELL, move |run| {
-                let notifications = tells.clone();
-                async move { notifications.tell_of(run).await }
+            Job::of(self, TELL, |notifications, run| async move {
+                notifications.tell_of(run).await
             }),
-            Job::new(TELL_PART, move |run| {
-                let notifications = parts.clone();
-                async move { notifications.tell_part(run).await }
+            Job::of(self, TELL_PART, |notifications, run| async move {
+                notifications.tell_part(run).await
             }),
-            Job::new(REMIND, move |_| {
-                let notifications = reminds.clone();
-                async move {
-                    notifications.remind().await?;
-                    Ok(notifications.give_up_reminders().await.map(drop)?)
-                }
+            Job::of(self, REMIND, |notifications, _| async move {
+                notifications.remind().await?;
+                Ok(notifications.give_up_reminders().await.map(drop)?)
             }),
-            Job::new(LAPSE, move |_| {
-                let notifications = lapses.clone();
-                async move { Ok(notifications.warn_of_lapse().await.map(drop)?) }
+            Job::of(self, LAPSE, |notifications, _| async move {
+                Ok(notifications.warn_of_lapse().await.map(drop)?)
             }),
-            Job::new(PURGE, move |_| {
-                let notifications = purges.clone();
-                async move { Ok(notifications.purge().await.map(drop)?) }
+            Job::of(self, PURGE, |notifications, _| async move {
+                Ok(notifications.purge().await.map(drop)?)
             }),
         ];
         jobs.extend(self.dispatch_jobs());
@@ -153,19 +145,14 @@ impl Module for Notifications {
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let every = |job, seconds| Periodic {
-            job,
-            schedule: Schedule::Every(Duration::from_secs(seconds)),
-            catch_up: CatchUp::Last,
-        };
         vec![
-            every(REMIND, 60),
-            every(LAPSE, 60 * 60),
-            every(PURGE, 60 * 60),
+            Periodic::every(REMIND, Duration::from_mins(1)),
+            Periodic::every(LAPSE, Duration::from_hours(1)),
+            Periodic::every(PURGE, Duration::from_hours(1)),
             // For deliveries that had to wait: for quiet hours, digests or another attempt. New deliveries are sent at
             // once.
-            every(dispatch::PUSH, 5),
-            every(dispatch::MAIL, 5),
+            Periodic::every(dispatch::PUSH, Duration::from_secs(5)),
+            Periodic::every(dispatch::MAIL, Duration::from_secs(5)),
         ]
     }
 

@@ -11,7 +11,7 @@ use crate::module::{Module, Parts, each};
 use kernel::{
     Db, Result,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -40,20 +40,12 @@ impl Module for Privacy {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let privacy = self.clone();
-        let erase = move |_| {
-            let privacy = privacy.clone();
-            async move { Ok(privacy.erase().await.map(drop)?) }
-        };
-        vec![Job::new(ERASE, erase)]
+        let erase = |privacy: Self, _| async move { Ok(privacy.erase().await.map(drop)?) };
+        vec![Job::of(self, ERASE, erase)]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: ERASE,
-            schedule: Schedule::Every(Duration::from_secs(3600)),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every(ERASE, Duration::from_hours(1))]
     }
 }
 

@@ -11,8 +11,9 @@ pub use settings::{ReviewsFrom, Settings};
 
 use crate::{
     access::{Access, Table},
-    listed::{self, Asking},
+    generated_routes::{self, Asking},
     module::{Module, Parts, id},
+    problems,
 };
 use axum::{
     Json, Router,
@@ -20,12 +21,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use generated::review::CreateReview;
 use kernel::{
-    Db, Result,
+    Cx, Db, Error, Result,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    input::Choice,
+    jobs::{Job, Periodic},
     own::{List, parameter},
+    problem::Item,
     resource::Kind,
 };
 use serde_json::{Value, json};
@@ -106,43 +110,54 @@ impl Module for Ratings {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (refreshes, keeps) = (self.clone(), self.clone());
         vec![
-            Job::new("ratings.refresh", move |_| {
-                let ratings = refreshes.clone();
-                async move { Ok(ratings.refresh().await.map(drop)?) }
+            Job::of(self, "ratings.refresh", |ratings, _| async move {
+                Ok(ratings.refresh().await.map(drop)?)
             }),
-            Job::new("ratings.keep_policy", move |_| {
-                let ratings = keeps.clone();
-                async move { Ok(ratings.keep_policy().await.map(drop)?) }
+            Job::of(self, "ratings.keep_policy", |ratings, _| async move {
+                Ok(ratings.keep_policy().await.map(drop)?)
             }),
         ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
         vec![
-            Periodic {
-                job: "ratings.refresh",
-                schedule: Schedule::Cron {
-                    expression: "10 3 * * *",
-                    zone: "UTC",
-                },
-                catch_up: CatchUp::Last,
-            },
+            Periodic::cron("ratings.refresh", "10 3 * * *"),
             // Repeated, since a worker may have been started with another setting.
-            Periodic {
-                job: "ratings.keep_policy",
-                schedule: Schedule::Every(Duration::from_secs(60)),
-                catch_up: CatchUp::Last,
-            },
+            Periodic::every("ratings.keep_policy", Duration::from_mins(1)),
         ]
     }
 }
 
 impl Ratings {
     /// Whether only guests may review.
-    pub fn takes_guests_alone(&self) -> bool {
+    fn takes_guests_alone(&self) -> bool {
         self.settings.reviews_from == ReviewsFrom::Guests
+    }
+
+    /// If only guests may review, refuses reviews by other members; a trigger enforces this for every writer. A target
+    /// that the caller may not see is refused by the engine instead.
+    pub(crate) async fn refuse_strangers(&self, cx: &mut Cx, input: &CreateReview) -> Result<()> {
+        let is_refused: bool = sqlx::query_scalar(
+            "select app.refuses_review($1, $2, $3) and exists (
+               select t.id from app.organizations t where t.id = $2
+               union all select t.id from app.businesses t where t.id = $2
+               union all select t.id from app.venues t where t.id = $2
+               union all select t.id from app.communities t where t.id = $2)",
+        )
+        .bind(input.entity_type.as_str())
+        .bind(input.entity_id)
+        .bind(self.takes_guests_alone())
+        .fetch_one(cx.conn())
+        .await?;
+        match is_refused {
+            false => Ok(()),
+            true => Err(Error::new(&problems::GUESTS_ONLY).item(Item::body(
+                "/entity_id",
+                "not_a_guest",
+                "was not visited by the caller, as far as tickets tell",
+            ))),
+        }
     }
 
     /// Stores in the database who may review, which enforces it for every writer. Returns whether that changed.
@@ -183,14 +198,14 @@ async fn top(
     kind: &'static str,
     request: Request,
 ) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
     let mut after: Option<(String, Uuid)> = asked.after()?;
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         let rows = asked.rows() - shown.len() as i64;
         let mut cx = lists.module.db.begin_read(&caller).await?;
         let mut found: Vec<(String, Uuid)> = sqlx::query_as(
@@ -209,7 +224,7 @@ async fn top(
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&lists.generated, &caller, path, &ids).await? {
+        match generated_routes::shown(&lists.generated, &caller, path, &ids).await? {
             Ok(profiles) => shown.extend(profiles),
             Err(refusal) => return Ok(refusal),
         }
@@ -226,11 +241,11 @@ async fn top(
 
 /// `GET /venues/{id}/rating`
 async fn one(lists: Lists, path: &'static str, of: String, request: Request) -> Result<Response> {
-    let (caller, _) = listed::asked(request);
+    let (caller, _) = generated_routes::asked(request);
     let target = id(&of)?;
     // A caller who may not see the profile does not learn its rating.
     let profile = Asking::Read(format!("/{path}/{target}"));
-    let profile = match listed::ask(&lists.generated, &caller, profile).await? {
+    let profile = match generated_routes::ask(&lists.generated, &caller, profile).await? {
         Ok(profile) => profile,
         Err(refusal) => return Ok(refusal),
     };

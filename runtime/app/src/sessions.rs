@@ -13,8 +13,8 @@ mod identities;
 mod issue;
 mod links;
 mod list;
+mod mail;
 mod password;
-mod post;
 mod purge;
 mod recover;
 mod refresh;
@@ -42,7 +42,7 @@ use kernel::{
     auth::Tokens,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
     problems,
 };
 use password::Hasher;
@@ -112,11 +112,7 @@ impl Module for Sessions {
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic {
-            job: "sessions.purge",
-            schedule: Schedule::Every(self.0.config.purge_every),
-            catch_up: CatchUp::Last,
-        }]
+        vec![Periodic::every("sessions.purge", self.0.config.purge_every)]
     }
 
     fn jobs(&self) -> Vec<Job> {

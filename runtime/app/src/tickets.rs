@@ -1,6 +1,6 @@
 //! Tickets: prices, orders and their expiry, codes, check-in at the door, refunds, transfers and waiting lists.
 //!
-//! An order is created in one transaction, which holds its tickets ([`place`]). It is paid by credits at once, or by
+//! An order is created in one transaction, which holds its tickets ([`orders`]). It is paid by credits at once, or by
 //! card through the payments module, and is settled when the money has arrived ([`settle`]): either it gets its
 //! tickets or it is refunded. The database keeps the stock (`spec/sql/tickets.sql`). Knows nothing of Stripe.
 
@@ -14,7 +14,7 @@ pub mod code;
 pub mod commission;
 mod door;
 mod offline;
-mod place;
+mod orders;
 pub mod promises;
 mod proposals;
 mod qr;
@@ -23,6 +23,7 @@ mod routes;
 pub(crate) mod sales;
 mod settings;
 pub mod settle;
+mod staff;
 pub(crate) mod transfers;
 pub(crate) mod waitlist;
 
@@ -39,7 +40,7 @@ use kernel::{
     failpoint,
     http::ConfigError,
     idempotency::Keyed,
-    jobs::{CatchUp, Consumer, Job, Periodic, Schedule},
+    jobs::{Consumer, Job, Periodic},
 };
 use settings::Settings;
 use settle::Settled;
@@ -147,38 +148,34 @@ impl Module for Tickets {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        macro_rules! jobs {
-            ($($name:literal: |$tickets:ident, $run:pat_param| $work:expr,)+) => {
-                vec![$({
-                    let tickets = self.clone();
-                    Job::new($name, move |$run| {
-                        let $tickets = tickets.clone();
-                        async move { $work }
-                    })
-                },)+]
-            };
-        }
-        jobs! {
-            "tickets.expire": |tickets, _| Ok(tickets.expire().await.map(drop)?),
-            "tickets.expire_transfers": |tickets, _| Ok(tickets.expire_transfers().await.map(drop)?),
-            "tickets.waitlist": |tickets, _| Ok(tickets.serve_waitlist().await.map(drop)?),
-            "tickets.called_off": |tickets, run| tickets.called_off(run).await,
-            "tickets.wind_up": |tickets, run| tickets.wind_up(run).await,
-            "tickets.wind_up_all": |tickets, _| Ok(tickets.wind_up_all().await.map(drop)?),
-        }
+        vec![
+            Job::of(self, "tickets.expire", |tickets, _| async move {
+                Ok(tickets.expire().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.expire_transfers", |tickets, _| async move {
+                Ok(tickets.expire_transfers().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.waitlist", |tickets, _| async move {
+                Ok(tickets.serve_waitlist().await.map(drop)?)
+            }),
+            Job::of(self, "tickets.called_off", |tickets, run| async move {
+                tickets.called_off(run).await
+            }),
+            Job::of(self, "tickets.wind_up", |tickets, run| async move {
+                tickets.wind_up(run).await
+            }),
+            Job::of(self, "tickets.wind_up_all", |tickets, _| async move {
+                Ok(tickets.wind_up_all().await.map(drop)?)
+            }),
+        ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let every = |job, seconds| Periodic {
-            job,
-            schedule: Schedule::Every(Duration::from_secs(seconds)),
-            catch_up: CatchUp::Last,
-        };
         vec![
-            every("tickets.expire", 15),
-            every("tickets.expire_transfers", 60),
-            every("tickets.waitlist", 15),
-            every("tickets.wind_up_all", 600),
+            Periodic::every("tickets.expire", Duration::from_secs(15)),
+            Periodic::every("tickets.expire_transfers", Duration::from_mins(1)),
+            Periodic::every("tickets.waitlist", Duration::from_secs(15)),
+            Periodic::every("tickets.wind_up_all", Duration::from_mins(10)),
         ]
     }
 

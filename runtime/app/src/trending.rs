@@ -11,7 +11,7 @@ mod edges;
 mod featured;
 mod feed;
 mod hot;
-mod keep;
+mod maintenance;
 mod settings;
 pub(crate) mod visits;
 
@@ -25,7 +25,7 @@ use kernel::{
     Cx, Db, Result,
     cursor::CursorKey,
     http::ConfigError,
-    jobs::{CatchUp, Job, Periodic, Schedule},
+    jobs::{Job, Periodic},
 };
 use serde_json::Value;
 use settings::Settings;
@@ -109,39 +109,26 @@ impl Module for Trending {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [rank, compare, forget] = [self.clone(), self.clone(), self.clone()];
         vec![
-            Job::new("trending.rank", move |_| {
-                let trending = rank.clone();
-                async move { Ok(trending.rank().await.map(drop)?) }
+            Job::of(self, "trending.rank", |trending, _| async move {
+                Ok(trending.rank().await.map(drop)?)
             }),
-            Job::new("trending.compare", move |_| {
-                let trending = compare.clone();
-                async move { Ok(trending.compare().await.map(drop)?) }
+            Job::of(self, "trending.compare", |trending, _| async move {
+                Ok(trending.compare().await.map(drop)?)
             })
-            .timeout(Duration::from_secs(30 * 60)),
-            Job::new("trending.forget", move |_| {
-                let trending = forget.clone();
-                async move { Ok(trending.forget().await.map(drop)?) }
+            .timeout(Duration::from_mins(30)),
+            Job::of(self, "trending.forget", |trending, _| async move {
+                Ok(trending.forget().await.map(drop)?)
             })
-            .timeout(Duration::from_secs(10 * 60)),
+            .timeout(Duration::from_mins(10)),
         ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let every = |job, schedule| Periodic {
-            job,
-            schedule,
-            catch_up: CatchUp::Last,
-        };
-        let nightly = |expression| Schedule::Cron {
-            expression,
-            zone: "UTC",
-        };
         vec![
-            every("trending.rank", Schedule::Every(Duration::from_secs(1))),
-            every("trending.compare", nightly("40 2 * * *")),
-            every("trending.forget", nightly("25 * * * *")),
+            Periodic::every("trending.rank", Duration::from_secs(1)),
+            Periodic::cron("trending.compare", "40 2 * * *"),
+            Periodic::cron("trending.forget", "25 * * * *"),
         ]
     }
 }

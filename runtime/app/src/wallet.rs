@@ -6,8 +6,8 @@
 //! administrators grant credits, shows members their balances, books expired credits and checks the accounts.
 
 mod bodies;
-mod keep;
 pub mod ledger;
+mod maintenance;
 mod referrals;
 mod routes;
 mod settings;
@@ -21,7 +21,7 @@ use kernel::{
     Db,
     http::ConfigError,
     idempotency::Keyed,
-    jobs::{CatchUp, Consumer, Event, Job, Periodic, Schedule},
+    jobs::{Consumer, Event, Job, Periodic},
 };
 use settings::Settings;
 use std::time::Duration;
@@ -65,50 +65,36 @@ impl Module for Wallet {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let [lapse, reconcile, reward, revoke, lose] = [(); 5].map(|()| self.clone());
         vec![
-            Job::new("wallet.lapse", move |_| {
-                let wallet = lapse.clone();
-                async move { Ok(wallet.lapse().await.map(drop)?) }
+            Job::of(self, "wallet.lapse", |wallet, _| async move {
+                Ok(wallet.lapse().await.map(drop)?)
             }),
-            Job::new("wallet.reconcile", move |_| {
-                let wallet = reconcile.clone();
-                async move { Ok(wallet.reconcile().await.map(drop)?) }
+            Job::of(self, "wallet.reconcile", |wallet, _| async move {
+                Ok(wallet.reconcile().await.map(drop)?)
             }),
-            Job::new("wallet.reward_referral", move |run| {
-                let wallet = reward.clone();
-                async move {
-                    let event: Event = run.payload()?;
-                    let done = wallet.reward_referral(event.entity_id, run.request_id);
-                    Ok(done.await.map(drop)?)
-                }
+            Job::of(self, "wallet.reward_referral", |wallet, run| async move {
+                let event: Event = run.payload()?;
+                let done = wallet.reward_referral(event.entity_id, run.request_id);
+                Ok(done.await.map(drop)?)
             }),
-            Job::new("wallet.revoke_reward", move |run| {
-                let wallet = revoke.clone();
-                async move {
-                    let event: Event = run.payload()?;
-                    let done = wallet.revoke_reward(event.entity_id, run.request_id);
-                    Ok(done.await.map(drop)?)
-                }
+            Job::of(self, "wallet.revoke_reward", |wallet, run| async move {
+                let event: Event = run.payload()?;
+                let done = wallet.revoke_reward(event.entity_id, run.request_id);
+                Ok(done.await.map(drop)?)
             }),
-            Job::new("wallet.lose_reward", move |run| {
-                let wallet = lose.clone();
-                async move {
-                    let event: Event = run.payload()?;
-                    let done = wallet.lose_reward(event.entity_id, run.request_id);
-                    Ok(done.await.map(drop)?)
-                }
+            Job::of(self, "wallet.lose_reward", |wallet, run| async move {
+                let event: Event = run.payload()?;
+                let done = wallet.lose_reward(event.entity_id, run.request_id);
+                Ok(done.await.map(drop)?)
             }),
         ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let every = |job, seconds| Periodic {
-            job,
-            schedule: Schedule::Every(Duration::from_secs(seconds)),
-            catch_up: CatchUp::Last,
-        };
-        vec![every("wallet.lapse", 60), every("wallet.reconcile", 3600)]
+        vec![
+            Periodic::every("wallet.lapse", Duration::from_mins(1)),
+            Periodic::every("wallet.reconcile", Duration::from_hours(1)),
+        ]
     }
 
     fn consumers(&self) -> Vec<Consumer> {

@@ -12,7 +12,7 @@ mod run;
 mod writer;
 
 pub(crate) use reader::{Question, Reader, Work};
-pub use run::in_transaction;
+pub use run::{Step, Steps, in_transaction};
 
 use crate::{
     actor::{Actor, Facts},

@@ -60,6 +60,20 @@ impl Job {
         }
     }
 
+    /// A job of a module, of which each run gets a clone.
+    pub fn of<M, F>(
+        module: &M,
+        name: &'static str,
+        handler: impl Fn(M, Arc<Run>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: Clone + Send + Sync + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let module = module.clone();
+        Self::new(name, move |run| handler(module.clone(), run))
+    }
+
     /// The number of attempts after which the job is dead (default 20, which take about three days; at most 100).
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }

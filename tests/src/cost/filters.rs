@@ -108,7 +108,7 @@ fn is_found(plan: &Value, sql: &str) -> bool {
 /// values, and a range, are answered by scanning in the order of the list until the page is full. No table is read
 /// completely.
 #[tokio::test]
-async fn f8_19_no_filter_of_a_public_list_reads_a_large_table() {
+async fn no_filter_of_a_public_list_reads_a_large_table() {
     let database = Database::new(Content::Sample).await;
     pretend_to_be_large(&database).await;
     let mut superuser = database.superuser().await;

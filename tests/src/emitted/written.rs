@@ -40,7 +40,7 @@ fn runners() -> Vec<(&'static str, Runner)> {
         .map(|(_, module)| ("clock.rs", *module))
         .collect();
     all.extend(shared);
-    all.push(("hooks.rs", Runner::Request));
+    all.push(("hooks", Runner::Request));
     all
 }
 
@@ -55,7 +55,7 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     // Requests run some of the modules' statements too: reads as the caller, and queries of hooks.
     let of_requests = texts.iter().filter(|text| text.runner == Runner::Request);
     let files: BTreeSet<&Path> = of_requests.map(|text| text.file.as_path()).collect();
-    for file in ["hooks.rs", "ratings.rs", "wallet/routes.rs"] {
+    for file in ["hooks/accept.rs", "ratings.rs", "wallet/routes.rs"] {
         assert!(files.contains(Path::new(file)), "{file}: {files:?}");
     }
     let database = Database::new(Content::Empty).await;
@@ -201,7 +201,7 @@ fn texts() -> Vec<Text> {
         for sql in of_file(&file) {
             assert!(
                 !own.is_empty(),
-                "{}: statements belong into the folder of a module, or into hooks.rs:\n{sql}",
+                "{}: statements belong into the folder of a module, or into that of the hooks:\n{sql}",
                 path.display()
             );
             // Checked as each role that runs the statement.

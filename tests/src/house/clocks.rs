@@ -61,7 +61,7 @@ const OWN: &[(&str, &str)] = &[
     ),
     ("app/src/media/files.rs", "checks such an address"),
     (
-        "app/src/media/keep.rs",
+        "app/src/media/lifecycle.rs",
         "compares with the times of files, which the machine has set",
     ),
     (

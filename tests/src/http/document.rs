@@ -157,7 +157,7 @@ async fn names_stay_apart_in_every_language() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The author of a hook has to document what it refuses, since the spec does not contain it (`REFUSED` in `hooks.rs`).
+/// The author of a hook has to document what it refuses, since the spec does not contain it (`REFUSED` in `hooks/document.rs`).
 #[tokio::test]
 async fn what_hooks_refuse_is_told() {
     let document = served().await;

@@ -3,7 +3,10 @@
 //! Called by the hooks of `POST /broadcasts` and of its changes, with the caller's permissions. The database refuses to
 //! schedule a broadcast that names anything but ticket types of its event, too (`app.broadcast_obstacle`).
 
-use crate::clock::{self, InPast};
+use crate::{
+    clock::{self, InPast},
+    problems as own,
+};
 use chrono::{DateTime, Utc};
 use generated::broadcast::{BroadcastAudience, CreateBroadcast, UpdateBroadcast};
 use kernel::{Cx, Error, Result, input::Patch, problem::Item, problems};
@@ -41,6 +44,30 @@ pub async fn check_change(cx: &mut Cx, id: Uuid, input: &mut UpdateBroadcast) ->
     match &mut input.ticket_type_ids {
         Patch::Value(ids) => check_types(cx, event, ids).await,
         Patch::Null | Patch::Absent => Ok(()),
+    }
+}
+
+/// Explains why a broadcast can't be sent; the database refuses it as well. For a broadcast that the caller may not see,
+/// the function is not called, so nothing is revealed and no lock is taken.
+pub async fn check_schedule(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let found = sqlx::query_scalar(
+        "select app.broadcast_obstacle(t.id) from app.broadcasts t where t.id = $1 and t.state = 'draft'",
+    );
+    let found = found.bind(id).fetch_optional(cx.conn()).await?;
+    let obstacle: Option<String> = found.flatten();
+    match obstacle.as_deref() {
+        Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
+        Some("types") => {
+            let detail = "A broadcast to ticket types names one or more of its event. Change `ticket_type_ids` first.";
+            let item = Item::body(
+                "/ticket_type_ids",
+                "reference",
+                "are not all ticket types of the event",
+            );
+            Err(Error::new(&problems::STATE).detail(detail).item(item))
+        }
+        Some(_) => Err(Error::new(&own::BROADCAST_LIMIT)),
+        None => Ok(()),
     }
 }
 

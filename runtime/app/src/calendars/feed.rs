@@ -5,7 +5,7 @@
 
 use super::{Calendars, DESCRIPTION_AMONG_OTHERS, EVENTS_MAX, Kept, entries};
 use crate::{
-    module::Module,
+    module::{Module, uncached},
     sessions::secret::{digest, random},
 };
 use axum::{
@@ -90,20 +90,19 @@ pub async fn show(State(calendars): State<Calendars>, caller: Member) -> Result<
     );
     let since = run.await?.ok_or_else(Error::not_found)?;
     let shown = json!({"object": "calendar_feed", "since": since});
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
+    Ok(uncached(shown))
 }
 
 /// `POST /me/calendar-feed`: creates a new URL; the previous URL, if any, becomes invalid.
 pub async fn renew(State(calendars): State<Calendars>, caller: Member) -> Result<Response> {
     let (me, session) = (caller.id(), caller.session());
     let secret = random();
-    let hash = digest(secret.expose_secret());
+    let hash = &digest(secret.expose_secret());
     let run = calendars.db.run(
         Calendars::NAME,
         Some(&caller),
         caller.request_id,
         move |cx| {
-            let hash = hash.clone();
             Box::pin(async move {
                 let since: DateTime<Utc> = sqlx::query_scalar(
                     "insert into app.calendar_feeds as f (user_id, secret_hash) values ($1, $2)
@@ -199,11 +198,10 @@ impl Calendars {
         let Some(secret) = secret.filter(|secret| secret.len() == SECRET_CHARACTERS) else {
             return Ok(None);
         };
-        let hash = digest(secret);
+        let hash = &digest(secret);
         let run = self
             .db
             .run(Self::NAME, None, visitor.request_id, move |cx| {
-                let hash = hash.clone();
                 Box::pin(async move {
                     let owner = sqlx::query_as(
                         "select u.id, u.display_name from app.calendar_feeds f

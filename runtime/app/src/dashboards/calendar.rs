@@ -4,9 +4,11 @@
 use super::{
     Dashboards, Lists,
     period::{Days, Period},
-    shown,
 };
-use crate::{listed, module::Module};
+use crate::{
+    generated_routes,
+    module::{Module, uncached},
+};
 use axum::{
     Router,
     extract::State,
@@ -109,7 +111,7 @@ async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Resul
         (one.starts_at.timestamp_micros().to_string(), one.id)
     });
     let ids: Vec<Uuid> = page.data.iter().map(|one| one.id).collect();
-    let events = listed::shown(&lists.generated, caller.caller(), "events", &ids).await?;
+    let events = generated_routes::shown(&lists.generated, caller.caller(), "events", &ids).await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),
@@ -126,7 +128,7 @@ async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Resul
             event,
         })
     });
-    Ok(shown(Calendar {
+    Ok(uncached(Calendar {
         data: data.collect(),
         next_cursor: page.next_cursor,
     }))

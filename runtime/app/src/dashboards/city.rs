@@ -5,9 +5,8 @@ use super::{
     Dashboards, part,
     period::{Between, Days, Period, Takes},
     shared::ShownPeriod,
-    shown,
 };
-use crate::module::{Module, id};
+use crate::module::{Module, id, uncached};
 use axum::{
     Router,
     extract::{Path, State},
@@ -204,7 +203,7 @@ async fn dashboard(
                 figures(cx, city, &period).await
             })
         });
-    Ok(shown(look.await?))
+    look.await.map(uncached)
 }
 
 async fn figures(cx: &mut Cx, city: Uuid, period: &Period) -> Result<CityDashboard> {

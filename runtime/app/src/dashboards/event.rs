@@ -4,10 +4,9 @@ use super::{
     Dashboards, part,
     period::{Between, Days, Period, Takes},
     shared::{self, Reviews, ShownPeriod},
-    shown,
 };
 use crate::{
-    module::{Module, id},
+    module::{Module, admin_or_platform, id, uncached},
     tickets::sales::{self, Sales},
 };
 use axum::{
@@ -19,7 +18,7 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use generated::event::EVENT;
-use kernel::{Cx, Error, Member, Result, openapi::Objects};
+use kernel::{Cx, Member, Result, openapi::Objects};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
@@ -163,19 +162,14 @@ async fn dashboard(
 ) -> Result<Response> {
     let event = id(&path)?;
     let period = Period::read(&uri, &TAKES)?;
-    let is_platform = caller.holds("platformAdmin");
-    let look = dashboards
-        .db
-        .snapshot(Dashboards::NAME, &caller, move |cx| {
-            Box::pin(async move {
-                cx.require(&EVENT, "read", event).await?;
-                if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
-                    return Err(Error::forbidden());
-                }
-                figures(cx, event, &period).await
-            })
-        });
-    Ok(shown(look.await?))
+    let (caller, period) = (&caller, &period);
+    let look = dashboards.db.snapshot(Dashboards::NAME, caller, move |cx| {
+        Box::pin(async move {
+            admin_or_platform(cx, caller, &EVENT, event).await?;
+            figures(cx, event, period).await
+        })
+    });
+    look.await.map(uncached)
 }
 
 async fn figures(cx: &mut Cx, event: Uuid, period: &Period) -> Result<EventDashboard> {

@@ -1,8 +1,11 @@
 //! `GET /me/home`: a member's start page. The member's own data are read in one transaction; events are shown as the
 //! engine's list shows them to the caller, each once.
 
-use super::{Dashboards, Lists, part, shown};
-use crate::{listed, module::Module};
+use super::{Dashboards, Lists, part};
+use crate::{
+    generated_routes,
+    module::{Module, uncached},
+};
 use axum::{
     Router,
     extract::State,
@@ -135,7 +138,8 @@ async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
         .chain(followed.iter().copied())
         .collect();
     let named: Vec<Uuid> = named.into_iter().collect();
-    let events = listed::shown(&lists.generated, caller.caller(), "events", &named).await?;
+    let events =
+        generated_routes::shown(&lists.generated, caller.caller(), "events", &named).await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),
@@ -150,7 +154,7 @@ async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
         seen.collect::<Vec<Uuid>>()
     };
     let (trending, followed) = (may_see(hot), may_see(followed));
-    Ok(shown(Home {
+    Ok(uncached(Home {
         trending,
         followed,
         tickets: own.tickets,

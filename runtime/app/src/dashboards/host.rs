@@ -8,10 +8,9 @@ use super::{
     period::{Days, Period, Takes},
     services::{self, Services},
     shared::{self, Pictures, Reviews, ShownPeriod},
-    shown,
     trade::{self, Trade},
 };
-use crate::module::{Module, id};
+use crate::module::{Module, admin_or_platform, id, uncached};
 use axum::{
     Router,
     extract::{Path, State},
@@ -23,7 +22,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use generated::{
     business::BUSINESS, community::COMMUNITY, institution::INSTITUTION, organization::ORGANIZATION,
 };
-use kernel::{Cx, Error, Member, Result, openapi::Objects, resource::Resource};
+use kernel::{Cx, Member, Result, openapi::Objects, resource::Resource};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
@@ -164,18 +163,14 @@ async fn dashboard(
     uri: &Uri,
 ) -> Result<Response> {
     let host = id(path)?;
-    let period = Period::read(uri, &TAKES)?;
-    let is_platform = caller.holds("platformAdmin");
+    let period = &Period::read(uri, &TAKES)?;
     let look = dashboards.db.snapshot(Dashboards::NAME, caller, move |cx| {
         Box::pin(async move {
-            cx.require(entity, "read", host).await?;
-            if !is_platform && !cx.holds(entity, "admin", host).await? {
-                return Err(Error::forbidden());
-            }
-            figures(cx, entity.name, host, &period).await
+            admin_or_platform(cx, caller, entity, host).await?;
+            figures(cx, entity.name, host, period).await
         })
     });
-    Ok(shown(look.await?))
+    look.await.map(uncached)
 }
 
 async fn figures(

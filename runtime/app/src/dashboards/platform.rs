@@ -10,11 +10,10 @@ use super::{
     Dashboards,
     period::{Days, Period, Takes},
     shared::ShownPeriod,
-    shown,
 };
 use crate::{
     clock,
-    module::{Module, administrator},
+    module::{Module, administrator, uncached},
 };
 use axum::{Router, extract::State, http::Uri, response::Response, routing::get};
 use chrono::NaiveDate;
@@ -108,7 +107,7 @@ async fn dashboard(
                 figures(cx, scope).await
             })
         });
-    Ok(shown(look.await?))
+    look.await.map(uncached)
 }
 
 async fn figures(cx: &mut Cx, scope: Scope) -> Result<PlatformDashboard> {

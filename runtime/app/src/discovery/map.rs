@@ -1,7 +1,7 @@
 //! `GET /map`: what is inside of a box. Each object if there are few, otherwise the number of objects in each cell.
 
 use super::{Routes, kinds};
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Json,
     extract::{Request, State},
@@ -50,7 +50,7 @@ static LIST: List = List::new(
 );
 
 pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
     let (sides, cells) = wanted(&mut asked);
     let asked = asked.sound()?;

@@ -1,7 +1,7 @@
 //! `GET /search`: full-text search over all kinds of objects at once.
 
 use super::{Routes, kinds};
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Json,
     extract::{Request, State},
@@ -42,7 +42,7 @@ static LIST: List = List::new(
 );
 
 pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
     if asked.goes_on() {
         asked.refuse("cursor", "unknown", "This list has one page.");

@@ -2,7 +2,7 @@
 //! price of a ticket, and whether tickets are left.
 
 use super::Routes;
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Json,
     extract::{Request, State},
@@ -89,13 +89,13 @@ impl Wanted {
 }
 
 pub(super) async fn list(State(routes): State<Routes>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
     let mut wanted = Wanted::read(asked)?;
     let most = wanted.asked.rows();
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         wanted.rows = most - shown.len() as i64;
         let mut found = find(&routes, &caller, &wanted).await?;
         more = found.len() as i64 == wanted.rows;
@@ -103,7 +103,7 @@ pub(super) async fn list(State(routes): State<Routes>, request: Request) -> Resu
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&routes.generated, &caller, "events", &ids).await? {
+        match generated_routes::shown(&routes.generated, &caller, "events", &ids).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

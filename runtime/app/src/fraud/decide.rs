@@ -2,7 +2,7 @@
 
 use super::Fraud;
 use crate::{
-    listed::{self, Asking},
+    generated_routes::{self, Asking},
     module::{Module, administrator, id},
 };
 use axum::{
@@ -148,7 +148,8 @@ impl Deciding {
                     format!("what was flagged is no such thing: nobody suspends {entity}s"),
                 )
             })?;
-        let asked = listed::ask(&self.generated, caller.caller(), Asking::Act(path)).await?;
+        let asked =
+            generated_routes::ask(&self.generated, caller.caller(), Asking::Act(path)).await?;
         Ok(asked
             .err()
             .map(|refusal: axum::http::Response<Body>| refusal))
@@ -161,9 +162,8 @@ impl Deciding {
         state: &'static str,
         note: String,
     ) -> Result<Response> {
-        let me = caller.id();
+        let (me, note) = (caller.id(), &note);
         let run = self.module.db.run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
-            let note = note.clone();
             Box::pin(async move {
                 cx.require(&FRAUD_FLAG, "read", flag).await?;
                 let decided = sqlx::query(

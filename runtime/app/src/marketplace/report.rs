@@ -5,14 +5,13 @@
 
 use super::Marketplace;
 use crate::{
-    module::{Module, id},
+    module::{Module, id, uncached},
     problems,
 };
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use chrono::NaiveDate;
@@ -118,7 +117,7 @@ async fn report(
             })
         },
     );
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(run.await?)).into_response())
+    run.await.map(uncached)
 }
 
 async fn included(cx: &mut Cx, business: Uuid) -> Result<()> {

@@ -7,7 +7,7 @@
 
 use super::Me;
 use crate::{
-    listed::{self, Asking},
+    generated_routes::{self, Asking},
     sessions,
     tickets::transfers,
     trending::visits,
@@ -244,7 +244,7 @@ impl File {
             let from = cursor.map(|cursor| format!("&cursor={cursor}"));
             let path = format!("{list}?limit=100{}", from.unwrap_or_default());
             let mut answer = self.read(path).await?;
-            for row in listed::rows(&mut answer) {
+            for row in generated_routes::rows(&mut answer) {
                 if rows.has_rows {
                     text.push(',');
                 }
@@ -278,7 +278,8 @@ impl File {
 
     async fn read(&self, path: String) -> Result<serde_json::Map<String, Value>> {
         let Exporting { generated, .. } = &self.exporting;
-        let answer = listed::ask(generated, self.caller.caller(), Asking::Read(path)).await?;
+        let answer =
+            generated_routes::ask(generated, self.caller.caller(), Asking::Read(path)).await?;
         // If the member is signed out during the export, it ends there.
         answer.map_err(|refusal| match refusal.status().as_u16() {
             401 => Error::unauthenticated(),

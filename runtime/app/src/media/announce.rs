@@ -17,7 +17,6 @@ use uuid::Uuid;
 const MINUTES: i64 = 15;
 
 /// A valid body, with its parsed values.
-#[derive(Clone)]
 struct Checked {
     body: AnnouncedPicture,
     kind: Kind,
@@ -32,25 +31,24 @@ impl Media {
         body: AnnouncedPicture,
         is_repeated: bool,
     ) -> Result<PictureUpload> {
-        let checked = self.check(body)?;
+        let checked = &self.check(body)?;
         let now = self.clock.now();
         // In whole seconds, as in signed URLs.
         let expires_at = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now)
             + TimeDelta::minutes(MINUTES);
-        let (media, member, noted) = (self.clone(), caller.id(), checked.clone());
+        let member = caller.id();
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let (media, noted) = (media.clone(), noted.clone());
                 Box::pin(async move {
-                    let body = &noted.body;
+                    let body = &checked.body;
                     let target = target(body.entity_type);
                     cx.require(target, "update", body.entity_id).await?;
-                    if is_repeated && let Some(earlier) = earlier(cx, member, &noted).await? {
+                    if is_repeated && let Some(earlier) = earlier(cx, member, checked).await? {
                         return Ok(earlier);
                     }
-                    media.have_room(cx, member, body.bytes).await?;
-                    let id = note(cx, member, &noted, expires_at).await?;
+                    self.have_room(cx, member, body.bytes).await?;
+                    let id = note(cx, member, checked, expires_at).await?;
                     Ok((id, expires_at))
                 })
             });

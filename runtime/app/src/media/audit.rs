@@ -79,10 +79,9 @@ impl Media {
         folder: &'static str,
         listed: Vec<Listed>,
     ) -> Result<Vec<Listed>> {
-        let ids: Vec<Uuid> = listed.iter().filter_map(|one| one.id).collect();
+        let ids: &Vec<Uuid> = &listed.iter().filter_map(|one| one.id).collect();
         let is_incoming = folder == Key::INCOMING;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-            let ids = ids.clone();
             Box::pin(async move {
                 let known: Vec<Uuid> = sqlx::query_scalar(
                     "select m.storage_key from app.media m

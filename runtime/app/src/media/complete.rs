@@ -3,7 +3,7 @@
 //! Completing an upload repeatedly, even concurrently, results in the same picture, since its storage key is chosen
 //! when it is announced.
 
-use super::{Media, PARTS, away, keep, target};
+use super::{Media, PARTS, away, lifecycle, target};
 use crate::{module::Module, problems};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -16,7 +16,6 @@ use storage::Key;
 use uuid::Uuid;
 
 /// An upload as it was announced.
-#[derive(Clone)]
 struct Upload {
     id: Uuid,
     entity_type: MediaEntityType,
@@ -64,7 +63,7 @@ impl Media {
             let put = self.storage.put(&key, size.jpeg.clone(), "image/jpeg");
             put.await.map_err(away)?;
         }
-        self.show(caller, upload, prepared).await
+        self.show(caller, &upload, prepared).await
     }
 
     async fn pending(&self, caller: &Member, id: Uuid) -> Result<Found> {
@@ -118,17 +117,16 @@ impl Media {
     /// Records that the file was refused. Returns the picture if a concurrent request has completed the upload in the
     /// meantime, in which case the bytes that were checked were not the uploaded file any more.
     async fn refuse(&self, caller: &Member, upload: &Upload) -> Result<Option<Uuid>> {
-        let (member, upload) = (caller.id(), upload.clone());
+        let member = caller.id();
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let upload = upload.clone();
                 Box::pin(async move {
                     if let Found::Complete(media) = hold(cx, member, upload.id).await? {
                         return Ok(Some(media));
                     }
                     settle(cx, upload.id, "refused", None).await?;
-                    keep::Files::of_upload(upload.id, Some(upload.storage_key))
+                    lifecycle::Files::of_upload(upload.id, Some(upload.storage_key))
                         .forget_sealed(cx, upload.expires_at)
                         .await?;
                     Ok(None)
@@ -137,10 +135,10 @@ impl Media {
         run.await
     }
 
-    async fn show(&self, caller: &Member, upload: Upload, prepared: Prepared) -> Result<Uuid> {
+    async fn show(&self, caller: &Member, upload: &Upload, prepared: Prepared) -> Result<Uuid> {
         let largest = prepared.sizes.last().ok_or_else(Error::unavailable)?;
         let side = |length: u32| i32::try_from(length).map_err(Error::internal);
-        let shown = Shown {
+        let shown = &Shown {
             member: caller.id(),
             urls: PARTS.map(|part| self.url(upload.storage_key, part)),
             width: side(largest.width)?,
@@ -151,12 +149,11 @@ impl Media {
                 .map(|size| size.jpeg.len() as i64)
                 .sum(),
         };
-        let files = keep::Files::of_upload(upload.id, Some(upload.storage_key));
+        let files = lifecycle::Files::of_upload(upload.id, Some(upload.storage_key));
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let (upload, shown) = (upload.clone(), shown.clone());
-                Box::pin(async move { shown.of(cx, &upload).await })
+                Box::pin(shown.of(cx, upload))
             });
         let done = run.await;
         // The upload was refused or abandoned in the meantime; the job that deletes its files may have run before
@@ -172,7 +169,6 @@ impl Media {
 }
 
 /// The values of the picture's row.
-#[derive(Clone)]
 struct Shown {
     member: Uuid,
     /// The URLs of the sizes, in the order of [`PARTS`].
@@ -183,7 +179,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn of(self, cx: &mut Cx, upload: &Upload) -> Result<Uuid> {
+    async fn of(&self, cx: &mut Cx, upload: &Upload) -> Result<Uuid> {
         // Checked again, since processing the picture took a while.
         if let Found::Complete(media) = hold(cx, self.member, upload.id).await? {
             return Ok(media);
@@ -207,7 +203,7 @@ impl Shown {
         .fetch_one(cx.conn())
         .await?;
         settle(cx, upload.id, "complete", Some(media)).await?;
-        keep::Files::of_upload(upload.id, None)
+        lifecycle::Files::of_upload(upload.id, None)
             .forget_sealed(cx, upload.expires_at)
             .await?;
         Ok(media)

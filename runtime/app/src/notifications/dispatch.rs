@@ -57,12 +57,10 @@ enum Fate {
 impl Notifications {
     pub(super) fn dispatch_jobs(&self) -> [Job; 2] {
         [(PUSH, Channel::Push), (MAIL, Channel::Email)].map(|(name, channel)| {
-            let notifications = self.clone();
-            let job = Job::new(name, move |_| {
-                let notifications = notifications.clone();
-                async move { notifications.dispatch_alone(channel).await }
+            let job = Job::of(self, name, move |notifications, _| async move {
+                notifications.dispatch_alone(channel).await
             });
-            job.timeout(Duration::from_secs(120))
+            job.timeout(Duration::from_mins(2))
         })
     }
 
@@ -179,13 +177,12 @@ impl Notifications {
             Fate::Paused(reason, wait) => Some((reason.clone(), wait.as_secs_f64())),
             _ => None,
         });
-        let (marks, pause) = (std::sync::Arc::new(marks), std::sync::Arc::new(pause));
+        let (marks, pause) = (&marks, &pause);
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                let (marks, pause) = (marks.clone(), pause.clone());
                 Box::pin(async move {
                     marks.write(cx).await?;
-                    if let Some((reason, seconds)) = &*pause {
+                    if let Some((reason, seconds)) = pause {
                         let paused = sqlx::query(
                             "insert into app.delivery_pauses as p (channel, until, reason) values ($1, now() + make_interval(secs => $2), $3)
                              on conflict (channel) do update set until = greatest(p.until, excluded.until), reason = excluded.reason",

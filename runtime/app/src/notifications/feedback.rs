@@ -12,7 +12,6 @@ use axum::{
 };
 use delivery::webhooks::{Feedback, Header, Keys, Kind, Refused};
 use kernel::{Error, Result, http::Raw, problems};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Receive a mail event from Resend
@@ -83,11 +82,10 @@ impl Notifications {
         if news.is_empty() {
             return Ok(StatusCode::OK);
         }
-        let news = Arc::new(news);
+        let news = &news;
         let written = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-            let news = news.clone();
             Box::pin(async move {
-                for one in &*news {
+                for one in news {
                     let Some((reason, is_final)) = reason(one.kind) else {
                         continue;
                     };

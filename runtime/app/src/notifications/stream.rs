@@ -12,7 +12,7 @@ pub(super) use position::Positions;
 pub(super) use relay::Relay;
 
 use super::{Notifications, routes};
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Router,
     extract::State,
@@ -195,7 +195,8 @@ impl Session {
             return Ok(());
         }
         let caller = self.listener.member.caller();
-        let shown = listed::shown(&self.streams.generated, caller, "notifications", &ids).await?;
+        let shown =
+            generated_routes::shown(&self.streams.generated, caller, "notifications", &ids).await?;
         let Ok(shown) = shown else {
             return Err(Error::unauthenticated());
         };

@@ -8,7 +8,7 @@
 use super::Notifications;
 use crate::{
     module::{Module, Parts},
-    signed::{self, ADDRESS_BYTES, Links},
+    signed_links::{self, ADDRESS_BYTES, Links},
 };
 use axum::{
     extract::{Query, State},
@@ -16,7 +16,6 @@ use axum::{
 };
 use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
 use serde::Deserialize;
-use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
 
@@ -85,7 +84,7 @@ pub(super) async fn show(
     let said = notifications.said(&link.token).await?;
     let types = said.types.join(", ").replace('_', " ");
     let text = format!("No more mail of this kind: {types}");
-    Ok(signed::question(&text, "Unsubscribe"))
+    Ok(signed_links::question(&text, "Unsubscribe"))
 }
 
 /// Unsubscribe from mail
@@ -104,7 +103,7 @@ pub(super) async fn stop(
 ) -> Result<Response> {
     let said = notifications.said(&link.token).await?;
     notifications.turn_off(said.member, said.types).await?;
-    Ok(signed::statement(
+    Ok(signed_links::statement(
         "Done. There is no more mail of this kind. Your settings bring it back.",
     ))
 }
@@ -133,10 +132,9 @@ impl Notifications {
 
     /// Turns off mail of these types for a member.
     pub(super) async fn turn_off(&self, member: Uuid, types: Vec<String>) -> Result<()> {
-        let types = Arc::new(types);
+        let types = &types;
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                let types = types.clone();
                 Box::pin(async move {
                     sqlx::query(
                         "update app.notification_preferences set enabled = false
@@ -144,7 +142,7 @@ impl Notifications {
                     )
                     .bind(member)
                     .bind(Channel::Email.name())
-                    .bind(&*types)
+                    .bind(types)
                     .execute(cx.conn())
                     .await?;
                     // Of two concurrent requests only one inserts the row. Nothing is inserted for an account that is
@@ -161,7 +159,7 @@ impl Notifications {
                     )
                     .bind(member)
                     .bind(Channel::Email.name())
-                    .bind(&*types)
+                    .bind(types)
                     .execute(cx.conn())
                     .await?;
                     Ok(())

@@ -7,7 +7,7 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
-    post::{CHANGE, Link},
+    mail::{CHANGE, Link},
     throttle::{Mailing, network},
 };
 use crate::mail::Template;

@@ -6,7 +6,7 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
-    post::{Link, RESET},
+    mail::{Link, RESET},
     throttle::{Mailing, network},
     wrong_credentials,
 };

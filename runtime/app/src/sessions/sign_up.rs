@@ -8,7 +8,7 @@ use super::{
     bodies::{SignUp, VerifyEmail, weak_password},
     hours,
     links::bad_link,
-    post::{INVITE, Link},
+    mail::{INVITE, Link},
     secret::{self, Mailed},
     throttle::{Mailing, network},
 };

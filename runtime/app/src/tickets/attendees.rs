@@ -10,7 +10,7 @@ pub mod routes;
 use super::{
     Tickets,
     changes::{CHANGED_SINCE, Mark, Walk},
-    offline::staff,
+    staff::staff,
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};
@@ -74,7 +74,6 @@ static LIST: List = List::new(
 );
 
 /// Which tickets of an event are read.
-#[derive(Clone)]
 struct Wanted {
     name: Option<String>,
     ticket_type: Option<Uuid>,
@@ -90,7 +89,7 @@ impl Tickets {
         query: Option<&str>,
     ) -> Result<AttendeeList> {
         let asked = LIST.read(query, &self.cursors, caller)?;
-        let wanted = Wanted {
+        let wanted = &Wanted {
             name: asked.text("name"),
             ticket_type: asked.id("ticket_type_id"),
             state: asked.text("state"),
@@ -99,11 +98,10 @@ impl Tickets {
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let wanted = wanted.clone();
                 Box::pin(async move {
                     staff(cx, event).await?;
                     let as_of = wanted.walk.as_of(cx).await?;
-                    Ok((read(cx, event, &wanted).await?, as_of))
+                    Ok((read(cx, event, wanted).await?, as_of))
                 })
             });
         let (rows, as_of) = run.await?;
@@ -128,14 +126,13 @@ impl Tickets {
         event: Uuid,
         after: Option<Uuid>,
     ) -> Result<Vec<Attendee>> {
-        let wanted = Wanted::all_behind(after);
+        let wanted = &Wanted::all_behind(after);
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let wanted = wanted.clone();
                 Box::pin(async move {
                     staff(cx, event).await?;
-                    read(cx, event, &wanted).await
+                    read(cx, event, wanted).await
                 })
             });
         run.await

@@ -127,21 +127,11 @@ pub struct AskedRefund {
     pub wallet_cents: i64,
 }
 
-/// Which way somebody goes.
+/// Which way somebody goes. A value of `check_in.direction`.
 #[derive(Choice, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Entry,
     Exit,
-}
-
-impl Direction {
-    /// A value of `check_in.direction`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Entry => "entry",
-            Self::Exit => "exit",
-        }
-    }
 }
 
 /// A scan of a ticket's code, at the door or at a checkpoint.

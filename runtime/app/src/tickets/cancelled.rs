@@ -15,6 +15,7 @@ pub mod routes;
 use super::{Tickets, refund, settle};
 use crate::{clock, module::Module};
 use chrono::{DateTime, TimeDelta, Utc};
+use generated::order::OrderState;
 use kernel::{
     Cx, Error, Result,
     jobs::{Event, NewJob, Outcome, Run},
@@ -110,9 +111,8 @@ impl Tickets {
             return Ok(());
         };
         tracing::error!(%order, %error, "an order of a cancelled event could not be undone; it is tried again");
-        let why = reason(&error);
+        let why = &reason(&error);
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let why = why.clone();
             Box::pin(async move {
                 sqlx::query("update app.orders set refund_failure = $2 where id = $1 and refund_failure is distinct from $2")
                     .bind(order)
@@ -233,14 +233,14 @@ async fn is_left(cx: &mut Cx, event: Uuid) -> Result<bool> {
 /// Cancels or refunds an order, depending on its state once its row is locked. An order that another transaction has
 /// locked is skipped, and left to the next run.
 async fn undo(cx: &mut Cx, order: Uuid) -> Result<()> {
-    let state: Option<String> =
+    let state: Option<OrderState> =
         sqlx::query_scalar("select state from app.orders where id = $1 for update skip locked")
             .bind(order)
             .fetch_optional(cx.conn())
             .await?;
-    match state.as_deref() {
-        Some("pending") => settle::cancel(cx, order).await.map(drop),
-        Some("paid" | "part_refunded") => refund::called_off(cx, order).await,
+    match state {
+        Some(OrderState::Pending) => settle::cancel(cx, order).await.map(drop),
+        Some(OrderState::Paid | OrderState::PartRefunded) => refund::called_off(cx, order).await,
         _ => Ok(()),
     }
 }

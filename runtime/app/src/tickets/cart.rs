@@ -18,6 +18,15 @@ use money::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
+/// Where tickets are sold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sale {
+    /// To the buyer, who pays by credits and card.
+    Online,
+    /// By staff of the event, who take cash.
+    AtDoor,
+}
+
 /// A cart with its price.
 pub struct Priced {
     pub event: Event,
@@ -53,24 +62,24 @@ struct Kind {
 
 /// Reads a cart and prices it. At the door every type is on sale as long as the event takes place, there is no limit
 /// per person, and no credits are used.
-pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Result<Priced> {
+pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
-    if !event.is_on || !event.on_sale && !at_door {
+    if !event.is_on || !event.on_sale && sale == Sale::Online {
         return Err(Error::new(&problems::NOT_ON_SALE));
     }
     let kinds = kinds(cx, buyer, cart).await?;
-    let (lines, currency) = lines(&cart.items.0, &kinds, at_door)?;
+    let (lines, currency) = lines(&cart.items.0, &kinds, sale)?;
     let (promo, off) = match &cart.promo_code {
         Some(code) => promo(cx, buyer, cart.event_id, code, currency).await?,
         None => (None, None),
     };
     let rules = commission::rules(cx, &event.chain, Charge::Ticket, currency, event.now).await?;
-    let (wallet, credits) = match (at_door, cart.use_credits) {
+    let (wallet, credits) = match (sale, cart.use_credits) {
         // Nothing is left for a card, whose smallest and largest charge don't matter to cash.
-        (true, _) => (None, Money::new(i64::MAX, currency)),
-        (false, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
-        (false, _) => (None, Money::zero(currency)),
+        (Sale::AtDoor, _) => (None, Money::new(i64::MAX, currency)),
+        (Sale::Online, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
+        (Sale::Online, _) => (None, Money::zero(currency)),
     };
     let mut purchase = Purchase {
         currency,
@@ -81,7 +90,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, at_door: bool) -> Re
         credits,
     };
     // At the door the host has received the cash directly.
-    let is_paid_out = !at_door && lines.iter().any(|line| line.unit_price.amount() > 0);
+    let is_paid_out = sale == Sale::Online && lines.iter().any(|line| line.unit_price.amount() > 0);
     let account = match is_paid_out {
         true => account(cx, &event).await?,
         false => None,
@@ -264,7 +273,7 @@ fn kind(row: &PgRow) -> Result<Kind> {
 }
 
 /// Turns the items into lines with prices. Reports everything that is wrong with them at once.
-fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Currency)> {
+fn lines(items: &[Item], kinds: &[Kind], sale: Sale) -> Result<(Vec<Line>, Currency)> {
     let mut lines = Vec::with_capacity(items.len());
     let mut wrong = Vec::new();
     let mut problem = &kernel::problems::INVALID;
@@ -293,7 +302,7 @@ fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Cu
             let detail = "is sold in another currency: order it by itself".to_owned();
             refuse(n, "/ticket_type_id", "currency", detail);
         }
-        if (!kind.on_sale || kind.door_only) && !at_door {
+        if (!kind.on_sale || kind.door_only) && sale == Sale::Online {
             let detail = match kind.door_only {
                 true => "is sold at the door alone".to_owned(),
                 false => "is not on sale now".to_owned(),
@@ -301,7 +310,7 @@ fn lines(items: &[Item], kinds: &[Kind], at_door: bool) -> Result<(Vec<Line>, Cu
             refuse(n, "/ticket_type_id", "not_on_sale", detail);
             problem = &problems::NOT_ON_SALE;
         }
-        if kind.has + i64::from(item.quantity) > kind.per_user_limit && !at_door {
+        if kind.has + i64::from(item.quantity) > kind.per_user_limit && sale == Sale::Online {
             let detail = format!(
                 "one person may have {}, and you have {}",
                 kind.per_user_limit, kind.has

@@ -9,9 +9,11 @@ pub mod routes;
 use super::{
     Tickets,
     bodies::{Direction, Scan},
-    offline::staff,
+    door::result_of,
+    staff::staff,
 };
 use crate::module::Module;
+use generated::check_in::{CheckInOverruled as Refusal, CheckInResult};
 use kernel::{
     Cx, Error, Member, Result,
     own::{List, Page},
@@ -124,8 +126,8 @@ impl Checkpoint {
         cx: &mut Cx,
         scan: &Scan,
         ticket: Uuid,
-        refused: Option<&'static str>,
-    ) -> Result<(&'static str, Option<&'static str>)> {
+        refused: Option<Refusal>,
+    ) -> Result<(CheckInResult, Option<Refusal>)> {
         match scan.direction() {
             Direction::Entry => self.enter(cx, scan, ticket, refused).await,
             Direction::Exit => Ok((self.leave(cx, scan, ticket).await?, None)),
@@ -137,8 +139,8 @@ impl Checkpoint {
         cx: &mut Cx,
         scan: &Scan,
         ticket: Uuid,
-        refused: Option<&'static str>,
-    ) -> Result<(&'static str, Option<&'static str>)> {
+        refused: Option<Refusal>,
+    ) -> Result<(CheckInResult, Option<Refusal>)> {
         let row = sqlx::query(
             "select exists (select from app.checkpoint_entries x where x.ticket_id = $1 and x.checkpoint_id = $2) as was_inside,
                exists (
@@ -157,15 +159,15 @@ impl Checkpoint {
         let was_inside: bool = row.try_get("was_inside")?;
         let refused = match refused {
             Some(why) => Some(why),
-            None if !self.all_ticket_types && !is_named => Some("wrong_ticket_type"),
-            None if was_inside && !self.allows_reentry => Some("already_used"),
+            None if !self.all_ticket_types && !is_named => Some(Refusal::WrongTicketType),
+            None if was_inside && !self.allows_reentry => Some(Refusal::AlreadyUsed),
             None => None,
         };
         if row.try_get("is_inside")? {
-            return Ok((refused.unwrap_or("already_used"), None));
+            return Ok((result_of(refused.unwrap_or(Refusal::AlreadyUsed)), None));
         }
         if let Some(why) = refused.filter(|_| !scan.is_forced()) {
-            return Ok((why, None));
+            return Ok((result_of(why), None));
         }
         sqlx::query(
             "insert into app.checkpoint_entries (checkpoint_id, ticket_id, event_id, entered_at)
@@ -177,12 +179,12 @@ impl Checkpoint {
         .bind(scan.at)
         .execute(cx.conn())
         .await?;
-        Ok(("ok", refused))
+        Ok((CheckInResult::Ok, refused))
     }
 
-    async fn leave(&self, cx: &mut Cx, scan: &Scan, ticket: Uuid) -> Result<&'static str> {
+    async fn leave(&self, cx: &mut Cx, scan: &Scan, ticket: Uuid) -> Result<CheckInResult> {
         if !self.counts_exits {
-            return Ok("exits_not_counted");
+            return Ok(CheckInResult::ExitsNotCounted);
         }
         // The clocks of devices may differ by up to an hour, so the exit is not recorded as earlier than the entry. An
         // exit that is more than an hour before the entry belongs to an earlier stay.
@@ -197,8 +199,8 @@ impl Checkpoint {
         .execute(cx.conn())
         .await?;
         match left.rows_affected() {
-            0 => Ok("not_inside"),
-            _ => Ok("ok"),
+            0 => Ok(CheckInResult::NotInside),
+            _ => Ok(CheckInResult::Ok),
         }
     }
 }

@@ -11,29 +11,32 @@ use super::{
     bodies::{Direction, Scan, ScanResult},
     checkpoints::{self, Checkpoint},
     code::Claims,
-    offline::staff,
+    staff::staff,
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};
-use kernel::{Cx, Error, Member, Result};
+use generated::{
+    check_in::{CheckInOverruled as Refusal, CheckInResult},
+    ticket::TicketState,
+};
+use kernel::{Cx, Error, Member, Result, input::Choice};
 use sqlx::Row;
 use uuid::Uuid;
 
 /// The result of a scan.
 pub(super) struct Verdict {
-    /// A value of `check_in.result`.
-    pub result: &'static str,
+    pub result: CheckInResult,
     pub ticket: Option<Uuid>,
     /// Why the scan should have been refused, if `force` has overruled that.
-    pub overruled: Option<&'static str>,
+    pub overruled: Option<Refusal>,
 }
 
 impl Verdict {
     /// The ticket whose holder has entered. None if the code was from before a transfer, since then it was not the
     /// holder.
     pub fn came_in(&self, scan: &Scan) -> Option<Uuid> {
-        let is_entry = self.result == "ok" && scan.direction() == Direction::Entry;
-        let by_holder = self.overruled != Some("transferred");
+        let is_entry = self.result == CheckInResult::Ok && scan.direction() == Direction::Entry;
+        let by_holder = self.overruled != Some(Refusal::Transferred);
         self.ticket.filter(|_| is_entry && by_holder)
     }
 }
@@ -51,7 +54,7 @@ pub(super) enum Before {
 struct Ticket {
     event: Uuid,
     secret_version: i32,
-    state: String,
+    state: TicketState,
     /// Whether the event takes place or has taken place, since scans may be uploaded late.
     is_on: bool,
     /// Whether the code was scanned at a time at which it is valid.
@@ -60,16 +63,19 @@ struct Ticket {
 
 impl Ticket {
     /// Why the ticket is not valid any more. None if it is valid.
-    fn refused(&self, secret_version: i32) -> Option<&'static str> {
+    fn refused(&self, secret_version: i32) -> Option<Refusal> {
         if self.secret_version != secret_version {
-            return Some("transferred");
+            return Some(Refusal::Transferred);
         }
-        match self.state.as_str() {
-            "valid" | "checked_in" if self.is_on && self.is_time => None,
-            "valid" | "checked_in" if self.is_on => Some("invalid_time"),
-            "refunded" => Some("refunded"),
-            "transferred" => Some("transferred"),
-            _ => Some("void"),
+        match self.state {
+            TicketState::Valid | TicketState::CheckedIn => match (self.is_on, self.is_time) {
+                (true, true) => None,
+                (true, false) => Some(Refusal::InvalidTime),
+                (false, _) => Some(Refusal::Void),
+            },
+            TicketState::Refunded => Some(Refusal::Refunded),
+            TicketState::Transferred => Some(Refusal::Transferred),
+            TicketState::Void => Some(Refusal::Void),
         }
     }
 }
@@ -77,15 +83,15 @@ impl Ticket {
 impl Tickets {
     pub async fn scan(&self, caller: &Member, scan: Scan) -> Result<ScanResult> {
         checkpoints::check([(String::new(), &scan)])?;
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let (tickets, caller) = (self.clone(), caller.clone());
-            move |cx| {
-                let (tickets, caller, scan) = (tickets.clone(), caller.clone(), scan.clone());
+        let scan = &scan;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     staff(cx, scan.event_id).await?;
                     let at = checkpoints::named(cx, scan.event_id, scan.checkpoint_id).await?;
-                    let ticket = tickets.keys.read(&scan.code).map(|claims| claims.ticket);
-                    match before(cx, &scan, ticket).await? {
+                    let ticket = self.keys.read(&scan.code).map(|claims| claims.ticket);
+                    match before(cx, scan, ticket).await? {
                         Before::Never => {}
                         Before::Same(told) => return Ok(told),
                         Before::Elsewhere => {
@@ -96,13 +102,12 @@ impl Tickets {
                     if let Some(at) = at.as_ref().filter(|_| scan.at.is_none()) {
                         at.open()?;
                     }
-                    let verdict = tickets.judge(cx, &scan, at.as_ref()).await?;
-                    keep(cx, &caller, &scan, &verdict).await?;
-                    attend(cx, verdict.came_in(&scan).as_slice()).await?;
-                    told(cx, &scan, verdict).await
+                    let verdict = self.judge(cx, scan, at.as_ref()).await?;
+                    keep(cx, caller, scan, &verdict).await?;
+                    attend(cx, verdict.came_in(scan).as_slice()).await?;
+                    told(cx, scan, verdict).await
                 })
-            }
-        });
+            });
         run.await
     }
 
@@ -113,7 +118,7 @@ impl Tickets {
         at: Option<&Checkpoint>,
     ) -> Result<Verdict> {
         let forged = Verdict {
-            result: "forged",
+            result: CheckInResult::Forged,
             ticket: None,
             overruled: None,
         };
@@ -125,7 +130,7 @@ impl Tickets {
         };
         let (result, overruled) = if ticket.event != scan.event_id || claims.event != scan.event_id
         {
-            ("wrong_event", None)
+            (CheckInResult::WrongEvent, None)
         } else {
             let refused = ticket.refused(claims.secret_version);
             match at {
@@ -169,21 +174,33 @@ async fn at_door(
     cx: &mut Cx,
     id: Uuid,
     ticket: &Ticket,
-    refused: Option<&'static str>,
-) -> Result<&'static str> {
+    refused: Option<Refusal>,
+) -> Result<CheckInResult> {
     // A used ticket stays used, whatever has become of the event.
-    let was_used = ticket.state == "checked_in" && refused != Some("transferred");
+    let was_used = ticket.state == TicketState::CheckedIn && refused != Some(Refusal::Transferred);
     if was_used {
-        return Ok("already_used");
+        return Ok(CheckInResult::AlreadyUsed);
     }
     if let Some(why) = refused {
-        return Ok(why);
+        return Ok(result_of(why));
     }
     sqlx::query("update app.tickets set state = 'checked_in' where id = $1")
         .bind(id)
         .execute(cx.conn())
         .await?;
-    Ok("ok")
+    Ok(CheckInResult::Ok)
+}
+
+/// The result of a scan that is refused for this reason.
+pub(super) fn result_of(refusal: Refusal) -> CheckInResult {
+    match refusal {
+        Refusal::AlreadyUsed => CheckInResult::AlreadyUsed,
+        Refusal::WrongTicketType => CheckInResult::WrongTicketType,
+        Refusal::Refunded => CheckInResult::Refunded,
+        Refusal::Transferred => CheckInResult::Transferred,
+        Refusal::Void => CheckInResult::Void,
+        Refusal::InvalidTime => CheckInResult::InvalidTime,
+    }
 }
 
 /// Finds an earlier scan with the same nonce. The same scan gets the same answer and counts once. For another ticket
@@ -199,7 +216,7 @@ pub(super) async fn before(cx: &mut Cx, scan: &Scan, ticket: Option<Uuid>) -> Re
     .bind(&scan.nonce)
     .bind(scan.event_id)
     .bind(scan.checkpoint_id)
-    .bind(scan.direction().name())
+    .bind(scan.direction().as_str())
     .bind(ticket)
     .fetch_optional(cx.conn())
     .await?;
@@ -257,7 +274,7 @@ pub(super) async fn keep(
     .bind(scan.at.is_some())
     .bind(scan.at)
     .bind(scan.checkpoint_id)
-    .bind(scan.direction().name())
+    .bind(scan.direction().as_str())
     .bind(verdict.overruled)
     .execute(cx.conn())
     .await?;
@@ -268,9 +285,9 @@ pub(super) async fn told(cx: &mut Cx, scan: &Scan, verdict: Verdict) -> Result<S
     told_of(
         cx,
         scan.checkpoint_id,
-        verdict.result.to_owned(),
+        verdict.result,
         verdict.ticket,
-        verdict.overruled.map(str::to_owned),
+        verdict.overruled,
     )
     .await
 }
@@ -278,12 +295,12 @@ pub(super) async fn told(cx: &mut Cx, scan: &Scan, verdict: Verdict) -> Result<S
 async fn told_of(
     cx: &mut Cx,
     checkpoint: Option<Uuid>,
-    result: String,
+    result: CheckInResult,
     ticket: Option<Uuid>,
-    overruled: Option<String>,
+    overruled: Option<Refusal>,
 ) -> Result<ScanResult> {
-    let first: Option<(DateTime<Utc>, Option<String>)> = match (result.as_str(), ticket) {
-        ("already_used", Some(ticket)) => {
+    let first: Option<(DateTime<Utc>, Option<String>)> = match (result, ticket) {
+        (CheckInResult::AlreadyUsed, Some(ticket)) => {
             sqlx::query_as(
                 "select at, gate from app.check_ins
                  where ticket_id = $1 and checkpoint_id is not distinct from $2::uuid and result = 'ok' and direction = 'entry'
@@ -298,10 +315,10 @@ async fn told_of(
     };
     let (first_at, first_gate) = first.unzip();
     Ok(ScanResult {
-        result,
+        result: result.as_str().to_owned(),
         ticket_id: ticket,
         first_at,
         first_gate: first_gate.flatten(),
-        overruled,
+        overruled: overruled.map(|refusal| refusal.as_str().to_owned()),
     })
 }

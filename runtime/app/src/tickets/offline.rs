@@ -12,12 +12,12 @@ use super::{
     changes::{CHANGED_SINCE, Mark, Walk},
     checkpoints,
     door::{self, Before},
+    staff::staff,
 };
 use crate::module::Module;
 use chrono::{DateTime, Utc};
-use generated::event::EVENT;
 use kernel::{
-    Cx, Error, Member, Result,
+    Cx, Member, Result,
     input::Objects,
     own::{List, Page},
 };
@@ -139,16 +139,15 @@ impl Tickets {
         caller: &Member,
         batch: ScanBatch,
     ) -> Result<LateScanResultList> {
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let (tickets, caller) = (self.clone(), caller.clone());
-            move |cx| {
-                let (tickets, caller, batch) = (tickets.clone(), caller.clone(), batch.clone());
+        let batch = &batch;
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     staff(cx, batch.event_id).await?;
-                    tickets.scan_all(cx, &caller, batch).await
+                    self.scan_all(cx, caller, batch.clone()).await
                 })
-            }
-        });
+            });
         run.await
     }
 
@@ -334,15 +333,6 @@ impl Tickets {
             next_cursor,
             as_of,
         })
-    }
-}
-
-/// Refuses callers who don't run the event: 404 if they may not see it, otherwise 403.
-pub(super) async fn staff(cx: &mut Cx, event: Uuid) -> Result<()> {
-    cx.require(&EVENT, "read", event).await?;
-    match cx.holds(&EVENT, "staff", event).await? {
-        true => Ok(()),
-        false => Err(Error::forbidden()),
     }
 }
 

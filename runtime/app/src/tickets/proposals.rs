@@ -101,14 +101,13 @@ async fn price(
     Path(path): Path<String>,
     Sent(order): Sent<TriedOrder>,
 ) -> Result<Json<TriedProposal>> {
-    let proposal = id(&path)?;
+    let (proposal, order) = (id(&path)?, &order);
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            let order = order.clone();
             Box::pin(async move {
                 cx.require(&COMMISSION_PROPOSAL, "read", proposal).await?;
-                tried(cx, proposal, &order).await
+                tried(cx, proposal, order).await
             })
         });
     run.await.map(Json)

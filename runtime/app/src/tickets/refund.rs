@@ -16,6 +16,10 @@ use crate::{
     problems,
     wallet::ledger::{self, Grant},
 };
+use generated::{
+    order::OrderState,
+    refund::{RefundReason, RefundState},
+};
 use kernel::{Cx, Error, Result, jobs};
 use money::{Currency, Money, Parts, refund};
 use serde_json::json;
@@ -39,8 +43,7 @@ struct Order {
 /// Why and how money is refunded.
 #[derive(Clone, Copy, Debug)]
 pub struct Why<'a> {
-    /// A value of `refund.reason`.
-    pub reason: &'static str,
+    pub reason: RefundReason,
     pub note: Option<&'a str>,
     pub to: Target,
     /// The member who asked for it. None if no member did, as for a cancelled event.
@@ -68,11 +71,13 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     .ok_or_else(Error::not_found)?;
     let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
-    match row.try_get::<&str, _>("state")? {
+    match row.try_get("state")? {
         // Money that the bank may give back to the buyer must not be refunded as well.
-        "paid" | "part_refunded" if row.try_get("is_disputed")? => return Err(under_dispute()),
-        "paid" | "part_refunded" => {}
-        "charged_back" => {
+        OrderState::Paid | OrderState::PartRefunded if row.try_get("is_disputed")? => {
+            return Err(under_dispute());
+        }
+        OrderState::Paid | OrderState::PartRefunded => {}
+        OrderState::ChargedBack => {
             let detail =
                 "The buyer's bank has taken the payment back; there is nothing left to refund.";
             return Err(Error::new(&kernel::problems::STATE).detail(detail));
@@ -139,6 +144,8 @@ fn split(order: &Order, amount: i64, to: Target) -> Result<Split> {
     })
 }
 
+/// Records the refund of these tickets, and does everything about it but the card's part, which the payments module
+/// carries out.
 async fn write_down(
     cx: &mut Cx,
     order: &Order,
@@ -153,12 +160,48 @@ async fn write_down(
         return free(cx, order, tickets).await;
     }
     let id = Uuid::now_v7();
-    let Split {
-        card,
-        wallet,
-        cash,
-        parts,
-    } = split(order, amount, why.to)?;
+    let split = split(order, amount, why.to)?;
+    insert(cx, id, order, amount, &split, why).await?;
+    void(cx, order, tickets, id).await?;
+    if split.wallet > 0 {
+        give_credits(cx, id, order, split.wallet).await?;
+    }
+    if split.card == 0 {
+        settled(cx, id).await?;
+    } else {
+        done(cx, order.id).await?;
+    }
+    // Also for refunds to the wallet alone, since the host has received its part of that money. Cash was paid to the
+    // host directly.
+    if split.cash == 0 {
+        jobs::tell(cx, "tickets.refund_owed", ("refund", id), json!({})).await?;
+    }
+    sqlx::query("select app.return_tickets($1)")
+        .bind(id)
+        .execute(cx.conn())
+        .await?;
+    let state = match split.card {
+        0 => RefundState::Succeeded,
+        _ => RefundState::Pending,
+    };
+    Ok(AskedRefund {
+        id: Some(id),
+        state: state.to_string(),
+        currency: order.currency.code().to_owned(),
+        amount_cents: amount,
+        card_cents: split.card,
+        wallet_cents: split.wallet,
+    })
+}
+
+async fn insert(
+    cx: &mut Cx,
+    id: Uuid,
+    order: &Order,
+    amount: i64,
+    split: &Split,
+    why: Why<'_>,
+) -> Result<()> {
     sqlx::query(
         "insert into app.refunds (id, order_id, requested_by_id, amount_cents, card_cents, wallet_cents, cash_cents, organizer_cents,
            platform_fee_cents, city_share_cents, currency, reason, note, stripe_idempotency_key)
@@ -168,57 +211,36 @@ async fn write_down(
     .bind(order.id)
     .bind(why.by)
     .bind(amount)
-    .bind(card)
-    .bind(wallet)
-    .bind(cash)
-    .bind(parts.organizer.amount())
-    .bind(parts.platform.amount())
-    .bind(parts.city_share.amount())
+    .bind(split.card)
+    .bind(split.wallet)
+    .bind(split.cash)
+    .bind(split.parts.organizer.amount())
+    .bind(split.parts.platform.amount())
+    .bind(split.parts.city_share.amount())
     .bind(order.currency.code())
     .bind(why.reason)
     .bind(why.note)
     .bind(format!("refund:{id}"))
     .execute(cx.conn())
     .await?;
-    void(cx, order, tickets, id).await?;
-    if wallet > 0 {
-        let to = ledger::of_member(cx, order.user, order.currency.code()).await?;
-        let from = ledger::of_platform(cx, "platform_cash", order.currency.code()).await?;
-        let (key, reference) = (format!("refund:{id}"), format!("order:{}", order.id));
-        let grant = Grant {
-            kind: "refund_credit",
-            key: &key,
-            reference: Some(&reference),
-            from,
-            to,
-            amount_cents: wallet,
-            expires_at: None,
-        };
-        grant.post(cx).await?;
-    }
-    if card == 0 {
-        settled(cx, id).await?;
-    } else {
-        done(cx, order.id).await?;
-    }
-    // Also for refunds to the wallet alone, since the host has received its part of that money. Cash was paid to the
-    // host directly.
-    if cash == 0 {
-        jobs::tell(cx, "tickets.refund_owed", ("refund", id), json!({})).await?;
-    }
-    sqlx::query("select app.return_tickets($1)")
-        .bind(id)
-        .execute(cx.conn())
-        .await?;
-    let state = if card == 0 { "succeeded" } else { "pending" };
-    Ok(AskedRefund {
-        id: Some(id),
-        state: state.to_owned(),
-        currency: order.currency.code().to_owned(),
+    Ok(())
+}
+
+/// Credits the buyer with the part of a refund that goes to the wallet.
+async fn give_credits(cx: &mut Cx, refund: Uuid, order: &Order, amount: i64) -> Result<()> {
+    let to = ledger::of_member(cx, order.user, order.currency.code()).await?;
+    let from = ledger::of_platform(cx, "platform_cash", order.currency.code()).await?;
+    let (key, reference) = (format!("refund:{refund}"), format!("order:{}", order.id));
+    let grant = Grant {
+        kind: "refund_credit",
+        key: &key,
+        reference: Some(&reference),
+        from,
+        to,
         amount_cents: amount,
-        card_cents: card,
-        wallet_cents: wallet,
-    })
+        expires_at: None,
+    };
+    grant.post(cx).await.map(drop)
 }
 
 /// Gives back tickets that cost nothing. No refund is recorded, since no money moves, so the answer has no id.
@@ -246,7 +268,7 @@ async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid]) -> Result<AskedRefun
     }
     Ok(AskedRefund {
         id: None,
-        state: "succeeded".to_owned(),
+        state: RefundState::Succeeded.to_string(),
         currency: order.currency.code().to_owned(),
         amount_cents: 0,
         card_cents: 0,

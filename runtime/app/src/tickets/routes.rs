@@ -6,7 +6,9 @@ use super::{
         AskedRefund, Cart, GiveBack, PlacedOrder, Price, PriceLine, Scan, ScanResult, TicketKey,
         TicketKeyList,
     },
-    cart, place, qr, settle,
+    cart::{self, Sale},
+    orders, qr, settle,
+    staff::staff,
 };
 use crate::module::{Module, id, idempotency_key};
 use axum::{
@@ -18,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use generated::{event::EVENT, order::ORDER, ticket::TICKET};
+use generated::{order::ORDER, ticket::TICKET};
 use kernel::{
     Error, Member, Result,
     http::Sent,
@@ -88,12 +90,11 @@ async fn price(
     caller: Member,
     Sent(cart): Sent<Cart>,
 ) -> Result<Json<Price>> {
-    let buyer = caller.clone();
+    let (buyer, cart) = (&caller, &cart);
     let run = tickets
         .db
-        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (buyer, cart) = (buyer.clone(), cart.clone());
-            Box::pin(async move { Ok(cart::load(cx, &buyer, &cart, false).await?.quote) })
+        .run(Tickets::NAME, Some(buyer), buyer.request_id, move |cx| {
+            Box::pin(async move { Ok(cart::load(cx, buyer, cart, Sale::Online).await?.quote) })
         });
     let quote = run.await?;
     let line = |line: &money::QuotedLine| PriceLine {
@@ -136,7 +137,7 @@ async fn order(
     Sent(cart): Sent<Cart>,
 ) -> Result<Response> {
     let placed = tickets
-        .place(&caller, cart, idempotency_key(&headers)?, false)
+        .place(&caller, cart, idempotency_key(&headers)?, Sale::Online)
         .await?;
     Ok(created(placed))
 }
@@ -166,11 +167,10 @@ async fn cancel(
     Path(path): Path<String>,
     claimed: Claimed,
 ) -> Result<Answer> {
-    let order = id(&path)?;
+    let (order, claimed) = (id(&path)?, &claimed);
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            let claimed = claimed.clone();
             Box::pin(async move {
                 cx.require(&ORDER, "read", order).await?;
                 if !cx.holds(&ORDER, "buyer", order).await? {
@@ -180,7 +180,7 @@ async fn cancel(
                     return Err(Error::new(&problems::STATE)
                         .detail("Only an order that is pending is cancelled."));
                 }
-                let answer = Answer::json(StatusCode::OK, &place::shown(cx, order).await?)?;
+                let answer = Answer::json(StatusCode::OK, &orders::shown(cx, order).await?)?;
                 claimed.keep(cx, &answer).await?;
                 Ok(answer)
             })
@@ -239,17 +239,12 @@ async fn sell_at_door(
     let run = tickets
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
-            Box::pin(async move {
-                cx.require(&EVENT, "read", event).await?;
-                cx.holds(&EVENT, "staff", event).await
-            })
+            Box::pin(staff(cx, event))
         });
-    if !run.await? {
-        return Err(Error::forbidden());
-    }
+    run.await?;
     Ok(created(
         tickets
-            .place(&caller, cart, idempotency_key(&headers)?, true)
+            .place(&caller, cart, idempotency_key(&headers)?, Sale::AtDoor)
             .await?,
     ))
 }

@@ -4,16 +4,15 @@
 //! an order that was paid too late and refunded in full was never sold.
 
 use super::Tickets;
-use crate::module::{Module, id};
+use crate::module::{Module, admin_or_platform, id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use generated::event::EVENT;
-use kernel::{Cx, Error, Member, Result, openapi::Objects};
+use kernel::{Cx, Member, Result, openapi::Objects};
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::{OpenApi, ToSchema, openapi};
@@ -123,21 +122,17 @@ async fn sales(
     Path(path): Path<String>,
 ) -> Result<Response> {
     let event = id(&path)?;
-    let is_platform = caller.holds("platformAdmin");
+    let member = &caller;
     let run = tickets
         .db
-        .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
+        .run(Tickets::NAME, Some(member), member.request_id, move |cx| {
             Box::pin(async move {
-                cx.require(&EVENT, "read", event).await?;
                 // The same callers who may read the host's amounts of an order.
-                if !is_platform && !cx.holds(&EVENT, "admin", event).await? {
-                    return Err(Error::forbidden());
-                }
+                admin_or_platform(cx, member, &EVENT, event).await?;
                 figures(cx, event).await
             })
         });
-    let figures = run.await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
+    run.await.map(uncached)
 }
 
 /// Computes the sales, in two statements regardless of how much was sold. Callers must check the permission

@@ -9,6 +9,7 @@
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
 use chrono::{DateTime, Utc};
+use generated::{order::OrderState, refund::RefundReason};
 use kernel::{Cx, Error, Result, error::violated, jobs};
 use serde_json::json;
 use sqlx::Row;
@@ -26,7 +27,7 @@ pub enum Settled {
 
 struct Order {
     id: Uuid,
-    state: String,
+    state: OrderState,
     is_over: bool,
     /// The event is a draft, cancelled or archived, so it does not take place.
     is_off: bool,
@@ -68,12 +69,13 @@ impl Lacking {
         }
     }
 
-    /// A value of `refund.reason`.
-    fn reason(self, order: &Order) -> &'static str {
+    fn reason(self, order: &Order) -> RefundReason {
         match self {
-            Self::Event if order.is_off => "event_cancelled",
-            Self::Tickets => "sold_out_meanwhile",
-            Self::Event | Self::Order | Self::Credits | Self::PromoCode | Self::Limit => "other",
+            Self::Event if order.is_off => RefundReason::EventCancelled,
+            Self::Tickets => RefundReason::SoldOutMeanwhile,
+            Self::Event | Self::Order | Self::Credits | Self::PromoCode | Self::Limit => {
+                RefundReason::Other
+            }
         }
     }
 
@@ -97,9 +99,9 @@ impl Lacking {
 
 pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     let order = lock(cx, order).await?;
-    let late = match order.state.as_str() {
-        "pending" if !order.is_over && !order.is_off => false,
-        "pending" => {
+    let late = match order.state {
+        OrderState::Pending if !order.is_over && !order.is_off => false,
+        OrderState::Pending => {
             // The order is over, although the job has not released it yet. The locks are taken in the same order as
             // when placing an order: the buyer's other orders, then the event.
             wait_for_buyer(cx, order.id).await?;
@@ -107,16 +109,20 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
                 .bind(order.event)
                 .execute(cx.conn())
                 .await?;
-            let state = if order.is_off { "cancelled" } else { "expired" };
+            let state = if order.is_off {
+                OrderState::Cancelled
+            } else {
+                OrderState::Expired
+            };
             let_go(cx, &order, state).await?;
             true
         }
-        "expired" => {
+        OrderState::Expired => {
             wait_for_buyer(cx, order.id).await?;
             true
         }
         // Whoever cancels an order does not want its tickets any more, so the payment goes back even if there are enough.
-        "cancelled" => {
+        OrderState::Cancelled => {
             let lacking = if order.is_off {
                 Lacking::Event
             } else {
@@ -124,7 +130,11 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
             };
             return owe(cx, &order, lacking).await;
         }
-        _ => return Ok(Settled::Before),
+        OrderState::Paid
+        | OrderState::RefundPending
+        | OrderState::Refunded
+        | OrderState::PartRefunded
+        | OrderState::ChargedBack => return Ok(Settled::Before),
     };
     // A late order is treated as if it were placed now.
     let lacking = match (late, order.is_on) {
@@ -136,7 +146,7 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         return owe(cx, &order, lacking).await;
     }
     if !late && order.card > 0 && !can_take_credits(cx, &order).await? {
-        let_go(cx, &order, "cancelled").await?;
+        let_go(cx, &order, OrderState::Cancelled).await?;
         return owe(cx, &order, Lacking::Credits).await;
     }
     take_credits(cx, &order, late).await?;
@@ -156,10 +166,10 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
 /// Cancels an order that is not paid. Returns false if it is no longer pending.
 pub async fn cancel(cx: &mut Cx, order: Uuid) -> Result<bool> {
     let order = lock(cx, order).await?;
-    if order.state != "pending" {
+    if order.state != OrderState::Pending {
         return Ok(false);
     }
-    let_go(cx, &order, "cancelled").await?;
+    let_go(cx, &order, OrderState::Cancelled).await?;
     Ok(true)
 }
 
@@ -193,7 +203,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     })
 }
 
-async fn let_go(cx: &mut Cx, order: &Order, state: &str) -> Result<()> {
+async fn let_go(cx: &mut Cx, order: &Order, state: OrderState) -> Result<()> {
     sqlx::query("update app.orders set state = $2 where id = $1")
         .bind(order.id)
         .bind(state)

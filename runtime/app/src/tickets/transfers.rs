@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{handle::Handle, module::Module};
 use chrono::{DateTime, Utc};
-use generated::{ticket::TICKET, ticket_transfer::TICKET_TRANSFER, user::USER};
+use generated::{
+    ticket::TICKET,
+    ticket_transfer::{TICKET_TRANSFER, TicketTransferState},
+    user::USER,
+};
 use kernel::{
     Cx, Error, Member, Result,
     idempotency::{Answer, Claimed},
@@ -89,16 +93,16 @@ impl Tickets {
         claimed: Option<Claimed>,
     ) -> Result<Answer> {
         let hours = i32::from(self.settings.ticket_transfer_hours);
-        let run = self.db.run(Self::NAME, Some(holder), holder.request_id, {
-            let holder = holder.clone();
-            move |cx| {
-                let (holder, body, claimed) = (holder.clone(), body.clone(), claimed.clone());
+        let (body, claimed) = (&body, &claimed);
+        let run = self
+            .db
+            .run(Self::NAME, Some(holder), holder.request_id, move |cx| {
                 Box::pin(async move {
                     cx.require(&TICKET, "read", ticket).await?;
                     if !cx.holds(&TICKET, "holder_only", ticket).await? {
                         return Err(Error::forbidden());
                     }
-                    let to = recipient(cx, &holder, &body).await?;
+                    let to = recipient(cx, holder, body).await?;
                     let ticket = lock(cx, ticket).await?;
                     // Transferred since the permission was checked.
                     if ticket.holder != holder.id() {
@@ -115,35 +119,34 @@ impl Tickets {
                     }
                     Ok(answer)
                 })
-            }
-        });
+            });
         run.await
     }
 
     pub async fn accept(&self, recipient: &Member, transfer: Uuid) -> Result<OfferedTicket> {
-        let run = self
-            .db
-            .run(Self::NAME, Some(recipient), recipient.request_id, {
-                let (tickets, me) = (self.clone(), recipient.id());
-                move |cx| {
-                    let tickets = tickets.clone();
-                    Box::pin(async move {
-                        let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
-                        if offer.is_over {
-                            return Err(state("The time in which it could be accepted is over."));
-                        }
-                        if let Some(why) = ticket.kept {
-                            return Err(state(why));
-                        }
-                        if ticket.holder != offer.from || !offer.from_active {
-                            return Err(state("Whoever offered it does not hold it any more."));
-                        }
-                        decide(cx, transfer, "accepted").await?;
-                        hand_over(cx, &tickets.keys, &ticket, me).await?;
-                        shown(cx, transfer).await
-                    })
-                }
-            });
+        let me = recipient.id();
+        let run = self.db.run(
+            Self::NAME,
+            Some(recipient),
+            recipient.request_id,
+            move |cx| {
+                Box::pin(async move {
+                    let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
+                    if offer.is_over {
+                        return Err(state("The time in which it could be accepted is over."));
+                    }
+                    if let Some(why) = ticket.kept {
+                        return Err(state(why));
+                    }
+                    if ticket.holder != offer.from || !offer.from_active {
+                        return Err(state("Whoever offered it does not hold it any more."));
+                    }
+                    decide(cx, transfer, TicketTransferState::Accepted).await?;
+                    hand_over(cx, &self.keys, &ticket, me).await?;
+                    shown(cx, transfer).await
+                })
+            },
+        );
         run.await
     }
 
@@ -160,8 +163,8 @@ impl Tickets {
                 Box::pin(async move {
                     open(cx, transfer, end, me).await?;
                     let to = match end {
-                        End::Declined => "declined",
-                        End::Withdrawn => "withdrawn",
+                        End::Declined => TicketTransferState::Declined,
+                        End::Withdrawn => TicketTransferState::Withdrawn,
                     };
                     decide(cx, transfer, to).await?;
                     shown(cx, transfer).await
@@ -360,7 +363,7 @@ async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket
     if whose != me {
         return Err(Error::forbidden());
     }
-    if row.try_get::<&str, _>("state")? != "offered" {
+    if row.try_get::<TicketTransferState, _>("state")? != TicketTransferState::Offered {
         return Err(state("The offer is not open any more."));
     }
     let offer = Offer {
@@ -371,7 +374,7 @@ async fn open(cx: &mut Cx, transfer: Uuid, end: End, me: Uuid) -> Result<(Ticket
     Ok((ticket, offer))
 }
 
-async fn decide(cx: &mut Cx, transfer: Uuid, state: &str) -> Result<()> {
+async fn decide(cx: &mut Cx, transfer: Uuid, state: TicketTransferState) -> Result<()> {
     sqlx::query("update app.ticket_transfers set state = $2, decided_at = now() where id = $1")
         .bind(transfer)
         .bind(state)

@@ -5,7 +5,7 @@
 
 use super::Lists;
 use crate::{
-    listed::{Asking, ask, asked, rows},
+    generated_routes::{Asking, ask, asked, rows},
     module::id,
 };
 use axum::{

@@ -4,7 +4,7 @@
 //! promotion, but not its price.
 
 use super::Lists;
-use crate::listed::{self, Asking};
+use crate::generated_routes::{self, Asking};
 use axum::{
     Json,
     extract::{Request, State},
@@ -29,7 +29,7 @@ static LIST: List = List::new(
 );
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
@@ -38,7 +38,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     let mut next = cursor.map(|(cursor, _)| cursor);
     let most = asked.rows() - 1;
     let mut shown = Vec::new();
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         let path = format!(
             "/promotions?city_id={city}&state=active&target_type=event&sort=starts_at&expand=target&limit={}{}{}",
             most - shown.len() as i64,
@@ -47,12 +47,12 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
                 .unwrap_or_default(),
         );
         let asking = Asking::Read(path);
-        let mut answer = match listed::ask(&lists.generated, &caller, asking).await? {
+        let mut answer = match generated_routes::ask(&lists.generated, &caller, asking).await? {
             Ok(answer) => answer,
             Err(refusal) => return Ok(refusal),
         };
         let now = lists.module.clock.now();
-        let rows = listed::rows(&mut answer).into_iter();
+        let rows = generated_routes::rows(&mut answer).into_iter();
         shown.extend(rows.filter_map(|row| labelled(row, now)));
         next = answer["next_cursor"].as_str().map(str::to_owned);
         if next.is_none() || shown.len() as i64 == most {

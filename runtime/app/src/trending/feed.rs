@@ -3,7 +3,7 @@
 //! There are few publishers and many followers, so nothing is copied to followers.
 
 use super::Lists;
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Json,
     extract::{Request, State},
@@ -17,20 +17,20 @@ use uuid::Uuid;
 static LIST: List = List::new("feed", 20, &[]);
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     caller.user()?;
     let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
     let mut after = asked.after::<String>()?.map(|(_, id)| id);
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         let rows = asked.rows() - shown.len() as i64;
         let mut found = find(&lists, &caller, after, rows).await?;
         more = found.len() as i64 == rows;
         if more {
             found.pop();
         }
-        match listed::shown(&lists.generated, &caller, "events", &found).await? {
+        match generated_routes::shown(&lists.generated, &caller, "events", &found).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

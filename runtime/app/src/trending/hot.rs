@@ -4,7 +4,7 @@
 //! the ranks as of the time of the first page.
 
 use super::Lists;
-use crate::listed;
+use crate::generated_routes;
 use axum::{
     Json,
     extract::{Request, State},
@@ -64,7 +64,7 @@ struct Wanted {
 }
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
-    let (caller, uri) = listed::asked(request);
+    let (caller, uri) = generated_routes::asked(request);
     let module = &lists.module;
     let mut asked = LIST.look(uri.query(), &module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
@@ -77,7 +77,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
     };
     let mut shown = Vec::new();
     let mut more = false;
-    for _ in 0..listed::ROUNDS {
+    for _ in 0..generated_routes::ROUNDS {
         wanted.rows = asked.rows() - shown.len() as i64;
         let mut found = find(&lists, &caller, &wanted).await?;
         more = found.len() as i64 == wanted.rows;
@@ -85,7 +85,7 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match listed::shown(&lists.generated, &caller, "events", &ids).await? {
+        match generated_routes::shown(&lists.generated, &caller, "events", &ids).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

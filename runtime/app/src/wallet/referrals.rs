@@ -17,14 +17,12 @@ impl Wallet {
     /// Job: an order was paid. Rewards the referrer if it is the first card purchase of a referred member. Returns
     /// whether a reward was granted.
     pub async fn reward_referral(&self, order: Uuid, request: Uuid) -> Result<bool> {
-        let wallet = self.clone();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let wallet = wallet.clone();
             Box::pin(async move {
                 let Some(earned) = earned(cx, order).await? else {
                     return Ok(false);
                 };
-                let rewards = &wallet.settings.referral_rewards;
+                let rewards = &self.settings.referral_rewards;
                 let reward = rewards.iter().find(|reward| reward.currency == earned.currency);
                 // A purchase must be worth at least the reward.
                 let Some(reward) = reward.filter(|reward| earned.paid >= reward.amount_cents)
@@ -33,7 +31,7 @@ impl Wallet {
                 };
                 let to = ledger::of_member(cx, earned.referrer, &earned.currency).await?;
                 let from = ledger::of_platform(cx, "promo_budget", &earned.currency).await?;
-                let expires_at = wallet.expiry(cx, None).await?;
+                let expires_at = self.expiry(cx, None).await?;
                 let grant = Grant {
                     kind: "referral_reward",
                     key: &format!("referral:{}", earned.referral),

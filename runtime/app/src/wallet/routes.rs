@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     clock,
-    module::{Module, administrator, digest, id},
+    module::{Module, administrator, digest, id, uncached},
 };
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -66,7 +66,7 @@ async fn mine(State(wallet): State<Wallet>, caller: Member) -> Result<Response> 
     let list = BalanceList {
         data: wallet.balances(&caller).await?,
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
+    Ok(uncached(list))
 }
 
 /// Fund the credit budget
@@ -95,19 +95,17 @@ async fn fund(
     administrator(&caller)?;
     let currency = Format::Currency.read(&currency);
     let currency = currency.ok_or_else(Error::not_found)?;
-    let key = key("funding", &caller, &headers)?;
+    let (key, currency, body) = (&key("funding", &caller, &headers)?, &currency, &body);
     let work = wallet
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (key, currency, reference) =
-                (key.clone(), currency.clone(), body.reference.clone());
             Box::pin(async move {
-                let cash = ledger::of_platform(cx, "platform_cash", &currency).await?;
-                let budget = ledger::of_platform(cx, "promo_budget", &currency).await?;
+                let cash = ledger::of_platform(cx, "platform_cash", currency).await?;
+                let budget = ledger::of_platform(cx, "promo_budget", currency).await?;
                 let entry = Entry {
                     kind: "funding",
-                    key: &key,
-                    reference: Some(&reference),
+                    key,
+                    reference: Some(&body.reference),
                     reverses: None,
                     hold: None,
                     legs: &ledger::legs(cash, budget, body.amount_cents),
@@ -138,17 +136,14 @@ async fn give(
     Sent(body): Sent<GiveCredits>,
 ) -> Result<Response> {
     administrator(&caller)?;
-    let key = key("credit", &caller, &headers)?;
+    let (wallet, key, body) = (&wallet, &key("credit", &caller, &headers)?, &body);
     let kind = match body.kind {
         CreditKind::PromotionBonus => "promotion_bonus",
         CreditKind::EventCredit => "event_credit",
     };
-    let body = std::sync::Arc::new(body);
-    let module = wallet.clone();
     let work = wallet
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (wallet, key, body) = (module.clone(), key.clone(), body.clone());
             Box::pin(async move {
                 let expires_at = wallet.expiry(cx, body.expires_at).await?;
                 let is_there: bool = sqlx::query_scalar(
@@ -165,7 +160,7 @@ async fn give(
                 let to = ledger::of_member(cx, body.user_id, &body.currency).await?;
                 let grant = Grant {
                     kind,
-                    key: &key,
+                    key,
                     reference: Some(&body.reference),
                     from: budget,
                     to,
@@ -203,20 +198,19 @@ async fn reverse(
 ) -> Result<Response> {
     administrator(&caller)?;
     let journal = id(&journal)?;
-    let key = key("reversal", &caller, &headers)?;
+    let (key, body) = (&key("reversal", &caller, &headers)?, &body);
     let work = wallet
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
-            let (key, reason) = (key.clone(), body.reason.clone());
             Box::pin(async move {
                 let found: Vec<(Uuid, i64, bool)> = sqlx::query_as(
-                "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
-                   j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost') or j.idempotency_key like 'disputed:%'
-                 from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
-            )
-            .bind(journal)
-            .fetch_all(cx.conn())
-            .await?;
+                    "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
+                       j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost') or j.idempotency_key like 'disputed:%'
+                     from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
+                )
+                .bind(journal)
+                .fetch_all(cx.conn())
+                .await?;
                 if found.is_empty() {
                     return Err(Error::not_found());
                 }
@@ -233,8 +227,8 @@ async fn reverse(
                     .collect();
                 let entry = Entry {
                     kind: "reversal",
-                    key: &key,
-                    reference: Some(&reason),
+                    key,
+                    reference: Some(&body.reason),
                     reverses: Some(journal),
                     hold: None,
                     legs: &legs,

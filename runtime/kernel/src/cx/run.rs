@@ -2,8 +2,18 @@
 
 use super::{Cx, Db};
 use crate::{error::Result, journey::try_again, member::Member};
-use futures_util::future::BoxFuture;
+use std::pin::Pin;
 use uuid::Uuid;
+
+/// The boxed future of a transaction's work. It borrows the transaction (`'cx`), and may borrow from the code that
+/// waits for the transaction (`'env`), which it therefore needs no copies of.
+pub type Steps<'cx, 'env, T> = Pin<Box<dyn Step<'cx, 'env, T> + 'cx>>;
+
+/// A future that can be sent to another thread. `Outlives` states that `'env` outlives every `'cx`, which can't be
+/// written in the `for<'cx>` of a closure.
+pub trait Step<'cx, 'env, T, Outlives = &'cx &'env ()>: Future<Output = T> + Send {}
+
+impl<'cx, 'env, T, F: Future<Output = T> + Send> Step<'cx, 'env, T> for F {}
 
 tokio::task_local! {
     static OPEN: ();
@@ -21,20 +31,21 @@ impl Db {
     /// repeated.
     ///
     /// ```ignore
-    /// db.run("tickets", Some(&member), member.request_id, move |cx| {
-    ///     Box::pin(async move { hold(cx, event).await })
+    /// let cart = &cart;
+    /// db.run("tickets", Some(&member), member.request_id, |cx| {
+    ///     Box::pin(async move { hold(cx, cart).await })
     /// })
     /// .await
     /// ```
     ///
     /// Not an async closure: the compiler does not see that the future of one can be sent to another thread, which
     /// handlers need.
-    pub async fn run<T>(
+    pub async fn run<'env, T>(
         &self,
         name: &'static str,
         on_behalf_of: Option<&Member>,
         request: Uuid,
-        mut work: impl for<'c> FnMut(&'c mut Cx) -> BoxFuture<'c, Result<T>> + Send,
+        mut work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
     ) -> Result<T> {
         let mut attempt = 1;
         loop {
@@ -52,11 +63,11 @@ impl Db {
 
     /// Runs `work` in one read-only transaction of the module whose statements all see the same moment, so that
     /// figures of several statements agree. Since it conflicts with no other transaction, it runs only once.
-    pub async fn snapshot<T>(
+    pub async fn snapshot<'env, T>(
         &self,
         name: &'static str,
         member: &Member,
-        work: impl for<'c> FnOnce(&'c mut Cx) -> BoxFuture<'c, Result<T>> + Send,
+        work: impl for<'cx> FnOnce(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
     ) -> Result<T> {
         let mut cx = self.snapshot_of(name, member, member.request_id).await?;
         let shown = OPEN.scope((), work(&mut cx)).await?;

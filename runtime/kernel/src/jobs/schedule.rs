@@ -51,6 +51,27 @@ pub(super) struct Due {
 }
 
 impl Periodic {
+    /// A job that runs at multiples of this interval. After a pause of all workers it runs once.
+    pub const fn every(job: &'static str, interval: Duration) -> Self {
+        Self {
+            job,
+            schedule: Schedule::Every(interval),
+            catch_up: CatchUp::Last,
+        }
+    }
+
+    /// A job that runs at the times of a cron expression in UTC. After a pause of all workers it runs once.
+    pub const fn cron(job: &'static str, expression: &'static str) -> Self {
+        Self {
+            job,
+            schedule: Schedule::Cron {
+                expression,
+                zone: "UTC",
+            },
+            catch_up: CatchUp::Last,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         let now = DateTime::UNIX_EPOCH;
         match self.schedule {

@@ -178,35 +178,15 @@ impl Create<'_> {
         let mut cx = self.begin().await?;
         let mut input = match decoded {
             Ok(input) => input,
-            Err(error) => {
-                require_with_roles(resource.rules.create, self.caller, &mut cx).await?;
-                let error = complete(&mut cx, &self.attempt(), None, error).await?;
-                return Err(self.complete_parts(&mut cx, error).await?);
-            }
+            Err(error) => return Err(self.all_errors(&mut cx, error).await?),
         };
         if let Some(keyed) = self.keyed
             && let Claim::Done(response) = keyed.claim(&mut cx, LEASE).await?
         {
             return Ok(response);
         }
-        let (action, given) = (Action::Create, Some(&mut *input));
-        if let Err(error) = hook(self.endpoint, action, &mut cx, None, given).await {
-            // A hook's reason is only told to those who may do this at all. The hook's failure may have aborted its
-            // transaction.
-            if error.is_refusal() {
-                drop(cx);
-                let mut cx = self.begin().await?;
-                require_with_roles(resource.rules.create, self.caller, &mut cx).await?;
-            }
-            return Err(error);
-        }
-        // It may be only the nested objects that their creator can't see.
-        let statement = match way {
-            Way::Seen => resource.sql.create,
-            Way::Unseen if !resource.created_unseen => resource.sql.create,
-            Way::Unseen => without_returning(resource.sql.create),
-        };
-        let made = sqlx::query_with(statement, bound(&*input)?);
+        let mut cx = self.hook(cx, &mut *input).await?;
+        let made = sqlx::query_with(statement(resource, way), bound(&*input)?);
         let row = match made.fetch_optional(cx.conn()).await {
             Ok(row) => row,
             Err(error) => {
@@ -246,12 +226,38 @@ impl Create<'_> {
             };
             shown = with(Shown::read(resource, &mut cx, id).await?, made)?;
         }
-        let answer = created(resource, id, shown)?;
+        self.finish(cx, created(resource, id, shown)?).await
+    }
+
+    /// Everything that is wrong with a body, for callers who may create at all.
+    async fn all_errors(&self, cx: &mut Cx, error: Error) -> Result<Error> {
+        require_with_roles(self.endpoint.resource().rules.create, self.caller, cx).await?;
+        let error = complete(cx, &self.attempt(), None, error).await?;
+        self.complete_parts(cx, error).await
+    }
+
+    /// Calls the entity's hook. Its reason is only told to callers who may create at all.
+    async fn hook(&self, mut cx: Cx, input: &mut dyn Input) -> Result<Cx> {
+        let called = hook(self.endpoint, Action::Create, &mut cx, None, Some(input));
+        let Err(error) = called.await else {
+            return Ok(cx);
+        };
+        if error.is_refusal() {
+            // The hook's failure may have aborted its transaction.
+            drop(cx);
+            let mut cx = self.begin().await?;
+            require_with_roles(self.endpoint.resource().rules.create, self.caller, &mut cx).await?;
+        }
+        Err(error)
+    }
+
+    /// Commits, and stores the answer of a request with a key in the same transaction: the object, its nested objects
+    /// and the answer are stored together or not at all.
+    async fn finish(&self, mut cx: Cx, answer: Response) -> Result<Response> {
         let Some(keyed) = self.keyed else {
             refused::commit(cx, &self.attempt()).await?;
             return Ok(answer);
         };
-        // In the same transaction, so the object and its nested objects are created together or not at all.
         let (parts, content) = answer.into_parts();
         let content = body::read(content).await?;
         keyed
@@ -283,6 +289,14 @@ fn bound(input: &dyn Input) -> Result<PgArguments> {
 async fn made_unseen(cx: &mut Cx) -> Result<Uuid> {
     let id = sqlx::query_scalar("select sec.created()").fetch_one(cx.conn());
     Ok(id.await?)
+}
+
+/// It may be only the nested objects that their creator can't see.
+fn statement(resource: &Resource, way: Way) -> &'static str {
+    match way {
+        Way::Unseen if resource.created_unseen => without_returning(resource.sql.create),
+        Way::Seen | Way::Unseen => resource.sql.create,
+    }
 }
 
 fn without_returning(text: &'static str) -> &'static str {

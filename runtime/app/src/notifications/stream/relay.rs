@@ -137,9 +137,8 @@ pub(super) async fn news(
     since: Option<&Snapshot>,
     members: Vec<Uuid>,
 ) -> Result<(Arc<Snapshot>, HashMap<Uuid, News>)> {
-    let since = since.map(Snapshot::text);
+    let (since, members) = (&since.map(Snapshot::text), &members);
     let rows = db.run(Notifications::NAME, None, Uuid::now_v7(), move |cx| {
-        let (since, members) = (since.clone(), members.clone());
         Box::pin(async move {
             let rows = sqlx::query(
                 "select seen, member, ids, marks, unread from app.notification_news($1, $2, $3)",

@@ -4,13 +4,13 @@ use super::{
     super::Tickets,
     {Attendee, AttendeeList},
 };
-use crate::module::id;
+use crate::module::{id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{Path, RawQuery, State},
     http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use kernel::{Member, Result, openapi::Objects};
@@ -62,11 +62,8 @@ async fn list(
     Path(path): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
-    let page = tickets
-        .attendees(&caller, id(&path)?, query.as_deref())
-        .await?;
-    // The answer has personal data, so no cache may store it.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+    let page = tickets.attendees(&caller, id(&path)?, query.as_deref());
+    page.await.map(uncached)
 }
 
 /// Export attendees

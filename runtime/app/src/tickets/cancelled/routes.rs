@@ -1,18 +1,16 @@
 //! HTTP routes for cancelled events. The route that cancels an event is generated.
 
 use super::{
-    super::Tickets,
+    super::{Tickets, staff::staff},
     figures::{self, Cancellation},
 };
-use crate::module::{Module, id};
+use crate::module::{Module, id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
-use generated::event::EVENT;
 use kernel::{Error, Member, Result, openapi::Objects, problems};
 use utoipa::{OpenApi, openapi};
 
@@ -53,10 +51,7 @@ async fn cancellation(
         .db
         .run(Tickets::NAME, Some(&caller), caller.request_id, move |cx| {
             Box::pin(async move {
-                cx.require(&EVENT, "read", event).await?;
-                if !cx.holds(&EVENT, "staff", event).await? {
-                    return Err(Error::forbidden());
-                }
+                staff(cx, event).await?;
                 let state: String =
                     sqlx::query_scalar("select state from app.events where id = $1")
                         .bind(event)
@@ -70,6 +65,5 @@ async fn cancellation(
                 figures::add_up(cx, event).await
             })
         });
-    let figures = run.await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response())
+    run.await.map(uncached)
 }

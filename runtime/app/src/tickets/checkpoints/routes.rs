@@ -2,12 +2,11 @@
 //! use the routes of the door.
 
 use super::{super::Tickets, CheckpointFigures, CheckpointFiguresList};
-use crate::module::id;
+use crate::module::{id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use kernel::{Member, Result, openapi::Objects};
@@ -53,7 +52,5 @@ async fn figures(
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let list = tickets.checkpoint_figures(&caller, id(&path)?, query.as_deref());
-    let list = list.await?;
-    // The figures change all the time, so no cache may store them.
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response())
+    list.await.map(uncached)
 }

@@ -4,16 +4,14 @@ use super::{
     super::Tickets, Admission, AdmissionList, LateScanResult, LateScanResultList, RevokedCode,
     RevokedCodeList, ScanBatch,
 };
-use crate::module::id;
+use crate::module::{id, uncached};
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use kernel::{Member, Result, http::Sent, openapi::Objects};
-use serde::Serialize;
 use utoipa::{OpenApi, openapi};
 
 pub fn router(tickets: Tickets) -> Router {
@@ -40,11 +38,6 @@ struct Document;
 
 pub fn document() -> openapi::OpenApi {
     Document::openapi()
-}
-
-/// An answer with the current state of tickets, which no cache may store.
-fn fresh<T: Serialize>(list: T) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }
 
 /// Upload offline scans
@@ -90,7 +83,7 @@ async fn check_in_list(
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let list = tickets.check_in_list(&caller, id(&path)?, query.as_deref());
-    list.await.map(fresh)
+    list.await.map(uncached)
 }
 
 /// List revoked codes
@@ -115,5 +108,5 @@ async fn revoked(
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let list = tickets.revoked_codes(&caller, id(&path)?, query.as_deref());
-    list.await.map(fresh)
+    list.await.map(uncached)
 }

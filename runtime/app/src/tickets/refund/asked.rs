@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{module::Module, problems};
 use axum::http::StatusCode;
-use generated::{event::EVENT, order::ORDER};
+use generated::{event::EVENT, order::ORDER, refund::RefundReason};
 use kernel::{
     Cx, Error, Member, Result,
     idempotency::{Answer, Claimed},
@@ -28,10 +28,10 @@ impl Tickets {
         body: GiveBack,
         claimed: Claimed,
     ) -> Result<Answer> {
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let caller = caller.clone();
-            move |cx| {
-                let (caller, body, claimed) = (caller.clone(), body.clone(), claimed.clone());
+        let (body, claimed) = (&body, &claimed);
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     cx.require(&ORDER, "read", order).await?;
                     let order = lock(cx, order).await?;
@@ -39,9 +39,9 @@ impl Tickets {
                     let wanted = body.ticket_ids.as_ref().map(|ids| ids.0.as_slice());
                     let held_by = (!runs).then_some(order.user);
                     let tickets = tickets(cx, &order, wanted, held_by).await?;
-                    allowed(&order, &caller, runs, &tickets)?;
+                    allowed(&order, caller, runs, &tickets)?;
                     let why = Why {
-                        reason: "requested",
+                        reason: RefundReason::Requested,
                         note: body.note.as_deref().filter(|_| runs),
                         to: body.to.unwrap_or(Target::Source),
                         by: Some(caller.id()),
@@ -53,8 +53,7 @@ impl Tickets {
                     claimed.keep(cx, &answer).await?;
                     Ok(answer)
                 })
-            }
-        });
+            });
         run.await
     }
 }

@@ -1,6 +1,7 @@
 //! Orders that end without a request for a refund: the event was cancelled, or a dispute was lost.
 
 use super::{super::bodies::Target, Order, Why, done, lock, write_down};
+use generated::refund::RefundReason;
 use kernel::{Cx, Error, Result, jobs};
 use serde_json::json;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub async fn called_off(cx: &mut Cx, order: Uuid) -> Result<()> {
     }
     let ids: Vec<Uuid> = tickets.into_iter().map(|(id, _)| id).collect();
     let why = Why {
-        reason: "event_cancelled",
+        reason: RefundReason::EventCancelled,
         note: None,
         to: Target::Source,
         by: None,

@@ -7,7 +7,7 @@
 use super::super::Tickets;
 use crate::{
     module::{Module, Parts},
-    signed::{self, ADDRESS_BYTES, Links},
+    signed_links::{self, ADDRESS_BYTES, Links},
 };
 use axum::{
     extract::{Query, State},
@@ -70,7 +70,7 @@ pub async fn show(
 ) -> Result<Response> {
     let event = tickets.left_by(&link.token).await?.title;
     let text = format!("Leave the waiting list of {}?", HtmlEscape(&event));
-    Ok(signed::question(&text, "Leave"))
+    Ok(signed_links::question(&text, "Leave"))
 }
 
 /// Leave a waiting list by the link in an email
@@ -89,7 +89,7 @@ pub async fn leave(
 ) -> Result<Response> {
     let left = tickets.left_by(&link.token).await?;
     tickets.leave(left.entry).await?;
-    Ok(signed::statement(
+    Ok(signed_links::statement(
         "Done. You are no longer on this waiting list. You can join it again.",
     ))
 }

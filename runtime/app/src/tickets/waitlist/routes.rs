@@ -1,12 +1,11 @@
 //! HTTP routes for waiting lists. The routes for joining, and for leaving when signed in, are generated.
 
 use super::{super::Tickets, PlaceInLine, leave};
-use crate::module::id;
+use crate::module::{id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
-    http::header,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use kernel::{Member, Result, openapi::Objects};
@@ -43,6 +42,6 @@ async fn place(
     caller: Member,
     Path(path): Path<String>,
 ) -> Result<Response> {
-    let place = tickets.place_in_line(&caller, id(&path)?).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(place)).into_response())
+    let place = tickets.place_in_line(&caller, id(&path)?);
+    place.await.map(uncached)
 }

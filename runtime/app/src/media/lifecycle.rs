@@ -155,14 +155,12 @@ impl Media {
         let mut all = self.stale(self.clock.now()).await?;
         let keep_days = i32::from(self.settings.media_keep_days);
         loop {
-            let base = self.public_url.clone();
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
-                let base = base.clone();
                 Box::pin(async move {
                     let done = [
                         abandon(cx).await?,
                         purge(cx, keep_days).await?,
-                        rebase(cx, &base).await?,
+                        rebase(cx, &self.public_url).await?,
                         forget(cx).await?,
                     ];
                     Ok(done)

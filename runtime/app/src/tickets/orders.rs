@@ -6,7 +6,7 @@
 use super::{
     Tickets,
     bodies::{Cart, PlacedOrder},
-    cart::{self, Priced},
+    cart::{self, Priced, Sale},
     settle::{self, Settled},
 };
 use crate::{module::Module, problems, wallet::ledger};
@@ -26,7 +26,7 @@ impl Tickets {
         buyer: &Member,
         cart: Cart,
         key: &str,
-        at_door: bool,
+        sale: Sale,
     ) -> Result<PlacedOrder> {
         let items = cart.items.0.iter().map(|item| item.quantity).sum::<i32>();
         if items > self.settings.order_max_tickets.into() {
@@ -36,19 +36,17 @@ impl Tickets {
             );
             return Err(Error::field("/items", "range", detail));
         }
-        let run = self.db.run(Self::NAME, Some(buyer), buyer.request_id, {
-            let (tickets, buyer, key) = (self.clone(), buyer.clone(), key.to_owned());
-            move |cx| {
-                let (tickets, buyer, cart, key) =
-                    (tickets.clone(), buyer.clone(), cart.clone(), key.clone());
+        let cart = &cart;
+        let run = self
+            .db
+            .run(Self::NAME, Some(buyer), buyer.request_id, move |cx| {
                 Box::pin(async move {
-                    match placed_before(cx, &buyer, &cart, &key, at_door).await? {
+                    match placed_before(cx, buyer, cart, key, sale).await? {
                         Some(order) => shown(cx, order).await,
-                        None => tickets.set_aside(cx, &buyer, &cart, &key, at_door).await,
+                        None => self.set_aside(cx, buyer, cart, key, sale).await,
                     }
                 })
-            }
-        });
+            });
         run.await
     }
 
@@ -58,7 +56,7 @@ impl Tickets {
         buyer: &Member,
         cart: &Cart,
         key: &str,
-        at_door: bool,
+        sale: Sale,
     ) -> Result<PlacedOrder> {
         // Serialises the buyer's orders for this event: concurrent ones would each count the buyer's tickets without
         // the other, and exceed the limit per person.
@@ -69,12 +67,12 @@ impl Tickets {
         .bind(cart.event_id)
         .execute(cx.conn())
         .await?;
-        let priced = cart::load(cx, buyer, cart, at_door).await?;
+        let priced = cart::load(cx, buyer, cart, sale).await?;
         let order = New {
             id: Uuid::now_v7(),
             buyer: buyer.id(),
             key,
-            at_door,
+            sale,
             minutes: self.settings.order_minutes,
             referrer: cart.referrer.as_deref(),
             priced: &priced,
@@ -87,12 +85,7 @@ impl Tickets {
         if let Err(error) = held {
             return Err(sold_out(cart, error));
         }
-        let rest = if at_door {
-            0
-        } else {
-            priced.quote.funds.card.amount()
-        };
-        if rest == 0 {
+        if sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0 {
             let settled = settle::settle(cx, &self.keys, order.id).await?;
             if settled != Settled::Paid {
                 // The event was cancelled after the cart was priced.
@@ -107,13 +100,45 @@ struct New<'a> {
     id: Uuid,
     buyer: Uuid,
     key: &'a str,
-    at_door: bool,
+    sale: Sale,
     minutes: u16,
     referrer: Option<&'a str>,
     priced: &'a Priced,
 }
 
+/// How an order is paid.
+#[derive(Default)]
+struct Means {
+    credits: i64,
+    card: i64,
+    cash: i64,
+    application_fee: i64,
+    top_up: i64,
+}
+
 impl New<'_> {
+    fn means(&self) -> Means {
+        let Quote {
+            total,
+            funds,
+            funding,
+            ..
+        } = &self.priced.quote;
+        match self.sale {
+            Sale::AtDoor => Means {
+                cash: total.amount(),
+                ..Means::default()
+            },
+            Sale::Online => Means {
+                credits: funds.wallet.amount(),
+                card: funds.card.amount(),
+                cash: 0,
+                application_fee: funding.application_fee.amount(),
+                top_up: funding.top_up.amount(),
+            },
+        }
+    }
+
     async fn insert(&self, cx: &mut Cx) -> Result<()> {
         let Quote {
             subtotal,
@@ -123,8 +148,6 @@ impl New<'_> {
             rule,
             total,
             parts,
-            funds,
-            funding,
             ..
         } = &self.priced.quote;
         let expires: DateTime<Utc> = sqlx::query_scalar("select now() + make_interval(mins => $1)")
@@ -135,18 +158,12 @@ impl New<'_> {
             PaidBy::Buyer => (fee.amount(), "buyer"),
             PaidBy::Organizer => (0, "organizer"),
         };
-        let card = if self.at_door { 0 } else { funds.card.amount() };
-        let cash = if self.at_door { total.amount() } else { 0 };
-        let credits = if self.at_door {
-            0
-        } else {
-            funds.wallet.amount()
-        };
-        let hold = match self.priced.wallet.filter(|_| credits > 0) {
+        let means = self.means();
+        let hold = match self.priced.wallet.filter(|_| means.credits > 0) {
             Some(wallet) => {
                 let reference = format!("order:{}", self.id);
                 let until = expires + HOLD_LONGER;
-                Some(ledger::hold(cx, wallet, credits, &reference, until).await?)
+                Some(ledger::hold(cx, wallet, means.credits, &reference, until).await?)
             }
             None => None,
         };
@@ -163,17 +180,17 @@ impl New<'_> {
         .bind(discount.amount())
         .bind(on_top)
         .bind(total.amount())
-        .bind(credits)
-        .bind(card)
-        .bind(cash)
+        .bind(means.credits)
+        .bind(means.card)
+        .bind(means.cash)
         .bind(total.currency().code())
         .bind(parts.platform.amount())
         .bind(parts.city_share.amount())
         .bind(parts.organizer.amount())
-        .bind(if self.at_door { 0 } else { funding.application_fee.amount() })
-        .bind(if self.at_door { 0 } else { funding.top_up.amount() })
+        .bind(means.application_fee)
+        .bind(means.top_up)
         .bind(paid_by)
-        .bind(self.at_door)
+        .bind(self.sale == Sale::AtDoor)
         .bind(expires)
         .bind(self.key)
         .bind(rule)
@@ -248,7 +265,7 @@ async fn placed_before(
     buyer: &Member,
     cart: &Cart,
     key: &str,
-    at_door: bool,
+    sale: Sale,
 ) -> Result<Option<Uuid>> {
     let items = cart.items.0.iter();
     let (kinds, quantities): (Vec<Uuid>, Vec<i32>) = items
@@ -271,7 +288,7 @@ async fn placed_before(
     .bind(buyer.id())
     .bind(key)
     .bind(cart.event_id)
-    .bind(at_door)
+    .bind(sale == Sale::AtDoor)
     .bind(kinds)
     .bind(quantities)
     .bind(&cart.promo_code)

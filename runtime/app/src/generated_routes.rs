@@ -1,7 +1,7 @@
-//! Objects as generated routes show them to the caller, in an order that a module determines.
+//! Calls generated routes in this process on behalf of the caller: to show objects as these routes show them, in an
+//! order that a module determines, and to create or end objects under their rules, quotas and audit.
 //!
-//! The generated list is asked for the ids, so its rules, format and documentation apply. This module may not know any
-//! entity.
+//! Format and documentation of the generated routes apply as well. This file may not know any entity.
 
 use axum::{
     Router,

@@ -48,20 +48,15 @@ enum Decision {
 impl Sessions {
     pub(super) fn all_jobs(&self) -> Vec<Job> {
         let decides = |name, decision| {
-            let sessions = self.clone();
-            Job::new(name, move |run| {
-                let sessions = sessions.clone();
-                async move { sessions.decide(decision, &run).await }
+            Job::of(self, name, move |sessions, run| async move {
+                sessions.decide(decision, &run).await
             })
         };
-        let (mails, purges) = (self.clone(), self.clone());
-        let mail = Job::new(MAIL, move |run| {
-            let sessions = mails.clone();
-            async move { sessions.deliver(&run).await }
+        let mail = Job::of(self, MAIL, |sessions, run| async move {
+            sessions.deliver(&run).await
         });
-        let purge = Job::new("sessions.purge", move |_| {
-            let sessions = purges.clone();
-            async move { Ok(sessions.purge_now().await.map(drop)?) }
+        let purge = Job::of(self, "sessions.purge", |sessions, _| async move {
+            Ok(sessions.purge_now().await.map(drop)?)
         });
         vec![
             decides(INVITE, Decision::Invite),
