@@ -11,7 +11,7 @@ pub mod written;
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, id, uncached};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
     response::Response,
     routing::get,

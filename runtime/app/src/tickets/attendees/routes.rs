@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     extract::{Path, RawQuery, State},
     http::header,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use kernel::{Member, Result, openapi::Objects};
