@@ -257,17 +257,17 @@ fn introduction(model: &Model) -> String {
     format!(
         "{doc}
 
-**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it, in words and by kind of caller in `x-access`: `yes` holds for every object, `depends` means that the rule decides. Whoever is signed in may what a stranger (`anonymous`) may, and who holds a role what everybody may who is signed in, unless something else is said of them; nobody else may. Names in rules are explained at the tag. `RateLimit` and `RateLimit-Policy` come with every answer that a limit counts.
+**Signing in.** Send the access token as `Authorization: Bearer …` (on this page: the *Authorize* button). Many operations work without one. Each operation says who may use it. `x-access` says the same by kind of caller: `yes` means for every object, `no` means never, and `depends` means that the rule decides for each object. Signed-in callers may do what anonymous callers may, and holders of a role may do what all signed-in callers may, unless they are listed themselves; all others are refused. The tag explains the names in its rules. Answers to requests that count towards a limit have the headers `RateLimit` and `RateLimit-Policy`.
 
 {lists}
 
 **Reading.** Ignore properties that you do not know; new ones are added without notice.
 
-`object` says of every object what it is. `allowed_actions`, part of the answer when a single object is read, is what the caller may do with it now. Archived objects are gone from every answer until they are restored. Amounts (`…_cents`) are in minor units of the `currency` beside them.
+`object` is the type of an object. `allowed_actions` lists what the caller may do with it now; only answers with a single object contain it. Archived objects are missing from all answers until they are restored. Amounts (`…_cents`) are in minor units of the `currency` next to them.
 
-**Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that nobody overwrites a change unseen (428 without, 412 if it is outdated). DELETE archives.
+**Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that no change is overwritten unnoticed: 428 if it is missing, 412 if the object has changed. The schema of a body has all properties that can be set; the server sets the others. DELETE archives the object.
 
-**Errors** are `application/problem+json` (RFC 9457). `type` leads to a page about the problem; `errors` lists every value that is wrong, with a JSON pointer. What a caller may not see is answered like what does not exist: 404. What any request may be answered with is the `default` of each operation: 400, 401, 403, 408, 413, 415, 429, 431, 500 or 503.",
+**Errors** are `application/problem+json` (RFC 9457). `type` is the path of a page about the problem, and `errors` lists all values that are wrong, with a JSON pointer to each. 403: the caller can see the object but may not do this. 404: the object does not exist, or the caller may not see it. 409: the request conflicts with other objects or with the state of this one. 422: values are not valid. Any request may be answered with 400, 401, 403, 408, 413, 415, 422, 429, 431, 500 or 503; these are the `default` of each operation.",
         doc = model.doc,
         lists = parameters::LISTS,
     )

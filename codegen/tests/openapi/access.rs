@@ -42,7 +42,7 @@ fn access_is_told_in_words() {
         .as_str()
         .unwrap();
     assert!(
-        text.ends_with("**Who**: `state` is not `draft` or `host`."),
+        text.ends_with("**Who may**: `state` is not `draft` or `host`."),
         "{text}"
     );
     let tag = document["tags"][0]["description"].as_str().unwrap();

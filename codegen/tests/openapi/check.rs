@@ -10,18 +10,57 @@ pub fn faults(document: &Value) -> Vec<String> {
         .as_object()
         .expect("schemas")
     {
+        let properties = || schema["properties"].as_object().into_iter().flatten();
+        for (property, schema) in properties() {
+            if let Some(example) = schema.get("example") {
+                let place = format!("{name}.{property}");
+                validate(document, schema, example, &place, &mut faults);
+            }
+        }
         match schema.get("example") {
             Some(example) => validate(document, schema, example, name, &mut faults),
-            // What it is made of has some.
-            None if schema["type"] == "object" && !name.ends_with("List") => {
+            // Bodies are sent as their examples are.
+            None if schema["additionalProperties"] == json!(false) => {
                 faults.push(format!("{name}: no example"));
             }
-            None => {}
+            None => {
+                let vague = properties().filter(|(_, schema)| is_vague(schema));
+                faults.extend(vague.map(|(property, _)| format!("{name}.{property}: no example")));
+            }
         }
     }
     media(document, "#", document, &mut faults);
     parameters(document, "#", document, &mut faults);
     faults
+}
+
+/// Whether viewers can't make a good example of the schema: they write "string" for a text of which nothing is known.
+/// What it refers to is looked at by itself.
+fn is_vague(schema: &Value) -> bool {
+    let is_text = schema["type"] == "string" || schema["type"] == json!(["string", "null"]);
+    let known = ["example", "format", "enum", "const"];
+    match schema.get("items") {
+        Some(items) => is_vague(items) && schema.get("example").is_none(),
+        None => is_text && known.iter().all(|key| schema.get(*key).is_none()),
+    }
+}
+
+/// The negative control of [`faults`].
+#[test]
+fn vague_answers_are_found() {
+    let of = |property: Value| {
+        let schemas = json!({"One": {"type": "object", "properties": {"name": property}}});
+        faults(&json!({"components": {"schemas": schemas}}))
+    };
+    assert_eq!(of(json!({"type": "string"})), ["One.name: no example"]);
+    assert_eq!(
+        of(json!({"type": "array", "items": {"type": "string"}})),
+        ["One.name: no example"]
+    );
+    assert_eq!(of(json!({"type": "string", "example": "a"})), [""; 0]);
+    assert_eq!(of(json!({"type": "string", "format": "date"})), [""; 0]);
+    let wrong = of(json!({"type": "string", "example": 1}));
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
 }
 
 fn references(document: &Value, at: &Value, place: &str, faults: &mut Vec<String>) {

@@ -114,7 +114,7 @@ static OBJECTS: Objects = Objects(&[("AuditLog", "audit_log")]);
 
 #[derive(OpenApi)]
 #[openapi(paths(list), modifiers(&OBJECTS), tags(
-    (name = "Oversight", description = "What the administrators of the platform look after: who changed what, and jobs that were given up."),
+    (name = "Oversight", description = "For platform administrators: the audit log (who changed what), jobs that failed too often, fraud flags and figures of the platform."),
 ))]
 struct Document;
 

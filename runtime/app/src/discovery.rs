@@ -71,7 +71,7 @@ impl Module for Discovery {
 }
 
 #[derive(OpenApi)]
-#[openapi(tags((name = "Search", description = "Finding things of every kind: by words, on a map, by what people ask for at once.")))]
+#[openapi(tags((name = "Search", description = "Search by words in all types of objects, a map, and upcoming events by price and available tickets.")))]
 struct Document;
 
 /// The kinds asked for in `types`. A kind that is named twice has no further effect, since the query compares with `=

@@ -7,61 +7,61 @@ use kernel::problems::{self, Own};
 kernel::problem_kinds! {
     CARD_DECLINED = 402, "card-declined", "The card was declined",
         "Nothing was charged. `detail` says what the bank said; try another card, or the same one after asking the bank. The order keeps its tickets until it expires.";
-    INSUFFICIENT_CREDITS = 409, "insufficient-credits", "There are not enough credits",
-        "The wallet has less than this takes, or part of it is set aside for another purchase. Nothing was taken.";
-    WALLET_FROZEN = 409, "wallet-frozen", "The wallet is being checked",
-        "Nothing can be taken from the account until the platform has looked at it. Credits are not lost.";
-    SOLD_OUT = 409, "sold-out", "There are not enough tickets left",
-        "`errors` names the ticket types and how many are left. Nothing was held back. Join the waiting list, or ask again: tickets of orders that expire come back.";
+    INSUFFICIENT_CREDITS = 409, "insufficient-credits", "Not enough credits",
+        "The wallet contains less than the amount, or part of it is reserved for another purchase. Nothing was charged.";
+    WALLET_FROZEN = 409, "wallet-frozen", "The wallet is frozen",
+        "The platform is checking the account; until then nothing can be paid from it. No credits are lost.";
+    SOLD_OUT = 409, "sold-out", "Not enough tickets are left",
+        "`errors` names the ticket types and how many tickets are left. Nothing was reserved. Join the waiting list, or try again later: tickets of expired orders become available again.";
     NOT_ON_SALE = 409, "not-on-sale", "These tickets are not on sale",
         "The event is not published or has begun, or the ticket type is not on sale now.";
-    LIMIT_REACHED = 409, "limit-reached", "More than one person may buy",
-        "This, together with the tickets that the buyer has, is more than the limit of a ticket type or of the promo code.";
-    PROMO_CODE = 409, "promo-code-refused", "The promo code does not count",
-        "There is no such code for this event, its time is over, or it has been used as often as it may be.";
+    LIMIT_REACHED = 409, "limit-reached", "More tickets than one person may buy",
+        "Together with the tickets that the buyer has, the order exceeds the limit of a ticket type or of the promo code.";
+    PROMO_CODE = 409, "promo-code-refused", "The promo code is not valid",
+        "The event has no such code, the code has expired, or it has been used as often as allowed.";
     ORDER_EXPIRED = 409, "order-expired", "The order has expired",
-        "Its tickets went back on sale. Order again. If a payment arrives all the same, it buys the tickets that are left or goes back in full.";
-    REFUND_EXCEEDS = 409, "refund-exceeds-payment", "There is less left to refund",
-        "What was refunded before and this are more than was paid.";
+        "Its tickets are on sale again. Place a new order. If a payment still arrives, it buys the tickets if they are left, or is refunded in full.";
+    REFUND_EXCEEDS = 409, "refund-exceeds-payment", "The refund is more than what is left",
+        "Together with earlier refunds, the amount is more than was paid.";
     PAYMENT_REFUSED = 409, "payment-refused", "The payment provider refuses this",
-        "Nothing was charged. The provider has refused the request itself, not the card: `detail` says what it said. The same request will be refused again.";
+        "Nothing was charged. The provider has refused the request itself, not the card; `detail` contains its answer. The same request will be refused again.";
     HOST_UNPAYABLE = 409, "host-cannot-be-paid", "The host can't take payments yet",
-        "The organisation or business that hosts this has no account at the payment provider that takes payments. Nothing was held back or charged. Tell the host.";
+        "The organisation or business has no account at the payment provider that can take payments. Nothing was reserved or charged. Contact the host.";
     PLAN_REQUIRED = 403, "plan-required", "The plan does not include this",
-        "The business has no plan now, or one without this. `GET /plans` says what each of them includes.";
-    GUESTS_ONLY = 403, "guests-only", "Reviews are for those who were there",
-        "The platform takes reviews of guests alone: of whoever was let in to an event of the host or at the venue, or holds a ticket to one that has begun, or has accepted an offer of the business.";
+        "The business has no plan at present, or one without this feature. `GET /plans` lists what each plan includes.";
+    GUESTS_ONLY = 403, "guests-only", "Only guests may write reviews",
+        "The platform accepts reviews only from members who were admitted to an event of the host or at the venue, hold a ticket to one that has begun, or have accepted an offer of the business.";
     HOST_UNKNOWN = 409, "host-not-known-yet", "The host is too new to write to guests",
-        "An organisation or business has to be approved by its city first; a community has to be verified, or two weeks old.";
-    BROADCAST_LIMIT = 409, "too-many-broadcasts", "The guests have heard enough for a day",
-        "Five broadcasts about one event go in a day of universal time. Choose another `send_at`, or call another one off.";
+        "An organisation or business must be approved by its city first; a community must be verified or two weeks old.";
+    BROADCAST_LIMIT = 409, "too-many-broadcasts", "Too many broadcasts on one day",
+        "At most five broadcasts about one event can be sent on one day (UTC). Choose another `send_at`, or cancel another broadcast.";
     PLACE_NOT_OFFERED = 409, "place-not-offered", "The city does not offer this place",
-        "No featured place of this kind can be booked in the city now. `GET /featured-places` lists what there is.";
+        "No featured place of this kind can be booked in the city at present. `GET /featured-places` lists the places that can.";
     PLACE_TAKEN = 409, "place-taken", "The featured place is taken",
-        "As many as fit in are booked during some of the time. `POST /promotions/price` says how much room another time has.";
-    STORAGE_FULL = 409, "storage-full", "There is no room for more pictures",
-        "The caller's pictures, those announced included, would take more than one member may have. Delete some; what is deleted counts until its files are gone, some weeks later.";
-    UPLOAD_MISSING = 409, "upload-missing", "The file has not come",
-        "Nothing was sent to the address of the upload yet. Send the file, then complete the upload.";
-    UPLOAD_OVER = 409, "upload-over", "The upload is over",
-        "Its file was refused, or nobody has completed it within a day. Announce the picture anew.";
-    PICTURE_REFUSED = 422, "picture-refused", "The file can't be shown",
-        "`detail` says what is wrong with it. The file was deleted; announce another one.";
-    STORE_AWAY = 503, "file-store-unavailable", "The store of files does not answer",
-        "Nothing was changed. Ask again later.";
+        "The place is fully booked during part of the time. `POST /promotions/price` shows how many bookings are possible at another time.";
+    STORAGE_FULL = 409, "storage-full", "The storage for pictures is full",
+        "The caller's pictures, including announced ones, would exceed the limit for one member. Delete some. Deleted pictures count until their files are removed, some weeks later.";
+    UPLOAD_MISSING = 409, "upload-missing", "The file was not received",
+        "No file has been sent to the address of the upload yet. Send the file, then complete the upload.";
+    UPLOAD_OVER = 409, "upload-over", "The upload has ended",
+        "Its file was refused, or the upload was not completed within a day. Announce the picture again.";
+    PICTURE_REFUSED = 422, "picture-refused", "The file is not a picture that can be shown",
+        "`detail` says what is wrong with it. The file was deleted; announce the picture again and send another file.";
+    STORE_AWAY = 503, "file-store-unavailable", "The file store does not respond",
+        "Nothing was changed. Try again later.";
     PROVIDER_AWAY = 503, "payment-provider-unavailable", "The payment provider does not answer",
-        "It is not known yet whether the payment was made. Look at the order, which is brought up to date by itself; do not pay anew.";
+        "It is not known yet whether the payment was made. Read the order, which is updated automatically; do not pay again.";
 }
 
 static OWN: Own = Own {
     kinds: ALL,
     codes: &[
-        ("sold_out", "there are fewer tickets left"),
-        ("limit", "it is more than one person may have"),
-        ("not_on_sale", "it can't be bought now"),
-        ("currency", "it is not in the currency of the rest"),
-        ("not_a_guest", "the caller was not there"),
-        ("promised", "buyers rely on what it is"),
+        ("sold_out", "not enough tickets left"),
+        ("limit", "more than one person may have"),
+        ("not_on_sale", "not on sale now"),
+        ("currency", "not in the currency of the other items"),
+        ("not_a_guest", "the caller did not attend"),
+        ("promised", "can't change because buyers rely on it"),
     ],
 };
 

@@ -12,6 +12,7 @@ mod objects;
 mod own;
 mod page;
 mod shared;
+mod single;
 mod unused;
 
 pub use objects::Objects;
@@ -116,6 +117,8 @@ pub fn document(generated: &str, hand_written: HandWritten) -> serde_json::Resul
     document["info"]["contact"] = json!({"name": title});
     document["info"]["license"] =
         json!({"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")});
+    unused::remove(&mut document);
+    single::write_in_place(&mut document);
     unused::remove(&mut document);
     Ok(document)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The maximum size per operation: more operations are fine, repeated texts are not.
-const BYTES_MAX: usize = 1_800;
+const BYTES_MAX: usize = 1_700;
 
 /// The parameters that all lists have.
 const COMMON: [&str; 5] = ["limit", "cursor", "count", "sort", "expand"];
@@ -27,20 +27,24 @@ pub fn is_told(document: &Value, name: &str) -> bool {
 /// Whether the parameter is a filter: every filter also has a comparison `ne`.
 fn is_filter(document: &Value, name: &str) -> bool {
     let against = format!("{name}.ne");
-    let all = document["components"]["parameters"].as_object();
-    all.into_iter()
-        .flat_map(|all| all.values())
-        .any(|one| one["name"] == against)
+    parameters(document).any(|one| one["name"] == against)
+}
+
+/// The shared parameters, and those that are written at their operations.
+fn parameters(document: &Value) -> impl Iterator<Item = &Value> {
+    let shared = document["components"]["parameters"].as_object();
+    let shared = shared.into_iter().flat_map(|all| all.values());
+    let operations = documented(document).into_iter();
+    let own = operations
+        .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten())
+        .filter(|one| one.get("$ref").is_none());
+    shared.chain(own)
 }
 
 /// Parameters without a description that the text does not explain either.
 fn untold(document: &Value, text: &str) -> BTreeSet<String> {
-    let parameters = document["components"]["parameters"]
-        .as_object()
-        .expect("parameters");
-    let silent = parameters
-        .values()
-        .filter(|one| one["in"] == "query" && one.get("description").is_none());
+    let silent =
+        parameters(document).filter(|one| one["in"] == "query" && one.get("description").is_none());
     let words = silent.map(|one| {
         let name = one["name"].as_str().expect("a name");
         match name.rsplit_once('.') {

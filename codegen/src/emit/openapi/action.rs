@@ -2,7 +2,7 @@
 
 use super::{
     names::{self, title},
-    together,
+    parameters, together,
     words::{article, spaced},
 };
 use crate::{
@@ -179,33 +179,39 @@ impl<'a> Operation<'a> {
         let entity = &model.entities[self.entity];
         let one = spaced(&entity.name);
         match self.action {
-            Action::List | Action::Get => String::new(),
+            Action::Get => String::new(),
+            Action::List => parameters::searched(entity),
             Action::Nested(has) => format!(
-                "`GET /{}` of one {one}; 404 if the caller may not see the {one} itself.",
+                "`GET /{}`, limited to one {one}. 404 if the caller can't see the {one}.",
                 kebab(&model.entities[has.child].plural)
             ),
             Action::Create => {
                 let quota = entity.quota.map(|quota| {
-                    format!("One member may create {quota} a day (UTC); more is 429.")
+                    format!(
+                        "A member may create up to {quota} a day (UTC); then the answer is 429."
+                    )
                 });
                 let told: Vec<String> = with_lists(entity).into_iter().chain(quota).collect();
                 told.join(" ")
             }
             Action::Replace => {
-                "Fields that are left out get their default or are emptied.".to_owned()
+                "Properties that are left out get their default, or null.".to_owned()
             }
-            Action::Patch => "Fields that are left out stay as they are; null empties.".to_owned(),
-            Action::Archive => {
-                "Its parts are archived too; a 409 names what prevents it.".to_owned()
-            }
-            Action::Archived => "What the caller may restore, newest first.".to_owned(),
+            Action::Patch => "Changes only the properties in the body; null clears one.".to_owned(),
+            Action::Archive => format!(
+                "Also archives what belongs to the {one}. 409 if something prevents it; `errors` says what."
+            ),
+            Action::Archived => format!(
+                "The archived {} that the caller may restore, newest first.",
+                spaced(&entity.plural)
+            ),
             Action::Restore => format!(
-                "Brings the {one} back as it was, and what went along with it, as far as it can; `still_archived` says what stayed."
+                "Restores the {one} and, where possible, what was archived with it; `still_archived` lists the rest."
             ),
             Action::Suspend => {
-                format!("Hides the {one} from everyone but those who may update or suspend it.")
+                format!("Hides the {one} from all callers who may neither update nor suspend it.")
             }
-            Action::Unsuspend => format!("Makes a suspended {one} active again."),
+            Action::Unsuspend => format!("Sets the `status` of the {one} to `active` again."),
             Action::Transition(transition) => transition_effect(transition),
         }
     }
@@ -219,7 +225,7 @@ fn with_lists(entity: &crate::model::Entity) -> Option<String> {
     let has_lists = !lists.is_empty();
     has_lists.then(|| {
         format!(
-            "With {} where the body has them: all of it is created, or nothing.",
+            "The body may contain {}: either everything is created, or nothing.",
             lists.join(" and ")
         )
     })
@@ -239,14 +245,14 @@ fn transition_effect(transition: &Transition) -> String {
                 false => format!(" and sets {sets}"),
             };
             format!(
-                "Moves `{field}` from {} to `{to}`{besides}; 409 from any other state.",
+                "Changes `{field}` from {} to `{to}`{besides}. 409 if `{field}` has another value.",
                 from.join(" or ")
             )
         }
         Change::Set(_) => format!("Sets {sets}."),
     };
     match transition.reason {
-        true => format!("{effect} Needs a reason, which goes to the audit log."),
+        true => format!("{effect} The body gives the reason, which is written to the audit log."),
         false => effect,
     }
 }
@@ -254,10 +260,10 @@ fn transition_effect(transition: &Transition) -> String {
 fn becomes(value: &Assigned) -> String {
     match value {
         Assigned::Me => "the caller".to_owned(),
-        Assigned::Value(Literal::Null) => "empty".to_owned(),
+        Assigned::Value(Literal::Null) => "null".to_owned(),
         Assigned::Value(Literal::Bool(value)) => format!("`{value}`"),
         Assigned::Value(Literal::Int(value)) => format!("`{value}`"),
         Assigned::Value(Literal::Decimal(value) | Literal::Text(value)) => format!("`{value}`"),
-        Assigned::Value(Literal::Now) => "the present time".to_owned(),
+        Assigned::Value(Literal::Now) => "the current time".to_owned(),
     }
 }

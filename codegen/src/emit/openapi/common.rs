@@ -3,7 +3,7 @@
 //! Knows nothing of single entities.
 
 use super::schema::{self, Body};
-use super::{example, named, problems, types};
+use super::{example, named, parameters, problems, types};
 use crate::emit::entity::types::enum_name_of;
 use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
@@ -33,38 +33,13 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
 pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
-    schemas.insert(
-        "NextCursor".to_owned(),
-        json!({
-            "type": ["string", "null"],
-            "description": "Send it as `cursor` to get the next page; null on the last page.",
-            "example": "AZyt3Q8gdQCgAfVk",
-        }),
-    );
-    schemas.insert(
-        "Count".to_owned(),
-        json!({
-            "type": "integer",
-            "format": "int64",
-            "minimum": 0,
-            "maximum": 10000,
-            "description": "How many there are on all pages together; only with `count=exact`. 10000 where there are more.",
-            "example": 42,
-        }),
-    );
-    schemas.insert(
-        "CountIsExact".to_owned(),
-        json!({
-            "type": "boolean",
-            "description": "False: there are more than `count`. Only with `count=exact`.",
-            "example": true,
-        }),
-    );
+    schemas.insert("PageInfo".to_owned(), page_info());
+    schemas.insert(parameters::ID_LIST.to_owned(), parameters::id_list());
     schemas.insert(
         "Reason".to_owned(),
         json!({
             "type": "object",
-            "description": "Why this is done, in one line. It goes to the audit log.",
+            "description": "The reason for the action, in one line. It is written to the audit log.",
             "required": ["reason"],
             "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 500}},
             "additionalProperties": false,
@@ -80,24 +55,24 @@ pub fn own_schemas() -> Map<String, Value> {
             "properties": {"still_archived": {
                 "type": "array",
                 "maxItems": 100,
-                "description": "What went along and stays archived, as far as the caller may restore it.",
+                "description": "Objects that were archived together with this one and stay archived; only those that the caller may restore.",
                 "items": {"$ref": "#/components/schemas/StillArchived"},
+                "example": [],
             }},
-            "example": {"still_archived": []},
         }),
     );
     schemas.insert(
         "StillArchivedCode".to_owned(),
         described(
             types::choice(&["reference", "state", "conflict"]),
-            "`reference`: something else that it belongs to is archived too; `state`: its own rule does not let it come back as it is now; `conflict`: another object has its place by now.",
+            "`reference`: something else that the object belongs to is archived too. `state`: its rule does not allow restoring it in its present state. `conflict`: another object has taken its place.",
         ),
     );
     schemas.insert("Point".to_owned(), point());
     schemas.insert(named::BY_ID.to_owned(), named::by_id());
     schemas.insert(
         "ObjectId".to_owned(),
-        json!({"type": "string", "format": "uuid", "description": "UUID version 7: sorts by time of creation."}),
+        json!({"type": "string", "format": "uuid", "description": "UUID version 7; ids sort by time of creation."}),
     );
     schemas.insert(
         "ObjectVersion".to_owned(),
@@ -105,14 +80,14 @@ pub fn own_schemas() -> Map<String, Value> {
             "type": "integer",
             "format": "int64",
             "minimum": 1,
-            "description": "Grows with every change; the first part of the ETag.",
+            "description": "Increases with every change; the first part of the ETag.",
         }),
     );
     schemas.insert(
         "Status".to_owned(),
         described(
             types::choice(&["active", "suspended", "archived"]),
-            "`suspended` by a moderator; `archived` is the delete.",
+            "`suspended`: hidden by a moderator. `archived`: deleted, and can be restored.",
         ),
     );
     schemas
@@ -122,17 +97,45 @@ fn described(schema: Value, description: &str) -> Value {
     types::with(schema, json!({"description": description}))
 }
 
+/// What all pages of lists have beside their objects.
+fn page_info() -> Value {
+    json!({
+        "type": "object",
+        "required": ["next_cursor"],
+        "properties": {
+            "next_cursor": {
+                "type": ["string", "null"],
+                "description": "The `cursor` of the next page; null on the last page.",
+                "example": "AZyt3Q8gdQCgAfVk",
+            },
+            "count": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+                "maximum": 10000,
+                "description": "Number of objects on all pages, with `count=exact` only. 10000 if there are more.",
+                "example": 42,
+            },
+            "count_is_exact": {
+                "type": "boolean",
+                "description": "False if there are more than `count`. With `count=exact` only.",
+                "example": true,
+            },
+        },
+    })
+}
+
 fn still_archived() -> Value {
     json!({
         "type": "object",
-        "description": "An object that did not come back with what it was archived with. It can be restored by itself once nothing keeps it; with code `reference` it comes back with the other thing.",
+        "description": "An object that was not restored together with the object it was archived with. It can be restored separately as soon as nothing prevents it; with the code `reference`, it is restored along with the other object.",
         "required": ["type", "id", "code", "pointer", "detail"],
         "properties": {
-            "type": {"type": "string", "description": "What kind of object it is."},
+            "type": {"type": "string", "description": "Type of the object."},
             "id": {"type": "string", "format": "uuid"},
             "code": types::reference("StillArchivedCode"),
-            "pointer": {"type": "string", "description": "JSON pointer to the value that keeps it; empty if it is not a single one."},
-            "detail": {"type": "string", "description": "The same for people."},
+            "pointer": {"type": "string", "description": "JSON pointer to the value that prevents it; empty if it is more than one."},
+            "detail": {"type": "string", "description": "The reason as a sentence."},
         },
         "example": {"type": "like", "id": example::id("like"), "code": "reference", "pointer": "/user_id", "detail": "belongs to something that is archived itself"},
     })
@@ -141,7 +144,7 @@ fn still_archived() -> Value {
 fn point() -> Value {
     json!({
         "type": "object",
-        "description": "A place on earth (WGS 84), in degrees.",
+        "description": "A point on the earth in degrees (WGS 84).",
         "required": ["lat", "lng"],
         "properties": {
             "lat": {"type": "number", "format": "double", "minimum": -90, "maximum": 90, "description": "Latitude."},
@@ -191,11 +194,11 @@ fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
     let description = match is_whole {
         // Bodies use this schema too, so it can't list the keys that answers always have as `required`.
         true if object.fields.iter().any(|field| field.optional) => {
-            format!("{title}: an answer has all keys, null where there is nothing.")
+            format!("{title}. Answers contain all keys, null if there is no value.")
         }
         true => format!("{title}."),
         false => format!(
-            "{title}: the keys that change. What is left out stays as it is; null takes away."
+            "{title}: the keys to change. Keys that are left out keep their values; null removes a key."
         ),
     };
     let schema = types::object(&description, required, properties, true);
@@ -217,7 +220,7 @@ pub fn rate_limit() -> Map<String, Value> {
 pub fn headers() -> Value {
     json!({
         "ETag": {
-            "description": "Version of the object and hash of this answer. Send it in `If-Match` with a change, in `If-None-Match` with a read.",
+            "description": "Version of the object and hash of this answer. Send it in `If-Match` when you change the object, in `If-None-Match` when you read it again.",
             "schema": {"type": "string"},
             "example": example::ETAG,
         },
@@ -227,22 +230,22 @@ pub fn headers() -> Value {
             "example": format!("/events/{}", example::id("event")),
         },
         "RateLimit": {
-            "description": "What is left of the limit.",
+            "description": "How many requests are left (`r`), and after how many seconds (`t`) there are more.",
             "schema": {"type": "string"},
             "example": "\"user\";r=99;t=1",
         },
         "RateLimitPolicy": {
-            "description": "The limits that count this request.",
+            "description": "The limits that apply to this request: `q` requests in `w` seconds.",
             "schema": {"type": "string"},
             "example": "\"user\";q=100;w=10",
         },
         "RetryAfter": {
-            "description": "Seconds to wait before trying again.",
+            "description": "Seconds to wait before the next attempt.",
             "schema": {"type": "integer", "minimum": 0},
             "example": 2,
         },
         "WwwAuthenticate": {
-            "description": "How to sign in, and what is wrong with the token if one was sent.",
+            "description": "The authentication scheme, and what is wrong with the token that was sent.",
             "schema": {"type": "string"},
             "example": "Bearer error=\"invalid_token\"",
         },
@@ -266,7 +269,7 @@ pub fn parameters() -> Map<String, Value> {
             "in": "query",
             "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
         },
-        "CountParameter": {
+        "count": {
             "name": "count",
             "in": "query",
             "schema": {"type": "string", "enum": ["exact"]},
@@ -275,32 +278,35 @@ pub fn parameters() -> Map<String, Value> {
             "name": "If-Match",
             "in": "header",
             "required": true,
-            "description": "The version that the change is based on: its ETag, or the `version` of the object in double quotes, such as `\"3\"`; the quotes are part of it. Another version in the meantime is answered with 412.",
+            "description": "The version that you have read: its ETag, or the `version` of the object in double quotes, such as `\"3\"`; the quotes are part of the value. 412 if the object has changed since.",
             "schema": {"type": "string", "pattern": TAGS},
             "example": "\"3\"",
         },
         "IfMatchOptional": {
             "name": "If-Match",
             "in": "header",
-            "description": "The version that is meant: its ETag, or the `version` of the object in double quotes, such as `\"3\"`. Another version in the meantime is answered with 412.",
+            "description": "The version that you have read: its ETag, or the `version` of the object in double quotes, such as `\"3\"`. 412 if the object has changed since. Without it, the version is not checked.",
             "schema": {"type": "string", "pattern": TAGS},
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`; with another body 422. For signed-in callers; kept for three days.",
+            "description": "A new random text for each object to create. A retry with the same key and body creates nothing and gets the first answer, with `Idempotent-Replayed: true`; with another body the answer is 422. Needs a token; keys are kept for three days.",
             "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
         },
         "IfNoneMatch": {
             "name": "If-None-Match",
             "in": "header",
-            "description": "ETag of a former answer: 304 if it would be the same again.",
+            "description": "ETag of an earlier answer: 304 if nothing has changed since.",
             "schema": {"type": "string", "pattern": TAGS},
         },
     });
-    let ids = super::parameters::of_ids().map(|(name, parameter)| (name.to_owned(), parameter));
+    let lists = parameters::of_ids()
+        .into_iter()
+        .chain(parameters::of_searches());
+    let lists = lists.map(|(name, parameter)| (name.to_owned(), parameter));
     match all {
-        Value::Object(all) => all.into_iter().chain(ids).collect(),
+        Value::Object(all) => all.into_iter().chain(lists).collect(),
         _ => Map::new(),
     }
 }
@@ -311,7 +317,7 @@ pub fn security_schemes() -> Value {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "The access token of a session. It holds no roles: a role that is given or taken counts from the next request on.",
+            "description": "The access token of a session. It contains no roles: roles that are granted or revoked take effect with the next request.",
         }
     })
 }

@@ -1,4 +1,5 @@
-//! Example values. An object has the same values wherever it appears in the document.
+//! Example values: whole ones of bodies, so that they can be sent as they are, and those properties of answers of which
+//! the schema alone would make a bad example.
 //!
 //! All values are derived from names, so an unrelated change of the spec changes no example.
 
@@ -8,14 +9,12 @@ use super::{
     words::spaced,
 };
 use crate::{
-    emit::columns::{self, Source},
-    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
+    emit::columns::{Column, Source},
+    model::{Entity, EntityId, Field, Model, Relation, Ty},
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub const CREATED_AT: &str = "2026-03-02T08:15:00Z";
-pub const UPDATED_AT: &str = "2026-03-05T16:40:00Z";
 pub const ETAG: &str = "\"3-9f2c4e1ab07d5583\"";
 
 /// The id of the example object of an entity (or of anything named): a UUID version 7.
@@ -32,26 +31,24 @@ pub fn id(name: &str) -> String {
     )
 }
 
-/// The object as an answer contains it.
-pub fn row(model: &Model, id_: EntityId) -> Value {
+/// The example of a property of an answer. `None`: viewers make a good one of its schema, as of a time, a number, a set
+/// of values or a type that has an example itself. Of other texts they would make the word "string".
+pub fn of_property(model: &Model, id_: EntityId, column: Column) -> Option<Value> {
     let entity = &model.entities[id_];
-    let mut row = Map::new();
-    row.insert("object".to_owned(), json!(entity.name));
-    for column in columns::row(entity) {
-        let value = match column.source {
-            Source::Id => json!(id(&entity.name)),
-            Source::Status => json!("active"),
-            Source::Field(field) => self::field(model, entity, field),
-            Source::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
-            Source::IdOf(relation) => reference(model, relation),
-            Source::Derived(derived) => self::derived(entity, derived),
-            Source::Version => json!(3),
-            Source::CreatedAt => json!(CREATED_AT),
-            Source::UpdatedAt => json!(UPDATED_AT),
-        };
-        row.insert(column.name(), value);
+    match column.source {
+        // The page of the document puts it into the path of operations on one object.
+        Source::Id => Some(json!(id(&entity.name))),
+        Source::Field(field) => match field.ty {
+            Ty::Text { .. }
+            | Ty::Code { .. }
+            | Ty::Social { .. }
+            | Ty::LocalTime
+            | Ty::TextList { .. }
+            | Ty::Json => Some(self::field(model, entity, field)),
+            _ => None,
+        },
+        _ => None,
     }
-    Value::Object(row)
 }
 
 /// A body that creates or replaces the object: required properties, and optional ones that are safe to send. Optional
@@ -91,15 +88,6 @@ pub fn field(model: &Model, entity: &Entity, field: &Field) -> Value {
 
 fn reference(model: &Model, relation: &Relation) -> Value {
     json!(id(&model.entities[relation.targets[0]].name))
-}
-
-fn derived(entity: &Entity, derived: &Derived) -> Value {
-    match &derived.kind {
-        DerivedKind::Count { .. } => json!(12),
-        DerivedKind::Sum { .. } => json!(48),
-        DerivedKind::Avg { has, .. } => json!(if entity.has.len() > *has { 4.6 } else { 4.0 }),
-        DerivedKind::Flag { .. } => json!(false),
-    }
 }
 
 /// An object declared under `objects:`.

@@ -6,8 +6,15 @@ use crate::{
     model::{Derived, DerivedKind, EntityId, Model, Ty, whereabouts::way},
 };
 
+/// Where a column is described. What a value has to satisfy concerns only those who send it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum In {
+    Answer,
+    Body,
+}
+
 /// The sentences about a column.
-pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
+pub fn notes(model: &Model, id: EntityId, column: Column, place: In) -> Vec<String> {
     let entity = &model.entities[id];
     let mut notes = Vec::new();
     notes.extend(column.doc().map(str::to_owned));
@@ -25,14 +32,14 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
                     .iter()
                     .map(|t| format!("`{}`", t.name))
                     .collect();
-                notes.push(format!("Changed by {} only.", verbs.join(", ")));
+                notes.push(format!("Changed only by {}.", verbs.join(", ")));
             }
-            if field.ty == Ty::Phone && !field.system {
+            if field.ty == Ty::Phone && !field.system && place == In::Body {
                 notes.extend(national(model, id));
             }
-            if let Some(check) = &field.check {
+            if let (Some(check), In::Body) = (&field.check, place) {
                 notes.push(format!(
-                    "Must hold: {}.",
+                    "Condition: {}.",
                     words::explain(model, id, check).inline()
                 ));
             }
@@ -44,7 +51,7 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
         Source::TypeOf(_) => {}
         Source::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
         Source::IdOf(relation) if relation.set_session => {
-            notes.push("The session that it was made in.".to_owned());
+            notes.push("The session in which it was created.".to_owned());
         }
         Source::IdOf(relation) if !relation.polymorphic => {
             let target = &model.entities[relation.targets[0]];
@@ -54,7 +61,10 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
             }
         }
         Source::IdOf(relation) => {
-            notes.push(format!("Id of what `{}_type` says.", relation.name));
+            notes.push(format!(
+                "Id of an object of the type in `{}_type`.",
+                relation.name
+            ));
         }
         Source::Derived(derived) => notes.push(derived_note(model, id, derived)),
         Source::CreatedAt | Source::UpdatedAt => {}
@@ -71,8 +81,8 @@ fn national(model: &Model, id: EntityId) -> Option<String> {
     let of: Vec<String> = own.into_iter().chain(callers).collect();
     (!of.is_empty()).then(|| {
         format!(
-            "Stored with the code of its country; sent without one, it is taken as it is dialled in the country of {}.",
-            of.join(", else of ")
+            "Stored with its country code. A number without one is read as a number of the country of {}.",
+            of.join(", or else of ")
         )
     })
 }
@@ -89,20 +99,20 @@ fn derived_note(model: &Model, id: EntityId, derived: &Derived) -> String {
         ),
         DerivedKind::Avg { has, field, filter } => (
             format!(
-                "Average `{field}` of its {}; null while there are none",
+                "Average `{field}` of its {}, null if there are none",
                 of(*has)
             ),
             *has,
             filter,
         ),
         DerivedKind::Flag { expr } => {
-            return format!("True when {}.", words::explain(model, id, expr).inline());
+            return format!("True if {}.", words::explain(model, id, expr).inline());
         }
     };
     match filter {
         None => format!("{text}."),
         Some(filter) => format!(
-            "{text}, counting those where {}.",
+            "{text} where {}.",
             words::explain(model, entity.has[has].child, filter).inline()
         ),
     }

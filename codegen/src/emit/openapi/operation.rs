@@ -87,14 +87,14 @@ fn description(model: &Model, operation: &Operation) -> String {
     }) = operation.action
     {
         let when = words::explain(model, operation.entity, when).inline();
-        text.push_str(&format!(" Only while {when}; otherwise 409."));
+        text.push_str(&format!(" 409 unless {when}."));
     }
     if !text.is_empty() {
         text.push_str("\n\n");
     }
     // The tag explains the named conditions, once for all operations.
     let rule = words::explain(model, operation.entity, operation.rule).rule;
-    text.push_str(&format!("**Who**: {rule}."));
+    text.push_str(&format!("**Who may**: {rule}."));
     text
 }
 
@@ -217,7 +217,7 @@ pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
             Action::Create => {
                 let told = match implied::creator_reads(model, id) {
                     true => "",
-                    false => "Created. Without a body if the caller may not see it.",
+                    false => "Created. There is no body if the caller can't see the object.",
                 };
                 add(
                     "Created",
@@ -243,8 +243,9 @@ pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
 /// `default`.
 fn failures(operation: &Operation) -> &'static [u16] {
     match operation.action {
+        // `default` includes 422, but linters want every operation to list an error.
         Action::List | Action::Archived => &[422],
-        Action::Nested(_) => &[404, 422],
+        Action::Nested(_) => &[404],
         Action::Get => &[404],
         Action::Create => &[403, 409, 422],
         Action::Replace | Action::Patch => &[403, 404, 409, 412, 422, 428],

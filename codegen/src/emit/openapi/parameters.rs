@@ -3,14 +3,13 @@
 use super::{
     named,
     types::{self, reference},
-    words::spaced,
 };
 use crate::{
     emit::{
         columns::{self, Source},
         entity::types::{enum_name, type_name},
     },
-    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
+    model::{Derived, DerivedKind, Entity, EntityId, Model, Relation, Ty},
     names::pascal,
 };
 use serde_json::{Map, Value, json};
@@ -50,6 +49,9 @@ impl Own {
         if name == "sort" && named::is_by_id(entity) {
             return named::BY_ID.to_owned();
         }
+        if name == "q" || MAP.contains(&name) {
+            return name.to_owned();
+        }
         let column = name.split('.').next().unwrap_or(name);
         match name == "sort" || name == "expand" || !is_shared(model, column, schema) {
             true => format!("{}.{name}", pascal(&entity.name)),
@@ -60,7 +62,10 @@ impl Own {
 
 /// Whether all columns of this name have the same type, and none has a type that is named after its entity.
 fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
-    let is_plain = |schema: &Value| schema.get("$ref").is_none() && schema.get("enum").is_none();
+    let is_plain = |schema: &Value| {
+        let is_reference = schema.get("$ref").is_some() && *schema != reference(ID_LIST);
+        !is_reference && schema.get("enum").is_none()
+    };
     let plain = match schema.get("items") {
         Some(items) => is_plain(items),
         None => is_plain(schema),
@@ -109,7 +114,7 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
         }
         all.push(common(&own.key(model, entity)));
         if own.name() == "limit" {
-            all.extend([common("Cursor"), common("CountParameter")]);
+            all.extend([common("Cursor"), common("count")]);
         }
     }
     all.extend([common("IdIn"), common("IdNe")]);
@@ -139,14 +144,14 @@ fn own(model: &Model, id: EntityId) -> Vec<Own> {
         parameters.into_iter().map(own).collect::<Vec<_>>()
     };
     if entity.fields.iter().any(|field| field.search) {
-        all.extend(free(vec![search(entity)]));
+        all.extend(free(vec![of_search("q")]));
     }
     for column in columns::row(entity) {
         let name = column.name();
         let filters = |ty: &Ty, schema: Value| filters(&name, ty, schema, column.optional());
         match column.source {
             Source::Field(field) if field.filter && field.ty == Ty::Point => {
-                all.extend(free(map(field)));
+                all.extend(free(MAP.map(of_search).to_vec()));
                 all.extend(free(
                     column.optional().then(|| null(&name)).into_iter().collect(),
                 ));
@@ -206,8 +211,11 @@ pub fn common(name: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{name}")})
 }
 
-fn parameter(name: &str, description: String, schema: Value) -> Value {
-    json!({"name": name, "in": "query", "description": description, "schema": schema})
+const MAP: [&str; 3] = ["near", "radius_m", "bbox"];
+
+fn of_search(name: &str) -> Value {
+    let found = of_searches().into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, parameter)| parameter).unwrap_or_default()
 }
 
 /// A filter without a description: [`LISTS`] explains all of them once, since client generators repeat a description
@@ -218,15 +226,23 @@ fn filter(name: &str, comparison: &str, schema: Value) -> Value {
 
 /// Part of the introduction of the document.
 pub const LISTS: &str = "\
-**Lists** come in pages of `limit` objects: repeat the request with `cursor` set to `next_cursor`, and the same filters and \
-order, until it is null. `sort` is the order, turned round by `-`; without it the newest come first. `count=exact` also \
-answers how many there are, up to 10,000. `expand` names relations, separated by commas, to put into the answer as whole \
-objects; null where the caller may not see one.
+**Lists** are divided into pages of `limit` objects. For the next page, repeat the request with the same filters and order, \
+and with `cursor` set to `next_cursor`, until that is null. `sort` names the property to sort by, with `-` before it for \
+descending order; without it the newest objects come first. `count=exact` adds the number of objects on all pages, up to \
+10,000. `expand` names relations, separated by commas, whose objects are included in the answer; they are null if the caller \
+can't see them.
 
-**Filters** are named after the property that they look at: `city_id=…` is equal. After the name, `.ne` is another value or \
-none, `.in` one of up to 100, separated by commas (one that belongs to a value has a backslash before it); `.gte`, `.lte`, \
-`.gt` and `.lt` are at least, at most, more and less, of times at or after, at or before, after and before (a date is the \
-whole day in UTC); `.null=true` finds those without a value, `.null=false` those with one. All that are given must hold.";
+**Filters** have the name of a property: `city_id=…` returns objects whose `city_id` is equal to the value. A suffix changes \
+the comparison: `.ne` is not equal (or null), `.in` is one of up to 100 values, separated by commas (a comma inside a value \
+is written `\\,`). `.gte`, `.lte`, `.gt` and `.lt` are at least, at most, more than and less than; for times they are at or \
+after, at or before, after and before, and a date stands for the whole day in UTC. `.null=true` returns objects without a \
+value, `.null=false` those with one. An object has to match all filters.
+
+**Searching.** `q` finds objects that contain all words, ignoring accents and capitals; the last word may be incomplete. \
+`\"two words\"` have to be adjacent, `-word` must not occur, and `or` separates alternatives. If few objects match, parts of \
+names are found too. `near` and `bbox` find public objects only, `q` also others that the caller may see. Other filters and \
+`sort` are applied to the 2,000 newest public matches of `q` and as many of the caller's own, or to the 2,000 objects nearest to \
+`near`; `bbox` returns at most 2,000 objects.";
 
 /// The filters of a column: equality, and the other comparisons that its type has. They have no examples, because
 /// Swagger UI would send those with every request that is tried out.
@@ -247,12 +263,25 @@ fn filters(name: &str, ty: &Ty, schema: Value, optional: bool) -> Vec<Value> {
 }
 
 fn one_of(name: &str, schema: Value) -> Value {
-    json!({
-        "name": format!("{name}.in"),
-        "in": "query",
-        "explode": false,
-        "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema},
-    })
+    let is_id = schema == types::schema_of_id();
+    let several = if is_id {
+        reference(ID_LIST)
+    } else {
+        list_of(schema)
+    };
+    json!({"name": format!("{name}.in"), "in": "query", "explode": false, "schema": several})
+}
+
+fn list_of(schema: Value) -> Value {
+    json!({"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema})
+}
+
+/// The name of [`id_list`].
+pub const ID_LIST: &str = "IdList";
+
+/// The ids that a filter such as `city_id.in` compares with.
+pub fn id_list() -> Value {
+    list_of(types::schema_of_id())
 }
 
 fn null(name: &str) -> Value {
@@ -261,7 +290,7 @@ fn null(name: &str) -> Value {
 
 /// The filters by id, which every list has.
 pub fn of_ids() -> [(&'static str, Value); 2] {
-    let id = json!({"type": "string", "format": "uuid"});
+    let id = types::schema_of_id();
     [
         ("IdIn", one_of("id", id.clone())),
         ("IdNe", filter("id", ".ne", id)),
@@ -309,61 +338,59 @@ fn derived_type(derived: &Derived) -> Ty {
     }
 }
 
-fn search(entity: &Entity) -> Value {
-    let fields: Vec<String> = entity
-        .fields
-        .iter()
+/// The parameters that every list with a search (`q`) or a map (the others) has. What they compare is said at the list:
+/// [`searched`].
+pub fn of_searches() -> [(&'static str, Value); 4] {
+    let number = r"-?[0-9]+(\.[0-9]+)?";
+    let text = |pattern: String| json!({"type": "string", "pattern": pattern});
+    let all = [
+        (
+            "q",
+            "Words to search for, see **Searching** at the top.",
+            json!({"type": "string", "minLength": 1, "maxLength": 200}),
+        ),
+        (
+            "near",
+            "Latitude and longitude, such as `47.3769,8.5417`: returns only what is within `radius_m`, nearest first.",
+            text(format!("^{number},{number}$")),
+        ),
+        (
+            "radius_m",
+            "Radius around `near` in metres, 5000 if left out.",
+            json!({"type": "integer", "minimum": 1, "maximum": 100000}),
+        ),
+        (
+            "bbox",
+            "West, south, east and north in degrees, such as `8.44,47.32,8.62,47.43`: returns only what is inside.",
+            text(format!("^{number}(,{number}){{3}}$")),
+        ),
+    ];
+    all.map(|(name, description, schema)| {
+        let told =
+            json!({"name": name, "in": "query", "description": description, "schema": schema});
+        (name, told)
+    })
+}
+
+/// The sentences of a list about what `q`, `near` and `bbox` compare; empty if it has none of them.
+pub fn searched(entity: &Entity) -> String {
+    let mut told = Vec::new();
+    let words: Vec<String> = (entity.fields.iter())
         .filter(|field| field.search)
         .map(|field| format!("`{}`", field.name))
         .collect();
-    let description = format!(
-        "Words to look for in {}: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. \
-         `\"two words\"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of \
-         names are found as well. Finds public {} only, and orders and filters at most the 2,000 newest of them.",
-        fields.join(", "),
-        spaced(&entity.plural)
-    );
-    parameter(
-        "q",
-        description,
-        json!({"type": "string", "minLength": 1, "maxLength": 200}),
-    )
-}
-
-fn map(field: &Field) -> Vec<Value> {
-    let name = match &field.beside {
-        None => format!("`{}`", field.name),
+    if !words.is_empty() {
+        told.push(format!("`q` searches {}.", words.join(", ")));
+    }
+    let places = (entity.fields.iter()).filter(|field| field.filter && field.ty == Ty::Point);
+    told.extend(places.map(|field| match &field.beside {
+        None => format!("`near` and `bbox` compare the `{}`.", field.name),
         Some(beside) => format!(
-            "`{}` (without one: that of its `{}`)",
+            "`near` and `bbox` compare the `{}`, or that of the `{}` if it is null.",
             field.name, beside.relation
         ),
-    };
-    let number = r"-?[0-9]+(\.[0-9]+)?";
-    let near = format!(
-        "Latitude and longitude such as `47.3769,8.5417`: only those whose {name} is within `radius_m` of it, the nearest first. With another order or other filters: of the 2,000 nearest."
-    );
-    let bbox = format!(
-        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose {name} is inside, 2,000 at most."
-    );
-    let radius =
-        "Radius around `near` in metres, 5000 if left out. Only together with `near`.".to_owned();
-    vec![
-        parameter(
-            "near",
-            near,
-            json!({"type": "string", "pattern": format!("^{number},{number}$")}),
-        ),
-        parameter(
-            "radius_m",
-            radius,
-            json!({"type": "integer", "minimum": 1, "maximum": 100000}),
-        ),
-        parameter(
-            "bbox",
-            bbox,
-            json!({"type": "string", "pattern": format!("^{number}(,{number}){{3}}$")}),
-        ),
-    ]
+    }));
+    told.join(" ")
 }
 
 fn limit(entity: &Entity) -> Value {

@@ -6,125 +6,110 @@ use super::common::{header_ref, rate_limit};
 use super::{example, types};
 use serde_json::{Map, Value, json};
 
-/// Status, name in `components/responses`, when it is sent, and slug and title of the problem in the example. A test
-/// of the kernel compares this table with its list of all problem types.
-const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
+/// Status, when it is sent, and slug and title of the problem in the example. A test of the kernel compares this table
+/// with its list of all problem types. In `components/responses`, the name of each is its status.
+const PROBLEMS: [(u16, &str, &str, &str); 16] = [
     (
         400,
-        "BadRequest",
-        "The request could not be read: malformed JSON, a key given twice, a bad header or cursor.",
+        "The request could not be read: malformed JSON, a repeated key, or an invalid header or cursor.",
         "invalid-syntax",
         "The request body is not valid JSON",
     ),
     (
         401,
-        "Unauthorized",
-        "No access token where one is needed, or one that does not count (any more). A bad token is refused on public operations too.",
+        "The access token is missing, expired or not valid. Public operations refuse an invalid token as well.",
         "authentication-required",
         "Sign in to do this",
     ),
     (
         403,
-        "Forbidden",
-        "The caller may see this but not do it, or may not set one of the fields.",
+        "The caller can see the object but may not do this, or may not set one of the properties.",
         "forbidden",
         "You may not do this",
     ),
     (
         404,
-        "NotFound",
-        "There is no such object, or the caller may not know of it. Both look the same.",
+        "The object does not exist, or the caller may not see it. Both are answered alike.",
         "not-found",
         "Not found",
     ),
     (
         408,
-        "RequestTimeout",
         "The body did not arrive in time.",
         "request-timeout",
         "The request took too long to arrive",
     ),
     (
         409,
-        "Conflict",
-        "A value that must be unique is taken, the object is still referred to, or it is in a state that does not allow this.",
+        "A unique value is taken, other objects still refer to the object, or its state does not allow this.",
         "conflict",
         "The change clashes with other data",
     ),
     (
         410,
-        "Gone",
-        "It was there once, and is gone for good.",
+        "The object was removed for good.",
         "gone",
         "No longer available",
     ),
     (
         412,
-        "PreconditionFailed",
-        "`If-Match` does not name the current version. Read again and repeat the change.",
+        "`If-Match` does not name the current version. Read the object again and repeat the change.",
         "precondition-failed",
         "The object has changed in the meantime",
     ),
     (
         413,
-        "ContentTooLarge",
         "The body is larger than the limit.",
         "content-too-large",
         "The request body is too large",
     ),
     (
         415,
-        "UnsupportedMediaType",
         "The body is not JSON, not UTF-8, or compressed.",
         "unsupported-media-type",
         "The media type is not supported",
     ),
     (
         422,
-        "UnprocessableContent",
-        "Some values are not valid, or a referenced object is not available. `errors` lists them all.",
+        "Some values are not valid, or a referenced object is not available. `errors` lists all of them.",
         "invalid-request",
         "Some values are not valid",
     ),
     (
         428,
-        "PreconditionRequired",
         "`If-Match` is missing.",
         "precondition-required",
         "If-Match is required",
     ),
     (
         429,
-        "TooManyRequests",
         "The rate limit is used up. `Retry-After` says when to try again.",
         "quota-exceeded",
         "Too many requests",
     ),
     (
         431,
-        "HeadersTooLarge",
-        "The headers, or the parameters of the path and the query, are too long. More than twice too long, and the answer has no body.",
+        "The headers, or the parameters in path and query, are too long. If they exceed twice the limit, the answer has no body.",
         "headers-too-large",
         "The request headers are too large",
     ),
     (
         500,
-        "InternalError",
-        "Something went wrong on our side. Quote `instance` when reporting it.",
+        "An error on our side. Quote `instance` when you report it.",
         "internal-error",
         "Something went wrong on our side",
     ),
     (
         503,
-        "Unavailable",
-        "Busy or restarting. Nothing was changed; repeat after `Retry-After` seconds.",
+        "Busy or restarting. Nothing was changed; repeat the request after `Retry-After` seconds.",
         "unavailable",
         "Temporarily unavailable",
     ),
 ];
 
-/// Problems whose description is an empty text, because client generators repeat descriptions at every operation.
-const PLAIN: [u16; 3] = [404, 412, 428];
+/// Problems whose description is an empty text, because client generators repeat descriptions at every operation. The
+/// introduction explains them, and so does the example.
+const PLAIN: [u16; 6] = [403, 404, 409, 412, 422, 428];
 
 /// `{"400": {"$ref": …}, …}` for the given statuses.
 pub fn references(statuses: &[u16]) -> Map<String, Value> {
@@ -132,17 +117,15 @@ pub fn references(statuses: &[u16]) -> Map<String, Value> {
         .iter()
         .filter(|(status, ..)| statuses.contains(status));
     known
-        .map(|(status, name, ..)| {
-            (
-                status.to_string(),
-                json!({"$ref": format!("#/components/responses/{name}")}),
-            )
+        .map(|(status, ..)| {
+            let reference = json!({"$ref": format!("#/components/responses/{status}")});
+            (status.to_string(), reference)
         })
         .collect()
 }
 
 /// The response for all other statuses: errors that any request may cause.
-pub const OTHERS: &str = "OtherProblem";
+pub const OTHERS: &str = "default";
 
 pub fn schemas() -> [(String, Value); 2] {
     [
@@ -154,17 +137,17 @@ pub fn schemas() -> [(String, Value); 2] {
 fn problem() -> Value {
     json!({
         "type": "object",
-        "description": "What went wrong (RFC 9457, `application/problem+json`).",
+        "description": "The reason why a request failed (RFC 9457, `application/problem+json`).",
         "required": ["type", "title", "status", "detail"],
         "properties": {
-            "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem; its documentation is there."},
-            "title": {"type": "string", "description": "The kind of problem in a few words; always the same for a type."},
+            "type": {"type": "string", "format": "uri-reference", "description": "Type of the problem, and path of the page that explains it."},
+            "title": {"type": "string", "description": "The type in a few words, always the same for a type."},
             "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
-            "detail": {"type": "string", "description": "What it means here and what can be done."},
-            "instance": {"type": "string", "format": "uri", "description": "This very request, for support."},
+            "detail": {"type": "string", "description": "What went wrong in this request, and what to do."},
+            "instance": {"type": "string", "format": "uri", "description": "Identifies this request, for support."},
             "errors": {
                 "type": "array",
-                "description": "Every value that is wrong.",
+                "description": "All values that are wrong.",
                 "items": {"$ref": "#/components/schemas/ProblemItem"},
             },
         },
@@ -175,19 +158,19 @@ fn problem() -> Value {
 fn problem_item() -> Value {
     json!({
         "type": "object",
-        "description": "One thing that is wrong: in the body (`pointer`), in the query (`parameter`), or another object that is in the way (`object`).",
+        "description": "An error in the body (`pointer`) or in the query (`parameter`), or an object that prevents the request (`object`).",
         "required": ["code", "detail"],
         "properties": {
             "pointer": {"type": "string", "description": "JSON pointer into the body."},
             "parameter": {"type": "string", "description": "Name of the query parameter."},
             "object": {
                 "type": "object",
-                "description": "An object that is in the way.",
+                "description": "An object that prevents the request.",
                 "required": ["type", "id"],
                 "properties": {"type": {"type": "string"}, "id": {"type": "string", "format": "uuid"}},
             },
-            "code": {"type": "string", "description": "What is wrong with it, for programs."},
-            "detail": {"type": "string", "description": "What to send instead, for people."},
+            "code": {"type": "string", "description": "The kind of error, for programs."},
+            "detail": {"type": "string", "description": "What is wrong, or what to send instead, as a sentence."},
         },
         "example": item_example(),
     })
@@ -213,7 +196,7 @@ fn problem_example(status: u16, slug: &str, title: &str, detail: &str) -> Value 
 
 pub fn responses() -> Map<String, Value> {
     let mut responses = Map::new();
-    for (status, name, when, slug, title) in PROBLEMS {
+    for (status, when, slug, title) in PROBLEMS {
         let mut headers = Map::new();
         if status == 401 {
             headers.insert("WWW-Authenticate".to_owned(), header_ref("WwwAuthenticate"));
@@ -224,7 +207,6 @@ pub fn responses() -> Map<String, Value> {
         if status == 429 {
             headers.extend(rate_limit());
         }
-        // The introduction explains those whose status is self-explanatory, and so does the example.
         let told = if PLAIN.contains(&status) { "" } else { when };
         let mut response = json!({"description": told});
         if !headers.is_empty() {
@@ -236,9 +218,9 @@ pub fn responses() -> Map<String, Value> {
                 "example": problem_example(status, slug, title, when),
             }
         });
-        responses.insert(name.to_owned(), response);
+        responses.insert(status.to_string(), response);
     }
-    let (_, _, when, slug, title) = PROBLEMS[12];
+    let (_, when, slug, title) = PROBLEMS[12];
     responses.insert(
         OTHERS.to_owned(),
         json!({
@@ -257,11 +239,11 @@ pub fn responses() -> Map<String, Value> {
     responses.insert("Archived".to_owned(), json!({"description": "Archived."}));
     responses.insert(
         "Unseen".to_owned(),
-        json!({"description": "Done; from now on the caller may not see the object."}),
+        json!({"description": "Done, but the caller can't see the object any more."}),
     );
     responses.insert(
         "NotModified".to_owned(),
-        json!({"description": "Nothing has changed since the ETag in `If-None-Match`.", "headers": {"ETag": header_ref("ETag")}}),
+        json!({"description": "Nothing has changed since the answer with this ETag.", "headers": {"ETag": header_ref("ETag")}}),
     );
     responses
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     emit::{
+        actions::Action,
         columns::{self, Column, Source},
         entity::types::{enum_name, type_name},
     },
@@ -40,27 +41,27 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
     let mut properties = Map::new();
     properties.insert(
         "object".to_owned(),
-        json!({"type": "string", "const": entity.name, "readOnly": true}),
+        json!({"type": "string", "const": entity.name}),
     );
     for column in columns::row(entity) {
         if column.read_rule().is_none() {
             required.push(column.name());
         }
-        properties.insert(column.name(), answered(model, id, column));
+        let property = answered(model, id, column);
+        let property = match example::of_property(model, id, column) {
+            Some(example) => with(property, json!({"example": example})),
+            None => property,
+        };
+        properties.insert(column.name(), property);
     }
     if !allowed_actions.is_empty() {
         properties.insert(
             "allowed_actions".to_owned(),
             // The introduction explains it.
-            json!({"type": "array", "readOnly": true, "items": reference(&named::action(entity))}),
+            json!({"type": "array", "items": reference(&named::action(entity))}),
         );
     }
-    let schema = types::object(&entity.doc, required, properties, false);
-    let mut example = example::row(model, id);
-    if let (Value::Object(example), false) = (&mut example, allowed_actions.is_empty()) {
-        example.insert("allowed_actions".to_owned(), json!([allowed_actions[0]]));
-    }
-    with(schema, json!({"example": example}))
+    types::object(&entity.doc, required, properties, false)
 }
 
 /// `ExpandedEvent`: the object with the objects that `expand` adds, which can't be expanded themselves.
@@ -91,22 +92,16 @@ pub fn answered_name(model: &Model, id: EntityId) -> String {
     }
 }
 
-/// `EventList`: one page. Its example is composed of the example of its elements.
+/// `EventList`: one page. `PageInfo` has what all pages have.
 pub fn list(model: &Model, id: EntityId) -> Value {
-    let mut properties = Map::new();
-    properties.insert(
-        "data".to_owned(),
-        json!({"type": "array", "maxItems": 100, "items": reference(&answered_name(model, id))}),
-    );
-    properties.insert("next_cursor".to_owned(), reference("NextCursor"));
-    properties.insert("count".to_owned(), reference("Count"));
-    properties.insert("count_is_exact".to_owned(), reference("CountIsExact"));
-    types::object(
-        "",
-        vec!["data".to_owned(), "next_cursor".to_owned()],
-        properties,
-        false,
-    )
+    let data =
+        json!({"type": "array", "maxItems": 100, "items": reference(&answered_name(model, id))});
+    json!({
+        "allOf": [
+            reference("PageInfo"),
+            {"type": "object", "required": ["data"], "properties": {"data": data}},
+        ],
+    })
 }
 
 /// `RestoredEvent`
@@ -208,7 +203,8 @@ fn related(model: &Model, entity: &Entity, relation: &Relation) -> Value {
     json!({"anyOf": [schema, {"type": "null"}]})
 }
 
-/// A property of the answer.
+/// A property of the answer. What the server keeps is not marked (`readOnly`): no body contains it, and generators would
+/// make a second type of each object, without these properties, that nothing uses.
 fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     let entity = &model.entities[id];
     let schema = plain(model, entity, column);
@@ -217,23 +213,12 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     } else {
         schema
     };
-    let kept_by_server = match column.source {
-        Source::Field(field) => field.system || matches!(field.ty, Ty::States { .. }),
-        Source::TypeOf(relation) | Source::IdOf(relation) => {
-            relation.system || relation.of_caller()
-        }
-        _ => true,
-    };
-    let mut notes = note::notes(model, id, column);
+    let mut notes = note::notes(model, id, column, note::In::Answer);
     if let Some(rule) = column.read_rule() {
         let words = words::explain(model, id, rule);
-        notes.push(format!("Shown only if {}.", words.rule));
+        notes.push(format!("Present only if {}.", words.rule));
     }
-    let mut more = Map::new();
-    if kept_by_server || entity.module.is_some() {
-        more.insert("readOnly".to_owned(), json!(true));
-    }
-    describe(schema, notes, more)
+    describe(schema, notes, Map::new())
 }
 
 /// A property of a body.
@@ -253,13 +238,12 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     if column.optional() || is_made {
         schema = nullable(schema);
     }
-    // Fields are explained in the body that creates an object only.
-    let mut notes = match body {
-        Body::Create => note::notes(model, id, column),
-        _ => Vec::new(),
+    let mut notes = match explains(entity, body) {
+        true => note::notes(model, id, column, note::In::Body),
+        false => Vec::new(),
     };
     if body == Body::Patch && matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
-        notes.push("Keys that are left out stay; null removes a key.".to_owned());
+        notes.push("Keys that are left out keep their values; null removes a key.".to_owned());
     }
     let mut more = Map::new();
     if let Source::Field(field) = column.source {
@@ -268,7 +252,7 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
             notes.push(format!("May be sent only if {}.", words.rule));
         }
         if let (Ty::Slug { from: Some(from) }, Body::Create) = (&field.ty, body) {
-            notes.push(format!("Made from `{from}` when left out or null."));
+            notes.push(format!("Derived from `{from}` if left out or null."));
         }
         let kept = body == Body::Patch || (body == Body::Replace && column.keeps());
         if let (Some(default), false) = (types::default(field), kept) {
@@ -276,9 +260,18 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
         }
     }
     if body == Body::Replace && column.keeps() {
-        notes.push("Stays as it is when left out.".to_owned());
+        notes.push("Keeps its value if left out.".to_owned());
     }
     describe(schema, notes, more)
+}
+
+/// Fields are explained in one body only: the one that creates an object if there is one.
+fn explains(entity: &Entity, body: Body) -> bool {
+    match body {
+        Body::Create => true,
+        Body::Patch => Action::Create.open(entity).is_none(),
+        Body::Replace => false,
+    }
 }
 
 /// Whether the column has a default. Java's client generator can't compile a default beside a reference to a format.

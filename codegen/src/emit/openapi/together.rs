@@ -1,7 +1,6 @@
 //! Lists of children that a body creates together with the object: their items, and the answer that contains them too.
 
 use super::{
-    example,
     schema::{self, Body},
     types::reference,
     words::spaced,
@@ -62,11 +61,12 @@ fn created(model: &Model, id: EntityId) -> Value {
     let entity = &model.entities[id];
     let property = |(has, max): (&Has, u32)| {
         let description = format!(
-            "The {} that were created with it, in the order of the body. Not there if the body had none, or the caller may not see them.",
+            "The {} that were created with it, in the order of the body. Missing if the body had none or the caller can't see them.",
             spaced(&has.name)
         );
         let items = reference(&pascal(&model.entities[has.child].name));
-        let list = json!({"type": "array", "maxItems": max, "readOnly": true, "description": description, "items": items});
+        let list =
+            json!({"type": "array", "maxItems": max, "description": description, "items": items});
         (has.name.clone(), list)
     };
     let properties: Map<String, Value> = lists(entity).map(property).collect();
@@ -75,6 +75,5 @@ fn created(model: &Model, id: EntityId) -> Value {
             reference(&pascal(&entity.name)),
             {"type": "object", "properties": properties},
         ],
-        "example": example::row(model, id),
     })
 }

@@ -60,20 +60,20 @@ pub fn formats(model: &Model) -> Vec<(String, Value)> {
         (Ty::Email, "E-mail address.", "ana@example.org"),
         (
             Ty::Phone,
-            "Telephone number with the code of its country.",
+            "Telephone number with country code (E.164).",
             "+41446681800",
         ),
         (
             Ty::Slug { from: None },
-            "Part of an address that people read.",
+            "Readable part of a web address.",
             "long-night-of-museums",
         ),
-        (Ty::Currency, "ISO 4217", "CHF"),
-        (Ty::Country, "ISO 3166-1", "CH"),
-        (Ty::Locale, "BCP 47", "de-CH"),
+        (Ty::Currency, "Currency code (ISO 4217).", "CHF"),
+        (Ty::Country, "Country code (ISO 3166-1).", "CH"),
+        (Ty::Locale, "Language tag (BCP 47).", "de-CH"),
         (
             Ty::Timezone,
-            "Name in the IANA time zone database.",
+            "Time zone name of the IANA database.",
             "Europe/Zurich",
         ),
     ];
@@ -132,7 +132,7 @@ fn spelled(model: &Model, ty: &Ty) -> Value {
         Ty::Bool => json!({"type": "boolean"}),
         Ty::Time => json!({"type": "string", "format": "date-time"}),
         Ty::Date => json!({"type": "string", "format": "date"}),
-        Ty::Uuid => json!({"type": "string", "format": "uuid"}),
+        Ty::Uuid => schema_of_id(),
         Ty::Json => json!({"type": "object"}),
         Ty::Url => json!({"type": "string", "format": "uri", "maxLength": 2000, "pattern": URL}),
         Ty::Email => {
@@ -171,6 +171,10 @@ pub fn in_object(model: &Model, ty: &Ty) -> Value {
         Ty::Url => reference(SECURE_ADDRESS),
         _ => schema(model, ty),
     }
+}
+
+pub fn schema_of_id() -> Value {
+    json!({"type": "string", "format": "uuid"})
 }
 
 fn integer(format: &str, min: i64, max: i64) -> Value {

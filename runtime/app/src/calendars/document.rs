@@ -11,7 +11,7 @@ pub fn add(document: &mut Value) {
             "getEventCalendar",
             tags("events"),
             "Get this event as a calendar",
-            "For calendar programs.",
+            "Returns the event in the format of calendar programs (iCalendar).",
         ),
     )];
     for (path, kind) in super::OWNERS {
@@ -22,7 +22,7 @@ pub fn add(document: &mut Value) {
                 &format!("get{name}Calendar"),
                 tags(path),
                 &format!("Get the events of this {kind} as a calendar"),
-                "Up to 500 events: the next ones, then what ended within thirty days.",
+                "Returns up to 500 events for calendar programs (iCalendar): upcoming ones first, then those that ended within the last 30 days.",
             ),
         ));
     }
@@ -34,20 +34,20 @@ pub fn add(document: &mut Value) {
     paths[super::feed::PATH] = json!({"get": read()});
     shared(&mut document["components"]);
     let schemas = &mut document["components"]["schemas"];
-    let since = json!({"type": "string", "format": "date-time", "description": "When the address was made."});
-    let object = json!({"type": "string", "const": "calendar_feed", "readOnly": true});
+    let since = json!({"type": "string", "format": "date-time", "description": "Time at which the address was created."});
+    let object = json!({"type": "string", "const": "calendar_feed"});
     schemas["CalendarFeed"] = json!({
         "type": "object",
-        "description": "That there is an address at which the caller's calendar is read.",
+        "description": "The caller's calendar has a secret address. The address itself is not shown again.",
         "required": ["since"],
         "properties": {"object": object, "since": since},
     });
     schemas["CalendarFeedAddress"] = json!({
         "type": "object",
-        "description": "The address at which the caller's calendar is read. It is told once.",
+        "description": "The secret address of the caller's calendar. It is shown only once.",
         "required": ["since", "url"],
         "properties": {"object": object, "since": since,
-            "url": {"type": "string", "format": "uri", "description": "Whoever has it reads the calendar. Give it to calendar programs only."}},
+            "url": {"type": "string", "format": "uri", "description": "Anyone with this address can read the calendar. Enter it in calendar programs only."}},
         "example": {"object": "calendar_feed", "since": "2027-03-01T19:00:00Z",
             "url": "https://api.example.org/calendar-feeds/Qx3Vd0kzR4m7uY1bN8sLwE5tH2jP6aC9fG0iK3oM7qU.ics"},
     });
@@ -72,18 +72,18 @@ fn known() -> Value {
 fn answers() -> Value {
     json!({
         "200": {"$ref": "#/components/responses/Calendar"},
-        "304": {"description": "The client has it."},
-        "404": {"$ref": "#/components/responses/NotFound"},
-        "default": {"$ref": "#/components/responses/OtherProblem"},
+        "304": {"description": "The calendar has not changed since."},
+        "404": {"$ref": "#/components/responses/404"},
+        "default": {"$ref": "#/components/responses/default"},
     })
 }
 
 /// The parts that these routes have in common.
 fn shared(components: &mut Value) {
     components["parameters"]["Calendar.known"] = json!({"name": "If-None-Match", "in": "header",
-        "description": "The ETag of the calendar that the client has.", "schema": {"type": "string"}});
-    components["responses"]["Calendar"] = json!({"description": "The calendar (RFC 5545). Times are in UTC.",
-        "headers": {"ETag": {"description": "Of these bytes.", "schema": {"type": "string"}}},
+        "description": "ETag of an earlier answer: 304 if the calendar has not changed since.", "schema": {"type": "string"}});
+    components["responses"]["Calendar"] = json!({"description": "The calendar (iCalendar, RFC 5545), with times in UTC.",
+        "headers": {"ETag": {"description": "Changes with the content.", "schema": {"type": "string"}}},
         "content": {"text/calendar": {"schema": {"type": "string"}}}});
 }
 
@@ -99,34 +99,34 @@ fn own(id: &str, summary: &str, description: &str, answers: Value) -> Value {
 }
 
 fn show() -> Value {
-    let feed = json!({"description": "There is one.",
+    let feed = json!({"description": "There is a secret address.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CalendarFeed"}}}});
     own(
         "getCalendarFeed",
-        "Get whether the caller's calendar has an address",
-        "The address itself is told once.",
-        json!({"200": feed, "404": {"$ref": "#/components/responses/NotFound"},
-            "default": {"$ref": "#/components/responses/OtherProblem"}}),
+        "Check whether the caller's calendar has a secret address",
+        "404 if it has none. The address itself is shown only once, when it is created.",
+        json!({"200": feed, "404": {"$ref": "#/components/responses/404"},
+            "default": {"$ref": "#/components/responses/default"}}),
     )
 }
 
 fn renew() -> Value {
-    let feed = json!({"description": "The address.",
+    let feed = json!({"description": "",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CalendarFeedAddress"}}}});
     own(
         "renewCalendarFeed",
-        "Make an address for the caller's calendar",
-        "Of events that the caller holds tickets for or was at, and of hosts and venues that the caller follows. The address before ends.",
-        json!({"201": feed, "default": {"$ref": "#/components/responses/OtherProblem"}}),
+        "Create a secret address for the caller's calendar",
+        "The calendar contains events for which the caller holds tickets or which the caller attended, and events of followed hosts and venues. An earlier address becomes invalid.",
+        json!({"201": feed, "default": {"$ref": "#/components/responses/default"}}),
     )
 }
 
 fn revoke() -> Value {
     own(
         "revokeCalendarFeed",
-        "End the address of the caller's calendar",
-        "Whether there was one or not.",
-        json!({"204": {"description": "There is none."}, "default": {"$ref": "#/components/responses/OtherProblem"}}),
+        "Revoke the secret address of the caller's calendar",
+        "It may be repeated: if there is no address, nothing changes.",
+        json!({"204": {"description": "There is no address any more."}, "default": {"$ref": "#/components/responses/default"}}),
     )
 }
 
@@ -135,9 +135,9 @@ fn read() -> Value {
         "tags": ["Me"],
         "operationId": "readCalendarFeed",
         "summary": "Read a member's calendar at its secret address",
-        "description": "For calendar programs; needs no access token. It ends with the address and with the account.",
+        "description": "For calendar programs, which have no access token. 404 if the address was revoked or the account is closed or suspended.",
         "parameters": [
-            {"name": "file", "in": "path", "required": true, "description": "The secret, and `.ics`.",
+            {"name": "file", "in": "path", "required": true, "description": "The secret, followed by `.ics`.",
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}\\.ics$"}},
             known(),
         ],

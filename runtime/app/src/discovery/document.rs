@@ -8,52 +8,51 @@ pub fn add(document: &mut Value) {
     let paths = &mut document["paths"];
     paths["/search"] = json!({"get": operation(
         ("search", "Search everything"),
-        "What the caller may see, of each kind those that begin with the words first, then events by time and the others by age. The last word may be half typed; accents do not matter.",
+        "Searches everything that the caller may see. Hits are grouped by type. In each type, names that begin with the words come first, then upcoming events by time and other objects by age, newest first. The last word may be incomplete; accents and capitals are ignored.",
         vec![
-            json!({"name": "q", "in": "query", "required": true, "description": "The words. `\"in quotes\"` they stand together, `-without`.",
+            json!({"name": "q", "in": "query", "required": true, "description": "Words to search for. `\"in quotes\"` they have to be adjacent, and `-word` must not occur.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200}, "example": "jazz"}),
             city(),
-            types(search::KINDS, "All of them without it"),
-            json!({"name": "limit", "in": "query", "description": "How many of each kind.",
+            types(search::KINDS, "All types if left out"),
+            json!({"name": "limit", "in": "query", "description": "Maximum number of hits of each type.",
                 "schema": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5}}),
         ],
-        answer("SearchResult", "What was found."),
+        answer("SearchResult", ""),
     )});
     paths["/map"] = json!({"get": operation(
-        ("getMap", "Get what is on a map"),
-        "What everybody may see inside of a box: up to a hundred objects, or clusters of a grid that lies still while the map is moved. Of more than 50,000 objects of a kind some are left out.",
+        ("getMap", "Get the objects on a map"),
+        "Returns the public objects inside a box: up to 100 as `objects`; if there are more, `clusters` with the number of objects in each cell of a grid. The cells keep their places when the map is moved. At most 50,000 objects of each type are counted.",
         vec![
             bbox(),
-            types(map::KINDS, "`event,venue` without it"),
-            json!({"name": "cells", "in": "query", "description": "Most clusters.",
+            types(map::KINDS, "`event,venue` if left out"),
+            json!({"name": "cells", "in": "query", "description": "Maximum number of clusters.",
                 "schema": {"type": "integer", "minimum": 10, "maximum": 500, "default": 200}}),
             words(),
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
-            time("from", "Ending after it; without it now."),
-            time("to", "Beginning before it; a day counts whole."),
+            time("from", "Events that end after this time; now if left out."),
+            time("to", "Events that begin before this time. A date includes the whole day (UTC)."),
         ],
-        answer("Map", "The map."),
+        answer("Map", ""),
     )});
     paths["/events/upcoming"] = json!({"get": operation(
-        ("listUpcomingEvents", "List events that can still be had"),
-        "Published events that are to come, the next ones first. Words look at the newest 2,000 events that hold them, a box at 5,000 inside of it.",
+        ("listUpcomingEvents", "List upcoming events"),
+        "Returns published events that have not begun, next ones first. Besides common filters it takes a maximum price and a number of available tickets. `q` considers the 2,000 newest matches, `bbox` up to 5,000 events inside.",
         vec![
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
-            time("from", "Beginning then or later; without it now."),
-            time("to", "Beginning before it; a day counts whole."),
-            json!({"$ref": "#/components/parameters/Event.bbox"}),
+            time("from", "Events that begin at this time or later; now if left out."),
+            time("to", "Events that begin before this time. A date includes the whole day (UTC)."),
+            json!({"$ref": "#/components/parameters/bbox"}),
             words(),
-            json!({"name": "max_price_cents", "in": "query", "description": "A ticket on sale costs no more. 0: it is free.",
+            json!({"name": "max_price_cents", "in": "query", "description": "Events with a ticket on sale for at most this price, in minor units of `currency`. 0: free events.",
                 "schema": {"type": "integer", "format": "int64", "minimum": 0}}),
-            json!({"name": "currency", "in": "query", "description": "Of `max_price_cents`; required unless that is 0.",
+            json!({"name": "currency", "in": "query", "description": "Currency of `max_price_cents`; required unless that is 0.",
                 "schema": {"type": "string", "pattern": "^[A-Z]{3}$"}}),
-            json!({"name": "open_seats", "in": "query", "description": "So many tickets of one type that is on sale are left.",
+            json!({"name": "open_seats", "in": "query", "description": "Events with at least this many tickets left of one ticket type on sale.",
                 "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 1000}}),
             json!({"$ref": "#/components/parameters/limit.20"}),
-            json!({"name": "cursor", "in": "query", "description": "`next_cursor` of the page before.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 1000}}),
+            json!({"$ref": "#/components/parameters/Cursor"}),
         ],
         json!({"$ref": "#/components/responses/EventPage"}),
     )});
@@ -65,17 +64,17 @@ fn city() -> Value {
 }
 
 fn words() -> Value {
-    json!({"$ref": "#/components/parameters/Event.q"})
+    json!({"$ref": "#/components/parameters/q"})
 }
 
 fn types(known: &[&str], otherwise: &str) -> Value {
-    json!({"name": "types", "in": "query", "style": "form", "explode": false, "description": format!("Only these kinds. {otherwise}."),
+    json!({"name": "types", "in": "query", "style": "form", "explode": false, "description": format!("Only objects of these types. {otherwise}."),
         "schema": {"type": "array", "items": {"type": "string", "enum": known}}})
 }
 
 fn bbox() -> Value {
     json!({"name": "bbox", "in": "query", "required": true,
-        "description": "West, south, east, north in degrees. West may be greater than east: over the date line.",
+        "description": "West, south, east and north in degrees. If west is greater than east, the box crosses the date line.",
         "schema": {"type": "string"}, "example": "144.8,-37.9,145.1,-37.7"})
 }
 
@@ -102,8 +101,8 @@ fn operation(
         "parameters": parameters,
         "responses": {
             "200": answer,
-            "422": {"$ref": "#/components/responses/UnprocessableContent"},
-            "default": {"$ref": "#/components/responses/OtherProblem"},
+            "422": {"$ref": "#/components/responses/422"},
+            "default": {"$ref": "#/components/responses/default"},
         },
         "security": [{}, {"bearer": []}],
     })
@@ -115,57 +114,56 @@ fn schemas(schemas: &mut Value) {
     let or_null = |format: &str, description: &str| json!({"type": ["string", "null"], "format": format, "description": description});
     schemas["SearchHit"] = json!({
         "type": "object",
-        "description": "One thing that was found.",
+        "description": "An object that was found.",
         "required": ["type", "id", "name", "subtitle", "slug", "picture_url", "starts_at"],
         "properties": {
-            "object": {"type": "string", "const": "search_hit", "readOnly": true},
+            "object": {"type": "string", "const": "search_hit"},
             "type": {"type": "string", "enum": search::KINDS},
             "id": id,
-            "name": text("Its name or title."),
-            "subtitle": {"type": ["string", "null"], "description": "The city; of members the handle."},
-            "slug": text("Of members the handle."),
-            "picture_url": or_null("uri", "A small picture."),
-            "starts_at": or_null("date-time", "Of events."),
+            "name": text("Name or title."),
+            "subtitle": {"type": ["string", "null"], "description": "Name of the city; the handle of a member."},
+            "slug": text("Slug; the handle of a member."),
+            "picture_url": or_null("uri", "Address of a small picture."),
+            "starts_at": or_null("date-time", "Begin of an event; null for other types."),
         },
     });
     schemas["SearchResult"] = json!({
         "type": "object",
-        "description": "What was found.",
         "required": ["data"],
         "properties": {"data": {"type": "array", "maxItems": 140, "items": {"$ref": "#/components/schemas/SearchHit"}}},
     });
     schemas["MapObject"] = json!({
         "type": "object",
-        "description": "One thing on a map.",
+        "description": "An object on the map.",
         "required": ["type", "id", "name", "slug", "starts_at", "location"],
         "properties": {
-            "object": {"type": "string", "const": "map_object", "readOnly": true},
+            "object": {"type": "string", "const": "map_object"},
             "type": {"type": "string", "enum": map::KINDS},
             "id": id,
-            "name": text("Its name or title."),
-            "slug": text("Unique in its city."),
-            "starts_at": or_null("date-time", "Of events."),
+            "name": text("Name or title."),
+            "slug": text("Slug, unique in its city."),
+            "starts_at": or_null("date-time", "Begin of an event; null for other types."),
             "location": {"$ref": "#/components/schemas/Point"},
         },
     });
     schemas["MapCluster"] = json!({
         "type": "object",
-        "description": "Things that are near each other.",
+        "description": "The number of objects in a cell of the map.",
         "required": ["count", "location", "bbox"],
         "properties": {
             "count": {"type": "integer", "format": "int64", "minimum": 1},
             "location": {"$ref": "#/components/schemas/Point"},
             "bbox": {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "number", "format": "double"},
-                "description": "West, south, east, north of what is in it: what to ask for to look closer."},
+                "description": "West, south, east and north of the objects in the cell: the `bbox` of a closer look."},
         },
     });
     schemas["Map"] = json!({
         "type": "object",
-        "description": "What is inside of a box: objects or clusters.",
+        "description": "The objects inside a box, or clusters of them.",
         "required": ["count", "objects", "clusters"],
         "properties": {
-            "object": {"type": "string", "const": "map", "readOnly": true},
-            "count": {"type": "integer", "format": "int64", "minimum": 0, "description": "Of objects, shown by themselves or not."},
+            "object": {"type": "string", "const": "map"},
+            "count": {"type": "integer", "format": "int64", "minimum": 0, "description": "Number of all objects in the box."},
             "objects": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/MapObject"}},
             "clusters": {"type": "array", "maxItems": 500, "items": {"$ref": "#/components/schemas/MapCluster"}},
         },

@@ -7,93 +7,93 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/promotions",
         &["post"],
-        "409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of \
-         `POST /promotions/price`; it is to be paid until `pay_by`.",
+        "409 if the city does not offer this place, or if it is fully booked during part of the time. The price is \
+         that of `POST /promotions/price` and has to be paid until `pay_by`.",
     ),
     (
         "/events/{id}/publish",
         &["post"],
-        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while \
-         tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
+        "409 if the event has no `venue_id`, `location` or `online_url`, or if it has tickets that cost something, \
+         are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
     ),
     (
         "/events/{id}",
         &["patch", "put"],
-        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
-         `ends_at` that is over.",
+        "422 if `capacity` is less than the number of tickets that are reserved or sold. 409 if the event has tickets \
+         and a new `starts_at` or `ends_at` is in the past.",
     ),
     (
         "/ticket-types",
         &["post"],
-        "409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the \
-         host has no account that takes payments.",
+        "409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, \
+         and the host has no account that takes payments.",
     ),
     (
         "/ticket-types/{id}",
         &["patch", "put"],
-        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered; and for an \
-         earlier `refundable_until` while it is ahead and tickets are held or sold.",
+        "409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no \
+         account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a \
+         `refundable_until` that has not passed to an earlier time while tickets are reserved or sold.",
     ),
     (
         "/broadcasts/{id}/schedule",
         &["post"],
-        "409 while the host is too new, for more than five in a day about one event, and where `ticket_type_ids` are not all \
-         ticket types of the event.",
+        "409 if the host is too new, if five broadcasts about the event are sent on that day already, or if a ticket \
+         type in `ticket_type_ids` is not one of the event.",
     ),
     (
         "/broadcasts",
         &["post"],
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.",
+        "422 if a ticket type in `ticket_type_ids` is not one of the event, or if `send_at` is in the past.",
     ),
     (
         "/broadcasts/{id}",
         &["patch", "put"],
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
+        "422 if a ticket type in `ticket_type_ids` is not one of the event, or if a new `send_at` is in the past.",
     ),
     (
         "/promo-codes",
         &["post"],
-        "422 for a `valid_to` in the past.",
+        "422 if `valid_to` is in the past.",
     ),
     (
         "/commission-proposals",
         &["post"],
-        "422 for a `valid_to` in the past.",
+        "422 if `valid_to` is in the past.",
     ),
     (
         "/service-requests",
         &["post"],
-        "422 for a `needed_at` in the past.",
+        "422 if `needed_at` is in the past.",
     ),
     (
         "/service-requests/{id}",
         &["patch", "put"],
-        "422 for a new `needed_at` in the past.",
+        "422 if a new `needed_at` is in the past.",
     ),
-    ("/leads", &["post"], "422 for a `needed_at` in the past."),
-    ("/quotes", &["post"], "422 for a `valid_until` in the past."),
+    ("/leads", &["post"], "422 if `needed_at` is in the past."),
+    ("/quotes", &["post"], "422 if `valid_until` is in the past."),
     (
         "/quotes/{id}",
         &["patch", "put"],
-        "422 for a new `valid_until` in the past.",
+        "422 if a new `valid_until` is in the past.",
     ),
     (
         "/reviews",
         &["post"],
-        "403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.",
+        "403 (`guests-only`) if the platform accepts reviews from guests only and the caller was none.",
     ),
     (
         "/quotes/{id}/accept",
         &["post"],
-        "the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where \
-         another quote of the request has been accepted at the same moment.",
+        "the lead is won, the other leads of the request are lost, their quotes are declined, and the request is \
+         settled. 409 if another quote of the request was accepted at the same time.",
     ),
     (
         "/commission-proposals/{id}/accept",
         &["post"],
-        "the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where \
-         a rule of the city for this kind of charge and currency begins later and would hold at the same time.",
+        "the rule applies to the city from now on, or from `valid_from` if that is later, and the previous rule ends \
+         then. 409 if another rule of the city for the same charge and currency begins later and would overlap.",
     ),
 ];
 

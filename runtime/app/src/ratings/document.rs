@@ -10,23 +10,22 @@ pub fn add(document: &mut Value) {
         let name = kind[..1].to_uppercase() + &kind[1..];
         let plural = path[..1].to_uppercase() + &path[1..];
         let answers = |answer: Value, other: &str| {
-            json!({"200": answer, other: {"$ref": format!("#/components/responses/{}", if other == "404" { "NotFound" } else { "UnprocessableContent" })},
-                "default": {"$ref": "#/components/responses/OtherProblem"}})
+            json!({"200": answer, other: {"$ref": format!("#/components/responses/{other}")},
+                "default": {"$ref": "#/components/responses/default"}})
         };
         added.push((
             format!("/{path}/top-rated"),
             json!({
                 "tags": list["tags"],
                 "operationId": format!("listTopRated{plural}"),
-                "summary": format!("List the best rated {path} of a city"),
-                "description": "Best first: the average of their reviews as if ten more had given the average of the city, so that one \
-                    review of five stars does not outweigh two hundred of 4.7.",
+                "summary": format!("List the top-rated {path} of a city"),
+                "description": "Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, \
+                    so that a single review of five stars does not outweigh two hundred with an average of 4.7.",
                 "parameters": [
-                    {"name": "city_id", "in": "query", "required": true, "description": "Of this city.",
+                    {"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
                         "schema": {"type": "string", "format": "uuid"}},
                     {"$ref": "#/components/parameters/limit.20"},
-                    {"name": "cursor", "in": "query", "description": "`next_cursor` of the page before.",
-                        "schema": {"type": "string", "minLength": 1, "maxLength": 1000}},
+                    {"$ref": "#/components/parameters/Cursor"},
                 ],
                 "responses": answers(list["responses"]["200"].clone(), "422"),
                 "security": list["security"],
@@ -37,10 +36,10 @@ pub fn add(document: &mut Value) {
             json!({
                 "tags": list["tags"],
                 "operationId": format!("get{name}Rating"),
-                "summary": format!("Get how many stars this {kind} has"),
-                "description": "How its reviews spread over one to five stars.",
+                "summary": format!("Get the rating of this {kind}"),
+                "description": "Returns the average of its reviews, and the number of reviews with one to five stars.",
                 "parameters": [{"$ref": "#/components/parameters/id"}],
-                "responses": answers(json!({"description": "Its reviews, by stars.",
+                "responses": answers(json!({"description": "",
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Rating"}}}}), "404"),
                 "security": list["security"],
             }),
@@ -51,14 +50,14 @@ pub fn add(document: &mut Value) {
     }
     document["components"]["schemas"]["Rating"] = json!({
         "type": "object",
-        "description": "What reviews say together.",
+        "description": "Average and numbers of the reviews of a profile or venue.",
         "required": ["average", "count", "stars"],
         "properties": {
-            "object": {"type": "string", "const": "rating", "readOnly": true},
-            "average": {"type": ["number", "null"], "format": "double", "description": "To one decimal; null without reviews."},
+            "object": {"type": "string", "const": "rating"},
+            "average": {"type": ["number", "null"], "format": "double", "description": "One to five stars, rounded to one decimal; null without reviews."},
             "count": {"type": "integer", "format": "int64", "minimum": 0},
             "stars": {"type": "array", "minItems": 5, "maxItems": 5, "items": {"type": "integer", "format": "int32", "minimum": 0},
-                "description": "How many reviews have one star, two, … five."},
+                "description": "Number of reviews with one, two, three, four and five stars."},
         },
         "example": {"object": "rating", "average": 4.5, "count": 2, "stars": [0, 0, 0, 1, 1]},
     });

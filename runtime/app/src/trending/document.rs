@@ -4,27 +4,28 @@ use serde_json::{Value, json};
 
 /// Adds the routes to the generated document, from whose schemas they are built.
 pub fn add(document: &mut Value) {
-    let paging = |of: &str| {
-        [
-            json!({"$ref": "#/components/parameters/limit.20"}),
-            json!({"name": "cursor", "in": "query", "description": format!("`next_cursor` of the page before{of}."),
-                "schema": {"type": "string", "minLength": 1, "maxLength": 1000}}),
-        ]
-    };
-    let city = json!({"name": "city_id", "in": "query", "required": true, "description": "Of this city.",
+    let paging = [
+        json!({"$ref": "#/components/parameters/limit.20"}),
+        json!({"$ref": "#/components/parameters/Cursor"}),
+    ];
+    let city = json!({"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
         "schema": {"type": "string", "format": "uuid"}});
     let variant = json!({"name": "variant", "in": "query",
-        "description": "`scaled`: after the best events of a host come the best of others, before more of it.",
+        "description": "`hot` sorts by score alone. `scaled` lists three events of each host before further events of the same host.",
         "schema": {"type": "string", "enum": ["hot", "scaled"], "default": "hot"}, "example": "scaled"});
-    let slot = json!({"name": "slot", "in": "query", "description": "Only in this place.",
+    let slot = json!({"name": "slot", "in": "query", "description": "Only events in this featured place.",
         "schema": {"$ref": "#/components/schemas/PromotionSlot"}});
     let open = json!([{}, {"bearer": []}]);
     let trending = operation(
-        ("listTrendingEvents", "Events", "List what trends in a city"),
-        "Published events that are for everybody and not over, hottest first: what people did with them lately, each \
-         action counting half as much with every half-life. A list that goes on shows how things stood when it began, for \
-         ten minutes. What is featured is in `GET /events/featured` and has no part in this.",
-        [vec![city.clone(), variant], paging("").to_vec()].concat(),
+        (
+            "listTrendingEvents",
+            "Events",
+            "List the trending events of a city",
+        ),
+        "Returns public events that are published and have not ended, most popular first. The score of an event counts likes, \
+         follows, tickets, attendances, views and shares; older actions count less. For ten minutes, the pages that \
+         follow the first show the order that it had. Featured places have no influence; `GET /events/featured` lists them.",
+        [vec![city.clone(), variant], paging.to_vec()].concat(),
         "#/components/responses/EventPage",
         open.clone(),
     );
@@ -32,10 +33,10 @@ pub fn add(document: &mut Value) {
         (
             "listFeaturedEvents",
             "Events",
-            "List what is featured in a city",
+            "List the featured events of a city",
         ),
-        "Events that stand in featured places now, those that came first in front. Each says until when and where.",
-        [vec![city, slot], paging("").to_vec()].concat(),
+        "Returns events with a booked featured place, longest-standing first, each with its place and the time at which the booking ends.",
+        [vec![city, slot], paging.to_vec()].concat(),
         "#/components/responses/FeaturedEventPage",
         open,
     );
@@ -43,10 +44,10 @@ pub fn add(document: &mut Value) {
         (
             "getFeed",
             "Me",
-            "List events by those whom the caller follows",
+            "List events of hosts and venues that the caller follows",
         ),
-        "Events of hosts and at venues that the caller follows, newest first, which are not over.",
-        paging("").to_vec(),
+        "Returns events that have not ended, most recently added first.",
+        paging.to_vec(),
         "#/components/responses/EventPage",
         json!([{"bearer": []}]),
     );
@@ -57,17 +58,16 @@ pub fn add(document: &mut Value) {
     edges(paths);
     let components = &mut document["components"];
     components["responses"]["FeaturedEventPage"] = json!({
-        "description": "The page.",
+        "description": "",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FeaturedEventList"}}},
     });
     components["schemas"]["FeaturedEventList"] = json!({
-        "type": "object",
-        "description": "A page of what is featured.",
-        "required": ["data", "next_cursor"],
-        "properties": {
-            "data": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/FeaturedEvent"}},
-            "next_cursor": {"$ref": "#/components/schemas/NextCursor"},
-        },
+        "allOf": [
+            {"$ref": "#/components/schemas/PageInfo"},
+            {"type": "object", "required": ["data"], "properties": {
+                "data": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/FeaturedEvent"}},
+            }},
+        ],
     });
     components["schemas"]["FeaturedEvent"] = featured_event();
 }
@@ -89,26 +89,28 @@ fn edges(paths: &mut Value) {
             "tags": [tag],
             "operationId": format!("{verb}{name}"),
             "summary": format!("{what} this {of}"),
-            "description": format!("Makes it so, whether it was or not: the same as creating a {verb}, and may be repeated."),
+            "description": format!("Same as creating a {verb} with `POST`, but it may be repeated: if the {verb} exists, nothing changes."),
             "parameters": [{"$ref": "#/components/parameters/id"}],
             "responses": {
-                "200": answer("It was so."),
-                "201": answer("It is so now."),
-                "404": {"$ref": "#/components/responses/NotFound"},
-                "409": {"$ref": "#/components/responses/Conflict"},
-                "422": {"$ref": "#/components/responses/UnprocessableContent"},
-                "default": {"$ref": "#/components/responses/OtherProblem"},
+                "200": answer("It existed already."),
+                "201": answer("Created."),
+                "404": {"$ref": "#/components/responses/404"},
+                "409": {"$ref": "#/components/responses/409"},
+                "422": {"$ref": "#/components/responses/422"},
+                "default": {"$ref": "#/components/responses/default"},
             },
             "security": [{"bearer": []}],
         });
         let mut end = make.clone();
         end["operationId"] = json!(format!("un{verb}{name}"));
-        end["summary"] = json!(format!("No longer {verb} this {of}"));
-        end["description"] = json!("Ends it, whether it was so or not, and may be repeated.");
+        end["summary"] = json!(format!("Un{verb} this {of}"));
+        end["description"] = json!(format!(
+            "Ends the caller's own {verb}. It may be repeated: if there is none, nothing changes."
+        ));
         end["responses"] = json!({
-            "204": {"description": "It is so no more."},
+            "204": {"description": "There is none any more."},
             "404": make["responses"]["404"].take(),
-            "default": {"$ref": "#/components/responses/OtherProblem"},
+            "default": {"$ref": "#/components/responses/default"},
         });
         make["responses"]["404"] = end["responses"]["404"].clone();
         paths[format!("/{path}/{{id}}/{verb}")] = json!({"put": make, "delete": end});
@@ -118,14 +120,14 @@ fn edges(paths: &mut Value) {
 fn featured_event() -> Value {
     json!({
         "type": "object",
-        "description": "An event in a featured place of its city.",
+        "description": "An event with a booked featured place of its city.",
         "required": ["id", "slot", "starts_at", "ends_at", "event"],
         "properties": {
-            "object": {"type": "string", "const": "featured_event", "readOnly": true},
-            "id": {"type": "string", "format": "uuid", "description": "Of the promotion."},
+            "object": {"type": "string", "const": "featured_event"},
+            "id": {"type": "string", "format": "uuid", "description": "Id of the promotion."},
             "slot": {"$ref": "#/components/schemas/PromotionSlot"},
-            "starts_at": {"type": "string", "format": "date-time", "description": "Since when it stands there."},
-            "ends_at": {"type": "string", "format": "date-time", "description": "Until when."},
+            "starts_at": {"type": "string", "format": "date-time", "description": "Begin of the booking."},
+            "ends_at": {"type": "string", "format": "date-time", "description": "End of the booking."},
             "event": {"$ref": "#/components/schemas/Event"},
         },
     })
@@ -146,8 +148,8 @@ fn operation(
         "parameters": parameters,
         "responses": {
             "200": {"$ref": answer},
-            "422": {"$ref": "#/components/responses/UnprocessableContent"},
-            "default": {"$ref": "#/components/responses/OtherProblem"},
+            "422": {"$ref": "#/components/responses/422"},
+            "default": {"$ref": "#/components/responses/default"},
         },
         "security": security,
     })

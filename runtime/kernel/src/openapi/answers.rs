@@ -108,5 +108,7 @@ fn require_all(schema: &mut Map<String, Value>, names: Vec<Value>) {
 /// The constant that names the type of the object. It stays optional, so that stored answers remain valid
 /// ([`Objects`](super::Objects)).
 fn is_kind(name: &str, property: &Value) -> bool {
-    name == "object" && property["readOnly"] == true
+    let words = property["enum"].as_array();
+    let is_constant = property.get("const").is_some() || words.is_some_and(|all| all.len() == 1);
+    name == "object" && is_constant
 }

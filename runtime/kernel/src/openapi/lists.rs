@@ -21,7 +21,7 @@ pub fn add(document: &mut Value) {
             json!({
                 "type": "string",
                 "format": "uri-reference",
-                "description": "The kind of problem; its documentation is there.",
+                "description": "Type of the problem, and path of the page that explains it.",
                 "enum": types,
             }),
         );
@@ -29,7 +29,7 @@ pub fn add(document: &mut Value) {
             "ProblemCode".to_owned(),
             json!({
                 "type": "string",
-                "description": format!("What is wrong with a value, for programs.\n{meanings}"),
+                "description": format!("The kind of error, for programs.\n{meanings}"),
                 "enum": codes,
             }),
         );

@@ -67,7 +67,7 @@ fn tags(document: &mut Value) -> Vec<Value> {
 }
 
 /// The name of the shared answer for problems that any request may get.
-const OTHERS: &str = "OtherProblem";
+const OTHERS: &str = "default";
 
 /// Adds the problem answers that the layers around all routes may send to every operation, in the shared form.
 fn complete(document: &Value, other: &mut Value) {

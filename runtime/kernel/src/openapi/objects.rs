@@ -24,7 +24,6 @@ impl Modify for Objects {
                 let tells = ObjectBuilder::new()
                     .schema_type(Type::String)
                     .enum_values(Some([*name]))
-                    .read_only(true)
                     .build();
                 object.properties.insert("object".to_owned(), tells.into());
                 if let Some(example) = object.example.as_mut().and_then(|one| one.as_object_mut()) {

@@ -14,21 +14,21 @@ pub fn document() -> Value {
             "name": "Idempotency-Key",
             "in": "header",
             "required": true,
-            "description": "A fresh random text per thing that is meant: repeated with the same body, the request does nothing more and gets the same answer, with `Idempotent-Replayed: true`. Without one the answer is 400. Kept for three days.",
+            "description": "A new random text for each intended action. A retry with the same key and body does nothing and gets the first answer, with `Idempotent-Replayed: true`. 400 if it is missing. Keys are kept for three days.",
             "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
         }}},
-        "tags": [{"name": tag, "description": "This document, the problem types, and whether the server is alive."}],
+        "tags": [{"name": tag, "description": "This document, the problem types, and a check that the server is running."}],
         "paths": {
             super::PATH: {"get": {
                 "tags": [tag],
                 "operationId": "getDocument",
                 "summary": "Get this document",
-                "description": "The OpenAPI document of all routes. Its ETag changes when the document does.",
+                "description": "The OpenAPI document of all routes. Its ETag changes with its content.",
                 "parameters": [{"$ref": "#/components/parameters/IfNoneMatch"}],
                 "security": [],
                 "responses": {
                     "200": {
-                        "description": "The document.",
+                        "description": "The OpenAPI document.",
                         "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
                         "content": {"application/json": {"schema": {"type": "object"}}},
                     },
@@ -38,12 +38,12 @@ pub fn document() -> Value {
             "/": {"get": {
                 "tags": [tag],
                 "operationId": "getHome",
-                "summary": "What this is and where to go",
-                "description": "A page for people whose browser asks for one, JSON for everybody else.",
+                "summary": "Get an overview of the API",
+                "description": "Returns a page to browsers and JSON to other clients.",
                 "security": [],
                 "responses": {
                     "200": {
-                        "description": "Name, a sentence about it, and paths.",
+                        "description": "Name, description and links to the documentation.",
                         "content": {
                             "application/json": {"schema": {
                                 "type": "object",
@@ -63,14 +63,14 @@ pub fn document() -> Value {
                 "tags": [tag],
                 "operationId": "getPartOfDocument",
                 "summary": "Get a part of this document",
-                "description": "The operations of one group of tags and what they refer to, for readers that find the whole too long. The \
-                                name of a group in lower case, words joined by `-`, is the name of its file.",
+                "description": "The operations of one group of tags and their schemas, for tools to which the whole document is too \
+                                long. The file has the name of the group in lower case, with `-` between words.",
                 "parameters": [
                     {
                         "name": "file",
                         "in": "path",
                         "required": true,
-                        "description": "Name of the group, and `.json`.",
+                        "description": "Name of the group, followed by `.json`.",
                         "schema": {"type": "string", "pattern": "^[a-z0-9-]+\\.json$"},
                         "example": "about-the-api.json",
                     },
@@ -79,7 +79,7 @@ pub fn document() -> Value {
                 "security": [{}],
                 "responses": {
                     "200": {
-                        "description": "The part.",
+                        "description": "The part of the document.",
                         "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
                         "content": {"application/json": {"schema": {"type": "object"}}},
                     },
@@ -91,7 +91,7 @@ pub fn document() -> Value {
                 "tags": [tag],
                 "operationId": "listProblems",
                 "summary": "List the problem types",
-                "description": "A page with every kind of problem that the API answers with.",
+                "description": "A page with all problem types that the API uses.",
                 "security": [],
                 "x-plain": true,
                 "responses": {"200": page("The page."), "429": {"description": ""}},
@@ -100,12 +100,12 @@ pub fn document() -> Value {
                 "tags": [tag],
                 "operationId": "getProblem",
                 "summary": "Get a problem type",
-                "description": "What the `type` of a problem answer leads to: what it means and what can be done.",
+                "description": "The page at the `type` of a problem: what the problem means and what to do about it.",
                 "parameters": [{
                     "name": "slug",
                     "in": "path",
                     "required": true,
-                    "description": "Last segment of the type.",
+                    "description": "Last segment of the `type`.",
                     "schema": {"type": "string", "pattern": "^[a-z-]+$"},
                     "example": "not-found",
                 }],
@@ -116,8 +116,8 @@ pub fn document() -> Value {
             "/livez": {"get": {
                 "tags": [tag],
                 "operationId": "getLiveness",
-                "summary": "Is the server alive?",
-                "description": "Answers as long as the process does, without asking the database.",
+                "summary": "Check that the server is running",
+                "description": "Does not check the database.",
                 "security": [],
                 "x-plain": true,
                 "responses": {"200": {"description": "`ok`", "content": {"text/plain": {"schema": {"type": "string"}}}}},

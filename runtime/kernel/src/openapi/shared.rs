@@ -26,7 +26,7 @@ const GENERAL: [&str; 9] = [
 ];
 
 /// Rate limits apply everywhere, so every operation has at least this refusal.
-const TOO_MANY: &str = "TooManyRequests";
+const TOO_MANY: &str = "429";
 
 /// Descriptions that say the same as the shared answers.
 const USUAL: [(&str, &str); 8] = [
@@ -63,7 +63,10 @@ pub fn say_once(document: &mut Value) {
     security(document);
 }
 
-fn for_each_operation(document: &mut Value, mut with: impl FnMut(&str, &mut Map<String, Value>)) {
+pub(super) fn for_each_operation(
+    document: &mut Value,
+    mut with: impl FnMut(&str, &mut Map<String, Value>),
+) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     let items = paths.into_iter().flat_map(Map::values_mut);
     for item in items.filter_map(Value::as_object_mut) {

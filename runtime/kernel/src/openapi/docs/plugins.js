@@ -8,13 +8,19 @@
 
   const followed = (document, value) => (value?.$ref ? at(document, keys(value.$ref)) : value);
 
+  /** A property of a schema, or of one of those that it is made of. */
+  function property(document, schema, name) {
+    const whole = followed(document, schema);
+    const parts = [whole, ...(whole?.allOf ?? []).map((part) => followed(document, part))];
+    return parts.map((part) => part?.properties?.[name]).find(Boolean);
+  }
+
   /** An operation on one object, with the id of the example that the list of such objects shows: something to try it out with. */
   function withExample(document, path, operation) {
     const end = path[1].indexOf("/{id}");
     const list = followed(document, document.paths[path[1].slice(0, end)]?.get?.responses?.["200"]);
-    const page = followed(document, list?.content?.["application/json"]?.schema);
-    const one = followed(document, page?.properties?.data?.items);
-    const id = (followed(document, one?.allOf?.[0]) ?? one)?.example?.id;
+    const data = property(document, list?.content?.["application/json"]?.schema, "data");
+    const id = property(document, data?.items, "id")?.example;
     if (end < 0 || !id || !operation.parameters) return operation;
     const parameters = operation.parameters.map((given) => {
       const parameter = followed(document, given);
