@@ -9,28 +9,36 @@ const DAY: i64 = 24;
 #[group(skip)]
 pub struct Settings {
     /// `card_testing`: declined cards of a member within an hour.
-    #[arg(long, env = "FRAUD_CARD_TESTING", default_value_t = 8)]
+    #[arg(long, env = "FRAUD_CARD_TESTING", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_card_testing: u32,
     /// `disputed_host`: payments for events of a host that banks were asked to take back within 90 days.
-    #[arg(long, env = "FRAUD_DISPUTED_HOST", default_value_t = 3)]
+    #[arg(long, env = "FRAUD_DISPUTED_HOST", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_disputed_host: u32,
     /// `disputed_member`: payments of a member that banks were asked to take back within 180 days.
-    #[arg(long, env = "FRAUD_DISPUTED_MEMBER", default_value_t = 2)]
+    #[arg(long, env = "FRAUD_DISPUTED_MEMBER", default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_disputed_member: u32,
     /// `returned_tickets`: refunds that buyers of an event asked for within 30 days, if they are at least half of its orders.
-    #[arg(long, env = "FRAUD_RETURNED_TICKETS", default_value_t = 20)]
+    #[arg(long, env = "FRAUD_RETURNED_TICKETS", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_returned_tickets: u32,
     /// `new_reviewers`: reviews of a profile within a day by accounts younger than a week.
-    #[arg(long, env = "FRAUD_NEW_REVIEWERS", default_value_t = 10)]
+    #[arg(long, env = "FRAUD_NEW_REVIEWERS", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_new_reviewers: u32,
     /// `reviews_from_one_network`: reviews of a profile within a week by members who signed in from one address.
-    #[arg(long, env = "FRAUD_REVIEWS_FROM_ONE_NETWORK", default_value_t = 5)]
+    #[arg(long, env = "FRAUD_REVIEWS_FROM_ONE_NETWORK", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_reviews_from_one_network: u32,
     /// `likes_from_one_network`: likes of an event within a day by members who signed in from one address.
-    #[arg(long, env = "FRAUD_LIKES_FROM_ONE_NETWORK", default_value_t = 30)]
+    #[arg(long, env = "FRAUD_LIKES_FROM_ONE_NETWORK", default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_likes_from_one_network: u32,
     /// `referred_oneself`: 1 flags whoever brings a member that signs in from where they do, within 30 days.
-    #[arg(long, env = "FRAUD_REFERRED_ONESELF", default_value_t = 1)]
+    #[arg(long, env = "FRAUD_REFERRED_ONESELF", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_referred_oneself: u32,
 }
 

@@ -37,10 +37,12 @@ pub struct Settings {
     #[arg(long, env = "MEDIA_MAX_BYTES", default_value_t = 20 << 20, value_parser = clap::value_parser!(u64).range(1024..=100 << 20))]
     pub media_max_bytes: u64,
     /// What all pictures of one member may take.
-    #[arg(long, env = "MEDIA_QUOTA_BYTES", default_value_t = 1 << 30)]
+    #[arg(long, env = "MEDIA_QUOTA_BYTES", default_value_t = 1 << 30,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 50))]
     pub media_quota_bytes: u64,
     /// How many pictures one member may announce in a minute.
-    #[arg(long, env = "MEDIA_UPLOADS_PER_MINUTE", default_value_t = 20)]
+    #[arg(long, env = "MEDIA_UPLOADS_PER_MINUTE", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub media_uploads_per_minute: u32,
     /// How many pictures are looked at at once. Each may take half a gigabyte for a moment.
     #[arg(long, env = "MEDIA_CHECKS_AT_ONCE", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
