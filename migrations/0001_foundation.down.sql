@@ -1905,6 +1905,8 @@ drop function app.first_id(timestamptz);
 
 drop function app.upcoming_events(uuid,text,timestamptz,timestamptz,float8,float8,float8,float8,text,boolean,bigint,text,int,timestamptz,uuid,int);
 
+drop function app.sees_event(uuid);
+
 drop function app.events_in_box(float8,float8,float8,float8,int);
 
 drop function app.is_in_box(public.geography,float8,float8,float8,float8);
@@ -2162,6 +2164,8 @@ drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,in
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
 drop function requests.count_created();
+
+drop function requests.has_left(text,integer);
 
 drop function requests.take(text,integer);
 

@@ -26721,6 +26721,17 @@ alter function requests.take(text,integer) owner to culturepass_queue;
 revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to culturepass_app, culturepass_job;
 
+create function requests.has_left(p_what text, p_limit integer) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
+  select p_limit > 0 and not exists (
+    select from requests.taken q
+    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit)
+$$;
+alter function requests.has_left(text,integer) owner to culturepass_queue;
+revoke execute on function requests.has_left(text,integer) from public;
+grant execute on function requests.has_left(text,integer) to culturepass_app, culturepass_job;
+
 create function requests.count_created() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Arguments: the entity, and how many of it one member may create in a day.
@@ -30156,6 +30167,16 @@ $$;
 alter function app.events_in_box(float8, float8, float8, float8, int) owner to culturepass_authz;
 revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
 
+create function app.sees_event(p_event uuid) returns boolean
+  language plpgsql stable security definer set search_path = '' as $$
+begin
+  return sec.seen_event(p_event) is not null;
+end
+$$;
+alter function app.sees_event(uuid) owner to culturepass_authz;
+revoke execute on function app.sees_event(uuid) from public;
+grant execute on function app.sees_event(uuid) to culturepass_job;
+
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
   language plpgsql stable security definer rows 20 set search_path = '' as $$
 declare
@@ -30174,14 +30195,20 @@ begin
   end if;
   if v_ids is not null then
     return query
-    select e.id, e.starts_at from app.events e
-    where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
-      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
-      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
-      and (p_west is null or app.is_in_box(
-        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
-      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
-    order by e.starts_at, e.id limit p_most;
+    select w.id, w.starts_at
+    from (
+      -- Sorted first: access is checked until the page is full, not for all candidates.
+      select e.id, e.starts_at from app.events e
+      where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+        and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+        and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+        and (p_west is null or app.is_in_box(
+          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+        and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      order by e.starts_at, e.id offset 0
+    ) w
+    where sec.seen_event(w.id) is not null
+    order by w.starts_at, w.id limit p_most;
   elsif p_city is not null then
     return query
     select e.id, e.starts_at from app.events e
@@ -30191,6 +30218,7 @@ begin
       and (p_west is null or app.is_in_box(
         coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;
   else
     return query
@@ -30201,6 +30229,7 @@ begin
       and (p_west is null or app.is_in_box(
         coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;
   end if;
 end

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9965c319dc0554b4bec54c279bdb688b2ccea866b8b2535094ca54ead814c975d4b46e0b5948d2cd93118c49cd6903be",
+        checksum: "59037d5269e6b52f3ca72511bfc525c73d1ea3686072e8dd6165fc4fa0fdb28d8b8b326215d86da889475f65368d83a6",
     },
 ];

@@ -338,8 +338,20 @@ $$;
 alter function app.events_in_box(float8, float8, float8, float8, int) owner to <app>_authz;
 revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
 
--- Upcoming events that match all filters, the next ones first. The caller of this function must still apply the access
--- rules to the result. A search text selects candidates (the newest two thousand), and so does a box that contains few
+-- Whether the caller may see an event, for modules whose statements read all events.
+create function app.sees_event(p_event uuid) returns boolean
+  language plpgsql stable security definer set search_path = '' as $$
+begin
+  return sec.seen_event(p_event) is not null;
+end
+$$;
+alter function app.sees_event(uuid) owner to <app>_authz;
+revoke execute on function app.sees_event(uuid) from public;
+grant execute on function app.sees_event(uuid) to <app>_job;
+
+-- Upcoming events that match all filters and that the caller may see, the next ones first. Events that the caller may
+-- not see are left out here and not later, since even an empty page with a cursor would reveal with filters where and
+-- when they take place. A search text selects candidates (the newest two thousand), and so does a box that contains few
 -- events. Otherwise an index is scanned in the order of the list, where the next events of a box with many events are
 -- found soon.
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
@@ -360,14 +372,20 @@ begin
   end if;
   if v_ids is not null then
     return query
-    select e.id, e.starts_at from app.events e
-    where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
-      and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
-      and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
-      and (p_west is null or app.is_in_box(
-        coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
-      and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
-    order by e.starts_at, e.id limit p_most;
+    select w.id, w.starts_at
+    from (
+      -- Sorted first: access is checked until the page is full, not for all candidates.
+      select e.id, e.starts_at from app.events e
+      where e.id = any(v_ids) and (p_city is null or e.city_id = p_city) and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+        and e.starts_at >= p_from and (p_to is null or e.starts_at < p_to) and (p_category is null or e.category = p_category)
+        and (p_after is null or (e.starts_at, e.id) > (p_after, p_after_id))
+        and (p_west is null or app.is_in_box(
+          coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
+        and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      order by e.starts_at, e.id offset 0
+    ) w
+    where sec.seen_event(w.id) is not null
+    order by w.starts_at, w.id limit p_most;
   elsif p_city is not null then
     return query
     select e.id, e.starts_at from app.events e
@@ -377,6 +395,7 @@ begin
       and (p_west is null or app.is_in_box(
         coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;
   else
     return query
@@ -387,6 +406,7 @@ begin
       and (p_west is null or app.is_in_box(
         coalesce(e.location, (select v.location from app.venues_public v where v.id = e.venue_id)), p_west, p_south, p_east, p_north))
       and app.has_offer(e.id, e.capacity, e.ticket_count, p_cents, p_currency, p_seats)
+      and sec.seen_event(e.id) is not null
     order by e.starts_at, e.id limit p_most;
   end if;
 end

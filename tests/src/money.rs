@@ -49,6 +49,7 @@ mod spends;
 pub mod stage;
 mod stampede;
 mod storm;
+mod strangers;
 mod stuck;
 mod subscriptions;
 mod times;

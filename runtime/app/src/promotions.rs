@@ -46,7 +46,7 @@ impl Module for Promotions {
     }
 
     fn access() -> Table {
-        &[("pricePromotion", Access::Concerned)]
+        &[("pricePromotion", Access::HostAdmin)]
     }
 
     fn document() -> OpenApi {

@@ -13,6 +13,7 @@ mod checkpoints;
 pub mod code;
 pub mod commission;
 mod door;
+mod guesses;
 mod offline;
 mod orders;
 pub mod promises;

@@ -8,7 +8,7 @@ mod sizes;
 mod workshop;
 
 pub use sizes::SIDES;
-pub use workshop::{Busy, Workshop};
+pub use workshop::{Bench, Busy, Workshop};
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;

@@ -133,7 +133,7 @@ impl BodyLimit {
 }
 
 /// Whether a path, without its query, matches a template.
-pub(crate) fn fits(route: &str, path: &str) -> bool {
+fn fits(route: &str, path: &str) -> bool {
     let mut asked = path.split('/');
     let fits = route.split('/').all(|part| {
         let other = asked.next();

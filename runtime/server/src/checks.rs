@@ -1,7 +1,7 @@
 //! Conditions that must hold before the server answers requests. Each error says what to do.
 
 use crate::{
-    cli::Serve,
+    cli::{self, Serve},
     seed::demo,
     settings::{Mail, Secret, SmtpTls},
     wire::Parts,
@@ -13,6 +13,7 @@ use kernel::{Caller, Db, config::DbConfig, http::health, migrate};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use std::collections::BTreeSet;
+use url::Url;
 use uuid::Uuid;
 
 /// Keys from documentation and tests, whose private part is public.
@@ -45,12 +46,63 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
              API_DOCS_IN_PRODUCTION=true as well"
         );
     }
-    let url = &settings.app.tokens.public_url;
-    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if url.scheme() != "https" && !is_local {
-        bail!("PUBLIC_URL={url} is not https; tokens and passwords would travel in the clear");
-    }
+    addresses(production, &settings.app)?;
     mail(production, &settings.app.mail)
+}
+
+/// Addresses that secrets are sent to or that keys are fetched from must be encrypted, unless they are on the same
+/// machine.
+pub fn addresses(production: bool, settings: &cli::App) -> Result<()> {
+    if !production {
+        return Ok(());
+    }
+    let (tokens, modules) = (&settings.tokens, &settings.modules);
+    let issuer = tokens.oidc_issuer.as_deref().map(str::parse);
+    let issuer: Option<Url> = issuer
+        .transpose()
+        .context("OIDC_ISSUER is not an address")?;
+    // Keys from elsewhere don't come from the issuer's address.
+    let is_elsewhere = tokens.oidc_jwks_url.is_some() || tokens.oidc_jwks_file.is_some();
+    let media = &modules.media;
+    for (name, url, why) in [
+        (
+            "PUBLIC_URL",
+            Some(&tokens.public_url),
+            "tokens and passwords would travel in the clear",
+        ),
+        (
+            "APP_URL",
+            modules.sessions.app_url.as_ref(),
+            "links in mail that open accounts would be followed in the clear",
+        ),
+        (
+            "OIDC_ISSUER",
+            issuer.as_ref().filter(|_| !is_elsewhere),
+            "whoever is on the way to its keys could replace them, and sign in as anybody",
+        ),
+        (
+            "OIDC_JWKS_URL",
+            tokens.oidc_jwks_url.as_ref(),
+            "whoever is on the way to the keys could replace them, and sign in as anybody",
+        ),
+        (
+            "MEDIA_S3_ENDPOINT",
+            media.media_s3_endpoint.as_ref(),
+            "pictures, and addresses to which they are sent, would travel in the clear",
+        ),
+        (
+            "MEDIA_PUBLIC_URL",
+            media.media_public_url.as_ref(),
+            "browsers show no pictures from there on pages that are encrypted",
+        ),
+    ] {
+        let Some(url) = url else { continue };
+        let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() != "https" && !is_local {
+            bail!("{name}={url} is not https; {why}");
+        }
+    }
+    Ok(())
 }
 
 /// Without mail nobody can sign up or reset a password.
@@ -222,6 +274,8 @@ pub fn ready(db: Db) -> health::Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::{Arg, CommandFactory, Parser};
 
     fn pem(seed: [u8; 32]) -> String {
         let prefix = STANDARD.decode("MC4CAQAwBQYDK2VwBCIEIA==").unwrap();
@@ -229,6 +283,63 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
             STANDARD.encode([&prefix[..], &seed].concat())
         )
+    }
+
+    /// Settings whose addresses are checked where they are used: with the key that is sent there.
+    const ELSEWHERE: [&str; 5] = [
+        "DEV_OUTBOX_URL",
+        "FCM_URL",
+        "RESEND_URL",
+        "SENDGRID_URL",
+        "STRIPE_URL",
+    ];
+
+    #[test]
+    fn every_address_is_encrypted_in_production() {
+        let mut command = Cli::command();
+        command.build();
+        let serve = command.find_subcommand("serve").unwrap();
+        let is_url = |argument: &&Arg| {
+            argument.get_value_parser().type_id() == std::any::TypeId::of::<Url>()
+        };
+        let mut tried = 0;
+        let names = ["oidc-issuer"].into_iter();
+        let urls = serve.get_arguments().filter(is_url);
+        for name in names.chain(urls.filter_map(Arg::get_long)) {
+            let setting = name.to_uppercase().replace('-', "_");
+            if ELSEWHERE.contains(&setting.as_str()) {
+                continue;
+            }
+            tried += 1;
+            let said = |production: bool, url: &str| {
+                let set = format!("--{name}={url}");
+                let more = ["--public-url=https://a.example", "--oidc-audience=b"];
+                let mut given = vec!["culturepass", "serve", set.as_str()];
+                given.extend(
+                    more.into_iter()
+                        .filter(|one| !one.starts_with(&format!("--{name}="))),
+                );
+                let parsed = Cli::try_parse_from(given).unwrap();
+                let cli::Command::Serve(serve) = parsed.command else {
+                    unreachable!("serve")
+                };
+                addresses(production, &serve.app).map_err(|error| error.to_string())
+            };
+            let refused = said(true, "http://example.org/x").unwrap_err();
+            assert!(
+                refused.starts_with(&format!("{setting}=http://")),
+                "{refused}"
+            );
+            for allowed in [
+                "https://example.org/x",
+                "http://127.0.0.1:1/x",
+                "http://[::1]/",
+            ] {
+                assert_eq!(said(true, allowed), Ok(()), "{setting}={allowed}");
+            }
+            assert_eq!(said(false, "http://example.org/x"), Ok(()), "{setting}");
+        }
+        assert!(tried >= 6, "{tried}");
     }
 
     #[test]

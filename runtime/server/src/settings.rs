@@ -3,6 +3,8 @@
 //! Each subcommand takes the groups that it needs, so `serve` never has the owner's login. Knows names, defaults and
 //! formats of values; `wire` decides what follows from them.
 
+#[cfg(test)]
+mod bounds;
 pub mod document;
 mod file;
 mod secret;
@@ -10,7 +12,7 @@ mod secret;
 pub use file::load;
 pub use secret::Secret;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use delivery::{
     mail::{ResendConfig, SendgridConfig},
     push::FcmConfig,
@@ -64,25 +66,31 @@ pub struct Roles {
     #[command(flatten)]
     pub job_database_url: secret::JobDatabaseUrl,
     /// Connections for requests.
-    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 10)]
+    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub db_connections: u32,
     /// Connections for modules and the worker.
-    #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 8)]
+    #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub db_job_connections: u32,
     /// Connections for searches, maps and counts. One caller can use half of them at most.
-    #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4)]
+    #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub db_search_connections: u32,
     /// A search that takes longer is cancelled and answered 503.
-    #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
+    #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000,
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub db_search_timeout_ms: u64,
     /// Connections for dashboards and other figures. One caller can use half of them at most.
-    #[arg(long, env = "DB_FIGURE_CONNECTIONS", default_value_t = 4)]
+    #[arg(long, env = "DB_FIGURE_CONNECTIONS", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub db_figure_connections: u32,
     /// Figures that take longer are cancelled and answered 503.
-    #[arg(long, env = "DB_FIGURE_TIMEOUT_MS", default_value_t = 10_000)]
+    #[arg(long, env = "DB_FIGURE_TIMEOUT_MS", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub db_figure_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
-    #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
+    #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000,
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub db_acquire_timeout_ms: u64,
 }
 
@@ -109,53 +117,69 @@ pub struct Http {
     #[arg(long, env = "API_DOCS_IN_PRODUCTION", default_value_t = false, action = clap::ArgAction::Set)]
     pub api_docs_in_production: bool,
     /// Maximum size of a request body.
-    #[arg(long, env = "BODY_LIMIT_BYTES", default_value_t = 256 * 1024)]
+    #[arg(long, env = "BODY_LIMIT_BYTES", default_value_t = 256 * 1024,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1_024..=1 << 30))]
     pub body_limit_bytes: usize,
     /// A connection must send the head of its request within this time.
-    #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5)]
+    #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5,
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub header_timeout_seconds: u64,
     /// Maximum size of the head of a request.
-    #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024)]
+    #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1_024..=1 << 20))]
     pub max_header_bytes: usize,
     /// The body of a request must arrive within this time.
-    #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 30)]
+    #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub body_timeout_seconds: u64,
     /// A request must be answered within this time, to which that for its body is added.
-    #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
+    #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub handler_timeout_seconds: u64,
     /// A client that reads less than 256 KiB of its answer in this time is disconnected.
-    #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60)]
+    #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub write_timeout_seconds: u64,
     /// Open connections.
-    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4096)]
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4096,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
     /// Open connections of one IPv4 address or IPv6 /64. TRUSTED_PROXIES are not counted.
-    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256)]
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections_per_address: usize,
     /// Requests in progress; more are answered 503 at once.
-    #[arg(long, env = "MAX_REQUESTS", default_value_t = 512)]
+    #[arg(long, env = "MAX_REQUESTS", default_value_t = 512,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_requests: usize,
     /// Sustained requests per minute from one address. 0: no limit.
-    #[arg(long, env = "IP_RATE_PER_MINUTE", default_value_t = 1200)]
+    #[arg(long, env = "IP_RATE_PER_MINUTE", default_value_t = 1200,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub ip_rate_per_minute: u32,
     /// Burst of requests from one address.
-    #[arg(long, env = "IP_RATE_BURST", default_value_t = 200)]
+    #[arg(long, env = "IP_RATE_BURST", default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub ip_rate_burst: u32,
     /// Sustained requests per minute of one member. 0: no limit.
-    #[arg(long, env = "USER_RATE_PER_MINUTE", default_value_t = 600)]
+    #[arg(long, env = "USER_RATE_PER_MINUTE", default_value_t = 600,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub user_rate_per_minute: u32,
     /// Burst of requests of one member.
-    #[arg(long, env = "USER_RATE_BURST", default_value_t = 100)]
+    #[arg(long, env = "USER_RATE_BURST", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub user_rate_burst: u32,
     /// Requests of one member in a day (UTC) that move money, over all servers: those that need an `Idempotency-Key`.
     /// Repeats with the same key and sales at the door are not counted. 0: no limit.
-    #[arg(long, env = "MONEY_REQUESTS_PER_DAY", default_value_t = 500)]
+    #[arg(long, env = "MONEY_REQUESTS_PER_DAY", default_value_t = 500,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub money_requests_per_day: u32,
     /// After the signal to stop: how long the server reports not ready but still accepts connections.
-    #[arg(long, env = "DRAIN_DELAY_SECONDS", default_value_t = 0)]
+    #[arg(long, env = "DRAIN_DELAY_SECONDS", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub drain_delay_seconds: u64,
     /// After that: how long requests in progress may continue.
-    #[arg(long, env = "DRAIN_TIMEOUT_SECONDS", default_value_t = 25)]
+    #[arg(long, env = "DRAIN_TIMEOUT_SECONDS", default_value_t = 25,
+        value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub drain_timeout_seconds: u64,
 }
 
@@ -174,7 +198,8 @@ pub struct Tokens {
     #[arg(long, env = "TOKEN_AUDIENCE", default_value = "culturepass")]
     pub token_audience: String,
     /// How long an access token is valid.
-    #[arg(long, env = "TOKEN_LIFETIME_SECONDS", default_value_t = 600)]
+    #[arg(long, env = "TOKEN_LIFETIME_SECONDS", default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub token_lifetime_seconds: u64,
     /// An OpenID Connect issuer whose tokens are accepted as well.
     #[arg(long, env = "OIDC_ISSUER", requires = "oidc_audience")]
@@ -187,7 +212,8 @@ pub struct Tokens {
     #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
     pub oidc_clients: Vec<String>,
     /// The longest accepted lifetime of its tokens, from `iat` to `exp`.
-    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
+    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60,
+        value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub oidc_max_lifetime_seconds: u64,
     /// The address of its keys. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
@@ -223,10 +249,12 @@ pub struct Mail {
     #[arg(long, env = "SMTP_HELLO")]
     pub smtp_hello: Option<String>,
     /// A message must be accepted within this time, including connecting.
-    #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20)]
+    #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..=600))]
     pub smtp_timeout_seconds: u64,
     /// The number of connections to it.
-    #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 8)]
+    #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub smtp_connections: u32,
     /// The sender of mails: `CulturePass <no-reply@example.org>`.
     #[arg(long, env = "MAIL_FROM")]
@@ -249,7 +277,8 @@ pub struct Mail {
     #[command(flatten)]
     pub sendgrid_webhook_key: secret::SendgridWebhookKey,
     /// Resend or SendGrid must answer within this time.
-    #[arg(long, env = "MAIL_TIMEOUT_SECONDS", default_value_t = 15)]
+    #[arg(long, env = "MAIL_TIMEOUT_SECONDS", default_value_t = 15,
+        value_parser = clap::value_parser!(u64).range(1..=600))]
     pub mail_timeout_seconds: u64,
 }
 
@@ -263,7 +292,8 @@ pub struct Push {
     pub fcm_url: Url,
     /// FCM must answer within this time, 15 seconds at least: a message that is given up earlier has often been
     /// delivered, and would be delivered twice.
-    #[arg(long, env = "FCM_TIMEOUT_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(15..))]
+    #[arg(long, env = "FCM_TIMEOUT_SECONDS", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(15..=600))]
     pub fcm_timeout_seconds: u64,
     /// For development: push messages are written into this folder.
     #[arg(long, env = "PUSH_DIR")]
@@ -295,7 +325,8 @@ pub struct Stripe {
     pub stripe_url: Url,
     /// Time limit for a call of Stripe with all its attempts, after which its outcome counts as unknown. Must be less
     /// than `HANDLER_TIMEOUT_SECONDS`.
-    #[arg(long, env = "STRIPE_TIMEOUT_SECONDS", default_value_t = 12)]
+    #[arg(long, env = "STRIPE_TIMEOUT_SECONDS", default_value_t = 12,
+        value_parser = clap::value_parser!(u64).range(1..=600))]
     pub stripe_timeout_seconds: u64,
 }
 
@@ -303,15 +334,19 @@ pub struct Stripe {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Worker {
     /// How many jobs run at the same time. Each may need one of `DB_JOB_CONNECTIONS`, and requests need some too.
-    #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4)]
+    #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     pub jobs_at_once: usize,
     /// How often to poll for jobs. Jobs enqueued by the process itself are picked up at once.
-    #[arg(long, env = "JOBS_POLL_MS", default_value_t = 250)]
+    #[arg(long, env = "JOBS_POLL_MS", default_value_t = 250,
+        value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub jobs_poll_ms: u64,
     /// A worker that has not reported for this long loses its jobs to others.
-    #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 25)]
+    #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 25,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub jobs_lease_seconds: u64,
     /// After the signal to stop: how long running jobs may continue.
-    #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20)]
+    #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub jobs_grace_seconds: u64,
 }

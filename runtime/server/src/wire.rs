@@ -17,7 +17,7 @@ use axum::Router;
 use delivery::{mail::Mailer, push::Pusher, webhooks};
 use kernel::{
     Db,
-    auth::{Authenticator, External, Tokens as Issuer},
+    auth::{Authenticator, External, Tokens as Issuer, external, token},
     config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
     http::{
         Http,
@@ -26,7 +26,8 @@ use kernel::{
     idempotency::Keyed,
     jobs::WorkerConfig,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
 use std::{sync::Arc, time::Duration};
 use stripe_gateway::StripeGateway;
 use url::Url;
@@ -201,8 +202,8 @@ pub fn worker_config(settings: &Worker) -> WorkerConfig {
 }
 
 pub fn db_config(roles: &Roles) -> Result<DbConfig> {
-    let mut config = DbConfig::new(roles.app_database_url.require()?);
-    config.job_url = Some(roles.job_database_url.require()?);
+    let mut config = DbConfig::new(database_url(&roles.app_database_url)?);
+    config.job_url = Some(database_url(&roles.job_database_url)?);
     config.connections = roles.db_connections.max(1);
     config.job_connections = roles.db_job_connections.max(1);
     config.search_connections = roles.db_search_connections.max(1);
@@ -211,6 +212,15 @@ pub fn db_config(roles: &Roles) -> Result<DbConfig> {
     config.figure_timeout = Duration::from_millis(roles.db_figure_timeout_ms.max(1));
     config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
     Ok(config)
+}
+
+/// Parsed here only so that an error names the setting.
+fn database_url<S: Secret>(setting: &S) -> Result<SecretString> {
+    let url = setting.require()?;
+    url.expose_secret()
+        .parse::<PgConnectOptions>()
+        .with_context(|| format!("{} is not the address of a database", S::NAME))?;
+    Ok(url)
 }
 
 fn token_config(settings: &Tokens) -> Result<TokenConfig> {
@@ -228,6 +238,12 @@ fn token_config(settings: &Tokens) -> Result<TokenConfig> {
     for path in &settings.token_former_key_files {
         let key = std::fs::read_to_string(path)
             .with_context(|| format!("TOKEN_FORMER_KEY_FILES: {}", path.display()))?;
+        if !token::is_public_key(&key) {
+            bail!(
+                "TOKEN_FORMER_KEY_FILES: {} is no public Ed25519 key in PEM",
+                path.display()
+            );
+        }
         config.former_keys.push(key);
     }
     Ok(config)
@@ -238,7 +254,18 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
         return Ok(None);
     };
     let jwks = match (&settings.oidc_jwks_file, &settings.oidc_jwks_url) {
-        (Some(path), _) => Jwks::File(path.clone()),
+        (Some(path), _) => {
+            // Read again when keys are needed; now only so that a wrong file is noticed before somebody signs in.
+            let text = std::fs::read(path)
+                .with_context(|| format!("OIDC_JWKS_FILE: {}", path.display()))?;
+            if external::usable_keys(&text) == 0 {
+                bail!(
+                    "OIDC_JWKS_FILE: {} holds no key set with a key that can be used (RSA, P-256 or Ed25519, with `kid`)",
+                    path.display()
+                );
+            }
+            Jwks::File(path.clone())
+        }
         (None, Some(url)) => Jwks::Url(url.clone()),
         (None, None) => {
             Jwks::Url(format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')).parse()?)

@@ -12,12 +12,13 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::HashMap,
     error::Error as StdError,
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::io::AsyncWriteExt;
 use url::Url;
@@ -66,6 +67,9 @@ pub enum Refused<E> {
     /// 412: there is a file already.
     #[error("there is one already")]
     Taken,
+    /// 429: the file is being sent several times already.
+    #[error("being sent already")]
+    Busy,
     /// 413: the file is longer than announced.
     #[error("longer than {0} bytes")]
     TooLong(u64),
@@ -85,7 +89,13 @@ pub(crate) struct Disk {
     uploads: Url,
     secret: SecretString,
     store: OnceLock<Arc<LocalFileSystem>>,
+    /// How often each upload is being received now.
+    receiving: Mutex<HashMap<Uuid, usize>>,
 }
+
+/// How often one upload may be received at the same time. More than once, because a client that has lost its
+/// connection sends the file again before the server has noticed.
+const AT_ONCE: usize = 2;
 
 impl Disk {
     pub fn new(folder: PathBuf, uploads: Url, secret: SecretString) -> Self {
@@ -94,6 +104,7 @@ impl Disk {
             uploads,
             secret,
             store: OnceLock::new(),
+            receiving: Mutex::default(),
         }
     }
 
@@ -172,6 +183,7 @@ impl Disk {
         if tokio::fs::try_exists(&place).await? {
             return Err(Refused::Taken);
         }
+        let _receiving = self.begin(sent.id).ok_or(Refused::Busy)?;
         let half = Half(place.with_extension(Uuid::new_v4().to_string()));
         let sum = write(&half.0, sent.bytes, body).await?;
         if STANDARD.encode(sum) != sent.checksum {
@@ -181,6 +193,37 @@ impl Disk {
         match tokio::fs::hard_link(&half.0, &place).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Refused::Taken),
             linked => Ok(linked?),
+        }
+    }
+}
+
+/// Counts an upload as being received until it is dropped.
+struct Receiving<'a>(&'a Disk, Uuid);
+
+impl Disk {
+    /// None if the upload is being received as often as it may be: every attempt takes as much of the disk as the file
+    /// has, and only one of them can succeed.
+    fn begin(&self, id: Uuid) -> Option<Receiving<'_>> {
+        let mut receiving = self
+            .receiving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = receiving.entry(id).or_default();
+        (*count < AT_ONCE).then(|| {
+            *count += 1;
+            Receiving(self, id)
+        })
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        let mut receiving = (self.0.receiving.lock()).unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = receiving.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                receiving.remove(&self.1);
+            }
         }
     }
 }

@@ -299,6 +299,8 @@ drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,in
 
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
+drop function requests.has_left(text,integer);
+
 drop function requests.take(text,integer);
 
 drop function audit.history(text,uuid,uuid,bigint,integer);

@@ -5300,6 +5300,17 @@ alter function requests.take(text,integer) owner to library_queue;
 revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to library_app, library_job;
 
+create function requests.has_left(p_what text, p_limit integer) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
+  select p_limit > 0 and not exists (
+    select from requests.taken q
+    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit)
+$$;
+alter function requests.has_left(text,integer) owner to library_queue;
+revoke execute on function requests.has_left(text,integer) from public;
+grant execute on function requests.has_left(text,integer) to library_app, library_job;
+
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
 -- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this

@@ -301,3 +301,65 @@ async fn production_is_not_migrated_down_by_the_way() {
     assert!(done, "{said}");
     assert_eq!(count().await, 0);
 }
+
+/// A file that is not there, or holds something else, is noticed at the start, and not when somebody signs in or is to
+/// get a mail.
+#[tokio::test]
+async fn abuse_57_files_that_settings_name_are_read_at_the_start() {
+    let database = prepared().await;
+    let key = server::commands::fresh_key();
+    let other = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
+    let nothing = "/nonexistent/file";
+    let names = server::settings::document::names();
+    let files: Vec<&String> = (names.iter())
+        .filter(|name| name.ends_with("_FILE") || name.ends_with("_FILES"))
+        // The server doesn't take the owner's login.
+        .filter(|name| *name != "DATABASE_URL_FILE")
+        .collect();
+    assert!(files.len() > 10, "{files:?}");
+    // Taken, so that a program that notices nothing ends all the same.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for name in files {
+        for file in [nothing, &other] {
+            // Only the service itself knows which texts are its passwords and keys.
+            let any_text = [
+                "SMTP_PASSWORD_FILE",
+                "STRIPE_SECRET_KEY_FILE",
+                "RESEND_API_KEY_FILE",
+                "SENDGRID_API_KEY_FILE",
+            ];
+            if file == other && any_text.contains(&name.as_str()) {
+                continue;
+            }
+            let mut command = program::command(&database, &["serve"]);
+            command.env("TOKEN_KEY", &key).env("LISTEN", &taken);
+            // Settings without which the file is not needed.
+            match name.as_str() {
+                "SMTP_PASSWORD_FILE" => {
+                    command.env("SMTP_USER", "a");
+                }
+                "SMTP_CA_FILE" => {
+                    command.env("SMTP_TLS", "starttls");
+                }
+                "OIDC_JWKS_FILE" => {
+                    command
+                        .env("OIDC_ISSUER", "https://a.example")
+                        .env("OIDC_AUDIENCE", "a");
+                }
+                _ => {
+                    command.env_remove("SMTP_HOST");
+                }
+            }
+            // The setting that the file stands for.
+            let about = name.trim_end_matches("_FILE");
+            let output = command.env_remove(about).env(name, file).output();
+            let output = output.expect("the program runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                !output.status.success() && said.contains(about),
+                "{name}={file}: {said}"
+            );
+        }
+    }
+}

@@ -299,3 +299,76 @@ async fn se4_a_crowded_box_is_walked_in_order_of_time() {
     let all = walk(client, last, async || {}).await;
     assert_eq!(all.len(), 5006);
 }
+
+/// What a reader may not see is not in the lists, and leaves no trace there either: no page is empty and still followed by another,
+/// whichever filters and page sizes are tried to find out about it.
+#[tokio::test]
+async fn se4_what_a_reader_may_not_see_leaves_no_gaps_in_pages() {
+    let stage = Stage::new().await;
+    let server = &stage.server;
+    let (inner, outer) = (
+        server.member("inner_member").await,
+        server.member("outer_member").await,
+    );
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name) values ('{}', 'Choir') returning id",
+            stage.city
+        ))
+        .await;
+    let day = (chrono::Utc::now() + chrono::TimeDelta::days(20)).date_naive();
+    let secret: Vec<Uuid> = stage
+        .all(format!(
+            "insert into app.events (city_id, host_type, host_id, title, category, starts_at, ends_at, timezone, state, visibility, location)
+             select '{}', 'community', '{community}', 'Rehearsal ' || n, 'workshop', '{day}'::timestamp at time zone 'UTC' + n * interval '1 minute',
+                    '{day}'::timestamp at time zone 'UTC' + interval '3 hours', 'UTC', 'published', 'community', 'SRID=4326;POINT(145.2 -37.9)'
+             from generate_series(1, 12) n returning id",
+            stage.city
+        ))
+        .await;
+    for event in &secret {
+        tickets(&stage, *event, 700, "").await;
+    }
+    stage
+        .sql(format!(
+            "insert into app.community_members (community_id, user_id, state) values ('{community}', '{}', 'active')",
+            inner.id
+        ))
+        .await;
+    for member in [&inner, &outer] {
+        let follow = json!({"entity_type": "community", "entity_id": community});
+        member.client.post("/follows", follow).await.expect(201);
+    }
+    let city = stage.city;
+    for query in [
+        String::new(),
+        format!("city_id={city}"),
+        format!("city_id={city}&category=workshop"),
+        format!("from={day}&to={day}"),
+        "bbox=145.1,-38,145.3,-37.8".to_owned(),
+        format!("city_id={city}&bbox=145.1,-38,145.3,-37.8"),
+        "q=rehearsal".to_owned(),
+        "max_price_cents=700&currency=AUD".to_owned(),
+        format!("city_id={city}&open_seats=10"),
+    ] {
+        for limit in [1, 5] {
+            let path = format!("/events/upcoming?limit={limit}&{query}");
+            for reader in [&server.client, &outer.client] {
+                let page = reader.get(&path).await.expect(200).json;
+                assert_eq!(page, json!({"data": [], "next_cursor": null}), "{path}");
+            }
+            // The control: these filters do find them.
+            assert_eq!(
+                walk(&inner.client, &path, async || {}).await,
+                secret,
+                "{path}"
+            );
+        }
+    }
+    let path = format!("/me/calendar?limit=1&from={day}&to={day}");
+    let page = outer.client.get(&path).await.expect(200).json;
+    assert_eq!(page, json!({"data": [], "next_cursor": null}));
+    let page = inner.client.get(&path).await.expect(200).json;
+    assert_eq!(page["data"][0]["event"]["id"], json!(secret[0]));
+    assert!(page["next_cursor"].is_string());
+}

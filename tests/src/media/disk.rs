@@ -195,6 +195,30 @@ async fn received(storage: &Storage, bytes: &[u8], length: usize) -> Received {
     }
 }
 
+/// However often a file is sent at the same time, its attempts take the room of two files, and end with their clients.
+#[tokio::test]
+async fn md3_a_file_that_is_sent_many_times_takes_little_room() {
+    let (storage, folder) = storage();
+    let bytes = Bytes::from_static(b"a picture");
+    let received = received(&storage, &bytes, bytes.len()).await;
+    let mut attempts: futures_util::stream::FuturesUnordered<_> = (0..10)
+        .map(|_| {
+            let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes.slice(..4))]);
+            storage.receive(&received, 0, begun.chain(futures_util::stream::pending()))
+        })
+        .collect();
+    for _ in 0..8 {
+        let ended = attempts.next().await.expect("an attempt");
+        assert!(matches!(ended, Err(Refused::Busy)), "{ended:?}");
+    }
+    assert_eq!(attempts.len(), 2);
+    drop(attempts);
+    // Both have gone away, and the file is taken.
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    storage.receive(&received, 0, body).await.expect("taken");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
 /// An upload is written to disk piece by piece and not held in memory, and one that is longer than announced is not
 /// read to its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

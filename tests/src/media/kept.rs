@@ -7,6 +7,7 @@ use crate::support::{
     pictures::{announce, complete, file, jpeg, send, uploaded},
 };
 use app::media::Audit;
+use reqwest::Method;
 use serde_json::{Value, json};
 use server::seed::demo::PEOPLE;
 use std::sync::{
@@ -61,7 +62,20 @@ async fn is_served(stage: &Stage, picture: &Value) -> bool {
     let mut found = Vec::new();
     for size in ["small_url", "medium_url", "url"] {
         let url = picture[size].as_str().expect("an address");
-        found.push(file(&stage.server, url).await.0);
+        let (status, headers, _) = file(&stage.server, url).await;
+        found.push(status);
+        // A cache that has it learns the same.
+        let [name, key] = [0, 1].map(|n| url.rsplit('/').nth(n).expect("a part"));
+        let tag = format!("\"{key}-{name}\"");
+        if let Some(own) = headers.get("etag") {
+            assert_eq!(own.to_str().ok(), Some(tag.as_str()));
+        }
+        let path = format!("/media/files/{key}/{name}");
+        let known = [("if-none-match", tag.as_str())];
+        let client = &stage.server.client;
+        let kept = client.send(Method::GET, &path, None, &known).await;
+        let expected = if status == 200 { 304 } else { status };
+        assert_eq!(kept.status.as_u16(), expected, "{path}");
     }
     assert!(found.iter().all(|status| *status == found[0]), "{found:?}");
     found[0] == 200

@@ -2,7 +2,7 @@
 //! pointer at what the buyer can change.
 
 use super::stage::{Stage, keyed};
-use crate::support::Answer;
+use crate::support::{Answer, Member};
 use serde_json::{Value, json};
 
 /// The refusal of this cart, which is the same for its price and its order.
@@ -126,4 +126,36 @@ async fn o8_the_door_takes_cash_alone() {
     }
     assert_eq!(stage.stock(seat).await, (0, 2));
     stage.sound().await;
+}
+
+/// A member who tries codes learns no more once a hundred were wrong, not even from the right one.
+#[tokio::test]
+async fn o2_promo_codes_are_not_found_by_trying() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 2000, 10).await;
+    let code = json!({"event_id": stage.event, "code": "VIP", "basis_points": 5000});
+    let olga = &stage.olga.client;
+    olga.post("/promo-codes", code).await.expect(201);
+    let price = async |buyer: &Member, code: &str| {
+        let mut cart = stage.cart(&[(kind, 1)], false);
+        cart["promo_code"] = json!(code);
+        let answer = buyer.client.post("/orders/price", cart).await;
+        answer.status.as_u16()
+    };
+    let guesser = stage.server.member("guesser").await;
+    // Right codes are not counted, and neither are carts without one.
+    for _ in 0..3 {
+        assert_eq!(price(&guesser, "vip").await, 200);
+    }
+    for n in 0..100 {
+        assert_eq!(price(&guesser, &format!("TRY{n}")).await, 409, "{n}");
+    }
+    assert_eq!(price(&guesser, "TRY100").await, 429);
+    assert_eq!(price(&guesser, "VIP").await, 429);
+    let mut cart = stage.cart(&[(kind, 1)], false);
+    keyed(&guesser, "/orders", cart.clone()).await.expect(201);
+    cart["promo_code"] = json!("VIP");
+    let refused = keyed(&guesser, "/orders", cart).await;
+    refused.expect(429);
+    assert_eq!(price(&stage.mira, "VIP").await, 200);
 }

@@ -106,6 +106,50 @@ async fn abuse_52_a_reward_is_earned_once_and_goes_back_with_the_purchase() {
     stage.sound().await;
 }
 
+/// A referrer and a referred member who buy together, and get all but a trifle of the price back, have bought nothing
+/// that a reward is for.
+#[tokio::test]
+async fn abuse_52_a_reward_needs_a_purchase_that_is_left_after_refunds() {
+    let stage = Stage::new().await;
+    let seat = stage.tickets("Seat", 4500, 50).await;
+    budget(&stage, 10_000).await;
+    let before = stage.wallet(&stage.mira).await.0;
+    // What is left of the purchase after the seat is refunded: less than the reward, and more.
+    for (left, expected) in [(REWARD / 5, "revoked"), (2 * REWARD, "rewarded")] {
+        let stool = stage.tickets(&format!("Stool {left}"), left, 50).await;
+        let friend = newcomer(&stage, &format!("friend_{left}")).await;
+        let referral = referred(&stage, &friend).await;
+        let order = stage.order(&friend, &[(seat, 1), (stool, 1)], false).await;
+        let order = order.expect(201).id();
+        stage.pay(&friend, &order, json!({})).await.expect(200);
+        stage.confirm(&order, "4242424242424242").await;
+        stage.server.settled().await;
+        assert_eq!(state(&stage, &referral).await, "rewarded");
+        let had = stage.wallet(&stage.mira).await.0;
+        assert_eq!(had, before + REWARD);
+        let ticket: Uuid = sqlx::query_scalar(
+            "select id from app.tickets where order_id = $1::uuid and ticket_type_id = $2",
+        )
+        .bind(order.parse::<Uuid>().expect("an id"))
+        .bind(seat)
+        .fetch_one(&mut stage.server.superuser().await)
+        .await
+        .expect("the seat");
+        let path = format!("/orders/{order}/refunds");
+        let one = json!({"ticket_ids": [ticket]});
+        super::stage::keyed(&stage.olga, &path, one)
+            .await
+            .expect(201);
+        stage.server.settled().await;
+        stage.stripe.deliver(&stage.server).await;
+        assert_eq!(stage.state(&order).await, "part_refunded");
+        assert_eq!(state(&stage, &referral).await, expected, "{left}");
+        let kept = if expected == "rewarded" { REWARD } else { 0 };
+        assert_eq!(stage.wallet(&stage.mira).await.0, before + kept, "{left}");
+    }
+    stage.sound().await;
+}
+
 #[tokio::test]
 async fn w5_what_earns_no_reward() {
     let stage = Stage::new().await;

@@ -3,6 +3,7 @@
 mod case;
 mod ends;
 mod events;
+mod often;
 mod people;
 mod trade;
 mod world;

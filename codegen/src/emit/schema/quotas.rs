@@ -26,6 +26,7 @@ pub fn shared(model: &Model) -> Vec<Object> {
         table(model, CREATED, "create unlogged table", created),
         table(model, TAKEN, "create table", taken),
         take(model),
+        has_left(model),
     ];
     if model.entities.iter().any(|entity| entity.quota.is_some()) {
         found.push(count(model));
@@ -97,6 +98,26 @@ end";
         definer: Some(roles.queue()),
         callers: vec![roles.app(), roles.job()],
         doc: "Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.",
+        body: body.into(),
+    }
+    .object(roles)
+}
+
+/// Whether an action that [`take`] counts is left, without counting one: for actions that count only if they fail.
+fn has_left(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let body = "  select p_limit > 0 and not exists (
+    select from requests.taken q
+    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit)";
+    Function {
+        kind: Kind::TableFunction,
+        name: "requests.has_left",
+        arguments: "p_what text, p_limit integer",
+        returns: "boolean",
+        attributes: "language sql stable",
+        definer: Some(roles.queue()),
+        callers: vec![roles.app(), roles.job()],
+        doc: "Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.",
         body: body.into(),
     }
     .object(roles)

@@ -9,32 +9,40 @@ const DAY: i64 = 24;
 #[group(skip)]
 pub struct Settings {
     /// `card_testing`: the number of declined cards of a member within an hour.
-    #[arg(long, env = "FRAUD_CARD_TESTING", default_value_t = 8)]
+    #[arg(long, env = "FRAUD_CARD_TESTING", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_card_testing: u32,
     /// `disputed_host`: the number of disputed payments for events of a host within 90 days.
-    #[arg(long, env = "FRAUD_DISPUTED_HOST", default_value_t = 3)]
+    #[arg(long, env = "FRAUD_DISPUTED_HOST", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_disputed_host: u32,
     /// `disputed_member`: the number of disputed payments of a member within 180 days.
-    #[arg(long, env = "FRAUD_DISPUTED_MEMBER", default_value_t = 2)]
+    #[arg(long, env = "FRAUD_DISPUTED_MEMBER", default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_disputed_member: u32,
     /// `returned_tickets`: the number of refunds that buyers of an event requested within 30 days, if these are at
     /// least half of its paid orders.
-    #[arg(long, env = "FRAUD_RETURNED_TICKETS", default_value_t = 20)]
+    #[arg(long, env = "FRAUD_RETURNED_TICKETS", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_returned_tickets: u32,
     /// `new_reviewers`: the number of reviews of a profile within a day by accounts younger than a week.
-    #[arg(long, env = "FRAUD_NEW_REVIEWERS", default_value_t = 10)]
+    #[arg(long, env = "FRAUD_NEW_REVIEWERS", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_new_reviewers: u32,
     /// `reviews_from_one_network`: the number of reviews of a profile within a week by members who signed in from one
     /// network.
-    #[arg(long, env = "FRAUD_REVIEWS_FROM_ONE_NETWORK", default_value_t = 5)]
+    #[arg(long, env = "FRAUD_REVIEWS_FROM_ONE_NETWORK", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_reviews_from_one_network: u32,
     /// `likes_from_one_network`: the number of likes of an event within a day by members who signed in from one
     /// network.
-    #[arg(long, env = "FRAUD_LIKES_FROM_ONE_NETWORK", default_value_t = 30)]
+    #[arg(long, env = "FRAUD_LIKES_FROM_ONE_NETWORK", default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_likes_from_one_network: u32,
     /// `referred_oneself`: 1 flags each referral within 30 days of a member who has signed in from the same network as
     /// the referrer; 0 flags none.
-    #[arg(long, env = "FRAUD_REFERRED_ONESELF", default_value_t = 1)]
+    #[arg(long, env = "FRAUD_REFERRED_ONESELF", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_referred_oneself: u32,
 }
 

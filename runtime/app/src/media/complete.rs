@@ -5,7 +5,6 @@
 
 use super::{Media, PARTS, away, lifecycle, target};
 use crate::{module::Module, problems};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use generated::media::MediaEntityType;
 use images::{Kind, Prepared, Refused};
@@ -41,7 +40,7 @@ impl Media {
             Found::Complete(media) => return Ok(media),
             Found::Pending(upload) => upload,
         };
-        let prepared = match self.look(&upload).await {
+        let prepared = match self.look(caller.id(), &upload).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(why)) => {
                 if let Some(media) = self.refuse(caller, &upload).await? {
@@ -78,7 +77,7 @@ impl Media {
 
     /// Checks the file and makes the sizes. The outer error is a failure of ours; the inner one says what is wrong
     /// with the file.
-    async fn look(&self, upload: &Upload) -> Result<Result<Prepared, String>> {
+    async fn look(&self, member: Uuid, upload: &Upload) -> Result<Result<Prepared, String>> {
         let key = Key::incoming(upload.id);
         let Some(size) = self.storage.size(&key).await.map_err(away)? else {
             return Err(Error::new(&problems::UPLOAD_MISSING));
@@ -90,6 +89,9 @@ impl Media {
                 "The file has {found} bytes, and {announced} were announced."
             )));
         }
+        // Before the file is read, so that requests that wait hold none in memory.
+        let bench = self.workshop.enter(member).await;
+        let bench = bench.map_err(|busy| Error::unavailable().because(busy))?;
         let Some(bytes) = self.storage.get(&key).await.map_err(away)? else {
             return Err(Error::new(&problems::UPLOAD_MISSING));
         };
@@ -97,12 +99,7 @@ impl Media {
             let why = "The file is not the one whose SHA-256 was announced.";
             return Ok(Err(why.to_owned()));
         }
-        self.prepare(bytes, upload.kind).await
-    }
-
-    async fn prepare(&self, bytes: Bytes, kind: Kind) -> Result<Result<Prepared, String>> {
-        let prepared = self.workshop.prepare(bytes, kind).await;
-        let prepared = prepared.map_err(|busy| Error::unavailable().because(busy))?;
+        let prepared = bench.prepare(bytes, upload.kind).await;
         Ok(prepared.map_err(|refused| match refused {
             Refused::Kind(content_type) => format!("The file is not {content_type}."),
             Refused::TooLarge => format!(

@@ -52,6 +52,9 @@ impl Media {
             Refused::Taken => {
                 Error::new(&problems::PRECONDITION).detail("The file has been sent already.")
             }
+            Refused::Busy => Error::new(&problems::QUOTA)
+                .detail("The file is being sent already.")
+                .retry_after(30),
             Refused::TooLong(bytes) => Error::new(&problems::TOO_LARGE)
                 .detail(format!("A file of {bytes} bytes was announced.")),
             Refused::Other => Error::new(&problems::BAD_REQUEST)
@@ -68,10 +71,14 @@ impl Media {
         // The file of a name never changes, so the name can serve as the ETag.
         let tag = format!("\"{key}-{part}\"");
         let known = headers.get(header::IF_NONE_MATCH);
+        let place = Key::picture(key, part);
         if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+            // A cache must not keep a picture that was taken down since.
+            let size = self.storage.size(&place).await.map_err(away)?;
+            size.ok_or_else(Error::not_found)?;
             return Ok((StatusCode::NOT_MODIFIED, named(&tag)?).into_response());
         }
-        let found = self.storage.read(&Key::picture(key, part)).await;
+        let found = self.storage.read(&place).await;
         let (size, stream) = found.map_err(away)?.ok_or_else(Error::not_found)?;
         let mut headers = named(&tag)?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));

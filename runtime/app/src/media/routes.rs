@@ -109,7 +109,8 @@ async fn announce(
         (status = 403, description = "The signature is invalid or expired"),
         (status = 404, description = "The id is malformed"),
         (status = 412, description = "The file has been sent already"),
-        (status = 413, description = "The file is larger than announced")))]
+        (status = 413, description = "The file is larger than announced"),
+        (status = 429, description = "The file is being sent already")))]
 async fn receive(
     State(Served { media, .. }): State<Served>,
     Path(path): Path<String>,

@@ -38,10 +38,12 @@ pub struct Settings {
     #[arg(long, env = "MEDIA_MAX_BYTES", default_value_t = 20 << 20, value_parser = clap::value_parser!(u64).range(1024..=100 << 20))]
     pub media_max_bytes: u64,
     /// The maximum size of all pictures of one member together.
-    #[arg(long, env = "MEDIA_QUOTA_BYTES", default_value_t = 1 << 30)]
+    #[arg(long, env = "MEDIA_QUOTA_BYTES", default_value_t = 1 << 30,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 50))]
     pub media_quota_bytes: u64,
     /// The maximum number of uploads that one member may announce in a minute.
-    #[arg(long, env = "MEDIA_UPLOADS_PER_MINUTE", default_value_t = 20)]
+    #[arg(long, env = "MEDIA_UPLOADS_PER_MINUTE", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub media_uploads_per_minute: u32,
     /// The maximum number of pictures that are checked at the same time. Each may need half a gigabyte of memory for a
     /// moment.

@@ -7,8 +7,13 @@ use super::{
     bodies::{AskedPlace, PlacePrice},
 };
 use crate::{clock, module::Module, problems};
-use generated::promotion::CreatePromotion;
-use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item};
+use generated::{
+    business::BUSINESS,
+    event::EVENT,
+    promotion::{CreatePromotion, PromotionTargetType},
+    venue::VENUE,
+};
+use kernel::{Cx, Error, Member, Result, input::Choice, problem::Item, resource::Resource};
 use money::{Currency, card};
 use sqlx::Row;
 
@@ -26,13 +31,17 @@ impl From<&CreatePromotion> for AskedPlace {
 }
 
 impl Promotions {
-    /// Also for a place that is full, which `room` says.
+    /// Also for a place that is full, which `room` says. Only for those who may book: the price tells what plan a
+    /// business has, and how much of it is unused.
     pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 let asked = asked.clone();
                 Box::pin(async move {
+                    if !asked.by_administrator(cx).await? {
+                        return Err(Error::forbidden());
+                    }
                     let price = find(cx, &asked).await?;
                     price.in_time(cx, &asked).await?;
                     price.by_card()?;
@@ -43,9 +52,31 @@ impl Promotions {
     }
 }
 
-/// Refuses a booking with a reason, where the database would only refuse it. An unknown city is accepted here, since
-/// the engine refuses it afterwards.
+impl AskedPlace {
+    fn target(&self) -> &'static Resource {
+        match self.target_type {
+            PromotionTargetType::Event => &EVENT,
+            PromotionTargetType::Business => &BUSINESS,
+            PromotionTargetType::Venue => &VENUE,
+        }
+    }
+
+    /// Whether the caller administers the target, as bookings require.
+    async fn by_administrator(&self, cx: &mut Cx) -> Result<bool> {
+        cx.holds(self.target(), "admin", self.target_id).await
+    }
+}
+
+/// Refuses a booking with a reason, where the database would only refuse it. An unknown city or target is accepted here,
+/// since the engine refuses it afterwards. A target of others is refused first: the database computes the price before it
+/// looks at rights, and how it refuses a price would tell what plan a business has.
 pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
+    if !asked.by_administrator(cx).await? {
+        return match cx.may(asked.target(), "read", asked.target_id).await? {
+            true => Err(Error::forbidden()),
+            false => Ok(()),
+        };
+    }
     let is_there: bool = sqlx::query_scalar(
         "select exists (select from app.cities where id = $1 and status = 'active')",
     )

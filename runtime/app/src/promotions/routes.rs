@@ -26,11 +26,12 @@ pub fn document() -> openapi::OpenApi {
 
 /// Get the price of a featured place
 ///
-/// Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
+/// For administrators of the target. Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
 #[utoipa::path(post, path = "/promotions/price", operation_id = "pricePromotion", tag = "Promotions",
     security(("bearer" = [])), request_body = AskedPlace,
     responses(
         (status = 200, description = "The price and the remaining room", body = PlacePrice),
+        (status = 403, description = "The caller does not administer the target"),
         (status = 409, description = "The city does not offer such a place"),
         (status = 422, description = "A value is wrong, the time is too long, or cards can't be charged the price")))]
 async fn price(

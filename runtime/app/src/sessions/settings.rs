@@ -22,57 +22,66 @@ pub struct Settings {
     #[arg(long, env = "OIDC_SIGN_UP", default_value_t = true, action = clap::ArgAction::Set)]
     pub oidc_sign_up: bool,
     /// A session ends after this time, even if it is used.
-    #[arg(long, env = "SESSION_DAYS", default_value_t = 90)]
+    #[arg(long, env = "SESSION_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3_650))]
     pub session_days: u64,
     /// A session ends if it is not used for this time.
-    #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
+    #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14,
+        value_parser = clap::value_parser!(u64).range(1..=3_650))]
     pub session_idle_days: u64,
     /// The maximum number of failed sign-ins within a quarter of an hour, per account and network: an IPv4 address, or
     /// a /64 of IPv6.
-    #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub sign_in_failures_per_address: i32,
     /// The same per network, over all accounts.
-    #[arg(long, env = "SIGN_IN_FAILURES_PER_NETWORK", default_value_t = 100)]
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_NETWORK", default_value_t = 100,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub sign_in_failures_per_network: i32,
     /// The same per account, over all networks. Does not apply to networks from which the member has signed in before.
-    #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub sign_in_failures_per_account: i32,
     /// The maximum number of accounts on which one wrong password may be tried within a quarter of an hour from one
     /// network.
-    #[arg(long, env = "ACCOUNTS_PER_PASSWORD", default_value_t = 10)]
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD", default_value_t = 10,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub accounts_per_password: i32,
     /// The same over all networks. Does not apply to networks from which the members have signed in before.
-    #[arg(long, env = "ACCOUNTS_PER_PASSWORD_ANYWHERE", default_value_t = 100)]
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD_ANYWHERE", default_value_t = 100,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub accounts_per_password_anywhere: i32,
     /// The maximum number of mails of one kind (sign-up, new password, new address) to one address per hour, requested
     /// from one network.
-    #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
+    #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub mails_per_hour: i32,
     /// The same, requested from all networks. Does not apply to networks from which the member has signed in before.
-    #[arg(long, env = "MAILS_PER_HOUR_ANYWHERE", default_value_t = 30)]
+    #[arg(long, env = "MAILS_PER_HOUR_ANYWHERE", default_value_t = 30,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub mails_per_hour_anywhere: i32,
     /// The maximum number of mails that one network may request per hour, over all addresses: an IPv4 address, or a /64
     /// of IPv6.
-    #[arg(long, env = "MAILS_PER_HOUR_FROM_NETWORK", default_value_t = 60)]
+    #[arg(long, env = "MAILS_PER_HOUR_FROM_NETWORK", default_value_t = 60,
+        value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
     pub mails_per_hour_from_network: i32,
     /// Memory of one argon2id hash. Less than 19456 is refused in production.
     #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = HASH_MEMORY_KIB,
-        value_parser = clap::value_parser!(u32).range(8..))]
+        value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub hash_memory_kib: u32,
     /// Passes of one argon2id hash.
     #[arg(long, env = "HASH_PASSES", default_value_t = HASH_PASSES,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = clap::value_parser!(u32).range(1..=100))]
     pub hash_passes: u32,
     /// The maximum number of password hashes that are computed at the same time.
     #[arg(long, env = "HASHES_AT_ONCE", default_value_t = 4,
-        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     pub hashes_at_once: usize,
     /// The web app that links in mail lead to. Default: `PUBLIC_URL`.
     #[arg(long, env = "APP_URL")]
     pub app_url: Option<Url>,
     /// How often expired tokens and sessions are deleted.
     #[arg(long, env = "PURGE_EVERY_SECONDS", default_value_t = 600,
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub purge_every_seconds: u64,
 }
 

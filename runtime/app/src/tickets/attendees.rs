@@ -288,9 +288,13 @@ fn written<'a>(rows: impl IntoIterator<Item = [Cow<'a, str>; 10]>) -> Result<Vec
         .map_err(|error| Error::internal(error.to_string()))
 }
 
+/// Characters that begin a formula, also in full width, as spreadsheets of some languages take them, and after white
+/// space that they skip.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
+
 /// Spreadsheets run text that begins like a formula; a leading apostrophe prevents that.
 fn cell(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    match text.starts_with(FORMULA) {
         true => format!("'{text}").into(),
         false => text.into(),
     }
@@ -302,7 +306,19 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", "\r=1"] {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@sum(a1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "＝1",
+            "＋1",
+            "－1",
+            "＠sum(a1)",
+        ] {
             assert_eq!(cell(text), format!("'{text}"));
         }
         for text in ["", "Mira", "a=b", "'=1", " =1", "ü"] {

@@ -84,7 +84,8 @@ pub fn document() -> openapi::OpenApi {
         (status = 200, description = "The price", body = Price),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "The tickets can't be bought now: not on sale, too few left, limit per person, promo code, or the host can't take payments"),
-        (status = 422, description = "A value is wrong")))]
+        (status = 422, description = "A value is wrong"),
+        (status = 429, description = "Too many wrong promo codes in a day")))]
 async fn price(
     State(tickets): State<Tickets>,
     caller: Member,
@@ -96,7 +97,7 @@ async fn price(
         .run(Tickets::NAME, Some(buyer), buyer.request_id, move |cx| {
             Box::pin(async move { Ok(cart::load(cx, buyer, cart, Sale::Online).await?.quote) })
         });
-    let quote = run.await?;
+    let quote = tickets.with_code(&caller, &cart, run).await?;
     let line = |line: &money::QuotedLine| PriceLine {
         ticket_type_id: line.line.ticket_type,
         quantity: line.line.quantity,
@@ -129,16 +130,17 @@ async fn price(
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "The tickets can't be bought now: sold out, not on sale, limit per person, promo code, \
             too few credits, the host can't take payments, or the same request is being worked on"),
-        (status = 422, description = "A value is wrong, or the key belongs to another request")))]
+        (status = 422, description = "A value is wrong, or the key belongs to another request"),
+        (status = 429, description = "Too many wrong promo codes, or requests that move money, in a day")))]
 async fn order(
     State(tickets): State<Tickets>,
     caller: Member,
     headers: HeaderMap,
     Sent(cart): Sent<Cart>,
 ) -> Result<Response> {
-    let placed = tickets
-        .place(&caller, cart, idempotency_key(&headers)?, Sale::Online)
-        .await?;
+    let key = idempotency_key(&headers)?;
+    let place = tickets.place(&caller, cart.clone(), key, Sale::Online);
+    let placed = tickets.with_code(&caller, &cart, place).await?;
     Ok(created(placed))
 }
 

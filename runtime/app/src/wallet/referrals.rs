@@ -1,5 +1,6 @@
 //! Rewards for referrals: the referrer gets credits out of the budget once the referred member's first purchase by
-//! card is paid. They are taken back if that purchase is refunded in full or lost to a dispute.
+//! card is paid. They are taken back if that purchase is lost to a dispute, or if refunds leave less of it than the
+//! reward: otherwise a referrer and a referred member could buy, keep the reward, and get nearly all of the price back.
 
 use super::{
     Wallet,
@@ -52,20 +53,18 @@ impl Wallet {
         run.await
     }
 
-    /// Job: a refund is due. If nothing is left of the order that has earned a reward, takes the reward back; spent
-    /// credits are the budget's loss. Returns whether it was taken back.
+    /// Job: a refund is due. If less than the reward is left of the purchase that has earned it, takes the reward back;
+    /// spent credits are the budget's loss. Returns whether it was taken back.
     pub async fn revoke_reward(&self, refund: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
-                let order: Option<Uuid> = sqlx::query_scalar(
-                    "select o.id from app.refunds r join app.orders o on o.id = r.order_id
-                     where r.id = $1 and o.state in ('refund_pending', 'refunded')",
-                )
-                .bind(refund)
-                .fetch_optional(cx.conn())
-                .await?;
+                let order: Option<Uuid> =
+                    sqlx::query_scalar("select order_id from app.refunds where id = $1")
+                        .bind(refund)
+                        .fetch_one(cx.conn())
+                        .await?;
                 match order {
-                    Some(order) => revoke(cx, order).await,
+                    Some(order) => revoke(cx, order, Lost::ByRefunds).await,
                     None => Ok(false),
                 }
             })
@@ -85,7 +84,7 @@ impl Wallet {
                 .fetch_one(cx.conn())
                 .await?;
                 match is_lost {
-                    true => revoke(cx, order).await,
+                    true => revoke(cx, order, Lost::ToBank).await,
                     false => Ok(false),
                 }
             })
@@ -103,24 +102,34 @@ struct Earned {
     referral: Uuid,
     referrer: Uuid,
     currency: String,
-    /// The part of the order that was paid by card.
+    /// The part of the order that was paid by card and is not refunded.
     paid: i64,
+}
+
+/// Why a purchase may not deserve its reward any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    ByRefunds,
+    ToBank,
 }
 
 /// The reward that an order has earned, if any. Purchases by credits earn none, nor do purchases of members who were
 /// no longer new when they named a referrer, or who had bought by card before.
 async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
     let row = sqlx::query(
-        "select f.id, f.referrer_id, o.currency, o.card_cents
+        "select f.id, f.referrer_id, o.currency, least(o.card_cents, o.amount_cents - b.cents) as paid
          from app.orders o
+         cross join lateral (
+           select coalesce(sum(r.amount_cents), 0)::int8 as cents from app.refunds r where r.order_id = o.id and r.state <> 'failed'
+         ) b
          join app.referrals f on f.referee_id = o.user_id and f.state = 'pending' and f.status = 'active' and f.created_at <= o.paid_at
          join app.users u on u.id = f.referee_id and f.created_at < u.created_at + make_interval(days => $2)
          join app.users r on r.id = f.referrer_id and r.status = 'active'
          where o.id = $1 and o.state in ('paid', 'part_refunded') and o.card_cents > 0
            and not exists (
-             select from app.orders b
-             where b.user_id = o.user_id and b.card_cents > 0 and b.paid_at < o.paid_at
-               and b.state in ('paid', 'part_refunded', 'refund_pending', 'refunded', 'charged_back'))
+             select from app.orders e
+             where e.user_id = o.user_id and e.card_cents > 0 and e.paid_at < o.paid_at
+               and e.state in ('paid', 'part_refunded', 'refund_pending', 'refunded', 'charged_back'))
          for update of f",
     )
     .bind(order)
@@ -134,11 +143,13 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
         referral: row.try_get("id")?,
         referrer: row.try_get("referrer_id")?,
         currency: row.try_get("currency")?,
-        paid: row.try_get("card_cents")?,
+        paid: row.try_get("paid")?,
     }))
 }
 
-async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
+/// Takes back the reward that an order has earned, if there is one. After refunds only if they leave less of the order
+/// than the reward.
+async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
     // A statement of its own, so that the next one sees a reward that another transaction is just granting.
     sqlx::query(
         "select from app.referrals f where f.referee_id = (select o.user_id from app.orders o where o.id = $1) for update",
@@ -147,7 +158,10 @@ async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
     .execute(cx.conn())
     .await?;
     let row = sqlx::query(
-        "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget
+        "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget,
+           (select least(o.card_cents, o.amount_cents - coalesce((
+              select sum(r.amount_cents) from app.refunds r where r.order_id = o.id and r.state <> 'failed'), 0))::int8
+            from app.orders o where o.id = $2) as paid
          from app.wallet_journals j
          join app.referrals f on j.idempotency_key = 'referral:' || f.id
          join app.wallet_transactions g on g.journal_id = j.id and g.type = 'credit'
@@ -155,11 +169,16 @@ async fn revoke(cx: &mut Cx, order: Uuid) -> Result<bool> {
          where j.kind = 'referral_reward' and j.reference = $1 and f.state = 'rewarded' for update of f",
     )
     .bind(reference(order))
+    .bind(order)
     .fetch_optional(cx.conn())
     .await?;
     let Some(row) = row else {
         return Ok(false);
     };
+    let paid: i64 = row.try_get("paid")?;
+    if lost == Lost::ByRefunds && paid >= row.try_get("amount_cents")? {
+        return Ok(false);
+    }
     let (referral, wallet, budget): (Uuid, Uuid, Uuid) = (
         row.try_get("id")?,
         row.try_get("granted_to")?,

@@ -14,7 +14,7 @@ use crate::{
 use futures_util::future::BoxFuture;
 use jsonwebtoken::{
     Algorithm, DecodingKey, decode, decode_header,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -294,6 +294,11 @@ pub(super) fn issuer_of(token: &str) -> Result<String, Refused> {
     Ok(claims.iss)
 }
 
+/// How many keys of a key set tokens can be verified with.
+pub fn usable_keys(text: &[u8]) -> usize {
+    read_keys(text).map_or(0, |keys| keys.len())
+}
+
 /// Signing keys of the accepted kinds; others in the set are passed over.
 fn read_keys(text: &[u8]) -> Result<Keys, String> {
     #[derive(Deserialize)]
@@ -306,6 +311,10 @@ fn read_keys(text: &[u8]) -> Result<Keys, String> {
         let Ok(jwk) = serde_json::from_value::<Jwk>(value) else {
             continue;
         };
+        // A key that is for encrypting, and may be in other hands than those for signing.
+        if jwk.common.public_key_use == Some(PublicKeyUse::Encryption) {
+            continue;
+        }
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
             AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {

@@ -110,3 +110,28 @@ async fn what_the_issuer_did_not_say_about_us_is_refused() {
         assert_eq!(external.verify(&bad, NOW).await.unwrap_err().status(), 401);
     }
 }
+
+#[test]
+fn keys_for_encryption_verify_nothing() {
+    let key = EncodingKey::from_ed_pem(KEY.as_bytes()).unwrap();
+    let public = Jwk::from_encoding_key(&key, Algorithm::EdDSA).unwrap();
+    let mut public = serde_json::to_value(public).unwrap();
+    public["kid"] = json!("k1");
+    for (used, count) in [(Some("sig"), 1), (None, 1), (Some("enc"), 0)] {
+        public["use"] = json!(used);
+        if used.is_none() {
+            public.as_object_mut().unwrap().remove("use");
+        }
+        let set = json!({"keys": [public]}).to_string();
+        assert_eq!(usable_keys(set.as_bytes()), count, "{used:?}");
+    }
+    for none in [
+        "",
+        "{}",
+        "[]",
+        r#"{"keys": []}"#,
+        r#"{"keys": [{"kty": "OKP"}]}"#,
+    ] {
+        assert_eq!(usable_keys(none.as_bytes()), 0, "{none}");
+    }
+}

@@ -169,6 +169,11 @@ impl Tokens {
     }
 }
 
+/// Whether a text is a key that tokens can be verified with: a public Ed25519 key in PEM.
+pub fn is_public_key(pem: &str) -> bool {
+    DecodingKey::from_ed_pem(pem.as_bytes()).is_ok()
+}
+
 /// A token must not contain its own key, nor have critical headers that we do not understand.
 pub(super) fn check_header(header: &Header) -> Result<(), Refused> {
     if header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some()

@@ -6,7 +6,6 @@
 use super::{Http, body, client, compress, metrics};
 use crate::{
     caller::Caller,
-    config::fits,
     error::{Carried, Error},
     problem::{self, Problem},
     problems,
@@ -83,11 +82,16 @@ pub(super) async fn outer(
     response
 }
 
-/// The path for the log, without a secret that it may contain.
+/// The path for the log, without a secret that it may contain: also where it matches no route, because a client has
+/// put something before or after it.
 fn logged<'a>(secret: &[&'static str], path: &'a str) -> &'a str {
-    // A path with a slash too many matches no route, but may still contain the secret.
-    let asked = path.trim_end_matches('/');
-    let known = secret.iter().find(|route| fits(route, asked));
+    let lower = path.to_ascii_lowercase();
+    let known = secret.iter().find(|route| {
+        let end = route.find('{').unwrap_or(route.len());
+        // The last segment before the secret, however often the slashes are repeated: `calendar-feeds`.
+        let before = route[..end].trim_matches('/').rsplit('/').next();
+        before.is_some_and(|before| lower.contains(before))
+    });
     known.copied().unwrap_or(path)
 }
 
@@ -243,4 +247,29 @@ fn sane_id(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (text.len() <= 64 && text.bytes().all(harmless)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::logged;
+
+    #[test]
+    fn no_secret_of_a_path_is_logged() {
+        let secret = ["/calendar-feeds/{file}"];
+        for path in [
+            "/calendar-feeds/s3cret.ics",
+            "/calendar-feeds/s3cret",
+            "/calendar-feeds/s3cret.ics/",
+            "/calendar-feeds/s3cret.ics/x",
+            "/calendar-feeds//s3cret.ics",
+            "//calendar-feeds/s3cret.ics",
+            "/v1/calendar-feeds/s3cret.ics",
+            "/Calendar-Feeds/s3cret.ics",
+        ] {
+            assert_eq!(logged(&secret, path), secret[0], "{path}");
+        }
+        for path in ["/", "/calendars/x", "/me/calendar-feed"] {
+            assert_eq!(logged(&secret, path), path);
+        }
+    }
 }

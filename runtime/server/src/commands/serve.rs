@@ -66,10 +66,9 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
-    checks::mail(
-        common.environment == Environment::Production,
-        &arguments.app.mail,
-    )?;
+    let production = common.environment == Environment::Production;
+    checks::addresses(production, &arguments.app)?;
+    checks::mail(production, &arguments.app.mail)?;
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
     tracing::info!("working");

@@ -69,7 +69,14 @@ fn smtp(settings: &Mail, host: &str) -> Result<SmtpMailer> {
         _ => bail!("SMTP_USER and SMTP_PASSWORD go together"),
     };
     let authorities = match &settings.smtp_ca_file {
-        Some(file) => std::fs::read(file).with_context(|| of("SMTP_CA_FILE", file))?,
+        Some(file) => {
+            let pem = std::fs::read(file).with_context(|| of("SMTP_CA_FILE", file))?;
+            let begin = b"-----BEGIN CERTIFICATE-----";
+            if !pem.windows(begin.len()).any(|part| part == begin) {
+                bail!("{} holds no certificate in PEM", of("SMTP_CA_FILE", file));
+            }
+            pem
+        }
         None => Vec::new(),
     };
     let mailer = SmtpMailer::new(SmtpConfig {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "af90c5b5a5f684ce0dfd8ace95d8cb8aad8f552283f4049735c16687045820921eb2fdbbf94bc5b91aaaf68f0d5b4feb",
+        checksum: "d036779cd6e9604b06e8e432022d334169e170c333186e1fbd08ad3a3eeb38e155621fd5f2dbd0a6401644128868cd73",
     },
 ];

@@ -1,4 +1,7 @@
 //! Messages about what members do to each other: follow, review, invite, ask to join, give roles.
+//!
+//! What can be ended and done again as often as one likes is told three times a day (UTC) at most: the deduplication
+//! key has the number of times, up to three. Otherwise a member could be pestered by invitations that are withdrawn.
 
 use super::Cause;
 
@@ -34,7 +37,11 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('reviewer', u.display_name, 'profile', app.name_of(r.entity_id), 'rating', r.rating) as values,
                 jsonb_build_object('review', r.id, 'user', u.id, r.entity_type, r.entity_id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, 'reviewed:' || r.id as key,
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'reviewed:' || r.entity_id || ':' || u.id || ':' || (r.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.reviews x
+                      where x.reviewer_id = r.reviewer_id and x.entity_id = r.entity_id and x.id <= r.id
+                        and x.created_at >= date_trunc('day', r.created_at, 'UTC')) as key,
                 app.admins_of(r.entity_id) as members
               from app.reviews r join app.users u on u.id = r.reviewer_id
               where r.id = $1 and r.status = 'active' and u.is_public and u.status = 'active'",
@@ -57,7 +64,12 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('community', c.name, 'by', b.display_name) as values,
                 jsonb_build_object('community', c.id, 'community_member', m.id, 'user', b.id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[m.user_id] as members
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'community_invited:' || c.id || ':' || (m.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.community_members x
+                      where x.community_id = m.community_id and x.user_id = m.user_id and x.id <= m.id
+                        and x.created_at >= date_trunc('day', m.created_at, 'UTC')) as key,
+                array[m.user_id] as members
               from app.community_members m join app.communities c on c.id = m.community_id join app.users b on b.id = m.added_by_id
               where m.id = $1 and m.status = 'active' and m.state = 'pending' and m.added_by_id <> m.user_id and c.status = 'active'",
     },
@@ -68,7 +80,11 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('community', c.name, 'member', u.display_name) as values,
                 jsonb_build_object('community', c.id, 'community_member', m.id, 'user', u.id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, null::text as key,
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'community_asked:' || c.id || ':' || u.id || ':' || (m.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.community_members x
+                      where x.community_id = m.community_id and x.user_id = m.user_id and x.id <= m.id
+                        and x.created_at >= date_trunc('day', m.created_at, 'UTC')) as key,
                 array(select unnest(app.admins_of(c.id))
                   union select x.user_id from app.community_members x
                   where x.community_id = c.id and x.role = 'moderator' and x.state = 'active' and x.status = 'active') as members
@@ -102,7 +118,12 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('role', r.role, 'scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
                 jsonb_build_object('role_assignment', r.id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[r.user_id] as members
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'role_offered:' || coalesce(r.scope_id::text, 'platform') || ':' || (r.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.role_assignments x
+                      where x.user_id = r.user_id and x.scope_id is not distinct from r.scope_id and x.id <= r.id
+                        and x.created_at >= date_trunc('day', r.created_at, 'UTC')) as key,
+                array[r.user_id] as members
               from app.role_assignments r
               where r.id = $1 and r.status = 'active' and r.state = 'offered'",
     },

@@ -115,7 +115,7 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('request', l.title, 'business', b.name) as values,
                 jsonb_build_object('lead', l.id, 'business', b.id) as data,
-                null::uuid as event_id, l.needed_at as expires_at, 'lead_new:' || l.id as key,
+                null::uuid as event_id, l.needed_at as expires_at, 'lead_new:' || l.service_request_id || ':' || l.business_id as key,
                 app.admins_of(b.id) as members
               from app.leads l join app.businesses b on b.id = l.business_id where l.id = $1 and l.status = 'active' and l.state = 'new'",
     },
