@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9965c319dc0554b4bec54c279bdb688b2ccea866b8b2535094ca54ead814c975d4b46e0b5948d2cd93118c49cd6903be",
+        checksum: "ac689475fd10ed0cb0db9dbec926d33e53864eecee64e8cddaa4bad01c696fe169075dd76743117ac655207cb68b3fae",
     },
 ];

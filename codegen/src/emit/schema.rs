@@ -19,6 +19,7 @@ mod creators;
 mod documents;
 mod endings;
 mod filters;
+mod future;
 mod givers;
 mod grants;
 mod guards;
@@ -96,6 +97,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
+    objects.extend(future::shared(model));
     // Sets come first, because PostgreSQL checks SQL functions on creation, and some call these.
     objects.extend(sets::objects(model));
     for id in 0..model.entities.len() {
@@ -128,6 +130,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(held::functions(model, id));
     objects.extend(guards::objects(model, id));
+    objects.extend(future::objects(model, id));
     objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(archived::objects(model, id));

@@ -1,48 +1,18 @@
 //! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
 //! permissions.
 
-use crate::{
-    App,
-    broadcasts::written,
-    clock::{self, InPast},
-    problems as own, promotions,
-    tickets::promises,
-};
-use chrono::{DateTime, Utc};
+use crate::{App, broadcasts::written, problems as own, promotions, tickets::promises};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
-    commission_proposal::CreateCommissionProposal,
     event::UpdateEvent,
     hooks::AppHooks,
-    lead::CreateLead,
-    promo_code::CreatePromoCode,
     promotion::CreatePromotion,
-    quote::{CreateQuote, UpdateQuote},
     review::CreateReview,
-    service_request::{CreateServiceRequest, UpdateServiceRequest},
     ticket_type::{CreateTicketType, UpdateTicketType},
 };
 use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-// Times that people write and that make no sense in the past. `tests/src/http/past.rs` lists those that do, and why.
-const VALID_UNTIL: InPast = InPast {
-    pointer: "/valid_until",
-    detail: "is in the past; a quote can be accepted until then",
-};
-const CODE_VALID_TO: InPast = InPast {
-    pointer: "/valid_to",
-    detail: "is in the past; nobody could use the code",
-};
-const PROPOSAL_VALID_TO: InPast = InPast {
-    pointer: "/valid_to",
-    detail: "is in the past; the proposal could not be accepted",
-};
-const NEEDED_AT: InPast = InPast {
-    pointer: "/needed_at",
-    detail: "is in the past; say when the service is needed, or leave it out",
-};
 
 /// What the hooks refuse, by path and method. A test checks that every hook is listed.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -99,50 +69,17 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/broadcasts",
         "post",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.",
+        "422 where `ticket_type_ids` are not all ticket types of the event.",
     ),
     (
         "/broadcasts/{id}",
         "patch",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
+        "422 where `ticket_type_ids` are not all ticket types of the event.",
     ),
     (
         "/broadcasts/{id}",
         "put",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
-    ),
-    ("/promo-codes", "post", "422 for a `valid_to` in the past."),
-    (
-        "/commission-proposals",
-        "post",
-        "422 for a `valid_to` in the past.",
-    ),
-    (
-        "/service-requests",
-        "post",
-        "422 for a `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "patch",
-        "422 for a new `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "put",
-        "422 for a new `needed_at` in the past.",
-    ),
-    ("/leads", "post", "422 for a `needed_at` in the past."),
-    ("/quotes", "post", "422 for a `valid_until` in the past."),
-    (
-        "/quotes/{id}",
-        "patch",
-        "422 for a new `valid_until` in the past.",
-    ),
-    (
-        "/quotes/{id}",
-        "put",
-        "422 for a new `valid_until` in the past.",
+        "422 where `ticket_type_ids` are not all ticket types of the event.",
     ),
     (
         "/reviews",
@@ -309,93 +246,6 @@ impl AppHooks for App {
                 .payments
                 .refuse_changed_price(cx, id, input)
                 .await
-        })
-    }
-
-    /// A later change may set `valid_to` to any time, which ends the code.
-    fn promo_code_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreatePromoCode,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, CODE_VALID_TO, input.valid_to, None))
-    }
-
-    fn commission_proposal_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateCommissionProposal,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(
-            cx,
-            PROPOSAL_VALID_TO,
-            input.valid_to,
-            None,
-        ))
-    }
-
-    fn lead_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateLead,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, NEEDED_AT, input.needed_at, None))
-    }
-
-    fn service_request_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateServiceRequest,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(cx, NEEDED_AT, input.needed_at, None))
-    }
-
-    fn service_request_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut UpdateServiceRequest,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let before: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(
-                "select t.needed_at from app.service_requests t where t.id = $1",
-            )
-            .bind(id)
-            .fetch_optional(cx.conn())
-            .await?;
-            let needed_at = input.needed_at.value().copied();
-            clock::refuse_past(cx, NEEDED_AT, needed_at, before.flatten()).await
-        })
-    }
-
-    /// A quote can only be accepted until `valid_until`.
-    fn quote_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateQuote,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(clock::refuse_past(
-            cx,
-            VALID_UNTIL,
-            Some(input.valid_until),
-            None,
-        ))
-    }
-
-    fn quote_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut UpdateQuote,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let before =
-                sqlx::query_scalar("select t.valid_until from app.quotes t where t.id = $1")
-                    .bind(id)
-                    .fetch_optional(cx.conn())
-                    .await?;
-            let valid_until = input.valid_until.value().copied();
-            clock::refuse_past(cx, VALID_UNTIL, valid_until, before).await
         })
     }
 

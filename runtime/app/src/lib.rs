@@ -14,7 +14,6 @@ pub mod dashboards;
 mod dead_jobs;
 pub mod discovery;
 pub mod fraud;
-mod handle;
 pub mod hooks;
 mod listed;
 pub mod mail;

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "af90c5b5a5f684ce0dfd8ace95d8cb8aad8f552283f4049735c16687045820921eb2fdbbf94bc5b91aaaf68f0d5b4feb",
+        checksum: "c434752e7407297fc7a96a71354c45c14ce7674db039013d3fe1f289893bc5c3fff0da7cdcb1cece73aed019e899ceff",
     },
 ];
