@@ -351,6 +351,15 @@ end
 $$;
 alter function sec.is_code(text) owner to culturepass_owner;
 
+create function sec.is_handle(p_text text, p_min int, p_max int) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A member's name in addresses, in the one spelling that `kernel::input` makes of it: `@Priya` is `priya`.
+begin
+  return char_length(p_text) between p_min and p_max and p_text ~ '^[a-z][a-z0-9_]*$';
+end
+$$;
+alter function sec.is_handle(text, int, int) owner to culturepass_owner;
+
 create function sec.is_social(p_text text, p_network text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- A page of that network, in the one spelling that `kernel::input::social` makes.
@@ -778,6 +787,16 @@ begin
 end
 $$;
 alter function sec.keep_status() owner to culturepass_owner;
+
+create function sec.refuse_past() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Refuses a row because of a time that is not in the future. The argument names the rule in the error.
+begin
+  raise exception 'not in the future' using errcode = 'check_violation',
+    schema = tg_table_schema, table = tg_table_name, constraint = tg_argv[0];
+end
+$$;
+alter function sec.refuse_past() owner to culturepass_owner;
 
 -- Tables
 
@@ -2102,6 +2121,7 @@ comment on column app.promo_codes.code is 'Case and blanks are ignored.';
 comment on column app.promo_codes.basis_points is 'Discount in hundredths of a percent.';
 comment on column app.promo_codes.amount_cents is 'Discount per ticket, instead of `basis_points`.';
 comment on column app.promo_codes.per_user_limit is 'Maximum number of orders per buyer.';
+comment on column app.promo_codes.valid_to is 'An earlier time ends the code.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
@@ -4563,8 +4583,8 @@ alter table app.sign_ups add constraint sign_ups_token_hash_length
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
-alter table app.sign_ups add constraint sign_ups_handle_length
-  check (sec.is_text(handle, 3, 30));
+alter table app.sign_ups add constraint sign_ups_handle_format
+  check (sec.is_handle(handle, 3, 30));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
   check (sec.is_text(display_name, 1, 80));
@@ -4821,8 +4841,8 @@ alter table app.users add constraint users_status_choice
 alter table app.users add constraint users_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
-alter table app.users add constraint users_handle_length
-  check (sec.is_text(handle, 3, 30));
+alter table app.users add constraint users_handle_format
+  check (sec.is_handle(handle, 3, 30));
 
 alter table app.users add constraint users_display_name_length
   check (sec.is_text(display_name, 1, 80));
@@ -33921,6 +33941,16 @@ create trigger broadcasts_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.broadcasts_guard();
 
+create trigger broadcasts_send_at_new_future
+  after insert on app.broadcasts
+  for each row when (current_user = 'culturepass_app' and new.send_at <= now())
+  execute function sec.refuse_past('broadcasts_send_at_future');
+
+create trigger broadcasts_send_at_future
+  after update of send_at on app.broadcasts
+  for each row when (current_user = 'culturepass_app' and new.send_at is distinct from old.send_at and new.send_at <= now())
+  execute function sec.refuse_past('broadcasts_send_at_future');
+
 create trigger broadcasts_module_update
   before update of state, recipient_count, sent_at on app.broadcasts
   for each row when (current_user = 'culturepass_job')
@@ -34188,6 +34218,11 @@ create trigger commission_proposals_guard
   before update of state on app.commission_proposals
   for each row when (current_user = 'culturepass_app')
   execute function app.commission_proposals_guard();
+
+create trigger commission_proposals_valid_to_new_future
+  after insert on app.commission_proposals
+  for each row when (current_user = 'culturepass_app' and new.valid_to <= now())
+  execute function sec.refuse_past('commission_proposals_valid_to_future');
 
 create trigger commission_proposals_quota
   after insert on app.commission_proposals
@@ -34846,6 +34881,16 @@ create trigger leads_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.leads_guard();
 
+create trigger leads_needed_at_new_future
+  after insert on app.leads
+  for each row when (current_user = 'culturepass_app' and new.needed_at <= now())
+  execute function sec.refuse_past('leads_needed_at_future');
+
+create trigger leads_needed_at_future
+  after update of needed_at on app.leads
+  for each row when (current_user = 'culturepass_app' and new.needed_at is distinct from old.needed_at and new.needed_at <= now())
+  execute function sec.refuse_past('leads_needed_at_future');
+
 create trigger "0_archive_children"
   after update of status on app.leads
   for each row when (new.status = 'archived' and old.status <> 'archived')
@@ -35172,6 +35217,11 @@ create trigger promo_codes_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.promo_codes_guard();
 
+create trigger promo_codes_valid_to_new_future
+  after insert on app.promo_codes
+  for each row when (current_user = 'culturepass_app' and new.valid_to <= now())
+  execute function sec.refuse_past('promo_codes_valid_to_future');
+
 create trigger promo_codes_quota
   after insert on app.promo_codes
   referencing new table as added
@@ -35252,6 +35302,16 @@ create trigger quotes_guard
   before update of status, amount_cents, currency, terms, valid_until, state, accepted_by_id, accepted_at on app.quotes
   for each row when (current_user = 'culturepass_app')
   execute function app.quotes_guard();
+
+create trigger quotes_valid_until_new_future
+  after insert on app.quotes
+  for each row when (current_user = 'culturepass_app' and new.valid_until <= now())
+  execute function sec.refuse_past('quotes_valid_until_future');
+
+create trigger quotes_valid_until_future
+  after update of valid_until on app.quotes
+  for each row when (current_user = 'culturepass_app' and new.valid_until is distinct from old.valid_until and new.valid_until <= now())
+  execute function sec.refuse_past('quotes_valid_until_future');
 
 create trigger quotes_module_update
   before update of fee_cents, fee_city_share_cents, fee_paid_by, fee_decided_at, fee_paid_at on app.quotes
@@ -35484,6 +35544,16 @@ create trigger service_requests_guard
   before update of status, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row when (current_user = 'culturepass_app')
   execute function app.service_requests_guard();
+
+create trigger service_requests_needed_at_new_future
+  after insert on app.service_requests
+  for each row when (current_user = 'culturepass_app' and new.needed_at <= now())
+  execute function sec.refuse_past('service_requests_needed_at_future');
+
+create trigger service_requests_needed_at_future
+  after update of needed_at on app.service_requests
+  for each row when (current_user = 'culturepass_app' and new.needed_at is distinct from old.needed_at and new.needed_at <= now())
+  execute function sec.refuse_past('service_requests_needed_at_future');
 
 create trigger "0_archive_children"
   after update of status on app.service_requests

@@ -927,6 +927,10 @@ drop trigger "0_restore_children" on app.service_requests;
 
 drop trigger "0_archive_children" on app.service_requests;
 
+drop trigger service_requests_needed_at_future on app.service_requests;
+
+drop trigger service_requests_needed_at_new_future on app.service_requests;
+
 drop trigger service_requests_guard on app.service_requests;
 
 drop trigger service_requests_live on app.service_requests;
@@ -1021,6 +1025,10 @@ drop trigger quotes_stays on app.quotes;
 
 drop trigger quotes_module_update on app.quotes;
 
+drop trigger quotes_valid_until_future on app.quotes;
+
+drop trigger quotes_valid_until_new_future on app.quotes;
+
 drop trigger quotes_guard on app.quotes;
 
 drop trigger quotes_stamp on app.quotes;
@@ -1052,6 +1060,8 @@ drop trigger promotions_archived on app.promotions;
 drop trigger promo_codes_audit on app.promo_codes;
 
 drop trigger promo_codes_quota on app.promo_codes;
+
+drop trigger promo_codes_valid_to_new_future on app.promo_codes;
 
 drop trigger promo_codes_guard on app.promo_codes;
 
@@ -1188,6 +1198,10 @@ drop trigger leads_count_insert on app.leads;
 drop trigger "0_restore_children" on app.leads;
 
 drop trigger "0_archive_children" on app.leads;
+
+drop trigger leads_needed_at_future on app.leads;
+
+drop trigger leads_needed_at_new_future on app.leads;
 
 drop trigger leads_guard on app.leads;
 
@@ -1463,6 +1477,8 @@ drop trigger commission_proposals_audit on app.commission_proposals;
 
 drop trigger commission_proposals_quota on app.commission_proposals;
 
+drop trigger commission_proposals_valid_to_new_future on app.commission_proposals;
+
 drop trigger commission_proposals_guard on app.commission_proposals;
 
 drop trigger commission_proposals_stamp on app.commission_proposals;
@@ -1576,6 +1592,10 @@ drop trigger broadcasts_audit on app.broadcasts;
 drop trigger broadcasts_quota on app.broadcasts;
 
 drop trigger broadcasts_module_update on app.broadcasts;
+
+drop trigger broadcasts_send_at_future on app.broadcasts;
+
+drop trigger broadcasts_send_at_new_future on app.broadcasts;
 
 drop trigger broadcasts_guard on app.broadcasts;
 
@@ -3855,6 +3875,8 @@ drop table app.broadcasts;
 
 drop table app.attendances;
 
+drop function sec.refuse_past();
+
 drop function sec.keep_status();
 
 drop function sec.live();
@@ -3928,6 +3950,8 @@ drop function sec.slugify(text);
 drop function sec.is_text_list(text[],int,int);
 
 drop function sec.is_social(text,text);
+
+drop function sec.is_handle(text,int,int);
 
 drop function sec.is_code(text);
 

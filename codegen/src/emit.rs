@@ -7,7 +7,6 @@ pub mod columns;
 pub mod entity;
 pub mod hooks;
 mod messages;
-pub mod migrations;
 mod objects;
 pub mod openapi;
 mod rbac;

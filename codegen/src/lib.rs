@@ -21,6 +21,7 @@ pub mod tree;
 use diag::{Diagnostic, Diagnostics, Sources};
 use migrate::{Next, Past, Plan, Refusal};
 use model::Model;
+pub use resolve::forms;
 use resolve::{Part, Resolved};
 use std::path::Path;
 use tree::Tree;

@@ -11,6 +11,7 @@
 //! effects   transitions with another effect, which the triggers refuse to the running version
 //! recount   derived columns that must be recomputed
 //! file      the text of the files
+//! list      all migrations in order, as the server runs them
 //! ```
 //!
 //! Compares SQL objects by kind and name. Reads the models only for what SQL cannot express: stated renames and stated
@@ -28,6 +29,7 @@ mod effects;
 mod file;
 mod hints;
 mod history;
+pub mod list;
 mod op;
 mod phrase;
 mod placeholder;
@@ -47,7 +49,6 @@ pub use file::Step;
 pub use history::{Entry, FOLDER, Past, RECORD, Record};
 pub use refuse::Refusal;
 
-use crate::emit;
 use crate::model::Model;
 use crate::objects::{Column, Schema};
 
@@ -99,7 +100,7 @@ pub fn next(past: &Past, model: &Model, schema: &Schema) -> Result<Next, Vec<Ref
             .cloned()
             .unwrap_or_default()
     };
-    let list = emit::migrations::migrations(&entries, &text);
+    let list = list::list(&entries, &text);
     let record = Record {
         migrations: entries,
         schema: schema.clone(),
@@ -107,7 +108,7 @@ pub fn next(past: &Past, model: &Model, schema: &Schema) -> Result<Next, Vec<Ref
     };
     let mut record = serde_json::to_string_pretty(&record).expect("plain data");
     record.push('\n');
-    files.push((emit::migrations::PATH.to_owned(), list));
+    files.push((list::PATH.to_owned(), list));
     files.push((RECORD.to_owned(), record));
     Ok(Next { files, plan })
 }

@@ -187,6 +187,9 @@ pub struct Field {
     pub moves: bool,
     pub search: bool,
     pub filter: bool,
+    /// Whether bodies may only give values that are later than now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub future: Option<Future>,
     /// The point of a related row that is used when this one is null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
@@ -201,6 +204,16 @@ pub struct Field {
     /// What the field means, if its name does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
+}
+
+/// Which values of a time must be later than now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Future {
+    /// `future`: that of a new row, and a changed one.
+    Always,
+    /// `future on create`: that of a new row.
+    OnCreate,
 }
 
 /// `else venue.location`: the point of a related row.
@@ -257,6 +270,11 @@ pub enum Ty {
         min: u32,
         max: u32,
     },
+    /// A member's name in addresses: small letters, digits and `_`. Typed with or without `@`, in any case.
+    Handle {
+        min: u32,
+        max: u32,
+    },
     Currency,
     Country,
     Locale,
@@ -289,6 +307,18 @@ pub enum Literal {
     Text(String),
     /// `now()`
     Now,
+    /// `now()` for a date: the day that it is in universal time.
+    Today,
+}
+
+impl Literal {
+    /// The literal as a value of this type: for a date, `now()` is a day.
+    pub fn of(self, ty: &Ty) -> Literal {
+        match (self, ty) {
+            (Literal::Now, Ty::Date) => Literal::Today,
+            (literal, _) => literal,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

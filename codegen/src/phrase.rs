@@ -17,7 +17,7 @@ mod unique;
 mod values;
 
 use crate::diag::Span;
-use crate::model::{Literal, OnArchive, Op, Ty};
+use crate::model::{Future, Literal, OnArchive, Op, Ty};
 
 pub use assignments::assignments;
 pub use check::{CHECK_MODIFIERS, check};
@@ -87,6 +87,7 @@ pub enum FieldModifier {
     Fixed,
     System,
     Redact,
+    Future(Future),
     Read(Rule),
     Write(Rule),
     Check(Rule),
@@ -313,6 +314,7 @@ impl FieldModifier {
             FieldModifier::Fixed => "fixed",
             FieldModifier::System => "system",
             FieldModifier::Redact => "redact",
+            FieldModifier::Future(_) => "future",
             FieldModifier::Read(_) => "read",
             FieldModifier::Write(_) => "write",
             FieldModifier::Check(_) => "check",

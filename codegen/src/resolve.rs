@@ -11,10 +11,11 @@ pub mod consent;
 mod derived;
 mod entity;
 mod fields;
-mod forms;
+pub mod forms;
 mod lines;
 mod literals;
 mod places;
+mod possible;
 mod relations;
 mod rules;
 mod transition;
@@ -22,6 +23,7 @@ mod values;
 
 pub use literals::shown;
 pub use places::{Part, Places};
+pub use possible::number;
 
 use crate::diag::{Collector, Diagnostics, Sources};
 use crate::model::{EntityId, Expr, Literal, Model, Op, Value};

@@ -6,7 +6,8 @@
 //! The same promises are asked of the real spec and of the second application in `tests/library`:
 //! rustfmt has nothing to change, the files are short, what they name is in the database.
 
-use codegen::emit::{self, migrations, schema};
+use codegen::emit::{self, schema};
+use codegen::migrate::list;
 use codegen::tree::Tree;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -44,8 +45,8 @@ fn generate(root: &Path) -> Tree {
     let mut tree = Tree::default();
     emit::emit(&model, &schema::schema(&model), &[], &mut tree);
     // The root names them; a case has none.
-    let none = migrations::migrations(&[], &|_| String::new());
-    tree.add(migrations::PATH, none);
+    let none = list::list(&[], &|_| String::new());
+    tree.add(list::PATH, none);
     tree
 }
 

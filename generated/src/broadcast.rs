@@ -141,6 +141,7 @@ pub static BROADCAST: Resource = Resource {
     ],
     constraints: &[
         Constraint::invalid("broadcasts_types_for_types_check", "", "must hold: audience is not ticket_types or ticket_type_ids is set"),
+        Constraint::future("broadcasts_send_at_future", "/send_at", "must be in the future"),
         Constraint::reference("broadcasts_event_id_fkey", "/event_id"), Constraint::reference("broadcasts_live_event_id_fkey", "/event_id"),
         Constraint::conflict("broadcasts_schedule_from", "/state", "only possible while state is draft"),
         Constraint::conflict("broadcasts_schedule_when", "", "only possible when state of event is one of published, completed"),

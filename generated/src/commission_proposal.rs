@@ -86,7 +86,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static COMMISSION_PROPOSAL: Resource = Resource {
     name: "commission_proposal", plural: "commission_proposals", path: "commission-proposals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: CommissionProposal::encode, create: Some(CreateCommissionProposal::decode), update: None, private: &[], hooks: &["create", "accept"],
+    encode: CommissionProposal::encode, create: Some(CreateCommissionProposal::decode), update: None, private: &[], hooks: &["accept"],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -141,6 +141,7 @@ pub static COMMISSION_PROPOSAL: Resource = Resource {
     constraints: &[
         Constraint::invalid("commission_proposals_valid_to_check", "/valid_to", "must hold: valid_to > valid_from"),
         Constraint::invalid("commission_proposals_max_above_min_check", "", "must hold: max_cents is empty or max_cents ≥ min_cents"),
+        Constraint::future("commission_proposals_valid_to_future", "/valid_to", "must be in the future"),
         Constraint::reference("commission_proposals_city_id_fkey", "/city_id"), Constraint::reference("commission_proposals_live_city_id_fkey", "/city_id"),
         Constraint::conflict("commission_proposals_accept_from", "/state", "only possible while state is proposed"),
         Constraint::conflict("commission_proposals_accept_when", "", "only possible when valid_to is empty or valid_to > now"),

@@ -31,12 +31,6 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
-    fn commission_proposal_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut commission_proposal::CreateCommissionProposal,
-    ) -> BoxFuture<'a, Result<()>>;
-
     fn commission_proposal_before_accept<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -52,35 +46,10 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut event::UpdateEvent,
     ) -> BoxFuture<'a, Result<()>>;
 
-    fn lead_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut lead::CreateLead,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn promo_code_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut promo_code::CreatePromoCode,
-    ) -> BoxFuture<'a, Result<()>>;
-
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut promotion::CreatePromotion,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn quote_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut quote::CreateQuote,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn quote_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut quote::UpdateQuote,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
@@ -89,19 +58,6 @@ pub trait AppHooks: Send + Sync {
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn service_request_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut service_request::CreateServiceRequest,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn service_request_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut service_request::UpdateServiceRequest,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn ticket_type_before_create<'a>(
@@ -144,7 +100,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
         plain(&institution::INSTITUTION),
-        hooked(&lead::LEAD, LeadHooks(app.clone())),
+        plain(&lead::LEAD),
         plain(&like::LIKE),
         plain(&media::MEDIA),
         plain(&notification::NOTIFICATION),
@@ -154,7 +110,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
         plain(&plan::PLAN),
-        hooked(&promo_code::PROMO_CODE, PromoCodeHooks(app.clone())),
+        plain(&promo_code::PROMO_CODE),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
@@ -162,7 +118,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&revenue_share::REVENUE_SHARE),
         hooked(&review::REVIEW, ReviewHooks(app.clone())),
         plain(&role_assignment::ROLE_ASSIGNMENT),
-        hooked(&service_request::SERVICE_REQUEST, ServiceRequestHooks(app.clone())),
+        plain(&service_request::SERVICE_REQUEST),
         plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
@@ -280,7 +236,6 @@ impl Hooks for CommissionProposalHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
-            ("create", _, Some(input)) => self.0.commission_proposal_before_create(cx, typed(input)),
             ("accept", Some(id), _) => self.0.commission_proposal_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -297,34 +252,6 @@ impl Hooks for EventHooks {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
             ("update", Some(id), Some(input)) => self.0.event_before_update(cx, id, typed(input)),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
-struct LeadHooks(Arc<dyn AppHooks>);
-
-impl Hooks for LeadHooks {
-    #[rustfmt::skip]
-    fn before<'a>(
-        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
-    ) -> BoxFuture<'a, Result<()>> {
-        match (action, id, input) {
-            ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
-struct PromoCodeHooks(Arc<dyn AppHooks>);
-
-impl Hooks for PromoCodeHooks {
-    #[rustfmt::skip]
-    fn before<'a>(
-        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
-    ) -> BoxFuture<'a, Result<()>> {
-        match (action, id, input) {
-            ("create", _, Some(input)) => self.0.promo_code_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -352,8 +279,6 @@ impl Hooks for QuoteHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
-            ("create", _, Some(input)) => self.0.quote_before_create(cx, typed(input)),
-            ("update", Some(id), Some(input)) => self.0.quote_before_update(cx, id, typed(input)),
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -369,21 +294,6 @@ impl Hooks for ReviewHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.review_before_create(cx, typed(input)),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
-struct ServiceRequestHooks(Arc<dyn AppHooks>);
-
-impl Hooks for ServiceRequestHooks {
-    #[rustfmt::skip]
-    fn before<'a>(
-        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
-    ) -> BoxFuture<'a, Result<()>> {
-        match (action, id, input) {
-            ("create", _, Some(input)) => self.0.service_request_before_create(cx, typed(input)),
-            ("update", Some(id), Some(input)) => self.0.service_request_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

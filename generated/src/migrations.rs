@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "59037d5269e6b52f3ca72511bfc525c73d1ea3686072e8dd6165fc4fa0fdb28d8b8b326215d86da889475f65368d83a6",
+        checksum: "ac689475fd10ed0cb0db9dbec926d33e53864eecee64e8cddaa4bad01c696fe169075dd76743117ac655207cb68b3fae",
     },
 ];

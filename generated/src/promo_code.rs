@@ -21,6 +21,7 @@ pub struct PromoCode {
     /// Maximum number of orders per buyer.
     pub per_user_limit: i32,
     pub valid_from: DateTime<Utc>,
+    /// An earlier time ends the code.
     pub valid_to: Option<DateTime<Utc>>,
     pub event_id: Uuid,
     pub redemption_count: i64,
@@ -75,7 +76,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PROMO_CODE: Resource = Resource {
     name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &["create"],
+    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &[],
     fixed: &["id", "status", "code", "event_id", "version", "created_at", "updated_at", "object"], moving: &["redemption_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -135,6 +136,7 @@ pub static PROMO_CODE: Resource = Resource {
         Constraint::invalid("promo_codes_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
         Constraint::invalid("promo_codes_redeemed_within_check", "", "must hold: max_redemptions is empty or redemption_count ≤ max_redemptions"),
         Constraint::invalid("promo_codes_valid_range_check", "", "must hold: valid_to is empty or valid_to > valid_from"),
+        Constraint::future_on_create("promo_codes_valid_to_future", "/valid_to", "must be in the future"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),
         Constraint::quota("promo_codes_quota", "You have created 200 promo codes today; the next day begins at midnight UTC."),
     ],

@@ -96,7 +96,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static QUOTE: Resource = Resource {
     name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: true, page: 20,
-    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), private: &[], hooks: &["create", "update", "accept"],
+    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), private: &[], hooks: &["accept"],
     fixed: &["id", "status", "state", "accepted_at", "fee_cents", "fee_city_share_cents", "fee_paid_by", "fee_decided_at", "fee_paid_at", "lead_id", "accepted_by_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -172,6 +172,7 @@ pub static QUOTE: Resource = Resource {
     constraints: &[
         Constraint::conflict("quotes_lead_id_key", "/lead_id", "there is already a quote with this lead where state is accepted"),
         Constraint::invalid("quotes_share_within_check", "", "must hold: fee_city_share_cents ≤ fee_cents"),
+        Constraint::future("quotes_valid_until_future", "/valid_until", "must be in the future"),
         Constraint::reference("quotes_lead_id_fkey", "/lead_id"), Constraint::reference("quotes_live_lead_id_fkey", "/lead_id"),
         Constraint::conflict("quotes_send_from", "/state", "only possible while state is draft"),
         Constraint::conflict("quotes_send_when", "", "only possible when valid_until > now and state of lead is one of new, viewed"),

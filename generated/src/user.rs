@@ -139,7 +139,7 @@ pub static USER: Resource = Resource {
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.users_search", Kind::Search),
-        Filter::new("handle", "t.handle", Kind::Text),
+        Filter::new("handle", "t.handle", Kind::Formatted(kernel::input::Format::Handle)),
         Filter::new("home_city_id", "t.home_city_id", Kind::Uuid).nullable("t.home_city_id"),
     ],
     within: &[], public_to_all: true,

@@ -5,7 +5,7 @@ use crate::attr::{InputKind, Rule, RuleKind, StructWord};
 use crate::expand::choice::word;
 use syn::{Error, Result};
 
-pub const FORMATS: [(&str, &str); 22] = [
+pub const FORMATS: [(&str, &str); 23] = [
     ("email", "Email"),
     ("url", "Url"),
     ("https", "Https"),
@@ -17,6 +17,7 @@ pub const FORMATS: [(&str, &str); 22] = [
     ("timezone", "Timezone"),
     ("local_time", "LocalTime"),
     ("code", "Code"),
+    ("handle", "Handle"),
     // Formats of `social(…)`, which are constants of `Format`.
     ("instagram", "INSTAGRAM"),
     ("facebook", "FACEBOOK"),

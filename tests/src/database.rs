@@ -9,6 +9,7 @@ mod context;
 mod counters;
 mod endings;
 mod formats;
+mod future;
 mod guards;
 mod keeps;
 mod lint;

@@ -1,6 +1,7 @@
 //! Generated and hand-written Rust code, checked against a real database: statements, rows, formats.
 
 mod formats;
+mod forms;
 mod functions;
 mod guarded;
 mod rows;

@@ -3,5 +3,6 @@
 //! Its spec and generated crate are in `tests/library`. Nothing of CulturePass is used here.
 
 mod catalogue;
+mod days;
 mod desk;
 mod world;

@@ -65,7 +65,7 @@ fn money_has_currency(of: &Of, field: &Field) -> Verdict {
 }
 
 fn search_is_for_texts(_: &Of, field: &Field) -> Verdict {
-    if field.search && !matches!(field.ty, Ty::Text { .. }) {
+    if field.search && !matches!(field.ty, Ty::Text { .. } | Ty::Handle { .. }) {
         return wrong(
             "search",
             format!("`{}` can't be searched: it is no text", field.name),
@@ -355,7 +355,7 @@ fn system_is_written(of: &Of, field: &Field) -> Verdict {
     let ended = (of.entity.belongs.iter())
         .any(|relation| relation.on_end == Some(OnEnd::Set(field.name.clone())));
     // The default `now()` records the time of creation, so no further write is needed.
-    if set || ended || field.default == Some(Literal::Now) {
+    if set || ended || matches!(field.default, Some(Literal::Now | Literal::Today)) {
         return None;
     }
     wrong(

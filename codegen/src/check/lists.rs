@@ -97,6 +97,7 @@ pub const KEY_BYTES_MAX: usize = 2_600;
 pub fn key_bytes(entity: &Entity, column: &str) -> usize {
     match entity.field(column).map(|field| &field.ty) {
         Some(Ty::Text { max, .. } | Ty::Code { max, .. }) => *max as usize * 4,
+        Some(Ty::Handle { max, .. }) => *max as usize,
         Some(Ty::Url) => 2_000,
         Some(Ty::Email) => 254,
         Some(Ty::Social { .. }) => 300,

@@ -39,6 +39,7 @@ mod archive;
 mod archived;
 mod cases;
 mod endings;
+mod future;
 mod guards;
 mod held;
 mod keeps;
@@ -107,6 +108,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
+    objects.extend(future::shared(model));
     // Sets come first, because PostgreSQL checks SQL functions on creation, and some call these.
     objects.extend(sets::objects(model));
     for id in 0..model.entities.len() {
@@ -139,6 +141,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(held::functions(model, id));
     objects.extend(guards::objects(model, id));
+    objects.extend(future::objects(model, id));
     objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(archived::objects(model, id));

@@ -124,9 +124,9 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether the trigger function refuses statements of the running version.
+    /// Whether the trigger or its function refuses statements of the running version.
     fn refuses(&self, object: &Object) -> bool {
-        object.kind != Kind::Trigger && self.hints.refusing.contains(base_name(&object.name))
+        self.hints.refusing.contains(base_name(&object.name))
     }
 
     fn create(&self, object: &Object, how: How) -> Vec<Class> {

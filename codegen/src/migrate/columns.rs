@@ -199,8 +199,7 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
             if let Some(value) = value.filter(|_| new.generated.is_none()) {
                 ops.push(Op::Backfill {
                     table: table.clone(),
-                    name: name.clone(),
-                    value,
+                    columns: vec![(name.clone(), value)],
                 });
             }
             ops.push(Op::SetNotNull { table, name });

@@ -50,9 +50,7 @@ impl Op {
                 validate(table, &not_null_check(table, name))
             }
             Op::Validate { table, constraint } => validate(table, constraint),
-            Op::Backfill { table, name, value } => {
-                format!("update {table} set {name} = {value} where {name} is null;\n{SETTLE}")
-            }
+            Op::Backfill { table, columns } => backfill(table, columns),
             Op::Keep { table, name, value } => {
                 quietly(table, &format!("update {table} set {name} = {value};"))
             }
@@ -84,6 +82,24 @@ fn alter(table: &str, what: &str) -> String {
 
 fn alter_column(table: &str, column: &str, what: &str) -> String {
     alter(table, &format!("alter column {column} {what}"))
+}
+
+fn backfill(table: &str, columns: &[(String, String)]) -> String {
+    let (sets, wheres): (Vec<String>, Vec<String>) = columns
+        .iter()
+        .map(|(name, value)| {
+            let set = match columns.len() {
+                1 => format!("{name} = {value}"),
+                _ => format!("{name} = coalesce({name}, {value})"),
+            };
+            (set, format!("{name} is null"))
+        })
+        .unzip();
+    format!(
+        "update {table} set {} where {};\n{SETTLE}",
+        sets.join(", "),
+        wheres.join(" or ")
+    )
 }
 
 fn validate(table: &str, constraint: &str) -> String {

@@ -2,15 +2,19 @@
 //!
 //! The guard of a table refuses a transition that doesn't set exactly what the spec says, and a transition without the
 //! reason that it asks for. The version that is still running sets what the spec said before. A new `keep` is a refusal
-//! that it doesn't know. Compares two models; knows no SQL beyond the names of the trigger functions.
+//! that it doesn't know, and so is a time that has to be in the future. Compares two models; knows no SQL beyond the names of
+//! triggers and their functions.
 
 use std::collections::BTreeSet;
 
 use super::access::{AccessChange, Effect};
 use super::hints::{former, table};
-use crate::model::{Assigned, Change, Entity, Keep, Literal, Model, Set, Transition};
+use crate::emit::schema::names;
+use crate::model::{
+    Assigned, Change, Entity, Field, Future, Keep, Literal, Model, Set, Transition,
+};
 
-/// Names of trigger functions that refuse statements of the running version. Expects the old model with the new names
+/// Names of trigger functions, and of triggers, that refuse statements of the running version. Expects the old model with the new names
 /// of renamed values, as [`changes`] does.
 pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -21,6 +25,7 @@ pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
         let known = |keep: &Keep| {
             (was.keeps.iter()).any(|k| (&k.per, &k.filter) == (&keep.per, &keep.filter))
         };
+        found.extend(new_limits(was, entity));
         let added = entity.keeps.iter().filter(|keep| !known(keep));
         for keep in added {
             found.insert(format!("{}_keep", table(entity)));
@@ -33,10 +38,57 @@ pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
     found
 }
 
-/// A line of the plan for each transition that has another effect or asks for a reason from now on.
+/// Triggers of `future` that the table gets, for fields that the running version gives past times to.
+fn new_limits(was: &Entity, entity: &Entity) -> Vec<String> {
+    let mut found = Vec::new();
+    if !entity.writable() {
+        return found;
+    }
+    for (before, field) in kept_fields(was, entity) {
+        let mut limit = |name: String| found.push(format!("{}.{name}", table(entity)));
+        if field.future.is_some() && before.future.is_none() {
+            limit(names::future_when_created(entity, &field.name));
+        }
+        if field.future == Some(Future::Always) && before.future != field.future {
+            limit(names::future(entity, &field.name));
+        }
+    }
+    found
+}
+
+/// The fields that both versions have, the earlier one first.
+fn kept_fields<'m>(
+    was: &'m Entity,
+    entity: &'m Entity,
+) -> impl Iterator<Item = (&'m Field, &'m Field)> {
+    entity.fields.iter().filter_map(|field| {
+        let former = field
+            .was
+            .as_deref()
+            .and_then(|was_name| was.field(was_name));
+        let before = was.field(&field.name).or(former)?;
+        Some((before, field))
+    })
+}
+
+/// A line of the plan for each transition that has another effect or asks for a reason from now on, and for each time
+/// that has to be in the future from now on or no longer has to.
 pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
     let mut found = Vec::new();
     for (was, entity) in both(old, new) {
+        for (before, after) in kept_fields(was, entity) {
+            if before.future != after.future {
+                found.push(AccessChange {
+                    what: format!("{}: values of {}", entity.name, after.name),
+                    effect: match (before.future, after.future) {
+                        (None, _) | (Some(Future::OnCreate), Some(_)) => Effect::Narrower,
+                        _ => Effect::Wider,
+                    },
+                    before: limit(before.future).to_owned(),
+                    after: limit(after.future).to_owned(),
+                });
+            }
+        }
         for (before, after) in transitions(was, entity) {
             if refuses(entity, before, after) {
                 found.push(AccessChange {
@@ -117,7 +169,15 @@ fn assigned(value: &Assigned) -> String {
         Assigned::Value(Literal::Bool(value)) => value.to_string(),
         Assigned::Value(Literal::Int(value)) => value.to_string(),
         Assigned::Value(Literal::Decimal(text) | Literal::Text(text)) => text.clone(),
-        Assigned::Value(Literal::Now) => "now()".to_owned(),
+        Assigned::Value(Literal::Now | Literal::Today) => "now()".to_owned(),
+    }
+}
+
+fn limit(future: Option<Future>) -> &'static str {
+    match future {
+        None => "any time",
+        Some(Future::Always) => "future",
+        Some(Future::OnCreate) => "future on create",
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Hints {
     pub relations: BTreeSet<(String, String)>,
     /// Entries of `dropped` that an earlier migration has used already.
     pub spent: BTreeSet<String>,
-    /// Trigger functions that refuse statements of the running version, by name (`app.events_guard`).
+    /// Trigger functions that refuse statements of the running version (`app.events_guard`), and triggers of functions
+    /// that several tables share (`app.quotes.quotes_valid_until_future`).
     pub refusing: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
@@ -280,7 +281,8 @@ fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)
     old.check == new.check
         && match (&old.ty, &new.ty) {
             (Ty::Text { min: a, max: b }, Ty::Text { min: c, max: d })
-            | (Ty::Code { min: a, max: b }, Ty::Code { min: c, max: d }) => c <= a && d >= b,
+            | (Ty::Code { min: a, max: b }, Ty::Code { min: c, max: d })
+            | (Ty::Handle { min: a, max: b }, Ty::Handle { min: c, max: d }) => c <= a && d >= b,
             (Ty::TextList { max: a, count: b }, Ty::TextList { max: c, count: d }) => {
                 c >= a && d >= b
             }

@@ -73,10 +73,12 @@ pub enum Op {
         table: String,
         name: String,
     },
+    /// Fills columns that become required, each with its value, in one statement: the checks that were added for them
+    /// hold for every row that is written, also for one that is written because of another column.
     Backfill {
         table: String,
-        name: String,
-        value: String,
+        /// Columns and their values.
+        columns: Vec<(String, String)>,
     },
     /// Fills a column that triggers maintain with what the triggers would have written, without counting as a change
     /// of the rows (no new version, no audit entry).
@@ -185,7 +187,13 @@ impl Op {
             Op::ValidateNotNullCheck { table, name } => {
                 format!("validate that {table}.{name} is not null")
             }
-            Op::Backfill { table, name, value } => format!("fill {table}.{name} with {value}"),
+            Op::Backfill { table, columns } => {
+                let each: Vec<String> = columns
+                    .iter()
+                    .map(|(name, value)| format!("{table}.{name} with {value}"))
+                    .collect();
+                format!("fill {}", each.join(", "))
+            }
             Op::Keep { table, name, .. } => format!("fill {table}.{name}"),
             Op::ReplaceWord {
                 table,

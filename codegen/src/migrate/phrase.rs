@@ -1,6 +1,6 @@
 //! Writes a field back as a phrase of the spec, so that a refusal can quote the line to write.
 
-use crate::model::{Field, Literal, Model, Ty};
+use crate::model::{Field, Future, Literal, Model, Ty};
 
 pub fn phrase(model: &Model, field: &Field) -> String {
     let mut text = ty(model, &field.ty);
@@ -25,6 +25,11 @@ pub fn phrase(model: &Model, field: &Field) -> String {
     ];
     for (_, word) in modifiers.iter().filter(|(on, _)| *on) {
         text.push_str(&format!(", {word}"));
+    }
+    match field.future {
+        Some(Future::Always) => text.push_str(", future"),
+        Some(Future::OnCreate) => text.push_str(", future on create"),
+        None => {}
     }
     if let Some(beside) = &field.beside {
         text.push_str(&format!(", else {}.{}", beside.relation, beside.field));
@@ -58,6 +63,8 @@ fn ty(model: &Model, ty: &Ty) -> String {
         Ty::LocalTime => "local_time".to_owned(),
         Ty::Code { min: 0, max } => format!("code(..{max})"),
         Ty::Code { min, max } => format!("code({min}..{max})"),
+        Ty::Handle { min: 0, max } => format!("handle(..{max})"),
+        Ty::Handle { min, max } => format!("handle({min}..{max})"),
         Ty::Currency => "currency".to_owned(),
         Ty::Country => "country".to_owned(),
         Ty::Locale => "locale".to_owned(),
@@ -84,6 +91,6 @@ fn literal(value: &Literal) -> String {
             t.clone()
         }
         Literal::Text(t) => format!("{t:?}"),
-        Literal::Now => "now()".to_owned(),
+        Literal::Now | Literal::Today => "now()".to_owned(),
     }
 }

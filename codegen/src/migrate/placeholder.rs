@@ -45,8 +45,16 @@ fn of_type(ty: &Ty, unique: bool) -> Option<String> {
     let quoted = |text: &str| Some(format!("'{text}'"));
     match ty {
         Ty::Enum { values } | Ty::States { values } => quoted(values.first()?),
-        Ty::Int { min, .. } | Ty::Bigint { min, .. } | Ty::Money { min, .. } if !unique => {
-            Some(min.unwrap_or(0).max(0).to_string())
+        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
+            let (min, max) = (min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX));
+            let least = 0.clamp(min, max);
+            Some(match unique {
+                true => {
+                    let span = max.saturating_sub(least).min(i32::MAX.into());
+                    format!("({least} + floor(random() * {span}))::bigint")
+                }
+                false => least.to_string(),
+            })
         }
         Ty::Text { min, max } if unique && *max >= 12 => {
             Some(format!("rpad({ANY_WORD}, greatest(12, {min}), '-')"))
@@ -65,7 +73,12 @@ fn of_type(ty: &Ty, unique: bool) -> Option<String> {
         Ty::Code { min, max } if unique && *max >= 12 => {
             Some(format!("upper(rpad({ANY_WORD}, greatest(12, {min}), '-'))"))
         }
-        Ty::Code { min, .. } => Some(format!("repeat('-', {min}::int)")),
+        // Never empty, whatever the least length.
+        Ty::Code { min, .. } => Some(format!("repeat('-', greatest(1, {min}))")),
+        Ty::Handle { min, max } if unique && *max >= 13 => {
+            Some(format!("rpad('x' || {ANY_WORD}, greatest(13, {min}), '_')"))
+        }
+        Ty::Handle { min, .. } => Some(format!("rpad('x', greatest(1, {min}), '_')")),
         Ty::Currency => quoted("USD"),
         Ty::Country => quoted("US"),
         Ty::Locale => quoted("en"),
@@ -102,5 +115,6 @@ fn literal(value: &Literal) -> String {
         Literal::Decimal(d) => d.clone(),
         Literal::Text(t) => format!("'{}'", t.replace('\'', "''")),
         Literal::Now => "now()".to_owned(),
+        Literal::Today => "(now() at time zone 'UTC')::date".to_owned(),
     }
 }

@@ -247,16 +247,21 @@ fn without(new: &Schema, later: &[Object], retired: &[Object], strict: &[Stricte
 }
 
 fn validation(up: &[Op], strict: &[Stricter]) -> Stage {
-    let mut ops = Vec::new();
+    let mut filled: Vec<(&str, Vec<(String, String)>)> = Vec::new();
     for s in strict {
-        if let Some(value) = &s.default {
-            ops.push(Op::Backfill {
-                table: s.table.clone(),
-                name: s.name.clone(),
-                value: value.clone(),
-            });
+        let Some(value) = &s.default else { continue };
+        let column = (s.name.clone(), value.clone());
+        match filled.iter_mut().find(|(table, _)| *table == s.table) {
+            Some((_, columns)) => columns.push(column),
+            None => filled.push((&s.table, vec![column])),
         }
     }
+    let mut ops: Vec<Op> = (filled.into_iter())
+        .map(|(table, columns)| Op::Backfill {
+            table: table.to_owned(),
+            columns,
+        })
+        .collect();
     ops.extend(up.iter().filter_map(|op| match op {
         Op::Create {
             object,

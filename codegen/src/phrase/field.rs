@@ -4,12 +4,12 @@ use super::reader::{Parsed, Reader};
 use super::values::values;
 use super::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, rule};
 use crate::diag::Diagnostic;
-use crate::model::{NETWORKS, Ty};
+use crate::model::{Future, NETWORKS, Ty};
 use crate::names;
 use crate::spec::yaml::Text;
 
 /// First words of a field phrase. The grammar page must list all of them.
-pub const TYPES: [&str; 28] = [
+pub const TYPES: [&str; 29] = [
     "text",
     "int",
     "bigint",
@@ -26,6 +26,7 @@ pub const TYPES: [&str; 28] = [
     "social",
     "local_time",
     "code",
+    "handle",
     "slug",
     "currency",
     "country",
@@ -40,9 +41,9 @@ pub const TYPES: [&str; 28] = [
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 14] = [
+pub const FIELD_MODIFIERS: [&str; 15] = [
     "unique", "moves", "search", "filter", "else", "sort", "fixed", "system", "read", "write",
-    "redact", "check", "was", "doc",
+    "redact", "future", "check", "was", "doc",
 ];
 
 /// The greatest length of a text. Texts are stored and sent as a whole, so it is limited.
@@ -101,6 +102,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         "fixed" => FieldModifier::Fixed,
         "system" => FieldModifier::System,
         "redact" => FieldModifier::Redact,
+        "future" => future(r)?,
         "read" => FieldModifier::Read(rule::any(r)?),
         "write" => FieldModifier::Write(rule::any(r)?),
         "check" => FieldModifier::Check(rule::any(r)?),
@@ -111,6 +113,18 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         it,
         span: start.to(r.last_span()),
     })
+}
+
+/// `future`, `future on create`
+fn future(r: &mut Reader) -> Parsed<FieldModifier> {
+    let Some(_) = r.take_word("on") else {
+        return Ok(FieldModifier::Future(Future::Always));
+    };
+    r.expect_word(
+        "create",
+        "write `future`, or `future on create` if a change may set any time",
+    )?;
+    Ok(FieldModifier::Future(Future::OnCreate))
 }
 
 /// `else venue.location`
@@ -179,6 +193,10 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
         "code" => {
             let (min, max) = text_bounds(r, start, "code(3..40)")?;
             TyPhrase::Known(Ty::Code { min, max })
+        }
+        "handle" => {
+            let (min, max) = text_bounds(r, start, "handle(3..30)")?;
+            TyPhrase::Known(Ty::Handle { min, max })
         }
         "currency" => TyPhrase::Known(Ty::Currency),
         "country" => TyPhrase::Known(Ty::Country),

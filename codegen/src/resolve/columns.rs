@@ -128,7 +128,7 @@ pub fn class(ty: &Ty) -> Class {
     match ty {
         Ty::Int { .. } | Ty::Bigint { .. } | Ty::Decimal { .. } | Ty::Money { .. } => Class::Number,
         Ty::Text { .. } | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. } => Class::Text,
-        Ty::Social { .. } | Ty::LocalTime | Ty::Code { .. } => Class::Text,
+        Ty::Social { .. } | Ty::LocalTime | Ty::Code { .. } | Ty::Handle { .. } => Class::Text,
         Ty::Currency | Ty::Country | Ty::Locale | Ty::Timezone => Class::Text,
         Ty::Enum { values } | Ty::States { values } => Class::Choice(values.clone()),
         Ty::Bool => Class::Bool,

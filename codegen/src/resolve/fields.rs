@@ -47,6 +47,9 @@ pub fn resolve(
                 );
             }
         }
+        if let Some(default) = &phrase.default {
+            places.put(id, Part::Default, &name.it, default.span);
+        }
         for modifier in &phrase.modifiers {
             places.put(
                 id,
@@ -225,11 +228,12 @@ fn ty(phrase: &At<TyPhrase>, objects: &[Object], errors: &Collector) -> Option<T
 }
 
 fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field {
+    let default = phrase.default.as_ref();
     let mut field = Field {
         name: name.it.clone(),
+        default: default.map(|default| default.it.clone().of(&ty)),
         ty,
         optional: phrase.optional,
-        default: phrase.default.as_ref().map(|d| d.it.clone()),
         unique: false,
         moves: false,
         search: false,
@@ -239,6 +243,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         fixed: false,
         system: false,
         redact: false,
+        future: None,
         read: None,
         write: None,
         check: None,
@@ -273,6 +278,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
             FieldModifier::Fixed => field.fixed = true,
             FieldModifier::System => field.system = true,
             FieldModifier::Redact => field.redact = true,
+            FieldModifier::Future(future) => field.future = Some(*future),
             FieldModifier::Was(was) => field.was = Some(was.it.clone()),
             FieldModifier::Doc(doc) => field.doc = Some(doc.it.clone()),
             FieldModifier::Read(_) | FieldModifier::Write(_) | FieldModifier::Check(_) => {}

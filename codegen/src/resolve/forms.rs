@@ -1,46 +1,107 @@
 //! Whether a text has the form that its type demands, as far as it can be told without a database.
 //!
-//! The checks of columns (`emit/sql/formats.sql`) are the rule. A text that is refused here is refused by them too; they
-//! may be stricter. Lists of currencies and countries are read from that file.
+//! The checks of columns (`emit/sql/formats.sql`) are the rule, and a test compares this module with them over many
+//! texts. A text that is refused here is refused by them too. They may be stricter only about characters outside of
+//! ASCII that have several spellings. Lists of codes and classes of characters are read from that file, so that they
+//! exist once; names of time zones, which only PostgreSQL knows there, stand in `timezones.txt`.
+
+mod classes;
 
 use crate::model::Ty;
+use classes::{hides, is_seen};
 
 const FORMATS: &str = include_str!("../emit/sql/formats.sql");
+const TIMEZONES: &str = include_str!("timezones.txt");
+
+/// The longest text that is a single line; `kernel::input` and `sec.is_text` have the same number.
+const LINE_MAX: u32 = 300;
 
 /// What the text should be, if it is not. `None` if it may be stored, or the type has no form.
-pub fn expected(ty: &Ty, text: &str) -> Option<&'static str> {
+pub fn expected(ty: &Ty, text: &str) -> Option<String> {
     let (fits, expected) = match ty {
+        Ty::Text { min, max } | Ty::Code { min, max } | Ty::Handle { min, max }
+            if !has_length(text, *min, *max) =>
+        {
+            return Some(format!("a text of {min} to {max} characters"));
+        }
+        Ty::Text { min, max } if *max > LINE_MAX => (
+            is_plain(text) && (*min == 0 || is_seen(text)),
+            "a text that can be seen",
+        ),
         Ty::Text { .. } => (
-            is_trimmed(text),
+            is_line(text),
             "a text that can be seen, without blanks around it",
         ),
         Ty::Email => (is_email(text), "an email address"),
         Ty::Url => (is_url(text), "an address like `https://example.org/`"),
         Ty::Phone => (is_phone(text), "a number like `+61400000000`"),
+        Ty::Social { .. } => (
+            text.starts_with("https://") && is_url(text),
+            "the https address of a page",
+        ),
         Ty::Slug { .. } => (is_slug(text), "a slug like `summer-fair`"),
+        Ty::LocalTime => (is_local_time(text), "a time from 00:00 to 23:59"),
+        Ty::Code { .. } => (
+            is_code(text),
+            "a word of capital letters without blanks, like `SUMMER25`",
+        ),
+        Ty::Handle { .. } => (
+            is_handle(text),
+            "a word of small letters, digits and `_`, like `ada_lovelace`",
+        ),
         Ty::Locale => (is_locale(text), "a language like `en-AU`"),
-        Ty::Timezone => (is_timezone(text), "a time zone like `Australia/Sydney`"),
+        Ty::Timezone => (
+            TIMEZONES.lines().any(|name| name == text),
+            "a time zone like `Australia/Sydney`",
+        ),
         Ty::Currency => (
-            is_listed("is_currency", text),
+            is_listed("is_currency", text, 3),
             "the code of a currency, like `AUD`",
         ),
         Ty::Country => (
-            is_listed("is_country", text),
+            is_listed("is_country", text, 2),
             "the code of a country, like `AU`",
         ),
         _ => return None,
     };
-    (!fits).then_some(expected)
+    (!fits).then(|| expected.to_owned())
 }
 
-/// An empty text passes here: whether it may be empty is a matter of its length.
-fn is_trimmed(text: &str) -> bool {
-    let unseen = |c: char| {
-        c.is_whitespace()
-            || c.is_control()
-            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+fn has_length(text: &str, min: u32, max: u32) -> bool {
+    (min as usize..=max as usize).contains(&text.chars().count())
+}
+
+fn is_plain(text: &str) -> bool {
+    !text
+        .chars()
+        .any(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r'))
+}
+
+/// An empty text is a line: whether it may be empty is a matter of its length.
+fn is_line(text: &str) -> bool {
+    const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    let doubled = || {
+        let mut pairs = text.chars().zip(text.chars().skip(1));
+        pairs.any(|(a, b)| JOINERS.contains(&a) && JOINERS.contains(&b))
     };
-    text.is_empty() || (text.trim() == text && !text.chars().all(unseen))
+    text.is_empty()
+        || (is_seen(text)
+            && !text.starts_with(is_blank)
+            && !text.ends_with(is_blank)
+            && !text.starts_with(JOINERS)
+            && !text.ends_with(JOINERS)
+            && !doubled()
+            // Emoji and flags contain characters that are hidden elsewhere; the database looks at their place.
+            && (!hides(text) || text.contains(['\u{fe0e}', '\u{fe0f}', '\u{e007f}'])))
+}
+
+/// Blanks that do not end a line.
+fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 fn is_email(text: &str) -> bool {
@@ -48,13 +109,15 @@ fn is_email(text: &str) -> bool {
         return false;
     };
     let label = |part: &str| {
-        !part.is_empty()
+        (1..=63).contains(&part.len())
             && !part.starts_with('-')
             && !part.ends_with('-')
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_graphic())
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
+    text.len() <= 254
+        && (1..=64).contains(&name.len())
+        && name.bytes().all(is_part)
         && host.contains('.')
         && host.split('.').all(label)
 }
@@ -63,8 +126,19 @@ fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
-    let blank = |c: char| c.is_whitespace() || c.is_control();
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(blank))
+    let Some(rest) = rest else { return false };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let in_host =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._~!$&'()*+,;=:%[]-".contains(&b);
+    let outside = |c: char| (c as u32) <= 0x20 || "\u{7f}<>\"\\^`{|}".contains(c);
+    text.chars().count() <= 2_000
+        && !host.is_empty()
+        && host.bytes().all(in_host)
+        && !path.contains(outside)
+        && !hides(text)
+        && !text.contains(['\u{200c}', '\u{200d}'])
+        && !text.contains("%00")
 }
 
 fn is_phone(text: &str) -> bool {
@@ -85,34 +159,63 @@ fn is_slug(text: &str) -> bool {
     text.len() <= 100 && text.split('-').all(part)
 }
 
-fn is_locale(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let language = parts.next().unwrap_or_default();
-    (2..=3).contains(&language.len())
-        && language.bytes().all(|b| b.is_ascii_lowercase())
-        && parts.all(|part| {
-            (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
+fn is_local_time(text: &str) -> bool {
+    let below = |part: &str, end: u8| {
+        part.len() == 2
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && part.parse::<u8>().is_ok_and(|n| n < end)
+    };
+    (text.split_once(':')).is_some_and(|(hours, minutes)| below(hours, 24) && below(minutes, 60))
 }
 
-/// The name's form only: which zones there are, the database knows.
-fn is_timezone(text: &str) -> bool {
-    let part = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_uppercase())
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+fn is_code(text: &str) -> bool {
+    is_seen(text)
+        && text.to_uppercase() == text
+        && !text.contains(char::is_whitespace)
+        && !hides(text)
+        && !text.contains(['\u{200c}', '\u{200d}'])
+}
+
+fn is_handle(text: &str) -> bool {
+    let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(part)
+}
+
+/// Language, script, region, variants.
+fn is_locale(text: &str) -> bool {
+    let of = |part: &str, lengths: std::ops::RangeInclusive<usize>, is: fn(&u8) -> bool| {
+        lengths.contains(&part.len()) && part.as_bytes().iter().all(is)
     };
-    text == "UTC" || (text.contains('/') && text.split('/').all(part))
+    let is_script = |part: &&str| {
+        let (first, rest) = part.split_at_checked(1).unwrap_or_default();
+        of(first, 1..=1, u8::is_ascii_uppercase) && of(rest, 3..=3, u8::is_ascii_lowercase)
+    };
+    let is_region = |part: &&str| {
+        of(part, 2..=2, u8::is_ascii_uppercase) || of(part, 3..=3, u8::is_ascii_digit)
+    };
+    let small = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_variant = |part: &str| {
+        of(part, 5..=8, small) || (of(part, 4..=4, small) && part.as_bytes()[0].is_ascii_digit())
+    };
+    let mut parts = text.split('-').peekable();
+    let language = parts.next().unwrap_or_default();
+    parts.next_if(is_script);
+    parts.next_if(is_region);
+    text.len() <= 35 && of(language, 2..=3, u8::is_ascii_lowercase) && parts.all(is_variant)
 }
 
 /// Whether the list in the body of the function of this name has the word.
-fn is_listed(function: &str, word: &str) -> bool {
-    let start = format!("create function sec.{function}(");
-    let body = FORMATS.split(&start).nth(1).unwrap_or_default();
-    let list = body.split("strpos('").nth(1).unwrap_or_default();
+fn is_listed(function: &str, word: &str, length: usize) -> bool {
+    let list = body(function).split("strpos('").nth(1).unwrap_or_default();
     let list = list.split('\'').next().unwrap_or_default();
-    word.len() > 1 && list.split_whitespace().any(|known| known == word)
+    word.len() == length && list.split_whitespace().any(|known| known == word)
+}
+
+/// The text of a function in the file of formats, from its arguments on.
+fn body(function: &str) -> &'static str {
+    let start = format!("create function sec.{function}(");
+    let rest = FORMATS.split(&start).nth(1).unwrap_or_default();
+    rest.split("\n$$;").next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -121,19 +224,30 @@ mod tests {
 
     #[test]
     fn what_can_never_be_stored_is_told() {
+        let text = |min, max| Ty::Text { min, max };
+        let handle = Ty::Handle { min: 3, max: 30 };
         let cases = [
             (Ty::Email, "a.b@example.org", "notmail"),
             (Ty::Url, "https://example.org/a", "example"),
             (Ty::Phone, "+61400000000", "123"),
             (Ty::Slug { from: None }, "summer-25", "A b"),
             (Ty::Locale, "en-AU", "English"),
-            (Ty::Timezone, "Australia/Sydney", "sydney"),
+            (Ty::Locale, "zh-Hant-TW", "en-au"),
+            (Ty::Timezone, "Australia/Sydney", "Australia/Sidney"),
             (Ty::Timezone, "UTC", "Mars"),
             (Ty::Currency, "AUD", "XXQ"),
             (Ty::Country, "AU", "QQ"),
-            (Ty::Text { min: 0, max: 9 }, "a b", " a"),
-            (Ty::Text { min: 0, max: 9 }, "", "  "),
-            (Ty::Text { min: 0, max: 9 }, "a", "\u{200b}"),
+            (Ty::LocalTime, "23:59", "24:00"),
+            (Ty::Code { min: 0, max: 9 }, "VIP-25", "vip-25"),
+            (Ty::Code { min: 3, max: 9 }, "VIP", "VI"),
+            (handle.clone(), "ada_2", "Ada"),
+            (handle, "ada", "2nd"),
+            (text(0, 9), "a b", " a"),
+            (text(0, 9), "", "  "),
+            (text(0, 9), "a", "\u{200b}"),
+            (text(0, 9), "a", "a\nb"),
+            (text(2, 9), "ab", "a"),
+            (text(1, 400), "a\nb ", " \n"),
         ];
         for (ty, good, bad) in cases {
             assert_eq!(expected(&ty, good), None, "{good}");

@@ -1,5 +1,6 @@
 //! Literal values in a spec: defaults, and values that a transition sets.
 
+use super::columns::{self, Class};
 use super::forms;
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Literal, Ty};
@@ -12,20 +13,6 @@ pub fn literal_fits(
     literal: &Literal,
     span: Span,
 ) -> Result<(), Diagnostic> {
-    of_kind(ty, optional, literal, span)?;
-    let Literal::Text(text) = literal else {
-        return Ok(());
-    };
-    match forms::expected(ty, text) {
-        None => Ok(()),
-        Some(expected) => {
-            let message = format!("`{text}` is not {expected}, so no row could hold it");
-            Err(Diagnostic::at(span, message).help("write a value that the type allows"))
-        }
-    }
-}
-
-fn of_kind(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> Result<(), Diagnostic> {
     let given = Given { ty, literal, span };
     match (ty, literal) {
         (_, Literal::Null) if optional => {
@@ -55,21 +42,10 @@ fn of_kind(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> Result<(),
         (Ty::Enum { values } | Ty::States { values }, Literal::Text(text)) => {
             given.one_of(values, text)
         }
-        (Ty::Text { min, max }, Literal::Text(text)) => {
-            given.length(*min as usize, *max as usize, text)
-        }
-        (Ty::LocalTime, Literal::Text(text)) if is_local_time(text) => Ok(()),
+        (ty, Literal::Text(text)) if is_text(ty) => given.form(text),
         (Ty::LocalTime, _) => given.wrong("a time from 00:00 to 23:59"),
-        (Ty::Code { min, max }, Literal::Text(text)) if is_code(text) => {
-            given.length(*min as usize, *max as usize, text)
-        }
         (Ty::Code { .. }, _) => given.wrong("a word of capital letters without blanks"),
-        (Ty::Currency, Literal::Text(text)) => given.capitals(3, text),
-        (Ty::Country, Literal::Text(text)) => given.capitals(2, text),
-        (
-            Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. },
-            Literal::Text(_),
-        ) => Ok(()),
+        (Ty::Handle { .. }, _) => given.wrong("a word of small letters, digits and `_`"),
         (
             Ty::Uuid
             | Ty::Json
@@ -83,17 +59,9 @@ fn of_kind(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> Result<(),
     }
 }
 
-fn is_local_time(text: &str) -> bool {
-    let below = |part: &str, end: u8| {
-        part.len() == 2
-            && part.bytes().all(|b| b.is_ascii_digit())
-            && part.parse::<u8>().is_ok_and(|n| n < end)
-    };
-    (text.split_once(':')).is_some_and(|(hours, minutes)| below(hours, 24) && below(minutes, 60))
-}
-
-fn is_code(text: &str) -> bool {
-    text.to_uppercase() == text && !text.contains(char::is_whitespace)
+/// Types of text that a literal can stand for. Pages of networks have no defaults.
+fn is_text(ty: &Ty) -> bool {
+    columns::class(ty) == Class::Text && !matches!(ty, Ty::Social { .. })
 }
 
 struct Given<'a> {
@@ -141,22 +109,12 @@ impl Given<'_> {
         )
     }
 
-    fn length(&self, min: usize, max: usize, text: &str) -> Result<(), Diagnostic> {
-        let len = text.chars().count();
-        if len < min || len > max {
-            return Err(
-                Diagnostic::at(self.span, format!("a text of {len} characters"))
-                    .help(format!("a text of {min} to {max} characters")),
-            );
-        }
-        Ok(())
-    }
-
-    fn capitals(&self, len: usize, text: &str) -> Result<(), Diagnostic> {
-        if text.len() == len && text.bytes().all(|b| b.is_ascii_uppercase()) {
+    fn form(&self, text: &str) -> Result<(), Diagnostic> {
+        let Some(expected) = forms::expected(self.ty, text) else {
             return Ok(());
-        }
-        self.wrong(&format!("{len} capital letters"))
+        };
+        let message = format!("`{text}` is not {expected}, so no row could hold it");
+        Err(Diagnostic::at(self.span, message).help("write a value that the type allows"))
     }
 }
 
@@ -178,6 +136,7 @@ fn example(ty: &Ty, literal: &Literal) -> String {
         Ty::Decimal { .. } => "write it like `= 0.5`".into(),
         Ty::LocalTime => "write it like `= \"08:00\"`".into(),
         Ty::Code { .. } => "write it like `= SUMMER25`".into(),
+        Ty::Handle { .. } => "write it like `= ada_lovelace`".into(),
         Ty::Currency => "write it like `= AUD`".into(),
         Ty::Country => "write it like `= AU`".into(),
         _ => "write it like `= \"text\"`".into(),
@@ -191,6 +150,6 @@ pub fn shown(literal: &Literal) -> String {
         Literal::Int(n) => format!("`{n}`"),
         Literal::Decimal(n) => format!("`{n}`"),
         Literal::Text(text) => format!("`{text}`"),
-        Literal::Now => "`now()`".into(),
+        Literal::Now | Literal::Today => "`now()`".into(),
     }
 }

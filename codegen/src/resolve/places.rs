@@ -9,6 +9,8 @@ pub enum Part {
     /// The entity itself; the name is empty.
     Entity,
     Field,
+    /// The default of the field of this name.
+    Default,
     Relation,
     /// `<field or relation> <modifier>`
     Modifier,

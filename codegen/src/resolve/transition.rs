@@ -128,7 +128,7 @@ fn set(r: &Resolver, this: &Entity, phrase: &SetPhrase) -> Option<Set> {
     }
     Some(Set {
         column: target.it.clone(),
-        value: Assigned::Value(value.it.clone()),
+        value: Assigned::Value(value.it.clone().of(&found.ty)),
     })
 }
 

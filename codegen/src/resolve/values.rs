@@ -1,6 +1,7 @@
 //! Comparisons: resolves both sides and checks that their types match.
 
 use super::columns::{self, Class};
+use super::possible;
 use super::rules::{Kind, Resolver};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{EntityId, Expr, Literal, Op, Value};
@@ -15,7 +16,24 @@ struct Side {
     span: Span,
 }
 
+impl Side {
+    fn shown(&self) -> possible::Side<'_> {
+        possible::Side {
+            value: &self.value,
+            span: self.span,
+            nullable: self.nullable,
+        }
+    }
+}
+
 impl Resolver<'_> {
+    fn possible(&self, entity: EntityId) -> possible::Of<'_> {
+        possible::Of {
+            model: self.model,
+            entity,
+        }
+    }
+
     pub(super) fn compare(
         &self,
         entity: EntityId,
@@ -24,8 +42,18 @@ impl Resolver<'_> {
         right: &Operand,
         kind: Kind,
     ) -> Option<Expr> {
-        let left = self.side(entity, left, None, kind)?;
-        let right = self.side(entity, right, left.class.as_ref(), kind)?;
+        let (left, right) = match left.form {
+            // What `now()` and a word mean depends on what they are compared with.
+            OperandForm::Literal(_) => {
+                let right = self.side(entity, right, None, kind)?;
+                (self.side(entity, left, right.class.as_ref(), kind)?, right)
+            }
+            _ => {
+                let left = self.side(entity, left, None, kind)?;
+                let right = self.side(entity, right, left.class.as_ref(), kind)?;
+                (left, right)
+            }
+        };
         let whole = left.span.to(right.span);
         if let Some(null) = compare_null(&left, op, &right, whole) {
             return self.errors.keep(null);
@@ -89,6 +117,9 @@ impl Resolver<'_> {
             );
             return None;
         }
+        let of = self.possible(entity);
+        self.errors
+            .keep(of.compared(left.shown(), op, right.shown()))?;
         Some(Expr::Compare {
             left: left.value,
             op,
@@ -104,7 +135,7 @@ impl Resolver<'_> {
         kind: Kind,
     ) -> Option<Expr> {
         let side = self.side(entity, value, None, kind)?;
-        let class = side.class?;
+        let class = side.class.clone()?;
         let mut literals: Vec<Literal> = Vec::new();
         for literal in list {
             let found = self.literal(&literal.it, literal.span, Some(&class), kind)?;
@@ -119,14 +150,21 @@ impl Resolver<'_> {
                 );
                 return None;
             }
-            if literals.contains(&literal.it) {
+            let possible = self.possible(entity);
+            let shown = Side::shown(&side);
+            self.errors
+                .keep(possible.is_possible(shown, &literal.it, literal.span))?;
+            let Value::Literal(value) = found.value else {
+                return None;
+            };
+            if literals.contains(&value) {
                 self.errors.push(
                     Diagnostic::at(literal.span, "this value is in the list twice")
                         .help("keep one of the two"),
                 );
                 return None;
             }
-            literals.push(literal.it.clone());
+            literals.push(value);
         }
         Some(Expr::In {
             value: side.value,
@@ -316,15 +354,17 @@ impl Resolver<'_> {
                     );
                     return None;
                 }
-                Some(if other == Some(&Class::Date) {
-                    Class::Date
-                } else {
-                    Class::Time
-                })
+                let is_day = other == Some(&Class::Date);
+                Some(if is_day { Class::Date } else { Class::Time })
             }
+            Literal::Today => Some(Class::Date),
+        };
+        let literal = match class {
+            Some(Class::Date) => Literal::Today,
+            _ => literal.clone(),
         };
         Some(Side {
-            value: Value::Literal(literal.clone()),
+            value: Value::Literal(literal),
             class,
             nullable: false,
             span,

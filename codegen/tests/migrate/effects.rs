@@ -67,7 +67,68 @@ fn sql(edits: &[Edit]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// A date is never equal to `now()` itself.
+/// The running version doesn't know the rule. A field that it doesn't write may have any.
+#[test]
+fn times_that_have_to_be_in_the_future_are_breaking_and_told() {
+    const FIELD: &str = "  starts_at: time, filter, sort";
+    let line = |more: &str| format!("{FIELD}{more}");
+    let (always, created) = (line(", future"), line(", future on create"));
+    let renamed = "  begins_at: time, filter, sort, future, was starts_at";
+    let added = line("\n  open_until: time?, future");
+    let cases: [(&str, &str, u8, &str); 6] = [
+        (
+            FIELD,
+            &always,
+            4,
+            "event: values of starts_at narrowed: was any time; now future",
+        ),
+        (
+            FIELD,
+            &created,
+            4,
+            "narrowed: was any time; now future on create",
+        ),
+        (
+            &created,
+            &always,
+            4,
+            "narrowed: was future on create; now future",
+        ),
+        (
+            &always,
+            &created,
+            0,
+            "widened: was future; now future on create",
+        ),
+        (&always, FIELD, 0, "widened: was future; now any time"),
+        (FIELD, &added, 0, ""),
+    ];
+    for (from, to, class, line) in cases {
+        let next = step(&[("event", FIELD, from)], &[("event", FIELD, to)]);
+        let plan = next.unwrap_or_else(|refused| panic!("{refused:#?}")).plan;
+        let told = plan.render();
+        assert_eq!(plan.worst().exit_code(), class, "{told}");
+        assert!(told.contains(line), "{told}");
+    }
+    // A renamed field is breaking by itself, but its rule is no news.
+    let renamed: [Edit; 2] = [
+        ("event", FIELD, renamed),
+        ("event", "starts_at > now()", "begins_at > now()"),
+    ];
+    let rest: [Edit; 2] = [
+        ("event", "ends_at > starts_at", "ends_at > begins_at"),
+        ("event", "[city, starts_at]", "[city, begins_at]"),
+    ];
+    let to: Vec<Edit> = renamed.into_iter().chain(rest).collect();
+    let next = step(&[("event", FIELD, &always)], &to);
+    let told = next
+        .unwrap_or_else(|refused| panic!("{refused:#?}"))
+        .plan
+        .render();
+    assert!(!told.contains("values of"), "{told}");
+}
+
+/// A date is the day in universal time, never `now()` itself.
 #[test]
 fn a_guard_compares_a_date_with_the_day() {
     let field = "  featured: bool = false, system\n";
@@ -83,7 +144,7 @@ fn a_guard_compares_a_date_with_the_day() {
             "  feature: set featured = true, set seen_on = now(), by city_admin",
         ),
     ]);
-    assert!(sql.contains("new.seen_on is distinct from now()::date"));
+    assert!(sql.contains("new.seen_on is distinct from (now() at time zone 'UTC')::date"));
 }
 
 #[test]

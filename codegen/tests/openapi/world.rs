@@ -439,6 +439,7 @@ fn field(name: &str, ty: Ty) -> Field {
         fixed: false,
         system: false,
         redact: false,
+        future: None,
         read: None,
         write: None,
         check: None,

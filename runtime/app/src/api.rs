@@ -1,7 +1,7 @@
 //! The whole API: generated and hand-written routes, and the document that describes both.
 
-use crate::{App, handle, hooks, modules};
-use axum::{Router, middleware::from_fn};
+use crate::{App, hooks, modules};
+use axum::Router;
 use generated::hooks::{AppHooks, resources};
 use kernel::member::proven_by;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 pub fn router(app: &App) -> Router {
     let hooks: Arc<dyn AppHooks> = Arc::new(app.clone());
     let generated = kernel::mount::router(app.db.clone(), resources(hooks), &app.cursor_key);
-    let generated = generated.layer(from_fn(handle::in_filters));
     let own = app.modules.routes(&generated);
     generated.merge(proven_by(&app.db, own))
 }

@@ -5,7 +5,6 @@
 
 mod accept;
 mod document;
-mod past;
 mod publish;
 
 pub use document::amend;
@@ -13,15 +12,10 @@ pub use document::amend;
 use crate::{App, broadcasts::written, promotions, tickets::promises};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
-    commission_proposal::CreateCommissionProposal,
     event::UpdateEvent,
     hooks::AppHooks,
-    lead::CreateLead,
-    promo_code::CreatePromoCode,
     promotion::CreatePromotion,
-    quote::{CreateQuote, UpdateQuote},
     review::CreateReview,
-    service_request::{CreateServiceRequest, UpdateServiceRequest},
     ticket_type::{CreateTicketType, UpdateTicketType},
 };
 use kernel::{Cx, Result, prelude::BoxFuture};
@@ -106,70 +100,12 @@ impl AppHooks for App {
         })
     }
 
-    fn promo_code_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreatePromoCode,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::promo_code(cx, input))
-    }
-
-    fn commission_proposal_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateCommissionProposal,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::proposal(cx, input))
-    }
-
     fn commission_proposal_before_accept<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(accept::proposal(cx, id))
-    }
-
-    fn lead_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateLead,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::lead(cx, input))
-    }
-
-    fn service_request_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateServiceRequest,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::request(cx, input))
-    }
-
-    fn service_request_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut UpdateServiceRequest,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::changed_request(cx, id, input))
-    }
-
-    fn quote_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreateQuote,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::quote(cx, input))
-    }
-
-    fn quote_before_update<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-        input: &'a mut UpdateQuote,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(past::changed_quote(cx, id, input))
     }
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {

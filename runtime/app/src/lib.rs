@@ -15,7 +15,6 @@ mod dead_jobs;
 pub mod discovery;
 pub mod fraud;
 mod generated_routes;
-mod handle;
 pub mod hooks;
 pub mod mail;
 pub mod marketplace;

@@ -7,6 +7,7 @@ pub mod act;
 pub mod create;
 mod diagnose;
 mod findings;
+mod future;
 pub mod get;
 pub mod list;
 mod national;

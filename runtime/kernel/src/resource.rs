@@ -301,6 +301,10 @@ pub enum Answer {
     /// 422 like `Invalid` for a caller who changes the field to blame; otherwise 409, because the violated check
     /// belongs to another row, which counts this row.
     Counted,
+    /// 422: a time that has to be in the future when it is set or changed
+    Future,
+    /// 422: a time that has to be in the future when the row is created
+    FutureOnCreate,
     /// 422, the one text for references that are missing, archived or unreadable
     Reference,
     /// 409: the last row of its kind can't be removed
@@ -410,6 +414,26 @@ impl Constraint {
         Self {
             name,
             answer: Answer::Counted,
+            pointer,
+            detail,
+        }
+    }
+    pub const fn future(name: &'static str, pointer: &'static str, detail: &'static str) -> Self {
+        Self {
+            name,
+            answer: Answer::Future,
+            pointer,
+            detail,
+        }
+    }
+    pub const fn future_on_create(
+        name: &'static str,
+        pointer: &'static str,
+        detail: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            answer: Answer::FutureOnCreate,
             pointer,
             detail,
         }

@@ -79,6 +79,8 @@ pub enum Value {
     Bool(bool),
     Null,
     Now,
+    /// The day that it is in universal time.
+    Today,
     Add(&'static Value, &'static Value),
     Sub(&'static Value, &'static Value),
 }

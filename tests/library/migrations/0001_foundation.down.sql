@@ -67,6 +67,10 @@ drop trigger reservations_count_update on app.reservations;
 
 drop trigger reservations_count_insert on app.reservations;
 
+drop trigger reservations_wanted_until_future on app.reservations;
+
+drop trigger reservations_wanted_until_new_future on app.reservations;
+
 drop trigger reservations_guard on app.reservations;
 
 drop trigger reservations_stamp on app.reservations;
@@ -619,6 +623,8 @@ drop table app.authors;
 
 drop table app.appointments;
 
+drop function sec.refuse_past();
+
 drop function sec.keep_status();
 
 drop function sec.live();
@@ -682,6 +688,8 @@ drop function sec.slugify(text);
 drop function sec.is_text_list(text[],int,int);
 
 drop function sec.is_social(text,text);
+
+drop function sec.is_handle(text,int,int);
 
 drop function sec.is_code(text);
 

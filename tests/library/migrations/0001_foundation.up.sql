@@ -344,6 +344,15 @@ end
 $$;
 alter function sec.is_code(text) owner to library_owner;
 
+create function sec.is_handle(p_text text, p_min int, p_max int) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A member's name in addresses, in the one spelling that `kernel::input` makes of it: `@Priya` is `priya`.
+begin
+  return char_length(p_text) between p_min and p_max and p_text ~ '^[a-z][a-z0-9_]*$';
+end
+$$;
+alter function sec.is_handle(text, int, int) owner to library_owner;
+
 create function sec.is_social(p_text text, p_network text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- A page of that network, in the one spelling that `kernel::input::social` makes.
@@ -709,6 +718,16 @@ end
 $$;
 alter function sec.keep_status() owner to library_owner;
 
+create function sec.refuse_past() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Refuses a row because of a time that is not in the future. The argument names the rule in the error.
+begin
+  raise exception 'not in the future' using errcode = 'check_violation',
+    schema = tg_table_schema, table = tg_table_name, constraint = tg_argv[0];
+end
+$$;
+alter function sec.refuse_past() owner to library_owner;
+
 create table app.appointments (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -955,6 +974,9 @@ create table app.reservations (
   member_id uuid default sec.uid() not null,
   wanted_until date,
   state text default 'waiting' not null,
+  asked_on date default (now() at time zone 'UTC')::date not null,
+  collected_on date,
+  collected_at timestamptz,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -964,6 +986,7 @@ create table app.reservations (
   constraint reservations_pkey primary key (id)
 );
 comment on table app.reservations is 'A member waits for a book to come back.';
+comment on column app.reservations.asked_on is 'Day of the request, UTC.';
 alter table app.reservations owner to library_owner;
 alter table app.reservations enable row level security;
 alter table app.reservations force row level security;
@@ -4850,6 +4873,12 @@ begin
   if v_action not in ('make_ready', 'collect') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('collect') and new.collected_on is distinct from old.collected_on then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('collect') and new.collected_at is distinct from old.collected_at then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   if v_action not in ('update') and new.wanted_until is distinct from old.wanted_until then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
@@ -4888,6 +4917,15 @@ begin
       end if;
       if new.state <> 'collected' then
         raise exception 'not this state' using errcode = '42501';
+      end if;
+      if new.collected_on is distinct from (now() at time zone 'UTC')::date then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if new.collected_at is distinct from now() then
+        raise exception 'not this value' using errcode = '42501';
+      end if;
+      if (old.asked_on <= (now() at time zone 'UTC')::date) is not true then
+        raise exception 'not now' using errcode = '23514', constraint = 'reservations_collect_when';
       end if;
     else
       raise exception 'no such action: %', v_action using errcode = '42501';
@@ -5006,7 +5044,10 @@ begin
       'book_id', new.book_id,
       'member_id', new.member_id,
       'wanted_until', new.wanted_until,
-      'state', new.state
+      'state', new.state,
+      'asked_on', new.asked_on,
+      'collected_on', new.collected_on,
+      'collected_at', new.collected_at
     ));
   else
     v_changed := '{}';
@@ -5024,6 +5065,15 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.asked_on is distinct from old.asked_on then
+      v_changed := v_changed || jsonb_build_object('asked_on', jsonb_build_array(old.asked_on, new.asked_on));
+    end if;
+    if new.collected_on is distinct from old.collected_on then
+      v_changed := v_changed || jsonb_build_object('collected_on', jsonb_build_array(old.collected_on, new.collected_on));
+    end if;
+    if new.collected_at is distinct from old.collected_at then
+      v_changed := v_changed || jsonb_build_object('collected_at', jsonb_build_array(old.collected_at, new.collected_at));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -6440,14 +6490,24 @@ create trigger reservations_archived
   for each row execute function sec.keep_status('along');
 
 create trigger reservations_stamp
-  before update of status, book_id, member_id, wanted_until, state on app.reservations
-  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.wanted_until is distinct from old.wanted_until or new.state is distinct from old.state))
+  before update of status, book_id, member_id, wanted_until, state, asked_on, collected_on, collected_at on app.reservations
+  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.wanted_until is distinct from old.wanted_until or new.state is distinct from old.state or new.asked_on is distinct from old.asked_on or new.collected_on is distinct from old.collected_on or new.collected_at is distinct from old.collected_at))
   execute function sec.stamp();
 
 create trigger reservations_guard
-  before update of status, wanted_until, state on app.reservations
+  before update of status, wanted_until, state, collected_on, collected_at on app.reservations
   for each row when (current_user = 'library_app')
   execute function app.reservations_guard();
+
+create trigger reservations_wanted_until_new_future
+  after insert on app.reservations
+  for each row when (current_user = 'library_app' and new.wanted_until <= (now() at time zone 'UTC')::date)
+  execute function sec.refuse_past('reservations_wanted_until_future');
+
+create trigger reservations_wanted_until_future
+  after update of wanted_until on app.reservations
+  for each row when (current_user = 'library_app' and new.wanted_until is distinct from old.wanted_until and new.wanted_until <= (now() at time zone 'UTC')::date)
+  execute function sec.refuse_past('reservations_wanted_until_future');
 
 create trigger reservations_count_insert
   after insert on app.reservations
@@ -6460,7 +6520,7 @@ create trigger reservations_count_update
   for each statement execute function app.reservations_count_update();
 
 create trigger reservations_audit
-  after insert or update of status, book_id, member_id, wanted_until, state on app.reservations
+  after insert or update of status, book_id, member_id, wanted_until, state, asked_on, collected_on, collected_at on app.reservations
   for each row execute function audit.record_reservations();
 
 create policy appointments_select on app.appointments for select to library_app
@@ -6962,9 +7022,9 @@ grant select on app.penalties to library_authz;
 
 grant select on app.penalties to library_counter;
 
-grant select (id, status, book_id, member_id, wanted_until, state, version, created_at, updated_at) on app.reservations to library_app;
+grant select (id, status, book_id, member_id, wanted_until, state, asked_on, collected_on, collected_at, version, created_at, updated_at) on app.reservations to library_app;
 grant insert (book_id, wanted_until) on app.reservations to library_app;
-grant update (status, wanted_until, state) on app.reservations to library_app;
+grant update (status, wanted_until, state, collected_on, collected_at) on app.reservations to library_app;
 
 grant select on app.reservations to library_authz;
 

@@ -35,7 +35,7 @@ const FORMATS: [(Format, &str, &[&str]); 10] = [
 ];
 
 /// Texts similar to valid ones, to find the border between valid and invalid.
-fn mutants(seeds: &[&str], random: &mut fastrand::Rng) -> Vec<String> {
+pub(super) fn mutants(seeds: &[&str], random: &mut fastrand::Rng) -> Vec<String> {
     let alphabet: Vec<char> = "aZ09@.-_+/:?#[]%~'\"<>{}|\\^` \t\n\u{7f}\u{85}\u{a0}äßＡ\u{200b}\u{200d}\u{202e}\u{fe0f}\u{e0041}"
         .chars()
         .collect();

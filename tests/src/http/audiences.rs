@@ -165,6 +165,7 @@ fn value(ty: &Ty, at: usize) -> String {
         Ty::Email => format!("'fields{at}@example.org'"),
         Ty::Phone => format!("'+6140000000{at}'"),
         Ty::Code { .. } => format!("'CODE{at}'"),
+        Ty::Handle { .. } => format!("'p{at}'"),
         Ty::Bool => "true".to_owned(),
         Ty::Time => "now()".to_owned(),
         _ => "1".to_owned(),

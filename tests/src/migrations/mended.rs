@@ -100,3 +100,22 @@ async fn a_relation_leads_to_more() {
     )
     .await;
 }
+
+/// Both are filled at once: a row that is written must fulfil the checks of both.
+#[tokio::test]
+async fn two_fields_of_a_row_become_required_together() {
+    let to = [
+        ("event", CAPACITY, "  capacity: int(1..1000000) = 5"),
+        (
+            "event",
+            "  price_cents: money(0..)?",
+            "  price_cents: money(0..) = 7",
+        ),
+    ];
+    let rows = format!("{ROWS}update app.events set capacity = null, price_cents = null;");
+    let checks = [(
+        "select count(*) from app.events where capacity = 5 and price_cents = 7",
+        "20",
+    )];
+    there_and_back(&[], &to, &rows, &checks).await;
+}

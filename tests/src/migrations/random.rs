@@ -8,7 +8,7 @@ use codegen::model::Model;
 use kernel::migrate::{down, up};
 
 /// Changes that don't overlap in the text of the spec.
-const CHANGES: [Edit; 20] = [
+const CHANGES: [Edit; 21] = [
     (
         "event",
         "  capacity: int(1..1000000)?",
@@ -28,6 +28,11 @@ const CHANGES: [Edit; 20] = [
         "event",
         "  title: text(1..140), search, sort",
         "  title: text(1..200), search",
+    ),
+    (
+        "event",
+        "  starts_at: time, filter, sort",
+        "  starts_at: time, filter, sort, future",
     ),
     ("event", "ends_at > starts_at", "ends_at >= starts_at"),
     (

@@ -35,7 +35,7 @@ const fn added(
 }
 
 /// All of these are added together, in one spec.
-const WORDS: [Added; 40] = [
+const WORDS: [Added; 41] = [
     added(
         &[(FIELD, "unique")],
         &[(
@@ -99,6 +99,10 @@ const WORDS: [Added; 40] = [
             "f_redact: text(1..20)?",
             "f_redact: text(1..20)?, redact",
         )],
+    ),
+    added(
+        &[(FIELD, "future")],
+        &[("gig", "f_future: time?", "f_future: time?, future")],
     ),
     added(
         &[(FIELD, "check")],

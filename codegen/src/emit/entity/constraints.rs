@@ -5,7 +5,7 @@ use crate::emit::openapi::words;
 use crate::emit::rust::text;
 use crate::emit::schema::{asked_of_state, children, giver, is_live, keep_detail, names};
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Model, Relation, Transition, Ty,
+    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Future, Model, Relation, Transition, Ty,
 };
 
 /// Only constraints that a checked body can still violate. A violation of any other one is a fault of the server, and
@@ -18,6 +18,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     let mut lines = uniques(model, id);
     lines.extend(exclusions(model, id));
     lines.extend(checks(model, id));
+    lines.extend(futures(entity));
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
@@ -326,6 +327,27 @@ fn guards(model: &Model, id: EntityId) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Times that have to be in the future.
+fn futures(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+    let fields = entity.fields.iter();
+    fields.filter_map(|field| {
+        let kind = match field.future? {
+            Future::Always => "future",
+            Future::OnCreate => "future_on_create",
+        };
+        let detail = match field.ty {
+            Ty::Date => "must be after today, by universal time",
+            _ => "must be in the future",
+        };
+        Some(format!(
+            "Constraint::{kind}({}, {}, {})",
+            text(&names::future(entity, &field.name)),
+            text(&format!("/{}", field.name)),
+            text(detail)
+        ))
+    })
 }
 
 /// The `when` of a transition in words.

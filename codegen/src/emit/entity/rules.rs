@@ -190,6 +190,7 @@ fn literal(literal: &Literal) -> String {
         Literal::Decimal(value) => format!("V::Decimal({})", text(value)),
         Literal::Text(value) => format!("V::Text({})", text(value)),
         Literal::Now => "V::Now".into(),
+        Literal::Today => "V::Today".into(),
     }
 }
 

@@ -128,6 +128,7 @@ fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
         Ty::Timezone => formatted("Timezone"),
         Ty::LocalTime => formatted("LocalTime"),
         Ty::Code { .. } => formatted("Code"),
+        Ty::Handle { .. } => formatted("Handle"),
         Ty::Social { network } => formatted(&network.to_ascii_uppercase()),
         _ => "Kind::Text".into(),
     }

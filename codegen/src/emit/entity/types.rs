@@ -208,6 +208,12 @@ pub fn type_checks(ty: &Ty) -> Vec<String> {
     if let Ty::Code { min, max } = ty {
         return vec![format!("length({min}, {max})"), "format = \"code\"".into()];
     }
+    if let Ty::Handle { min, max } = ty {
+        return vec![
+            format!("length({min}, {max})"),
+            "format = \"handle\"".into(),
+        ];
+    }
     let check = match ty {
         Ty::Text { min, max } => Some(format!("length({min}, {max})")),
         Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
@@ -255,6 +261,7 @@ pub fn default_of(field: &Field, enum_name: &str) -> Option<String> {
         }
         Literal::Text(value) => crate::emit::rust::text(value),
         Literal::Now => "Utc::now()".into(),
+        Literal::Today => "Utc::now().date_naive()".into(),
     };
     Some(format!("default = {value}"))
 }

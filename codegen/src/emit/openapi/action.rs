@@ -265,5 +265,6 @@ fn becomes(value: &Assigned) -> String {
         Assigned::Value(Literal::Int(value)) => format!("`{value}`"),
         Assigned::Value(Literal::Decimal(value) | Literal::Text(value)) => format!("`{value}`"),
         Assigned::Value(Literal::Now) => "the current time".to_owned(),
+        Assigned::Value(Literal::Today) => "today (UTC)".to_owned(),
     }
 }

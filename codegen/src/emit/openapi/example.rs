@@ -134,6 +134,7 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Decimal { .. } => json!(4.5),
         Ty::Bool => json!(false),
         Ty::Time => json!(time(owner, field)),
+        Ty::Date if field.future.is_some() => json!(format!("{FAR}-06-12")),
         Ty::Date => json!("2026-06-12"),
         Ty::Uuid => json!(id(&field.name)),
         Ty::Json => json!({}),
@@ -143,6 +144,7 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Social { network } => json!(social(network)),
         Ty::LocalTime => json!("08:00"),
         Ty::Code { min, max } => json!(code(*min, *max)),
+        Ty::Handle { min, max } => json!(handle(*min, *max)),
         Ty::Slug { from } => {
             let source = from
                 .as_ref()
@@ -188,6 +190,14 @@ fn code(min: u32, max: u32) -> String {
         .collect()
 }
 
+fn handle(min: u32, max: u32) -> String {
+    "ada_lovelace_"
+        .chars()
+        .cycle()
+        .take(12.clamp(min.max(1), max.max(1)) as usize)
+        .collect()
+}
+
 pub fn point() -> Value {
     json!({"lat": 47.3769, "lng": 8.5417})
 }
@@ -196,17 +206,22 @@ fn within(min: Option<i64>, max: Option<i64>, wish: i64) -> i64 {
     wish.clamp(min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX))
 }
 
+/// A year in the future, for times that are refused once they are past.
+const FAR: u16 = 2099;
+
 /// Times ascend in the order of the fields, so that most checks between them hold.
 fn time(owner: &Owner, field: &Field) -> String {
-    let times = owner.fields.iter().filter(|other| other.ty == Ty::Time);
-    let place = times.take_while(|other| other.name != field.name).count();
-    format!("2026-06-{:02}T18:00:00Z", 12 + place.min(16))
+    let times = || owner.fields.iter().filter(|other| other.ty == Ty::Time);
+    let place = times().take_while(|other| other.name != field.name).count();
+    let is_far = times().take(place + 1).any(|time| time.future.is_some());
+    let year = if is_far { FAR } else { 2026 };
+    format!("{year}-06-{:02}T18:00:00Z", 12 + place.min(16))
 }
 
 fn text(owner: &Owner, field: &Field, min: u32, max: u32) -> String {
     let words = match field.name.as_str() {
         "name" | "title" | "display_name" | "label" => format!("Example {}", spaced(owner.name)),
-        "handle" | "username" => "ada_lovelace".to_owned(),
+        "username" => "ada_lovelace".to_owned(),
         "code" | "token" => "EXAMPLE1".to_owned(),
         name if max < 30 => capitalised(&spaced(name)),
         name => format!(

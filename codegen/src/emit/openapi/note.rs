@@ -3,7 +3,7 @@
 use super::words::{self, article, spaced};
 use crate::{
     emit::columns::{Column, Source},
-    model::{Derived, DerivedKind, EntityId, Model, Ty, whereabouts::way},
+    model::{Derived, DerivedKind, EntityId, Future, Model, Ty, whereabouts::way},
 };
 
 /// Where a column is described. What a value has to satisfy concerns only those who send it.
@@ -43,6 +43,18 @@ pub fn notes(model: &Model, id: EntityId, column: Column, place: In) -> Vec<Stri
                     words::explain(model, id, check).inline()
                 ));
             }
+            // The notes explain the body that creates an object, and the object.
+            notes.extend(field.future.map(|future| {
+                let told = match future {
+                    Future::Always if !field.fixed && entity.access.update.is_some() => {
+                        "In the future when it is set or changed."
+                    }
+                    Future::Always | Future::OnCreate => {
+                        "In the future when the object is created."
+                    }
+                };
+                told.to_owned()
+            }));
             if field.unique {
                 notes.push(format!("Unique among {}.", spaced(&entity.plural)));
             }

@@ -147,6 +147,11 @@ fn spelled(model: &Model, ty: &Ty) -> Value {
         Ty::Code { min, max } => {
             json!({"type": "string", "minLength": min, "maxLength": max})
         }
+        // In bodies with or without `@`, and in any case.
+        Ty::Handle { min, max } => {
+            let min = min.max(&1);
+            json!({"type": "string", "minLength": min, "maxLength": max, "pattern": "^@?[A-Za-z][A-Za-z0-9_]*$"})
+        }
         Ty::Slug { .. } => {
             json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"})
         }
@@ -214,7 +219,7 @@ pub fn with(schema: Value, more: Value) -> Value {
 /// The default as the document states it; `None` for `now()`, which isn't a constant.
 pub fn default(field: &Field) -> Option<Value> {
     match field.default.as_ref()? {
-        Literal::Null | Literal::Now => None,
+        Literal::Null | Literal::Now | Literal::Today => None,
         Literal::Bool(value) => Some(json!(value)),
         Literal::Int(value) => Some(json!(value)),
         Literal::Decimal(value) => value.parse::<f64>().ok().map(|value| json!(value)),

@@ -364,6 +364,7 @@ fn tell_literal(literal: &Literal) -> String {
         Literal::Decimal(value) => format!("`{value}`"),
         Literal::Text(value) => format!("`{value}`"),
         Literal::Now => "now".to_owned(),
+        Literal::Today => "today".to_owned(),
     }
 }
 

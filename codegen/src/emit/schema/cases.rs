@@ -10,7 +10,7 @@ use super::{
     rules::{Context, Scope, literal, predicate, type_is},
 };
 use crate::model::{
-    Assigned, Change, Entity, EntityId, Lifecycle, Literal, Model, Relation, Set, Transition, Ty,
+    Assigned, Change, Entity, EntityId, Lifecycle, Model, Relation, Set, Transition, Ty,
 };
 
 pub(super) fn changed(entity: &Entity, columns: &[String]) -> Sql {
@@ -33,15 +33,6 @@ pub(super) fn plain(entity: &Entity, row: &str, column: &str) -> String {
         format!("{row}.{column}::text")
     } else {
         format!("{row}.{column}")
-    }
-}
-
-/// The literal as the column stores it. A date stores the day alone, and is never equal to `now()` itself.
-pub(super) fn as_stored(entity: &Entity, column: &str, value: &Literal) -> String {
-    let is_date = entity.field(column).is_some_and(|f| f.ty == Ty::Date);
-    match value {
-        Literal::Now if is_date => "now()::date".to_owned(),
-        _ => literal(value),
     }
 }
 
@@ -138,12 +129,7 @@ fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> St
         let wrong = match value {
             // `is not true`, so that a null, which `sec.uid()` is for anonymous callers, is refused too.
             Assigned::Me => format!("({new} = sec.uid()) is not true"),
-            Assigned::Value(value) => {
-                format!(
-                    "{new} is distinct from {}",
-                    as_stored(entity, column, value)
-                )
-            }
+            Assigned::Value(value) => format!("{new} is distinct from {}", literal(value)),
         };
         text.push_str(&refuse(&wrong, "not this value", "42501", None));
     }

@@ -155,6 +155,9 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
             "format",
             format!("sec.is_text({value}, {min}, {max}) and sec.is_code({value})"),
         )),
+        Ty::Handle { min, max } => {
+            Some(("format", format!("sec.is_handle({value}, {min}, {max})")))
+        }
         // Fields that no body contains are written by the platform, so their times need no bounds.
         Ty::Time if !field.system => Some((
             "range",

@@ -139,7 +139,7 @@ pub fn sql_type(ty: &Ty) -> String {
         Ty::Text { .. } | Ty::Url | Ty::Phone | Ty::Slug { .. } | Ty::Currency | Ty::Country => {
             "text".into()
         }
-        Ty::Social { .. } | Ty::LocalTime | Ty::Code { .. } => "text".into(),
+        Ty::Social { .. } | Ty::LocalTime | Ty::Code { .. } | Ty::Handle { .. } => "text".into(),
         Ty::Locale | Ty::Timezone | Ty::Enum { .. } | Ty::States { .. } => "text".into(),
         Ty::Int { .. } => "integer".into(),
         Ty::Bigint { .. } | Ty::Money { .. } => "bigint".into(),

@@ -215,7 +215,7 @@ impl Documents<'_> {
 
     /// The names of the row. A blank is put before them so that the first word begins like all others.
     fn names(&self, alias: &str) -> String {
-        let is_name = |f: &Field| matches!(f.ty, Ty::Text { max, .. } if max <= NAME_LENGTH as _);
+        let is_name = |f: &Field| matches!(f.ty, Ty::Text { max, .. } | Ty::Handle { max, .. } if max <= NAME_LENGTH as _);
         format!("sec.folded(' ' || {})", self.texts(alias, is_name))
     }
 

@@ -48,7 +48,9 @@ fn is_selective(field: &Field) -> bool {
             let span = min.zip(*max).map(|(min, max)| max.saturating_sub(min));
             span.is_none_or(|span| span >= FEW_VALUES as i64)
         }
-        Ty::Text { max, .. } | Ty::Code { max, .. } => *max <= KEY_CHARACTERS_MAX,
+        Ty::Text { max, .. } | Ty::Code { max, .. } | Ty::Handle { max, .. } => {
+            *max <= KEY_CHARACTERS_MAX
+        }
         // Booleans and currencies have few frequent values; a slug has an index already.
         Ty::Bool | Ty::Currency | Ty::Slug { .. } => false,
         // Times are filtered by ranges. Plans that are made once for all values assume that a range matches a third of

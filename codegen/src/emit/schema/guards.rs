@@ -269,10 +269,7 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
     let checks = ruled.iter().map(|field| {
         let value = plain(entity, "new", &field.name);
         let set = match &field.default {
-            Some(default) => atom(format!(
-                "{value} <> {}",
-                super::cases::as_stored(entity, &field.name, default)
-            )),
+            Some(default) => atom(format!("{value} <> {}", super::rules::literal(default))),
             None => atom(format!("{value} is not null")),
         };
         let rule = field

@@ -164,10 +164,7 @@ fn held(module: &str, wrong: Sql) -> String {
 fn is_set(entity: &Entity, column: &str) -> Sql {
     let value = cases::plain(entity, "new", column);
     match entity.field(column).and_then(|f| f.default.as_ref()) {
-        Some(default) => atom(format!(
-            "{value} <> {}",
-            cases::as_stored(entity, column, default)
-        )),
+        Some(default) => atom(format!("{value} <> {}", super::rules::literal(default))),
         None => atom(format!("{value} is not null")),
     }
 }

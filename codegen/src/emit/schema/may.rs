@@ -8,7 +8,7 @@ use super::{
     predicate::{Sql, all, any, atom},
     rules::{Context, Scope, compile, literal, one_of, predicate},
 };
-use crate::model::{Assigned, Change, Entity, EntityId, Expr, Literal, Model, Transition};
+use crate::model::{Assigned, Change, Entity, EntityId, Expr, Literal, Model, Set, Transition};
 use crate::objects::{Kind, Object};
 
 /// The rule of an action, for the select list of a statement over `alias` and `me`.
@@ -67,10 +67,10 @@ fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
 /// For each column that a transition sets, the condition that its value differs. Setting a value that is set already
 /// is no change, and a new `now()` alone isn't one either.
 pub fn differs(transition: &Transition, alias: &str) -> Vec<String> {
-    let now = Assigned::Value(Literal::Now);
+    let is_now = |set: &&Set| matches!(set.value, Assigned::Value(Literal::Now | Literal::Today));
     let differs: Vec<String> = transition
         .sets()
-        .filter(|set| set.value != now)
+        .filter(|set| !is_now(set))
         .map(|set| {
             format!(
                 "{alias}.{} is distinct from {}",

@@ -135,6 +135,16 @@ pub fn guard(entity: &Entity, verb: &str, kind: &str) -> String {
     fit(format!("{}_{verb}_{kind}", entity.plural))
 }
 
+/// `quotes_valid_until_future`: the rule that the error names, and the trigger that checks changed values.
+pub fn future(entity: &Entity, column: &str) -> String {
+    fit(format!("{}_{column}_future", entity.plural))
+}
+
+/// `quotes_valid_until_new_future`: the trigger that checks the value of a new row.
+pub fn future_when_created(entity: &Entity, column: &str) -> String {
+    fit(format!("{}_{column}_new_future", entity.plural))
+}
+
 /// `events_quota`: the trigger that counts creations, which is also the constraint that its error names.
 pub fn quota(entity: &Entity) -> String {
     fit(format!("{}_quota", entity.plural))

@@ -5,7 +5,6 @@
 
 use super::{
     audit::column,
-    cases::as_stored,
     cases::changed,
     guards::written_columns,
     may::assigned,
@@ -14,7 +13,7 @@ use super::{
     queue::{index, table},
     template,
 };
-use crate::model::{Assigned, Change, Entity, EntityId, Lifecycle, Model, Set};
+use crate::model::{Change, Entity, EntityId, Lifecycle, Model, Set};
 use crate::objects::{Kind, Object};
 
 pub fn shared(model: &Model) -> Vec<Object> {
@@ -156,10 +155,7 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
             )),
         ),
         Change::Set(Set { column, value }) => {
-            let value = match value {
-                Assigned::Me => assigned(value),
-                Assigned::Value(literal) => as_stored(entity, column, literal),
-            };
+            let value = assigned(value);
             (
                 format!("update of {column}"),
                 Some(format!(

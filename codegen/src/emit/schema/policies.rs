@@ -180,7 +180,7 @@ fn becomes(entity: &Entity, scope: Scope<'_>, transition: &Transition) -> Sql {
         .sets()
         .filter(|set| !entity.is_private(&set.column));
     let sets = open.map(|set| match &set.value {
-        Assigned::Value(Literal::Now) => Sql::True,
+        Assigned::Value(Literal::Now | Literal::Today) => Sql::True,
         Assigned::Me => atom(format!("{} = sec.uid()", scope.column(&set.column))),
         Assigned::Value(value) => atom(format!(
             "{} is not distinct from {}",

@@ -401,6 +401,8 @@ pub(super) fn literal(literal: &Literal) -> String {
         Literal::Decimal(text) => text.clone(),
         Literal::Text(text) => quote(text),
         Literal::Now => "now()".into(),
+        // Not `current_date`, which depends on the time zone of the session.
+        Literal::Today => "(now() at time zone 'UTC')::date".into(),
     }
 }
 

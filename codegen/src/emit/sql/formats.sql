@@ -224,6 +224,15 @@ end
 $$;
 alter function sec.is_code(text) owner to <app>_owner;
 
+create function sec.is_handle(p_text text, p_min int, p_max int) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- A member's name in addresses, in the one spelling that `kernel::input` makes of it: `@Priya` is `priya`.
+begin
+  return char_length(p_text) between p_min and p_max and p_text ~ '^[a-z][a-z0-9_]*$';
+end
+$$;
+alter function sec.is_handle(text, int, int) owner to <app>_owner;
+
 create function sec.is_social(p_text text, p_network text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- A page of that network, in the one spelling that `kernel::input::social` makes.

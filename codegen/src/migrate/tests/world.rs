@@ -99,9 +99,14 @@ impl World {
                     "{name} is valid"
                 );
             }
-            Op::Backfill { table, name, .. }
-            | Op::Keep { table, name, .. }
-            | Op::ReplaceWord { table, name, .. } => drop(self.column(table, name)),
+            Op::Backfill { table, columns } => {
+                for (name, _) in columns {
+                    self.column(table, name);
+                }
+            }
+            Op::Keep { table, name, .. } | Op::ReplaceWord { table, name, .. } => {
+                self.column(table, name);
+            }
             Op::Run { table, .. } | Op::Recount { table, .. } | Op::SetLogged { table, .. } => {
                 self.columns(table);
             }

@@ -1,24 +1,14 @@
-//! What a host writes into a broadcast, checked before it is stored: whom it names, and when it goes.
+//! What a host writes into a broadcast, checked before it is stored: whom it names.
 //!
 //! Called by the hooks of `POST /broadcasts` and of its changes, with the caller's permissions. The database refuses to
 //! schedule a broadcast that names anything but ticket types of its event, too (`app.broadcast_obstacle`).
 
-use crate::{
-    clock::{self, InPast},
-    problems as own,
-};
-use chrono::{DateTime, Utc};
+use crate::problems as own;
 use generated::broadcast::{BroadcastAudience, CreateBroadcast, UpdateBroadcast};
 use kernel::{Cx, Error, Result, input::Patch, problem::Item, problems};
 use uuid::Uuid;
 
-const SEND_AT: InPast = InPast {
-    pointer: "/send_at",
-    detail: "is in the past; leave it out to send the broadcast as soon as it is scheduled",
-};
-
 pub async fn check_new(cx: &mut Cx, input: &mut CreateBroadcast) -> Result<()> {
-    clock::refuse_past(cx, SEND_AT, input.send_at, None).await?;
     let names_none = input.ticket_type_ids.as_ref().is_none_or(Vec::is_empty);
     if input.audience == BroadcastAudience::TicketTypes && names_none {
         let detail = "must name one ticket type or more for this audience";
@@ -31,19 +21,18 @@ pub async fn check_new(cx: &mut Cx, input: &mut CreateBroadcast) -> Result<()> {
 }
 
 pub async fn check_change(cx: &mut Cx, id: Uuid, input: &mut UpdateBroadcast) -> Result<()> {
-    let found: Option<(Uuid, Option<DateTime<Utc>>)> =
-        sqlx::query_as("select t.event_id, t.send_at from app.broadcasts t where t.id = $1")
+    let Patch::Value(ids) = &mut input.ticket_type_ids else {
+        return Ok(());
+    };
+    let event: Option<Uuid> =
+        sqlx::query_scalar("select t.event_id from app.broadcasts t where t.id = $1")
             .bind(id)
             .fetch_optional(cx.conn())
             .await?;
-    // The caller may not see the broadcast; the update statement itself decides on the answer.
-    let Some((event, before)) = found else {
-        return Ok(());
-    };
-    clock::refuse_past(cx, SEND_AT, input.send_at.value().copied(), before).await?;
-    match &mut input.ticket_type_ids {
-        Patch::Value(ids) => check_types(cx, event, ids).await,
-        Patch::Null | Patch::Absent => Ok(()),
+    match event {
+        Some(event) => check_types(cx, event, ids).await,
+        // The caller may not see the broadcast; the update statement itself decides on the answer.
+        None => Ok(()),
     }
 }
 

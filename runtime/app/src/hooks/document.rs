@@ -44,39 +44,12 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/broadcasts",
         &["post"],
-        "422 if a ticket type in `ticket_type_ids` is not one of the event, or if `send_at` is in the past.",
+        "422 if a ticket type in `ticket_type_ids` is not one of the event.",
     ),
     (
         "/broadcasts/{id}",
         &["patch", "put"],
-        "422 if a ticket type in `ticket_type_ids` is not one of the event, or if a new `send_at` is in the past.",
-    ),
-    (
-        "/promo-codes",
-        &["post"],
-        "422 if `valid_to` is in the past.",
-    ),
-    (
-        "/commission-proposals",
-        &["post"],
-        "422 if `valid_to` is in the past.",
-    ),
-    (
-        "/service-requests",
-        &["post"],
-        "422 if `needed_at` is in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        &["patch", "put"],
-        "422 if a new `needed_at` is in the past.",
-    ),
-    ("/leads", &["post"], "422 if `needed_at` is in the past."),
-    ("/quotes", &["post"], "422 if `valid_until` is in the past."),
-    (
-        "/quotes/{id}",
-        &["patch", "put"],
-        "422 if a new `valid_until` is in the past.",
+        "422 if a ticket type in `ticket_type_ids` is not one of the event.",
     ),
     (
         "/reviews",

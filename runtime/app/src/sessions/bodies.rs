@@ -2,7 +2,6 @@
 //! document.
 
 use super::{handles::is_reserved, password::weakness};
-use crate::handle::Handle;
 use chrono::{DateTime, Utc};
 use kernel::{Result, input::Invalid};
 use macros::{Entity, Input};
@@ -14,8 +13,8 @@ use uuid::Uuid;
 /// What is wrong with a value: an error code, and the second part of a sentence that begins with the value.
 type Fault = Option<(&'static str, String)>;
 
-fn handle(handle: &Handle) -> Fault {
-    is_reserved(handle.as_str()).then(|| ("reserved", "is reserved; choose another".to_owned()))
+fn handle(handle: &str) -> Fault {
+    is_reserved(handle).then(|| ("reserved", "is reserved; choose another".to_owned()))
 }
 
 fn chosen(password: &SecretString) -> Fault {
@@ -41,8 +40,8 @@ pub struct SignUp {
     #[input(length(3, 254), format = "email", lower)]
     pub email: String,
     /// Lower-case letters, digits and `_`, beginning with a letter. Official-looking names are reserved.
-    #[input(length(3, 30), check = handle)]
-    pub handle: Handle,
+    #[input(length(3, 30), format = "handle", check = handle)]
+    pub handle: String,
     #[input(length(1, 80))]
     pub display_name: String,
     #[input(format = "locale")]
@@ -64,8 +63,8 @@ pub struct VerifyEmail {
     #[input(opaque(10, 128))]
     pub password: SecretString,
     /// Replaces the handle from the sign-up.
-    #[input(length(3, 30), check = handle)]
-    pub handle: Option<Handle>,
+    #[input(length(3, 30), format = "handle", check = handle)]
+    pub handle: Option<String>,
     /// Replaces the display name from the sign-up.
     #[input(length(1, 80))]
     pub display_name: Option<String>,

@@ -6,7 +6,6 @@
 //! refused from the next request on.
 
 use super::{Sessions, handles::is_reserved};
-use crate::handle::is_handle;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use generated::user::constraint;
@@ -17,7 +16,7 @@ use kernel::{
         external::{Identity, Known},
     },
     error::violated,
-    input::{is_line, line_of},
+    input::{Format, is_line, line_of},
     problems,
 };
 use uuid::Uuid;
@@ -274,7 +273,7 @@ fn handle(local: &str, attempt: u32) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     let mut handle: String = words.join("_").chars().take(20).collect();
-    if handle.len() < 3 || !is_handle(&handle) || is_reserved(&handle) {
+    if handle.len() < 3 || !Format::Handle.accepts(&handle) || is_reserved(&handle) {
         handle.insert_str(0, "m_");
     }
     if handle.len() < 3 {
@@ -307,7 +306,9 @@ mod tests {
             for attempt in 0..2 {
                 let handle = handle(local, attempt);
                 assert!(
-                    is_handle(&handle) && !is_reserved(&handle) && (3..=30).contains(&handle.len()),
+                    Format::Handle.accepts(&handle)
+                        && !is_reserved(&handle)
+                        && (3..=30).contains(&handle.len()),
                     "{local} gave {handle}"
                 );
             }

@@ -78,7 +78,7 @@ fn skeleton(handle: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handle::is_handle;
+    use kernel::input::Format;
 
     #[test]
     fn names_that_speak_for_the_platform_are_nobodys() {
@@ -143,7 +143,7 @@ mod tests {
     fn the_list_holds_handles() {
         for line in LIST.lines() {
             assert!(
-                line.starts_with('#') || line.is_empty() || is_handle(line),
+                line.starts_with('#') || line.is_empty() || Format::Handle.accepts(line),
                 "{line:?}"
             );
         }

@@ -12,7 +12,7 @@ use super::{
     secret::{self, Mailed},
     throttle::{Mailing, network},
 };
-use crate::{handle::Handle, mail::Template};
+use crate::mail::Template;
 use generated::user::constraint;
 use kernel::{Cx, Error, Result, Visitor, error::violated, problems};
 use macros::Entity;
@@ -36,7 +36,7 @@ impl Sessions {
     /// a job after the answer.
     pub async fn sign_up(&self, caller: &Visitor, input: SignUp) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
-        let taken = self.is_taken(&mut cx, input.handle.as_str()).await?;
+        let taken = self.is_taken(&mut cx, &input.handle).await?;
         drop(cx);
         if taken {
             return Err(handle_taken());
@@ -46,7 +46,7 @@ impl Sessions {
         let invitation = Invitation {
             network,
             email: input.email,
-            handle: input.handle.into_string(),
+            handle: input.handle,
             display_name: input.display_name,
             locale: input.locale,
             timezone: input.timezone,
@@ -111,7 +111,7 @@ impl Sessions {
         let wish = self.wish(&mut cx, &digest).await?;
         drop(cx);
         let mut wish = wish.ok_or_else(bad_link)?;
-        wish.handle = input.handle.map_or(wish.handle, Handle::into_string);
+        wish.handle = input.handle.unwrap_or(wish.handle);
         wish.display_name = input.display_name.unwrap_or(wish.display_name);
         let password = input.password;
         let local = wish.email.split('@').next().unwrap_or_default();

@@ -11,7 +11,7 @@ use super::{
     Tickets, checkpoints,
     code::{Claims, Keys},
 };
-use crate::{handle::Handle, module::Module};
+use crate::module::Module;
 use chrono::{DateTime, Utc};
 use generated::{
     ticket::TICKET,
@@ -43,8 +43,8 @@ const OFFERS_A_DAY: i64 = 10;
 pub struct OfferTicket {
     pub to_id: Option<Uuid>,
     /// With or without `@`.
-    #[input(length(3, 30))]
-    pub to_handle: Option<Handle>,
+    #[input(length(3, 30), format = "handle")]
+    pub to_handle: Option<String>,
 }
 
 /// An offer of a ticket and its state.
@@ -220,7 +220,7 @@ async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<U
         "select id from app.users where (id = $1 or handle = $2) and status = 'active'",
     )
     .bind(body.to_id)
-    .bind(body.to_handle.as_ref().map(Handle::as_str))
+    .bind(body.to_handle.as_deref())
     .fetch_optional(cx.conn())
     .await?;
     match found {

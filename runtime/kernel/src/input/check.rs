@@ -214,6 +214,10 @@ mod tests {
     fn every_check_of_a_text_has_its_form() {
         let code = [Check::Length(3, 40), Check::Format(Format::Code)];
         assert_eq!(normal(" summer 25 ".into(), &code), "SUMMER25");
+        // The `@` is removed before the length is checked, since it is not part of the handle.
+        let handle = [Check::Length(3, 5), Check::Format(Format::Handle)];
+        assert_eq!(text(&normal("@Priya".into(), &handle), &handle), None);
+        assert!(text(&normal("@pr".into(), &handle), &handle).is_some());
         assert_eq!(normal(" Ana ".into(), &[Check::Length(1, 80)]), "Ana");
         assert_eq!(normal(" Ana ".into(), &[Check::Line(1, 500)]), "Ana");
         assert_eq!(normal(" Ana ".into(), &[Check::Opaque(1, 80)]), " Ana ");

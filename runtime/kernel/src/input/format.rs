@@ -32,6 +32,8 @@ pub enum Format {
     LocalTime,
     /// A code that people type: capital letters without blanks
     Code,
+    /// A member's name in addresses: small letters, digits and `_`
+    Handle,
     /// A page on that network
     Social(Network),
 }
@@ -68,6 +70,7 @@ impl Format {
             Format::Timezone => normal_timezone(text).map(str::to_owned),
             Format::LocalTime => local_time(text),
             Format::Code => Some(code(text)),
+            Format::Handle => Some(text.strip_prefix('@').unwrap_or(text).to_lowercase()),
             Format::Social(network) => network.address(text),
         };
         understood.unwrap_or_else(|| text.to_owned())
@@ -87,6 +90,7 @@ impl Format {
             Format::Timezone => normal_timezone(text).is_some(),
             Format::LocalTime => local_time(text).is_some(),
             Format::Code => is_seen(text) && !text.chars().any(|c| is_hidden(c) || is_joiner(c)),
+            Format::Handle => handle(text),
             Format::Social(network) => network.address(text).is_some(),
         };
         valid && self.normal(text) == text
@@ -116,6 +120,9 @@ impl Format {
             Format::Timezone => "must be a time zone name such as Europe/Berlin",
             Format::LocalTime => "must be a time from 00:00 to 23:59 such as 08:30",
             Format::Code => "must be a word without blanks such as SUMMER-25",
+            Format::Handle => {
+                "must be letters, digits and _, beginning with a letter, such as ana_costa"
+            }
             Format::Social(network) => network.wants(),
         }
     }
@@ -137,6 +144,11 @@ fn slug(text: &str) -> bool {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
+}
+
+fn handle(text: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(is_part)
 }
 
 /// `8:30`, `8.30`, `08:30:00` → `08:30`
@@ -254,6 +266,7 @@ mod tests {
                 "Europe/Ber lin",
                 "Etc/GMT+15",
                 "US/Eastern",
+                "EST5EDT",
                 "Mars/Olympus",
                 "/",
             ],
@@ -301,6 +314,9 @@ mod tests {
             (Timezone, "Etc/UTC", "UTC"),
             (LocalTime, "8:30", "08:30"),
             (LocalTime, "22:00:00", "22:00"),
+            (Handle, "priya", "priya"),
+            (Handle, " @Priya\n", "priya"),
+            (Handle, "PRIYA_2", "priya_2"),
             (Code, " summer 25\u{a0}", "SUMMER25"),
             (Code, "grün-ß", "GRÜN-SS"),
             (Code, "ｖｉｐ－２５", "VIP-25"),
@@ -352,6 +368,21 @@ mod tests {
                 "https://example.org/\u{feff}",
             ],
         );
+        no(
+            Handle,
+            &[
+                "",
+                "Priya",
+                "@priya",
+                "pri ya",
+                "priya@",
+                "9lives",
+                "priy\u{430}",
+            ],
+        );
+        for text in ["@", "@@priya", "pri ya", "priya@", "9lives", "priy\u{430}"] {
+            assert_eq!(Handle.read(text), None, "{text}");
+        }
         no(LocalTime, &["99:99", "24:00", "8", "8:3", "08:60", ""]);
         no(Format::INSTAGRAM, &["@foo", "https://example.org/foo"]);
     }

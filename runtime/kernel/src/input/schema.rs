@@ -120,6 +120,8 @@ fn told(format: Format) -> (&'static str, &'static str) {
         Format::Timezone => ("format", "iana-time-zone"),
         Format::LocalTime => ("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$"),
         Format::Code => ("pattern", r"^\S+$"),
+        // With or without `@`, in any case.
+        Format::Handle => ("pattern", "^@?[A-Za-z][A-Za-z0-9_]*$"),
         Format::Social(_) => ("format", "uri"),
     }
 }

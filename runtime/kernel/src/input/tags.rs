@@ -61,6 +61,7 @@ pub fn normal_timezone(text: &str) -> Option<&'static str> {
     match found.canonical {
         _ if found.time_zone.is_unknown() => None,
         "Etc/UTC" | "Etc/GMT" => Some("UTC"),
-        zone => Some(zone),
+        // `EST5EDT` and the like are rules of an age, not places; the database refuses them, too.
+        zone => zone.contains('/').then_some(zone),
     }
 }

@@ -5,7 +5,10 @@
 //! in which the caller is known to be allowed the action, so a request that succeeds pays nothing for it. Whether a
 //! unique value is taken is not checked, because only an actual attempt may reveal that.
 
-use super::refused::{Attempt, unusable_references};
+use super::{
+    future,
+    refused::{Attempt, unusable_references},
+};
 use crate::{
     cx::Cx,
     error::{Error, Result},
@@ -42,6 +45,7 @@ pub(super) async fn all(
     };
     let unsound = members(error, within);
     let mut found = broken_rules(cx, attempt, shown, &body, &unsound).await?;
+    found.extend(future::past(cx, attempt.endpoint.resource(), shown, &body, &unsound).await?);
     if let Some(unusable) = unusable_references(cx, attempt).await? {
         // An error of this property has been reported already.
         let is_new = |item: &&Item| {

@@ -7,6 +7,7 @@ use super::{
     Action, Shown, Way,
     diagnose::{Trouble, diagnose},
     findings::complete,
+    future,
 };
 use crate::{
     caller::Caller,
@@ -316,6 +317,7 @@ fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
         (Answer::Reference, Action::Create | Action::Update) => (&problems::REFERENCE, "reference"),
         (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
         (Answer::Invalid, Action::Create | Action::Update) => (&problems::INVALID, "invalid"),
+        (Answer::Future | Answer::FutureOnCreate, _) => (&problems::INVALID, future::CODE),
         (Answer::Counted, Action::Update) if is_sent(attempt.body, constraint.pointer) => {
             (&problems::INVALID, "invalid")
         }

@@ -172,6 +172,7 @@ mod tests {
     fn formatted_texts_are_found_however_they_are_written() {
         for (format, sent, stored) in [
             (Format::Code, " summer 25", "SUMMER25"),
+            (Format::Handle, "@Priya", "priya"),
             (Format::Currency, "eur", "EUR"),
             (Format::Slug, "Summer-Night ", "summer-night"),
             (Format::Phone, "0041 44 668 18 00", "+41446681800"),

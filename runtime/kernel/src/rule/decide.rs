@@ -135,6 +135,7 @@ fn eval(value: &Value, row: &Row, world: &dyn World) -> Option<Scalar> {
         Value::Bool(value) => Some(Scalar::Bool(*value)),
         Value::Null => None,
         Value::Now => Some(Scalar::Time(world.now())),
+        Value::Today => Some(Scalar::Text(world.now().date_naive().to_string())),
         Value::Add(left, right) => sum(left, right, 1.0, row, world),
         Value::Sub(left, right) => sum(left, right, -1.0, row, world),
     }

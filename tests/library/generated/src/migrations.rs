@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d036779cd6e9604b06e8e432022d334169e170c333186e1fbd08ad3a3eeb38e155621fd5f2dbd0a6401644128868cd73",
+        checksum: "c434752e7407297fc7a96a71354c45c14ce7674db039013d3fe1f289893bc5c3fff0da7cdcb1cece73aed019e899ceff",
     },
 ];

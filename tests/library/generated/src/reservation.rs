@@ -16,8 +16,13 @@ pub struct Reservation {
     pub status: Status,
     pub wanted_until: Option<NaiveDate>,
     pub state: ReservationState,
+    /// Day of the request, UTC.
+    pub asked_on: NaiveDate,
+    pub collected_on: Option<NaiveDate>,
+    pub collected_at: Option<DateTime<Utc>>,
     pub book_id: Uuid,
     pub member_id: Uuid,
+    pub lapsed: bool,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -46,7 +51,9 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.wanted_until, t.state, t.book_id, t.member_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.wanted_until, t.state, t.asked_on, t.collected_on, t.collected_at, t.book_id, t.member_id,
+    coalesce(t.wanted_until < (now() at time zone 'UTC')::date and t.state = 'waiting', false) as lapsed, t.version,
+    t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("member_id");
@@ -61,14 +68,14 @@ macro_rules! columns { () => {
 pub static RESERVATION: Resource = Resource {
     name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Reservation::encode, create: Some(CreateReservation::decode), update: Some(UpdateReservation::decode), private: &[], hooks: &[],
-    fixed: &["id", "status", "state", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "asked_on", "collected_on", "collected_at", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and t.member_id = me.id then 'update' end,
           case when t.status = 'active' and (t.member_id = me.id or me.is_librarian or me.is_admin) then 'delete' end,
           case when t.status = 'active' and t.state = 'waiting' and 'make_ready now' = any (app.reservation_may(t.id)) and (me.is_librarian or me.is_admin) then 'make_ready' end,
-          case when t.status = 'active' and t.state = 'ready' and (me.is_librarian or me.is_admin) then 'collect' end
+          case when t.status = 'active' and t.state = 'ready' and t.asked_on <= (now() at time zone 'UTC')::date and (me.is_librarian or me.is_admin) then 'collect' end
         ], null) as allowed_actions
         from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.reservations as t where t.id = $1"),
@@ -96,6 +103,7 @@ pub static RESERVATION: Resource = Resource {
     filters: &[
         Filter::new("wanted_until", "t.wanted_until", Kind::Date).nullable("t.wanted_until"),
         Filter::new("state", "t.state", Kind::Enum(ReservationState::WORDS)),
+        Filter::new("collected_on", "t.collected_on", Kind::Date).nullable("t.collected_on"),
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
@@ -110,14 +118,16 @@ pub static RESERVATION: Resource = Resource {
     transitions: &[
         Transition { name: "make_ready", rule: &CAN_MAKE_READY, from: &["waiting"], when: Some("copies of book > on_loan of book"), reason: false,
             sql: "update app.reservations as t set state = 'ready' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
-        Transition { name: "collect", rule: &CAN_COLLECT, from: &["ready"], when: None, reason: false,
-            sql: "update app.reservations as t set state = 'collected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+        Transition { name: "collect", rule: &CAN_COLLECT, from: &["ready"], when: Some("asked_on ≤ today"), reason: false,
+            sql: "update app.reservations as t set state = 'collected', collected_on = (now() at time zone 'UTC')::date, collected_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("reservations_book_id_member_id_key", "/member_id", "there is already a reservation with this book and member where state is not collected"),
+        Constraint::future("reservations_wanted_until_future", "/wanted_until", "must be after today, by universal time"),
         Constraint::reference("reservations_book_id_fkey", "/book_id"), Constraint::reference("reservations_live_book_id_fkey", "/book_id"),
         Constraint::conflict("reservations_make_ready_from", "/state", "only possible while state is waiting"),
         Constraint::conflict("reservations_make_ready_when", "", "only possible when copies of book > on_loan of book"),
         Constraint::conflict("reservations_collect_from", "/state", "only possible while state is ready"),
+        Constraint::conflict("reservations_collect_when", "", "only possible when asked_on ≤ today"),
     ],
 };

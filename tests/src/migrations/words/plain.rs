@@ -37,6 +37,7 @@ fields:
   f_read: int?
   f_write: int?
   f_redact: text(1..20)?
+  f_future: time?
   f_check: int?
   f_doc: int?
   starts_at: time

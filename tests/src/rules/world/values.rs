@@ -45,6 +45,7 @@ impl Filler<'_> {
             Ty::Social { network } => quote(codegen::emit::openapi::example::social(network)),
             Ty::LocalTime => quote("08:30"),
             Ty::Code { .. } => quote(&format!("CODE{n}")),
+            Ty::Handle { .. } => quote(&format!("p{n}")),
             Ty::Locale => quote("en"),
             Ty::Timezone => quote("UTC"),
             Ty::Enum { values } | Ty::States { values } => quote(rng.choice(values)?),

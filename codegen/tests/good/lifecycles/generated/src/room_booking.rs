@@ -20,6 +20,8 @@ pub struct RoomBooking {
     pub slug: String,
     pub title: String,
     pub state: RoomBookingState,
+    pub booked_on: Option<NaiveDate>,
+    pub held_until: Option<DateTime<Utc>>,
     pub user_id: Uuid,
     pub setting_id: Uuid,
     pub role_id: Option<Uuid>,
@@ -37,6 +39,7 @@ pub struct CreateRoomBooking {
     pub ends_at: DateTime<Utc>,
     #[input(format = "slug")] pub slug: Option<String>,
     #[input(length(1, 40))] pub title: String,
+    pub held_until: Option<DateTime<Utc>>,
     pub setting_id: Uuid,
     pub role_id: Option<Uuid>,
 }
@@ -50,6 +53,7 @@ pub struct UpdateRoomBooking {
     #[input(required)] pub ends_at: Patch<DateTime<Utc>>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(required, length(1, 40))] pub title: Patch<String>,
+    #[input(optional)] pub held_until: Patch<DateTime<Utc>>,
 }
 
 /// Constraints that a row written by hand can run into.
@@ -62,8 +66,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.room, t.starts_at, t.ends_at, t.slug, t.title, t.state, t.user_id, t.setting_id, t.role_id,
-    t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.room, t.starts_at, t.ends_at, t.slug, t.title, t.state, t.booked_on, t.held_until, t.user_id,
+    t.setting_id, t.role_id, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
@@ -77,7 +81,7 @@ macro_rules! columns { () => {
 pub static ROOM_BOOKING: Resource = Resource {
     name: "room_booking", plural: "room_bookings", path: "room-bookings", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: RoomBooking::encode, create: Some(CreateRoomBooking::decode), update: Some(UpdateRoomBooking::decode), private: &[], hooks: &[],
-    fixed: &["id", "status", "state", "user_id", "setting_id", "role_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "booked_on", "user_id", "setting_id", "role_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -92,14 +96,15 @@ pub static ROOM_BOOKING: Resource = Resource {
         list: concat!("select ", columns!(), " from app.room_bookings as t"),
         by_ids: concat!("select ", columns!(), " from app.room_bookings as t where t.id = any($1)"),
         create: concat!("insert into app.room_bookings as t
-          (room, starts_at, ends_at, slug, title, setting_id, role_id)
+          (room, starts_at, ends_at, slug, title, held_until, setting_id, role_id)
         select
-          $1, $2, $3, $4, $5, $6, $7
+          $1, $2, $3, $4, $5, $6, $7, $8
         returning ", columns!()),
         update: concat!("update app.room_bookings as t set 
           room = case when $3 then $4 else t.room end, starts_at = case when $5 then $6 else t.starts_at end,
           ends_at = case when $7 then $8 else t.ends_at end, slug = case when $9 then $10 else t.slug end,
-          title = case when $11 then $12 else t.title end
+          title = case when $11 then $12 else t.title end,
+          held_until = case when $13 then $14 else t.held_until end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.room_bookings as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -129,7 +134,7 @@ pub static ROOM_BOOKING: Resource = Resource {
     together: &[],
     transitions: &[
         Transition { name: "book", rule: &CAN_BOOK, from: &["wished"], when: Some("booked of setting < 3 and (role_id is empty or state of role is held)"), reason: false,
-            sql: "update app.room_bookings as t set state = 'booked' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.room_bookings as t set state = 'booked', booked_on = (now() at time zone 'UTC')::date where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "cancel", rule: &CAN_CANCEL, from: &["wished", "booked"], when: None, reason: false,
             sql: "update app.room_bookings as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "renew", rule: &CAN_RENEW, from: &["cancelled"], when: None, reason: false,
@@ -140,6 +145,7 @@ pub static ROOM_BOOKING: Resource = Resource {
         Constraint::conflict("room_bookings_room_slug_key", "/slug", "there is already a room booking with this room and slug where state is not cancelled"),
         Constraint::conflict("room_bookings_room_starts_at_excl", "/starts_at", "overlaps another room booking of the same room where state is one of wished, booked"),
         Constraint::invalid("room_bookings_ends_at_order", "/ends_at", "must be after starts at"),
+        Constraint::future("room_bookings_held_until_future", "/held_until", "must be in the future"),
         Constraint::reference("room_bookings_setting_id_fkey", "/setting_id"),
         Constraint::reference("room_bookings_role_id_fkey", "/role_id"), Constraint::reference("room_bookings_live_role_id_fkey", "/role_id"),
         Constraint::conflict("room_bookings_book_from", "/state", "only possible while state is wished"),

@@ -21,7 +21,7 @@ pub struct User {
 #[input(update)]
 #[rustfmt::skip]
 pub struct UpdateUser {
-    #[input(required, length(3, 40))] pub handle: Patch<String>,
+    #[input(required, length(3, 40), format = "handle")] pub handle: Patch<String>,
 }
 
 /// Constraints that a row written by hand can run into.

@@ -29,6 +29,10 @@ pub struct Thing {
     pub starts_at: DateTime<Utc>,
     pub born_on: Option<NaiveDate>,
     pub key: Option<Uuid>,
+    pub kept_until: Option<DateTime<Utc>>,
+    pub sold_on: Option<NaiveDate>,
+    pub noted_on: NaiveDate,
+    pub nick: Option<String>,
     pub data: Option<Json>,
     pub link: Option<String>,
     pub email: String,
@@ -42,6 +46,8 @@ pub struct Thing {
     pub aliases: Option<Vec<String>>,
     #[entity(private)]
     pub secret: Option<String>,
+    pub is_new: bool,
+    pub is_due: bool,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -66,6 +72,10 @@ pub struct CreateThing {
     #[input(default = Utc::now())] pub starts_at: DateTime<Utc>,
     pub born_on: Option<NaiveDate>,
     pub key: Option<Uuid>,
+    pub kept_until: Option<DateTime<Utc>>,
+    pub sold_on: Option<NaiveDate>,
+    #[input(default = Utc::now().date_naive())] pub noted_on: NaiveDate,
+    #[input(length(3, 30), format = "handle")] pub nick: Option<String>,
     pub data: Option<Json>,
     #[input(format = "url")] pub link: Option<String>,
     #[input(format = "email")] pub email: String,
@@ -99,6 +109,10 @@ pub struct UpdateThing {
     #[input(default = Utc::now())] pub starts_at: Patch<DateTime<Utc>>,
     #[input(optional)] pub born_on: Patch<NaiveDate>,
     #[input(optional)] pub key: Patch<Uuid>,
+    #[input(optional)] pub kept_until: Patch<DateTime<Utc>>,
+    #[input(optional)] pub sold_on: Patch<NaiveDate>,
+    #[input(default = Utc::now().date_naive())] pub noted_on: Patch<NaiveDate>,
+    #[input(optional, length(3, 30), format = "handle")] pub nick: Patch<String>,
     #[input(optional)] pub data: Patch<Edit<Json>>,
     #[input(optional, format = "url")] pub link: Patch<String>,
     #[input(required, format = "email")] pub email: Patch<String>,
@@ -117,14 +131,16 @@ pub struct UpdateThing {
 #[rustfmt::skip]
 pub mod constraint {
     pub const SLUG_KEY: &str = "things_slug_key";
+    pub const NICK_KEY: &str = "things_nick_key";
 }
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight::float8, t.ratio::float8,
-    t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email::text, t.phone,
-    t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, p.secret, t.version, t.created_at,
-    t.updated_at, p._seen"
+    t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.kept_until, t.sold_on, t.noted_on, t.nick,
+    t.data, t.link, t.email::text, t.phone, t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases,
+    p.secret, coalesce(t.noted_on >= (now() at time zone 'UTC')::date, false) as is_new,
+    coalesce(now() > t.kept_until, false) as is_due, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -138,13 +154,16 @@ macro_rules! sets { () => {
     price_cents = case when $21 then $22 else t.price_cents end,
     currency = case when $23 then $24 else t.currency end, open = case when $25 then $26 else t.open end,
     starts_at = case when $27 then $28 else t.starts_at end, born_on = case when $29 then $30 else t.born_on end,
-    key = case when $31 then $32 else t.key end, data = case when $33 then sec.patched(t.data, $34) else t.data end,
-    link = case when $35 then $36 else t.link end, email = case when $37 then $38::text::citext else t.email end,
-    phone = case when $39 then $40 else t.phone end, country = case when $41 then $42 else t.country end,
-    locale = case when $43 then $44 else t.locale end, timezone = case when $45 then $46 else t.timezone end,
-    location = case when $47 then $48::text::geography else t.location end,
-    at = case when $49 then sec.patched(t.at, $50) else t.at end, tags = case when $51 then $52 else t.tags end,
-    aliases = case when $53 then $54 else t.aliases end"
+    key = case when $31 then $32 else t.key end, kept_until = case when $33 then $34 else t.kept_until end,
+    sold_on = case when $35 then $36 else t.sold_on end, noted_on = case when $37 then $38 else t.noted_on end,
+    nick = case when $39 then $40 else t.nick end,
+    data = case when $41 then sec.patched(t.data, $42) else t.data end,
+    link = case when $43 then $44 else t.link end, email = case when $45 then $46::text::citext else t.email end,
+    phone = case when $47 then $48 else t.phone end, country = case when $49 then $50 else t.country end,
+    locale = case when $51 then $52 else t.locale end, timezone = case when $53 then $54 else t.timezone end,
+    location = case when $55 then $56::text::geography else t.location end,
+    at = case when $57 then sec.patched(t.at, $58) else t.at end, tags = case when $59 then $60 else t.tags end,
+    aliases = case when $61 then $62 else t.aliases end"
 } }
 
 #[rustfmt::skip] pub static IS_OWNER: Rule = Holds("admin");
@@ -155,7 +174,7 @@ macro_rules! sets { () => {
 pub static THING: Resource = Resource {
     name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), private: &["secret"], hooks: &[],
-    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
+    fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["is_new", "is_due", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -167,22 +186,24 @@ pub static THING: Resource = Resource {
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight, t.ratio,
-          t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email, t.phone,
-          t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, t.version, t.created_at,
-          t.updated_at
+          t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.kept_until, t.sold_on, t.noted_on,
+          t.nick, t.data, t.link, t.email, t.phone, t.country, t.locale, t.timezone, t.location, t.at, t.tags,
+          t.aliases, t.version, t.created_at, t.updated_at
           from app.things as t"),
         list_end: ") as t left join lateral app.thing_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.things as t left join lateral app.thing_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.things as t
           (title, note, slug, type, amount, depth, views, weight, ratio, price_cents, currency, open, starts_at,
-          born_on, key, data, link, email, phone, country, locale, timezone, location, at, tags, aliases, secret)
+          born_on, key, kept_until, sold_on, noted_on, nick, data, link, email, phone, country, locale, timezone,
+          location, at, tags, aliases, secret)
         select
           $1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
-          $17, $18::text::citext, $19, $20, $21, $22, $23::text::geography, $24, $25, $26, $27::text
+          $17, $18, $19, $20, $21, $22::text::citext, $23, $24, $25, $26, $27::text::geography, $28, $29, $30,
+          $31::text
         returning t.id, t.version",
-        update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $55::bool and $56::text is null
+        update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $63::bool and $64::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.things as t set secret = $56::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $55::bool
+        update_private: &[concat!("update app.things as t set secret = $64::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $63::bool
         returning t.id, t.version")],
         archive: "update app.things as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.things as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -206,6 +227,8 @@ pub static THING: Resource = Resource {
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("born_on", "t.born_on", Kind::Date).nullable("t.born_on"),
         Filter::new("key", "t.key", Kind::Uuid).nullable("t.key"),
+        Filter::new("noted_on", "t.noted_on", Kind::Date),
+        Filter::new("nick", "t.nick", Kind::Formatted(kernel::input::Format::Handle)).nullable("t.nick"),
         Filter::new("email", "t.email", Kind::Formatted(kernel::input::Format::Email)),
         Filter::new("location", "app.things_public", Kind::Point).nullable("t.location"),
     ],
@@ -222,6 +245,9 @@ pub static THING: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("things_slug_key", "/slug", "there is already a thing with this slug"),
+        Constraint::conflict("things_nick_key", "/nick", "there is already a thing with this nick"),
         Constraint::invalid("things_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
+        Constraint::future("things_kept_until_future", "/kept_until", "must be in the future"),
+        Constraint::future_on_create("things_sold_on_future", "/sold_on", "must be after today, by universal time"),
     ],
 };
