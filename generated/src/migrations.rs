@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ac689475fd10ed0cb0db9dbec926d33e53864eecee64e8cddaa4bad01c696fe169075dd76743117ac655207cb68b3fae",
+        checksum: "4c6b19b5a10e0ac7f648797c966ff48d0c5a87b4a3ccf183afd470bfe77ece9dc291987a2954cdabe697a322f534a5f5",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c434752e7407297fc7a96a71354c45c14ce7674db039013d3fe1f289893bc5c3fff0da7cdcb1cece73aed019e899ceff",
+        checksum: "7d3a0e0ca096979afa011fc00ef251f715705abfc99a1df8d8770b090edd7d4b339c979b7bd3f155b5c24896ab619230",
     },
 ];
