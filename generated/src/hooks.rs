@@ -52,10 +52,36 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut event::UpdateEvent,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn featured_place_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut featured_place::CreateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn featured_place_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut featured_place::UpdateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn lead_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut lead::CreateLead,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn plan_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut plan::CreatePlan,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn plan_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut plan::UpdatePlan,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn promo_code_before_create<'a>(
@@ -139,7 +165,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&device::DEVICE),
         plain(&dispute::DISPUTE),
         hooked(&event::EVENT, EventHooks(app.clone())),
-        plain(&featured_place::FEATURED_PLACE),
+        hooked(&featured_place::FEATURED_PLACE, FeaturedPlaceHooks(app.clone())),
         plain(&follow::FOLLOW),
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
@@ -153,7 +179,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&order_item::ORDER_ITEM),
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
-        plain(&plan::PLAN),
+        hooked(&plan::PLAN, PlanHooks(app.clone())),
         hooked(&promo_code::PROMO_CODE, PromoCodeHooks(app.clone())),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
@@ -302,6 +328,21 @@ impl Hooks for EventHooks {
     }
 }
 
+struct FeaturedPlaceHooks(Arc<dyn AppHooks>);
+
+impl Hooks for FeaturedPlaceHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.featured_place_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.featured_place_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct LeadHooks(Arc<dyn AppHooks>);
 
 impl Hooks for LeadHooks {
@@ -311,6 +352,21 @@ impl Hooks for LeadHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PlanHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PlanHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.plan_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.plan_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9965c319dc0554b4bec54c279bdb688b2ccea866b8b2535094ca54ead814c975d4b46e0b5948d2cd93118c49cd6903be",
+        checksum: "f7354b012258fc8b6a313ae6e610819a68c3307276dc576ed886979195ffc5cebad4699b0935be2cbf4ada4991fc9d33",
     },
 ];

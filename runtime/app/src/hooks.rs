@@ -1,10 +1,15 @@
 //! Hooks: checks that generated routes call before they write, in the caller's transaction and with the caller's
 //! permissions.
 
+mod told;
+
+pub use told::amend;
+
 use crate::{
     App,
     broadcasts::written,
     clock::{self, InPast},
+    payments::by_card,
     problems as own, promotions,
     tickets::promises,
 };
@@ -13,8 +18,10 @@ use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
     commission_proposal::CreateCommissionProposal,
     event::UpdateEvent,
+    featured_place::{CreateFeaturedPlace, UpdateFeaturedPlace},
     hooks::AppHooks,
     lead::CreateLead,
+    plan::{CreatePlan, UpdatePlan},
     promo_code::CreatePromoCode,
     promotion::CreatePromotion,
     quote::{CreateQuote, UpdateQuote},
@@ -23,7 +30,6 @@ use generated::{
     ticket_type::{CreateTicketType, UpdateTicketType},
 };
 use kernel::{Cx, Error, Result, input::Choice, prelude::BoxFuture, problem::Item, problems};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 // Times that people write and that make no sense in the past. `tests/src/http/past.rs` lists those that do, and why.
@@ -43,137 +49,6 @@ const NEEDED_AT: InPast = InPast {
     pointer: "/needed_at",
     detail: "is in the past; say when the service is needed, or leave it out",
 };
-
-/// What the hooks refuse, by path and method. A test checks that every hook is listed.
-const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "/promotions",
-        "post",
-        "409 where the city offers no such place, or as many as fit in are booked during some of the time. The price is that of \
-         `POST /promotions/price`; it is to be paid until `pay_by`.",
-    ),
-    (
-        "/events/{id}/publish",
-        "post",
-        "409 also while nobody can know where it is: an event needs a `venue_id`, a `location` or an `online_url`; and while \
-         tickets cost something that are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
-    ),
-    (
-        "/events/{id}",
-        "patch",
-        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
-         `ends_at` that is over.",
-    ),
-    (
-        "/events/{id}",
-        "put",
-        "422 for a `capacity` below the tickets that are held or sold. 409 where it has tickets, for another `starts_at` or \
-         `ends_at` that is over.",
-    ),
-    (
-        "/ticket-types",
-        "post",
-        "409 (`host-cannot-be-paid`) where the event is published, the tickets cost something and are not `door_only`, and the \
-         host has no account that takes payments.",
-    ),
-    (
-        "/ticket-types/{id}",
-        "patch",
-        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered; and for an \
-         earlier `refundable_until` while it is ahead and tickets are held or sold.",
-    ),
-    (
-        "/ticket-types/{id}",
-        "put",
-        "409 (`host-cannot-be-paid`) where tickets of a published event would begin to cost something online, and the host has no \
-         account that takes payments; for another `currency` once tickets were ordered; and for an \
-         earlier `refundable_until` while it is ahead and tickets are held or sold.",
-    ),
-    (
-        "/broadcasts/{id}/schedule",
-        "post",
-        "409 while the host is too new, for more than five in a day about one event, and where `ticket_type_ids` are not all \
-         ticket types of the event.",
-    ),
-    (
-        "/broadcasts",
-        "post",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a `send_at` in the past.",
-    ),
-    (
-        "/broadcasts/{id}",
-        "patch",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
-    ),
-    (
-        "/broadcasts/{id}",
-        "put",
-        "422 where `ticket_type_ids` are not all ticket types of the event, and for a new `send_at` in the past.",
-    ),
-    ("/promo-codes", "post", "422 for a `valid_to` in the past."),
-    (
-        "/commission-proposals",
-        "post",
-        "422 for a `valid_to` in the past.",
-    ),
-    (
-        "/service-requests",
-        "post",
-        "422 for a `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "patch",
-        "422 for a new `needed_at` in the past.",
-    ),
-    (
-        "/service-requests/{id}",
-        "put",
-        "422 for a new `needed_at` in the past.",
-    ),
-    ("/leads", "post", "422 for a `needed_at` in the past."),
-    ("/quotes", "post", "422 for a `valid_until` in the past."),
-    (
-        "/quotes/{id}",
-        "patch",
-        "422 for a new `valid_until` in the past.",
-    ),
-    (
-        "/quotes/{id}",
-        "put",
-        "422 for a new `valid_until` in the past.",
-    ),
-    (
-        "/reviews",
-        "post",
-        "403 (`guests-only`) for members who were not there, where the platform takes reviews of guests alone.",
-    ),
-    (
-        "/quotes/{id}/accept",
-        "post",
-        "the lead has won, other leads of the request are lost, their quotes declined, and the request is settled. 409 also where \
-         another quote of the request has been accepted at the same moment.",
-    ),
-    (
-        "/commission-proposals/{id}/accept",
-        "post",
-        "the city has the rule from then on, or from `valid_from` if that is later, and its rule of before ends there. 409 where \
-         a rule of the city for this kind of charge and currency begins later and would hold at the same time.",
-    ),
-];
-
-/// Adds these texts to the descriptions in the API document.
-pub fn amend(document: &mut Value) {
-    for (path, method, text) in REFUSED {
-        let item = document["paths"].get_mut(path);
-        let operation = item.and_then(|item| item.get_mut(method));
-        if let Some(description) = operation.and_then(|one| one.get_mut("description")) {
-            let before = description.as_str().unwrap_or_default();
-            *description = json!(format!("{before}\n\n**Also**: {text}"));
-        }
-    }
-}
 
 impl AppHooks for App {
     /// Refuses an event without any place, since guests need to know where to go.
@@ -310,6 +185,41 @@ impl AppHooks for App {
                 .refuse_changed_price(cx, id, input)
                 .await
         })
+    }
+
+    /// Refuses prices that no card can be charged; the database refuses them as well.
+    fn plan_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreatePlan,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_plan(input) })
+    }
+
+    fn plan_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdatePlan,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_plan(cx, id, input))
+    }
+
+    fn featured_place_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_place(input) })
+    }
+
+    fn featured_place_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_place(cx, id, input))
     }
 
     /// A later change may set `valid_to` to any time, which ends the code.
