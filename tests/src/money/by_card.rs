@@ -67,6 +67,8 @@ const OTHERS: [(&str, &[&str]); 10] = [
             "quote.fee_city_share_cents",
             "transaction.application_fee_cents",
             "transaction.city_share_cents",
+            "revenue_share.amount_cents",
+            "share_return.amount_cents",
         ],
     ),
     (
@@ -101,11 +103,13 @@ const OTHERS: [(&str, &[&str]); 10] = [
     (
         "credits",
         &[
+            "wallet_account.balance_cents",
             "wallet_account.held_cents",
             "wallet_credit.amount_cents",
             "wallet_credit.remaining_cents",
             "wallet_hold.amount_cents",
             "wallet_transaction.amount_cents",
+            "wallet_transaction.balance_after_cents",
         ],
     ),
     (

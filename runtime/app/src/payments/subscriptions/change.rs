@@ -94,7 +94,7 @@ impl Payments {
         let Some(known) = known else {
             return Err(Error::new(&kernel::problems::STATE).detail(NOT_BEGUN));
         };
-        let open = self.pay_invoices(&known, &card, key).await?;
+        let open = self.pay_invoices(&known, &card, key, request).await?;
         // A card that has paid pays later periods anyway; one that waits for the bank does once it has paid. While the
         // first period is not paid, the provider takes no other card.
         if open == Open::Nothing {
@@ -104,7 +104,13 @@ impl Payments {
         Ok(self.answer(subscription, &told, state).await?.shown)
     }
 
-    async fn pay_from_now_on(&self, known: &str, card: &str, key: &str, request: Uuid) -> Result<()> {
+    async fn pay_from_now_on(
+        &self,
+        known: &str,
+        card: &str,
+        key: &str,
+        request: Uuid,
+    ) -> Result<()> {
         let gateway = self.gateway()?;
         let of = call::digest("subscription_card", &format!("{known}:{card}:{key}"));
         let send =

@@ -221,7 +221,7 @@ impl Payments {
             call::is_stuck(failure) || call::refused(failure).is_some_and(call::is_for_now)
         });
         if is_kept {
-            sent = send(call::key(format!("{of}:{request}"))?).await;
+            sent = send(call::key(format!("{of}:{}", Uuid::now_v7()))?).await;
         }
         let now = self.apply_period(&payment.id, request).await?;
         match sent {

@@ -25,9 +25,6 @@ const PAY_KEYS: u32 = 3;
 const BEGUN_BY_ANOTHER: &str = "Another member has begun this subscription, and only a card of theirs can pay it here. \
      Pay without a saved card, with `client_secret`, or cancel the subscription and begin another one.";
 
-const BEING_BEGUN: &str =
-    "This subscription is being begun at this moment; send the request again in a few seconds.";
-
 /// What was due of a subscription when it was to be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
@@ -75,26 +72,27 @@ impl Payments {
         });
         let (command, is_own, card) = run.await?;
         let began = self.now(request).await?;
-        let told = match is_own || command.known.is_some() {
-            true => {
+        // The request that has stored it may have created it, and its answer was lost.
+        let found = match is_own {
+            true => None,
+            false => self.begun(&command, request).await?,
+        };
+        let is_new = command.known.is_none() && found.is_none();
+        let told = match found {
+            Some(found) => found,
+            None => {
                 self.begin_subscription(&command, card.clone(), request)
                     .await?
             }
-            // The request that has stored it may be calling the provider now. The same call without its card, or with
-            // another one, would be refused, and the refusal would say nothing about the first call.
-            false => self.begun(&command, request).await?.ok_or_else(|| {
-                Error::new(&kernel::problems::STATE)
-                    .detail(BEING_BEGUN)
-                    .retry_after(5)
-            })?,
         };
         let state = self.learn_subscription(&told, began, request).await?;
         let mut answered = self.answer(command.id, &told, state).await?;
         if let Some(card) = card.filter(|_| told.status == SubscriptionStatus::Incomplete) {
             // The provider has tried the card already if this request has created the subscription with it.
-            let is_tried = is_own && command.known.is_none() && answered.was_tried();
+            let is_tried = is_new && answered.was_tried();
             if !is_tried {
-                self.pay_invoices(&told.id, &card, claimed.key()).await?;
+                self.pay_invoices(&told.id, &card, claimed.key(), request)
+                    .await?;
                 let (told, state) = self.look_again(&told.id, request).await?;
                 answered = self.answer(command.id, &told, state).await?;
             }
@@ -149,6 +147,7 @@ impl Payments {
         subscription: &str,
         card: &str,
         key: &str,
+        request: Uuid,
     ) -> Result<Open> {
         let invoices = self.gateway()?.invoices(subscription).await;
         let invoices = invoices.map_err(|failure| call::told(&failure))?;
@@ -156,7 +155,7 @@ impl Payments {
         let open = open.filter(|invoice| invoice.status == InvoiceStatus::Open);
         let mut outcome = Open::Nothing;
         for invoice in open {
-            outcome = self.pay_invoice(invoice, card, key).await?;
+            outcome = self.pay_invoice(invoice, card, key, request).await?;
             if outcome == Open::Asks {
                 break;
             }
@@ -164,14 +163,24 @@ impl Payments {
         Ok(outcome)
     }
 
-    async fn pay_invoice(&self, invoice: &Invoice, card: &str, key: &str) -> Result<Open> {
+    async fn pay_invoice(
+        &self,
+        invoice: &Invoice,
+        card: &str,
+        key: &str,
+        request: Uuid,
+    ) -> Result<Open> {
         let gateway = self.gateway()?;
         let pay = PayInvoice {
             invoice: invoice.id.clone(),
             payment_method: card.to_owned(),
         };
         for attempt in 1..=PAY_KEYS {
-            let of = format!("{}:{card}:{key}:{attempt}", invoice.id);
+            // The first key is always the same. The others may differ, since an invoice is paid once whatever the key.
+            let of = match attempt {
+                1 => format!("{}:{card}:{key}", invoice.id),
+                _ => format!("{}:{card}:{key}:{attempt}:{request}", invoice.id),
+            };
             let key = call::key(call::digest("pay_invoice", &of))?;
             let Err(failure) = gateway.pay_invoice(&key, &pay).await else {
                 return Ok(Open::Paid);
