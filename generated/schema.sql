@@ -1510,7 +1510,7 @@ create table app.featured_places (
 );
 comment on table app.featured_places is 'A city''s offer of a featured place, with its price per day.';
 comment on column app.featured_places.slot is 'Where it is shown.';
-comment on column app.featured_places.day_price_cents is 'Price for each day or part of a day.';
+comment on column app.featured_places.day_price_cents is 'Price for each day or part of a day, at most what cards can be charged.';
 comment on column app.featured_places.capacity is 'Maximum number of promotions shown at the same time.';
 comment on column app.featured_places.max_days is 'Maximum length of one booking in days.';
 comment on column app.featured_places.is_offered is 'Whether it can be booked.';
@@ -2084,6 +2084,7 @@ create table app.plans (
   constraint plans_pkey primary key (id)
 );
 comment on table app.plans is 'A plan that businesses can subscribe to.';
+comment on column app.plans.price_cents is 'Price of a period for new subscriptions; running ones are billed as before. Nothing, or an amount that cards can be charged.';
 comment on column app.plans.interval is 'For another interval or currency, create another plan; existing subscriptions are billed as before.';
 comment on column app.plans.leads_per_month is 'Maximum number of service requests sent to the subscriber per month; null for no limit.';
 comment on column app.plans.featured_days is 'Days in featured places included in each billing period.';
@@ -2622,6 +2623,9 @@ create table app.subscriptions (
   plan_id uuid not null,
   user_id uuid,
   state text default 'incomplete' not null,
+  amount_cents bigint not null,
+  currency text not null,
+  interval text not null,
   current_period_start timestamptz,
   current_period_end timestamptz,
   cancel_at_period_end boolean default false not null,
@@ -2631,6 +2635,7 @@ create table app.subscriptions (
   stripe_idempotency_key text not null,
   failure_code text,
   synced_at timestamptz,
+  invoices_closed_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -2638,11 +2643,14 @@ create table app.subscriptions (
 );
 comment on table app.subscriptions is 'A business''s subscription to a plan, billed by Stripe at regular intervals.';
 comment on column app.subscriptions.user_id is 'Member who subscribed and whose card is charged.';
+comment on column app.subscriptions.amount_cents is 'Price of each period as it is billed. It stays as it is if the plan''s price changes later.';
+comment on column app.subscriptions.interval is 'Length of a period.';
 comment on column app.subscriptions.cancel_at_period_end is 'Whether it ends with the current period.';
 comment on column app.subscriptions.entitled_until is 'End of the plan''s benefits, which is the end of the paid period plus some days of grace.';
 comment on column app.subscriptions.stripe_subscription_id is 'Null until Stripe has created the subscription.';
 comment on column app.subscriptions.stripe_idempotency_key is 'Stored before the call to Stripe, so that a repeated call subscribes once.';
 comment on column app.subscriptions.synced_at is 'When it was last read from Stripe.';
+comment on column app.subscriptions.invoices_closed_at is 'When it was confirmed that no invoice of the ended subscription can be paid any more.';
 alter table app.subscriptions owner to culturepass_owner;
 alter table app.subscriptions enable row level security;
 alter table app.subscriptions force row level security;
@@ -4631,6 +4639,15 @@ alter table app.stripe_events add constraint stripe_events_settled_at_range
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state = any ('{incomplete,trialing,active,past_due,canceled,unpaid}'::text[]));
 
+alter table app.subscriptions add constraint subscriptions_amount_cents_range
+  check (amount_cents >= 0);
+
+alter table app.subscriptions add constraint subscriptions_currency_format
+  check (sec.is_currency(currency));
+
+alter table app.subscriptions add constraint subscriptions_interval_choice
+  check (interval = any ('{month,year}'::text[]));
+
 alter table app.subscriptions add constraint subscriptions_current_period_start_range
   check (current_period_start >= '1900-01-01 00:00:00+00'::timestamptz and current_period_start < '2201-01-01 00:00:00+00'::timestamptz);
 
@@ -4654,6 +4671,9 @@ alter table app.subscriptions add constraint subscriptions_failure_code_length
 
 alter table app.subscriptions add constraint subscriptions_synced_at_range
   check (synced_at >= '1900-01-01 00:00:00+00'::timestamptz and synced_at < '2201-01-01 00:00:00+00'::timestamptz);
+
+alter table app.subscriptions add constraint subscriptions_invoices_closed_at_range
+  check (invoices_closed_at >= '1900-01-01 00:00:00+00'::timestamptz and invoices_closed_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.throttles add constraint throttles_key_hash_length
   check (sec.is_text(key_hash, 43, 64));
@@ -22865,7 +22885,7 @@ $$;
 alter function audit.record_stripe_events() owner to culturepass_audit;
 revoke execute on function audit.record_stripe_events() from public;
 
-create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, _seen bigint)
+create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, invoices_closed_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
@@ -22874,7 +22894,8 @@ begin
     case when may.r0 then t.stripe_subscription_id end,
     case when may.r0 then t.stripe_item_id end,
     case when may.r0 then t.stripe_idempotency_key end,
-    case when may.r0 then 7::bigint else 0 end
+    case when may.r0 then t.invoices_closed_at end,
+    case when may.r0 then 15::bigint else 0 end
   from app.subscriptions t, lateral (
     select
       (sec.is_platform_admin()) as r0
@@ -22905,7 +22926,12 @@ begin
     when 'read' then true
   end into v_answer
   from app.subscriptions t
-  where t.id = p_id and (strpos(sec.held_org_admin(), t.business_id::text) > 0 or sec.is_platform_admin());
+  where t.id = p_id
+    and (
+      strpos(sec.held_org_admin(), t.business_id::text) > 0
+      or t.user_id = sec.uid()
+      or sec.is_platform_admin()
+    );
   perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
   if p_what = 'restore' then
     perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
@@ -22923,14 +22949,20 @@ create function sec.holds_subscription(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('platform') then
+  if p_what not in ('platform', 'payer') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'platform' then sec.is_platform_admin()
+    when 'payer' then t.user_id = sec.uid()
   end into v_answer
   from app.subscriptions t
-  where t.id = p_id and (strpos(sec.held_org_admin(), t.business_id::text) > 0 or sec.is_platform_admin());
+  where t.id = p_id
+    and (
+      strpos(sec.held_org_admin(), t.business_id::text) > 0
+      or t.user_id = sec.uid()
+      or sec.is_platform_admin()
+    );
   return coalesce(v_answer, false);
 end
 $$;
@@ -22950,6 +22982,9 @@ begin
       'plan_id', new.plan_id,
       'user_id', new.user_id,
       'state', new.state,
+      'amount_cents', new.amount_cents,
+      'currency', new.currency,
+      'interval', new.interval,
       'current_period_start', new.current_period_start,
       'current_period_end', new.current_period_end,
       'cancel_at_period_end', new.cancel_at_period_end,
@@ -22958,7 +22993,8 @@ begin
       'stripe_item_id', case when new.stripe_item_id is not null then '•' end,
       'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then '•' end,
       'failure_code', new.failure_code,
-      'synced_at', new.synced_at
+      'synced_at', new.synced_at,
+      'invoices_closed_at', case when new.invoices_closed_at is not null then '•' end
     ));
   else
     v_changed := '{}';
@@ -22973,6 +23009,15 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.amount_cents is distinct from old.amount_cents then
+      v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+    end if;
+    if new.currency is distinct from old.currency then
+      v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+    end if;
+    if new.interval is distinct from old.interval then
+      v_changed := v_changed || jsonb_build_object('interval', jsonb_build_array(old.interval, new.interval));
     end if;
     if new.current_period_start is distinct from old.current_period_start then
       v_changed := v_changed || jsonb_build_object('current_period_start', jsonb_build_array(old.current_period_start, new.current_period_start));
@@ -23000,6 +23045,9 @@ begin
     end if;
     if new.synced_at is distinct from old.synced_at then
       v_changed := v_changed || jsonb_build_object('synced_at', jsonb_build_array(old.synced_at, new.synced_at));
+    end if;
+    if new.invoices_closed_at is distinct from old.invoices_closed_at then
+      v_changed := v_changed || jsonb_build_object('invoices_closed_at', jsonb_build_array(case when old.invoices_closed_at is not null then '•' end, case when new.invoices_closed_at is not null then '•' end));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -31034,6 +31082,23 @@ grant execute on function app.erase_member(uuid) to culturepass_job;
 grant select, update, delete on app.notification_deliveries, app.notifications, app.mail_suppressions, app.sign_ups, app.email_tokens, app.refresh_tokens, app.credentials, app.calendar_feeds, app.visits to culturepass_counter;
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
+create function app.charged_by_card() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+declare
+  v_amount bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
+begin
+  if v_amount % app.card_step(new.currency) <> 0 or v_amount > app.card_maximum(new.currency)
+    or (tg_argv[1] = 'whole' and v_amount < app.card_minimum(new.currency))
+  then
+    raise exception 'no card can be charged %', v_amount
+      using errcode = '23514', constraint = tg_table_name || '_' || tg_argv[0] || '_by_card';
+  end if;
+  return new;
+end
+$$;
+alter function app.charged_by_card() owner to culturepass_counter;
+revoke execute on function app.charged_by_card() from public;
+
 create function app.keeps_place(p app.promotions) returns boolean
   language sql stable set search_path = '' as $$
   select (p).status <> 'archived' and (
@@ -31085,7 +31150,7 @@ begin
   end;
   select s.current_period_start, l.featured_days into v_since, v_days
   from app.subscriptions s join app.plans l on l.id = s.plan_id
-  where s.business_id = v_business and s.state <> 'canceled' and s.entitled_until > now();
+  where s.business_id = v_business and s.state in ('active', 'trialing') and s.entitled_until > now();
   if coalesce(v_days, 0) = 0 then
     return 0;
   end if;
@@ -35633,12 +35698,12 @@ create trigger stripe_events_audit
   for each row execute function audit.record_stripe_events();
 
 create trigger subscriptions_stamp
-  before update of business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at on app.subscriptions
-  for each row when ((new.business_id is distinct from old.business_id or new.plan_id is distinct from old.plan_id or new.user_id is distinct from old.user_id or new.state is distinct from old.state or new.current_period_start is distinct from old.current_period_start or new.current_period_end is distinct from old.current_period_end or new.cancel_at_period_end is distinct from old.cancel_at_period_end or new.entitled_until is distinct from old.entitled_until or new.stripe_subscription_id is distinct from old.stripe_subscription_id or new.stripe_item_id is distinct from old.stripe_item_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.failure_code is distinct from old.failure_code or new.synced_at is distinct from old.synced_at))
+  before update of business_id, plan_id, user_id, state, amount_cents, currency, interval, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at, invoices_closed_at on app.subscriptions
+  for each row when ((new.business_id is distinct from old.business_id or new.plan_id is distinct from old.plan_id or new.user_id is distinct from old.user_id or new.state is distinct from old.state or new.amount_cents is distinct from old.amount_cents or new.currency is distinct from old.currency or new.interval is distinct from old.interval or new.current_period_start is distinct from old.current_period_start or new.current_period_end is distinct from old.current_period_end or new.cancel_at_period_end is distinct from old.cancel_at_period_end or new.entitled_until is distinct from old.entitled_until or new.stripe_subscription_id is distinct from old.stripe_subscription_id or new.stripe_item_id is distinct from old.stripe_item_id or new.stripe_idempotency_key is distinct from old.stripe_idempotency_key or new.failure_code is distinct from old.failure_code or new.synced_at is distinct from old.synced_at or new.invoices_closed_at is distinct from old.invoices_closed_at))
   execute function sec.stamp();
 
 create trigger subscriptions_audit
-  after insert or update of business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at on app.subscriptions
+  after insert or update of business_id, plan_id, user_id, state, amount_cents, currency, interval, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at, invoices_closed_at on app.subscriptions
   for each row execute function audit.record_subscriptions();
 
 create trigger throttles_stamp
@@ -36027,6 +36092,21 @@ create trigger connected_accounts_read_later before update of synced_at on app.c
 
 create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+
+create trigger plans_price_by_card before insert or update of price_cents, currency on app.plans
+  for each row when (new.price_cents > 0) execute function app.charged_by_card('price_cents', 'whole');
+
+create trigger featured_places_price_by_card before insert or update of day_price_cents, currency on app.featured_places
+  for each row when (new.day_price_cents > 0) execute function app.charged_by_card('day_price_cents', 'part');
+
+create trigger promotions_price_by_card before insert or update of amount_cents, currency on app.promotions
+  for each row when (new.amount_cents > 0) execute function app.charged_by_card('amount_cents', 'whole');
+
+create trigger quotes_fee_by_card before insert or update of fee_cents, currency on app.quotes
+  for each row when (new.fee_cents > 0) execute function app.charged_by_card('fee_cents', 'whole');
+
+create trigger orders_card_by_card before insert or update of card_cents, currency on app.orders
+  for each row when (new.card_cents > 0) execute function app.charged_by_card('card_cents', 'whole');
 
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();
@@ -39265,7 +39345,9 @@ create policy stripe_events_job_update on app.stripe_events for update to cultur
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
+    subscriptions.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
+    or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -40597,11 +40679,11 @@ grant select on app.stripe_events to culturepass_authz;
 
 grant select on app.stripe_events to culturepass_counter;
 
-grant select (id, business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, failure_code, synced_at, version, created_at, updated_at) on app.subscriptions to culturepass_app;
+grant select (id, business_id, plan_id, user_id, state, amount_cents, currency, interval, current_period_start, current_period_end, cancel_at_period_end, entitled_until, failure_code, synced_at, version, created_at, updated_at) on app.subscriptions to culturepass_app;
 
 grant select on app.subscriptions to culturepass_job;
-grant insert (id, business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at) on app.subscriptions to culturepass_job;
-grant update (business_id, plan_id, user_id, state, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at) on app.subscriptions to culturepass_job;
+grant insert (id, business_id, plan_id, user_id, state, amount_cents, currency, interval, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at, invoices_closed_at) on app.subscriptions to culturepass_job;
+grant update (business_id, plan_id, user_id, state, amount_cents, currency, interval, current_period_start, current_period_end, cancel_at_period_end, entitled_until, stripe_subscription_id, stripe_item_id, stripe_idempotency_key, failure_code, synced_at, invoices_closed_at) on app.subscriptions to culturepass_job;
 
 grant select on app.subscriptions to culturepass_authz;
 

@@ -725,6 +725,16 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
+drop trigger orders_card_by_card on app.orders;
+
+drop trigger quotes_fee_by_card on app.quotes;
+
+drop trigger promotions_price_by_card on app.promotions;
+
+drop trigger featured_places_price_by_card on app.featured_places;
+
+drop trigger plans_price_by_card on app.plans;
+
 drop trigger subscriptions_read_later on app.subscriptions;
 
 drop trigger connected_accounts_read_later on app.connected_accounts;
@@ -1858,6 +1868,8 @@ drop function app.plan_days_left(text,uuid);
 drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 
 drop function app.keeps_place(app.promotions);
+
+drop function app.charged_by_card();
 
 drop function app.erase_member(uuid);
 

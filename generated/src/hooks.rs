@@ -46,6 +46,32 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut event::UpdateEvent,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn featured_place_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut featured_place::CreateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn featured_place_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut featured_place::UpdateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn plan_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut plan::CreatePlan,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn plan_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut plan::UpdatePlan,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -95,7 +121,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&device::DEVICE),
         plain(&dispute::DISPUTE),
         hooked(&event::EVENT, EventHooks(app.clone())),
-        plain(&featured_place::FEATURED_PLACE),
+        hooked(&featured_place::FEATURED_PLACE, FeaturedPlaceHooks(app.clone())),
         plain(&follow::FOLLOW),
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
@@ -109,7 +135,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&order_item::ORDER_ITEM),
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
-        plain(&plan::PLAN),
+        hooked(&plan::PLAN, PlanHooks(app.clone())),
         plain(&promo_code::PROMO_CODE),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
@@ -252,6 +278,36 @@ impl Hooks for EventHooks {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
             ("update", Some(id), Some(input)) => self.0.event_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct FeaturedPlaceHooks(Arc<dyn AppHooks>);
+
+impl Hooks for FeaturedPlaceHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.featured_place_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.featured_place_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PlanHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PlanHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.plan_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.plan_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4c6b19b5a10e0ac7f648797c966ff48d0c5a87b4a3ccf183afd470bfe77ece9dc291987a2954cdabe697a322f534a5f5",
+        checksum: "fd7ca06cad64c57d4f72258f9b25aa4a757c496e502e73ca45f0a60838f426b4adf314f529e9e486c8f28f7c64d5b4c9",
     },
 ];

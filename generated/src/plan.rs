@@ -16,6 +16,7 @@ pub struct Plan {
     pub status: Status,
     pub name: String,
     pub description: Option<String>,
+    /// Price of a period for new subscriptions; running ones are billed as before. Nothing, or an amount that cards can be charged.
     pub price_cents: i64,
     pub currency: String,
     /// For another interval or currency, create another plan; existing subscriptions are billed as before.
@@ -86,7 +87,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PLAN: Resource = Resource {
     name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &[], hooks: &[],
+    encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &[], hooks: &["create", "update"],
     fixed: &["id", "status", "currency", "interval", "stripe_price_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -8,11 +8,20 @@ use macros::{Choice, Entity};
 #[rustfmt::skip]
 pub enum SubscriptionState { Incomplete, Trialing, Active, PastDue, Canceled, Unpaid }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum SubscriptionInterval { Month, Year }
+
 /// A business's subscription to a plan, billed by Stripe at regular intervals.
 #[derive(Debug, Clone, Entity)]
 pub struct Subscription {
     pub id: Uuid,
     pub state: SubscriptionState,
+    /// Price of each period as it is billed. It stays as it is if the plan's price changes later.
+    pub amount_cents: i64,
+    pub currency: String,
+    /// Length of a period.
+    pub interval: SubscriptionInterval,
     pub current_period_start: Option<DateTime<Utc>>,
     pub current_period_end: Option<DateTime<Utc>>,
     /// Whether it ends with the current period.
@@ -30,6 +39,9 @@ pub struct Subscription {
     pub failure_code: Option<String>,
     /// When it was last read from Stripe.
     pub synced_at: Option<DateTime<Utc>>,
+    /// When it was confirmed that no invoice of the ended subscription can be paid any more.
+    #[entity(private)]
+    pub invoices_closed_at: Option<DateTime<Utc>>,
     pub business_id: Uuid,
     pub plan_id: Uuid,
     /// Member who subscribed and whose card is charged.
@@ -50,15 +62,16 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.entitled_until,
-    p.stripe_subscription_id, p.stripe_item_id, p.stripe_idempotency_key, t.failure_code, t.synced_at,
-    t.business_id, t.plan_id, t.user_id,
+    "t.id, t.state, t.amount_cents, t.currency, t.interval, t.current_period_start, t.current_period_end,
+    t.cancel_at_period_end, t.entitled_until, p.stripe_subscription_id, p.stripe_item_id, p.stripe_idempotency_key,
+    t.failure_code, t.synced_at, p.invoices_closed_at, t.business_id, t.plan_id, t.user_id,
     coalesce((t.entitled_until is null) is not true and t.entitled_until > now(), false) as is_entitled, t.version,
     t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[HoldsOf("orgAdmin", "business_id"), Ref(&IS_PLATFORM)]);
+#[rustfmt::skip] pub static IS_PAYER: Rule = MeIs("user_id");
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[HoldsOf("orgAdmin", "business_id"), Ref(&IS_PAYER), Ref(&IS_PLATFORM)]);
 
 #[rustfmt::skip]
 pub static SUBSCRIPTION: Resource = Resource {
@@ -70,8 +83,9 @@ pub static SUBSCRIPTION: Resource = Resource {
         from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.entitled_until,
-          t.failure_code, t.synced_at, t.business_id, t.plan_id, t.user_id, t.version, t.created_at, t.updated_at
+          select t.id, t.state, t.amount_cents, t.currency, t.interval, t.current_period_start, t.current_period_end,
+          t.cancel_at_period_end, t.entitled_until, t.failure_code, t.synced_at, t.business_id, t.plan_id,
+          t.user_id, t.version, t.created_at, t.updated_at
           from app.subscriptions as t"),
         list_end: ") as t left join lateral app.subscription_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = any($1)"),

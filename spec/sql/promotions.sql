@@ -42,8 +42,8 @@ alter function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) own
 revoke execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) from public;
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to <app>_job;
 
--- The number of days in the current billing period that the plan of a business still includes. The business is the
--- target itself, or the host or owner of the target. Holds a lock on the business until the end of the transaction.
+-- The number of days in the current billing period that the plan of a business still includes; none while the period is
+-- not paid, although other benefits last for some days of grace. The business is the target itself, or the host or owner of the target. Holds a lock on the business until the end of the transaction.
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
   language plpgsql security definer set search_path = '' as $$
 declare
@@ -58,7 +58,7 @@ begin
   end;
   select s.current_period_start, l.featured_days into v_since, v_days
   from app.subscriptions s join app.plans l on l.id = s.plan_id
-  where s.business_id = v_business and s.state <> 'canceled' and s.entitled_until > now();
+  where s.business_id = v_business and s.state in ('active', 'trialing') and s.entitled_until > now();
   if coalesce(v_days, 0) = 0 then
     return 0;
   end if;

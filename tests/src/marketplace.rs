@@ -277,8 +277,9 @@ async fn s2_a_plan_decides_how_many_requests_are_heard_of() {
     ] {
         market
             .run(&format!(
-                "insert into app.subscriptions (business_id, plan_id, state, entitled_until, stripe_idempotency_key)
-                 select '{business}', id, 'active', now() + interval '{until}', 'test:{business}' from app.plans where name = '{plan}'"
+                "insert into app.subscriptions (business_id, plan_id, amount_cents, currency, interval, state, entitled_until, stripe_idempotency_key)
+                 select '{business}', id, price_cents, currency, interval, 'active', now() + interval '{until}', 'test:{business}'
+                 from app.plans where name = '{plan}'"
             ))
             .await;
     }
@@ -317,8 +318,9 @@ async fn reports_are_what_the_rows_say_and_belong_to_plans_that_include_them() {
     assert_eq!(refused.problem(), "plan-required");
     market.olga.client.get(&path).await.expect(403);
     sqlx::query(
-        "insert into app.subscriptions (business_id, plan_id, state, entitled_until, stripe_idempotency_key)
-         select $1, p.id, 'active', now() + interval '1 day', 'subscription:made:up' from app.plans p where p.has_reports limit 1",
+        "insert into app.subscriptions (business_id, plan_id, amount_cents, currency, interval, state, entitled_until, stripe_idempotency_key)
+         select $1, p.id, p.price_cents, p.currency, p.interval, 'active', now() + interval '1 day', 'subscription:made:up'
+         from app.plans p where p.has_reports limit 1",
     )
     .bind(business)
     .execute(&mut market.server.superuser().await)

@@ -10,6 +10,7 @@ mod bad_weeks;
 mod bank;
 mod bounds;
 mod buyers;
+mod by_card;
 mod cancelled;
 mod cards;
 mod changes;

@@ -15,6 +15,7 @@ pub mod invoice;
 pub mod payment_flow;
 pub mod payment_intent;
 pub mod payment_method;
+pub mod pending_update;
 pub mod product;
 pub mod refund;
 pub mod renewal;
@@ -34,5 +35,6 @@ pub fn timer_ran(world: &mut World, timer: Timer) {
         Timer::PeriodEnds(id, at) => renewal::period_ends(world, &id, at),
         Timer::InvoiceRetries(id) => invoice::retries(world, &id),
         Timer::SubscriptionExpires(id) => renewal::expires(world, &id),
+        Timer::UpdateExpires(invoice) => pending_update::expires(world, &invoice),
     }
 }

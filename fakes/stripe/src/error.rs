@@ -52,6 +52,11 @@ impl ApiError {
         Self::new(400, "invalid_request_error", Some(code), message.into())
     }
 
+    /// A well-formed request that can't be fulfilled, for a reason that has no code.
+    pub fn without_code(message: impl Into<String>) -> Box<Self> {
+        Self::new(400, "invalid_request_error", None, message.into())
+    }
+
     pub fn no_such(what: &str, id: &str, param: &str) -> Box<Self> {
         let message = format!("No such {what}: '{id}'");
         Self::new(

@@ -15,6 +15,8 @@ pub enum Timer {
     InvoiceRetries(String),
     /// The first invoice was not paid in time.
     SubscriptionExpires(String),
+    /// The invoice of a pending update was not paid in time.
+    UpdateExpires(String),
 }
 
 /// The timers in the order of their times, and then in the order in which they were set.

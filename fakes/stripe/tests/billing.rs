@@ -190,3 +190,160 @@ fn a_trial_is_free() {
         (200, "canceled")
     );
 }
+
+/// A saved card of a customer, by the name that Stripe gives it in tests.
+fn saved(fake: &Fake, customer: &str, card: &str) -> String {
+    let attach = format!("/v1/payment_methods/{card}/attach");
+    id(&post(fake, &attach, &[("customer", customer)]))
+}
+
+#[test]
+fn an_invoice_is_paid_with_a_card_that_is_named() {
+    let fake = Fake::default();
+    let price = price(&fake, "2000", "basic");
+    let customer = customer(&fake);
+    let subscription = subscribe(&fake, &customer, &price, "default_incomplete");
+    let invoice = text(&subscription["latest_invoice"]["id"]);
+    let pay = format!("/v1/invoices/{invoice}/pay");
+    let with = |card: &str| {
+        [
+            ("payment_method", card.to_owned()),
+            ("off_session", "false".to_owned()),
+        ]
+    };
+    let asked = |card: &str| {
+        let fields = with(&saved(&fake, &customer, card));
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        call(&fake, "POST", &pay, &fields)
+    };
+    let (code, told) = asked("pm_card_chargeCustomerFail");
+    assert_eq!(
+        (code, text(&told["error"]["code"])),
+        (402, "card_declined".to_owned())
+    );
+    assert_eq!(status(&fake, &id(&subscription)), "incomplete");
+    let (code, told) = asked("pm_card_authenticationRequired");
+    assert_eq!(
+        (
+            code,
+            text(&told["error"]["type"]),
+            text(&told["error"]["code"])
+        ),
+        (
+            402,
+            "card_error".to_owned(),
+            "invoice_payment_intent_requires_action".to_owned()
+        )
+    );
+    let intent =
+        text(&subscription["latest_invoice"]["payments"]["data"][0]["payment"]["payment_intent"]);
+    let waiting = get(&fake, &format!("/v1/payment_intents/{intent}"));
+    assert_eq!(waiting["status"], "requires_action");
+    let (code, paid) = asked("pm_card_visa");
+    assert_eq!((code, text(&paid["status"])), (200, "paid".to_owned()));
+    assert_eq!(status(&fake, &id(&subscription)), "active");
+    let (code, told) = asked("pm_card_visa");
+    assert_eq!(
+        (code, text(&told["error"]["message"])),
+        (400, "Invoice is already paid".to_owned())
+    );
+    assert!(told["error"]["code"].is_null());
+    assert_eq!(fake.books()["usd"].captured, 2000);
+    sound(&fake);
+}
+
+/// Stripe's documentation: an ended subscription's invoices are not collected any more, but can be paid.
+#[test]
+fn what_is_open_when_a_subscription_ends_can_still_be_paid_unless_it_has_expired() {
+    let fake = Fake::default();
+    let price = price(&fake, "2000", "basic");
+    let customer = customer(&fake);
+    let invoice_of = |subscription: &Value| {
+        let id = text(&subscription["latest_invoice"]["id"]);
+        get(&fake, &format!("/v1/invoices/{id}?expand[]=payments"))
+    };
+    let ended = subscribe(&fake, &customer, &price, "default_incomplete");
+    call(
+        &fake,
+        "DELETE",
+        &format!("/v1/subscriptions/{}", id(&ended)),
+        &[],
+    );
+    let open = invoice_of(&ended);
+    assert_eq!(
+        (&open["status"], &open["auto_advance"]),
+        (&"open".into(), &false.into())
+    );
+    let intent = text(&open["payments"]["data"][0]["payment"]["payment_intent"]);
+    fake.pay_as_buyer(Intent::Payment, &intent, "4242424242424242")
+        .unwrap();
+    assert_eq!(invoice_of(&ended)["status"], "paid");
+    assert_eq!(status(&fake, &id(&ended)), "canceled");
+
+    let voided = subscribe(&fake, &customer, &price, "default_incomplete");
+    let invoice = text(&voided["latest_invoice"]["id"]);
+    post(&fake, &format!("/v1/invoices/{invoice}/void"), &[]);
+    let expired = subscribe(&fake, &customer, &price, "default_incomplete");
+    fake.advance(DAY);
+    assert_eq!(status(&fake, &id(&expired)), "incomplete_expired");
+    for subscription in [voided, expired] {
+        let void = invoice_of(&subscription);
+        assert_eq!(void["status"], "void");
+        let intent = text(&void["payments"]["data"][0]["payment"]["payment_intent"]);
+        fake.pay_as_buyer(Intent::Payment, &intent, "4242424242424242")
+            .expect_err("a payment that is cancelled");
+    }
+    assert_eq!(fake.books()["usd"].captured, 2000);
+    sound(&fake);
+}
+
+/// Stripe's documentation: the update is applied when its invoice is paid, and given up after a day or if that is void.
+#[test]
+fn a_better_plan_that_waits_for_its_payment() {
+    let fake = Fake::default();
+    let (basic, better) = (
+        price(&fake, "3100", "basic"),
+        price(&fake, "6200", "better"),
+    );
+    let customer = subscriber(&fake, "pm_card_visa");
+    let subscription = subscribe(&fake, &customer, &basic, "allow_incomplete");
+    let path = format!("/v1/subscriptions/{}", id(&subscription));
+    let item = id(&subscription["items"]["data"][0]);
+    let broken = saved(&fake, &customer, "pm_card_chargeCustomerFail");
+    post(&fake, &path, &[("default_payment_method", &broken)]);
+    let fields = [
+        ("items[0][id]", item.as_str()),
+        ("items[0][price]", better.as_str()),
+        ("proration_behavior", "always_invoice"),
+        ("payment_behavior", "pending_if_incomplete"),
+    ];
+    let billed = || text(&get(&fake, &path)["items"]["data"][0]["price"]["id"]);
+    let change = || {
+        let waiting = post(&fake, &path, &fields);
+        assert_eq!(waiting["status"], "active");
+        let items = &waiting["pending_update"]["subscription_items"];
+        assert_eq!(items[0]["price"]["id"], better.as_str());
+        assert_eq!(billed(), basic);
+        text(&waiting["latest_invoice"])
+    };
+    let invoice = change();
+    post(&fake, &format!("/v1/invoices/{invoice}/void"), &[]);
+    assert!(get(&fake, &path)["pending_update"].is_null());
+    change();
+    fake.advance(DAY);
+    assert!(get(&fake, &path)["pending_update"].is_null());
+    assert_eq!(
+        (status(&fake, &id(&subscription)), billed()),
+        ("active".to_owned(), basic.clone())
+    );
+    let invoice = change();
+    let card = saved(&fake, &customer, "pm_card_visa");
+    let pay = format!("/v1/invoices/{invoice}/pay");
+    post(&fake, &pay, &[("payment_method", &card)]);
+    assert!(get(&fake, &path)["pending_update"].is_null());
+    assert_eq!(billed(), better);
+    sound(&fake);
+}

@@ -9,11 +9,13 @@ mod publish;
 
 pub use document::amend;
 
-use crate::{App, broadcasts::written, promotions, tickets::promises};
+use crate::{App, broadcasts::written, payments::by_card, promotions, tickets::promises};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
     event::UpdateEvent,
+    featured_place::{CreateFeaturedPlace, UpdateFeaturedPlace},
     hooks::AppHooks,
+    plan::{CreatePlan, UpdatePlan},
     promotion::CreatePromotion,
     review::CreateReview,
     ticket_type::{CreateTicketType, UpdateTicketType},
@@ -98,6 +100,41 @@ impl AppHooks for App {
             let payments = &self.modules.payments;
             payments.refuse_changed_price(cx, id, input).await
         })
+    }
+
+    /// Refuses prices that no card can be charged; the database refuses them as well.
+    fn plan_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreatePlan,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_plan(input) })
+    }
+
+    fn plan_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdatePlan,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_plan(cx, id, input))
+    }
+
+    fn featured_place_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_place(input) })
+    }
+
+    fn featured_place_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_place(cx, id, input))
     }
 
     fn commission_proposal_before_accept<'a>(

@@ -10,9 +10,10 @@
 //! of businesses; `cards`, `connect` and `disputes` store what the provider says of these (`paid_twice` takes back
 //! credits for money that a bank gives as well); `inbox` receives the provider's events, and `reconcile` finds what no
 //! event has reported, oldest first (`looks`). `shares` adds up what cities earn (`plan_shares` is their part of
-//! plans), `cities` sends it to them.
+//! plans), `cities` sends it to them. `by_card` refuses prices that no card can be charged.
 
 mod bodies;
+pub mod by_card;
 mod call;
 mod cards;
 mod cities;
@@ -128,9 +129,10 @@ impl Module for Payments {
             ("onboardOrganization", Access::HostAdmin),
             ("onboardCity", Access::CityAdmin),
             ("subscribeBusiness", Access::HostAdmin),
-            ("cancelSubscription", Access::HostAdmin),
+            ("cancelSubscription", Access::Concerned),
             ("keepSubscription", Access::HostAdmin),
             ("changeSubscriptionPlan", Access::HostAdmin),
+            ("changeSubscriptionCard", Access::HostAdmin),
             ("payOrder", Access::Concerned),
             ("payPromotion", Access::HostAdmin),
             ("payQuoteFee", Access::HostAdmin),
@@ -168,6 +170,7 @@ impl Module for Payments {
         jobs! {
             "payments.resume": resume,
             "payments.resume_subscription": resume_subscription,
+            "payments.close_invoices": close_invoices,
             "payments.event": event,
             "payments.refund": refund,
             "payments.refund_again": refund_again,

@@ -38,13 +38,16 @@ pub enum Interval {
 pub struct NewSubscription {
     pub customer: String,
     pub price: String,
-    /// A saved card, which is charged at once. None: the subscription stays incomplete until its first invoice is paid
-    /// with `client_secret`.
+    /// A saved card, which is charged at once; the buyer is present and can authenticate with their bank. None: the
+    /// subscription stays incomplete until its first invoice is paid with `client_secret`. The card of a successful
+    /// payment pays the later periods.
     pub payment_method: Option<String>,
     pub trial_days: Option<u32>,
     pub metadata: Metadata,
 }
 
+/// A change of the price. If a difference is invoiced at once, the change takes effect when it is paid; until then the
+/// subscription continues as before ([`Subscription::pending_price`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangePlan {
     pub subscription: String,
@@ -52,6 +55,13 @@ pub struct ChangePlan {
     pub item: String,
     pub price: String,
     pub proration: Proration,
+}
+
+/// A payment of an open invoice with a saved card of its customer, who is present and can authenticate with their bank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayInvoice {
+    pub invoice: String,
+    pub payment_method: String,
 }
 
 /// How the price difference for the rest of the current period is charged when the plan changes.
@@ -74,6 +84,14 @@ pub struct Subscription {
     pub price: String,
     /// The metadata given when the price was created ([`NewPrice::metadata`]).
     pub price_metadata: Metadata,
+    /// The price of a period, in minor units. None if the provider computes it in another way, for example by usage.
+    pub amount: Option<i64>,
+    pub currency: Currency,
+    /// None if the price is billed at other intervals, such as every three months.
+    pub interval: Option<Interval>,
+    /// The price that it changes to once `latest_invoice` is paid. The change is given up after a day, or if that
+    /// invoice is made void.
+    pub pending_price: Option<String>,
     pub current_period_start: DateTime<Utc>,
     pub current_period_end: DateTime<Utc>,
     pub cancel_at_period_end: bool,
@@ -81,8 +99,7 @@ pub struct Subscription {
     pub ended_at: Option<DateTime<Utc>>,
     pub trial_end: Option<DateTime<Utc>>,
     pub latest_invoice: Option<String>,
-    /// The secret with which the buyer's client pays the first invoice; only present in the answer that creates the
-    /// subscription.
+    /// The secret with which the buyer's client pays the latest invoice. Events about a subscription lack it.
     pub client_secret: Option<Private>,
     pub metadata: Metadata,
     pub livemode: bool,
@@ -102,6 +119,11 @@ pub enum SubscriptionStatus {
 }
 
 impl SubscriptionStatus {
+    /// Whether it has ended. A subscription that has ended never continues.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",
@@ -130,6 +152,8 @@ pub struct Invoice {
     pub currency: Currency,
     /// Why the invoice was created: `subscription_create`, `subscription_cycle` …
     pub billing_reason: Option<String>,
+    /// When it was paid. None unless its status is `Paid`.
+    pub paid_at: Option<DateTime<Utc>>,
     pub livemode: bool,
     pub created: DateTime<Utc>,
 }

@@ -96,6 +96,14 @@ impl Failure {
             .is_some_and(|refusal| refusal.code.as_deref() == Some("account_invalid"))
     }
 
+    /// Whether the payment of an invoice waits for the buyer to authenticate with their bank. It is not declined, and is
+    /// completed with the client secret of the invoice's payment.
+    pub fn is_for_authentication(&self) -> bool {
+        self.refusal().is_some_and(|refusal| {
+            refusal.code.as_deref() == Some("invoice_payment_intent_requires_action")
+        })
+    }
+
     /// Whether the requested object does not exist.
     pub fn is_missing(&self) -> bool {
         self.refusal()

@@ -1,7 +1,7 @@
 //! The trait of a payment service.
 
 use crate::{
-    billing::{ChangePlan, Invoice, NewPrice, NewSubscription, Price, Subscription},
+    billing::{ChangePlan, Invoice, NewPrice, NewSubscription, PayInvoice, Price, Subscription},
     cards::{Card, Customer, NewCustomer, NewSetup, Setup},
     connect::{
         Account, AccountLink, BalanceLine, FindAccounts, NewAccount, NewAccountLink, NewReversal,
@@ -99,7 +99,21 @@ pub trait Gateway: Send + Sync {
     fn subscription<'a>(&'a self, id: &'a str) -> Answer<'a, Subscription>;
     /// All subscriptions of a customer in any status, newest first.
     fn subscriptions<'a>(&'a self, customer: &'a str) -> Answer<'a, Vec<Subscription>>;
+    /// Makes a card of the customer the one that pays the later periods. It charges nothing.
+    fn set_subscription_card<'a>(
+        &'a self,
+        key: &'a Key,
+        id: &'a str,
+        payment_method: &'a str,
+    ) -> Answer<'a, Subscription>;
     fn invoice<'a>(&'a self, id: &'a str) -> Answer<'a, Invoice>;
+    /// All invoices of a subscription, newest first.
+    fn invoices<'a>(&'a self, subscription: &'a str) -> Answer<'a, Vec<Invoice>>;
+    /// Pays an open invoice. Refused if the card is declined; if the buyer must authenticate, the refusal says so
+    /// ([`Failure::is_for_authentication`]).
+    fn pay_invoice<'a>(&'a self, key: &'a Key, pay: &'a PayInvoice) -> Answer<'a, Invoice>;
+    /// Makes an open invoice impossible to pay, and cancels its payment. Refused if the invoice is paid.
+    fn void_invoice<'a>(&'a self, key: &'a Key, id: &'a str) -> Answer<'a, Invoice>;
 
     // Events.
     /// Lists events, oldest first.

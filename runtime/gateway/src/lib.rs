@@ -27,8 +27,8 @@ pub mod region;
 mod signature;
 
 pub use billing::{
-    ChangePlan, Interval, Invoice, InvoiceStatus, NewPrice, NewSubscription, Price, Proration,
-    Subscription, SubscriptionStatus,
+    ChangePlan, Interval, Invoice, InvoiceStatus, NewPrice, NewSubscription, PayInvoice, Price,
+    Proration, Subscription, SubscriptionStatus,
 };
 pub use cards::{Card, Customer, NewCustomer, NewSetup, Setup, SetupStatus};
 pub use connect::{

@@ -7,16 +7,17 @@ use crate::{
     payments::{currency, expand, metadata, read},
 };
 use gateway::{
-    ChangePlan, Failure, Interval, Invoice, Key, NewPrice, NewSubscription, Price, Proration,
-    Subscription,
+    ChangePlan, Failure, Interval, Invoice, Key, NewPrice, NewSubscription, PayInvoice, Price,
+    Proration, Subscription,
 };
 use stripe_billing::{
-    invoice::RetrieveInvoice,
+    invoice::{ListInvoice, PayInvoice as Pay, RetrieveInvoice, VoidInvoiceInvoice},
     subscription::{
         CancelSubscription, CreateSubscription, CreateSubscriptionItems,
-        CreateSubscriptionPaymentBehavior, ListSubscription, ListSubscriptionStatus,
-        RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
-        UpdateSubscriptionProrationBehavior,
+        CreateSubscriptionPaymentBehavior, CreateSubscriptionPaymentSettings,
+        CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod as SaveCard, ListSubscription,
+        ListSubscriptionStatus, RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
+        UpdateSubscriptionPaymentBehavior, UpdateSubscriptionProrationBehavior,
     },
 };
 use stripe_client_core::StripeRequest;
@@ -57,7 +58,7 @@ pub async fn find_price(client: &Client, lookup_key: &str) -> Result<Option<Pric
     first.transpose()
 }
 
-/// What a client pays the first period with. The provider only sends it if it is asked for.
+/// What a client pays the latest invoice with. The provider only sends it if it is asked for.
 const SECRET: &str = "latest_invoice.confirmation_secret";
 
 pub async fn create(
@@ -67,7 +68,11 @@ pub async fn create(
 ) -> Result<Subscription, Failure> {
     let mut item = CreateSubscriptionItems::new();
     item.price = Some(new.price.clone());
+    // Without this setting, a period that a buyer's client has paid would leave no card for the next one.
+    let mut settings = CreateSubscriptionPaymentSettings::new();
+    settings.save_default_payment_method = Some(SaveCard::OnSubscription);
     let mut request = CreateSubscription::new()
+        .payment_settings(settings)
         .customer(&new.customer)
         .items([item])
         .metadata(metadata(&new.metadata))
@@ -75,7 +80,6 @@ pub async fn create(
     request = match &new.payment_method {
         Some(method) => request
             .default_payment_method(method)
-            .off_session(true)
             .payment_behavior(CreateSubscriptionPaymentBehavior::AllowIncomplete),
         None => request.payment_behavior(CreateSubscriptionPaymentBehavior::DefaultIncomplete),
     };
@@ -101,7 +105,10 @@ pub async fn change_plan(
     };
     let request = UpdateSubscription::new(part(&change.subscription)?)
         .items([item])
-        .proration_behavior(proration);
+        .proration_behavior(proration)
+        // By default the change would take effect whether it is paid or not, and changing back would be credited.
+        .payment_behavior(UpdateSubscriptionPaymentBehavior::PendingIfIncomplete)
+        .expand(expand(&[SECRET]));
     read(client.change(key, request).await?, convert::subscription)
 }
 
@@ -112,6 +119,18 @@ pub async fn set_cancel_at_period_end(
     cancel: bool,
 ) -> Result<Subscription, Failure> {
     let request = UpdateSubscription::new(part(id)?).cancel_at_period_end(cancel);
+    read(client.change(key, request).await?, convert::subscription)
+}
+
+pub async fn set_card(
+    client: &Client,
+    key: &Key,
+    id: &str,
+    payment_method: &str,
+) -> Result<Subscription, Failure> {
+    let request = UpdateSubscription::new(part(id)?)
+        .default_payment_method(payment_method)
+        .expand(expand(&[SECRET]));
     read(client.change(key, request).await?, convert::subscription)
 }
 
@@ -147,4 +166,34 @@ pub async fn subscriptions(client: &Client, customer: &str) -> Result<Vec<Subscr
 pub async fn invoice(client: &Client, id: &str) -> Result<Invoice, Failure> {
     let request = RetrieveInvoice::new(part(id)?).expand(expand(&["payments"]));
     read(client.read(request).await?, convert::invoice)
+}
+
+pub async fn invoices(client: &Client, subscription: &str) -> Result<Vec<Invoice>, Failure> {
+    let page = |after: Option<String>| {
+        let request = ListInvoice::new()
+            .subscription(subscription)
+            .expand(expand(&["data.payments"]))
+            .limit(PAGE);
+        match after {
+            Some(after) => request.starting_after(after).build(),
+            None => request.build(),
+        }
+    };
+    let items = list::all(client, None, page).await?;
+    let all = items.iter().map(|text| list::item(text, convert::invoice));
+    all.collect()
+}
+
+pub async fn pay_invoice(client: &Client, key: &Key, pay: &PayInvoice) -> Result<Invoice, Failure> {
+    // Stripe's default is an absent buyer, whose bank can't ask anything.
+    let request = Pay::new(part(&pay.invoice)?)
+        .payment_method(&pay.payment_method)
+        .off_session(false)
+        .expand(expand(&["payments"]));
+    read(client.change(key, request).await?, convert::invoice)
+}
+
+pub async fn void_invoice(client: &Client, key: &Key, id: &str) -> Result<Invoice, Failure> {
+    let request = VoidInvoiceInvoice::new(part(id)?).expand(expand(&["payments"]));
+    read(client.change(key, request).await?, convert::invoice)
 }

@@ -82,7 +82,12 @@ impl Gateway for StripeGateway {
         cancel_subscription_now(key: &'a Key, id: &'a str) -> Subscription => billing::cancel_now;
         subscription(id: &'a str) -> Subscription => billing::subscription;
         subscriptions(customer: &'a str) -> Vec<Subscription> => billing::subscriptions;
+        set_subscription_card(key: &'a Key, id: &'a str, payment_method: &'a str) -> Subscription
+            => billing::set_card;
         invoice(id: &'a str) -> Invoice => billing::invoice;
+        invoices(subscription: &'a str) -> Vec<Invoice> => billing::invoices;
+        pay_invoice(key: &'a Key, pay: &'a PayInvoice) -> Invoice => billing::pay_invoice;
+        void_invoice(key: &'a Key, id: &'a str) -> Invoice => billing::void_invoice;
 
         find_events(query: &'a FindEvents) -> Vec<Envelope> => events::find;
         event(id: &'a str, account: Option<&'a str>) -> Envelope => events::event;

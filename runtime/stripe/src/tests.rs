@@ -2,6 +2,7 @@
 //! Stripe.
 
 mod attempts;
+mod billing;
 mod breaker;
 mod calls;
 mod cards;

@@ -240,7 +240,7 @@ async fn fees() -> [&'static str; 2] {
     ["/quotes/{id}/fee-payments", "/quotes/{id}/fee-refunds"]
 }
 
-async fn plans() -> [&'static str; 4] {
+async fn plans() -> [&'static str; 5] {
     let shop = Shop::new().await;
     let card = shop.stage.saved(&shop.binh, CARD).await;
     let begin = format!("/businesses/{}/subscription", shop.business);
@@ -250,6 +250,7 @@ async fn plans() -> [&'static str; 4] {
     keyed(&shop.binh, &begin, body).await.expect(409);
     for (change, body) in [
         ("plan", json!({"plan_id": shop.plans[1]})),
+        ("card", json!({"payment_method_id": card})),
         ("cancel", json!({})),
         ("keep", json!({})),
     ] {
@@ -259,6 +260,7 @@ async fn plans() -> [&'static str; 4] {
     [
         "/businesses/{id}/subscription",
         "/subscriptions/{id}/plan",
+        "/subscriptions/{id}/card",
         "/subscriptions/{id}/cancel",
         "/subscriptions/{id}/keep",
     ]

@@ -100,6 +100,7 @@ async fn subscriptions(shop: &Shop, kind: Kind) {
     assert_eq!(after, prices + 1, "{kind:?}: one price");
     for (change, body) in [
         ("plan", json!({"plan_id": shop.plans[1]})),
+        ("card", json!({"payment_method_id": card})),
         ("cancel", json!({})),
         ("keep", json!({})),
     ] {

@@ -1,97 +1,21 @@
 //! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
+mod cards;
+mod ended;
+mod prices;
 mod shares;
+mod shop;
 
-use super::stage::{Stage, keyed};
-use crate::support::Member;
+use super::stage::keyed;
 use chrono::{DateTime, TimeDelta, Utc};
 use fake_stripe::fault::{Fault, Kind};
 use gateway::{ChangePlan, Key, Proration};
 use serde_json::{Value, json};
-use server::seed::demo::PEOPLE;
 use uuid::Uuid;
 
+pub use shop::Shop;
+
 const DAY: u32 = 24 * 60 * 60;
-
-pub struct Shop {
-    pub stage: Stage,
-    pub binh: Member,
-    pub business: Uuid,
-    /// A cheap and an expensive plan, in AUD.
-    pub plans: [Uuid; 2],
-}
-
-impl Shop {
-    pub async fn new() -> Self {
-        let stage = Stage::new().await;
-        let binh = stage.server.sign_in(PEOPLE[3].id).await;
-        let mut conn = stage.server.superuser().await;
-        let business = sqlx::query_scalar(
-            "select scope_id from app.role_assignments where user_id = $1 and role = 'orgAdmin' and scope_type = 'business'",
-        )
-        .bind(binh.id)
-        .fetch_one(&mut conn)
-        .await
-        .expect("a business");
-        // Sample data for suites about all entities.
-        sqlx::raw_sql("delete from app.subscriptions s where not exists (select from app.transactions t where t.subscription_id = s.id)")
-            .execute(&mut conn)
-            .await
-            .expect("gone");
-        sqlx::raw_sql("update app.subscriptions set state = 'canceled'")
-            .execute(&mut conn)
-            .await
-            .expect("ended");
-        let plans: Vec<Uuid> = sqlx::query_scalar(
-            "select id from app.plans where currency = 'AUD' and is_offered and status = 'active' order by price_cents limit 2",
-        )
-        .fetch_all(&mut conn)
-        .await
-        .expect("plans");
-        Self {
-            stage,
-            binh,
-            business,
-            plans: plans.try_into().expect("two plans"),
-        }
-    }
-
-    async fn subscribe(&self, plan: Uuid, card: &str) -> crate::support::Answer {
-        let path = format!("/businesses/{}/subscription", self.business);
-        let body = json!({"plan_id": plan, "payment_method_id": card});
-        keyed(&self.binh, &path, body).await
-    }
-
-    async fn shown(&self, id: &str) -> Value {
-        let path = format!("/subscriptions/{id}");
-        self.binh.client.get(&path).await.expect(200).json
-    }
-
-    /// The service's id of a subscription.
-    async fn at_stripe(&self, id: &str) -> String {
-        sqlx::query_scalar(
-            "select stripe_subscription_id from app.subscriptions where id = $1::text::uuid",
-        )
-        .bind(id)
-        .fetch_one(&mut self.stage.server.superuser().await)
-        .await
-        .expect("a subscription")
-    }
-
-    /// The member removes the card that pays.
-    async fn forget(&self, card: &str) {
-        let path = format!("/payment-methods/{card}");
-        self.binh.client.delete(&path).await.expect(204);
-    }
-
-    async fn movements(&self) -> i64 {
-        let mut conn = self.stage.server.superuser().await;
-        sqlx::query_scalar("select count(*) from app.transactions where type = 'subscription' and stripe_idempotency_key like 'invoice:%'")
-            .fetch_one(&mut conn)
-            .await
-            .expect("a count")
-    }
-}
 
 fn time(shown: &Value, field: &str) -> DateTime<Utc> {
     let text = shown[field].as_str().expect("a time");
@@ -242,9 +166,6 @@ async fn s2_nothing_is_had_of_a_plan_before_its_first_period_is_paid() {
         (again.id(), &again.json["client_secret"]),
         (id.clone(), &secret)
     );
-    let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
-    let refused = shop.subscribe(shop.plans[0], &card).await.expect(409);
-    assert!(refused.text.contains("client_secret"), "{}", refused.text);
 
     let change = format!("/subscriptions/{id}/plan");
     let refused = keyed(&shop.binh, &change, json!({"plan_id": shop.plans[1]})).await;
@@ -314,22 +235,32 @@ async fn s2_a_renewal_that_nobody_pays_gives_days_of_grace_and_no_period() {
     );
 }
 
-/// The period is paid, only the difference isn't: the days of grace begin with the change.
+/// The period is paid, only a difference isn't, which somebody has invoiced by hand at the service: the days of grace
+/// begin with the change.
 #[tokio::test]
 async fn s2_a_change_that_nobody_pays_gives_days_of_grace_from_then_on() {
     let shop = Shop::new().await;
     let card = shop.stage.saved(&shop.binh, "4242424242424242").await;
     let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
     shop.stage.stripe.deliver(&shop.stage.server).await;
+    let known = shop.at_stripe(&id).await;
+    let dearer = shop.price_at_stripe(9_900).await;
     shop.forget(&card).await;
-    shop.stage.stripe.fake.advance(10 * DAY);
-    let path = format!("/subscriptions/{id}/plan");
-    keyed(&shop.binh, &path, json!({"plan_id": shop.plans[1]}))
-        .await
-        .expect(200);
+    let fake = &shop.stage.stripe.fake;
+    fake.advance(10 * DAY);
+    let item = fake.object(&known).expect("a subscription")["items"]["data"][0]["id"].clone();
+    let form = [
+        ("items[0][id]", item.as_str().expect("an id")),
+        ("items[0][price]", dearer.as_str()),
+        ("proration_behavior", "always_invoice"),
+    ];
+    shop.by_hand(&format!("/v1/subscriptions/{known}"), &form);
     shop.stage.stripe.deliver(&shop.stage.server).await;
     let due = shop.shown(&id).await;
-    assert_eq!(due["state"], "past_due");
+    assert_eq!(
+        (&due["state"], &due["amount_cents"]),
+        (&json!("past_due"), &json!(9_900))
+    );
     let begun = time(&due, "current_period_start");
     let more = time(&due, "entitled_until") - (begun + TimeDelta::days(17));
     assert!(more.abs() < TimeDelta::hours(1), "{more}");

@@ -2,7 +2,7 @@
 
 use super::{
     attempt::{self, Answer, Terms},
-    payment_flow, payment_intent, renewal, subscription,
+    payment_flow, payment_intent, pending_update, renewal, subscription,
 };
 use crate::{
     currency,
@@ -19,6 +19,9 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// The delays between a failed attempt and the next one, in seconds.
 const RETRIES: [i64; 3] = [3 * DAY, 5 * DAY, 7 * DAY];
+
+/// The code of the error if the buyer's bank must ask the buyer before an invoice is paid.
+const REQUIRES_ACTION: &str = "invoice_payment_intent_requires_action";
 
 /// A line of an invoice: description, amount (negative for a credit), and whether it is a proration.
 pub struct Line {
@@ -219,6 +222,7 @@ fn paid(world: &mut World, id: &str, amount: i64) {
     let sub = invoice.str("_subscription").to_owned();
     event::emit(world, "invoice.paid", id);
     event::emit(world, "invoice.payment_succeeded", id);
+    pending_update::paid(world, &sub, id);
     renewal::invoice_paid(world, &sub);
 }
 
@@ -228,19 +232,20 @@ pub fn failed(world: &mut World, intent: &str) {
         return;
     };
     let now = world.now;
+    let sub = world.object(&id).str("_subscription").to_owned();
+    let pends = pending_update::is_of(world, &sub, &id);
     let invoice = world.edit(&id);
     let attempts = invoice.num("attempt_count") + 1;
     invoice["attempt_count"] = json!(attempts);
     invoice["attempted"] = json!(true);
-    // The first invoice of a subscription is not retried: it waits for the buyer.
-    let renews = invoice.str("billing_reason") != "subscription_create";
+    // The first invoice of a subscription is not retried, nor is that of a pending update: they wait for the buyer.
+    let renews = invoice.str("billing_reason") != "subscription_create" && !pends;
     let wait = usize::try_from(attempts - 1)
         .ok()
         .and_then(|at| RETRIES.get(at))
         .filter(|_| renews);
     let next = wait.map(|wait| now + wait);
     invoice["next_payment_attempt"] = json!(next);
-    let sub = invoice.str("_subscription").to_owned();
     event::emit(world, "invoice.payment_failed", &id);
     match next {
         Some(at) => world.timers.set(at, Timer::InvoiceRetries(id.clone())),
@@ -278,9 +283,13 @@ pub fn retries(world: &mut World, id: &str) {
 pub fn pay(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     call.params.allow(&["payment_method", "off_session"])?;
     let invoice = world.find("invoice", id, call)?.clone();
-    if invoice.str("status") != "open" {
-        let message = format!("Invoice is {}", invoice.str("status"));
-        return Err(ApiError::invalid("invoice_not_editable", message));
+    match invoice.str("status") {
+        "open" => {}
+        "paid" => return Err(ApiError::without_code("Invoice is already paid")),
+        status => {
+            let message = format!("The invoice can't be paid: it is {status}.");
+            return Err(ApiError::invalid("invoice_not_editable", message));
+        }
     }
     let chosen = attempt::chosen(world, call, invoice.maybe("customer"))?;
     let sub = invoice.str("_subscription");
@@ -288,13 +297,15 @@ pub fn pay(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     let Some(method) = chosen.or_else(|| subscription::method_of(world, sub)) else {
         let message =
             "There is no default payment method set on this customer or on its subscription.";
-        return Err(ApiError::invalid(
-            "invoice_payment_intent_requires_action",
-            message,
-        ));
+        return Err(ApiError::invalid("resource_missing", message));
     };
     world.edit(&intent)["payment_method"] = json!(method);
     try_payment(world, id, call.params.flag("off_session")?.unwrap_or(true))?;
+    if world.object(&intent).str("status") == "requires_action" {
+        let message = "This payment requires additional user action before it can be completed successfully. Payment \
+                       can be completed using the PaymentIntent associated with the invoice.";
+        return Err(ApiError::card(REQUIRES_ACTION, None, message));
+    }
     Ok(world.object(id).clone())
 }
 
@@ -305,24 +316,48 @@ pub fn void(world: &mut World, call: &Call, id: &str) -> Result<Value> {
         let message = "You can only void an open invoice.";
         return Err(ApiError::invalid("invoice_not_editable", message));
     }
-    let intent = invoice.str("_payment_intent").to_owned();
     close(world, id);
+    Ok(world.object(id).clone())
+}
+
+/// Makes the invoice void and cancels its payment.
+pub fn close(world: &mut World, id: &str) {
+    let now = world.now;
+    let invoice = world.edit(id);
+    invoice["status"] = json!("void");
+    invoice["next_payment_attempt"] = Value::Null;
+    invoice["status_transitions"]["voided_at"] = json!(now);
+    let intent = invoice.str("_payment_intent").to_owned();
+    event::emit(world, "invoice.voided", id);
     if !matches!(
         world.object(&intent).str("status"),
         "succeeded" | "canceled" | ""
     ) {
         payment_flow::canceled(world, &intent, Some("void_invoice"));
     }
-    Ok(world.object(id).clone())
+    let subscription = world.object(id).str("_subscription").to_owned();
+    pending_update::void(world, &subscription, id);
 }
 
-fn close(world: &mut World, id: &str) {
-    let now = world.now;
-    let invoice = world.edit(id);
-    invoice["status"] = json!("void");
-    invoice["next_payment_attempt"] = Value::Null;
-    invoice["status_transitions"]["voided_at"] = json!(now);
-    event::emit(world, "invoice.voided", id);
+/// Called when a subscription has ended. Those of one that was never paid in time become void; all others stay open and
+/// can still be paid, but Stripe doesn't try to collect them any more.
+pub fn subscription_ended(world: &mut World, subscription: &str, has_expired: bool) {
+    let invoices = world.all("invoices");
+    let open = invoices.filter(|invoice| {
+        invoice.str("_subscription") == subscription && invoice.str("status") == "open"
+    });
+    let open: Vec<String> = open.map(|invoice| invoice.str("id").to_owned()).collect();
+    for id in open {
+        match has_expired {
+            true => close(world, &id),
+            false => {
+                let invoice = world.edit(&id);
+                invoice["auto_advance"] = json!(false);
+                invoice["next_payment_attempt"] = Value::Null;
+                event::emit(world, "invoice.updated", &id);
+            }
+        }
+    }
 }
 
 /// Checks whether a first payment would succeed at once.

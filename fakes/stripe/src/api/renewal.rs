@@ -2,7 +2,7 @@
 
 use super::{
     invoice::{self, Line},
-    payment_method,
+    payment_method, pending_update,
     subscription::{is_over, method_of},
     subscription_item as item,
 };
@@ -18,11 +18,13 @@ pub fn end(world: &mut World, id: &str, status: &str, reason: &str) {
         subscription["canceled_at"] = json!(now);
     }
     subscription["cancellation_details"]["reason"] = json!(reason);
+    pending_update::clear(subscription);
     let kind = match status {
         "canceled" => "customer.subscription.deleted",
         _ => "customer.subscription.updated",
     };
     event::emit(world, kind, id);
+    invoice::subscription_ended(world, id, status == "incomplete_expired");
 }
 
 fn set_status(world: &mut World, id: &str, status: &str) {

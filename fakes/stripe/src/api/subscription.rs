@@ -3,7 +3,7 @@
 use super::{
     capture::share,
     invoice::{self, Line},
-    renewal, subscription_item as item,
+    pending_update, renewal, subscription_item as item,
 };
 use crate::{
     error::{ApiError, Result},
@@ -192,8 +192,10 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     let proration = params
         .choice("proration_behavior", &kinds)?
         .unwrap_or("create_prorations");
+    let pends = params.text("payment_behavior") == Some("pending_if_incomplete");
     write(world, call, &mut subscription)?;
     let mut change = 0;
+    let before = subscription["items"].clone();
     if params.has_below("items") {
         if subscription.str("status") == "incomplete" {
             let message =
@@ -216,6 +218,12 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
         change = 0;
     }
     let at_once = proration == "always_invoice" && change > 0;
+    if at_once && pends {
+        let items = std::mem::replace(&mut subscription["items"], before);
+        *world.edit(id) = subscription;
+        pending_update::begin(world, id, items, change);
+        return Ok(world.object(id).clone());
+    }
     if !at_once {
         subscription["_prorations"] = json!(subscription.num("_prorations") + change);
     }

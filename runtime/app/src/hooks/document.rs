@@ -52,6 +52,26 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "422 if a ticket type in `ticket_type_ids` is not one of the event.",
     ),
     (
+        "/plans",
+        &["post"],
+        "422 for a `price_cents` that can't be charged to a card.",
+    ),
+    (
+        "/plans/{id}",
+        &["patch", "put"],
+        "422 for a `price_cents` that can't be charged to a card.",
+    ),
+    (
+        "/featured-places",
+        &["post"],
+        "422 for a `day_price_cents` that can't be charged to a card.",
+    ),
+    (
+        "/featured-places/{id}",
+        &["patch", "put"],
+        "422 for a `day_price_cents` that can't be charged to a card.",
+    ),
+    (
         "/reviews",
         &["post"],
         "403 (`guests-only`) if the platform accepts reviews from guests only and the caller was none.",

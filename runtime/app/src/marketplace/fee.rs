@@ -156,6 +156,8 @@ async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
     if fee.amount() < card::minimum(currency).amount() {
         return Ok(Fee::NONE);
     }
+    // Nor could one above the maximum.
+    let fee = fee.min(card::maximum(currency)).map_err(internal)?;
     let parts = fees::split(fee, fee, PaidBy::Organizer, terms.city_share).map_err(internal)?;
     Ok(Fee {
         amount: fee.amount(),

@@ -110,6 +110,17 @@ pub struct SubscriptionRequest {
     pub payment_method_id: Option<Uuid>,
 }
 
+/// The card to change to.
+#[derive(Input, Clone, Debug)]
+#[input(
+    body,
+    example = r#"{"payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"}"#
+)]
+pub struct OtherCard {
+    /// Saved card of the caller, who must be the member who subscribed.
+    pub payment_method_id: Uuid,
+}
+
 /// The plan to change to.
 #[derive(Input, Clone, Debug)]
 #[input(
@@ -127,10 +138,13 @@ pub struct OtherPlan {
 pub struct Subscribed {
     /// `GET /subscriptions/{id}` returns all details.
     pub id: Uuid,
-    /// `incomplete` until the first period is paid.
+    /// `incomplete` until the first period is paid, `past_due` while a later payment is due.
     pub state: String,
-    /// For the payment provider's client library, to pay the first period; do not store or log it.
+    /// Status of the payment that is due; null if none is. `created` and `failed`: needs a card. `requires_action`:
+    /// needs authentication by the buyer's bank, with `client_secret`.
+    pub payment_status: Option<String>,
+    /// For the payment provider's client library, to pay what is due; do not store or log it.
     pub client_secret: Option<String>,
-    /// Web page to pay the first period; null if the platform has none.
+    /// Web page to pay what is due; null if the platform has none.
     pub page_url: Option<String>,
 }

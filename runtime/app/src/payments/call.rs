@@ -104,6 +104,12 @@ pub fn is_stuck(failure: &Failure) -> bool {
     matches!(failure, Failure::Ambiguous { replayed: true, .. })
 }
 
+/// Whether the key was used before for a call with other parameters. That call may have had its effect.
+pub fn is_taken(failure: &Failure) -> bool {
+    let refusal = failure.refusal();
+    refusal.is_some_and(|refusal| refusal.kind == "idempotency_error")
+}
+
 /// The error for a request. An unknown outcome is never reported as a failed payment.
 pub fn told(failure: &Failure) -> Error {
     match failure {
@@ -169,7 +175,7 @@ fn words(refusal: &Refusal) -> String {
     }
 }
 
-fn away(failure: &Failure) -> Error {
+pub fn away(failure: &Failure) -> Error {
     Error::new(&problems::PROVIDER_AWAY).because(failure.to_string())
 }
 

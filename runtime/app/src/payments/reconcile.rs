@@ -52,8 +52,8 @@ impl Payments {
         self.cancel_subscriptions(request).await
     }
 
-    /// Cancels the subscriptions of archived businesses. One whose id at the provider is not known yet follows once
-    /// its own job has found it.
+    /// Cancels the subscriptions of archived businesses at once, and those of members who have closed their account with
+    /// the paid period. One whose id at the provider is not known yet follows once its own job has found it.
     async fn cancel_subscriptions(&self, request: Uuid) -> Result<()> {
         if self.provider.is_none() {
             return Ok(());
@@ -71,6 +71,22 @@ impl Payments {
         for subscription in found {
             if let Err(error) = self.cancel_subscription(&subscription, request).await {
                 tracing::warn!(%error, "a subscription could not be cancelled yet");
+            }
+        }
+        let left: Vec<String> = self
+            .in_turn(
+                request,
+                in_turn!(
+                    "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
+                     join app.users u on u.id = s.user_id
+                     where u.status = 'archived' and s.state <> 'canceled' and not s.cancel_at_period_end
+                       and s.stripe_subscription_id is not null"
+                ),
+            )
+            .await?;
+        for subscription in left {
+            if let Err(error) = self.leave_subscription(&subscription, request).await {
+                tracing::warn!(%error, "a subscription could not be left yet");
             }
         }
         Ok(())
@@ -219,7 +235,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Reads subscriptions that are incomplete or whose period is over, and those that were not read for a day.
+    /// Reads subscriptions that are incomplete or whose period is over, and those that were not read for a day. Sees to
+    /// the invoices of ended ones where the job has not done so.
     async fn subscriptions(&self, request: Uuid) -> Result<()> {
         let found = self.in_turn::<String>(
             request,
@@ -234,6 +251,19 @@ impl Payments {
         for subscription in found.await? {
             if let Err(error) = self.follow_subscription(&subscription, request).await {
                 tracing::warn!(%error, "a subscription could not be read");
+            }
+        }
+        let ended = self.in_turn::<String>(
+            request,
+            in_turn!(
+                "select 'close:' || id as id, stripe_subscription_id as name, created_at from app.subscriptions
+                 where stripe_subscription_id is not null and state = 'canceled' and invoices_closed_at is null
+                   and updated_at < now() - interval '15 minutes'"
+            ),
+        );
+        for subscription in ended.await? {
+            if let Err(error) = self.close_invoices_of(&subscription, request).await {
+                tracing::warn!(%error, "the invoices of an ended subscription could not be closed yet");
             }
         }
         Ok(())

@@ -3,93 +3,33 @@
 //! A subscription is stored with its key before the provider is called. After that its state is the one that the
 //! provider reports in events and reads; nothing else changes it. The business keeps the plan's benefits for some days
 //! after a period, so that it loses nothing while a failed card payment is retried.
+//!
+//! Here a subscription is created and its state is stored. `pay` begins one for a request and pays its invoices,
+//! `change` changes and cancels it, `end` makes sure that nothing can be paid of one that has ended.
 
+mod change;
+mod end;
+mod pay;
 mod rows;
 
-use super::{
-    Payments,
-    bodies::{Subscribed, SubscriptionRequest},
-    call,
-};
+use super::{Payments, call};
 use crate::module::Module;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{
-    ChangePlan, Failure, Gateway, Interval, Invoice, InvoiceStatus, Key, Metadata, NewPrice, Price,
-    Proration, Subscription, SubscriptionStatus,
+    Gateway, Interval, InvoiceStatus, Key, Metadata, NewPrice, Price, Subscription,
+    SubscriptionStatus,
 };
 use kernel::{
-    Error, Member, Result,
+    Result,
     jobs::{Outcome, Run},
 };
 use std::sync::Arc;
 use uuid::Uuid;
 
 pub use rows::Change;
-use rows::{Command, Plan, Resume, administers, begin, book, changeable, command, learn};
+use rows::{Command, Plan, Resume, command, learn};
 
 impl Payments {
-    /// Subscribes a business to a plan, or continues a subscription that was begun. `is_repeated` says that the same
-    /// request was received before and its answer may have been lost.
-    pub(super) async fn subscribe(
-        &self,
-        caller: &Member,
-        business: Uuid,
-        body: SubscriptionRequest,
-        is_repeated: bool,
-    ) -> Result<Subscribed> {
-        self.gateway()?;
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let user = caller.id();
-            move |cx| {
-                Box::pin(async move {
-                    administers(cx, business).await?;
-                    let plan = body.plan_id;
-                    let command = begin(cx, business, plan, user, is_repeated).await?;
-                    let card = match body.payment_method_id {
-                        Some(card) if command.known.is_none() => {
-                            Some(super::command::saved(cx, card).await?)
-                        }
-                        _ => None,
-                    };
-                    Ok((command, card))
-                })
-            }
-        });
-        let (command, card) = run.await?;
-        let began = self.now(caller.request_id).await?;
-        let told = self
-            .begin_subscription(&command, card, caller.request_id)
-            .await?;
-        let state = self
-            .learn_subscription(&told, began, caller.request_id)
-            .await?;
-        let is_begun = command.known.is_some() && !is_repeated;
-        if is_begun && state == "incomplete" && body.payment_method_id.is_some() {
-            return Err(Error::new(&kernel::problems::STATE).detail(
-                "The first period of this subscription waits for its payment already. Send the request without \
-                 `payment_method_id` and pay with the `client_secret` of the answer, or cancel the subscription first.",
-            ));
-        }
-        Ok(self.subscribed(command.id, &told, state))
-    }
-
-    fn subscribed(&self, id: Uuid, told: &Subscription, state: &str) -> Subscribed {
-        let secret = told.client_secret.as_ref();
-        let secret = secret.filter(|_| state == "incomplete");
-        let secret = secret.map(|secret| secret.expose().to_owned());
-        // The secret begins with the id of the payment that it belongs to.
-        let payment = secret
-            .as_deref()
-            .and_then(|secret| secret.split("_secret_").next());
-        let page = self.settings.payment_page_url.as_deref();
-        Subscribed {
-            id,
-            state: state.to_owned(),
-            page_url: payment.and_then(|id| call::page(page, id, secret.as_deref())),
-            client_secret: secret,
-        }
-    }
-
     /// Creates the subscription at the provider, or returns the one that was created before.
     async fn begin_subscription(
         &self,
@@ -99,12 +39,11 @@ impl Payments {
     ) -> Result<Subscription> {
         let gateway = self.gateway()?;
         if let Some(known) = &command.known {
-            let read = gateway.subscription(known).await;
-            return read.map_err(|failure| call::told(&failure));
+            return self.read_subscription(known).await;
         }
         let user = command
             .user
-            .ok_or_else(|| Error::internal("a subscription of nobody"))?;
+            .ok_or_else(|| kernel::Error::internal("a subscription of nobody"))?;
         let customer = self.customer(user, request).await?;
         if call::is_old(command.created_at, command.loaded_at)
             && let Some(found) = find(gateway, &customer, command.id).await?
@@ -123,12 +62,18 @@ impl Payments {
         match gateway.create_subscription(&key, &new).await {
             Ok(made) => Ok(made),
             Err(failure) => {
-                let found = match call::is_stuck(&failure) {
+                // Another request may have used the key with other parameters, such as a card. That says nothing about
+                // whether it has created the subscription.
+                let is_taken = call::is_taken(&failure);
+                let found = match call::is_stuck(&failure) || is_taken {
                     true => find(gateway, &customer, command.id).await?,
                     false => None,
                 };
                 if let Some(found) = found {
                     return Ok(found);
+                }
+                if is_taken {
+                    return Err(call::away(&failure).retry_after(5));
                 }
                 if let Some(refusal) = call::refused(&failure) {
                     self.refused(command.id, call::code(refusal), request)
@@ -194,60 +139,6 @@ impl Payments {
         Ok(price.id)
     }
 
-    /// Changes the plan of a subscription, ends it or keeps it. `key` is the idempotency key of the caller.
-    pub(super) async fn change_subscription(
-        &self,
-        caller: &Member,
-        subscription: Uuid,
-        change: Change,
-        key: &str,
-    ) -> Result<Subscribed> {
-        let gateway = self.gateway()?;
-        let run = self
-            .db
-            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                Box::pin(async move { changeable(cx, subscription, change).await })
-            });
-        let (command, plan) = run.await?;
-        let (Some(id), Some(item)) = (command.known.clone(), command.item.clone()) else {
-            return Err(Error::new(&kernel::problems::STATE)
-                .detail("The subscription has not begun yet; look again in a minute."));
-        };
-        if command.is_unpaid {
-            self.cancel_subscription(&id, caller.request_id).await?;
-            let run = self.db.run(Self::NAME, None, caller.request_id, move |cx| {
-                Box::pin(async move { rows::state(cx, subscription).await })
-            });
-            let state = run.await?;
-            return Ok(Subscribed {
-                id: subscription,
-                state,
-                client_secret: None,
-                page_url: None,
-            });
-        }
-        let of = call::digest("subscription", &format!("{subscription}:{key}"));
-        let keys = call::keys(&of, caller.request_id)?;
-        let price = match &plan {
-            Some(plan) => Some(self.price(plan, caller.request_id).await?),
-            None => None,
-        };
-        let began = self.now(caller.request_id).await?;
-        let wanted = &Wanted {
-            change,
-            subscription: id,
-            item,
-            price,
-        };
-        let send = move |key: Key| async move { wanted.send(gateway, &key).await };
-        let told = keys.once(send, wanted.look(gateway)).await;
-        let told = told.map_err(|failure| call::told(&failure))?;
-        let state = self
-            .learn_subscription(&told, began, caller.request_id)
-            .await?;
-        Ok(self.subscribed(subscription, &told, state))
-    }
-
     /// Stores the state of a subscription that the provider reports; the plan follows from the price that is billed. A
     /// reading that began earlier than the stored one changes nothing. Returns the state in our terms.
     pub(super) async fn learn_subscription(
@@ -298,63 +189,23 @@ impl Payments {
         })
     }
 
-    /// Ends the subscription of an archived business, which has no administrators left who could end it. It ends at
-    /// once, because the business has no more use for the plan.
-    pub(super) async fn cancel_subscription(&self, id: &str, request: Uuid) -> Result<()> {
-        // The key is new for each attempt: cancelling twice is harmless, and an error that the provider has stored
-        // under an older key would block this for a day.
-        let key = call::key(call::digest("end", &format!("{id}:{request}")))?;
-        let began = self.now(request).await?;
-        match self.gateway()?.cancel_subscription_now(&key, id).await {
-            Ok(told) => self
-                .learn_subscription(&told, began, request)
-                .await
-                .map(drop),
-            // A subscription that has ended can't be ended again; reading it shows that it has.
-            Err(failure) if failure.refusal().is_some() => {
-                self.follow_subscription(id, request).await.map(drop)
-            }
-            Err(failure) => Err(call::told(&failure)),
-        }
-    }
-
     /// Reads a subscription and applies its state. Returns false if it is not one of ours.
     pub(super) async fn follow_subscription(&self, id: &str, request: Uuid) -> Result<bool> {
-        let began = self.now(request).await?;
-        let told = self.gateway()?.subscription(id).await;
-        let told = told.map_err(|failure| call::told(&failure))?;
-        self.learn_subscription(&told, began, request).await?;
+        let (told, _) = self.look_again(id, request).await?;
         Ok(told.metadata.contains_key("subscription_id"))
     }
 
-    /// Records the payment of a paid invoice, once. The payment is read as well, since its refunds may have been
-    /// reported before it was known here. Returns false if the subscription is not one of ours.
-    pub(super) async fn learn_invoice(&self, invoice: &Invoice, request: Uuid) -> Result<bool> {
-        let Some(subscription) = invoice.subscription.clone() else {
-            return Ok(false);
-        };
-        let known = self.follow_subscription(&subscription, request).await?;
-        let is_paid = invoice.status == InvoiceStatus::Paid && invoice.amount_paid > 0;
-        let run = self.db.run(Self::NAME, None, request, {
-            let invoice = invoice.clone();
-            move |cx| {
-                let (invoice, subscription) = (invoice.clone(), subscription.clone());
-                Box::pin(async move {
-                    if is_paid {
-                        book(cx, &invoice, &subscription).await?;
-                    }
-                    Ok(())
-                })
-            }
-        });
-        run.await?;
-        if let Some(payment) = invoice.payment.as_deref().filter(|_| is_paid) {
-            let began = self.now(request).await?;
-            let payment = self.gateway()?.payment(payment).await;
-            let payment = payment.map_err(|failure| call::told(&failure))?;
-            self.apply(request, &payment, began).await?;
-        }
-        Ok(known)
+    pub(super) async fn read_subscription(&self, id: &str) -> Result<Subscription> {
+        let read = self.gateway()?.subscription(id).await;
+        read.map_err(|failure| call::told(&failure))
+    }
+
+    /// Reads a subscription and applies its state. Returns what was read, and the state in our terms.
+    async fn look_again(&self, id: &str, request: Uuid) -> Result<(Subscription, &'static str)> {
+        let began = self.now(request).await?;
+        let told = self.read_subscription(id).await?;
+        let state = self.learn_subscription(&told, began, request).await?;
+        Ok((told, state))
     }
 
     async fn refused(&self, subscription: Uuid, code: String, request: Uuid) -> Result<()> {
@@ -407,44 +258,6 @@ impl Payments {
                 .await?;
         }
         Ok(())
-    }
-}
-
-/// A change of a subscription, as it is sent to the provider.
-struct Wanted {
-    change: Change,
-    subscription: String,
-    item: String,
-    /// The provider's id of the price to change to. None unless the plan changes.
-    price: Option<String>,
-}
-
-impl Wanted {
-    async fn send(&self, gateway: &dyn Gateway, key: &Key) -> Result<Subscription, Failure> {
-        match (self.change, &self.price) {
-            (Change::Plan(_), Some(price)) => {
-                let change = ChangePlan {
-                    subscription: self.subscription.clone(),
-                    item: self.item.clone(),
-                    price: price.clone(),
-                    proration: Proration::InvoiceNow,
-                };
-                gateway.change_plan(key, &change).await
-            }
-            (Change::Keep, _) => gateway.keep_subscription(key, &self.subscription).await,
-            _ => gateway.cancel_at_period_end(key, &self.subscription).await,
-        }
-    }
-
-    /// Returns the subscription if the change has taken effect.
-    async fn look(&self, gateway: &dyn Gateway) -> Result<Option<Subscription>, Failure> {
-        let now = gateway.subscription(&self.subscription).await?;
-        let is_done = match self.change {
-            Change::Plan(_) => self.price.as_ref() == Some(&now.price),
-            Change::Cancel => now.cancel_at_period_end,
-            Change::Keep => !now.cancel_at_period_end,
-        };
-        Ok(is_done.then_some(now))
     }
 }
 

@@ -373,7 +373,12 @@ async fn examples_are_as_they_are_when_they_are_asked_for() {
         };
         Box::pin(async move { all })
     });
-    let app = router(|| GENERATED, HandWritten::openapi, vec!["/".to_owned()], later);
+    let app = router(
+        || GENERATED,
+        HandWritten::openapi,
+        vec!["/".to_owned()],
+        later,
+    );
     let mut seen = Vec::new();
     for _ in 0..3 {
         let answer = get(&app, "/openapi.json", None).await;

@@ -6,13 +6,10 @@ use stripe_shared as shared;
 use stripe_types::Expandable;
 
 pub fn price(from: shared::Price) -> Converted<Price> {
-    let recurring = from.recurring.as_ref();
-    // Intervals such as "every three months" are not supported by our type.
-    let single = recurring.filter(|recurring| recurring.interval_count == 1);
     Ok(Price {
         product: id(&from.product),
         currency: currency(&from.currency)?,
-        interval: single.and_then(|recurring| interval(&recurring.interval)),
+        interval: interval(&from),
         id: from.id.to_string(),
         lookup_key: from.lookup_key,
         amount: from.unit_amount,
@@ -20,9 +17,12 @@ pub fn price(from: shared::Price) -> Converted<Price> {
     })
 }
 
-fn interval(from: &shared::RecurringInterval) -> Option<Interval> {
+/// None for intervals such as "every three months", which our type doesn't have.
+fn interval(from: &shared::Price) -> Option<Interval> {
     use shared::RecurringInterval as Theirs;
-    match from {
+    let recurring = from.recurring.as_ref();
+    let single = recurring.filter(|recurring| recurring.interval_count == 1)?;
+    match single.interval {
         Theirs::Day => Some(Interval::Day),
         Theirs::Week => Some(Interval::Week),
         Theirs::Month => Some(Interval::Month),
@@ -48,6 +48,8 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
     let [item] = from.items.data.as_slice() else {
         return Err("a subscription that has not exactly one item".to_owned());
     };
+    let pending = from.pending_update.as_ref();
+    let pending = pending.and_then(|update| update.subscription_items.as_deref()?.first());
     let invoice = from.latest_invoice.as_ref();
     let secret = invoice
         .and_then(Expandable::as_object)
@@ -59,6 +61,10 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
         item: item.id.to_string(),
         price: item.price.id.to_string(),
         price_metadata: metadata(item.price.metadata.clone()),
+        amount: amount(item),
+        currency: currency(&item.price.currency)?,
+        interval: interval(&item.price),
+        pending_price: pending.map(|item| item.price.id.to_string()),
         current_period_start: time(item.current_period_start)?,
         current_period_end: time(item.current_period_end)?,
         canceled_at: from.canceled_at.map(time).transpose()?,
@@ -72,6 +78,12 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
         cancel_at_period_end: from.cancel_at_period_end,
         livemode: from.livemode,
     })
+}
+
+/// The price of a period. None if it isn't a fixed amount for each unit.
+fn amount(item: &shared::SubscriptionItem) -> Option<i64> {
+    let quantity = i64::try_from(item.quantity.unwrap_or(1)).ok()?;
+    item.price.unit_amount?.checked_mul(quantity)
 }
 
 /// An invoice that is only a preview has no id.
@@ -115,6 +127,7 @@ pub fn invoice(from: shared::Invoice) -> Converted<Invoice> {
             .billing_reason
             .as_ref()
             .map(|reason| reason.as_str().to_owned()),
+        paid_at: from.status_transitions.paid_at.map(time).transpose()?,
         created: time(from.created)?,
         amount_due: from.amount_due,
         amount_paid: from.amount_paid,

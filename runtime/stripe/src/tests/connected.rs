@@ -1,8 +1,8 @@
-//! Accounts, transfers, plans and events.
+//! Accounts, transfers, prices and events.
 
 use super::{
     calls::{answers, aud, created},
-    objects::{self, list, with},
+    objects::{self, list},
     script::{Script, key},
 };
 use crate::Method;
@@ -11,7 +11,7 @@ use gateway::*;
 use serde_json::json;
 
 /// Method, path and parameters, percent-decoded.
-fn sent(script: &Script, index: usize) -> (Method, String, Vec<String>) {
+pub fn sent(script: &Script, index: usize) -> (Method, String, Vec<String>) {
     let request = &script.seen()[index];
     let query = request
         .path_and_query
@@ -224,118 +224,6 @@ async fn prices() {
             .contains(&"lookup_keys[0]=pro_month".to_owned())
     );
     assert_eq!(script.gateway().find_price("none").await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn subscriptions() {
-    let mut first = objects::invoice();
-    first["confirmation_secret"] =
-        json!({"client_secret": "pi_9_secret_1", "type": "payment_intent"});
-    let waiting = with(
-        objects::subscription(),
-        json!({"status": "incomplete", "latest_invoice": first}),
-    );
-    let script = answers(&[waiting, objects::subscription()]);
-    let mut new = NewSubscription {
-        customer: "cus_1".into(),
-        price: "price_1".into(),
-        payment_method: None,
-        trial_days: Some(14),
-        metadata: Metadata::new(),
-    };
-    let waiting = script
-        .gateway()
-        .create_subscription(&key("sub:1"), &new)
-        .await
-        .unwrap();
-    assert_eq!(waiting.status, SubscriptionStatus::Incomplete);
-    assert_eq!(waiting.client_secret.unwrap().expose(), "pi_9_secret_1");
-    assert_eq!(waiting.latest_invoice.as_deref(), Some("in_1"));
-    let expected = [
-        "customer=cus_1",
-        "expand[0]=latest_invoice.confirmation_secret",
-        "items[0][price]=price_1",
-        "payment_behavior=default_incomplete",
-        "trial_period_days=14",
-    ];
-    assert_eq!(sent(&script, 0).2, expected);
-
-    new.payment_method = Some("pm_1".into());
-    let active = script
-        .gateway()
-        .create_subscription(&key("sub:2"), &new)
-        .await
-        .unwrap();
-    assert_eq!(
-        (active.status, active.item.as_str()),
-        (SubscriptionStatus::Active, "si_1")
-    );
-    assert_eq!(active.price, "price_1");
-    assert_eq!(active.price_metadata["plan_id"], "p1");
-    assert_eq!(active.current_period_start, created());
-    assert_eq!(active.current_period_end, created() + TimeDelta::days(30));
-    let body = sent(&script, 1).2;
-    for pair in [
-        "default_payment_method=pm_1",
-        "off_session=true",
-        "payment_behavior=allow_incomplete",
-    ] {
-        assert!(body.contains(&pair.to_owned()), "{pair}");
-    }
-
-    let script = answers(&vec![objects::subscription(); 5]);
-    let gateway = script.gateway();
-    let change = ChangePlan {
-        subscription: "sub_1".into(),
-        item: "si_1".into(),
-        price: "price_2".into(),
-        proration: Proration::InvoiceNow,
-    };
-    gateway.change_plan(&key("plan:1"), &change).await.unwrap();
-    gateway
-        .cancel_at_period_end(&key("end:1"), "sub_1")
-        .await
-        .unwrap();
-    gateway
-        .keep_subscription(&key("keep:1"), "sub_1")
-        .await
-        .unwrap();
-    gateway
-        .cancel_subscription_now(&key("now:1"), "sub_1")
-        .await
-        .unwrap();
-    gateway.subscription("sub_1").await.unwrap();
-    let bodies: Vec<Vec<String>> = (0..3).map(|index| sent(&script, index).2).collect();
-    assert_eq!(
-        bodies[0],
-        [
-            "items[0][id]=si_1",
-            "items[0][price]=price_2",
-            "proration_behavior=always_invoice"
-        ]
-    );
-    assert_eq!(bodies[1], ["cancel_at_period_end=true"]);
-    assert_eq!(bodies[2], ["cancel_at_period_end=false"]);
-    let (method, path, _) = sent(&script, 3);
-    assert_eq!(
-        (method, path.as_str()),
-        (Method::Delete, "/v1/subscriptions/sub_1")
-    );
-    assert_eq!(script.seen()[3].header("idempotency-key"), Some("now:1"));
-
-    let script = answers(&[list(&[objects::subscription()], false), objects::invoice()]);
-    assert_eq!(
-        script.gateway().subscriptions("cus_1").await.unwrap().len(),
-        1
-    );
-    assert!(sent(&script, 0).2.contains(&"status=all".to_owned()));
-    let invoice = script.gateway().invoice("in_1").await.unwrap();
-    assert_eq!(
-        (invoice.status, invoice.amount_paid),
-        (InvoiceStatus::Paid, 4900)
-    );
-    assert_eq!(invoice.subscription.as_deref(), Some("sub_1"));
-    assert_eq!(invoice.payment.as_deref(), Some("pi_9"));
 }
 
 #[tokio::test]

@@ -210,6 +210,9 @@ impl<'a> Stage<'a> {
             }
             "subscribeBusiness" => json!({"plan_id": self.nearest_of("plan", sight)[0]["id"]}),
             "changeSubscriptionPlan" => json!({"plan_id": row.map(|row| &row["plan_id"])}),
+            "changeSubscriptionCard" => {
+                json!({"payment_method_id": self.nearest_of("payment_method", sight)[0]["id"]})
+            }
             "announcePicture" => {
                 json!({"entity_type": "user", "entity_id": me, "content_type": "image/png", "bytes": 1000,
                     "sha256": "0".repeat(64)})

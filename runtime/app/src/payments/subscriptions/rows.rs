@@ -1,10 +1,11 @@
 //! The rows of subscriptions: beginning one, finding it again, and which changes are allowed.
 
 use super::super::{inbox, plan_shares};
+use super::end::Close;
 use chrono::{DateTime, TimeDelta, Utc};
-use gateway::{Invoice, Metadata, Subscription};
+use gateway::{Interval, Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
-use kernel::{Cx, Error, Result, jobs::NewJob};
+use kernel::{Cx, Error, Member, Result, jobs::NewJob};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use uuid::Uuid;
@@ -22,13 +23,26 @@ pub struct Command {
     pub known: Option<String>,
     /// The provider's id of the subscription's item, which has the price.
     pub item: Option<String>,
-    /// The first period was never paid.
-    pub is_unpaid: bool,
+    pub state: String,
     pub created_at: DateTime<Utc>,
     pub loaded_at: DateTime<Utc>,
+    /// The plan at the price that was asked for when the subscription began, or that is billed now.
     pub plan: Plan,
 }
 
+impl Command {
+    /// The first period was never paid.
+    pub fn is_unpaid(&self) -> bool {
+        self.state == "incomplete"
+    }
+
+    /// A payment is due.
+    pub fn owes(&self) -> bool {
+        ["incomplete", "past_due", "unpaid"].contains(&self.state.as_str())
+    }
+}
+
+/// A plan at a certain price.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub id: Uuid,
@@ -62,21 +76,24 @@ pub async fn administers(cx: &mut Cx, business: Uuid) -> Result<()> {
     }
 }
 
+/// Stores a new subscription at the plan's present price, or returns the one that waits for its first payment. Also
+/// returns whether it is this request that creates it at the provider; otherwise another one does, perhaps right now.
 pub async fn begin(
     cx: &mut Cx,
     business: Uuid,
     plan: Uuid,
     user: Uuid,
     is_repeated: bool,
-) -> Result<Command> {
+) -> Result<(Command, bool)> {
     if is_repeated && let Some(begun) = begun(cx, business, plan, user).await? {
-        return Ok(begun);
+        return Ok((begun, true));
     }
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
-        "insert into app.subscriptions (id, business_id, plan_id, user_id, stripe_idempotency_key)
-         values ($1, $2, $3, $4, $5) on conflict do nothing returning created_at",
+        "insert into app.subscriptions (id, business_id, plan_id, user_id, stripe_idempotency_key, amount_cents, currency, interval)
+         select $1, $2, p.id, $4, $5, p.price_cents, p.currency, p.interval from app.plans p where p.id = $3
+         on conflict do nothing returning created_at",
     )
     .bind(id)
     .bind(business)
@@ -91,7 +108,8 @@ pub async fn begin(
             .put(cx)
             .await?;
         let begun = command(cx, id).await?;
-        return begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
+        let begun = begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
+        return begun.map(|begun| (begun, true));
     }
     // The business has a subscription already. It is continued if it is for the same plan and waits for its first
     // payment.
@@ -104,10 +122,11 @@ pub async fn begin(
     match live {
         Some((live, of, state)) if of == plan && state == "incomplete" => {
             let begun = command(cx, live).await?;
-            begun.ok_or_else(|| Error::internal("a subscription that is there"))
+            let begun = begun.ok_or_else(|| Error::internal("a subscription that is there"));
+            begun.map(|begun| (begun, false))
         }
         _ => Err(Error::new(&kernel::problems::STATE)
-            .detail("The business has a subscription; change its plan instead.")),
+            .detail("The business has a subscription; change its plan or its card instead.")),
     }
 }
 
@@ -152,8 +171,8 @@ pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
 pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
         "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at,
-           clock_timestamp() as loaded_at, s.plan_id, s.state = 'incomplete' as is_unpaid
-         from app.subscriptions s where s.id = $1 and s.state <> 'canceled'",
+           clock_timestamp() as loaded_at, s.state, s.plan_id, p.name, s.amount_cents, s.currency, s.interval
+         from app.subscriptions s join app.plans p on p.id = s.plan_id where s.id = $1 and s.state <> 'canceled'",
     )
     .bind(subscription)
     .fetch_optional(cx.conn())
@@ -167,14 +186,21 @@ pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>>
         key: row.try_get("stripe_idempotency_key")?,
         known: row.try_get("stripe_subscription_id")?,
         item: row.try_get("stripe_item_id")?,
-        is_unpaid: row.try_get("is_unpaid")?,
+        state: row.try_get("state")?,
         created_at: row.try_get("created_at")?,
         loaded_at: row.try_get("loaded_at")?,
-        plan: plan(cx, row.try_get("plan_id")?).await?,
+        plan: Plan {
+            id: row.try_get("plan_id")?,
+            name: row.try_get("name")?,
+            price_cents: row.try_get("amount_cents")?,
+            currency: row.try_get("currency")?,
+            interval: row.try_get("interval")?,
+        },
     }))
 }
 
-pub async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
+/// The plan at its present price.
+async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
     let row =
         sqlx::query("select name, price_cents, currency, interval from app.plans where id = $1")
             .bind(id)
@@ -189,28 +215,29 @@ pub async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
     })
 }
 
-/// Returns the subscription and the plan to change to. Refuses changes that are not allowed.
+/// Returns the subscription and the plan to change to. Refuses changes that are not allowed. The member whose card pays
+/// may cancel it without administering the business, and nobody may keep it for them once their account is closed.
 pub async fn changeable(
     cx: &mut Cx,
+    caller: &Member,
     subscription: Uuid,
     change: Change,
 ) -> Result<(Command, Option<Plan>)> {
-    let business: Option<Uuid> =
-        sqlx::query_scalar("select business_id from app.subscriptions where id = $1")
-            .bind(subscription)
-            .fetch_optional(cx.conn())
-            .await?;
-    let business = business.ok_or_else(Error::not_found)?;
-    // Callers who don't administer the business may not see its subscription either.
-    if !cx.holds(&BUSINESS, "admin", business).await? {
-        return Err(Error::not_found());
-    }
-    let command = command(cx, subscription).await?.ok_or_else(|| {
-        Error::new(&kernel::problems::STATE).detail("The subscription has ended.")
-    })?;
-    if command.is_unpaid && !matches!(change, Change::Cancel) {
+    let command = administered(cx, caller, subscription, matches!(change, Change::Cancel)).await?;
+    if command.is_unpaid() && !matches!(change, Change::Cancel) {
         return Err(Error::new(&kernel::problems::STATE).detail(
             "The first period is not paid. Pay it, or cancel the subscription and begin another one.",
+        ));
+    }
+    // The difference to another plan would be computed as if the present period had been paid.
+    if matches!(change, Change::Plan(_)) && command.owes() {
+        return Err(Error::new(&kernel::problems::STATE).detail(
+            "A payment is due. Pay it first: `POST /subscriptions/{id}/card` does so with a saved card.",
+        ));
+    }
+    if matches!(change, Change::Keep) && has_left(cx, command.user).await? {
+        return Err(Error::new(&kernel::problems::STATE).detail(
+            "The member whose card pays has closed their account. Subscribe again once this subscription has ended.",
         ));
     }
     let to = match change {
@@ -231,14 +258,42 @@ pub async fn changeable(
     Ok((command, to))
 }
 
-pub async fn state(cx: &mut Cx, subscription: Uuid) -> Result<String> {
-    let state = sqlx::query_scalar("select state from app.subscriptions where id = $1");
-    Ok(state.bind(subscription).fetch_one(cx.conn()).await?)
+/// The subscription, for an administrator of its business; with `payer_may` also for the member whose card pays. Others
+/// may not see it. Refused once it has ended.
+pub async fn administered(
+    cx: &mut Cx,
+    caller: &Member,
+    subscription: Uuid,
+    payer_may: bool,
+) -> Result<Command> {
+    let found: Option<(Uuid, Option<Uuid>)> =
+        sqlx::query_as("select business_id, user_id from app.subscriptions where id = $1")
+            .bind(subscription)
+            .fetch_optional(cx.conn())
+            .await?;
+    let (business, payer) = found.ok_or_else(Error::not_found)?;
+    let is_payer = payer_may && payer == Some(caller.id());
+    if !is_payer && !cx.holds(&BUSINESS, "admin", business).await? {
+        return Err(Error::not_found());
+    }
+    command(cx, subscription)
+        .await?
+        .ok_or_else(|| Error::new(&kernel::problems::STATE).detail("The subscription has ended."))
+}
+
+async fn has_left(cx: &mut Cx, payer: Option<Uuid>) -> Result<bool> {
+    let left = sqlx::query_scalar(
+        "select exists (select from app.users where id = $1 and status = 'archived')",
+    );
+    Ok(left.bind(payer).fetch_one(cx.conn()).await?)
 }
 
 /// Stores the reported state. The plan becomes the one that the billed price belongs to; an unknown price leaves it
 /// unchanged. While the subscription stays past due, `entitled_until` is never extended, whatever periods begin
 /// meanwhile. A subscription of which no period was ever paid has no days of grace.
+///
+/// Once it has ended, a job sees to its invoices. So it does for a subscription that was taken for never made, and that
+/// the provider reports all the same.
 pub async fn learn(
     cx: &mut Cx,
     told: &Subscription,
@@ -250,7 +305,8 @@ pub async fn learn(
         let id = metadata.get(name);
         id.and_then(|id| Uuid::try_parse(id).ok())
     };
-    sqlx::query(
+    let ours = id(&told.metadata, "subscription_id");
+    let stored = sqlx::query(
         "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3, state = $4,
            current_period_start = $5, current_period_end = $6, cancel_at_period_end = $7,
            entitled_until = case
@@ -259,7 +315,8 @@ pub async fn learn(
              when $4 = 'past_due' and s.state = 'past_due' then least(s.entitled_until, $8)
              else $8
            end,
-           synced_at = $9,
+           synced_at = $9, amount_cents = coalesce($12, s.amount_cents), currency = case when $12 is null then s.currency else $13 end,
+           interval = coalesce($14, s.interval),
            plan_id = coalesce(
              (select p.id from app.plans p where p.id = $10),
              (select p.id from app.plans p where p.stripe_price_id = $11 order by p.id limit 1),
@@ -267,7 +324,7 @@ pub async fn learn(
          where s.id = $1 and coalesce(s.stripe_subscription_id, $2) = $2 and s.state <> 'canceled'
            and (s.synced_at is null or s.synced_at <= $9)",
     )
-    .bind(id(&told.metadata, "subscription_id"))
+    .bind(ours)
     .bind(&told.id)
     .bind(&told.item)
     .bind(state)
@@ -278,9 +335,71 @@ pub async fn learn(
     .bind(began)
     .bind(id(&told.price_metadata, "plan_id"))
     .bind(&told.price)
+    .bind(told.amount)
+    .bind(told.currency.as_str())
+    .bind(told.interval.and_then(interval))
+    .execute(cx.conn())
+    .await?;
+    let is_over = match stored.rows_affected() {
+        0 => is_stray(cx, told, ours).await?,
+        _ => state == "canceled",
+    };
+    match (is_over, ours) {
+        (true, Some(subscription)) => Close { subscription }.put(cx).await,
+        _ => Ok(()),
+    }
+}
+
+/// Stores the id of a subscription that was taken for never made. Returns false if this is not one.
+async fn is_stray(cx: &mut Cx, told: &Subscription, ours: Option<Uuid>) -> Result<bool> {
+    let found = sqlx::query(
+        "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3
+         where s.id = $1 and s.state = 'canceled' and s.stripe_subscription_id is null",
+    )
+    .bind(ours)
+    .bind(&told.id)
+    .bind(&told.item)
+    .execute(cx.conn())
+    .await?;
+    Ok(found.rows_affected() > 0)
+}
+
+fn interval(from: Interval) -> Option<&'static str> {
+    match from {
+        Interval::Month => Some("month"),
+        Interval::Year => Some("year"),
+        Interval::Day | Interval::Week => None,
+    }
+}
+
+/// The provider's id of an ended subscription of which something may still be paid.
+pub async fn unclosed(cx: &mut Cx, subscription: Uuid) -> Result<Option<String>> {
+    let id = sqlx::query_scalar(
+        "select stripe_subscription_id from app.subscriptions
+         where id = $1 and state = 'canceled' and stripe_subscription_id is not null and invoices_closed_at is null",
+    );
+    Ok(id.bind(subscription).fetch_optional(cx.conn()).await?)
+}
+
+/// Stores that nothing of an ended subscription can be paid any more.
+pub async fn closed(cx: &mut Cx, id: &str) -> Result<()> {
+    sqlx::query(
+        "update app.subscriptions set invoices_closed_at = now()
+         where stripe_subscription_id = $1 and state = 'canceled' and invoices_closed_at is null",
+    )
+    .bind(id)
     .execute(cx.conn())
     .await?;
     Ok(())
+}
+
+/// Whether a subscription was taken for never made, so that the business never had a plan by it.
+pub async fn was_never_had(cx: &mut Cx, id: &str) -> Result<bool> {
+    let never = sqlx::query_scalar(
+        "select exists (select from app.subscriptions
+           where stripe_subscription_id = $1 and state = 'canceled' and current_period_start is null)",
+    );
+    Ok(never.bind(id).fetch_one(cx.conn()).await?)
 }
 
 /// Records the payment of an invoice. Skips subscriptions without `user_id`: this module always sets it, so such a row
