@@ -79,7 +79,10 @@ fn m1_money_is_counted_in_whole_units() {
 
     // The control: such code is noticed.
     for (path, text) in [
-        ("runtime/app/src/wallet/maintenance.rs", "let share = 0.3_f64;"),
+        (
+            "runtime/app/src/wallet/maintenance.rs",
+            "let share = 0.3_f64;",
+        ),
         ("runtime/app/src/payments.rs", "fn fee(of: f64) -> i64"),
         ("spec/sql/wallet.more.sql", "select sum(x)::float8"),
     ] {
