@@ -7,6 +7,7 @@ mod expr;
 mod guarded;
 pub mod implied;
 mod invariants;
+mod literal;
 mod lookup;
 mod memo;
 mod networks;
@@ -15,6 +16,7 @@ pub mod whereabouts;
 
 pub use expr::{Expr, OfWhat, Op, Value};
 pub use invariants::{Check, Exclude, Keep, UniqueWhere};
+pub use literal::Literal;
 pub use memo::Memo;
 pub use networks::NETWORKS;
 use serde::{Deserialize, Serialize};
@@ -294,31 +296,6 @@ pub enum Ty {
         max: u32,
         count: u32,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Literal {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Decimal(String),
-    /// Text, and values of enums and states.
-    Text(String),
-    /// `now()`
-    Now,
-    /// `now()` for a date: the day that it is in universal time.
-    Today,
-}
-
-impl Literal {
-    /// The literal as a value of this type: for a date, `now()` is a day.
-    pub fn of(self, ty: &Ty) -> Literal {
-        match (self, ty) {
-            (Literal::Now, Ty::Date) => Literal::Today,
-            (literal, _) => literal,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

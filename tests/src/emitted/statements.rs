@@ -116,7 +116,7 @@ async fn every_constraint_that_is_answered_is_there() {
     let known: Vec<String> = sqlx::query_scalar(
         r"select conname::text from pg_constraint union select relname::text from pg_class where relkind = 'i'
          union select tgname::text from pg_trigger
-         union select (regexp_matches(pg_get_triggerdef(oid), 'refuse_past\(''([a-z0-9_]+)''\)'))[1] from pg_trigger
+         union select (regexp_matches(pg_get_triggerdef(oid), 'refuse_past[(]''([a-z0-9_]+)''[)]'))[1] from pg_trigger
          union select (regexp_matches(prosrc, 'constraint = ''([a-z0-9_]+)''', 'g'))[1] from pg_proc",
     )
     .fetch_all(&mut conn)
