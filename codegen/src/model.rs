@@ -12,6 +12,7 @@ mod lookup;
 mod memo;
 mod networks;
 pub mod open;
+mod transition;
 pub mod whereabouts;
 
 pub use expr::{Expr, OfWhat, Op, Value};
@@ -20,6 +21,7 @@ pub use literal::Literal;
 pub use memo::Memo;
 pub use networks::NETWORKS;
 use serde::{Deserialize, Serialize};
+pub use transition::{Assigned, Change, Set, Transition};
 
 /// Index into [`Model::entities`].
 pub type EntityId = usize;
@@ -400,47 +402,6 @@ pub enum DerivedKind {
 pub struct NamedExpr {
     pub name: String,
     pub expr: Expr,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Transition {
-    /// The verb: route segment and action name.
-    pub name: String,
-    pub change: Change,
-    /// Assignments besides the change of state.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sets: Vec<Set>,
-    pub by: Expr,
-    pub when: Option<Expr>,
-    /// The caller must give a reason (1..500 characters), which goes to the audit log.
-    pub reason: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// `field` is the states field.
-    State {
-        field: String,
-        from: Vec<String>,
-        to: String,
-    },
-    Set(Set),
-}
-
-/// A column that a transition sets, and to what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Set {
-    pub column: String,
-    pub value: Assigned,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Assigned {
-    /// The caller who makes the transition.
-    Me,
-    Value(Literal),
 }
 
 /// Actions without a rule are denied to everybody. `deny` rules are already included (`grant and not deny`).
