@@ -6,7 +6,7 @@ mod schemas;
 use super::once;
 use super::operations::{self, documented};
 use crate::support::TestServer;
-use schemas::{each, examples, list, references, resolve, validate};
+use schemas::{collect, each, examples, list, references, resolve, validate};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 

@@ -62,7 +62,7 @@ pub(super) fn validate(document: &Value, schema: &Value, example: &Value) -> Opt
 }
 
 /// The schemas that a schema refers to; with all schemas, building a validator would take long.
-fn collect(document: &Value, at: &Value, needed: &mut Map<String, Value>) {
+pub(super) fn collect(document: &Value, at: &Value, needed: &mut Map<String, Value>) {
     if let Some(target) = at.get("$ref").and_then(Value::as_str)
         && let Some(schema) = document.pointer(target.trim_start_matches('#'))
     {
