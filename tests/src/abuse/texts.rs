@@ -282,25 +282,27 @@ async fn abuse_27_lines_are_stored_in_one_form() {
 
     // Texts that look the same are the same for uniqueness and for search.
     let mut conn = server.superuser().await;
-    for (code, taken) in [
+    for (name, taken) in [
         ("caf\u{e9}", false),
         ("cafe\u{301}", true),
         ("caf\u{e9} ", true),
     ] {
-        let text = "insert into app.users (handle, display_name, email) values ($1, 'x', gen_random_uuid() || '@example.org')";
-        let done = sqlx::query(text).bind(code).execute(&mut conn).await;
-        assert_eq!(done.is_err(), taken, "{code:?}");
+        let text = "insert into app.plans (name, price_cents, currency, interval, features) values ($1, 900, 'EUR', 'month', '{}')";
+        let done = sqlx::query(text).bind(name).execute(&mut conn).await;
+        assert_eq!(done.is_err(), taken, "{name:?}");
     }
-    for code in ["caf%C3%A9", "cafe%CC%81%20"] {
+    let body = json!({"name": "E\u{301}cole"});
+    owner.client.patch(&path, "*", body).await.expect(200);
+    for words in ["%C3%89cole", "e%CC%81cole%20"] {
         let found = owner
             .client
-            .get(&format!("/users?handle={code}"))
+            .get(&format!("/communities?q={words}"))
             .await
             .expect(200);
         assert_eq!(
             found.json["data"].as_array().map(Vec::len),
             Some(1),
-            "{code}"
+            "{words}"
         );
     }
 }

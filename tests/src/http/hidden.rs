@@ -345,17 +345,19 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// A row to copy or to change.
+    /// A row to copy or to change; to copy, one that the caller could have created, if there is any.
     fn subject(&self, child: &Reference, parent: &str, oracle: &Oracle<'a>) -> Option<&'a Row> {
-        let rows = self.world.rows[rows::id(child.child)].iter().take(500);
-        let mut fitting = rows.filter(|row| match child.kind {
-            Kind::Create => true,
-            _ => {
-                oracle.may(child.child, "update", row)
-                    && text(row, &child.relation.id_column()) != Some(parent)
-            }
-        });
-        fitting.next()
+        let mut rows = self.world.rows[rows::id(child.child)].iter().take(500);
+        if matches!(child.kind, Kind::Create) {
+            let first = rows.clone().next();
+            return rows
+                .find(|row| oracle.may(child.child, "create", row))
+                .or(first);
+        }
+        rows.find(|row| {
+            oracle.may(child.child, "update", row)
+                && text(row, &child.relation.id_column()) != Some(parent)
+        })
     }
 }
 

@@ -46,16 +46,20 @@ pub async fn server_with(change: impl FnOnce(&mut Parts)) -> TestServer {
         .execute(&mut conn)
         .await
         .expect("patience");
-    // The city's administrator pays for the plan of a business, so that payers without a role there are tried.
-    let pays = "update app.subscriptions set user_id = $1 where id = (
-      select id from app.subscriptions where user_id <> all($2) order by id limit 1)";
+    // The city's administrator pays for the plan of a business that a caller administers, so that payers without a role
+    // there are tried, and administrators too.
+    let pays = "update app.subscriptions set user_id = $1, business_id = (
+        select scope_id from app.role_assignments
+        where user_id = any($2) and scope_type = 'business' and state = 'accepted' order by id limit 1)
+      where id = (select id from app.subscriptions where user_id is null and state = 'canceled' order by id limit 1)";
     let known: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
-    sqlx::query(pays)
+    let paying = sqlx::query(pays)
         .bind(PEOPLE[1].id)
         .bind(known)
         .execute(&mut conn)
         .await
         .expect("a payer");
+    assert_eq!(paying.rows_affected(), 1);
     // Waits for the jobs of the sample, so that later only the tested requests change something.
     server.settled().await;
     server

@@ -41,6 +41,7 @@ pub fn of_property(model: &Model, id_: EntityId, column: Column) -> Option<Value
         Source::Field(field) => match field.ty {
             Ty::Text { .. }
             | Ty::Code { .. }
+            | Ty::Handle { .. }
             | Ty::Social { .. }
             | Ty::LocalTime
             | Ty::TextList { .. }

@@ -65,6 +65,23 @@ impl AskedPlace {
     async fn by_administrator(&self, cx: &mut Cx) -> Result<bool> {
         cx.holds(self.target(), "admin", self.target_id).await
     }
+
+    /// Whether the caller can see the target, and it is neither suspended nor archived: others can't be referred to.
+    async fn is_shown(&self, cx: &mut Cx) -> Result<bool> {
+        let text = match self.target_type {
+            PromotionTargetType::Event => {
+                "select exists (select from app.events where id = $1 and status = 'active')"
+            }
+            PromotionTargetType::Business => {
+                "select exists (select from app.businesses where id = $1 and status = 'active')"
+            }
+            PromotionTargetType::Venue => {
+                "select exists (select from app.venues where id = $1 and status = 'active')"
+            }
+        };
+        let shown = sqlx::query_scalar(text).bind(self.target_id);
+        Ok(shown.fetch_one(cx.conn()).await?)
+    }
 }
 
 /// Refuses a booking with a reason, where the database would only refuse it. An unknown city or target is accepted here,
@@ -72,7 +89,7 @@ impl AskedPlace {
 /// looks at rights, and how it refuses a price would tell what plan a business has.
 pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     if !asked.by_administrator(cx).await? {
-        return match cx.may(asked.target(), "read", asked.target_id).await? {
+        return match asked.is_shown(cx).await? {
             true => Err(Error::forbidden()),
             false => Ok(()),
         };

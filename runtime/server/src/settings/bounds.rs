@@ -63,13 +63,13 @@ fn every_number_has_bounds() {
             tried += 1;
             let default = argument.get_default_values()[0].to_str().expect("a number");
             assert!(takes(&command, &name, default), "{name}={default}");
-            for beyond in [
-                u64::MAX.into(),
-                i64::MAX.into(),
-                u32::MAX.into(),
-                i32::MAX.into(),
-                -1_i128,
-            ] {
+            // The pictures of one member may take more bytes than 32 bits can count.
+            let small = [u32::MAX.into(), i32::MAX.into()];
+            let small = small.into_iter().filter(|_| !name.ends_with("-bytes"));
+            for beyond in [u64::MAX.into(), i64::MAX.into(), -1_i128]
+                .into_iter()
+                .chain(small)
+            {
                 assert!(
                     !takes(&command, &name, &beyond.to_string()),
                     "{name}={beyond}"
