@@ -185,11 +185,11 @@ fn the_document_says_which_country() {
     for (schema, of) in [
         (
             "CreateBusiness",
-            "the country of the `city`, else of the caller's `home_city`",
+            "the country of the `city`, or else of the caller's `home_city`",
         ),
         (
             "Business",
-            "the country of the `city`, else of the caller's `home_city`",
+            "the country of the `city`, or else of the caller's `home_city`",
         ),
         ("User", "the country of the `home_city`"),
     ] {

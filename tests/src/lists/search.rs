@@ -16,7 +16,8 @@ pub(super) async fn searched(conn: &mut PgConnection, entity: &str, row: &Value)
     let mut texts = [String::new(), String::new()];
     for field in entity.fields.iter().filter(|field| field.search) {
         let text = row[&field.name].as_str().unwrap_or_default();
-        let is_name = matches!(field.ty, Ty::Text { max, .. } if max <= 300);
+        let is_name =
+            matches!(field.ty, Ty::Text { max, .. } | Ty::Handle { max, .. } if max <= 300);
         for all in texts.iter_mut().take(if is_name { 2 } else { 1 }) {
             all.push(' ');
             all.push_str(text);

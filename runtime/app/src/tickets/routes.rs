@@ -97,7 +97,7 @@ async fn price(
         .run(Tickets::NAME, Some(buyer), buyer.request_id, move |cx| {
             Box::pin(async move { Ok(cart::load(cx, buyer, cart, Sale::Online).await?.quote) })
         });
-    let quote = tickets.with_code(&caller, &cart, run).await?;
+    let quote = tickets.with_code(buyer, cart, run).await?;
     let line = |line: &money::QuotedLine| PriceLine {
         ticket_type_id: line.line.ticket_type,
         quantity: line.line.quantity,
