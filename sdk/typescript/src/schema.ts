@@ -341,7 +341,9 @@ export type paths = {
         put?: never;
         /**
          * Subscribe a business to a plan
-         * @description For administrators of the business, paid by a card of the caller. A business has one subscription at a time.
+         * @description For administrators of the business, paid by a card of the caller. A business has one subscription at a time. While
+         *     its first period is not paid, the same request continues it: with a saved card it is paid, without one the answer has
+         *     what the client needs to pay. If the bank asks the buyer to authenticate, `payment_status` is `requires_action`.
          */
         post: operations["subscribeBusiness"];
         delete?: never;
@@ -1542,7 +1544,7 @@ export type paths = {
         put?: never;
         /**
          * Get the price of a featured place
-         * @description Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
+         * @description For administrators of the target. Does not book anything. `POST /promotions` with the same body books the place at this price, if `room` is not 0.
          */
         post: operations["pricePromotion"];
         delete?: never;
@@ -1665,10 +1667,33 @@ export type paths = {
         put?: never;
         /**
          * Cancel a subscription
-         * @description The subscription ends with the paid period, or at once if the first period is unpaid. Until then the business keeps
-         *     the plan's benefits.
+         * @description For administrators of the business, and for the member whose card pays. The subscription ends with the paid period;
+         *     until then the business keeps the plan's benefits. It ends at once, and what is due can't be paid any more, if its
+         *     present period is not paid.
          */
         post: operations["cancelSubscription"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/subscriptions/{id}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change the card of a subscription
+         * @description For an administrator of the business who has subscribed it. The card pays from now on; what is due, such as a period
+         *     whose payment has failed, is paid with it at once. If the bank asks the buyer to authenticate, `payment_status` is
+         *     `requires_action`.
+         */
+        post: operations["changeSubscriptionCard"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1686,7 +1711,8 @@ export type paths = {
         put?: never;
         /**
          * Keep a subscription
-         * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew.
+         * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Refused
+         *     (409) if the member whose card pays has closed their account.
          */
         post: operations["keepSubscription"];
         delete?: never;
@@ -1706,7 +1732,9 @@ export type paths = {
         put?: never;
         /**
          * Change the plan of a subscription
-         * @description Takes effect at once; the price difference for the rest of the period is charged.
+         * @description The price difference for the rest of the period is charged at once, and the plan changes when it is paid. If the bank
+         *     asks the buyer to authenticate, `payment_status` is `requires_action`, and the change is given up after a day. Refused
+         *     (409) while a payment is due.
          */
         post: operations["changeSubscriptionPlan"];
         delete?: never;
@@ -6500,7 +6528,7 @@ export type paths = {
          *
          *     **Who may**: `sender`.
          *
-         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event, or if `send_at` is in the past.
+         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
         post: operations["createBroadcast"];
         delete?: never;
@@ -6527,7 +6555,7 @@ export type paths = {
          *
          *     **Who may**: `sender` and `state` is `draft`.
          *
-         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event, or if a new `send_at` is in the past.
+         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
         put: operations["replaceBroadcast"];
         post?: never;
@@ -6540,7 +6568,7 @@ export type paths = {
          *
          *     **Who may**: `sender` and `state` is `draft`.
          *
-         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event, or if a new `send_at` is in the past.
+         *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
         patch: operations["updateBroadcast"];
         trace?: never;
@@ -7343,8 +7371,6 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `host`.
-         *
-         *     **Also**: 422 if `valid_to` is in the past.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -8011,6 +8037,8 @@ export type paths = {
         /**
          * Create a plan
          * @description **Who may**: `platform`.
+         *
+         *     **Also**: 422 for a `price_cents` that can't be charged to a card.
          */
         post: operations["createPlan"];
         delete?: never;
@@ -8036,6 +8064,8 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `platform`.
+         *
+         *     **Also**: 422 for a `price_cents` that can't be charged to a card.
          */
         put: operations["replacePlan"];
         post?: never;
@@ -8053,6 +8083,8 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `platform`.
+         *
+         *     **Also**: 422 for a `price_cents` that can't be charged to a card.
          */
         patch: operations["updatePlan"];
         trace?: never;
@@ -8130,7 +8162,7 @@ export type paths = {
         };
         /**
          * List subscriptions
-         * @description **Who may**: the caller holds `orgAdmin` of the `business` or `platform`.
+         * @description **Who may**: the caller holds `orgAdmin` of the `business` or `payer` or `platform`.
          */
         get: operations["listSubscriptions"];
         put?: never;
@@ -8150,7 +8182,7 @@ export type paths = {
         };
         /**
          * Get a subscription
-         * @description **Who may**: the caller holds `orgAdmin` of the `business` or `platform`.
+         * @description **Who may**: the caller holds `orgAdmin` of the `business` or `payer` or `platform`.
          */
         get: operations["getSubscription"];
         put?: never;
@@ -8287,8 +8319,6 @@ export type paths = {
          * @description A member may create up to 20 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `city_admin`.
-         *
-         *     **Also**: 422 if `valid_to` is in the past.
          */
         post: operations["createCommissionProposal"];
         delete?: never;
@@ -8443,6 +8473,8 @@ export type paths = {
          * @description A member may create up to 50 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `city_admin`.
+         *
+         *     **Also**: 422 for a `day_price_cents` that can't be charged to a card.
          */
         post: operations["createFeaturedPlace"];
         delete?: never;
@@ -8468,6 +8500,8 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `city_admin`.
+         *
+         *     **Also**: 422 for a `day_price_cents` that can't be charged to a card.
          */
         put: operations["replaceFeaturedPlace"];
         post?: never;
@@ -8485,6 +8519,8 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `city_admin`.
+         *
+         *     **Also**: 422 for a `day_price_cents` that can't be charged to a card.
          */
         patch: operations["updateFeaturedPlace"];
         trace?: never;
@@ -8867,8 +8903,6 @@ export type paths = {
          * @description A member may create up to 20 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `organizer`.
-         *
-         *     **Also**: 422 if `needed_at` is in the past.
          */
         post: operations["createServiceRequest"];
         delete?: never;
@@ -8894,8 +8928,6 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `organizer`.
-         *
-         *     **Also**: 422 if a new `needed_at` is in the past.
          */
         put: operations["replaceServiceRequest"];
         post?: never;
@@ -8913,8 +8945,6 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `organizer`.
-         *
-         *     **Also**: 422 if a new `needed_at` is in the past.
          */
         patch: operations["updateServiceRequest"];
         trace?: never;
@@ -9067,8 +9097,6 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `organizer`.
-         *
-         *     **Also**: 422 if `needed_at` is in the past.
          */
         post: operations["createLead"];
         delete?: never;
@@ -9285,8 +9313,6 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `provider`.
-         *
-         *     **Also**: 422 if `valid_until` is in the past.
          */
         post: operations["createQuote"];
         delete?: never;
@@ -9312,8 +9338,6 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `provider` and `state` is `draft`.
-         *
-         *     **Also**: 422 if a new `valid_until` is in the past.
          */
         put: operations["replaceQuote"];
         post?: never;
@@ -9331,8 +9355,6 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `provider` and `state` is `draft`.
-         *
-         *     **Also**: 422 if a new `valid_until` is in the past.
          */
         patch: operations["updateQuote"];
         trace?: never;
@@ -13499,7 +13521,7 @@ export type components = {
             ticket_type_ids: string[] | null;
             /**
              * Format: date-time
-             * @description When to send it once scheduled; null for immediately.
+             * @description When to send it once scheduled; null for immediately. In the future when it is set or changed.
              */
             send_at: string | null;
             /** @description Changed only by `schedule`, `revise`, `cancel`. */
@@ -13548,7 +13570,7 @@ export type components = {
          *         "first",
          *         "second"
          *       ],
-         *       "send_at": "2026-06-12T18:00:00Z",
+         *       "send_at": "2099-06-12T18:00:00Z",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
          *     }
          */
@@ -13564,7 +13586,7 @@ export type components = {
             ticket_type_ids?: string[] | null;
             /**
              * Format: date-time
-             * @description When to send it once scheduled; null for immediately.
+             * @description When to send it once scheduled; null for immediately. In the future when it is set or changed.
              */
             send_at?: string | null;
             /** Format: uuid */
@@ -13579,7 +13601,7 @@ export type components = {
          *         "first",
          *         "second"
          *       ],
-         *       "send_at": "2026-06-12T18:00:00Z"
+         *       "send_at": "2099-06-12T18:00:00Z"
          *     }
          */
         ReplaceBroadcast: {
@@ -14391,7 +14413,10 @@ export type components = {
             per_user_limit: number;
             /** Format: date-time */
             valid_from: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description An earlier time ends the code. In the future when the object is created.
+             */
             valid_to: string | null;
             /** Format: uuid */
             event_id: string;
@@ -14426,7 +14451,7 @@ export type components = {
          *       "max_redemptions": 3,
          *       "per_user_limit": 1,
          *       "valid_from": "2026-06-12T18:00:00Z",
-         *       "valid_to": "2026-06-13T18:00:00Z",
+         *       "valid_to": "2099-06-13T18:00:00Z",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
          *     }
          */
@@ -14454,7 +14479,10 @@ export type components = {
             per_user_limit?: number;
             /** Format: date-time */
             valid_from?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description An earlier time ends the code. In the future when the object is created.
+             */
             valid_to?: string | null;
             /** Format: uuid */
             event_id: string;
@@ -14467,7 +14495,7 @@ export type components = {
          *       "max_redemptions": 3,
          *       "per_user_limit": 1,
          *       "valid_from": "2026-06-12T18:00:00Z",
-         *       "valid_to": "2026-06-13T18:00:00Z"
+         *       "valid_to": "2099-06-13T18:00:00Z"
          *     }
          */
         ReplacePromoCode: {
@@ -15144,7 +15172,10 @@ export type components = {
             name: string;
             /** @example Description of the plan */
             description: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Price of a period for new subscriptions; running ones are billed as before. Nothing, or an amount that cards can be charged.
+             */
             price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             /** @description For another interval or currency, create another plan; existing subscriptions are billed as before. */
@@ -15211,7 +15242,10 @@ export type components = {
         CreatePlan: {
             name: string;
             description?: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Price of a period for new subscriptions; running ones are billed as before. Nothing, or an amount that cards can be charged.
+             */
             price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             /** @description For another interval or currency, create another plan; existing subscriptions are billed as before. */
@@ -15298,6 +15332,14 @@ export type components = {
             /** @example 019caddd-0f20-7a8f-aa7f-d60893411a49 */
             id: components["schemas"]["ObjectId"];
             state: components["schemas"]["SubscriptionState"];
+            /**
+             * Format: int64
+             * @description Price of each period as it is billed. It stays as it is if the plan's price changes later.
+             */
+            amount_cents: number;
+            currency: components["schemas"]["CurrencyCode"];
+            /** @description Length of a period. */
+            interval: components["schemas"]["SubscriptionInterval"];
             /** Format: date-time */
             current_period_start: string | null;
             /** Format: date-time */
@@ -15331,6 +15373,11 @@ export type components = {
              * @description When it was last read from Stripe.
              */
             synced_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was confirmed that no invoice of the ended subscription can be paid any more. Present only if `platform`.
+             */
+            invoices_closed_at?: string | null;
             /** Format: uuid */
             business_id: string;
             /** Format: uuid */
@@ -15354,6 +15401,8 @@ export type components = {
         };
         /** @enum {string} */
         SubscriptionState: "incomplete" | "trialing" | "active" | "past_due" | "canceled" | "unpaid";
+        /** @enum {string} */
+        SubscriptionInterval: "month" | "year";
         /** @enum {string} */
         SubscriptionExpand: "business" | "plan";
         SubscriptionList: components["schemas"]["PageInfo"] & {
@@ -15598,7 +15647,10 @@ export type components = {
              * @description Start of the rule, or the time of acceptance if that is later.
              */
             valid_from: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when the object is created.
+             */
             valid_to: string | null;
             /**
              * @description Reason given to those who decide.
@@ -15650,7 +15702,7 @@ export type components = {
          *       "paid_by": "organizer",
          *       "city_share_basis_points": 0,
          *       "valid_from": "2026-06-12T18:00:00Z",
-         *       "valid_to": "2026-06-13T18:00:00Z",
+         *       "valid_to": "2099-06-13T18:00:00Z",
          *       "reason": "Reason of the commission proposal",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
          *     }
@@ -15698,7 +15750,7 @@ export type components = {
             valid_from: string;
             /**
              * Format: date-time
-             * @description Condition: `valid_to` > `valid_from`.
+             * @description Condition: `valid_to` > `valid_from`. In the future when the object is created.
              */
             valid_to?: string | null;
             /** @description Reason given to those who decide. */
@@ -15760,7 +15812,7 @@ export type components = {
             slot: components["schemas"]["FeaturedPlaceSlot"];
             /**
              * Format: int64
-             * @description Price for each day or part of a day.
+             * @description Price for each day or part of a day, at most what cards can be charged.
              */
             day_price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
@@ -15815,7 +15867,7 @@ export type components = {
             slot: components["schemas"]["FeaturedPlaceSlot"];
             /**
              * Format: int64
-             * @description Price for each day or part of a day.
+             * @description Price for each day or part of a day, at most what cards can be charged.
              */
             day_price_cents: number;
             currency: components["schemas"]["CurrencyCode"];
@@ -16057,7 +16109,10 @@ export type components = {
             /** Format: int64 */
             budget_cents: number | null;
             currency: components["schemas"]["CurrencyCode"] | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             needed_at: string | null;
             /** @description Changed only by `settle`, `close`, `reopen`. */
             state: components["schemas"]["ServiceRequestState"];
@@ -16111,7 +16166,7 @@ export type components = {
          *       "description": "Description of the service request",
          *       "budget_cents": 2500,
          *       "currency": "CHF",
-         *       "needed_at": "2026-06-12T18:00:00Z",
+         *       "needed_at": "2099-06-12T18:00:00Z",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "host_type": "organization",
          *       "host_id": "019caddd-0f20-7af3-aa1b-b312bf843005"
@@ -16124,7 +16179,10 @@ export type components = {
             /** Format: int64 */
             budget_cents?: number | null;
             currency?: components["schemas"]["CurrencyCode"] | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             needed_at?: string | null;
             /** Format: uuid */
             city_id: string;
@@ -16144,7 +16202,7 @@ export type components = {
          *       "description": "Description of the service request",
          *       "budget_cents": 2500,
          *       "currency": "CHF",
-         *       "needed_at": "2026-06-12T18:00:00Z"
+         *       "needed_at": "2099-06-12T18:00:00Z"
          *     }
          */
         ReplaceServiceRequest: {
@@ -16190,7 +16248,10 @@ export type components = {
             /** Format: int64 */
             budget_cents: number | null;
             currency: components["schemas"]["CurrencyCode"] | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             needed_at: string | null;
             /** @description Changed only by `view`, `decline`, `win`, `lose`. */
             state: components["schemas"]["LeadState"];
@@ -16224,7 +16285,7 @@ export type components = {
          *       "details": "Details of the lead",
          *       "budget_cents": 2500,
          *       "currency": "CHF",
-         *       "needed_at": "2026-06-12T18:00:00Z",
+         *       "needed_at": "2099-06-12T18:00:00Z",
          *       "service_request_id": "019caddd-0f20-7326-a90c-ac622e8e5865",
          *       "business_id": "019caddd-0f20-711d-a404-17959631d3d2"
          *     }
@@ -16236,7 +16297,10 @@ export type components = {
             /** Format: int64 */
             budget_cents?: number | null;
             currency?: components["schemas"]["CurrencyCode"] | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             needed_at?: string | null;
             /** Format: uuid */
             service_request_id: string;
@@ -16249,7 +16313,7 @@ export type components = {
          *       "details": "Details of the lead",
          *       "budget_cents": 2500,
          *       "currency": "CHF",
-         *       "needed_at": "2026-06-12T18:00:00Z"
+         *       "needed_at": "2099-06-12T18:00:00Z"
          *     }
          */
         ReplaceLead: {
@@ -16288,7 +16352,10 @@ export type components = {
             currency: components["schemas"]["CurrencyCode"];
             /** @example Terms of the quote */
             terms: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             valid_until: string;
             /** @description Changed only by `send`, `accept`, `decline`, `expire`. */
             state: components["schemas"]["QuoteState"];
@@ -16353,7 +16420,7 @@ export type components = {
          *       "amount_cents": 2500,
          *       "currency": "CHF",
          *       "terms": "Terms of the quote",
-         *       "valid_until": "2026-06-12T18:00:00Z",
+         *       "valid_until": "2099-06-12T18:00:00Z",
          *       "lead_id": "019caddd-0f20-7e34-a56b-c1f4d270f4a9"
          *     }
          */
@@ -16362,7 +16429,10 @@ export type components = {
             amount_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             terms: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description In the future when it is set or changed.
+             */
             valid_until: string;
             /** Format: uuid */
             lead_id: string;
@@ -16372,7 +16442,7 @@ export type components = {
          *       "amount_cents": 2500,
          *       "currency": "CHF",
          *       "terms": "Terms of the quote",
-         *       "valid_until": "2026-06-12T18:00:00Z"
+         *       "valid_until": "2099-06-12T18:00:00Z"
          *     }
          */
         ReplaceQuote: {
@@ -18295,6 +18365,19 @@ export type components = {
             expires_at: string;
         };
         /**
+         * @description The card to change to.
+         * @example {
+         *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"
+         *     }
+         */
+        OtherCard: {
+            /**
+             * Format: uuid
+             * @description Saved card of the caller, who must be the member who subscribed.
+             */
+            payment_method_id: string;
+        };
+        /**
          * @description The plan to change to.
          * @example {
          *       "plan_id": "0199e005-7f50-7e55-820c-639f580d23cc"
@@ -19069,11 +19152,16 @@ export type components = {
              * @description `GET /subscriptions/{id}` returns all details.
              */
             id: string;
-            /** @description `incomplete` until the first period is paid. */
+            /** @description `incomplete` until the first period is paid, `past_due` while a later payment is due. */
             state: string;
-            /** @description For the payment provider's client library, to pay the first period; do not store or log it. */
+            /**
+             * @description Status of the payment that is due; null if none is. `created` and `failed`: needs a card. `requires_action`:
+             *     needs authentication by the buyer's bank, with `client_secret`.
+             */
+            payment_status: string | null;
+            /** @description For the payment provider's client library, to pay what is due; do not store or log it. */
             client_secret: string | null;
-            /** @description Web page to pay the first period; null if the platform has none. */
+            /** @description Web page to pay what is due; null if the platform has none. */
             page_url: string | null;
             /** @enum {string} */
             object?: "subscribed";
@@ -20354,15 +20442,6 @@ export type components = {
                 "application/json": components["schemas"]["Follow"];
             };
         };
-        /** @description The dashboard */
-        HostDashboardAnswer: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["HostDashboard"];
-            };
-        };
         /** @description The subscription */
         SubscribedAnswer: {
             headers: {
@@ -20370,6 +20449,15 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["Subscribed"];
+            };
+        };
+        /** @description The dashboard */
+        HostDashboardAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["HostDashboard"];
             };
         };
         /** @description The offer */
@@ -21349,6 +21437,7 @@ export type RestoredPlan = components['schemas']['RestoredPlan'];
 export type Subscription = components['schemas']['Subscription'];
 export type ExpandedSubscription = components['schemas']['ExpandedSubscription'];
 export type SubscriptionState = components['schemas']['SubscriptionState'];
+export type SubscriptionInterval = components['schemas']['SubscriptionInterval'];
 export type SubscriptionExpand = components['schemas']['SubscriptionExpand'];
 export type SubscriptionList = components['schemas']['SubscriptionList'];
 export type CommissionRule = components['schemas']['CommissionRule'];
@@ -21574,6 +21663,7 @@ export type OnboardingRequest = components['schemas']['OnboardingRequest'];
 export type OpenLead = components['schemas']['OpenLead'];
 export type OpenRequest = components['schemas']['OpenRequest'];
 export type OpenTransfer = components['schemas']['OpenTransfer'];
+export type OtherCard = components['schemas']['OtherCard'];
 export type OtherPlan = components['schemas']['OtherPlan'];
 export type Password = components['schemas']['Password'];
 export type Payment = components['schemas']['Payment'];
@@ -21745,8 +21835,8 @@ export type ResponseNotificationPage = components['responses']['NotificationPage
 export type ResponseCalendar = components['responses']['Calendar'];
 export type ResponseFollowAnswer = components['responses']['FollowAnswer'];
 export type ResponseFollowAdded = components['responses']['FollowAdded'];
-export type ResponseHostDashboardAnswer = components['responses']['HostDashboardAnswer'];
 export type ResponseSubscribedAnswer = components['responses']['SubscribedAnswer'];
+export type ResponseHostDashboardAnswer = components['responses']['HostDashboardAnswer'];
 export type ResponseOfferedTicketAnswer = components['responses']['OfferedTicketAnswer'];
 export type ResponseRatingAnswer = components['responses']['RatingAnswer'];
 export type ResponseOnboardingAnswer = components['responses']['OnboardingAnswer'];
@@ -22694,12 +22784,12 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["SubscribedAnswer"];
-            /** @description The card was declined */
+            /** @description The card was declined (`card-declined`); the subscription waits for another one */
             402: components["responses"]["default"];
             /** @description The caller does not administer the business */
             403: components["responses"]["403"];
             404: components["responses"]["404"];
-            /** @description The business has a subscription, the provider refuses the request, or the same request is in progress */
+            /** @description The business has a subscription, or another member has begun it and a saved card of the caller can't pay it; the provider refuses the request, or the same request is in progress */
             409: components["responses"]["409"];
             422: components["responses"]["422"];
             default: components["responses"]["default"];
@@ -23903,6 +23993,8 @@ export interface operations {
                 };
             };
             422: components["responses"]["422"];
+            /** @description The file is being sent already */
+            429: components["responses"]["429"];
             default: components["responses"]["default"];
         };
     };
@@ -24138,6 +24230,8 @@ export interface operations {
             /** @description The tickets can't be bought now: sold out, not on sale, limit per person, promo code, too few credits, the host can't take payments, or the same request is being worked on */
             409: components["responses"]["409"];
             422: components["responses"]["422"];
+            /** @description Too many wrong promo codes, or requests that move money, in a day */
+            429: components["responses"]["429"];
             default: components["responses"]["default"];
         };
     };
@@ -24167,6 +24261,8 @@ export interface operations {
             /** @description The tickets can't be bought now: not on sale, too few left, limit per person, promo code, or the host can't take payments */
             409: components["responses"]["409"];
             422: components["responses"]["422"];
+            /** @description Too many wrong promo codes in a day */
+            429: components["responses"]["429"];
             default: components["responses"]["default"];
         };
     };
@@ -24505,6 +24601,8 @@ export interface operations {
                     "application/json": components["schemas"]["PlacePrice"];
                 };
             };
+            /** @description The caller does not administer the target */
+            403: components["responses"]["403"];
             /** @description The city does not offer such a place */
             409: components["responses"]["409"];
             /** @description A value is wrong, the time is too long, or cards can't be charged the price */
@@ -24677,6 +24775,35 @@ export interface operations {
             default: components["responses"]["default"];
         };
     };
+    changeSubscriptionCard: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A new random text for each intended action. A retry with the same key and body does nothing and gets the first answer, with `Idempotent-Replayed: true`. 400 if it is missing. Keys are kept for three days. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
+            };
+            path: {
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OtherCard"];
+            };
+        };
+        responses: {
+            200: components["responses"]["SubscribedAnswer"];
+            /** @description The card was declined (`card-declined`); the former card stays */
+            402: components["responses"]["default"];
+            /** @description There is no such subscription, or the caller does not administer the business */
+            404: components["responses"]["404"];
+            /** @description The subscription has ended or not begun, another member has subscribed, the provider refuses the card, or the same request is in progress */
+            409: components["responses"]["409"];
+            422: components["responses"]["422"];
+            default: components["responses"]["default"];
+        };
+    };
     keepSubscription: {
         parameters: {
             query?: never;
@@ -24719,7 +24846,7 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["SubscribedAnswer"];
-            /** @description The card was declined; the plan is unchanged */
+            /** @description The card was declined (`card-declined`); the plan is unchanged */
             402: components["responses"]["default"];
             /** @description There is no such subscription, or the caller does not administer the business */
             404: components["responses"]["404"];
