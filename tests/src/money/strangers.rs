@@ -11,8 +11,10 @@ async fn with_a_plan(market: &Market) -> (Uuid, Member) {
     let binh = market.stage.server.sign_in(PEOPLE[3].id).await;
     let business: Uuid = sqlx::query_scalar(
         "with gone as (update app.subscriptions set state = 'canceled', entitled_until = null returning id)
-         insert into app.subscriptions (business_id, plan_id, state, entitled_until, current_period_start, stripe_idempotency_key)
-         select r.scope_id, p.id, 'active', now() + interval '9 days', now() - interval '9 days', 'subscription:made:up'
+         insert into app.subscriptions (business_id, plan_id, amount_cents, currency, interval, state, entitled_until, current_period_start,
+           current_period_end, stripe_idempotency_key)
+         select r.scope_id, p.id, p.price_cents, p.currency, p.interval, 'active', now() + interval '9 days', now() - interval '9 days',
+           now() + interval '9 days', 'subscription:made:up'
          from app.plans p, app.role_assignments r, (select count(*) from gone) g
          where p.featured_days = 7 and p.currency = 'AUD' and r.user_id = $1 and r.role = 'orgAdmin' and r.scope_type = 'business'
          limit 1 returning business_id",
