@@ -19,6 +19,7 @@ use crate::{
 use codegen::model::Relation;
 use futures_util::future::join;
 use kernel::resource::{Lifecycle, Resource};
+use kernel::rule::decide::decide;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -351,7 +352,7 @@ impl<'a> Asking<'a> {
         if matches!(child.kind, Kind::Create) {
             let first = rows.clone().next();
             return rows
-                .find(|row| oracle.may(child.child, "create", row))
+                .find(|row| decide(child.child.rules.create, *row, oracle))
                 .or(first);
         }
         rows.find(|row| {

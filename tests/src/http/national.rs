@@ -187,11 +187,7 @@ fn the_document_says_which_country() {
             "CreateBusiness",
             "the country of the `city`, or else of the caller's `home_city`",
         ),
-        (
-            "Business",
-            "the country of the `city`, or else of the caller's `home_city`",
-        ),
-        ("User", "the country of the `home_city`"),
+        ("PatchUser", "the country of the `home_city`"),
     ] {
         assert!(said(schema).contains(of), "{schema}: {}", said(schema));
     }
