@@ -352,7 +352,7 @@ impl<'a> Asking<'a> {
         if matches!(child.kind, Kind::Create) {
             let first = rows.clone().next();
             return rows
-                .find(|row| decide(child.child.rules.create, *row, oracle))
+                .find(|row| decide(child.child.rules.create, row, oracle))
                 .or(first);
         }
         rows.find(|row| {
