@@ -67,19 +67,19 @@ impl ResendKey {
 /// The signatures in `v1,<base64> v1,<base64>`. Other versions are ignored.
 fn signatures(header: &str) -> Result<Vec<[u8; DIGEST_BYTES]>, Refused> {
     let versioned = header.split_ascii_whitespace();
-    let mut found = Vec::new();
-    for (version, text) in versioned.filter_map(|part| part.split_once(',')) {
-        if version != "v1" {
-            continue;
-        }
-        if found.len() == MOST_SIGNATURES {
-            return Err(Refused::Malformed);
-        }
-        let bytes = STANDARD.decode(text).ok();
-        // A value that is not a digest can't match, but the other signatures may.
-        found.extend(bytes.and_then(|bytes| <[u8; DIGEST_BYTES]>::try_from(bytes).ok()));
+    let versioned = versioned.filter_map(|part| part.split_once(','));
+    let texts = versioned.filter(|(version, _)| *version == "v1");
+    let texts: Vec<&str> = texts.map(|(_, text)| text).collect();
+    // Values that can't be decoded count, too: what is limited is the work.
+    if texts.len() > MOST_SIGNATURES {
+        return Err(Refused::Malformed);
     }
-    Ok(found)
+    // A value that is not a digest can't match, but the other signatures may.
+    let digests = texts.iter().filter_map(|text| {
+        let bytes = STANDARD.decode(text).ok()?;
+        <[u8; DIGEST_BYTES]>::try_from(bytes).ok()
+    });
+    Ok(digests.collect())
 }
 
 #[derive(Deserialize)]
