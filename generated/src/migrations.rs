@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9965c319dc0554b4bec54c279bdb688b2ccea866b8b2535094ca54ead814c975d4b46e0b5948d2cd93118c49cd6903be",
+        checksum: "139fbb95a01180215869534e3ecfc6ffff798c3619e7e2e28e0ca30988c2df3a4ae6862aaba0a7e27ce43cf1a75d5e42",
     },
 ];

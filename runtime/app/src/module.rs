@@ -9,13 +9,14 @@ use delivery::{mail::Mailer, push::Pusher, webhooks};
 use gateway::Gateway;
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
-    Db, Error, Member, Result,
+    Cx, Db, Error, Member, Result,
     auth::Tokens,
     config::BodyLimit,
     http::ConfigError,
     idempotency::{self, Keyed},
     jobs::{Consumer, Job, Periodic, Work},
     problems,
+    resource::Resource,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -135,6 +136,16 @@ pub fn administrator(caller: &Member) -> Result<()> {
         true => Ok(()),
         false => Err(Error::forbidden()),
     }
+}
+
+/// Refuses (409) to begin something new for an object that is suspended: those who run it still see it, and would use
+/// it as before. For callers who may update it while it is active.
+pub async fn active(cx: &mut Cx, entity: &Resource, id: Uuid) -> Result<()> {
+    if cx.may(entity, "update", id).await? {
+        return Ok(());
+    }
+    let detail = "It is suspended: nothing new is begun for it until it is back.";
+    Err(Error::new(&problems::STATE).detail(detail))
 }
 
 /// Parses the id in a path, which must be spelled as in answers. 404 for an invalid id, since no object can have it.

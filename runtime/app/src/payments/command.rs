@@ -239,7 +239,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
            o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id,
-           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off, now() as now
+           e.state in ('draft', 'cancelled') or e.status <> 'active' or not app.host_is_live(e.host_id) as is_off, now() as now
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)

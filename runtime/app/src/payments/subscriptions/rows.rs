@@ -1,6 +1,7 @@
 //! The rows of subscriptions: beginning one, finding it again, and which changes are allowed.
 
 use super::super::{inbox, plan_shares};
+use crate::module::active;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
@@ -72,6 +73,7 @@ pub async fn begin(
     if is_repeated && let Some(begun) = begun(cx, business, plan, user).await? {
         return Ok(begun);
     }
+    active(cx, &BUSINESS, business).await?;
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
@@ -204,6 +206,9 @@ pub async fn changeable(
     // Callers who don't administer the business may not see its subscription either.
     if !cx.holds(&BUSINESS, "admin", business).await? {
         return Err(Error::not_found());
+    }
+    if !matches!(change, Change::Cancel) {
+        active(cx, &BUSINESS, business).await?;
     }
     let command = command(cx, subscription).await?.ok_or_else(|| {
         Error::new(&kernel::problems::STATE).detail("The subscription has ended.")
