@@ -200,7 +200,10 @@ pub const GOODS: &[Good] = &[
     good("getBusinessReport", "platform", "business"),
     // Money.
     with("onboardBusiness", "provider", "business", pages),
-    with("onboardOrganization", "host", "organization", pages),
+    among(
+        MONEY,
+        with("onboardOrganization", "host", "organization", pages),
+    ),
     with("onboardCity", "city_admin", "city", pages),
     among(MONEY, with("payOrder", "buyer", "unpaid order", empty)),
     among(MONEY, with("payPromotion", "host", "promotion", empty)),

@@ -219,7 +219,7 @@ const RACES: &[Race] = &[
         what: "begin to pay an order twice",
         group: Group::Unsubscribed,
         prepare: "select 1",
-        gate: "app.transactions",
+        gate: "app.orders",
         both: [
             ("buyer", POST, "/orders/{unpaid order}/payments", empty),
             ("buyer", POST, "/orders/{unpaid order}/payments", empty),
@@ -243,7 +243,7 @@ const RACES: &[Race] = &[
         what: "give a fee back twice",
         group: Group::Money,
         prepare: "select 1",
-        gate: "app.refunds",
+        gate: "app.quotes",
         both: [
             ("platform", POST, "/quotes/{paid quote}/fee-refunds", empty),
             ("platform", POST, "/quotes/{paid quote}/fee-refunds", empty),

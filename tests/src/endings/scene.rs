@@ -27,6 +27,9 @@ pub enum Group {
     Unsubscribed,
 }
 
+/// Entities of which all scenes use the same row.
+pub const SHARED: [&str; 2] = ["country", "commission_rule"];
+
 /// A row of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
@@ -206,12 +209,24 @@ impl<'h> Scene<'h> {
         let cart = self.cart("event", "seat");
         let pending = self.keyed("buyer", "/orders", cart).await.expect(201);
         self.note("unpaid order", "order", uuid(&pending.json["id"]));
+        let credited: Uuid = self.one("select gen_random_uuid()").await;
+        self.sql(format!(
+            "set session_replication_role = replica;
+             insert into app.orders (id, user_id, event_id, subtotal_cents, amount_cents, wallet_cents, organizer_cents, top_up_cents,
+               currency, state, paid_at, idempotency_key)
+             select '{credited}', user_id, event_id, 100, 100, 100, 100, 100, currency, 'paid', now(), 'paid with credits {0}'
+             from app.orders where id = '{1}';
+             set session_replication_role = origin",
+            self.word,
+            self.id("order")
+        ))
+        .await;
+        self.note("credited order", "order", credited);
         let transfer: Uuid = self
             .one(format!(
                 "insert into app.transfers (kind, amount_cents, currency, state, failure_code, stripe_account_id, stripe_idempotency_key, order_id)
-                 values ('top_up', 100, 'AUD', 'failed', 'balance_insufficient', 'acct_{0}', 'transfer:{0}', '{1}') returning id",
-                self.word,
-                self.id("order")
+                 values ('top_up', 100, 'AUD', 'failed', 'balance_insufficient', 'acct_{0}', 'transfer:{0}', '{credited}') returning id",
+                self.word
             ))
             .await;
         self.note("transfer", "transfer", transfer);
@@ -287,6 +302,12 @@ impl<'h> Scene<'h> {
             ))
             .await;
         self.note("paid quote", "quote", quote);
+        let lead = format!("select lead_id from app.quotes where id = '{quote}'");
+        let lead: Uuid = self.one(lead).await;
+        self.note("paid lead", "lead", lead);
+        let request = format!("select service_request_id from app.leads where id = '{lead}'");
+        let request: Uuid = self.one(request).await;
+        self.note("paid request", "service_request", request);
         let path = format!("/quotes/{quote}/fee-payments");
         let body = json!({"payment_method_id": self.id("provider's card")});
         self.keyed("provider", &path, body).await.expect(200);
