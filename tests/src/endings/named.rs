@@ -25,11 +25,11 @@ use uuid::Uuid;
 const AT_ONCE: usize = 4;
 
 const GROUPS: [Group; 5] = [
-    Group::Plain,
-    Group::Pictures,
     Group::Money,
     Group::Cancelled,
     Group::Unsubscribed,
+    Group::Pictures,
+    Group::Plain,
 ];
 
 /// A label of a scene, and how the row ends.
@@ -195,6 +195,10 @@ pub struct Seen {
 
 impl Seen {
     fn add(&mut self, other: Self) {
+        for one in &other.faults {
+            eprintln!("FAULT {one}");
+        for one in &other.done {
+            eprintln!("DONE {}|{}|{}", one.0, one.1, one.2);
         self.faults.extend(other.faults);
         self.done.extend(other.done);
         self.tried += other.tried;

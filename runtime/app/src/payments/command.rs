@@ -277,7 +277,14 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         .execute(cx.conn())
         .await?;
     let row = sqlx::query(
-        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now
+        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now,
+           not case target_type
+             when 'event' then exists (
+               select from app.events e where e.id = target_id and e.status = 'active' and e.state in ('draft', 'published') and e.ends_at > now()
+                 and app.host_is_live(e.host_id))
+             when 'venue' then exists (select from app.venues v where v.id = target_id and v.status = 'active')
+             else app.host_is_live(target_id)
+           end as is_off
          from app.promotions where id = $1",
     )
     .bind(promotion)
@@ -289,6 +296,9 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         _ if row.try_get::<i64, _>("amount_cents")? == 0 => return refuse("It costs nothing."),
         "requested" if row.try_get("is_over")? => {
             return refuse("The time to pay it is over; book anew.");
+        }
+        "requested" if row.try_get("is_off")? => {
+            return refuse("What it is for is hidden or over: there is nothing to show.");
         }
         "requested" => {}
         state => {

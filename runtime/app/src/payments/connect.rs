@@ -59,9 +59,6 @@ impl Payments {
                         return Err(Error::forbidden());
                     }
                     active(cx, owner.entity, owner.id).await?;
-                    if owner.kind != "city" {
-                        not_rejected(cx, owner.id).await?;
-                    }
                     begin(cx, owner).await
                 })
             });
@@ -260,19 +257,6 @@ pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<Re
 }
 
 /// Inserts the owner's row of `connected_accounts` if there is none, and returns it.
-/// Refuses (409) to set up an account for a host whose application was rejected: it still may change its profile.
-async fn not_rejected(cx: &mut Cx, host: Uuid) -> Result<()> {
-    let is_live: bool = sqlx::query_scalar("select app.host_is_live($1)")
-        .bind(host)
-        .fetch_one(cx.conn())
-        .await?;
-    if is_live {
-        return Ok(());
-    }
-    let detail = "It was rejected: it gets an account once it is submitted again.";
-    Err(Error::new(&kernel::problems::STATE).detail(detail))
-}
-
 async fn begin(cx: &mut Cx, owner: Owner) -> Result<Begun> {
     let country: Option<String> = match owner.kind {
         "business" => sqlx::query_scalar(
