@@ -42,9 +42,15 @@ const MAY: &[May] = &[
     },
     May {
         operations: &["cancelSubscription"],
-        rows: &["business"],
+        rows: &["business", "plan"],
         ways: &["*"],
         because: "it takes back",
+    },
+    May {
+        operations: &["changeSubscriptionPlan"],
+        rows: &["plan"],
+        ways: &["archived"],
+        because: "another plan is chosen instead of one that is not sold any more",
     },
     May {
         operations: &["payOrder"],

@@ -195,10 +195,6 @@ pub struct Seen {
 
 impl Seen {
     fn add(&mut self, other: Self) {
-        for one in &other.faults {
-            eprintln!("FAULT {one}");
-        for one in &other.done {
-            eprintln!("DONE {}|{}|{}", one.0, one.1, one.2);
         self.faults.extend(other.faults);
         self.done.extend(other.done);
         self.tried += other.tried;

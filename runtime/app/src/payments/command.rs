@@ -278,7 +278,7 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         .await?;
     let row = sqlx::query(
         "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now,
-           not case target_type
+           ends_at <= now() or not case target_type
              when 'event' then exists (
                select from app.events e where e.id = target_id and e.status = 'active' and e.state in ('draft', 'published') and e.ends_at > now()
                  and app.host_is_live(e.host_id))
