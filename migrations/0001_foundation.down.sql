@@ -1867,6 +1867,8 @@ drop function app.plan_days_left(text,uuid);
 
 drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 
+drop function app.can_be_featured(text,uuid);
+
 drop function app.keeps_place(app.promotions);
 
 drop function app.charged_by_card();
@@ -1890,6 +1892,8 @@ drop function app.notification_news(text,uuid[],int);
 drop function app.mark_notification();
 
 drop function app.reminder_due(timestamptz,text,boolean);
+
+drop function app.host_is_live(uuid);
 
 drop function app.is_shown(uuid);
 

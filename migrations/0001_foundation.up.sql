@@ -30729,7 +30729,8 @@ begin
               where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
       ) then 'the event or the ticket is another by now'
       when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active') then 'the event is hidden'
+        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
+          and app.is_shown(e.host_id)) then 'the event is hidden'
       when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
         and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
@@ -30876,6 +30877,17 @@ $$;
 alter function app.is_shown(uuid) owner to culturepass_owner;
 revoke execute on function app.is_shown(uuid) from public;
 grant execute on function app.is_shown(uuid) to culturepass_job;
+
+create function app.host_is_live(p_host uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.communities x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+$$;
+alter function app.host_is_live(uuid) owner to culturepass_owner;
+revoke execute on function app.host_is_live(uuid) from public;
+grant execute on function app.host_is_live(uuid) to culturepass_job;
 
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
   language sql stable set search_path = '' as $$
@@ -31092,6 +31104,21 @@ $$;
 alter function app.keeps_place(app.promotions) owner to culturepass_owner;
 revoke execute on function app.keeps_place(app.promotions) from public;
 grant execute on function app.keeps_place(app.promotions) to culturepass_counter, culturepass_job;
+
+create function app.can_be_featured(p_type text, p_id uuid) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  return case p_type
+    when 'event' then exists (
+      select from app.events e where e.id = p_id and e.status = 'active' and e.state = 'published' and app.is_shown(e.host_id))
+    when 'venue' then exists (select from app.venues v where v.id = p_id and v.status = 'active' and app.is_shown(v.owner_id))
+    else app.is_shown(p_id)
+  end;
+end
+$$;
+alter function app.can_be_featured(text, uuid) owner to culturepass_owner;
+revoke execute on function app.can_be_featured(text, uuid) from public;
+grant execute on function app.can_be_featured(text, uuid) to culturepass_job;
 
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
   language plpgsql security definer set search_path = '' as $$
@@ -31659,6 +31686,7 @@ begin
       select w.id, e.starts_at from app.waitlist_entries w
       join app.users u on u.id = w.user_id and u.status = 'active'
       join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
+        and app.host_is_live(e.host_id)
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
       order by w.turn, w.id limit v_free for no key update of w skip locked
@@ -36805,7 +36833,7 @@ create policy communities_update on app.communities for update to culturepass_ap
 
 create policy communities_job_select on app.communities for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy community_members_select on app.community_members for select to culturepass_app
@@ -37674,7 +37702,7 @@ create policy institutions_update on app.institutions for update to culturepass_
 
 create policy institutions_job_select on app.institutions for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy leads_select on app.leads for select to culturepass_app
@@ -38223,7 +38251,7 @@ create policy organizations_update on app.organizations for update to culturepas
 
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets', 'notifications', 'media', 'dashboards', 'discovery'))
+    (select sec.job() in ('payments', 'tickets', 'marketplace', 'promotions', 'notifications', 'media', 'dashboards', 'discovery'))
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job

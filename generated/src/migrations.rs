@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fd7ca06cad64c57d4f72258f9b25aa4a757c496e502e73ca45f0a60838f426b4adf314f529e9e486c8f28f7c64d5b4c9",
+        checksum: "74786ed052c82188907e5183455616b298078c124f9782f999ef15500d3d708f4d6e919fce8267131008cb8e76a52bab",
     },
 ];

@@ -254,7 +254,8 @@ begin
               where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
       ) then 'the event or the ticket is another by now'
       when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active') then 'the event is hidden'
+        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
+          and app.is_shown(e.host_id)) then 'the event is hidden'
       when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
         and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
@@ -416,6 +417,19 @@ $$;
 alter function app.is_shown(uuid) owner to <app>_owner;
 revoke execute on function app.is_shown(uuid) from public;
 grant execute on function app.is_shown(uuid) to <app>_job;
+
+-- Whether a host is neither suspended, archived nor rejected, so that something new may be sold or asked in its name. It may
+-- still wait for approval.
+create function app.host_is_live(p_host uuid) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+    or exists (select from app.communities x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+$$;
+alter function app.host_is_live(uuid) owner to <app>_owner;
+revoke execute on function app.host_is_live(uuid) from public;
+grant execute on function app.host_is_live(uuid) to <app>_job;
 
 -- When the guests of an event are reminded: 24 hours before its start, or (`p_wall`) at the same local time of the day
 -- before.

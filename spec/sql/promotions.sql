@@ -14,6 +14,22 @@ alter function app.keeps_place(app.promotions) owner to <app>_owner;
 revoke execute on function app.keeps_place(app.promotions) from public;
 grant execute on function app.keeps_place(app.promotions) to <app>_counter, <app>_job;
 
+-- Whether what a booking is for can be seen by everybody, so that showing it makes sense.
+create function app.can_be_featured(p_type text, p_id uuid) returns boolean
+  language plpgsql stable set search_path = '' as $$
+begin
+  return case p_type
+    when 'event' then exists (
+      select from app.events e where e.id = p_id and e.status = 'active' and e.state = 'published' and app.is_shown(e.host_id))
+    when 'venue' then exists (select from app.venues v where v.id = p_id and v.status = 'active' and app.is_shown(v.owner_id))
+    else app.is_shown(p_id)
+  end;
+end
+$$;
+alter function app.can_be_featured(text, uuid) owner to <app>_owner;
+revoke execute on function app.can_be_featured(text, uuid) from public;
+grant execute on function app.can_be_featured(text, uuid) to <app>_job;
+
 -- How many further bookings fit into a place during a period, not counting the booking `p_without`. Holds a lock on the
 -- place until the end of the transaction.
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int

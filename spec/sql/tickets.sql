@@ -45,6 +45,7 @@ begin
       select w.id, e.starts_at from app.waitlist_entries w
       join app.users u on u.id = w.user_id and u.status = 'active'
       join app.events e on e.id = w.event_id and e.state = 'published' and e.status = 'active' and e.starts_at > now()
+        and app.host_is_live(e.host_id)
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
       order by w.turn, w.id limit v_free for no key update of w skip locked

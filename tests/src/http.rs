@@ -1,6 +1,6 @@
 //! The API as clients see it: tests over every entity of the model, so that new entities are covered automatically.
 
-mod access;
+pub mod access;
 mod all_at_once;
 mod answers;
 mod audiences;

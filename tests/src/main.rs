@@ -10,6 +10,7 @@ mod database;
 mod delivery;
 mod discovery;
 mod emitted;
+mod endings;
 mod fraud;
 mod house;
 mod http;

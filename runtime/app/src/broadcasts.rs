@@ -195,7 +195,7 @@ async fn figures(cx: &mut Cx, broadcast: Uuid) -> Result<BroadcastReport> {
 
 impl Broadcasts {
     /// Hands over broadcasts that are due: sets their state to `sending` and emits [`DUE`] in the same transaction.
-    /// Those that can't be sent any more, because of the event's or the host's state, are cancelled. Returns how many
+    /// Those that can't be sent any more, because of the state of the event, the host or the author, are cancelled. Returns how many
     /// were handed over.
     pub async fn hand_over(&self) -> Result<usize> {
         let mut all = 0;
@@ -205,7 +205,8 @@ impl Broadcasts {
                     let due: Vec<(Uuid, bool)> = sqlx::query_as(
                         "update app.broadcasts b set state = case when x.may_go then 'sending' else 'cancelled' end
                          from (
-                           select d.id, e.state in ('published', 'completed') and e.status = 'active' and app.may_broadcast(e.host_id) as may_go
+                           select d.id, e.state in ('published', 'completed') and e.status = 'active' and app.may_broadcast(e.host_id)
+                             and not exists (select from app.users u where u.id = d.created_by_id and u.status = 'suspended') as may_go
                            from app.broadcasts d join app.events e on e.id = d.event_id
                            where d.state = 'scheduled' and d.status = 'active' and (d.send_at is null or d.send_at <= now())
                            order by d.send_at nulls first limit $1 for update of d skip locked) x

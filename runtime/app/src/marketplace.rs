@@ -108,7 +108,7 @@ impl Marketplace {
                        select true as is_there, p.leads_per_month::int8 as most from app.subscriptions s join app.plans p on p.id = s.plan_id
                        where s.business_id = b.id and s.state <> 'canceled' and s.entitled_until > now()
                      ) plan on true
-                     where r.id = $1 and r.state = 'open' and r.status = 'active'
+                     where r.id = $1 and r.state = 'open' and r.status = 'active' and app.host_is_live(r.host_id)
                        and (plan.is_there and plan.most is null or coalesce(plan.most, $3) > (
                          select count(*) from app.leads l
                          where l.business_id = b.id and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'))

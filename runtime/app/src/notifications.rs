@@ -167,6 +167,9 @@ impl Notifications {
     async fn tell_of(&self, run: Arc<Run>) -> Outcome {
         let event: Event = run.payload()?;
         let mut cx = run.begin().await?;
+        if event.event == broadcasts::DUE {
+            causes::hosts::call_off(&mut cx, event.entity_id).await?;
+        }
         let mut all = causes::look(&mut cx, &event).await?;
         if let "tickets.paid" | "tickets.transferred" = event.event.as_str() {
             all.extend(

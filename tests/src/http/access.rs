@@ -266,7 +266,7 @@ impl<'d> Operation<'d> {
     }
 }
 
-fn hand_written(document: &Value) -> Vec<Operation<'_>> {
+pub fn hand_written(document: &Value) -> Vec<Operation<'_>> {
     let generated: Vec<String> = documented(operations::document())
         .into_iter()
         .map(|(title, _)| title)

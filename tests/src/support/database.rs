@@ -14,7 +14,7 @@ use crate::rules::world;
 use generated::migrations::MIGRATIONS;
 use kernel::migrate::{self, Limits};
 use server::seed::demo::PEOPLE;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -74,6 +74,11 @@ impl Database {
     /// A superuser's connection, to which no rules apply.
     pub async fn superuser(&self) -> PgConnection {
         connect(&self.admin.clone().database(&self.name)).await
+    }
+
+    /// Connections of a superuser that are used again: a new one compiles the functions of all triggers.
+    pub fn superusers(&self) -> PgPool {
+        PgPool::connect_lazy_with(self.admin.clone().database(&self.name))
     }
 
     /// A connection of the request role, for statements that no server would send.

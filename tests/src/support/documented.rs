@@ -24,6 +24,11 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     document.expect("JSON")
 });
 
+/// The whole document, including hand-written routes.
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
 static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| operations(&DOCUMENT));
 
 /// Describes an answer that the document does not contain; `None` if it does. Paths and methods without an operation

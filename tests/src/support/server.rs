@@ -5,6 +5,7 @@ use super::{
     database::Content,
     mail::{MemoryMailer, MemoryPusher},
 };
+use chrono::{DateTime, Utc};
 use kernel::{
     Db,
     config::{DbConfig, HttpConfig, TokenConfig},
@@ -13,7 +14,7 @@ use kernel::{
     serve,
 };
 use server::wire::{Built, Parts, build};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -194,12 +195,21 @@ fn media_folder(database: &Database) -> PathBuf {
         .join(database.name())
 }
 
-/// Waits until the worker has processed all events and jobs so far.
+/// Waits until the worker has processed all events and jobs so far, and what follows from them. Jobs that were delayed
+/// and become due while this waits are not waited for: there may always be another one.
 pub async fn settled(conn: &mut PgConnection) {
-    let waiting = "select (select count(*) from jobs.events where relayed_at is null)
-        + (select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s')";
+    let due = "state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s'
+         and (run_at <= $1 or attempts = 1 or run_at <= created_at + interval '1 s')";
+    let waiting = format!(
+        "select (select count(*) from jobs.events where relayed_at is null) + (select count(*) from jobs.queue where {due})"
+    );
+    let soon: DateTime<Utc> = sqlx::query_scalar("select now() + interval '1 s'")
+        .fetch_one(&mut *conn)
+        .await
+        .expect("a time");
     for _ in 0..2000 {
-        let waiting: i64 = sqlx::query_scalar(waiting)
+        let waiting: i64 = sqlx::query_scalar(AssertSqlSafe(waiting.clone()))
+            .bind(soon)
             .fetch_one(&mut *conn)
             .await
             .expect("jobs");
@@ -208,7 +218,15 @@ pub async fn settled(conn: &mut PgConnection) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("jobs are waiting");
+    let told = format!(
+        "select string_agg(concat_ws(' ', name, state, attempts, run_at - now(), last_error, payload), e'\\n') from jobs.queue where {due}"
+    );
+    let told: Option<String> = sqlx::query_scalar(AssertSqlSafe(told))
+        .bind(soon)
+        .fetch_one(&mut *conn)
+        .await
+        .expect("jobs");
+    panic!("jobs are waiting: {}", told.unwrap_or_default());
 }
 
 /// Starts a worker without periodic jobs, which tests run explicitly.

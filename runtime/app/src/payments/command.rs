@@ -239,7 +239,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
            o.organizer_cents, o.application_fee_cents, e.city_id, e.host_type, e.host_id,
-           e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off, now() as now
+           e.state in ('draft', 'cancelled') or e.status <> 'active' or not app.host_is_live(e.host_id) as is_off, now() as now
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)
@@ -277,7 +277,14 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         .execute(cx.conn())
         .await?;
     let row = sqlx::query(
-        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now
+        "select state, coalesce(pay_by <= now(), false) as is_over, paid_at is not null as is_paid, amount_cents, currency, city_id, now() as now,
+           ends_at <= now() or not case target_type
+             when 'event' then exists (
+               select from app.events e where e.id = target_id and e.status = 'active' and e.state in ('draft', 'published') and e.ends_at > now()
+                 and app.host_is_live(e.host_id))
+             when 'venue' then exists (select from app.venues v where v.id = target_id and v.status = 'active')
+             else app.host_is_live(target_id)
+           end as is_off
          from app.promotions where id = $1",
     )
     .bind(promotion)
@@ -289,6 +296,9 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
         _ if row.try_get::<i64, _>("amount_cents")? == 0 => return refuse("It costs nothing."),
         "requested" if row.try_get("is_over")? => {
             return refuse("The time to pay it is over; book anew.");
+        }
+        "requested" if row.try_get("is_off")? => {
+            return refuse("What it is for is hidden or over: there is nothing to show.");
         }
         "requested" => {}
         state => {

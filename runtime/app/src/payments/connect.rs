@@ -7,7 +7,10 @@ use super::{
     bodies::{Onboarding, OnboardingRequest},
     call,
 };
-use crate::{module::Module, problems};
+use crate::{
+    module::{Module, active},
+    problems,
+};
 use chrono::{DateTime, Utc};
 use gateway::{
     Account, Failure, FindAccounts, Gateway, Key, Metadata, NewAccount, NewAccountLink, region,
@@ -55,6 +58,7 @@ impl Payments {
                     if !cx.holds(owner.entity, owner.rule, owner.id).await? {
                         return Err(Error::forbidden());
                     }
+                    active(cx, owner.entity, owner.id).await?;
                     begin(cx, owner).await
                 })
             });

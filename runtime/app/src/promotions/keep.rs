@@ -59,14 +59,15 @@ async fn late(cx: &mut Cx) -> Result<usize> {
     Ok(found.len())
 }
 
-/// Begins and ends the display of approved bookings, and updates `featured_until` of their events.
+/// Begins and ends the display of approved bookings, and updates `featured_until` of their events. A booking of
+/// something that is hidden begins once it is shown again; if that is never, [`late`] ends it.
 async fn shown(cx: &mut Cx) -> Result<usize> {
     let moved: Vec<(String, Uuid)> = sqlx::query_as(
         "with due as (
            select p.id from app.promotions p
            where p.status <> 'archived'
-             and ((p.state = 'approved' and p.starts_at <= now() and p.ends_at > now()
-                   and (p.amount_cents = 0 or p.paid_at is not null))
+             and ((p.state = 'approved' and p.status = 'active' and p.starts_at <= now() and p.ends_at > now()
+                   and (p.amount_cents = 0 or p.paid_at is not null) and app.can_be_featured(p.target_type, p.target_id))
                or (p.state = 'active' and p.ends_at <= now()))
            order by p.id limit $1 for update skip locked
          )

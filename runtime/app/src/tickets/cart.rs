@@ -43,7 +43,7 @@ pub struct Event {
     on_sale: bool,
     /// The current time by the database's clock.
     now: DateTime<Utc>,
-    /// Whether the event takes place: it is published and active. Also true while it is under way.
+    /// Whether the event takes place: it is published and active, and so is its host. Also true while it is under way.
     is_on: bool,
 }
 
@@ -201,7 +201,7 @@ async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> 
 async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
     let row = sqlx::query(
         "select e.city_id, c.country_id, e.host_type, e.host_id,
-           e.state = 'published' and e.status = 'active' as is_on, e.ends_at > now() as on_sale, now() as now
+           e.state = 'published' and e.status = 'active' and app.host_is_live(e.host_id) as is_on, e.ends_at > now() as on_sale, now() as now
          from app.events e join app.cities c on c.id = e.city_id where e.id = $1",
     )
     .bind(id)

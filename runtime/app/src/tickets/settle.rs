@@ -178,7 +178,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.user_id, o.event_id, o.currency, o.amount_cents,
            o.wallet_cents, o.card_cents, o.cash_cents, o.application_fee_cents, o.wallet_hold_id,
            e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off,
-           e.state = 'published' and e.status = 'active' and e.ends_at > now() as is_on
+           e.state = 'published' and e.status = 'active' and e.ends_at > now() and app.host_is_live(e.host_id) as is_on
          from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
     )
     .bind(order)

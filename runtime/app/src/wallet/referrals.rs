@@ -123,7 +123,7 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
            select coalesce(sum(r.amount_cents), 0)::int8 as cents from app.refunds r where r.order_id = o.id and r.state <> 'failed'
          ) b
          join app.referrals f on f.referee_id = o.user_id and f.state = 'pending' and f.status = 'active' and f.created_at <= o.paid_at
-         join app.users u on u.id = f.referee_id and f.created_at < u.created_at + make_interval(days => $2)
+         join app.users u on u.id = f.referee_id and u.status = 'active' and f.created_at < u.created_at + make_interval(days => $2)
          join app.users r on r.id = f.referrer_id and r.status = 'active'
          where o.id = $1 and o.state in ('paid', 'part_refunded') and o.card_cents > 0
            and not exists (

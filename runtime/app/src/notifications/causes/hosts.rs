@@ -17,6 +17,23 @@ pub(super) const CAUSES: &[Cause] = &[Cause {
           where b.id = $1 and b.state = 'sending' and b.status = 'active'",
 }];
 
+/// Cancels a broadcast whose event or host has ended since it was handed over.
+pub(in crate::notifications) async fn call_off(
+    cx: &mut kernel::Cx,
+    broadcast: uuid::Uuid,
+) -> kernel::Result<()> {
+    sqlx::query(
+        "update app.broadcasts b set state = 'cancelled'
+         from app.events e
+         where b.id = $1 and b.state = 'sending' and e.id = b.event_id
+           and not (e.state in ('published', 'completed') and e.status = 'active' and app.is_shown(e.host_id))",
+    )
+    .bind(broadcast)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Records, in the transaction that tells the members, to how many (more) members a broadcast was told.
 pub(in crate::notifications) async fn told(
     cx: &mut kernel::Cx,

@@ -117,7 +117,9 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('lead', l.id, 'business', b.id) as data,
                 null::uuid as event_id, l.needed_at as expires_at, 'lead_new:' || l.service_request_id || ':' || l.business_id as key,
                 app.admins_of(b.id) as members
-              from app.leads l join app.businesses b on b.id = l.business_id where l.id = $1 and l.status = 'active' and l.state = 'new'",
+              from app.leads l join app.businesses b on b.id = l.business_id join app.service_requests r on r.id = l.service_request_id
+              where l.id = $1 and l.status = 'active' and l.state = 'new' and b.status = 'active' and b.state = 'approved'
+                and r.status = 'active' and r.state = 'open' and app.host_is_live(r.host_id)",
     },
     Cause {
         event: "quote.send",

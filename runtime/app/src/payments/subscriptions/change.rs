@@ -5,8 +5,9 @@ use super::{
     pay::Open,
     rows::{self, Change, Command},
 };
-use crate::module::Module;
+use crate::module::{Module, active};
 use gateway::{ChangePlan, Failure, Gateway, Invoice, InvoiceStatus, Key, Proration, Subscription};
+use generated::business::BUSINESS;
 use kernel::{Error, Member, Result};
 use uuid::Uuid;
 
@@ -85,6 +86,9 @@ impl Payments {
                 let caller = caller.clone();
                 Box::pin(async move {
                     let command = rows::administered(cx, &caller, subscription, false).await?;
+                    if command.is_unpaid() {
+                        active(cx, &BUSINESS, command.business).await?;
+                    }
                     let card = super::pay::card_of(cx, &caller, &command, card).await?;
                     Ok((command, card))
                 })

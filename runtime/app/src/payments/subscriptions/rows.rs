@@ -1,7 +1,10 @@
 //! The rows of subscriptions: beginning one, finding it again, and which changes are allowed.
 
-use super::super::{inbox, plan_shares};
-use super::end::Close;
+use super::{
+    super::{inbox, plan_shares},
+    end::Close,
+};
+use crate::module::active;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Interval, Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
@@ -17,6 +20,7 @@ const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 #[derive(Clone, Debug)]
 pub struct Command {
     pub id: Uuid,
+    pub business: Uuid,
     pub user: Option<Uuid>,
     pub key: String,
     /// The provider's id of the subscription. None until its creation is confirmed.
@@ -86,8 +90,12 @@ pub async fn begin(
     is_repeated: bool,
 ) -> Result<(Command, bool)> {
     if is_repeated && let Some(begun) = begun(cx, business, plan, user).await? {
+        if begun.is_unpaid() {
+            active(cx, &BUSINESS, business).await?;
+        }
         return Ok((begun, true));
     }
+    active(cx, &BUSINESS, business).await?;
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
@@ -170,7 +178,7 @@ pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
 
 pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>> {
     let row = sqlx::query(
-        "select s.id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at,
+        "select s.id, s.business_id, s.user_id, s.stripe_idempotency_key, s.stripe_subscription_id, s.stripe_item_id, s.created_at,
            clock_timestamp() as loaded_at, s.state, s.plan_id, p.name, s.amount_cents, s.currency, s.interval
          from app.subscriptions s join app.plans p on p.id = s.plan_id where s.id = $1 and s.state <> 'canceled'",
     )
@@ -182,6 +190,7 @@ pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>>
     };
     Ok(Some(Command {
         id: row.try_get("id")?,
+        business: row.try_get("business_id")?,
         user: row.try_get("user_id")?,
         key: row.try_get("stripe_idempotency_key")?,
         known: row.try_get("stripe_subscription_id")?,
@@ -224,6 +233,9 @@ pub async fn changeable(
     change: Change,
 ) -> Result<(Command, Option<Plan>)> {
     let command = administered(cx, caller, subscription, matches!(change, Change::Cancel)).await?;
+    if !matches!(change, Change::Cancel) {
+        active(cx, &BUSINESS, command.business).await?;
+    }
     if command.is_unpaid() && !matches!(change, Change::Cancel) {
         return Err(Error::new(&kernel::problems::STATE).detail(
             "The first period is not paid. Pay it, or cancel the subscription and begin another one.",
