@@ -278,14 +278,14 @@ impl Case {
 
     async fn begin<'h>(&self, hall: &'h Hall) -> Scene<'h> {
         let mut scene = Scene::new(hall, Group::Plain).await;
-        settled(&mut *scene.conn).await;
+        settled(&mut scene.conn).await;
         let prepare = filled(&scene, self.prepare);
         scene.sql(format!("set session_replication_role = replica; {prepare}; set session_replication_role = origin")).await;
         scene
     }
 
     async fn run(&self, scene: &mut Scene<'_>) {
-        settled(&mut *scene.conn).await;
+        settled(&mut scene.conn).await;
         let payload = match self.event {
             Some((event, label)) => {
                 let row = scene.row(label);
@@ -300,7 +300,7 @@ impl Case {
             .execute(&mut *scene.conn)
             .await
             .expect("queued");
-        settled(&mut *scene.conn).await;
+        settled(&mut scene.conn).await;
     }
 
     async fn news(&self, scene: &mut Scene<'_>) -> i64 {
