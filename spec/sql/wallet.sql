@@ -389,7 +389,7 @@ create view app.wallet_faults with (security_invoker = true) as
   from app.wallet_accounts w
   where w.kind in ('user', 'promo_budget') and (w.balance_cents < 0 or w.held_cents not between 0 and w.balance_cents)
   union all
-  select 'all accounts together are not nothing', 'wallet_account', (array_agg(w.id order by w.id))[1]
+  select 'the accounts of a currency do not add up to zero', 'wallet_account', (array_agg(w.id order by w.id))[1]
   from app.wallet_accounts w
   left join (
     select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total

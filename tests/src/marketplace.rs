@@ -181,6 +181,40 @@ async fn a_request_reaches_those_who_offer_the_service_in_its_city() {
     assert_eq!(market.of(&late, "leads", &request).await.len(), 1);
 }
 
+/// Everybody can make an organisation, which then waits for approval: its requests must not use up what businesses are
+/// told of in a month.
+#[tokio::test]
+async fn requests_of_a_host_that_is_not_shown_reach_businesses_once_it_is() {
+    let market = Market::new().await;
+    let paula = market.server.sign_in(PEOPLE[0].id).await;
+    let host = market.host;
+    let states = [
+        ("state = 'pending'", "approve"),
+        ("status = 'suspended'", "unsuspend"),
+    ];
+    for (hidden, shown) in states {
+        market
+            .run(&format!(
+                "update app.organizations set {hidden} where id = '{host}'"
+            ))
+            .await;
+        let request: Uuid = sqlx::query_scalar(
+            "insert into app.service_requests (city_id, host_type, host_id, title, category, description)
+             values ($1, 'organization', $2, 'Posters', 'printing', 'Two hundred') returning id",
+        )
+        .bind(market.city)
+        .bind(host)
+        .fetch_one(&mut market.server.superuser().await)
+        .await
+        .expect("a request");
+        let module = &market.server.built.app.modules.marketplace;
+        assert_eq!(module.spread(request).await.expect("spread"), 0, "{hidden}");
+        let path = format!("/organizations/{host}/{shown}");
+        paula.client.act(&path).await.expect(200);
+        market.leads(&request.to_string(), 3).await;
+    }
+}
+
 #[tokio::test]
 async fn an_accepted_quote_decides_the_request() {
     let market = Market::new().await;

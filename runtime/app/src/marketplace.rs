@@ -3,8 +3,8 @@
 //!
 //! Leads, quotes and who may read them are defined in the spec; the consequences of an accepted quote are in the
 //! database (`spec/sql/marketplace.sql`). This module creates the leads: when a request is created or reopened, and
-//! when a business is approved. Verified businesses come first, then those with a plan; the plan says how many
-//! requests a business is told of per month.
+//! when the business or the host that asks is approved or its suspension is lifted. Verified businesses come first,
+//! then those with a plan; the plan says how many requests a business is told of per month.
 
 mod fee;
 mod report;
@@ -71,6 +71,14 @@ impl Module for Marketplace {
                     Ok(marketplace.catch_up(event.entity_id).await.map(drop)?)
                 },
             ),
+            Job::of(
+                self,
+                "marketplace.host_shown",
+                |marketplace, run| async move {
+                    let event: Event = run.payload()?;
+                    Ok(marketplace.host_shown(event.entity_id).await.map(drop)?)
+                },
+            ),
             Job::of(self, "marketplace.charge", |marketplace, run| async move {
                 let event: Event = run.payload()?;
                 Ok(marketplace.charge(event.entity_id, run.request_id).await?)
@@ -83,6 +91,13 @@ impl Module for Marketplace {
             ("service_request.create", "marketplace.spread"),
             ("service_request.reopen", "marketplace.spread"),
             ("business.approve", "marketplace.catch_up"),
+            ("business.unsuspend", "marketplace.catch_up"),
+            ("business.approve", "marketplace.host_shown"),
+            ("business.unsuspend", "marketplace.host_shown"),
+            ("organization.approve", "marketplace.host_shown"),
+            ("organization.unsuspend", "marketplace.host_shown"),
+            ("community.unsuspend", "marketplace.host_shown"),
+            ("institution.unsuspend", "marketplace.host_shown"),
             ("quote.accept", "marketplace.charge"),
         ]
         .map(|(event, job)| Consumer { event, job })
@@ -91,7 +106,8 @@ impl Module for Marketplace {
 }
 
 impl Marketplace {
-    /// Creates leads of a request for businesses that have none of it yet. Returns how many.
+    /// Creates leads of a request for businesses that have none of it yet, unless its host is hidden or still waits for
+    /// approval: otherwise strangers could use up the number of requests that a business is told of. Returns how many.
     pub async fn spread(&self, request: Uuid) -> Result<u64> {
         let most = i64::from(self.settings.marketplace_leads_max);
         let free = i64::from(self.settings.marketplace_free_leads);
@@ -108,7 +124,7 @@ impl Marketplace {
                        select true as is_there, p.leads_per_month::int8 as most from app.subscriptions s join app.plans p on p.id = s.plan_id
                        where s.business_id = b.id and s.state <> 'canceled' and s.entitled_until > now()
                      ) plan on true
-                     where r.id = $1 and r.state = 'open' and r.status = 'active' and app.host_is_live(r.host_id)
+                     where r.id = $1 and r.state = 'open' and r.status = 'active' and app.is_shown(r.host_id)
                        and (plan.is_there and plan.most is null or coalesce(plan.most, $3) > (
                          select count(*) from app.leads l
                          where l.business_id = b.id and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'))
@@ -137,6 +153,23 @@ impl Marketplace {
                      where r.state = 'open' and r.status = 'active' order by r.id desc limit 1000",
                 )
                 .bind(business)
+                .fetch_all(cx.conn())
+                .await?;
+                Ok(open)
+            })
+        });
+        each(requests.await?, |request| self.spread(request)).await
+    }
+
+    /// Creates leads of the open requests of a host that everybody can see now. Returns how many.
+    pub async fn host_shown(&self, host: Uuid) -> Result<u64> {
+        let requests = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
+            Box::pin(async move {
+                let open: Vec<Uuid> = sqlx::query_scalar(
+                    "select id from app.service_requests where host_id = $1 and state = 'open' and status = 'active'
+                     order by id desc limit 1000",
+                )
+                .bind(host)
                 .fetch_all(cx.conn())
                 .await?;
                 Ok(open)

@@ -57,6 +57,14 @@ const CASES: &[Case] = &[
         goes_on: &[],
     },
     Case {
+        job: "marketplace.host_shown",
+        event: Some(("organization.approve", "organization")),
+        about: &["request", "business"],
+        prepare: "delete from app.quotes where lead_id = '{lead}'; delete from app.leads where id = '{lead}'",
+        news: "select count(*) from app.leads where service_request_id = '{request}'",
+        goes_on: &[],
+    },
+    Case {
         job: "promotions.keep",
         event: None,
         about: &["promotion"],
@@ -405,7 +413,7 @@ async fn queued_work_makes_nothing_new_of_what_has_ended() {
 async fn work_that_goes_on_without_a_guard_is_found() {
     let hall = Hall::new().await;
     let _worker = worker(&hall);
-    let unguarded = "create or replace function app.host_is_live(p_host uuid) returns boolean language sql stable set search_path = '' as 'select true'";
+    let unguarded = "create or replace function app.is_shown(p_host uuid) returns boolean language sql stable set search_path = '' as 'select true'";
     run(&mut hall.server.superuser().await, unguarded.to_owned()).await;
     let found = CASES[0].faults(&hall).await;
     assert!(

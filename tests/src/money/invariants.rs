@@ -42,7 +42,7 @@ const FAULTS: &[(&str, &str)] = &[
          update app.wallet_accounts set balance_cents = -1 where kind = 'user'",
     ),
     (
-        "all accounts together are not nothing",
+        "the accounts of a currency do not add up to zero",
         "update app.wallet_accounts set balance_cents = balance_cents + 1 where id = (
            select id from app.wallet_accounts where kind = 'user' and balance_cents > 0 limit 1)",
     ),

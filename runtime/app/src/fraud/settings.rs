@@ -42,7 +42,7 @@ pub struct Settings {
     /// `referred_oneself`: 1 flags each referral within 30 days of a member who has signed in from the same network as
     /// the referrer; 0 flags none.
     #[arg(long, env = "FRAUD_REFERRED_ONESELF", default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+        value_parser = clap::value_parser!(u32).range(0..=1))]
     pub fraud_referred_oneself: u32,
 }
 

@@ -27,25 +27,32 @@ use serde_json::Value;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// The maximum number of concurrent exports in a process. An export reads its next page when its client has received
-/// the last one.
-const AT_ONCE: usize = 4;
+/// The maximum number of pages that a process reads for exports at the same time. An export reads its next page when its
+/// client has received the last one, so clients that are slow take nobody's turn.
+const PAGES_AT_ONCE: usize = 4;
+
+/// The maximum number of exports in progress in a process. Between two pages an export is a few hundred bytes.
+const MOST: usize = 200;
+
+/// How long an export may take.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The exports in progress, and their members: each member may have one at a time.
 #[derive(Clone)]
 pub(super) struct Exports {
-    room: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     members: Arc<Mutex<HashSet<Uuid>>>,
 }
 
 impl Default for Exports {
     fn default() -> Self {
         Self {
-            room: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
             members: Arc::default(),
         }
     }
@@ -73,7 +80,8 @@ pub(super) async fn export(State(exporting): State<Exporting>, caller: Member) -
         caller,
         begun: false,
         parents: HashMap::new(),
-        _place: place,
+        until: Instant::now() + LONGEST,
+        place,
     };
     // If the first part fails, the request is still answered with an ordinary error.
     let (first, rest) = file.next().await?.ok_or_else(Error::not_found)?;
@@ -181,7 +189,8 @@ struct File {
     begun: bool,
     /// Ids of the rows that were written of the lists that [`BELOW`] names, by the path of the list.
     parents: HashMap<&'static str, Vec<String>>,
-    _place: Place,
+    until: Instant,
+    place: Place,
 }
 
 impl File {
@@ -189,6 +198,11 @@ impl File {
         let Some(part) = self.parts.pop_front() else {
             return Ok(None);
         };
+        if Instant::now() > self.until {
+            return Err(Error::internal("an export has taken too long"));
+        }
+        let turns = self.place.exports.turns.clone();
+        let _turn = turns.acquire_owned().await.map_err(Error::internal)?;
         let mut text = String::new();
         if !self.begun {
             self.begun = true;
@@ -296,23 +310,23 @@ fn push(text: &mut String, name: &str, value: &Value) {
 struct Place {
     exports: Exports,
     member: Uuid,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Exports {
     fn take(&self, member: Uuid) -> Result<Place> {
         let refused =
             |detail: &'static str| Error::new(&problems::QUOTA).detail(detail).retry_after(30);
-        let room = self.room.clone().try_acquire_owned();
-        let room = room.map_err(|_| refused("Many members take their data along just now."))?;
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        if !members.insert(member) {
+        if members.contains(&member) {
             return Err(refused("You are being sent your data already."));
         }
+        if members.len() >= MOST {
+            return Err(refused("Many members take their data along just now."));
+        }
+        members.insert(member);
         Ok(Place {
             exports: self.clone(),
             member,
-            _room: room,
         })
     }
 }
@@ -325,5 +339,25 @@ impl Drop for Place {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         members.remove(&self.member);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_read_slowly_keep_nobody_from_beginning() {
+        let exports = Exports::default();
+        let slow: Vec<Place> = (0..MOST)
+            .map(|_| exports.take(Uuid::new_v4()).expect("a place"))
+            .collect();
+        // None of them waits for a page.
+        assert_eq!(exports.turns.available_permits(), PAGES_AT_ONCE);
+        let again = slow.first().expect("a place").member;
+        assert!(exports.take(again).is_err());
+        assert!(exports.take(Uuid::new_v4()).is_err());
+        drop(slow);
+        assert!(exports.take(again).is_ok());
     }
 }

@@ -9,7 +9,7 @@ const AT_ONCE: i32 = 200;
 
 /// The fault of a currency as a whole. The account that the view names for it is not to blame and may be the one that
 /// refunds are paid from, so it is not frozen.
-const OF_A_CURRENCY: &str = "all accounts together are not nothing";
+const OF_A_CURRENCY: &str = "the accounts of a currency do not add up to zero";
 
 impl Wallet {
     /// Ends holds and credits whose time is over. Returns how many.
