@@ -65,6 +65,12 @@ async fn s1_a_saved_card_pays_what_was_begun_without_one() {
     let shop = Shop::new().await;
     let id = shop.begun().await;
     let card = shop.stage.saved(&shop.binh, GOOD).await;
+    // Also if the plan is withdrawn meanwhile, which nobody can begin any more.
+    sqlx::query("update app.plans set is_offered = false where id = $1")
+        .bind(shop.plans[0])
+        .execute(&mut shop.stage.server.superuser().await)
+        .await
+        .expect("withdrawn");
     let paid = shop.begin(&shop.binh, Some(&card)).await.expect(200);
     assert_eq!(
         (paid.id(), &paid.json["state"]),

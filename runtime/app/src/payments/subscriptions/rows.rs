@@ -96,6 +96,10 @@ pub async fn begin(
         return Ok((begun, true));
     }
     active(cx, &BUSINESS, business).await?;
+    // It is continued even if the plan is not offered any more.
+    if let Some(begun) = waiting(cx, business, plan).await? {
+        return Ok((begun, false));
+    }
     offered(cx, plan).await?;
     let id = Uuid::now_v7();
     let inserted: Option<DateTime<Utc>> = sqlx::query_scalar(
@@ -119,22 +123,26 @@ pub async fn begin(
         let begun = begun.ok_or_else(|| Error::internal("a subscription that was just begun"));
         return begun.map(|begun| (begun, true));
     }
-    // The business has a subscription already. It is continued if it is for the same plan and waits for its first
-    // payment.
-    let live: Option<(Uuid, Uuid, String)> = sqlx::query_as(
-        "select id, plan_id, state from app.subscriptions where business_id = $1 and state <> 'canceled'",
+    // Another request has begun one meanwhile.
+    let waiting = waiting(cx, business, plan).await?;
+    waiting.map(|begun| (begun, false)).ok_or_else(|| {
+        Error::new(&kernel::problems::STATE)
+            .detail("The business has a subscription; change its plan or its card instead.")
+    })
+}
+
+/// The subscription of the business with this plan that waits for its first payment, if any.
+async fn waiting(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and state = 'incomplete'",
     )
     .bind(business)
+    .bind(plan)
     .fetch_optional(cx.conn())
     .await?;
-    match live {
-        Some((live, of, state)) if of == plan && state == "incomplete" => {
-            let begun = command(cx, live).await?;
-            let begun = begun.ok_or_else(|| Error::internal("a subscription that is there"));
-            begun.map(|begun| (begun, false))
-        }
-        _ => Err(Error::new(&kernel::problems::STATE)
-            .detail("The business has a subscription; change its plan or its card instead.")),
+    match found {
+        Some(subscription) => command(cx, subscription).await,
+        None => Ok(None),
     }
 }
 
