@@ -54,7 +54,10 @@ pub struct HttpConfig {
     pub admin_listen: Option<SocketAddr>,
     /// Whether `/readyz` and `/metrics` are served on the public listener as well.
     pub expose_admin: bool,
+    /// From the first byte of a request's head, or from the connection if it is the first one.
     pub header_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub keep_alive: Duration,
     pub max_header_bytes: usize,
     pub max_connections: usize,
     /// Connections per IPv4 address or IPv6 /64; trusted proxies are not counted.
@@ -91,6 +94,7 @@ impl Default for HttpConfig {
             admin_listen: None,
             expose_admin: false,
             header_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(75),
             max_header_bytes: 16 * 1024,
             max_connections: 4096,
             max_connections_per_address: 256,

@@ -2,6 +2,7 @@
 //!
 //! hyper is driven directly because `axum::serve` sets no time limit for request headers.
 
+mod idle;
 mod patience;
 mod shares;
 mod worded;
@@ -15,9 +16,10 @@ use crate::http::{
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::TokioIo,
     server::graceful::GracefulShutdown,
 };
+use idle::{HeadTimer, Received, Watched};
 use patience::Patient;
 use shares::{Share, Shares};
 use std::{io, pin::pin, sync::Arc, time::Duration};
@@ -82,8 +84,10 @@ pub async fn serve(
             request.extensions_mut().insert(peer);
             routes.clone().call(request.map(Body::new))
         });
+        let received = Received::default();
+        let stream = Watched::new(stream, received.clone());
         let stream = TokioIo::new(Worded::new(Patient::new(stream, http.config.write_timeout)));
-        let connection = builder(&http).serve_connection(stream, service);
+        let connection = builder(&http, received).serve_connection(stream, service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -138,10 +142,13 @@ fn share(http: &Http, shares: &Arc<Shares>, peer: Peer) -> Result<Option<Share>,
 
 struct TooMany;
 
-fn builder(http: &Http) -> http1::Builder {
+fn builder(http: &Http, received: Received) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(HeadTimer {
+            received,
+            keep_alive: http.config.keep_alive,
+        })
         .header_read_timeout(http.config.header_timeout)
         // Moderate excess is refused by the outer layer, which knows the client; beyond this limit connections are not
         // read at all.

@@ -120,10 +120,16 @@ pub struct Http {
     #[arg(long, env = "BODY_LIMIT_BYTES", default_value_t = 256 * 1024,
         value_parser = RangedU64ValueParser::<usize>::new().range(1_024..=1 << 30))]
     pub body_limit_bytes: usize,
-    /// A connection must send the head of its request within this time.
+    /// The head of a request must arrive within this time from its first byte. A new connection must send one within
+    /// this time.
     #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5,
         value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub header_timeout_seconds: u64,
+    /// A connection is kept open for this time after an answer. Behind a proxy that keeps connections, this must be
+    /// longer than the proxy does: a request that meets a connection that is just being closed fails.
+    #[arg(long, env = "KEEP_ALIVE_SECONDS", default_value_t = 75,
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub keep_alive_seconds: u64,
     /// Maximum size of the head of a request.
     #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024,
         value_parser = RangedU64ValueParser::<usize>::new().range(1_024..=1 << 20))]

@@ -288,6 +288,7 @@ fn http_config(settings: &HttpSettings) -> HttpConfig {
         listen: settings.listen,
         admin_listen: settings.admin_listen,
         header_timeout: Duration::from_secs(settings.header_timeout_seconds),
+        keep_alive: Duration::from_secs(settings.keep_alive_seconds),
         write_timeout: Duration::from_secs(settings.write_timeout_seconds),
         max_connections: settings.max_connections,
         max_connections_per_address: settings.max_connections_per_address,

@@ -13,6 +13,7 @@ const LIMIT: usize = 1000;
 async fn server() -> TestServer {
     TestServer::start_with(Content::Empty, |parts| {
         parts.http.header_timeout = Duration::from_millis(300);
+        parts.http.keep_alive = Duration::from_millis(300);
         parts.http.body_timeout = Duration::from_millis(300);
         parts.http.body_limit = LIMIT;
     })

@@ -27,6 +27,8 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // Sooner than the server: a request on a connection that is just being closed would fail.
+            .pool_idle_timeout(std::time::Duration::from_secs(20))
             .build()
             .expect("client");
         Self {

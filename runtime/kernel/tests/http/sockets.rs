@@ -60,6 +60,36 @@ async fn half_a_header_is_not_waited_for() {
     assert!(closed.is_ok(), "still open");
 }
 
+/// A connection that has asked once and then waits, as those of proxies do; sends `next` after a while. Returns what
+/// comes back after that, until the connection is closed.
+async fn ask_again(address: SocketAddr, next: &str) -> String {
+    let (mut stream, served) = connect("127.0.0.1", address).await;
+    assert!(served);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let _ = stream.write_all(next.as_bytes()).await;
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "still open");
+    String::from_utf8_lossy(&rest).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_between_requests_for_longer_than_a_head_may_take() {
+    let soon = Duration::from_millis(100);
+    let keeping = server(|config| config.header_timeout = soon).await;
+    let answer = ask_again(keeping.address, &get("/echo")).await;
+    assert!(answer.contains("HTTP/1.1 200"), "{answer}");
+    // A head that has begun is not waited for any longer than the first one.
+    let answer = ask_again(keeping.address, "GET /echo HTTP/1.1\r\nhost: te").await;
+    assert!(!answer.contains("HTTP/1.1"), "{answer}");
+    let closing = server(|config| {
+        config.header_timeout = soon;
+        config.keep_alive = soon;
+    });
+    let answer = ask_again(closing.await.address, &get("/echo")).await;
+    assert!(!answer.contains("HTTP/1.1"), "{answer}");
+}
+
 /// Asks for much and reads `step` bytes now and then, `times` times, then all that is still there. How much in all.
 async fn read_slowly(address: SocketAddr, step: usize, times: usize) -> usize {
     let mut stream = TcpStream::connect(address).await.unwrap();
