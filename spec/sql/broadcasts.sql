@@ -3,7 +3,7 @@
 
 -- The greatest number of broadcasts to the guests of one event in a day (UTC).
 create function app.broadcasts_a_day() returns int
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select 5
 $$;
 alter function app.broadcasts_a_day() owner to <app>_owner;
@@ -13,7 +13,7 @@ grant execute on function app.broadcasts_a_day() to <app>_authz, <app>_job;
 -- Whether a host may send broadcasts: it has been approved or, since communities need no approval, it is a community
 -- that is verified or has existed for two weeks. Institutions always may.
 create function app.may_broadcast(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
     or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
     or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
@@ -28,7 +28,7 @@ grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
 -- The reason why a broadcast can't be scheduled; null if it can. Holds a lock on the event until the end of the
 -- transaction, so that two callers at the same time can't both use the last broadcast of a day.
 create function app.broadcast_obstacle(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_event uuid;
   v_host uuid;
@@ -65,7 +65,7 @@ grant execute on function app.broadcast_obstacle(uuid) to <app>_app;
 
 -- Refuses to schedule a broadcast while there is an obstacle, whoever schedules it.
 create function app.hold_broadcast() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
@@ -87,7 +87,7 @@ create trigger hold_broadcast before update of state on app.broadcasts
 
 -- The members whom a broadcast goes to now. Ids of ticket types are texts, and may be in upper case in old rows. A guest counts as checked in if they passed the entrance or a checkpoint.
 create function app.broadcast_audience(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select u.id from app.users u
   where u.status = 'active' and u.id in (
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
@@ -109,7 +109,7 @@ grant execute on function app.broadcast_audience(uuid) to <app>_job;
 
 -- Cancels scheduled broadcasts in the same transaction that cancels, unpublishes, suspends or archives the event.
 create function app.call_off_broadcasts() returns trigger
-  language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set app.job = 'broadcasts' as $$
 begin
   update app.broadcasts b set state = 'cancelled' where b.event_id = new.id and b.state = 'scheduled';
   return null;

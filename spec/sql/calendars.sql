@@ -4,7 +4,7 @@
 -- The revision of an event's times, starting at 1. A row exists once the event was moved or its guests were reminded.
 -- Callers who may read the event see its times, and it is no secret that they were changed.
 create function app.schedule_revision(p_event uuid) returns int
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
 $$;
 alter function app.schedule_revision(uuid) owner to <app>_authz;
@@ -14,7 +14,7 @@ grant execute on function app.schedule_revision(uuid) to <app>_app, <app>_job;
 -- Whether an event belongs in calendars: it has been published and ended no more than thirty days ago and, if it was
 -- cancelled, that was no more than thirty days ago either.
 create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_ends_at >= now() - interval '30 days'
     and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
@@ -26,7 +26,7 @@ grant execute on function app.in_calendars(text, timestamptz, timestamptz) to <a
 
 -- The name of the profile, venue or city of a calendar; null if the caller may not read it.
 create function app.calendar_name(p_kind text, p_id uuid) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
   select o.name from app.organizations o where p_kind = 'organization' and o.id = p_id and o.status = 'active'
@@ -51,7 +51,7 @@ grant execute on function app.calendar_name(text, uuid) to <app>_app, <app>_job;
 -- begun, the latest first. Events that began more than a year ago are left out, so that the scan of an index is
 -- bounded. The column name comes from a fixed list, regardless of the parameters.
 create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
-  language plpgsql stable rows 500 set search_path = '' as $$
+  language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 declare
   v_column constant text := case p_kind
     when 'organization' then 'host_organization_id'
@@ -86,7 +86,7 @@ grant execute on function app.calendar_of(text, uuid, int) to <app>_app, <app>_j
 -- Tickets become void or refunded when an event is cancelled, so these states count for cancelled events. The caller of
 -- this function must still apply the access rules to the result.
 create function app.calendar_of_member(p_most int) returns setof uuid
-  language plpgsql stable security definer rows 500 set search_path = '' as $$
+  language plpgsql stable security definer rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id from (
@@ -132,7 +132,7 @@ create function app.calendar_entries(p_ids uuid[], p_characters int) returns tab
   id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
   created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
   longitude float8, host_type text, host_id uuid, host text
-) language plpgsql stable rows 500 set search_path = '' as $$
+) language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select e.id, e.title, left(e.description, p_characters), e.category::text, e.state::text, e.starts_at, e.ends_at,
@@ -153,7 +153,7 @@ grant execute on function app.calendar_entries(uuid[], int) to <app>_app, <app>_
 
 -- The local time in a zone.
 create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return to_char(p_at at time zone p_timezone, 'YYYY-MM-DD"T"HH24:MI:SS.US');
 end
@@ -165,7 +165,7 @@ grant execute on function app.on_the_wall(timestamptz, text) to <app>_app, <app>
 -- Stores the local times of an event whenever its times are set: they are what the organizer means, according to the
 -- rules of the zone on that day.
 create function app.note_local_time() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.event_local_times (event_id, starts_at_local, ends_at_local)
   values (new.id, app.on_the_wall(new.starts_at, new.timezone), app.on_the_wall(new.ends_at, new.timezone))
@@ -189,7 +189,7 @@ create trigger events_local_time_changed after update of starts_at, ends_at, tim
 -- occurs twice keeps its instant, and an event at a local time that doesn't exist any more is not moved. Returns the
 -- number of events that were moved.
 create function app.keep_local_times() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_set bigint;
 begin

@@ -5,7 +5,7 @@
 -- and as many of those that only the caller may see.
 create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
   kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
-) language plpgsql stable rows 35 set search_path = '' as $$
+) language plpgsql stable rows 35 set search_path = pg_catalog, pg_temp as $$
 declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
@@ -122,7 +122,7 @@ grant execute on function app.search_hits(text[], text, boolean, uuid, int) to <
 -- on the border of two pieces belongs to the piece that begins there; a point on the border of the whole box is inside.
 create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
   west float8, south float8, east float8, north float8, area public.geography
-) language sql immutable rows 4 set search_path = '' as $$
+) language sql immutable rows 4 set search_path = pg_catalog, pg_temp as $$
   select x.west, y.south, case when x.ends then s.ends + 1e-12 else x.east end, case when y.ends then p_north + 1e-12 else y.north end,
          public.st_segmentize(public.st_makeenvelope(
            greatest(x.west - 0.001, -180), greatest(y.south - 0.001, -90),
@@ -150,7 +150,7 @@ grant execute on function app.map_boxes(float8, float8, float8, float8) to <app>
 -- thousand. Cities are read only if the query is about one, since that would take half of the time for 20,000 places.
 create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
   kind text, id uuid, x float8, y float8
-) language plpgsql stable security definer rows 1000 set search_path = '' as $$
+) language plpgsql stable security definer rows 1000 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 2000;
@@ -231,7 +231,7 @@ revoke execute on function app.map_points(text[], float8, float8, float8, float8
 -- stays in place when the map is moved. Contains only what everybody may see.
 create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
   total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
-) language plpgsql stable security definer rows 200 set search_path = '' as $$
+) language plpgsql stable security definer rows 200 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   with points as materialized (
@@ -269,7 +269,7 @@ grant execute on function app.map(text[], float8, float8, float8, float8, text, 
 
 -- Whether a ticket of the event is on sale for at most `p_cents`, and at least `p_seats` places are left.
 create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
@@ -295,7 +295,7 @@ grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to
 -- Whether a place is inside a box, including its border. A box whose western border is further east than its eastern
 -- one crosses the date line.
 create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_x constant float8 := public.st_x(p_place::public.geometry);
   v_y constant float8 := public.st_y(p_place::public.geometry);
@@ -311,7 +311,7 @@ grant execute on function app.is_in_box(public.geography, float8, float8, float8
 -- The events in a box, at any time and in any state and visibility, at their own location or at a venue that everybody
 -- may see. Null if there are more than `p_most`.
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids uuid[];
 begin
@@ -340,7 +340,7 @@ revoke execute on function app.events_in_box(float8, float8, float8, float8, int
 
 -- Whether the caller may see an event, for modules whose statements read all events.
 create function app.sees_event(p_event uuid) returns boolean
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return sec.seen_event(p_event) is not null;
 end
@@ -355,7 +355,7 @@ grant execute on function app.sees_event(uuid) to <app>_job;
 -- events. Otherwise an index is scanned in the order of the list, where the next events of a box with many events are
 -- found soon.
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_words constant int := 2000;

@@ -2,7 +2,7 @@
 
 -- The lowest id that a row created at this time can have. It allows finding rows by time through the primary key.
 create function app.first_id(p_at timestamptz) returns uuid
-  language sql immutable strict set search_path = '' as $$
+  language sql immutable strict set search_path = pg_catalog, pg_temp as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
 $$;
 alter function app.first_id(timestamptz) owner to <app>_owner;
@@ -11,7 +11,7 @@ grant execute on function app.first_id(timestamptz) to <app>_job;
 
 -- The network from which a member last signed in before a time.
 create function app.network_before(p_user uuid, p_at timestamptz) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select app.network_of(s.ip_address) from app.sessions s
@@ -26,7 +26,7 @@ grant execute on function app.network_before(uuid, timestamptz) to <app>_job;
 -- The facts that support a rule since a time: the entity that each is about, when it happened, and the row that proves
 -- it.
 create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) returns table (entity_type text, entity_id uuid, at timestamptz, fact uuid)
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_rule
   -- Stolen cards are tested with payments, most of which fail.
@@ -101,7 +101,7 @@ grant execute on function app.fraud_facts(text, timestamptz, int) to <app>_job;
 -- After people have decided about a flag, only later facts count. Returns the number of flags that were created or
 -- changed.
 create function app.flag_fraud(p_rule text, p_since timestamptz, p_least int) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_flagged bigint;
 begin

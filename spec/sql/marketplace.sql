@@ -4,7 +4,7 @@
 -- time, the second transaction waits here and then finds that its lead is lost. Otherwise each would lock its own
 -- quote, and the two would deadlock.
 create function app.wait_for_request(p_quote uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.service_requests r
   join app.leads l on l.service_request_id = r.id
@@ -19,7 +19,7 @@ grant execute on function app.wait_for_request(uuid) to <app>_app;
 -- Marks the lead of the accepted quote as won and all others as lost, declines the other open quotes, and settles the
 -- request. Each party still sees its own rows only.
 create function app.settle_request() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_request uuid;
 begin

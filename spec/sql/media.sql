@@ -2,7 +2,7 @@
 
 -- Whether the owner of pictures (a member, profile, venue or event) is suspended or archived.
 create function app.is_withdrawn(p_id uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.users x where x.id = p_id and x.status <> 'active')
     or exists (select from app.communities x where x.id = p_id and x.status <> 'active')
     or exists (select from app.organizations x where x.id = p_id and x.status <> 'active')
@@ -18,7 +18,7 @@ grant execute on function app.is_withdrawn(uuid) to <app>_job;
 -- Whether the files of a picture are served: neither the picture nor its owner, nor the host or owner of that event or
 -- venue, is suspended or archived.
 create function app.is_served(p_media uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.media m
     left join app.events e on e.id = m.entity_event_id
@@ -32,7 +32,7 @@ grant execute on function app.is_served(uuid) to <app>_job;
 
 -- Active pictures of a profile or member, and of its events and venues.
 create function app.pictures_below(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select m.id from app.media m where m.entity_id = p_id and m.status = 'active'
   union
   select m.id from app.events e join app.media m on m.entity_event_id = e.id where e.host_id = p_id and m.status = 'active'

@@ -4,7 +4,7 @@
 -- The preferences of members for a type, by channel; members without any are not included. If several apply, one for
 -- the channel takes precedence, then one for the type. Quiet hours come from the first of them that has any.
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
 begin
   return query
@@ -24,7 +24,7 @@ grant execute on function app.choices(uuid[], text) to <app>_job;
 -- hours whose start is later than their end span midnight. If their end is a local time that is skipped, they end as
 -- much later; if it occurs twice, the second occurrence counts.
 create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_local timestamp := p_at at time zone p_zone;
   v_starts time := (p_hours ->> 'starts')::time;
@@ -54,7 +54,7 @@ grant execute on function app.quiet_until(timestamptz, text, jsonb) to <app>_job
 -- fixed order, so that a large audience needs no more locks than that, and there is no deadlock. A transaction that
 -- sends several notifications must first lock the windows of all their members.
 create function app.hold_windows(p_users uuid[]) returns void
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_lane int;
 begin
@@ -76,7 +76,7 @@ grant execute on function app.hold_windows(uuid[]) to <app>_job;
 -- them compares each member with each text. `execute` does that for this statement only; a setting of the function
 -- would also replan every foreign key check of every row.
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_told bigint;
 begin
@@ -135,7 +135,7 @@ grant execute on function app.notify(text, text[], text[], boolean, interval, te
 -- Whether a reminder is still valid: the event takes place at the time for which the reminder was made, and the member
 -- has a valid ticket.
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select from app.events e
@@ -153,7 +153,7 @@ grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 -- the state that the message tells of. Messages about past events stay true and are not checked here.
 -- `app.delivery_obstacles` checks messages to many recipients in its own statement.
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_message
     when 'community_invited', 'community_asked' then
@@ -218,7 +218,7 @@ grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to <a
 -- For each delivery the reason why it must not be sent any more (null: it may be sent), and the end of current quiet
 -- hours. Evaluated when deliveries are claimed, because they may have been planned long before.
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
-  language plpgsql stable rows 256 set search_path = '' as $$
+  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id,
@@ -281,7 +281,7 @@ grant execute on function app.delivery_obstacles(uuid[]) to <app>_job;
 -- Claims due deliveries for a sender, including those whose earlier sender let its lease expire. Deliveries that must
 -- not be sent any more are dropped, and those in quiet hours are postponed. Concurrent senders claim different ones.
 create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_due uuid[];
 begin
@@ -334,7 +334,7 @@ grant execute on function app.claim_deliveries(text, int, interval) to <app>_job
 -- Drops pending reminders in the same transaction that moves an event, or that cancels, unpublishes, suspends or
 -- archives it.
 create function app.reschedule_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
     insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
@@ -362,7 +362,7 @@ create trigger events_reschedule
 
 -- The name of a city, profile, venue or event.
 create function app.name_of(p_id uuid) returns text
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select x.name from app.cities x where x.id = p_id
   union all select x.name from app.organizations x where x.id = p_id
   union all select x.name from app.communities x where x.id = p_id
@@ -378,7 +378,7 @@ grant execute on function app.name_of(uuid) to <app>_job;
 
 -- The members with a role for a city, a profile, a venue (or its owner) or an event (or its host).
 create function app.admins_of(p_id uuid) returns uuid[]
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
     select r.user_id from app.role_assignments r
     where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
@@ -390,7 +390,7 @@ grant execute on function app.admins_of(uuid) to <app>_job;
 
 -- Deletes old notifications with their deliveries, at most `p_most`. Returns the number of notifications deleted.
 create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_old uuid[] := array(select n.id from app.notifications n where n.created_at < p_before order by n.created_at limit p_most);
 begin
@@ -408,7 +408,7 @@ grant delete on app.notifications, app.notification_deliveries to <app>_counter;
 
 -- Whether a host is visible to everybody or, for a private community, to all of its members.
 create function app.is_shown(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -421,7 +421,7 @@ grant execute on function app.is_shown(uuid) to <app>_job;
 -- Whether a host is neither suspended, archived nor rejected, so that something new may be sold or asked in its name. It may
 -- still wait for approval.
 create function app.host_is_live(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -434,7 +434,7 @@ grant execute on function app.host_is_live(uuid) to <app>_job;
 -- When the guests of an event are reminded: 24 hours before its start, or (`p_wall`) at the same local time of the day
 -- before.
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
 $$;
 alter function app.reminder_due(timestamptz, text, boolean) owner to <app>_owner;
@@ -444,7 +444,7 @@ grant execute on function app.reminder_due(timestamptz, text, boolean) to <app>_
 -- Stores the transaction that created or changed a notification. Together with a snapshot it shows streams which
 -- changes they have not sent yet; the order of the numbers alone doesn't say when a change became visible.
 create function app.mark_notification() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.changed_in := pg_current_xact_id()::text::bigint;
   return new;
@@ -464,7 +464,7 @@ create trigger notifications_mark
 --
 -- Planned anew each time, because only the values show how few changes are new.
 create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 begin
   return query
   with now as materialized (

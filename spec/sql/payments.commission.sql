@@ -6,7 +6,7 @@
 -- proposals for one city, kind and currency are accepted at the same time, the second transaction waits here and then
 -- sees the rule of the first. Null if there is none, or if the proposal has been decided.
 create function app.rule_in_the_way(p_proposal uuid) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('commission:' || p.city_id::text || ':' || p.type || ':' || p.currency, 0))
   from app.commission_proposals p where p.id = p_proposal;
@@ -26,7 +26,7 @@ grant execute on function app.rule_in_the_way(uuid) to <app>_app;
 -- Creates the rule of an accepted proposal. It never begins in the past, because earlier payments were charged by the
 -- rule valid then. An exclusion constraint of the table ensures that no two rules overlap.
 create function app.make_proposed_rule() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_from timestamptz := greatest(new.valid_from, now());
 begin

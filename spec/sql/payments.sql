@@ -3,7 +3,7 @@
 
 -- The rank of a payment's status. A payment that is cancelled or paid never returns to a status of lower rank.
 create function app.payment_rank(p_status text) returns int
-  language sql immutable parallel safe set search_path = '' as $$
+  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select case p_status
     when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
     else 5
@@ -16,7 +16,7 @@ grant execute on function app.payment_rank(text) to <app>_job;
 -- Refuses to go back from cancelled and paid. A declined payment may go back to `requires_action` and `processing`,
 -- because the buyer may try another card; money that has been received can only be refunded.
 create function app.forbid_payment_going_back() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if app.payment_rank(old.status) >= 4 and app.payment_rank(new.status) < app.payment_rank(old.status) then
     raise exception 'a payment that is % does not become %', old.status, new.status
@@ -34,7 +34,7 @@ create trigger status_goes_on before update of status on app.transactions
 -- Refuses to overwrite data with what was read from Stripe earlier, in whichever order the two arrive. A smaller
 -- refunded amount (because a bank has returned a refund) is accepted from a later reading only.
 create function app.forbid_older_news() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception 'what was read later stays' using errcode = '23514', constraint = tg_table_name || '_read_later';
 end
@@ -60,7 +60,7 @@ create trigger subscriptions_read_later before update of synced_at on app.subscr
 -- Deletes old Stripe events that are done or ignored, at most `p_most`; parked and unprocessed ones are kept. The audit
 -- log still shows that they were received and what they caused. Returns the number of events deleted.
 create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_count bigint;
 begin

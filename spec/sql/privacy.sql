@@ -3,7 +3,7 @@
 
 -- Erases one member whose account is closed. False: there was nothing to erase.
 create function app.erase_member(p_user uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_email public.citext;
   v_closed timestamptz;

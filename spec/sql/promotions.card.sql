@@ -6,7 +6,7 @@
 -- `whole` for an amount that is charged as it is, and `part` for one that is multiplied first, so that it may be less
 -- than the smallest charge.
 create function app.charged_by_card() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_amount bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin

@@ -4,7 +4,7 @@
 -- Whether a booking occupies its place: it is approved or active, or it is requested and either free, paid, or still
 -- within the time for payment.
 create function app.keeps_place(p app.promotions) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select (p).status <> 'archived' and (
     (p).state in ('approved', 'active')
     or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
@@ -16,7 +16,7 @@ grant execute on function app.keeps_place(app.promotions) to <app>_counter, <app
 
 -- Whether what a booking is for can be seen by everybody, so that showing it makes sense.
 create function app.can_be_featured(p_type text, p_id uuid) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_type
     when 'event' then exists (
@@ -33,7 +33,7 @@ grant execute on function app.can_be_featured(text, uuid) to <app>_job;
 -- How many further bookings fit into a place during a period, not counting the booking `p_without`. Holds a lock on the
 -- place until the end of the transaction.
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_capacity int;
   v_most int;
@@ -61,7 +61,7 @@ grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz
 -- The number of days in the current billing period that the plan of a business still includes; none while the period is
 -- not paid, although other benefits last for some days of grace. The business is the target itself, or the host or owner of the target. Holds a lock on the business until the end of the transaction.
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_business uuid;
   v_since timestamptz;
@@ -97,7 +97,7 @@ revoke execute on function app.plan_days_left(text, uuid) from public;
 -- Limits of card charges: the step of which every amount is a multiple, the smallest and the largest charge. They equal those of
 -- `card` in the crate `money`, which a test checks.
 create function app.card_step(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency = 'MGA' then 100
     when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
@@ -109,7 +109,7 @@ revoke execute on function app.card_step(text) from public;
 grant execute on function app.card_step(text) to <app>_counter, <app>_job;
 
 create function app.card_minimum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
       'RUB', 'SGD', 'ZAR') then 50
@@ -129,7 +129,7 @@ revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to <app>_counter;
 
 create function app.card_maximum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
@@ -144,7 +144,7 @@ grant execute on function app.card_maximum(text) to <app>_counter;
 -- event to that of the platform. The whole price is the platform's commission, and without a rule the city gets no
 -- share of it. The share is rounded to whole steps; half a step goes to the platform.
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((
     select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
@@ -168,7 +168,7 @@ create function app.price_of_place(
   out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
   out city_share_cents bigint, out room int
 ) returns setof record
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   select f.currency, f.day_price_cents, f.max_days into currency, day_price_cents, max_days from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.is_offered and f.status = 'active';
@@ -190,7 +190,7 @@ grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz
 -- Sets the price of a member's booking, whatever the request contains. A booking that costs something is reserved for a
 -- day, or until it would begin (but at least for an hour), for payment.
 create function app.book_place() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_price record;
 begin
@@ -233,7 +233,7 @@ create trigger book_place before insert on app.promotions
 
 -- A booking that has lost its place gets it again only if there is room. A place without a description has no limit.
 create function app.take_place_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.keeps_place(new) and not app.keeps_place(old)
     and exists (

@@ -3,7 +3,7 @@
 -- The score of a profile: the average as if ten more reviewers had given the city's average, or three stars if the city
 -- has none yet.
 create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
 $$;
 alter function app.rating_score(bigint, int, numeric) owner to <app>_owner;
@@ -12,7 +12,7 @@ grant execute on function app.rating_score(bigint, int, numeric) to <app>_counte
 
 -- Adds the changes of a statement, row by row in the order of ids, so that two statements never deadlock.
 create function app.sum_up_reviews() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_row record;
 begin
@@ -49,7 +49,7 @@ create trigger reviews_rate_changed after update on app.reviews
 
 -- Adds ratings to the sums of one profile. Each rating counts +1 if it is added and -1 if it is removed.
 create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_city uuid;
   v_sums record;
@@ -84,7 +84,7 @@ grant update (one, two, three, four, five, votes, stars, score) on app.ratings t
 
 -- Updates the averages of cities and the scores that depend on them. Returns the number of scores that changed.
 create function app.refresh_ratings() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_changed bigint;
 begin
@@ -111,7 +111,7 @@ grant execute on function app.refresh_ratings() to <app>_job;
 -- Profiles of one kind in a city, best first, after a given position. The caller of this function must still apply the
 -- access rules to the result.
 create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select r.target_id, r.score from app.ratings r
@@ -126,7 +126,7 @@ grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to <app>
 
 -- The numbers of reviews of a profile with one to five stars.
 create function app.stars_of(p_target uuid) returns int[]
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
 $$;
@@ -137,7 +137,7 @@ grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;
 -- Whether a member was a guest: they were checked in to an event of this host or at this venue; or they hold a ticket,
 -- not refunded, to one that has begun; or, for a business, they have accepted one of its quotes.
 create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.attendances a join app.events e on e.id = a.event_id
     where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
@@ -156,7 +156,7 @@ revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
 -- Whether only guests may write reviews.
 create function app.takes_guests_alone() returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
 $$;
 alter function app.takes_guests_alone() owner to <app>_authz;
@@ -165,7 +165,7 @@ revoke execute on function app.takes_guests_alone() from public;
 -- Whether a new review by the caller is refused, because only guests may write reviews and the caller wasn't one.
 -- `p_guests` is the setting of the server that asks, which may be newer than the stored one.
 create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
 $$;
 alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
@@ -174,7 +174,7 @@ grant execute on function app.refuses_review(text, uuid, boolean) to <app>_app;
 
 -- Refuses reviews by members who were not guests, if only guests may write reviews, whatever role inserts them.
 create function app.guard_review() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.takes_guests_alone() and not app.is_guest(new.reviewer_id, new.entity_type, new.entity_id) then
     raise exception 'the reviewer was not there' using errcode = '23514', constraint = 'reviews_guest';
@@ -190,7 +190,7 @@ create trigger reviews_guest before insert on app.reviews
 
 -- Stores whether only guests may write reviews. Returns whether that changed.
 create function app.keep_review_policy(p_guests_only boolean) returns boolean
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.review_policies as p (name, guests_only) values ('reviews', p_guests_only)
   on conflict (name) do update set guests_only = excluded.guests_only where p.guests_only <> excluded.guests_only;

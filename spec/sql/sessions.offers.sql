@@ -3,7 +3,7 @@
 
 -- Ends the open offers of an account. Of roles also those that were declined, because they can still be accepted.
 create function app.end_offers(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
   update app.role_assignments r set status = 'archived'
@@ -18,7 +18,7 @@ revoke execute on function app.end_offers(uuid) from public;
 grant update (state, decided_at) on app.ticket_transfers to <app>_counter;
 
 create function app.end_offers_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.id);
   return null;
@@ -33,7 +33,7 @@ create trigger "00_end_offers" after update of status on app.users
   execute function app.end_offers_of_account();
 
 create function app.end_offers_issued_before() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.user_id);
   return null;
@@ -55,7 +55,7 @@ create trigger credentials_end_offers_first after insert on app.credentials
 -- and so since the session was checked. The account is locked, so a concurrent ending comes either before, and is seen
 -- here, or afterwards, and ends the offer.
 create function app.begin_offer(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.users u where u.id = p_user and u.status = 'active' for share;
   if not found then
@@ -70,7 +70,7 @@ alter function app.begin_offer(uuid) owner to <app>_counter;
 revoke execute on function app.begin_offer(uuid) from public;
 
 create function app.begin_offer_of_ticket() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.from_id);
   return null;
@@ -84,7 +84,7 @@ create trigger ticket_transfers_begin_offer after insert on app.ticket_transfers
   execute function app.begin_offer_of_ticket();
 
 create function app.begin_offer_of_role() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.granted_by_id);
   return null;
@@ -98,7 +98,7 @@ create trigger role_assignments_begin_offer after insert on app.role_assignments
   execute function app.begin_offer_of_role();
 
 create function app.begin_invitation() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.added_by_id);
   return null;

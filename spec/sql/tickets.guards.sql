@@ -3,7 +3,7 @@
 
 -- Whether a ticket type was ever ordered, also by orders that have expired or were refunded since.
 create function app.was_ordered(p_type uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.order_items i where i.ticket_type_id = p_type)
 $$;
 alter function app.was_ordered(uuid) owner to <app>_counter;
@@ -14,7 +14,7 @@ grant execute on function app.was_ordered(uuid) to <app>_app, <app>_job;
 -- the old currency, and sales figures of the type add their amounts. Orders that are being placed lock the row of the type, and
 -- `app.hold_tickets` compares the currencies once it has that lock.
 create function app.keep_currency_of_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 or app.was_ordered(old.id) then
     raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
@@ -31,7 +31,7 @@ create trigger ticket_types_currency_kept before update of currency on app.ticke
 -- Refuses to take back the right to return tickets while members hold or have ordered them: they bought on that
 -- condition. A later time is allowed, and so is any once the time is over.
 create function app.keep_right_of_return() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 and old.refundable_until > now() then
     raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
@@ -48,7 +48,7 @@ create trigger ticket_types_refundable_until_kept before update of refundable_un
 
 -- How many tickets of an event are held or sold.
 create function app.taken_of_event(p_event uuid) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
 $$;
 alter function app.taken_of_event(uuid) owner to <app>_counter;
@@ -59,7 +59,7 @@ grant execute on function app.taken_of_event(uuid) to <app>_app, <app>_job;
 -- rows of types first and read the capacity afterwards (`app.hold_tickets`): this waits for them, and those that come later see the
 -- new capacity.
 create function app.keep_room_of_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_taken bigint;
 begin
@@ -80,7 +80,7 @@ create trigger events_capacity_taken before update of capacity on app.events
 -- Refuses to move an event that has tickets into the past: its guests could not come, and it would count as completed.
 -- Requests alone are held to it.
 create function app.keep_event_ahead() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
     raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';

@@ -6,7 +6,7 @@
 -- first. Called in the transaction that frees stock, before stock is taken, and by a job. Returns the number of offers
 -- made.
 create function app.offer_places(p_type uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_over int := 0;
@@ -72,7 +72,7 @@ grant execute on function app.offer_places(uuid) to <app>_job;
 -- transaction. If another transaction holds that lock, returns 0 without waiting; places that stay free are offered
 -- later by the job.
 create function app.room_of_event(p_event uuid) returns bigint
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_capacity int;
 begin
@@ -92,7 +92,7 @@ grant execute on function app.room_of_event(uuid) to <app>_job;
 
 -- Serializes transactions that take tickets of an event with a capacity of its own. They must call this first.
 create function app.wait_for_event(p_event uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('capacity:' || e.id::text, 0))
   from app.events e where e.id = p_event and e.capacity is not null;
@@ -105,7 +105,7 @@ grant execute on function app.wait_for_event(uuid) to <app>_job;
 -- Serializes orders of one buyer for one event. Two at the same time would not see each other when they count what the
 -- buyer has.
 create function app.wait_for_buyer(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('order:' || o.user_id::text || o.event_id::text, 0))
   from app.orders o where o.id = p_order;
@@ -118,7 +118,7 @@ grant execute on function app.wait_for_buyer(uuid) to <app>_job;
 -- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for a late payment,
 -- whose order has released its tickets; when an order is placed, the cart checks these limits.
 create function app.keep_limits(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
 begin
@@ -156,7 +156,7 @@ grant execute on function app.keep_limits(uuid) to <app>_job;
 -- places that the event has left. Members who waited before get free places first; a place that has been offered to the
 -- buyer is used for the order.
 create function app.hold_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
   v_item record;
@@ -227,7 +227,7 @@ grant execute on function app.hold_tickets(uuid) to <app>_job;
 -- whether it was cancelled meanwhile can't change any more. If it was, the error makes the whole transaction run again,
 -- which then sees that from its beginning.
 create function app.sell_held_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -251,7 +251,7 @@ grant execute on function app.sell_held_tickets(uuid) to <app>_job;
 
 -- Puts the held tickets of an order that is no longer pending back on sale.
 create function app.release_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -269,7 +269,7 @@ grant execute on function app.release_tickets(uuid) to <app>_job;
 
 -- Marks the tickets of a refund as refunded, unless they were before, and puts them back on sale. Returns their number.
 create function app.return_tickets(p_refund uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -296,7 +296,7 @@ grant execute on function app.return_tickets(uuid) to <app>_job;
 -- dispute, tickets with which somebody has entered, at the entrance or at a checkpoint, stay as they are. Returns the
 -- number of voided tickets.
 create function app.void_tickets(p_order uuid, p_reason text) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -327,7 +327,7 @@ grant execute on function app.void_tickets(uuid, text) to <app>_job;
 -- Expires orders that were not paid in time, and releases their credits and tickets. Orders that another transaction
 -- has locked, because they are being paid for, are skipped. Returns the ids of the expired orders.
 create function app.expire_orders(p_limit int) returns setof uuid
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_orders uuid[];
   v_hold uuid;
@@ -368,7 +368,7 @@ grant execute on function app.expire_orders(int) to <app>_job;
 -- Assigns positions on the waiting list in the order of joining. If two members join at the same time, the second
 -- transaction waits for the first.
 create function app.waitlist_position() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
   select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
@@ -384,7 +384,7 @@ create trigger waitlist_entries_position
 
 -- Combines priority and position in one number, so that an index has the order in which places are offered.
 create function app.waitlist_turn() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.turn := new.position - new.priority * 1000000000000;
   return new;
@@ -400,7 +400,7 @@ create trigger waitlist_entries_turn
 
 -- Ends the offer to transfer a ticket when the ticket is used, refunded or transferred in another way.
 create function app.end_transfers() returns trigger
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   update app.ticket_transfers x set state = 'expired', decided_at = now() where x.ticket_id = new.id and x.state = 'offered';
   return null;
@@ -418,7 +418,7 @@ create trigger tickets_end_transfers
 -- are found by the next query from this time on. Sessions of other database roles are not visible here; `p_overlap` is
 -- repeated so that their changes are found too.
 create function app.changes_told_until(p_overlap interval) returns timestamptz
-  language sql set search_path = '' as $$
+  language sql set search_path = pg_catalog, pg_temp as $$
   select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
   where a.datname = current_database() and a.usename = current_user
 $$;
@@ -429,7 +429,7 @@ grant execute on function app.changes_told_until(interval) to <app>_job;
 -- Until when an event admits guests, according to its current times: a day after its end, because it may run long and
 -- scans may arrive late.
 create function app.admits_until(p_event uuid) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.ends_at + interval '1 day' from app.events e where e.id = p_event
 $$;
 alter function app.admits_until(uuid) owner to <app>_owner;
@@ -440,7 +440,7 @@ grant execute on function app.admits_until(uuid) to <app>_job;
 -- wrong by up to an hour. The end is taken from the event instead of the code, because the event may have been moved
 -- since.
 create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
 $$;
 alter function app.admits_at(uuid,timestamptz,timestamptz) owner to <app>_owner;

@@ -3,7 +3,7 @@
 
 -- Whether the city has verified the host of an event.
 create function app.host_is_verified(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.verified)
     or exists (select from app.communities c where c.id = p_host and c.verified)
     or exists (select from app.businesses b where b.id = p_host and b.verified)
@@ -18,7 +18,7 @@ revoke execute on function app.host_is_verified(uuid) from public;
 create function app.trending(
   p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_last constant timestamptz := (select max(r.ranked_at) from app.event_ranks r where r.city_id = p_city);
   v_since constant timestamptz := case when p_as_of > now() - interval '10 minutes' then p_as_of else v_last end;
@@ -68,7 +68,7 @@ grant execute on function app.trending(uuid, boolean, boolean, timestamptz, nume
 -- many events as a page has. For callers who follow very many, a page is found faster among the newest events of all;
 -- if those don't fill a page, the first way is used.
 create function app.feed(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_many constant int := 500;
   v_page uuid[];

@@ -2,7 +2,7 @@
 
 -- Until when an event may be among the trending ones: its end, if it is published and public; otherwise null.
 create function app.shown_until(p_event app.events) returns timestamptz
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
   end
@@ -13,7 +13,7 @@ grant execute on function app.shown_until(app.events) to <app>_app, <app>_counte
 
 -- Notes each changed row; for a very large statement, only that everything has to be checked.
 create function app.note_likes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -40,7 +40,7 @@ create trigger likes_trend_changed after update on app.likes
   referencing new table as added old table as removed for each statement execute function app.note_likes();
 
 create function app.note_follows() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -69,7 +69,7 @@ create trigger follows_trend_changed after update on app.follows
   referencing new table as added old table as removed for each statement execute function app.note_follows();
 
 create function app.note_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' then
     insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
@@ -94,7 +94,7 @@ create trigger tickets_trend_changed after update on app.tickets
   referencing new table as added old table as removed for each statement execute function app.note_tickets();
 
 create function app.note_attendances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select 'check_in', a.user_id, a.event_id from added a;
   return null;
@@ -107,7 +107,7 @@ create trigger attendances_trend after insert on app.attendances
   referencing new table as added for each statement execute function app.note_attendances();
 
 create function app.note_visits() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select a.kind, a.user_id, a.event_id from added a;
   return null;
@@ -121,7 +121,7 @@ create trigger visits_trend after insert on app.visits
 
 -- The actions of a member don't count while the account is suspended or archived.
 create function app.note_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id) values ('actor', new.id);
   return null;
@@ -136,7 +136,7 @@ create trigger users_trend after update of status on app.users
 -- An event that is cancelled, hidden, moved or published again leaves or joins the trending ones in the same
 -- transaction.
 create function app.note_shown() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.event_ranks r set shown_until = app.shown_until(new) where r.event_id = new.id;
   insert into app.rank_notes (kind, object_id) values ('event', new.id);
@@ -165,7 +165,7 @@ grant select on app.rank_facts to <app>_job;
 
 -- Since when a fact holds that counts; null if it doesn't.
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case p_kind
     when 'like' then (
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
@@ -190,7 +190,7 @@ grant execute on function app.rank_fact(uuid, uuid, text) to <app>_job;
 
 -- The events that a follow counts for: the next ten of those that were published when it began.
 create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
       or e.host_institution_id = p_entity or e.venue_id = p_entity)

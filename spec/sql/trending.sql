@@ -9,7 +9,7 @@
 -- The network that one customer of a provider typically has: an IPv4 address, or the first sixty-four bits of an IPv6
 -- address.
 create function app.network_of(p_address text) returns text
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return network(set_masklen(p_address::inet, case family(p_address::inet) when 4 then 32 else 64 end))::text;
 exception when data_exception then
@@ -23,7 +23,7 @@ grant execute on function app.network_of(text) to <app>_job;
 -- The contribution of one action to a rank. The fixed day is arbitrary; another one would add the same number to every
 -- rank.
 create function app.rank_term(p_weight numeric, p_at timestamptz, p_half_life_hours int) returns double precision
-  language sql stable parallel safe set search_path = '' as $$
+  language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
   select ln(p_weight::float8) + ln(2::float8) / (p_half_life_hours * 3600.0::float8) * (extract(epoch from p_at)::float8 - 1767225600)
 $$;
 alter function app.rank_term(numeric, timestamptz, int) owner to <app>_owner;
@@ -32,7 +32,7 @@ grant execute on function app.rank_term(numeric, timestamptz, int) to <app>_job;
 
 -- The rank of an event, computed from all of its actions.
 create function app.exact_rank(p_event uuid, p_half_life_hours int) returns double precision
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select max(t.peak) + ln(sum(exp(greatest(t.term - t.peak, -700))))
   from (
     select x.term, max(x.term) over () as peak
@@ -52,7 +52,7 @@ grant execute on function app.exact_rank(uuid, int) to <app>_job;
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_written bigint;
 begin
@@ -113,7 +113,7 @@ grant execute on function app.place_ranks(uuid[], double precision[], bigint[], 
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
 begin
@@ -226,7 +226,7 @@ grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz)
 -- there may be more, and is 0 while another worker is running. New contributions are added and revoked ones subtracted
 -- without reading the other actions, until rounding errors could show.
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
@@ -310,7 +310,7 @@ grant execute on function app.rank_events(int, jsonb) to <app>_job;
 -- noted already. With `p_follows`, all follows are checked again as well. Returns the number of notes, without those of
 -- `p_follows`.
 create function app.note_missing(p_follows boolean) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_found bigint;
 begin
@@ -363,7 +363,7 @@ grant execute on function app.note_missing(boolean) to <app>_job;
 -- Recomputes every rank from its actions and corrects those that differ. With `p_all`, all ranks are stored anew.
 -- Returns the number of corrections.
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_found record;
@@ -400,7 +400,7 @@ grant execute on function app.add_up_ranks(jsonb, boolean, timestamptz) to <app>
 
 -- Compares ranks with what members did, and corrects them. Returns the number of differences.
 create function app.compare_ranks(p_settings jsonb) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_found bigint;
 begin

@@ -5,7 +5,7 @@
 -- under a key of its own. The caller must have locked the payment, so that calls run one after the other; even without
 -- that, the key of an entry is booked only once. A dispute that is first reported as lost is booked as opened before.
 create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_owed uuid;
   v_leg bigint;
@@ -55,7 +55,7 @@ grant execute on function app.book_dispute(uuid,text,bigint,text) to <app>_job;
 -- as they are not spent. If less is due than before, credits are given back. It may be called repeatedly, since only
 -- the difference is booked. The caller must have locked the payment. Returns the total taken back so far.
 create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_leg bigint;
   v_taken bigint := 0;

@@ -4,7 +4,7 @@
 
 -- Returns a member's account in a currency, and creates it when it is first needed.
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -26,7 +26,7 @@ grant execute on function app.wallet_of(uuid,text) to <app>_job;
 -- Returns an account of the platform itself, or one for what the platform owes somebody. Busy accounts have no stored
 -- balance, because every entry would have to wait for the lock on their row.
 create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -51,7 +51,7 @@ grant execute on function app.system_wallet(text,text,uuid,text) to <app>_job;
 -- so that two entries never deadlock. With `p_hold`, the debit of the hold's account uses the held credits, and what
 -- remains of them is released.
 create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
   v_hold app.wallet_holds;
@@ -133,7 +133,7 @@ grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to <a
 
 -- Spending uses expiring credits first, in the order of their expiry.
 create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_left bigint := p_amount;
   v_credit record;
@@ -156,7 +156,7 @@ grant execute on function app.use_credits(uuid,bigint) to <app>_job;
 
 -- Books credits, and stores when they expire (`p_expires`; null: never).
 create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
 begin
@@ -179,7 +179,7 @@ grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,time
 -- as long. An account whose books are wrong is skipped, so that it doesn't prevent others from being processed; the
 -- comparison of the books finds it. Returns the number of credits that expired.
 create function app.expire_credits(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_credit record;
   v_amount bigint;
@@ -216,7 +216,7 @@ revoke execute on function app.expire_credits(int) from public;
 grant execute on function app.expire_credits(int) to <app>_job;
 
 create function app.available_credits(p_wallet uuid) returns bigint
-  language plpgsql stable set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 begin
   return (
     select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
@@ -230,7 +230,7 @@ grant execute on function app.available_credits(uuid) to <app>_job;
 
 -- Holds credits. If the account doesn't have enough, its check constraint refuses that.
 create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold uuid;
 begin
@@ -248,7 +248,7 @@ grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to <app
 -- Releases held credits: `voided` by the module that held them, `expired` when their time is over. False: the hold was
 -- used or released before.
 create function app.release_hold(p_hold uuid, p_state text) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold app.wallet_holds;
 begin
@@ -269,7 +269,7 @@ grant execute on function app.release_hold(uuid,text) to <app>_job;
 -- Whether held credits can be used now. False if the account is frozen, or has less than is held. Locks the hold and
 -- the account until the end of the transaction, so that the answer stays true.
 create function app.hold_is_good(p_hold uuid) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet app.wallet_accounts;
   v_hold app.wallet_holds;
@@ -285,7 +285,7 @@ revoke execute on function app.hold_is_good(uuid) from public;
 grant execute on function app.hold_is_good(uuid) to <app>_job;
 
 create function app.expire_holds(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 -- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
 -- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
@@ -310,7 +310,7 @@ revoke execute on function app.expire_holds(int) from public;
 grant execute on function app.expire_holds(int) to <app>_job;
 
 create function app.journal_balances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
@@ -331,7 +331,7 @@ create constraint trigger wallet_transactions_balance
 
 -- A leg must have the currency of its account.
 create function app.leg_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select from app.wallet_accounts w where w.id = new.wallet_id and w.currency = new.currency) then
     raise exception 'a leg in another currency than its account' using errcode = '23514', constraint = 'wallet_transactions_currency';
@@ -416,7 +416,7 @@ alter view app.money_invariants owner to <app>_counter;
 
 -- The view shows readers only what they may read; this function checks all rows.
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query select f.fault, f.entity_type, f.entity_id from app.wallet_faults f;
 end

@@ -21,4 +21,5 @@ mod restore_states;
 mod search;
 mod search_eras;
 mod seeded;
+mod temporary;
 mod world;

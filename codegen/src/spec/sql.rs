@@ -166,7 +166,7 @@ mod tests {
 
 -- Adds.
 create function app.add(p_one int, p_other int default 1) returns int
-  language sql set search_path = '' as $$
+  language sql set search_path = pg_catalog, pg_temp as $$
   select p_one
 
     + p_other

@@ -16,13 +16,23 @@ const LOGINS: [(&str, &str); 2] = [
     ("JOB_DATABASE_URL", "culturepass_job"),
 ];
 
-/// Runs the pending migrations, and lets the server see which have run. Returns their versions.
+/// Runs the pending migrations, lets the server see which have run, and lets nobody create temporary objects. Returns
+/// the versions of the migrations.
 pub async fn migrate(database: &PgConnectOptions) -> Result<Vec<i64>> {
     let done = kernel::migrate::up(database, MIGRATIONS, &Limits::default()).await?;
     let mut connection = database.connect().await?;
     sqlx::query("grant select on public._sqlx_migrations to culturepass_app")
         .execute(&mut connection)
         .await?;
+    // Everybody may by default. The types of a temporary schema are found before all others unless a function's search
+    // path says otherwise, and what their checks call would run with the rights of that function.
+    let name: String =
+        sqlx::query_scalar("select quote_ident(current_database())").fetch_one(&mut connection).await?;
+    sqlx::query(AssertSqlSafe(format!(
+        "revoke temporary on database {name} from public"
+    )))
+    .execute(&mut connection)
+    .await?;
     connection.close().await?;
     Ok(done)
 }

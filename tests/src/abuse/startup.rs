@@ -140,6 +140,14 @@ async fn abuse_57_a_schema_that_holds_nobody_is_refused() {
             "search_path of its own: sec.enter",
         ),
         (
+            "alter function sec.enter(uuid, uuid, text, uuid) set search_path = ''",
+            "not `pg_catalog, pg_temp`: sec.enter",
+        ),
+        (
+            "do $$ begin execute format('grant temporary on database %I to culturepass_job', current_database()); end $$",
+            "culturepass_job may create temporary objects",
+        ),
+        (
             "grant execute on function audit.seal() to public",
             "everybody may call: audit.seal",
         ),

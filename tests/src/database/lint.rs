@@ -36,7 +36,7 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "without search path",
         ),
         (
-            "create function app.door2() returns int language sql security definer set search_path = '' as 'select 1'",
+            "create function app.door2() returns int language sql security definer set search_path = pg_catalog, pg_temp as 'select 1'",
             "definer function for everybody",
         ),
         (

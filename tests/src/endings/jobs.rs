@@ -413,7 +413,7 @@ async fn queued_work_makes_nothing_new_of_what_has_ended() {
 async fn work_that_goes_on_without_a_guard_is_found() {
     let hall = Hall::new().await;
     let _worker = worker(&hall);
-    let unguarded = "create or replace function app.is_shown(p_host uuid) returns boolean language sql stable set search_path = '' as 'select true'";
+    let unguarded = "create or replace function app.is_shown(p_host uuid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'";
     run(&mut hall.server.superuser().await, unguarded.to_owned()).await;
     let found = CASES[0].faults(&hall).await;
     assert!(

@@ -111,7 +111,7 @@ async fn w6_notices_an_order_whose_frozen_wallet_nobody_asks_about() {
     let order = stage.partly_by_credits().await;
     stage.freeze("frozen_at = now()").await;
     let off = "create or replace function app.hold_is_good(p_hold uuid) returns boolean
-        language sql set search_path = '' as 'select true'";
+        language sql set search_path = pg_catalog, pg_temp as 'select true'";
     let mut conn = stage.server.superuser().await;
     sqlx::raw_sql(off)
         .execute(&mut conn)

@@ -42,7 +42,7 @@ async fn f1_no_more_stand_in_a_place_than_fit_in() {
     market
         .sql(
             "create or replace function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
-               p_without uuid) returns int language sql security definer set search_path = '' as 'select 100'",
+               p_without uuid) returns int language sql security definer set search_path = pg_catalog, pg_temp as 'select 100'",
         )
         .await;
     let later = market.starts_at + TimeDelta::days(30);

@@ -425,7 +425,7 @@ async fn rm_planning_notices_another_rule_and_each_guard_that_is_missing() {
         (
             "what holds when a reminder leaves",
             "create or replace function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-               language sql stable set search_path = '' as 'select true'",
+               language sql stable set search_path = pg_catalog, pg_temp as 'select true'",
             holds.as_str(),
         ),
         (

@@ -63,6 +63,12 @@ impl Database {
             format!("create database {name} template {template} strategy file_copy"),
         )
         .await;
+        // As `culturepass migrate up` does; a copy does not have the privileges of its template.
+        execute(
+            &mut conn,
+            format!("revoke temporary on database {name} from public"),
+        )
+        .await;
         conn.close().await.expect("close");
         Self {
             name,

@@ -137,7 +137,7 @@ async fn rt1_members_review_unless_it_is_set_and_the_database_knows_the_guests()
     let mira = stage.server.member("mira_was_not").await;
     is_refused(&mira, "organization", stage.host).await;
     stage
-        .sql("create or replace function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean language sql stable set search_path = '' as 'select true'")
+        .sql("create or replace function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'")
         .await;
     review(&mira, "organization", stage.host).await.expect(201);
 }

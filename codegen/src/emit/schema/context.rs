@@ -293,7 +293,8 @@ fn settings(model: &Model) -> Vec<String> {
             "case when p_action in ('archive', 'restore') then '1' else '' end",
         ),
     ];
-    found.extend(["app.reason", "app.created", "app.job"].map(|name| set(name, "''")));
+    let others = ["reason", "created", "changed", "stayed", "job"];
+    found.extend(others.map(|name| set(&format!("app.{name}"), "''")));
     found.extend(held_settings(model));
     found
 }
@@ -351,7 +352,7 @@ fn enter_job(model: &Model) -> Object {
         set("app.request_id", "coalesce(p_request::text, '')"),
     ];
     settings.extend(
-        ["action", "archived", "reason", "created"].map(|s| set(&format!("app.{s}"), "''")),
+        ["action", "archived", "reason", "created", "changed", "stayed"].map(|s| set(&format!("app.{s}"), "''")),
     );
     settings.extend(held_settings(model));
     let body = format!(

@@ -21,7 +21,7 @@ pub fn shared(model: &Model) -> Option<Object> {
             name: "sec.refuse_past",
             arguments: "",
             returns: "trigger",
-            attributes: "language plpgsql set search_path = ''",
+            attributes: "language plpgsql set search_path = pg_catalog, pg_temp",
             definer: None,
             callers: Vec::new(),
             doc: "Refuses a row because of a time that is not in the future. The argument names the rule in the error.",

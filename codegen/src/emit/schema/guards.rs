@@ -26,7 +26,7 @@ pub fn shared(model: &Model) -> [Object; 3] {
             name,
             arguments: "",
             returns: "trigger",
-            attributes: "language plpgsql set search_path = ''",
+            attributes: "language plpgsql set search_path = pg_catalog, pg_temp",
             definer: None,
             callers: Vec::new(),
             doc,

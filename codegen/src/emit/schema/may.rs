@@ -7,6 +7,7 @@ use super::{
     object::{Function, on_table, quote},
     predicate::{Sql, all, any, atom},
     rules::{Context, Scope, compile, literal, one_of, predicate},
+    visible::visible,
 };
 use crate::model::{Assigned, Change, Entity, EntityId, Expr, Literal, Model, Set, Transition};
 use crate::objects::{Kind, Object};
@@ -111,7 +112,13 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let now = (entity.transitions.iter())
         .filter(|transition| now_is_asked(entity, transition))
         .map(|transition| case(now(model, scope, transition), &now_word(transition)));
-    let cases: Vec<String> = rules.chain(now).collect();
+    let (rules, now): (Vec<String>, Vec<String>) = (rules.collect(), now.collect());
+    // A rule answers for its caller, but whether a transition is possible now would be told to everybody.
+    let seen = match now.is_empty() {
+        true => String::new(),
+        false => format!("\n      and {}", visible(model, scope).block(6)),
+    };
+    let cases = [rules, now].concat();
     if cases.is_empty() || !entity.writable() {
         return None;
     }
@@ -125,7 +132,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         callers: vec![roles.app()],
         doc: "The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.",
         body: format!(
-            "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where t.id = p_id\n  );\nend",
+            "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where t.id = p_id{seen}\n  );\nend",
             cases.join(",\n      ")
         ),
     };

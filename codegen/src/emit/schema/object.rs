@@ -67,7 +67,7 @@ impl Function<'_> {
     pub fn object(self, roles: Roles<'_>) -> Object {
         let identity = self.identity();
         let security = if self.definer.is_some() {
-            "security definer set search_path = ''"
+            "security definer set search_path = pg_catalog, pg_temp"
         } else {
             ""
         };
@@ -115,7 +115,7 @@ pub fn trigger_function(
     let attributes = if definer.is_some() {
         "language plpgsql"
     } else {
-        "language plpgsql set search_path = ''"
+        "language plpgsql set search_path = pg_catalog, pg_temp"
     };
     let function = Function {
         kind: Kind::TableFunction,

@@ -134,7 +134,8 @@ fn count(model: &Model) -> Object {
   v_was integer;
   v_used integer;
 begin
-  if sec.uid() is null or sec.job() is not null then
+  -- What a session of the server says of itself doesn't count: only workers run jobs.
+  if sec.uid() is null or (sec.job() is not null and session_user <> '<app>_app') then
     return null;
   end if;
   update requests.quotas q
@@ -180,7 +181,7 @@ end";
         definer: Some(roles.queue()),
         callers: Vec::new(),
         doc: "Arguments: the entity, and how many of it one member may create in a day.",
-        body: body.into(),
+        body: body.replace("<app>", &model.app),
     }
     .object(roles)
 }

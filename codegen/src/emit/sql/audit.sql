@@ -1,5 +1,5 @@
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -13,7 +13,7 @@ revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to <app>_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
@@ -26,7 +26,7 @@ alter function audit.row_hash(audit.audit_logs) owner to <app>_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
 -- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
@@ -37,7 +37,7 @@ alter function audit.block_hash(bytea,int8multirange,bigint) owner to <app>_audi
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
 -- also remove its latest seals.
 -- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
@@ -84,7 +84,7 @@ revoke execute on function audit.seal() from public;
 grant execute on function audit.seal() to <app>_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
@@ -131,7 +131,7 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to <app>_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
@@ -140,7 +140,7 @@ revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to <app>_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
 -- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
 -- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
@@ -171,7 +171,7 @@ revoke execute on function audit.created_today(uuid,text) from public;
 grant execute on function audit.created_today(uuid,text) to <app>_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
 -- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
 -- there are enough entries.

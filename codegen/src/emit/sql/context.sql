@@ -66,7 +66,7 @@ $$;
 alter function sec.set_reason(text) owner to <app>_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
 -- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
 -- not be null.

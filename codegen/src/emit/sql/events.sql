@@ -1,5 +1,5 @@
 create function jobs.emit() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
 -- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
@@ -12,7 +12,7 @@ alter function jobs.emit() owner to <app>_queue;
 revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
 -- other, so that its events are in the order in which they became true.
 declare
@@ -33,7 +33,7 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to <app>_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
@@ -44,7 +44,7 @@ revoke execute on function jobs.subscribe(text[],text[]) from public;
 grant execute on function jobs.subscribe(text[],text[]) to <app>_job;
 
 create function jobs.relay(p_limit integer) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
 -- week are ignored. Only one process relays at a time; the others return at once.
 declare
@@ -82,7 +82,7 @@ revoke execute on function jobs.relay(integer) from public;
 grant execute on function jobs.relay(integer) to <app>_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;

@@ -1,5 +1,5 @@
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
 -- unique key is already waiting.
 declare
@@ -28,7 +28,7 @@ alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integ
 revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
@@ -43,7 +43,7 @@ revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uu
 grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to <app>_job;
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (<requested>) then
@@ -57,13 +57,13 @@ revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from p
 grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to <app>_app;
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
 -- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
-  if sec.job() is null then
+  if sec.job() is null or session_user = '<app>_app' then
     v_key := sec.uid() || ' ' || p_unique_key;
   elsif not starts_with(p_name, sec.job() || '.') then
     raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
@@ -77,7 +77,7 @@ revoke execute on function jobs.cancel(text,text) from public;
 grant execute on function jobs.cancel(text,text) to <app>_app, <app>_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
 -- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
@@ -110,7 +110,7 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to <app>_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
@@ -121,7 +121,7 @@ revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
 grant execute on function jobs.heartbeat(uuid,uuid[],interval) to <app>_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
 -- job.
 begin
@@ -135,7 +135,7 @@ revoke execute on function jobs.complete(uuid,uuid,integer) from public;
 grant execute on function jobs.complete(uuid,uuid,integer) to <app>_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
@@ -158,7 +158,7 @@ alter function jobs.put_back(uuid,text,interval,boolean) owner to <app>_queue;
 revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
 -- its unique key. Null: another attempt holds the job.
 declare
@@ -178,7 +178,7 @@ revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) fr
 grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to <app>_job;
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
@@ -201,7 +201,7 @@ revoke execute on function jobs.release(uuid,uuid[]) from public;
 grant execute on function jobs.release(uuid,uuid[]) to <app>_job;
 
 create function jobs.rescue() returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
 -- a job that kills its worker runs out of attempts like a job that fails.
 declare
@@ -224,7 +224,7 @@ revoke execute on function jobs.rescue() from public;
 grant execute on function jobs.rescue() to <app>_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
@@ -239,7 +239,7 @@ revoke execute on function jobs.ticks(text[]) from public;
 grant execute on function jobs.ticks(text[]) to <app>_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
 -- is true, a run that is still waiting also stands for the runs after it.
 begin
@@ -259,7 +259,7 @@ revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],
 grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to <app>_job;
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
@@ -274,7 +274,7 @@ revoke execute on function jobs.figures() from public;
 grant execute on function jobs.figures() to <app>_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
 -- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
@@ -288,7 +288,7 @@ revoke execute on function jobs.dead(text,bigint,integer) from public;
 grant execute on function jobs.dead(text,bigint,integer) to <app>_job;
 
 create function jobs.revive(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
 -- this one stays dead. Null: there is no dead job with this id.
 declare
@@ -312,7 +312,7 @@ revoke execute on function jobs.revive(uuid) from public;
 grant execute on function jobs.revive(uuid) to <app>_job;
 
 create function jobs.discard(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
@@ -330,7 +330,7 @@ revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to <app>_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;

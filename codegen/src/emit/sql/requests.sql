@@ -1,5 +1,5 @@
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
 -- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
 -- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
@@ -42,7 +42,7 @@ revoke execute on function requests.claim(text,text,text,text,interval) from pub
 grant execute on function requests.claim(text,text,text,text,interval) to <app>_app;
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
@@ -56,7 +56,7 @@ revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,
 grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to <app>_app, <app>_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
 -- otherwise the next attempt learns that the work was begun.
 begin
@@ -77,7 +77,7 @@ revoke execute on function requests.give_up(text,text,text,integer,boolean) from
 grant execute on function requests.give_up(text,text,text,integer,boolean) to <app>_app;
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
 -- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
@@ -94,7 +94,7 @@ revoke execute on function requests.look_up(text) from public;
 grant execute on function requests.look_up(text) to <app>_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
 -- stay.
 declare

@@ -37,7 +37,7 @@ create function sec.set_reason(p_reason text) returns void language sql as
   $$ select set_config('app.reason', p_reason, true) $$;
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare v app.users;
 begin
   if p_user is not null then
@@ -156,7 +156,7 @@ grant insert, select on audit.reasons to kernel_test_app;
 
 -- As generated.
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Which of these checks a row like this would break; asked when it is refused anyway, to tell all that is wrong at
 -- once. A check is left out if one of its columns is not known, or is none that would be null.
 declare

@@ -45,7 +45,14 @@ where f.proname = 'current_setting' and f.pronamespace = 'pg_catalog'::regnamesp
   and concat(polqual::text, polwithcheck::text) like '%:funcid ' || f.oid || ' %'
 union
 select 'a definer function without a search_path of its own: ' || name
-from functions where prosecdef and not coalesce(proconfig::text, '') like '%search_path%'
+from functions where prosecdef and not coalesce(proconfig::text, '') like '%search_path=pg_catalog, pg_temp%'
+union
+-- Without its own place in the path, the temporary schema is searched first for types, also if the path is empty.
+select 'a function whose search_path is not `pg_catalog, pg_temp`: ' || name
+from functions where proconfig::text like '%search_path%' and not proconfig::text like '%search_path=pg_catalog, pg_temp%'
+union
+select s.rolname || ' may create temporary objects in this database; `culturepass migrate up` revokes that'
+from server s where has_database_privilege(s.oid, current_database(), 'temporary')
 union
 select 'a definer function that everybody may call: ' || name
 from functions where prosecdef and has_function_privilege('public', oid, 'execute')
