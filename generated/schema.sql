@@ -643,7 +643,7 @@ $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
 -- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
 -- not be null.
@@ -750,7 +750,7 @@ $$;
 alter function sec.performed_role() owner to culturepass_owner;
 
 create function sec.stamp() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
@@ -761,7 +761,7 @@ $$;
 alter function sec.stamp() owner to culturepass_owner;
 
 create function sec.live() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
@@ -771,7 +771,7 @@ $$;
 alter function sec.live() owner to culturepass_owner;
 
 create function sec.keep_status() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
@@ -789,7 +789,7 @@ $$;
 alter function sec.keep_status() owner to culturepass_owner;
 
 create function sec.refuse_past() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses a row because of a time that is not in the future. The argument names the rule in the error.
 begin
   raise exception 'not in the future' using errcode = 'check_violation',
@@ -7280,7 +7280,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_journal_i
 -- Functions that name tables
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
@@ -7319,6 +7319,8 @@ begin
     pg_catalog.set_config('app.archived', case when p_action in ('archive', 'restore') then '1' else '' end, true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.job', '', true),
     pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
     pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
@@ -7330,7 +7332,7 @@ revoke execute on function sec.enter(uuid,uuid,text,uuid) from public;
 grant execute on function sec.enter(uuid,uuid,text,uuid) to culturepass_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
@@ -7371,6 +7373,8 @@ begin
     pg_catalog.set_config('app.archived', '', true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
     pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
@@ -7381,7 +7385,7 @@ revoke execute on function sec.enter_job(text,uuid,uuid,uuid) from public;
 grant execute on function sec.enter_job(text,uuid,uuid,uuid) to culturepass_job;
 
 create function sec.hold(p_user uuid, p_action text) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the roles of a member that count for this action.
 declare
   v_held record;
@@ -7404,7 +7408,7 @@ alter function sec.hold(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.hold(uuid,text) from public;
 
 create function sec.is_active(p_user uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
 $$;
@@ -7413,7 +7417,7 @@ revoke execute on function sec.is_active(uuid) from public;
 grant execute on function sec.is_active(uuid) to culturepass_job;
 
 create function sec.my_community_members() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7424,7 +7428,7 @@ revoke execute on function sec.my_community_members() from public;
 grant execute on function sec.my_community_members() to culturepass_app, culturepass_job;
 
 create function sec.my_community_members_2() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7435,7 +7439,7 @@ revoke execute on function sec.my_community_members_2() from public;
 grant execute on function sec.my_community_members_2() to culturepass_app, culturepass_job;
 
 create function sec.my_community_members_3() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7446,7 +7450,7 @@ revoke execute on function sec.my_community_members_3() from public;
 grant execute on function sec.my_community_members_3() to culturepass_app, culturepass_job;
 
 create function sec.my_event_tickets() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of events whose tickets name the caller.
   select c.event_id
   from app.tickets c
@@ -7457,7 +7461,7 @@ revoke execute on function sec.my_event_tickets() from public;
 grant execute on function sec.my_event_tickets() to culturepass_app, culturepass_job;
 
 create function sec.may_attendance(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -7492,7 +7496,7 @@ revoke execute on function sec.may_attendance(uuid,text) from public;
 grant execute on function sec.may_attendance(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.attendances_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -7540,7 +7544,7 @@ alter function app.attendances_count_insert() owner to culturepass_counter;
 revoke execute on function app.attendances_count_insert() from public;
 
 create function audit.record_attendances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -7576,7 +7580,7 @@ alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
 
 create function app.broadcast_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -7585,6 +7589,13 @@ begin
         and (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') then 'schedule now' end
     ], null)
     from app.broadcasts t where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended'
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
+      )
+    )
   );
 end
 $$;
@@ -7593,7 +7604,7 @@ revoke execute on function app.broadcast_may(uuid) from public;
 grant execute on function app.broadcast_may(uuid) to culturepass_app;
 
 create function sec.may_broadcast(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -7636,7 +7647,7 @@ revoke execute on function sec.may_broadcast(uuid,text) from public;
 grant execute on function sec.may_broadcast(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_broadcast(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -7664,7 +7675,7 @@ revoke execute on function sec.holds_broadcast(uuid,text) from public;
 grant execute on function sec.holds_broadcast(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.broadcasts_schedule_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.events r where r.id = (select t.event_id from app.broadcasts t where t.id = p_id) for share;
@@ -7676,7 +7687,7 @@ revoke execute on function sec.broadcasts_schedule_when(uuid) from public;
 grant execute on function sec.broadcasts_schedule_when(uuid) to culturepass_app;
 
 create function app.broadcasts_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -7742,7 +7753,7 @@ $$;
 alter function app.broadcasts_guard() owner to culturepass_owner;
 
 create function app.broadcasts_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'broadcasts'
@@ -7757,7 +7768,7 @@ $$;
 alter function app.broadcasts_module_update() owner to culturepass_owner;
 
 create function sec.restore_broadcasts(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -7806,7 +7817,7 @@ alter function sec.restore_broadcasts(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_broadcasts(uuid[]) from public;
 
 create function audit.record_broadcasts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -7878,7 +7889,7 @@ alter function audit.record_broadcasts() owner to culturepass_audit;
 revoke execute on function audit.record_broadcasts() from public;
 
 create function sec.newest_businesses(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -7951,7 +7962,7 @@ alter function sec.newest_businesses(tsquery,text,tsquery,uuid,int) owner to cul
 revoke execute on function sec.newest_businesses(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_businesses(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -8039,7 +8050,7 @@ alter function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) owner to c
 revoke execute on function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -8088,7 +8099,7 @@ revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) f
 grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.businesses_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -8151,7 +8162,7 @@ revoke execute on function app.businesses_search_own(text,boolean,text[],uuid,in
 grant execute on function app.businesses_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_businesses(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -8177,7 +8188,7 @@ alter function sec.own_businesses(int) owner to culturepass_authz;
 revoke execute on function sec.own_businesses(int) from public;
 
 create function app.businesses_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -8215,7 +8226,7 @@ alter function app.businesses_document() owner to culturepass_authz;
 revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -8239,7 +8250,7 @@ revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
 create function sec.may_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8336,7 +8347,7 @@ revoke execute on function sec.may_business(uuid,text) from public;
 grant execute on function sec.may_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -8394,7 +8405,7 @@ revoke execute on function sec.holds_business(uuid,text) from public;
 grant execute on function sec.holds_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.businesses_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -8412,7 +8423,7 @@ alter function app.businesses_slug_again() owner to culturepass_counter;
 revoke execute on function app.businesses_slug_again() from public;
 
 create function app.businesses_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -8423,7 +8434,7 @@ $$;
 alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -8433,7 +8444,7 @@ $$;
 alter function app.businesses_announce() owner to culturepass_owner;
 
 create function app.businesses_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -8449,7 +8460,7 @@ alter function app.businesses_grant_creator() owner to culturepass_authz;
 revoke execute on function app.businesses_grant_creator() from public;
 
 create function app.businesses_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -8529,7 +8540,7 @@ $$;
 alter function app.businesses_guard() owner to culturepass_owner;
 
 create function app.businesses_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -8569,7 +8580,7 @@ alter function app.businesses_archive_children() owner to culturepass_counter;
 revoke execute on function app.businesses_archive_children() from public;
 
 create function app.businesses_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -8629,7 +8640,7 @@ alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
 create function app.archived_businesses(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -8650,7 +8661,7 @@ revoke execute on function app.archived_businesses(uuid,int) from public;
 grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
 
 create function app.businesses_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
@@ -8661,7 +8672,7 @@ alter function app.businesses_counters() owner to culturepass_counter;
 revoke execute on function app.businesses_counters() from public;
 
 create function audit.record_businesses() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8767,7 +8778,7 @@ alter function audit.record_businesses() owner to culturepass_audit;
 revoke execute on function audit.record_businesses() from public;
 
 create function app.calendar_feeds_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions'
@@ -8780,7 +8791,7 @@ $$;
 alter function app.calendar_feeds_module_update() owner to culturepass_owner;
 
 create function app.calendar_feeds_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -8794,7 +8805,7 @@ alter function app.calendar_feeds_begin_on_user_id() owner to culturepass_counte
 revoke execute on function app.calendar_feeds_begin_on_user_id() from public;
 
 create function audit.record_calendar_feeds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8834,7 +8845,7 @@ alter function audit.record_calendar_feeds() owner to culturepass_audit;
 revoke execute on function audit.record_calendar_feeds() from public;
 
 create function sec.may_check_in(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8864,7 +8875,7 @@ revoke execute on function sec.may_check_in(uuid,text) from public;
 grant execute on function sec.may_check_in(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_check_ins() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8940,7 +8951,7 @@ alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
 create function sec.may_checkpoint(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8978,7 +8989,7 @@ revoke execute on function sec.may_checkpoint(uuid,text) from public;
 grant execute on function sec.may_checkpoint(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_checkpoint(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -9004,7 +9015,7 @@ revoke execute on function sec.holds_checkpoint(uuid,text) from public;
 grant execute on function sec.holds_checkpoint(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.checkpoints_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9043,7 +9054,7 @@ $$;
 alter function app.checkpoints_guard() owner to culturepass_owner;
 
 create function app.checkpoints_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
@@ -9055,7 +9066,7 @@ alter function app.checkpoints_archive_children() owner to culturepass_counter;
 revoke execute on function app.checkpoints_archive_children() from public;
 
 create function app.checkpoints_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
@@ -9070,7 +9081,7 @@ alter function app.checkpoints_restore_children() owner to culturepass_counter;
 revoke execute on function app.checkpoints_restore_children() from public;
 
 create function sec.restore_checkpoints(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -9119,7 +9130,7 @@ alter function sec.restore_checkpoints(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_checkpoints(uuid[]) from public;
 
 create function app.archived_checkpoints(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -9139,7 +9150,7 @@ revoke execute on function app.archived_checkpoints(uuid,int) from public;
 grant execute on function app.archived_checkpoints(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoints() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9191,7 +9202,7 @@ alter function audit.record_checkpoints() owner to culturepass_audit;
 revoke execute on function audit.record_checkpoints() from public;
 
 create function sec.may_checkpoint_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9221,7 +9232,7 @@ revoke execute on function sec.may_checkpoint_entry(uuid,text) from public;
 grant execute on function sec.may_checkpoint_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_checkpoint_entries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9269,7 +9280,7 @@ alter function audit.record_checkpoint_entries() owner to culturepass_audit;
 revoke execute on function audit.record_checkpoint_entries() from public;
 
 create function sec.may_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9306,7 +9317,7 @@ revoke execute on function sec.may_checkpoint_ticket_type(uuid,text) from public
 grant execute on function sec.may_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -9332,7 +9343,7 @@ revoke execute on function sec.holds_checkpoint_ticket_type(uuid,text) from publ
 grant execute on function sec.holds_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.checkpoint_ticket_types_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9366,7 +9377,7 @@ $$;
 alter function app.checkpoint_ticket_types_guard() owner to culturepass_owner;
 
 create function sec.restore_checkpoint_ticket_types(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -9423,7 +9434,7 @@ alter function sec.restore_checkpoint_ticket_types(uuid[]) owner to culturepass_
 revoke execute on function sec.restore_checkpoint_ticket_types(uuid[]) from public;
 
 create function app.archived_checkpoint_ticket_types(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -9443,7 +9454,7 @@ revoke execute on function app.archived_checkpoint_ticket_types(uuid,int) from p
 grant execute on function app.archived_checkpoint_ticket_types(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoint_ticket_types() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9487,7 +9498,7 @@ alter function audit.record_checkpoint_ticket_types() owner to culturepass_audit
 revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
 create function sec.newest_cities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -9560,7 +9571,7 @@ alter function sec.newest_cities(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_cities(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_cities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -9648,7 +9659,7 @@ alter function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -9697,7 +9708,7 @@ revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.cities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -9760,7 +9771,7 @@ revoke execute on function app.cities_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.cities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_cities(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -9778,7 +9789,7 @@ alter function sec.own_cities(int) owner to culturepass_authz;
 revoke execute on function sec.own_cities(int) from public;
 
 create function app.cities_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -9816,7 +9827,7 @@ alter function app.cities_document() owner to culturepass_authz;
 revoke execute on function app.cities_document() from public;
 
 create function sec.may_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9858,7 +9869,7 @@ revoke execute on function sec.may_city(uuid,text) from public;
 grant execute on function sec.may_city(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -9886,7 +9897,7 @@ revoke execute on function sec.holds_city(uuid,text) from public;
 grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.cities_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -9904,7 +9915,7 @@ alter function app.cities_slug_again() owner to culturepass_counter;
 revoke execute on function app.cities_slug_again() from public;
 
 create function app.cities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -9915,7 +9926,7 @@ $$;
 alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9954,7 +9965,7 @@ $$;
 alter function app.cities_guard() owner to culturepass_owner;
 
 create function app.cities_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.commission_proposals t set status = 'archived', archived_with = new.id
@@ -9971,7 +9982,7 @@ alter function app.cities_archive_children() owner to culturepass_counter;
 revoke execute on function app.cities_archive_children() from public;
 
 create function app.cities_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_proposals(array(
@@ -9996,7 +10007,7 @@ alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
 
 create function app.archived_cities(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -10011,7 +10022,7 @@ revoke execute on function app.archived_cities(uuid,int) from public;
 grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function audit.record_cities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10067,7 +10078,7 @@ alter function audit.record_cities() owner to culturepass_audit;
 revoke execute on function audit.record_cities() from public;
 
 create function sec.may_commission_proposal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -10108,7 +10119,7 @@ revoke execute on function sec.may_commission_proposal(uuid,text) from public;
 grant execute on function sec.may_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_commission_proposal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -10135,7 +10146,7 @@ revoke execute on function sec.holds_commission_proposal(uuid,text) from public;
 grant execute on function sec.holds_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.commission_proposals_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -10199,7 +10210,7 @@ $$;
 alter function app.commission_proposals_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_proposals(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -10248,7 +10259,7 @@ alter function sec.restore_commission_proposals(uuid[]) owner to culturepass_cou
 revoke execute on function sec.restore_commission_proposals(uuid[]) from public;
 
 create function audit.record_commission_proposals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10336,7 +10347,7 @@ alter function audit.record_commission_proposals() owner to culturepass_audit;
 revoke execute on function audit.record_commission_proposals() from public;
 
 create function sec.may_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -10381,7 +10392,7 @@ revoke execute on function sec.may_commission_rule(uuid,text) from public;
 grant execute on function sec.may_commission_rule(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -10414,7 +10425,7 @@ revoke execute on function sec.holds_commission_rule(uuid,text) from public;
 grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.commission_rules_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -10453,7 +10464,7 @@ $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_rules(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -10526,7 +10537,7 @@ alter function sec.restore_commission_rules(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_commission_rules(uuid[]) from public;
 
 create function app.archived_commission_rules(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -10541,7 +10552,7 @@ revoke execute on function app.archived_commission_rules(uuid,int) from public;
 grant execute on function app.archived_commission_rules(uuid,int) to culturepass_app;
 
 create function audit.record_commission_rules() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10621,7 +10632,7 @@ alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
 
 create function sec.newest_communities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -10694,7 +10705,7 @@ alter function sec.newest_communities(tsquery,text,tsquery,uuid,int) owner to cu
 revoke execute on function sec.newest_communities(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_communities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -10782,7 +10793,7 @@ alter function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) owner to 
 revoke execute on function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -10831,7 +10842,7 @@ revoke execute on function app.communities_search(text,boolean,text[],uuid,int) 
 grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.communities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -10894,7 +10905,7 @@ revoke execute on function app.communities_search_own(text,boolean,text[],uuid,i
 grant execute on function app.communities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_communities(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -10936,7 +10947,7 @@ alter function sec.own_communities(int) owner to culturepass_authz;
 revoke execute on function sec.own_communities(int) from public;
 
 create function app.communities_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -10974,7 +10985,7 @@ alter function app.communities_document() owner to culturepass_authz;
 revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -10997,7 +11008,7 @@ revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
 create function sec.may_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -11095,7 +11106,7 @@ revoke execute on function sec.may_community(uuid,text) from public;
 grant execute on function sec.may_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -11162,7 +11173,7 @@ revoke execute on function sec.holds_community(uuid,text) from public;
 grant execute on function sec.holds_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.communities_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -11180,7 +11191,7 @@ alter function app.communities_slug_again() owner to culturepass_counter;
 revoke execute on function app.communities_slug_again() from public;
 
 create function app.communities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -11191,7 +11202,7 @@ $$;
 alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -11201,7 +11212,7 @@ $$;
 alter function app.communities_announce() owner to culturepass_owner;
 
 create function app.communities_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -11217,7 +11228,7 @@ alter function app.communities_grant_creator() owner to culturepass_authz;
 revoke execute on function app.communities_grant_creator() from public;
 
 create function app.communities_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -11270,7 +11281,7 @@ $$;
 alter function app.communities_guard() owner to culturepass_owner;
 
 create function app.communities_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.community_members t set status = 'archived', archived_with = new.id
@@ -11308,7 +11319,7 @@ alter function app.communities_archive_children() owner to culturepass_counter;
 revoke execute on function app.communities_archive_children() from public;
 
 create function app.communities_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
@@ -11363,7 +11374,7 @@ alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
 
 create function app.archived_communities(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -11384,7 +11395,7 @@ revoke execute on function app.archived_communities(uuid,int) from public;
 grant execute on function app.archived_communities(uuid,int) to culturepass_app;
 
 create function app.communities_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
@@ -11395,7 +11406,7 @@ alter function app.communities_counters() owner to culturepass_counter;
 revoke execute on function app.communities_counters() from public;
 
 create function audit.record_communities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -11473,7 +11484,7 @@ alter function audit.record_communities() owner to culturepass_audit;
 revoke execute on function audit.record_communities() from public;
 
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -11493,7 +11504,7 @@ revoke execute on function app.community_member_private(uuid) from public;
 grant execute on function app.community_member_private(uuid) to culturepass_app;
 
 create function app.community_member_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -11511,7 +11522,7 @@ revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
 
 create function sec.may_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -11600,7 +11611,7 @@ revoke execute on function sec.may_community_member(uuid,text) from public;
 grant execute on function sec.may_community_member(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -11665,7 +11676,7 @@ revoke execute on function sec.holds_community_member(uuid,text) from public;
 grant execute on function sec.holds_community_member(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.community_members_ended() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Records whether the person that the row is about archived it.
 begin
   new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
@@ -11675,7 +11686,7 @@ $$;
 alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -11754,7 +11765,7 @@ $$;
 alter function app.community_members_guard() owner to culturepass_owner;
 
 create function app.community_members_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -11771,7 +11782,7 @@ $$;
 alter function app.community_members_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_community_members(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -11827,7 +11838,7 @@ alter function sec.restore_community_members(uuid[]) owner to culturepass_counte
 revoke execute on function sec.restore_community_members(uuid[]) from public;
 
 create function app.archived_community_members(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -11848,7 +11859,7 @@ revoke execute on function app.archived_community_members(uuid,int) from public;
 grant execute on function app.archived_community_members(uuid,int) to culturepass_app;
 
 create function app.community_members_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -11896,7 +11907,7 @@ alter function app.community_members_count_insert() owner to culturepass_counter
 revoke execute on function app.community_members_count_insert() from public;
 
 create function app.community_members_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -11948,7 +11959,7 @@ alter function app.community_members_count_update() owner to culturepass_counter
 revoke execute on function app.community_members_count_update() from public;
 
 create function audit.record_community_members() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12000,7 +12011,7 @@ alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
 create function sec.may_connected_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12035,7 +12046,7 @@ revoke execute on function sec.may_connected_account(uuid,text) from public;
 grant execute on function sec.may_connected_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_connected_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12061,7 +12072,7 @@ revoke execute on function sec.holds_connected_account(uuid,text) from public;
 grant execute on function sec.holds_connected_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_connected_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12141,7 +12152,7 @@ alter function audit.record_connected_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_connected_accounts() from public;
 
 create function sec.newest_countries(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -12214,7 +12225,7 @@ alter function sec.newest_countries(tsquery,text,tsquery,uuid,int) owner to cult
 revoke execute on function sec.newest_countries(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_countries(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -12302,7 +12313,7 @@ alter function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) owner to cu
 revoke execute on function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -12351,7 +12362,7 @@ revoke execute on function app.countries_search(text,boolean,text[],uuid,int) fr
 grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.countries_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -12414,7 +12425,7 @@ revoke execute on function app.countries_search_own(text,boolean,text[],uuid,int
 grant execute on function app.countries_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_countries(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -12426,7 +12437,7 @@ alter function sec.own_countries(int) owner to culturepass_authz;
 revoke execute on function sec.own_countries(int) from public;
 
 create function app.countries_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -12464,7 +12475,7 @@ alter function app.countries_document() owner to culturepass_authz;
 revoke execute on function app.countries_document() from public;
 
 create function sec.may_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12504,7 +12515,7 @@ revoke execute on function sec.may_country(uuid,text) from public;
 grant execute on function sec.may_country(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12530,7 +12541,7 @@ revoke execute on function sec.holds_country(uuid,text) from public;
 grant execute on function sec.holds_country(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.countries_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -12569,7 +12580,7 @@ $$;
 alter function app.countries_guard() owner to culturepass_owner;
 
 create function app.countries_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.commission_rules t set status = 'archived', archived_with = new.id
@@ -12581,7 +12592,7 @@ alter function app.countries_archive_children() owner to culturepass_counter;
 revoke execute on function app.countries_archive_children() from public;
 
 create function app.countries_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_rules(array(
@@ -12596,7 +12607,7 @@ alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
 
 create function app.archived_countries(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -12611,7 +12622,7 @@ revoke execute on function app.archived_countries(uuid,int) from public;
 grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function audit.record_countries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12659,7 +12670,7 @@ alter function audit.record_countries() owner to culturepass_audit;
 revoke execute on function audit.record_countries() from public;
 
 create function audit.record_credentials() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12703,7 +12714,7 @@ alter function audit.record_credentials() owner to culturepass_audit;
 revoke execute on function audit.record_credentials() from public;
 
 create function sec.may_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12740,7 +12751,7 @@ revoke execute on function sec.may_device(uuid,text) from public;
 grant execute on function sec.may_device(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12766,7 +12777,7 @@ revoke execute on function sec.holds_device(uuid,text) from public;
 grant execute on function sec.holds_device(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.devices_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -12805,7 +12816,7 @@ $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
 create function sec.restore_devices(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -12854,7 +12865,7 @@ alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_devices(uuid[]) from public;
 
 create function app.devices_begin_on_session_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
@@ -12868,7 +12879,7 @@ alter function app.devices_begin_on_session_id() owner to culturepass_counter;
 revoke execute on function app.devices_begin_on_session_id() from public;
 
 create function app.devices_move_push_token() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest row gets the value; the row that had it is archived.
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
@@ -12881,7 +12892,7 @@ alter function app.devices_move_push_token() owner to culturepass_counter;
 revoke execute on function app.devices_move_push_token() from public;
 
 create function audit.record_devices() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12933,7 +12944,7 @@ alter function audit.record_devices() owner to culturepass_audit;
 revoke execute on function audit.record_devices() from public;
 
 create function app.dispute_private(p_id uuid) returns table(synced_at timestamptz, stripe_dispute_id text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -12954,7 +12965,7 @@ revoke execute on function app.dispute_private(uuid) from public;
 grant execute on function app.dispute_private(uuid) to culturepass_app;
 
 create function sec.may_dispute(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12984,7 +12995,7 @@ revoke execute on function sec.may_dispute(uuid,text) from public;
 grant execute on function sec.may_dispute(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_dispute(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -13005,7 +13016,7 @@ revoke execute on function sec.holds_dispute(uuid,text) from public;
 grant execute on function sec.holds_dispute(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_disputes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -13081,7 +13092,7 @@ alter function audit.record_disputes() owner to culturepass_audit;
 revoke execute on function audit.record_disputes() from public;
 
 create function app.email_tokens_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -13095,7 +13106,7 @@ alter function app.email_tokens_begin_on_user_id() owner to culturepass_counter;
 revoke execute on function app.email_tokens_begin_on_user_id() from public;
 
 create function app.email_tokens_begin_on_session_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
@@ -13109,7 +13120,7 @@ alter function app.email_tokens_begin_on_session_id() owner to culturepass_count
 revoke execute on function app.email_tokens_begin_on_session_id() from public;
 
 create function audit.record_email_tokens() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -13169,7 +13180,7 @@ alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
 
 create function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -13242,7 +13253,7 @@ alter function sec.newest_events(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_events(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_events(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -13330,7 +13341,7 @@ alter function sec.found_events(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_events(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -13379,7 +13390,7 @@ revoke execute on function app.events_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.events_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -13442,7 +13453,7 @@ revoke execute on function app.events_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.events_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_events(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -13555,7 +13566,7 @@ alter function sec.own_events(int) owner to culturepass_authz;
 revoke execute on function sec.own_events(int) from public;
 
 create function app.events_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -13593,7 +13604,7 @@ alter function app.events_document() owner to culturepass_authz;
 revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -13616,7 +13627,7 @@ revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
 create function sec.may_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -13734,7 +13745,7 @@ revoke execute on function sec.may_event(uuid,text) from public;
 grant execute on function sec.may_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -13810,7 +13821,7 @@ revoke execute on function sec.holds_event(uuid,text) from public;
 grant execute on function sec.holds_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.events_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -13828,7 +13839,7 @@ alter function app.events_slug_again() owner to culturepass_counter;
 revoke execute on function app.events_slug_again() from public;
 
 create function app.events_slug_from_title() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -13839,7 +13850,7 @@ $$;
 alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -13925,7 +13936,7 @@ $$;
 alter function app.events_guard() owner to culturepass_owner;
 
 create function app.events_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'promotions'
@@ -13941,7 +13952,7 @@ $$;
 alter function app.events_module_update() owner to culturepass_owner;
 
 create function app.events_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.broadcasts t set status = 'archived', archived_with = new.id
@@ -13982,7 +13993,7 @@ alter function app.events_archive_children() owner to culturepass_counter;
 revoke execute on function app.events_archive_children() from public;
 
 create function app.events_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_broadcasts(array(
@@ -14042,7 +14053,7 @@ alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
 
 create function sec.restore_events(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -14106,7 +14117,7 @@ alter function sec.restore_events(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_events(uuid[]) from public;
 
 create function app.events_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
@@ -14120,7 +14131,7 @@ alter function app.events_stays() owner to culturepass_counter;
 revoke execute on function app.events_stays() from public;
 
 create function app.archived_events(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14141,7 +14152,7 @@ revoke execute on function app.archived_events(uuid,int) from public;
 grant execute on function app.archived_events(uuid,int) to culturepass_app;
 
 create function app.events_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
@@ -14152,7 +14163,7 @@ alter function app.events_counters() owner to culturepass_counter;
 revoke execute on function app.events_counters() from public;
 
 create function audit.record_events() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14252,7 +14263,7 @@ alter function audit.record_events() owner to culturepass_audit;
 revoke execute on function audit.record_events() from public;
 
 create function jobs.emit_events_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -14285,7 +14296,7 @@ alter function jobs.emit_events_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_events_update() from public;
 
 create function audit.record_external_identities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14337,7 +14348,7 @@ alter function audit.record_external_identities() owner to culturepass_audit;
 revoke execute on function audit.record_external_identities() from public;
 
 create function sec.may_featured_place(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -14383,7 +14394,7 @@ revoke execute on function sec.may_featured_place(uuid,text) from public;
 grant execute on function sec.may_featured_place(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_featured_place(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -14416,7 +14427,7 @@ revoke execute on function sec.holds_featured_place(uuid,text) from public;
 grant execute on function sec.holds_featured_place(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.featured_places_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -14455,7 +14466,7 @@ $$;
 alter function app.featured_places_guard() owner to culturepass_owner;
 
 create function app.archived_featured_places(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14472,7 +14483,7 @@ revoke execute on function app.archived_featured_places(uuid,int) from public;
 grant execute on function app.archived_featured_places(uuid,int) to culturepass_app;
 
 create function audit.record_featured_places() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14532,7 +14543,7 @@ alter function audit.record_featured_places() owner to culturepass_audit;
 revoke execute on function audit.record_featured_places() from public;
 
 create function sec.may_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -14585,7 +14596,7 @@ revoke execute on function sec.may_follow(uuid,text) from public;
 grant execute on function sec.may_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -14627,7 +14638,7 @@ revoke execute on function sec.holds_follow(uuid,text) from public;
 grant execute on function sec.holds_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.follows_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -14661,7 +14672,7 @@ $$;
 alter function app.follows_guard() owner to culturepass_owner;
 
 create function sec.restore_follows(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -14734,7 +14745,7 @@ alter function sec.restore_follows(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_follows(uuid[]) from public;
 
 create function app.archived_follows(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14749,7 +14760,7 @@ revoke execute on function app.archived_follows(uuid,int) from public;
 grant execute on function app.archived_follows(uuid,int) to culturepass_app;
 
 create function app.follows_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -14863,7 +14874,7 @@ alter function app.follows_count_insert() owner to culturepass_counter;
 revoke execute on function app.follows_count_insert() from public;
 
 create function app.follows_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -14991,7 +15002,7 @@ alter function app.follows_count_update() owner to culturepass_counter;
 revoke execute on function app.follows_count_update() from public;
 
 create function audit.record_follows() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15035,7 +15046,7 @@ alter function audit.record_follows() owner to culturepass_audit;
 revoke execute on function audit.record_follows() from public;
 
 create function sec.may_fraud_flag(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -15065,7 +15076,7 @@ revoke execute on function sec.may_fraud_flag(uuid,text) from public;
 grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_fraud_flags() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15131,7 +15142,7 @@ alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
 create function sec.newest_grant_announcements(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -15204,7 +15215,7 @@ alter function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) own
 revoke execute on function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_grant_announcements(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -15292,7 +15303,7 @@ alter function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) o
 revoke execute on function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -15341,7 +15352,7 @@ revoke execute on function app.grant_announcements_search(text,boolean,text[],uu
 grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.grant_announcements_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -15404,7 +15415,7 @@ revoke execute on function app.grant_announcements_search_own(text,boolean,text[
 grant execute on function app.grant_announcements_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_grant_announcements(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -15447,7 +15458,7 @@ alter function sec.own_grant_announcements(int) owner to culturepass_authz;
 revoke execute on function sec.own_grant_announcements(int) from public;
 
 create function app.grant_announcements_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -15485,7 +15496,7 @@ alter function app.grant_announcements_document() owner to culturepass_authz;
 revoke execute on function app.grant_announcements_document() from public;
 
 create function sec.may_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -15541,7 +15552,7 @@ revoke execute on function sec.may_grant_announcement(uuid,text) from public;
 grant execute on function sec.may_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -15580,7 +15591,7 @@ revoke execute on function sec.holds_grant_announcement(uuid,text) from public;
 grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.grant_announcements_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -15619,7 +15630,7 @@ $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
 
 create function sec.restore_grant_announcements(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -15665,7 +15676,7 @@ alter function sec.restore_grant_announcements(uuid[]) owner to culturepass_coun
 revoke execute on function sec.restore_grant_announcements(uuid[]) from public;
 
 create function app.archived_grant_announcements(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -15686,7 +15697,7 @@ revoke execute on function app.archived_grant_announcements(uuid,int) from publi
 grant execute on function app.archived_grant_announcements(uuid,int) to culturepass_app;
 
 create function audit.record_grant_announcements() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15750,7 +15761,7 @@ alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
 
 create function sec.newest_institutions(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -15823,7 +15834,7 @@ alter function sec.newest_institutions(tsquery,text,tsquery,uuid,int) owner to c
 revoke execute on function sec.newest_institutions(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_institutions(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -15911,7 +15922,7 @@ alter function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) owner to
 revoke execute on function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -15960,7 +15971,7 @@ revoke execute on function app.institutions_search(text,boolean,text[],uuid,int)
 grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.institutions_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -16023,7 +16034,7 @@ revoke execute on function app.institutions_search_own(text,boolean,text[],uuid,
 grant execute on function app.institutions_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_institutions(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -16049,7 +16060,7 @@ alter function sec.own_institutions(int) owner to culturepass_authz;
 revoke execute on function sec.own_institutions(int) from public;
 
 create function app.institutions_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -16087,7 +16098,7 @@ alter function app.institutions_document() owner to culturepass_authz;
 revoke execute on function app.institutions_document() from public;
 
 create function sec.may_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16160,7 +16171,7 @@ revoke execute on function sec.may_institution(uuid,text) from public;
 grant execute on function sec.may_institution(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16206,7 +16217,7 @@ revoke execute on function sec.holds_institution(uuid,text) from public;
 grant execute on function sec.holds_institution(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.institutions_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -16224,7 +16235,7 @@ alter function app.institutions_slug_again() owner to culturepass_counter;
 revoke execute on function app.institutions_slug_again() from public;
 
 create function app.institutions_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -16235,7 +16246,7 @@ $$;
 alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -16288,7 +16299,7 @@ $$;
 alter function app.institutions_guard() owner to culturepass_owner;
 
 create function app.institutions_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -16324,7 +16335,7 @@ alter function app.institutions_archive_children() owner to culturepass_counter;
 revoke execute on function app.institutions_archive_children() from public;
 
 create function app.institutions_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -16374,7 +16385,7 @@ alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
 
 create function app.archived_institutions(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -16391,7 +16402,7 @@ revoke execute on function app.archived_institutions(uuid,int) from public;
 grant execute on function app.archived_institutions(uuid,int) to culturepass_app;
 
 create function app.institutions_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
@@ -16402,7 +16413,7 @@ alter function app.institutions_counters() owner to culturepass_counter;
 revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -16484,7 +16495,7 @@ alter function audit.record_institutions() owner to culturepass_audit;
 revoke execute on function audit.record_institutions() from public;
 
 create function app.lead_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -16493,6 +16504,21 @@ begin
         and (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' then 'win now' end
     ], null)
     from app.leads t where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.business_id::text) > 0
+          or sec.seen_service_request_organizer(t.service_request_id)
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    )
   );
 end
 $$;
@@ -16501,7 +16527,7 @@ revoke execute on function app.lead_may(uuid) from public;
 grant execute on function app.lead_may(uuid) to culturepass_app;
 
 create function sec.may_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16553,7 +16579,7 @@ revoke execute on function sec.may_lead(uuid,text) from public;
 grant execute on function sec.may_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16590,7 +16616,7 @@ revoke execute on function sec.holds_lead(uuid,text) from public;
 grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.leads_win_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
@@ -16602,7 +16628,7 @@ revoke execute on function sec.leads_win_when(uuid) from public;
 grant execute on function sec.leads_win_when(uuid) to culturepass_app;
 
 create function app.leads_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -16675,7 +16701,7 @@ $$;
 alter function app.leads_guard() owner to culturepass_owner;
 
 create function app.leads_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.quotes t set status = 'archived', archived_with = new.id
@@ -16687,7 +16713,7 @@ alter function app.leads_archive_children() owner to culturepass_counter;
 revoke execute on function app.leads_archive_children() from public;
 
 create function app.leads_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_quotes(array(
@@ -16702,7 +16728,7 @@ alter function app.leads_restore_children() owner to culturepass_counter;
 revoke execute on function app.leads_restore_children() from public;
 
 create function sec.restore_leads(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -16755,7 +16781,7 @@ alter function sec.restore_leads(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_leads(uuid[]) from public;
 
 create function app.archived_leads(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -16772,7 +16798,7 @@ revoke execute on function app.archived_leads(uuid,int) from public;
 grant execute on function app.archived_leads(uuid,int) to culturepass_app;
 
 create function app.leads_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -16804,7 +16830,7 @@ alter function app.leads_count_insert() owner to culturepass_counter;
 revoke execute on function app.leads_count_insert() from public;
 
 create function app.leads_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -16838,7 +16864,7 @@ alter function app.leads_count_update() owner to culturepass_counter;
 revoke execute on function app.leads_count_update() from public;
 
 create function audit.record_leads() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -16902,7 +16928,7 @@ alter function audit.record_leads() owner to culturepass_audit;
 revoke execute on function audit.record_leads() from public;
 
 create function sec.may_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16945,7 +16971,7 @@ revoke execute on function sec.may_like(uuid,text) from public;
 grant execute on function sec.may_like(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16977,7 +17003,7 @@ revoke execute on function sec.holds_like(uuid,text) from public;
 grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.likes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -17011,7 +17037,7 @@ $$;
 alter function app.likes_guard() owner to culturepass_owner;
 
 create function sec.restore_likes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17064,7 +17090,7 @@ alter function sec.restore_likes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_likes(uuid[]) from public;
 
 create function app.archived_likes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17079,7 +17105,7 @@ revoke execute on function app.archived_likes(uuid,int) from public;
 grant execute on function app.archived_likes(uuid,int) to culturepass_app;
 
 create function app.likes_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -17111,7 +17137,7 @@ alter function app.likes_count_insert() owner to culturepass_counter;
 revoke execute on function app.likes_count_insert() from public;
 
 create function app.likes_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -17145,7 +17171,7 @@ alter function app.likes_count_update() owner to culturepass_counter;
 revoke execute on function app.likes_count_update() from public;
 
 create function audit.record_likes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17185,7 +17211,7 @@ alter function audit.record_likes() owner to culturepass_audit;
 revoke execute on function audit.record_likes() from public;
 
 create function audit.record_mail_suppressions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17225,7 +17251,7 @@ alter function audit.record_mail_suppressions() owner to culturepass_audit;
 revoke execute on function audit.record_mail_suppressions() from public;
 
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key uuid, content_hash text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -17253,7 +17279,7 @@ revoke execute on function app.media_private(uuid) from public;
 grant execute on function app.media_private(uuid) to culturepass_app;
 
 create function sec.may_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17380,7 +17406,7 @@ revoke execute on function sec.may_media(uuid,text) from public;
 grant execute on function sec.may_media(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17453,7 +17479,7 @@ revoke execute on function sec.holds_media(uuid,text) from public;
 grant execute on function sec.holds_media(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.media_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -17492,7 +17518,7 @@ $$;
 alter function app.media_guard() owner to culturepass_owner;
 
 create function sec.restore_media(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17568,7 +17594,7 @@ alter function sec.restore_media(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_media(uuid[]) from public;
 
 create function app.archived_media(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17636,7 +17662,7 @@ revoke execute on function app.archived_media(uuid,int) from public;
 grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function audit.record_media() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17728,7 +17754,7 @@ alter function audit.record_media() owner to culturepass_audit;
 revoke execute on function audit.record_media() from public;
 
 create function app.notification_private(p_id uuid) returns table(changed_in bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -17748,7 +17774,7 @@ revoke execute on function app.notification_private(uuid) from public;
 grant execute on function app.notification_private(uuid) to culturepass_app;
 
 create function sec.may_notification(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17778,7 +17804,7 @@ revoke execute on function sec.may_notification(uuid,text) from public;
 grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_notification(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17799,7 +17825,7 @@ revoke execute on function sec.holds_notification(uuid,text) from public;
 grant execute on function sec.holds_notification(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17837,7 +17863,7 @@ revoke execute on function sec.may_notification_preference(uuid,text) from publi
 grant execute on function sec.may_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17863,7 +17889,7 @@ revoke execute on function sec.holds_notification_preference(uuid,text) from pub
 grant execute on function sec.holds_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.notification_preferences_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -17902,7 +17928,7 @@ $$;
 alter function app.notification_preferences_guard() owner to culturepass_owner;
 
 create function sec.restore_notification_preferences(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17951,7 +17977,7 @@ alter function sec.restore_notification_preferences(uuid[]) owner to culturepass
 revoke execute on function sec.restore_notification_preferences(uuid[]) from public;
 
 create function app.archived_notification_preferences(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17966,7 +17992,7 @@ revoke execute on function app.archived_notification_preferences(uuid,int) from 
 grant execute on function app.archived_notification_preferences(uuid,int) to culturepass_app;
 
 create function audit.record_notification_preferences() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18020,7 +18046,7 @@ alter function audit.record_notification_preferences() owner to culturepass_audi
 revoke execute on function audit.record_notification_preferences() from public;
 
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, referrer text, refund_failure text, idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -18049,7 +18075,7 @@ revoke execute on function app.order_private(uuid) from public;
 grant execute on function app.order_private(uuid) to culturepass_app;
 
 create function sec.may_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18079,7 +18105,7 @@ revoke execute on function sec.may_order(uuid,text) from public;
 grant execute on function sec.may_order(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -18101,7 +18127,7 @@ revoke execute on function sec.holds_order(uuid,text) from public;
 grant execute on function sec.holds_order(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.orders_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -18140,7 +18166,7 @@ $$;
 alter function app.orders_module_update() owner to culturepass_owner;
 
 create function app.orders_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -18168,7 +18194,7 @@ alter function app.orders_count_insert() owner to culturepass_counter;
 revoke execute on function app.orders_count_insert() from public;
 
 create function app.orders_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -18198,7 +18224,7 @@ alter function app.orders_count_update() owner to culturepass_counter;
 revoke execute on function app.orders_count_update() from public;
 
 create function audit.record_orders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18342,7 +18368,7 @@ alter function audit.record_orders() owner to culturepass_audit;
 revoke execute on function audit.record_orders() from public;
 
 create function sec.may_order_item(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18372,7 +18398,7 @@ revoke execute on function sec.may_order_item(uuid,text) from public;
 grant execute on function sec.may_order_item(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_order_items() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18432,7 +18458,7 @@ alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
 
 create function sec.newest_organizations(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -18505,7 +18531,7 @@ alter function sec.newest_organizations(tsquery,text,tsquery,uuid,int) owner to 
 revoke execute on function sec.newest_organizations(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_organizations(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -18593,7 +18619,7 @@ alter function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) owner t
 revoke execute on function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -18642,7 +18668,7 @@ revoke execute on function app.organizations_search(text,boolean,text[],uuid,int
 grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.organizations_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -18705,7 +18731,7 @@ revoke execute on function app.organizations_search_own(text,boolean,text[],uuid
 grant execute on function app.organizations_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_organizations(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -18731,7 +18757,7 @@ alter function sec.own_organizations(int) owner to culturepass_authz;
 revoke execute on function sec.own_organizations(int) from public;
 
 create function app.organizations_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -18769,7 +18795,7 @@ alter function app.organizations_document() owner to culturepass_authz;
 revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -18794,7 +18820,7 @@ revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
 create function sec.may_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18891,7 +18917,7 @@ revoke execute on function sec.may_organization(uuid,text) from public;
 grant execute on function sec.may_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -18949,7 +18975,7 @@ revoke execute on function sec.holds_organization(uuid,text) from public;
 grant execute on function sec.holds_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.organizations_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -18967,7 +18993,7 @@ alter function app.organizations_slug_again() owner to culturepass_counter;
 revoke execute on function app.organizations_slug_again() from public;
 
 create function app.organizations_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -18978,7 +19004,7 @@ $$;
 alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -18988,7 +19014,7 @@ $$;
 alter function app.organizations_announce() owner to culturepass_owner;
 
 create function app.organizations_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -19004,7 +19030,7 @@ alter function app.organizations_grant_creator() owner to culturepass_authz;
 revoke execute on function app.organizations_grant_creator() from public;
 
 create function app.organizations_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19084,7 +19110,7 @@ $$;
 alter function app.organizations_guard() owner to culturepass_owner;
 
 create function app.organizations_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -19120,7 +19146,7 @@ alter function app.organizations_archive_children() owner to culturepass_counter
 revoke execute on function app.organizations_archive_children() from public;
 
 create function app.organizations_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -19170,7 +19196,7 @@ alter function app.organizations_restore_children() owner to culturepass_counter
 revoke execute on function app.organizations_restore_children() from public;
 
 create function app.archived_organizations(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19191,7 +19217,7 @@ revoke execute on function app.archived_organizations(uuid,int) from public;
 grant execute on function app.archived_organizations(uuid,int) to culturepass_app;
 
 create function app.organizations_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
@@ -19202,7 +19228,7 @@ alter function app.organizations_counters() owner to culturepass_counter;
 revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19296,7 +19322,7 @@ alter function audit.record_organizations() owner to culturepass_audit;
 revoke execute on function audit.record_organizations() from public;
 
 create function sec.may_payment_method(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19326,7 +19352,7 @@ revoke execute on function sec.may_payment_method(uuid,text) from public;
 grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.restore_payment_methods(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -19378,7 +19404,7 @@ alter function sec.restore_payment_methods(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function audit.record_payment_methods() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19442,7 +19468,7 @@ alter function audit.record_payment_methods() owner to culturepass_audit;
 revoke execute on function audit.record_payment_methods() from public;
 
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -19462,7 +19488,7 @@ revoke execute on function app.plan_private(uuid) from public;
 grant execute on function app.plan_private(uuid) to culturepass_app;
 
 create function sec.may_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19500,7 +19526,7 @@ revoke execute on function sec.may_plan(uuid,text) from public;
 grant execute on function sec.may_plan(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -19526,7 +19552,7 @@ revoke execute on function sec.holds_plan(uuid,text) from public;
 grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.plans_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19565,7 +19591,7 @@ $$;
 alter function app.plans_guard() owner to culturepass_owner;
 
 create function app.archived_plans(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19580,7 +19606,7 @@ revoke execute on function app.archived_plans(uuid,int) from public;
 grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function audit.record_plans() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19656,7 +19682,7 @@ alter function audit.record_plans() owner to culturepass_audit;
 revoke execute on function audit.record_plans() from public;
 
 create function sec.may_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19694,7 +19720,7 @@ revoke execute on function sec.may_promo_code(uuid,text) from public;
 grant execute on function sec.may_promo_code(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -19720,7 +19746,7 @@ revoke execute on function sec.holds_promo_code(uuid,text) from public;
 grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promo_codes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19759,7 +19785,7 @@ $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
 
 create function sec.restore_promo_codes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -19808,7 +19834,7 @@ alter function sec.restore_promo_codes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_promo_codes(uuid[]) from public;
 
 create function app.archived_promo_codes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19823,7 +19849,7 @@ revoke execute on function app.archived_promo_codes(uuid,int) from public;
 grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
 create function audit.record_promo_codes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19891,7 +19917,7 @@ alter function audit.record_promo_codes() owner to culturepass_audit;
 revoke execute on function audit.record_promo_codes() from public;
 
 create function app.promotion_private(p_id uuid) returns table(city_share_cents bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -19911,7 +19937,7 @@ revoke execute on function app.promotion_private(uuid) from public;
 grant execute on function app.promotion_private(uuid) to culturepass_app;
 
 create function sec.may_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20015,7 +20041,7 @@ revoke execute on function sec.may_promotion(uuid,text) from public;
 grant execute on function sec.may_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20080,7 +20106,7 @@ revoke execute on function sec.holds_promotion(uuid,text) from public;
 grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promotions_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -20164,7 +20190,7 @@ $$;
 alter function app.promotions_guard() owner to culturepass_owner;
 
 create function sec.restore_promotions(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20224,7 +20250,7 @@ alter function sec.restore_promotions(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_promotions(uuid[]) from public;
 
 create function app.archived_promotions(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -20241,7 +20267,7 @@ revoke execute on function app.archived_promotions(uuid,int) from public;
 grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
 
 create function audit.record_promotions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20329,7 +20355,7 @@ alter function audit.record_promotions() owner to culturepass_audit;
 revoke execute on function audit.record_promotions() from public;
 
 create function app.quote_private(p_id uuid) returns table(fee_cents bigint, fee_city_share_cents bigint, fee_paid_by text, fee_paid_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -20354,7 +20380,7 @@ revoke execute on function app.quote_private(uuid) from public;
 grant execute on function app.quote_private(uuid) to culturepass_app;
 
 create function app.quote_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -20367,6 +20393,19 @@ begin
         and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end
     ], null)
     from app.quotes t where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
+      )
+      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and sec.seen_lead_provider(t.lead_id)
+        and t.state = 'draft'
+      )
+    )
   );
 end
 $$;
@@ -20375,7 +20414,7 @@ revoke execute on function app.quote_may(uuid) from public;
 grant execute on function app.quote_may(uuid) to culturepass_app;
 
 create function sec.may_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20425,7 +20464,7 @@ revoke execute on function sec.may_quote(uuid,text) from public;
 grant execute on function sec.may_quote(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20463,7 +20502,7 @@ revoke execute on function sec.holds_quote(uuid,text) from public;
 grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.quotes_send_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
@@ -20475,7 +20514,7 @@ revoke execute on function sec.quotes_send_when(uuid) from public;
 grant execute on function sec.quotes_send_when(uuid) to culturepass_app;
 
 create function sec.quotes_accept_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
@@ -20487,7 +20526,7 @@ revoke execute on function sec.quotes_accept_when(uuid) from public;
 grant execute on function sec.quotes_accept_when(uuid) to culturepass_app;
 
 create function app.quotes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -20578,7 +20617,7 @@ $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
 create function app.quotes_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -20599,7 +20638,7 @@ $$;
 alter function app.quotes_module_update() owner to culturepass_owner;
 
 create function sec.restore_quotes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20651,7 +20690,7 @@ alter function sec.restore_quotes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_quotes(uuid[]) from public;
 
 create function app.quotes_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.state = 'draft' and (new.state = 'draft') is not true then
@@ -20665,7 +20704,7 @@ alter function app.quotes_stays() owner to culturepass_counter;
 revoke execute on function app.quotes_stays() from public;
 
 create function app.archived_quotes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -20683,7 +20722,7 @@ revoke execute on function app.archived_quotes(uuid,int) from public;
 grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
 
 create function audit.record_quotes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20767,7 +20806,7 @@ alter function audit.record_quotes() owner to culturepass_audit;
 revoke execute on function audit.record_quotes() from public;
 
 create function sec.may_referral(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20799,7 +20838,7 @@ revoke execute on function sec.may_referral(uuid,text) from public;
 grant execute on function sec.may_referral(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.restore_referrals(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20852,7 +20891,7 @@ alter function sec.restore_referrals(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_referrals(uuid[]) from public;
 
 create function audit.record_referrals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20900,7 +20939,7 @@ alter function audit.record_referrals() owner to culturepass_audit;
 revoke execute on function audit.record_referrals() from public;
 
 create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, withheld_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -20926,7 +20965,7 @@ revoke execute on function app.refund_private(uuid) from public;
 grant execute on function app.refund_private(uuid) to culturepass_app;
 
 create function sec.may_refund(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20964,7 +21003,7 @@ revoke execute on function sec.may_refund(uuid,text) from public;
 grant execute on function sec.may_refund(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_refund(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20995,7 +21034,7 @@ revoke execute on function sec.holds_refund(uuid,text) from public;
 grant execute on function sec.holds_refund(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.refunds_module_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -21035,7 +21074,7 @@ $$;
 alter function app.refunds_module_insert() owner to culturepass_owner;
 
 create function app.refunds_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -21089,7 +21128,7 @@ $$;
 alter function app.refunds_module_update() owner to culturepass_owner;
 
 create function audit.record_refunds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21197,7 +21236,7 @@ alter function audit.record_refunds() owner to culturepass_audit;
 revoke execute on function audit.record_refunds() from public;
 
 create function jobs.emit_refunds_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -21234,7 +21273,7 @@ alter function jobs.emit_refunds_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_refunds_update() from public;
 
 create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21264,7 +21303,7 @@ revoke execute on function sec.may_revenue_share(uuid,text) from public;
 grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_revenue_shares() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21320,7 +21359,7 @@ alter function audit.record_revenue_shares() owner to culturepass_audit;
 revoke execute on function audit.record_revenue_shares() from public;
 
 create function sec.may_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21424,7 +21463,7 @@ revoke execute on function sec.may_review(uuid,text) from public;
 grant execute on function sec.may_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -21483,7 +21522,7 @@ revoke execute on function sec.holds_review(uuid,text) from public;
 grant execute on function sec.holds_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.reviews_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -21538,7 +21577,7 @@ $$;
 alter function app.reviews_guard() owner to culturepass_owner;
 
 create function app.reviews_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -21565,7 +21604,7 @@ $$;
 alter function app.reviews_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_reviews(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -21630,7 +21669,7 @@ alter function sec.restore_reviews(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_reviews(uuid[]) from public;
 
 create function app.archived_reviews(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -21645,7 +21684,7 @@ revoke execute on function app.archived_reviews(uuid,int) from public;
 grant execute on function app.archived_reviews(uuid,int) to culturepass_app;
 
 create function app.reviews_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -21725,7 +21764,7 @@ alter function app.reviews_count_insert() owner to culturepass_counter;
 revoke execute on function app.reviews_count_insert() from public;
 
 create function app.reviews_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -21813,7 +21852,7 @@ alter function app.reviews_count_update() owner to culturepass_counter;
 revoke execute on function app.reviews_count_update() from public;
 
 create function audit.record_reviews() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21869,7 +21908,7 @@ alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
 
 create function jobs.emit_reviews_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -21892,7 +21931,7 @@ alter function jobs.emit_reviews_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_reviews_update() from public;
 
 create function sec.may_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21980,7 +22019,7 @@ revoke execute on function sec.may_role_assignment(uuid,text) from public;
 grant execute on function sec.may_role_assignment(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22054,7 +22093,7 @@ revoke execute on function sec.holds_role_assignment(uuid,text) from public;
 grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.role_assignments_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -22105,7 +22144,7 @@ $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
 create function sec.restore_role_assignments(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -22181,7 +22220,7 @@ alter function sec.restore_role_assignments(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_role_assignments(uuid[]) from public;
 
 create function app.role_assignments_granted_by_still_may() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Checks that the member who offered a role may still give it when it is accepted.
 declare
   v_me constant uuid := sec.uid();
@@ -22219,7 +22258,7 @@ alter function app.role_assignments_granted_by_still_may() owner to culturepass_
 revoke execute on function app.role_assignments_granted_by_still_may() from public;
 
 create function app.role_assignments_keep() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
@@ -22267,7 +22306,7 @@ alter function app.role_assignments_keep() owner to culturepass_counter;
 revoke execute on function app.role_assignments_keep() from public;
 
 create function audit.record_role_assignments() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22323,7 +22362,7 @@ alter function audit.record_role_assignments() owner to culturepass_audit;
 revoke execute on function audit.record_role_assignments() from public;
 
 create function sec.may_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22368,7 +22407,7 @@ revoke execute on function sec.may_service_request(uuid,text) from public;
 grant execute on function sec.may_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22398,7 +22437,7 @@ revoke execute on function sec.holds_service_request(uuid,text) from public;
 grant execute on function sec.holds_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.service_requests_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -22461,7 +22500,7 @@ $$;
 alter function app.service_requests_guard() owner to culturepass_owner;
 
 create function app.service_requests_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.leads t set status = 'archived', archived_with = new.id
@@ -22473,7 +22512,7 @@ alter function app.service_requests_archive_children() owner to culturepass_coun
 revoke execute on function app.service_requests_archive_children() from public;
 
 create function app.service_requests_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_leads(array(
@@ -22488,7 +22527,7 @@ alter function app.service_requests_restore_children() owner to culturepass_coun
 revoke execute on function app.service_requests_restore_children() from public;
 
 create function sec.restore_service_requests(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -22552,7 +22591,7 @@ alter function sec.restore_service_requests(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_service_requests(uuid[]) from public;
 
 create function app.archived_service_requests(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -22567,7 +22606,7 @@ revoke execute on function app.archived_service_requests(uuid,int) from public;
 grant execute on function app.archived_service_requests(uuid,int) to culturepass_app;
 
 create function app.service_requests_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
@@ -22578,7 +22617,7 @@ alter function app.service_requests_counters() owner to culturepass_counter;
 revoke execute on function app.service_requests_counters() from public;
 
 create function audit.record_service_requests() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22654,7 +22693,7 @@ alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
 create function app.sessions_end_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends the children that may not outlive the row.
 begin
   update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
@@ -22666,7 +22705,7 @@ alter function app.sessions_end_children() owner to culturepass_counter;
 revoke execute on function app.sessions_end_children() from public;
 
 create function app.sessions_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -22680,7 +22719,7 @@ alter function app.sessions_begin_on_user_id() owner to culturepass_counter;
 revoke execute on function app.sessions_begin_on_user_id() from public;
 
 create function audit.record_sessions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22744,7 +22783,7 @@ alter function audit.record_sessions() owner to culturepass_audit;
 revoke execute on function audit.record_sessions() from public;
 
 create function audit.record_share_returns() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22784,7 +22823,7 @@ alter function audit.record_share_returns() owner to culturepass_audit;
 revoke execute on function audit.record_share_returns() from public;
 
 create function sec.may_stripe_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22814,7 +22853,7 @@ revoke execute on function sec.may_stripe_event(uuid,text) from public;
 grant execute on function sec.may_stripe_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_stripe_events() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22886,7 +22925,7 @@ alter function audit.record_stripe_events() owner to culturepass_audit;
 revoke execute on function audit.record_stripe_events() from public;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, invoices_closed_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -22909,7 +22948,7 @@ revoke execute on function app.subscription_private(uuid) from public;
 grant execute on function app.subscription_private(uuid) to culturepass_app;
 
 create function sec.may_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22944,7 +22983,7 @@ revoke execute on function sec.may_subscription(uuid,text) from public;
 grant execute on function sec.may_subscription(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22971,7 +23010,7 @@ revoke execute on function sec.holds_subscription(uuid,text) from public;
 grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_subscriptions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23067,7 +23106,7 @@ alter function audit.record_subscriptions() owner to culturepass_audit;
 revoke execute on function audit.record_subscriptions() from public;
 
 create function app.ticket_private(p_id uuid) returns table(code text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23087,7 +23126,7 @@ revoke execute on function app.ticket_private(uuid) from public;
 grant execute on function app.ticket_private(uuid) to culturepass_app;
 
 create function sec.may_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23123,7 +23162,7 @@ revoke execute on function sec.may_ticket(uuid,text) from public;
 grant execute on function sec.may_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23150,7 +23189,7 @@ revoke execute on function sec.holds_ticket(uuid,text) from public;
 grant execute on function sec.holds_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.tickets_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -23178,7 +23217,7 @@ alter function app.tickets_count_insert() owner to culturepass_counter;
 revoke execute on function app.tickets_count_insert() from public;
 
 create function app.tickets_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -23208,7 +23247,7 @@ alter function app.tickets_count_update() owner to culturepass_counter;
 revoke execute on function app.tickets_count_update() from public;
 
 create function audit.record_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23288,7 +23327,7 @@ alter function audit.record_tickets() owner to culturepass_audit;
 revoke execute on function audit.record_tickets() from public;
 
 create function sec.may_ticket_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23318,7 +23357,7 @@ revoke execute on function sec.may_ticket_transfer(uuid,text) from public;
 grant execute on function sec.may_ticket_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_ticket_transfers() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23370,7 +23409,7 @@ alter function audit.record_ticket_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_transfers() from public;
 
 create function jobs.emit_ticket_transfers_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -23393,7 +23432,7 @@ alter function jobs.emit_ticket_transfers_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_ticket_transfers_update() from public;
 
 create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23435,7 +23474,7 @@ revoke execute on function sec.may_ticket_type(uuid,text) from public;
 grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.ticket_types_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -23474,7 +23513,7 @@ $$;
 alter function app.ticket_types_guard() owner to culturepass_owner;
 
 create function app.ticket_types_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
@@ -23489,7 +23528,7 @@ alter function app.ticket_types_archive_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_archive_children() from public;
 
 create function app.ticket_types_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
@@ -23509,7 +23548,7 @@ alter function app.ticket_types_restore_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_restore_children() from public;
 
 create function sec.restore_ticket_types(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -23558,7 +23597,7 @@ alter function sec.restore_ticket_types(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_ticket_types(uuid[]) from public;
 
 create function app.ticket_types_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if (old.held::bigint + old.sold) = 0 and ((new.held::bigint + new.sold) = 0) is not true then
@@ -23572,7 +23611,7 @@ alter function app.ticket_types_stays() owner to culturepass_counter;
 revoke execute on function app.ticket_types_stays() from public;
 
 create function app.archived_ticket_types(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -23587,7 +23626,7 @@ revoke execute on function app.archived_ticket_types(uuid,int) from public;
 grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app;
 
 create function audit.record_ticket_types() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23675,7 +23714,7 @@ alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
 create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, city_share_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23701,7 +23740,7 @@ revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
 
 create function sec.may_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23734,7 +23773,7 @@ revoke execute on function sec.may_transaction(uuid,text) from public;
 grant execute on function sec.may_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23759,7 +23798,7 @@ revoke execute on function sec.holds_transaction(uuid,text) from public;
 grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_transactions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23871,7 +23910,7 @@ alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
 create function app.transfer_private(p_id uuid) returns table(stripe_account_id text, stripe_object_id text, stripe_idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23893,7 +23932,7 @@ revoke execute on function app.transfer_private(uuid) from public;
 grant execute on function app.transfer_private(uuid) to culturepass_app;
 
 create function sec.may_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23928,7 +23967,7 @@ revoke execute on function sec.may_transfer(uuid,text) from public;
 grant execute on function sec.may_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23954,7 +23993,7 @@ revoke execute on function sec.holds_transfer(uuid,text) from public;
 grant execute on function sec.holds_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_transfers() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -24042,7 +24081,7 @@ alter function audit.record_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_transfers() from public;
 
 create function sec.newest_users(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -24115,7 +24154,7 @@ alter function sec.newest_users(tsquery,text,tsquery,uuid,int) owner to culturep
 revoke execute on function sec.newest_users(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_users(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -24203,7 +24242,7 @@ alter function sec.found_users(tsquery,tsquery,tsquery,uuid,int) owner to cultur
 revoke execute on function sec.found_users(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -24252,7 +24291,7 @@ revoke execute on function app.users_search(text,boolean,text[],uuid,int) from p
 grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.users_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -24315,7 +24354,7 @@ revoke execute on function app.users_search_own(text,boolean,text[],uuid,int) fr
 grant execute on function app.users_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_users(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -24341,7 +24380,7 @@ alter function sec.own_users(int) owner to culturepass_authz;
 revoke execute on function sec.own_users(int) from public;
 
 create function app.users_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -24379,7 +24418,7 @@ alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -24402,7 +24441,7 @@ revoke execute on function app.user_private(uuid) from public;
 grant execute on function app.user_private(uuid) to culturepass_app;
 
 create function app.user_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -24418,7 +24457,7 @@ revoke execute on function app.user_may(uuid) from public;
 grant execute on function app.user_may(uuid) to culturepass_app;
 
 create function sec.may_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -24480,7 +24519,7 @@ revoke execute on function sec.may_user(uuid,text) from public;
 grant execute on function sec.may_user(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -24532,7 +24571,7 @@ revoke execute on function sec.holds_user(uuid,text) from public;
 grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.users_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -24575,7 +24614,7 @@ $$;
 alter function app.users_guard() owner to culturepass_owner;
 
 create function app.users_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
@@ -24590,7 +24629,7 @@ $$;
 alter function app.users_module_update() owner to culturepass_owner;
 
 create function app.users_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.broadcasts set created_by_id = null where created_by_id = new.id;
@@ -24633,7 +24672,7 @@ alter function app.users_archive_children() owner to culturepass_counter;
 revoke execute on function app.users_archive_children() from public;
 
 create function app.users_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
@@ -24708,7 +24747,7 @@ alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
 create function app.archived_users(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -24723,7 +24762,7 @@ revoke execute on function app.archived_users(uuid,int) from public;
 grant execute on function app.archived_users(uuid,int) to culturepass_app;
 
 create function app.users_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
@@ -24734,7 +24773,7 @@ alter function app.users_counters() owner to culturepass_counter;
 revoke execute on function app.users_counters() from public;
 
 create function app.users_end_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends the children that may not outlive the row.
 begin
   update app.calendar_feeds set ended_at = now() where user_id = new.id and ended_at is null;
@@ -24748,7 +24787,7 @@ alter function app.users_end_children() owner to culturepass_counter;
 revoke execute on function app.users_end_children() from public;
 
 create function app.users_keep_holders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
@@ -24766,7 +24805,7 @@ alter function app.users_keep_holders() owner to culturepass_counter;
 revoke execute on function app.users_keep_holders() from public;
 
 create function audit.record_users() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -24856,7 +24895,7 @@ alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
 
 create function sec.newest_venues(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -24929,7 +24968,7 @@ alter function sec.newest_venues(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_venues(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_venues(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -25017,7 +25056,7 @@ alter function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -25066,7 +25105,7 @@ revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.venues_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -25129,7 +25168,7 @@ revoke execute on function app.venues_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.venues_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_venues(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -25223,7 +25262,7 @@ alter function sec.own_venues(int) owner to culturepass_authz;
 revoke execute on function sec.own_venues(int) from public;
 
 create function app.venues_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -25261,7 +25300,7 @@ alter function app.venues_document() owner to culturepass_authz;
 revoke execute on function app.venues_document() from public;
 
 create function sec.may_venue(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -25364,7 +25403,7 @@ revoke execute on function sec.may_venue(uuid,text) from public;
 grant execute on function sec.may_venue(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_venue(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -25429,7 +25468,7 @@ revoke execute on function sec.holds_venue(uuid,text) from public;
 grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.venues_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -25447,7 +25486,7 @@ alter function app.venues_slug_again() owner to culturepass_counter;
 revoke execute on function app.venues_slug_again() from public;
 
 create function app.venues_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -25458,7 +25497,7 @@ $$;
 alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -25511,7 +25550,7 @@ $$;
 alter function app.venues_guard() owner to culturepass_owner;
 
 create function app.venues_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.events set venue_id = null where venue_id = new.id;
@@ -25532,7 +25571,7 @@ alter function app.venues_archive_children() owner to culturepass_counter;
 revoke execute on function app.venues_archive_children() from public;
 
 create function app.venues_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_follows(array(
@@ -25567,7 +25606,7 @@ alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
 
 create function sec.restore_venues(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -25628,7 +25667,7 @@ alter function sec.restore_venues(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_venues(uuid[]) from public;
 
 create function app.archived_venues(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -25650,7 +25689,7 @@ revoke execute on function app.archived_venues(uuid,int) from public;
 grant execute on function app.archived_venues(uuid,int) to culturepass_app;
 
 create function app.venues_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
@@ -25661,7 +25700,7 @@ alter function app.venues_counters() owner to culturepass_counter;
 revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -25757,7 +25796,7 @@ alter function audit.record_venues() owner to culturepass_audit;
 revoke execute on function audit.record_venues() from public;
 
 create function app.waitlist_entry_private(p_id uuid) returns table(priority integer, turn bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -25778,7 +25817,7 @@ revoke execute on function app.waitlist_entry_private(uuid) from public;
 grant execute on function app.waitlist_entry_private(uuid) to culturepass_app;
 
 create function sec.may_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -25821,7 +25860,7 @@ revoke execute on function sec.may_waitlist_entry(uuid,text) from public;
 grant execute on function sec.may_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -25854,7 +25893,7 @@ revoke execute on function sec.holds_waitlist_entry(uuid,text) from public;
 grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.waitlist_entries_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -25900,7 +25939,7 @@ $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
 
 create function app.waitlist_entries_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -25918,7 +25957,7 @@ $$;
 alter function app.waitlist_entries_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -25978,7 +26017,7 @@ alter function sec.restore_waitlist_entries(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.record_waitlist_entries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26046,7 +26085,7 @@ alter function audit.record_waitlist_entries() owner to culturepass_audit;
 revoke execute on function audit.record_waitlist_entries() from public;
 
 create function jobs.emit_waitlist_entries_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -26072,7 +26111,7 @@ alter function jobs.emit_waitlist_entries_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_waitlist_entries_update() from public;
 
 create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -26092,7 +26131,7 @@ revoke execute on function app.wallet_account_private(uuid) from public;
 grant execute on function app.wallet_account_private(uuid) to culturepass_app;
 
 create function sec.may_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26128,7 +26167,7 @@ revoke execute on function sec.may_wallet_account(uuid,text) from public;
 grant execute on function sec.may_wallet_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -26156,7 +26195,7 @@ revoke execute on function sec.holds_wallet_account(uuid,text) from public;
 grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26224,7 +26263,7 @@ alter function audit.record_wallet_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_accounts() from public;
 
 create function sec.may_wallet_credit(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26254,7 +26293,7 @@ revoke execute on function sec.may_wallet_credit(uuid,text) from public;
 grant execute on function sec.may_wallet_credit(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_credits() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26306,7 +26345,7 @@ alter function audit.record_wallet_credits() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_credits() from public;
 
 create function sec.may_wallet_hold(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26336,7 +26375,7 @@ revoke execute on function sec.may_wallet_hold(uuid,text) from public;
 grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_holds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26392,7 +26431,7 @@ alter function audit.record_wallet_holds() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_holds() from public;
 
 create function sec.may_wallet_journal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26422,7 +26461,7 @@ revoke execute on function sec.may_wallet_journal(uuid,text) from public;
 grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_journals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26470,7 +26509,7 @@ alter function audit.record_wallet_journals() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_journals() from public;
 
 create function sec.may_wallet_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26500,7 +26539,7 @@ revoke execute on function sec.may_wallet_transaction(uuid,text) from public;
 grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_transactions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26560,7 +26599,7 @@ alter function audit.record_wallet_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_transactions() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
 -- Only one worker runs this at a time: another one gets 0.
 declare
@@ -26577,7 +26616,7 @@ revoke execute on function counters.roll_up(integer) from public;
 grant execute on function counters.roll_up(integer) to culturepass_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -26591,7 +26630,7 @@ revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
@@ -26604,7 +26643,7 @@ alter function audit.row_hash(audit.audit_logs) owner to culturepass_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
 -- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
@@ -26615,7 +26654,7 @@ alter function audit.block_hash(bytea,int8multirange,bigint) owner to culturepas
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
 -- also remove its latest seals.
 -- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
@@ -26662,7 +26701,7 @@ revoke execute on function audit.seal() from public;
 grant execute on function audit.seal() to culturepass_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
@@ -26709,7 +26748,7 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
@@ -26718,7 +26757,7 @@ revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to culturepass_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
 -- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
 -- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
@@ -26749,7 +26788,7 @@ revoke execute on function audit.created_today(uuid,text) from public;
 grant execute on function audit.created_today(uuid,text) to culturepass_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
 -- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
 -- there are enough entries.
@@ -26788,7 +26827,7 @@ revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from pub
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
 
 create function requests.take(p_what text, p_limit integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
@@ -26807,7 +26846,7 @@ revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to culturepass_app, culturepass_job;
 
 create function requests.has_left(p_what text, p_limit integer) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
   select p_limit > 0 and not exists (
     select from requests.taken q
@@ -26818,7 +26857,7 @@ revoke execute on function requests.has_left(text,integer) from public;
 grant execute on function requests.has_left(text,integer) to culturepass_app, culturepass_job;
 
 create function requests.count_created() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Arguments: the entity, and how many of it one member may create in a day.
 declare
   v_today constant date := (now() at time zone 'UTC')::date;
@@ -26828,7 +26867,8 @@ declare
   v_was integer;
   v_used integer;
 begin
-  if sec.uid() is null or sec.job() is not null then
+  -- What a session of the server says of itself doesn't count: only workers run jobs.
+  if sec.uid() is null or (sec.job() is not null and session_user <> 'culturepass_app') then
     return null;
   end if;
   update requests.quotas q
@@ -26870,7 +26910,7 @@ alter function requests.count_created() owner to culturepass_queue;
 revoke execute on function requests.count_created() from public;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
 -- unique key is already waiting.
 declare
@@ -26899,7 +26939,7 @@ alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integ
 revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
@@ -26914,7 +26954,7 @@ revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uu
 grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to culturepass_job;
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array[]::text[]) then
@@ -26928,13 +26968,13 @@ revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from p
 grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to culturepass_app;
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
 -- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
-  if sec.job() is null then
+  if sec.job() is null or session_user = 'culturepass_app' then
     v_key := sec.uid() || ' ' || p_unique_key;
   elsif not starts_with(p_name, sec.job() || '.') then
     raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
@@ -26948,7 +26988,7 @@ revoke execute on function jobs.cancel(text,text) from public;
 grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
 -- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
@@ -26981,7 +27021,7 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepass_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
@@ -26992,7 +27032,7 @@ revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
 grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
 -- job.
 begin
@@ -27006,7 +27046,7 @@ revoke execute on function jobs.complete(uuid,uuid,integer) from public;
 grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
@@ -27029,7 +27069,7 @@ alter function jobs.put_back(uuid,text,interval,boolean) owner to culturepass_qu
 revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
 -- its unique key. Null: another attempt holds the job.
 declare
@@ -27049,7 +27089,7 @@ revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) fr
 grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to culturepass_job;
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
@@ -27072,7 +27112,7 @@ revoke execute on function jobs.release(uuid,uuid[]) from public;
 grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
 
 create function jobs.rescue() returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
 -- a job that kills its worker runs out of attempts like a job that fails.
 declare
@@ -27095,7 +27135,7 @@ revoke execute on function jobs.rescue() from public;
 grant execute on function jobs.rescue() to culturepass_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
@@ -27110,7 +27150,7 @@ revoke execute on function jobs.ticks(text[]) from public;
 grant execute on function jobs.ticks(text[]) to culturepass_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
 -- is true, a run that is still waiting also stands for the runs after it.
 begin
@@ -27130,7 +27170,7 @@ revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],
 grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to culturepass_job;
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
@@ -27145,7 +27185,7 @@ revoke execute on function jobs.figures() from public;
 grant execute on function jobs.figures() to culturepass_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
 -- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
@@ -27159,7 +27199,7 @@ revoke execute on function jobs.dead(text,bigint,integer) from public;
 grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
 
 create function jobs.revive(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
 -- this one stays dead. Null: there is no dead job with this id.
 declare
@@ -27183,7 +27223,7 @@ revoke execute on function jobs.revive(uuid) from public;
 grant execute on function jobs.revive(uuid) to culturepass_job;
 
 create function jobs.discard(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
@@ -27201,7 +27241,7 @@ revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to culturepass_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -27218,7 +27258,7 @@ revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
 
 create function jobs.emit() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
 -- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
@@ -27231,7 +27271,7 @@ alter function jobs.emit() owner to culturepass_queue;
 revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
 -- other, so that its events are in the order in which they became true.
 declare
@@ -27252,7 +27292,7 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
@@ -27263,7 +27303,7 @@ revoke execute on function jobs.subscribe(text[],text[]) from public;
 grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
 
 create function jobs.relay(p_limit integer) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
 -- week are ignored. Only one process relays at a time; the others return at once.
 declare
@@ -27301,7 +27341,7 @@ revoke execute on function jobs.relay(integer) from public;
 grant execute on function jobs.relay(integer) to culturepass_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -27318,7 +27358,7 @@ revoke execute on function jobs.purge_events(timestamptz,integer) from public;
 grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_job;
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
 -- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
 -- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
@@ -27361,7 +27401,7 @@ revoke execute on function requests.claim(text,text,text,text,interval) from pub
 grant execute on function requests.claim(text,text,text,text,interval) to culturepass_app;
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
@@ -27375,7 +27415,7 @@ revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,
 grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to culturepass_app, culturepass_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
 -- otherwise the next attempt learns that the work was begun.
 begin
@@ -27396,7 +27436,7 @@ revoke execute on function requests.give_up(text,text,text,integer,boolean) from
 grant execute on function requests.give_up(text,text,text,integer,boolean) to culturepass_app;
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
 -- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
@@ -27413,7 +27453,7 @@ revoke execute on function requests.look_up(text) from public;
 grant execute on function requests.look_up(text) to culturepass_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
 -- stay.
 declare
@@ -27432,7 +27472,7 @@ revoke execute on function requests.purge(timestamptz,integer) from public;
 grant execute on function requests.purge(timestamptz,integer) to culturepass_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
@@ -27463,7 +27503,7 @@ revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_business_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27477,7 +27517,7 @@ revoke execute on function sec.mine_business_admin() from public;
 grant execute on function sec.mine_business_admin() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27495,7 +27535,7 @@ revoke execute on function sec.mine_business_update() from public;
 grant execute on function sec.mine_business_update() to culturepass_app;
 
 create function sec.mine_community__member() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27539,7 +27579,7 @@ revoke execute on function sec.mine_community__member() from public;
 grant execute on function sec.mine_community__member() to culturepass_app;
 
 create function sec.mine_community_staff() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27572,7 +27612,7 @@ revoke execute on function sec.mine_community_staff() from public;
 grant execute on function sec.mine_community_staff() to culturepass_app;
 
 create function sec.mine_community_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27605,7 +27645,7 @@ revoke execute on function sec.mine_community_update() from public;
 grant execute on function sec.mine_community_update() to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27631,7 +27671,7 @@ revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27661,7 +27701,7 @@ revoke execute on function sec.mine_event_staff() from public;
 grant execute on function sec.mine_event_staff() to culturepass_app;
 
 create function sec.mine_event_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27691,7 +27731,7 @@ revoke execute on function sec.mine_event_update() from public;
 grant execute on function sec.mine_event_update() to culturepass_app;
 
 create function sec.mine_institution_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27713,7 +27753,7 @@ revoke execute on function sec.mine_institution_admin() from public;
 grant execute on function sec.mine_institution_admin() to culturepass_app;
 
 create function sec.mine_institution_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27727,7 +27767,7 @@ revoke execute on function sec.mine_institution_city_admin() from public;
 grant execute on function sec.mine_institution_city_admin() to culturepass_app;
 
 create function sec.mine_institution_moderates() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27742,7 +27782,7 @@ revoke execute on function sec.mine_institution_moderates() from public;
 grant execute on function sec.mine_institution_moderates() to culturepass_app;
 
 create function sec.mine_institution_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27768,7 +27808,7 @@ revoke execute on function sec.mine_institution_update() from public;
 grant execute on function sec.mine_institution_update() to culturepass_app;
 
 create function sec.mine_lead_organizer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27782,7 +27822,7 @@ revoke execute on function sec.mine_lead_organizer() from public;
 grant execute on function sec.mine_lead_organizer() to culturepass_app;
 
 create function sec.mine_lead_provider() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27804,7 +27844,7 @@ revoke execute on function sec.mine_lead_provider() from public;
 grant execute on function sec.mine_lead_provider() to culturepass_app;
 
 create function sec.mine_organization_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27822,7 +27862,7 @@ revoke execute on function sec.mine_organization_update() from public;
 grant execute on function sec.mine_organization_update() to culturepass_app;
 
 create function sec.mine_promotion_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27895,7 +27935,7 @@ revoke execute on function sec.mine_promotion_admin() from public;
 grant execute on function sec.mine_promotion_admin() to culturepass_app;
 
 create function sec.mine_promotion_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27921,7 +27961,7 @@ revoke execute on function sec.mine_promotion_city_admin() from public;
 grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
 create function sec.mine_quote_payer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27954,7 +27994,7 @@ revoke execute on function sec.mine_quote_payer() from public;
 grant execute on function sec.mine_quote_payer() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27980,7 +28020,7 @@ revoke execute on function sec.mine_service_request_organizer() from public;
 grant execute on function sec.mine_service_request_organizer() to culturepass_app;
 
 create function sec.mine_user_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27994,7 +28034,7 @@ revoke execute on function sec.mine_user_update() from public;
 grant execute on function sec.mine_user_update() to culturepass_app;
 
 create function sec.mine_venue_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28024,7 +28064,7 @@ revoke execute on function sec.mine_venue_admin() from public;
 grant execute on function sec.mine_venue_admin() to culturepass_app;
 
 create function sec.mine_venue_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28038,7 +28078,7 @@ revoke execute on function sec.mine_venue_city_admin() from public;
 grant execute on function sec.mine_venue_city_admin() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28072,7 +28112,7 @@ revoke execute on function sec.mine_venue_update() from public;
 grant execute on function sec.mine_venue_update() to culturepass_app;
 
 create function sec.seen_business(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28114,7 +28154,7 @@ revoke execute on function sec.seen_business(uuid) from public;
 grant execute on function sec.seen_business(uuid) to culturepass_app;
 
 create function sec.seen_business_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28130,7 +28170,7 @@ revoke execute on function sec.seen_business_admin(uuid) from public;
 grant execute on function sec.seen_business_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28146,7 +28186,7 @@ revoke execute on function sec.seen_business_city_admin(uuid) from public;
 grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28195,7 +28235,7 @@ revoke execute on function sec.seen_business_moderates(uuid) from public;
 grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28215,7 +28255,7 @@ revoke execute on function sec.seen_business_update(uuid) from public;
 grant execute on function sec.seen_business_update(uuid) to culturepass_app;
 
 create function sec.seen_checkpoint(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28234,7 +28274,7 @@ revoke execute on function sec.seen_checkpoint(uuid) from public;
 grant execute on function sec.seen_checkpoint(uuid) to culturepass_app;
 
 create function sec.seen_city(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28255,7 +28295,7 @@ revoke execute on function sec.seen_city(uuid) from public;
 grant execute on function sec.seen_city(uuid) to culturepass_app;
 
 create function sec.seen_city_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28275,7 +28315,7 @@ revoke execute on function sec.seen_city_city_admin(uuid) from public;
 grant execute on function sec.seen_city_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_community(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28320,7 +28360,7 @@ revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
 create function sec.seen_community__member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28366,7 +28406,7 @@ revoke execute on function sec.seen_community__member(uuid) from public;
 grant execute on function sec.seen_community__member(uuid) to culturepass_app;
 
 create function sec.seen_community_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28382,7 +28422,7 @@ revoke execute on function sec.seen_community_admin(uuid) from public;
 grant execute on function sec.seen_community_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_askable(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28428,7 +28468,7 @@ revoke execute on function sec.seen_community_askable(uuid) from public;
 grant execute on function sec.seen_community_askable(uuid) to culturepass_app;
 
 create function sec.seen_community_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28444,7 +28484,7 @@ revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28496,7 +28536,7 @@ revoke execute on function sec.seen_community_moderates(uuid) from public;
 grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28542,7 +28582,7 @@ revoke execute on function sec.seen_community_open(uuid) from public;
 grant execute on function sec.seen_community_open(uuid) to culturepass_app;
 
 create function sec.seen_community_staff(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28575,7 +28615,7 @@ revoke execute on function sec.seen_community_staff(uuid) from public;
 grant execute on function sec.seen_community_staff(uuid) to culturepass_app;
 
 create function sec.seen_community_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28608,7 +28648,7 @@ revoke execute on function sec.seen_community_update(uuid) from public;
 grant execute on function sec.seen_community_update(uuid) to culturepass_app;
 
 create function sec.seen_country(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28627,7 +28667,7 @@ revoke execute on function sec.seen_country(uuid) from public;
 grant execute on function sec.seen_country(uuid) to culturepass_app;
 
 create function sec.seen_event(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28685,7 +28725,7 @@ revoke execute on function sec.seen_event(uuid) from public;
 grant execute on function sec.seen_event(uuid) to culturepass_app;
 
 create function sec.seen_event_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28701,7 +28741,7 @@ revoke execute on function sec.seen_event_admin(uuid) from public;
 grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
 
 create function sec.seen_event_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28766,7 +28806,7 @@ revoke execute on function sec.seen_event_moderates(uuid) from public;
 grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
 
 create function sec.seen_event_staff(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28786,7 +28826,7 @@ revoke execute on function sec.seen_event_staff(uuid) from public;
 grant execute on function sec.seen_event_staff(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28806,7 +28846,7 @@ revoke execute on function sec.seen_event_update(uuid) from public;
 grant execute on function sec.seen_event_update(uuid) to culturepass_app;
 
 create function sec.seen_grant_announcement(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28838,7 +28878,7 @@ revoke execute on function sec.seen_grant_announcement(uuid) from public;
 grant execute on function sec.seen_grant_announcement(uuid) to culturepass_app;
 
 create function sec.seen_institution(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28868,7 +28908,7 @@ revoke execute on function sec.seen_institution(uuid) from public;
 grant execute on function sec.seen_institution(uuid) to culturepass_app;
 
 create function sec.seen_institution_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28892,7 +28932,7 @@ revoke execute on function sec.seen_institution_admin(uuid) from public;
 grant execute on function sec.seen_institution_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28908,7 +28948,7 @@ revoke execute on function sec.seen_institution_city_admin(uuid) from public;
 grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28945,7 +28985,7 @@ revoke execute on function sec.seen_institution_moderates(uuid) from public;
 grant execute on function sec.seen_institution_moderates(uuid) to culturepass_app;
 
 create function sec.seen_institution_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28973,7 +29013,7 @@ revoke execute on function sec.seen_institution_update(uuid) from public;
 grant execute on function sec.seen_institution_update(uuid) to culturepass_app;
 
 create function sec.seen_lead(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29002,7 +29042,7 @@ revoke execute on function sec.seen_lead(uuid) from public;
 grant execute on function sec.seen_lead(uuid) to culturepass_app;
 
 create function sec.seen_lead_organizer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29018,7 +29058,7 @@ revoke execute on function sec.seen_lead_organizer(uuid) from public;
 grant execute on function sec.seen_lead_organizer(uuid) to culturepass_app;
 
 create function sec.seen_lead_provider(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29042,7 +29082,7 @@ revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
 create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29056,7 +29096,7 @@ revoke execute on function sec.seen_order(uuid) from public;
 grant execute on function sec.seen_order(uuid) to culturepass_app;
 
 create function sec.seen_order_host(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29070,7 +29110,7 @@ revoke execute on function sec.seen_order_host(uuid) from public;
 grant execute on function sec.seen_order_host(uuid) to culturepass_app;
 
 create function sec.seen_organization(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29112,7 +29152,7 @@ revoke execute on function sec.seen_organization(uuid) from public;
 grant execute on function sec.seen_organization(uuid) to culturepass_app;
 
 create function sec.seen_organization_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29128,7 +29168,7 @@ revoke execute on function sec.seen_organization_admin(uuid) from public;
 grant execute on function sec.seen_organization_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29144,7 +29184,7 @@ revoke execute on function sec.seen_organization_city_admin(uuid) from public;
 grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29193,7 +29233,7 @@ revoke execute on function sec.seen_organization_moderates(uuid) from public;
 grant execute on function sec.seen_organization_moderates(uuid) to culturepass_app;
 
 create function sec.seen_organization_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29213,7 +29253,7 @@ revoke execute on function sec.seen_organization_update(uuid) from public;
 grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
 
 create function sec.seen_promotion_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29250,7 +29290,7 @@ revoke execute on function sec.seen_promotion_admin(uuid) from public;
 grant execute on function sec.seen_promotion_admin(uuid) to culturepass_app;
 
 create function sec.seen_promotion_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29279,7 +29319,7 @@ revoke execute on function sec.seen_promotion_city_admin(uuid) from public;
 grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_quote_payer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29310,7 +29350,7 @@ revoke execute on function sec.seen_quote_payer(uuid) from public;
 grant execute on function sec.seen_quote_payer(uuid) to culturepass_app;
 
 create function sec.seen_service_request(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29333,7 +29373,7 @@ revoke execute on function sec.seen_service_request(uuid) from public;
 grant execute on function sec.seen_service_request(uuid) to culturepass_app;
 
 create function sec.seen_service_request_organizer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29349,7 +29389,7 @@ revoke execute on function sec.seen_service_request_organizer(uuid) from public;
 grant execute on function sec.seen_service_request_organizer(uuid) to culturepass_app;
 
 create function sec.seen_ticket_type(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29370,7 +29410,7 @@ revoke execute on function sec.seen_ticket_type(uuid) from public;
 grant execute on function sec.seen_ticket_type(uuid) to culturepass_app;
 
 create function sec.seen_user(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29407,7 +29447,7 @@ revoke execute on function sec.seen_user(uuid) from public;
 grant execute on function sec.seen_user(uuid) to culturepass_app;
 
 create function sec.seen_user_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29451,7 +29491,7 @@ revoke execute on function sec.seen_user_moderates(uuid) from public;
 grant execute on function sec.seen_user_moderates(uuid) to culturepass_app;
 
 create function sec.seen_user_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29467,7 +29507,7 @@ revoke execute on function sec.seen_user_update(uuid) from public;
 grant execute on function sec.seen_user_update(uuid) to culturepass_app;
 
 create function sec.seen_venue(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29515,7 +29555,7 @@ revoke execute on function sec.seen_venue(uuid) from public;
 grant execute on function sec.seen_venue(uuid) to culturepass_app;
 
 create function sec.seen_venue_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29531,7 +29571,7 @@ revoke execute on function sec.seen_venue_admin(uuid) from public;
 grant execute on function sec.seen_venue_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29547,7 +29587,7 @@ revoke execute on function sec.seen_venue_city_admin(uuid) from public;
 grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29602,7 +29642,7 @@ revoke execute on function sec.seen_venue_moderates(uuid) from public;
 grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29623,7 +29663,7 @@ revoke execute on function sec.seen_venue_update(uuid) from public;
 grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 
 create function sec.seen_wallet_account(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29643,7 +29683,7 @@ revoke execute on function sec.seen_wallet_account(uuid) from public;
 grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
 create function app.broadcasts_a_day() returns int
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select 5
 $$;
 alter function app.broadcasts_a_day() owner to culturepass_owner;
@@ -29651,7 +29691,7 @@ revoke execute on function app.broadcasts_a_day() from public;
 grant execute on function app.broadcasts_a_day() to culturepass_authz, culturepass_job;
 
 create function app.may_broadcast(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
     or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
     or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
@@ -29664,7 +29704,7 @@ revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to culturepass_app, culturepass_job;
 
 create function app.broadcast_obstacle(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_event uuid;
   v_host uuid;
@@ -29700,7 +29740,7 @@ revoke execute on function app.broadcast_obstacle(uuid) from public;
 grant execute on function app.broadcast_obstacle(uuid) to culturepass_app;
 
 create function app.hold_broadcast() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
@@ -29718,7 +29758,7 @@ alter function app.hold_broadcast() owner to culturepass_authz;
 revoke execute on function app.hold_broadcast() from public;
 
 create function app.broadcast_audience(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select u.id from app.users u
   where u.status = 'active' and u.id in (
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
@@ -29739,7 +29779,7 @@ revoke execute on function app.broadcast_audience(uuid) from public;
 grant execute on function app.broadcast_audience(uuid) to culturepass_job;
 
 create function app.call_off_broadcasts() returns trigger
-  language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set app.job = 'broadcasts' as $$
 begin
   update app.broadcasts b set state = 'cancelled' where b.event_id = new.id and b.state = 'scheduled';
   return null;
@@ -29750,7 +29790,7 @@ revoke execute on function app.call_off_broadcasts() from public;
 grant select, update (state) on app.broadcasts to culturepass_counter;
 
 create function app.schedule_revision(p_event uuid) returns int
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
 $$;
 alter function app.schedule_revision(uuid) owner to culturepass_authz;
@@ -29758,7 +29798,7 @@ revoke execute on function app.schedule_revision(uuid) from public;
 grant execute on function app.schedule_revision(uuid) to culturepass_app, culturepass_job;
 
 create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_ends_at >= now() - interval '30 days'
     and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
@@ -29769,7 +29809,7 @@ revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from
 grant execute on function app.in_calendars(text, timestamptz, timestamptz) to culturepass_app, culturepass_job, culturepass_authz;
 
 create function app.calendar_name(p_kind text, p_id uuid) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
   select o.name from app.organizations o where p_kind = 'organization' and o.id = p_id and o.status = 'active'
@@ -29791,7 +29831,7 @@ revoke execute on function app.calendar_name(text, uuid) from public;
 grant execute on function app.calendar_name(text, uuid) to culturepass_app, culturepass_job;
 
 create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
-  language plpgsql stable rows 500 set search_path = '' as $$
+  language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 declare
   v_column constant text := case p_kind
     when 'organization' then 'host_organization_id'
@@ -29823,7 +29863,7 @@ revoke execute on function app.calendar_of(text, uuid, int) from public;
 grant execute on function app.calendar_of(text, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.calendar_of_member(p_most int) returns setof uuid
-  language plpgsql stable security definer rows 500 set search_path = '' as $$
+  language plpgsql stable security definer rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id from (
@@ -29867,7 +29907,7 @@ create function app.calendar_entries(p_ids uuid[], p_characters int) returns tab
   id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
   created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
   longitude float8, host_type text, host_id uuid, host text
-) language plpgsql stable rows 500 set search_path = '' as $$
+) language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select e.id, e.title, left(e.description, p_characters), e.category::text, e.state::text, e.starts_at, e.ends_at,
@@ -29887,7 +29927,7 @@ revoke execute on function app.calendar_entries(uuid[], int) from public;
 grant execute on function app.calendar_entries(uuid[], int) to culturepass_app, culturepass_job;
 
 create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return to_char(p_at at time zone p_timezone, 'YYYY-MM-DD"T"HH24:MI:SS.US');
 end
@@ -29897,7 +29937,7 @@ revoke execute on function app.on_the_wall(timestamptz, text) from public;
 grant execute on function app.on_the_wall(timestamptz, text) to culturepass_app, culturepass_job, culturepass_counter;
 
 create function app.note_local_time() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.event_local_times (event_id, starts_at_local, ends_at_local)
   values (new.id, app.on_the_wall(new.starts_at, new.timezone), app.on_the_wall(new.ends_at, new.timezone))
@@ -29910,7 +29950,7 @@ revoke execute on function app.note_local_time() from public;
 grant select, insert, update on app.event_local_times to culturepass_counter;
 
 create function app.keep_local_times() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_set bigint;
 begin
@@ -29932,7 +29972,7 @@ grant execute on function app.keep_local_times() to culturepass_job;
 
 create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
   kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
-) language plpgsql stable rows 35 set search_path = '' as $$
+) language plpgsql stable rows 35 set search_path = pg_catalog, pg_temp as $$
 declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
@@ -30046,7 +30086,7 @@ grant execute on function app.search_hits(text[], text, boolean, uuid, int) to c
 
 create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
   west float8, south float8, east float8, north float8, area public.geography
-) language sql immutable rows 4 set search_path = '' as $$
+) language sql immutable rows 4 set search_path = pg_catalog, pg_temp as $$
   select x.west, y.south, case when x.ends then s.ends + 1e-12 else x.east end, case when y.ends then p_north + 1e-12 else y.north end,
          public.st_segmentize(public.st_makeenvelope(
            greatest(x.west - 0.001, -180), greatest(y.south - 0.001, -90),
@@ -30071,7 +30111,7 @@ grant execute on function app.map_boxes(float8, float8, float8, float8) to cultu
 
 create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
   kind text, id uuid, x float8, y float8
-) language plpgsql stable security definer rows 1000 set search_path = '' as $$
+) language plpgsql stable security definer rows 1000 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 2000;
@@ -30150,7 +30190,7 @@ revoke execute on function app.map_points(text[], float8, float8, float8, float8
 
 create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
   total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
-) language plpgsql stable security definer rows 200 set search_path = '' as $$
+) language plpgsql stable security definer rows 200 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   with points as materialized (
@@ -30187,7 +30227,7 @@ revoke execute on function app.map(text[], float8, float8, float8, float8, text,
 grant execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) to culturepass_app, culturepass_job;
 
 create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
@@ -30211,7 +30251,7 @@ revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) f
 grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to culturepass_authz;
 
 create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_x constant float8 := public.st_x(p_place::public.geometry);
   v_y constant float8 := public.st_y(p_place::public.geometry);
@@ -30225,7 +30265,7 @@ revoke execute on function app.is_in_box(public.geography, float8, float8, float
 grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to culturepass_authz;
 
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids uuid[];
 begin
@@ -30253,7 +30293,7 @@ alter function app.events_in_box(float8, float8, float8, float8, int) owner to c
 revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
 
 create function app.sees_event(p_event uuid) returns boolean
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return sec.seen_event(p_event) is not null;
 end
@@ -30263,7 +30303,7 @@ revoke execute on function app.sees_event(uuid) from public;
 grant execute on function app.sees_event(uuid) to culturepass_job;
 
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_words constant int := 2000;
@@ -30324,7 +30364,7 @@ revoke execute on function app.upcoming_events(uuid, text, timestamptz, timestam
 grant execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.first_id(p_at timestamptz) returns uuid
-  language sql immutable strict set search_path = '' as $$
+  language sql immutable strict set search_path = pg_catalog, pg_temp as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
 $$;
 alter function app.first_id(timestamptz) owner to culturepass_owner;
@@ -30332,7 +30372,7 @@ revoke execute on function app.first_id(timestamptz) from public;
 grant execute on function app.first_id(timestamptz) to culturepass_job;
 
 create function app.network_before(p_user uuid, p_at timestamptz) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select app.network_of(s.ip_address) from app.sessions s
@@ -30345,7 +30385,7 @@ revoke execute on function app.network_before(uuid, timestamptz) from public;
 grant execute on function app.network_before(uuid, timestamptz) to culturepass_job;
 
 create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) returns table (entity_type text, entity_id uuid, at timestamptz, fact uuid)
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_rule
   -- Stolen cards are tested with payments, most of which fail.
@@ -30417,7 +30457,7 @@ revoke execute on function app.fraud_facts(text, timestamptz, int) from public;
 grant execute on function app.fraud_facts(text, timestamptz, int) to culturepass_job;
 
 create function app.flag_fraud(p_rule text, p_since timestamptz, p_least int) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_flagged bigint;
 begin
@@ -30447,7 +30487,7 @@ revoke execute on function app.flag_fraud(text, timestamptz, int) from public;
 grant execute on function app.flag_fraud(text, timestamptz, int) to culturepass_job;
 
 create function app.wait_for_request(p_quote uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.service_requests r
   join app.leads l on l.service_request_id = r.id
@@ -30460,7 +30500,7 @@ revoke execute on function app.wait_for_request(uuid) from public;
 grant execute on function app.wait_for_request(uuid) to culturepass_app;
 
 create function app.settle_request() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_request uuid;
 begin
@@ -30479,7 +30519,7 @@ revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
 create function app.is_withdrawn(p_id uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.users x where x.id = p_id and x.status <> 'active')
     or exists (select from app.communities x where x.id = p_id and x.status <> 'active')
     or exists (select from app.organizations x where x.id = p_id and x.status <> 'active')
@@ -30493,7 +30533,7 @@ revoke execute on function app.is_withdrawn(uuid) from public;
 grant execute on function app.is_withdrawn(uuid) to culturepass_job;
 
 create function app.is_served(p_media uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.media m
     left join app.events e on e.id = m.entity_event_id
@@ -30506,7 +30546,7 @@ revoke execute on function app.is_served(uuid) from public;
 grant execute on function app.is_served(uuid) to culturepass_job;
 
 create function app.pictures_below(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select m.id from app.media m where m.entity_id = p_id and m.status = 'active'
   union
   select m.id from app.events e join app.media m on m.entity_event_id = e.id where e.host_id = p_id and m.status = 'active'
@@ -30518,7 +30558,7 @@ revoke execute on function app.pictures_below(uuid) from public;
 grant execute on function app.pictures_below(uuid) to culturepass_job;
 
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
 begin
   return query
@@ -30535,7 +30575,7 @@ revoke execute on function app.choices(uuid[], text) from public;
 grant execute on function app.choices(uuid[], text) to culturepass_job;
 
 create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_local timestamp := p_at at time zone p_zone;
   v_starts time := (p_hours ->> 'starts')::time;
@@ -30561,7 +30601,7 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
 create function app.hold_windows(p_users uuid[]) returns void
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_lane int;
 begin
@@ -30575,7 +30615,7 @@ revoke execute on function app.hold_windows(uuid[]) from public;
 grant execute on function app.hold_windows(uuid[]) to culturepass_job;
 
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_told bigint;
 begin
@@ -30632,7 +30672,7 @@ revoke execute on function app.notify(text, text[], text[], boolean, interval, t
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to culturepass_job;
 
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select from app.events e
@@ -30647,7 +30687,7 @@ revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
 
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_message
     when 'community_invited', 'community_asked' then
@@ -30710,7 +30750,7 @@ revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from
 grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to culturepass_job;
 
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
-  language plpgsql stable rows 256 set search_path = '' as $$
+  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id,
@@ -30771,7 +30811,7 @@ revoke execute on function app.delivery_obstacles(uuid[]) from public;
 grant execute on function app.delivery_obstacles(uuid[]) to culturepass_job;
 
 create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_due uuid[];
 begin
@@ -30822,7 +30862,7 @@ revoke execute on function app.claim_deliveries(text, int, interval) from public
 grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
 
 create function app.reschedule_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
     insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
@@ -30842,7 +30882,7 @@ grant select on app.notifications, app.notification_deliveries to culturepass_co
 grant update (state, error, settled_at) on app.notification_deliveries to culturepass_counter;
 
 create function app.name_of(p_id uuid) returns text
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select x.name from app.cities x where x.id = p_id
   union all select x.name from app.organizations x where x.id = p_id
   union all select x.name from app.communities x where x.id = p_id
@@ -30857,7 +30897,7 @@ revoke execute on function app.name_of(uuid) from public;
 grant execute on function app.name_of(uuid) to culturepass_job;
 
 create function app.admins_of(p_id uuid) returns uuid[]
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
     select r.user_id from app.role_assignments r
     where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
@@ -30868,7 +30908,7 @@ revoke execute on function app.admins_of(uuid) from public;
 grant execute on function app.admins_of(uuid) to culturepass_job;
 
 create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_old uuid[] := array(select n.id from app.notifications n where n.created_at < p_before order by n.created_at limit p_most);
 begin
@@ -30885,7 +30925,7 @@ grant execute on function app.purge_notifications(timestamptz, int) to culturepa
 grant delete on app.notifications, app.notification_deliveries to culturepass_counter;
 
 create function app.is_shown(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -30896,7 +30936,7 @@ revoke execute on function app.is_shown(uuid) from public;
 grant execute on function app.is_shown(uuid) to culturepass_job;
 
 create function app.host_is_live(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -30907,7 +30947,7 @@ revoke execute on function app.host_is_live(uuid) from public;
 grant execute on function app.host_is_live(uuid) to culturepass_job;
 
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
 $$;
 alter function app.reminder_due(timestamptz, text, boolean) owner to culturepass_owner;
@@ -30915,7 +30955,7 @@ revoke execute on function app.reminder_due(timestamptz, text, boolean) from pub
 grant execute on function app.reminder_due(timestamptz, text, boolean) to culturepass_job;
 
 create function app.mark_notification() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.changed_in := pg_current_xact_id()::text::bigint;
   return new;
@@ -30925,7 +30965,7 @@ alter function app.mark_notification() owner to culturepass_owner;
 revoke execute on function app.mark_notification() from public;
 
 create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 begin
   return query
   with now as materialized (
@@ -30952,7 +30992,7 @@ revoke execute on function app.notification_news(text, uuid[], int) from public;
 grant execute on function app.notification_news(text, uuid[], int) to culturepass_job;
 
 create function app.rule_in_the_way(p_proposal uuid) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('commission:' || p.city_id::text || ':' || p.type || ':' || p.currency, 0))
   from app.commission_proposals p where p.id = p_proposal;
@@ -30970,7 +31010,7 @@ revoke execute on function app.rule_in_the_way(uuid) from public;
 grant execute on function app.rule_in_the_way(uuid) to culturepass_app;
 
 create function app.make_proposed_rule() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_from timestamptz := greatest(new.valid_from, now());
 begin
@@ -30989,7 +31029,7 @@ revoke execute on function app.make_proposed_rule() from public;
 grant insert, update (valid_to) on app.commission_rules to culturepass_counter;
 
 create function app.payment_rank(p_status text) returns int
-  language sql immutable parallel safe set search_path = '' as $$
+  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select case p_status
     when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
     else 5
@@ -31000,7 +31040,7 @@ revoke execute on function app.payment_rank(text) from public;
 grant execute on function app.payment_rank(text) to culturepass_job;
 
 create function app.forbid_payment_going_back() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if app.payment_rank(old.status) >= 4 and app.payment_rank(new.status) < app.payment_rank(old.status) then
     raise exception 'a payment that is % does not become %', old.status, new.status
@@ -31013,7 +31053,7 @@ alter function app.forbid_payment_going_back() owner to culturepass_owner;
 revoke execute on function app.forbid_payment_going_back() from public;
 
 create function app.forbid_older_news() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception 'what was read later stays' using errcode = '23514', constraint = tg_table_name || '_read_later';
 end
@@ -31022,7 +31062,7 @@ alter function app.forbid_older_news() owner to culturepass_owner;
 revoke execute on function app.forbid_older_news() from public;
 
 create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_count bigint;
 begin
@@ -31040,7 +31080,7 @@ grant execute on function app.purge_stripe_events(timestamptz, int) to culturepa
 grant select, delete on app.stripe_events to culturepass_counter;
 
 create function app.erase_member(p_user uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_email public.citext;
   v_closed timestamptz;
@@ -31095,7 +31135,7 @@ grant select, update, delete on app.notification_deliveries, app.notifications, 
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
 create function app.charged_by_card() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_amount bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin
@@ -31112,7 +31152,7 @@ alter function app.charged_by_card() owner to culturepass_counter;
 revoke execute on function app.charged_by_card() from public;
 
 create function app.keeps_place(p app.promotions) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select (p).status <> 'archived' and (
     (p).state in ('approved', 'active')
     or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
@@ -31123,7 +31163,7 @@ revoke execute on function app.keeps_place(app.promotions) from public;
 grant execute on function app.keeps_place(app.promotions) to culturepass_counter, culturepass_job;
 
 create function app.can_be_featured(p_type text, p_id uuid) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_type
     when 'event' then exists (
@@ -31138,7 +31178,7 @@ revoke execute on function app.can_be_featured(text, uuid) from public;
 grant execute on function app.can_be_featured(text, uuid) to culturepass_job;
 
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_capacity int;
   v_most int;
@@ -31164,7 +31204,7 @@ revoke execute on function app.room_of_place(uuid, text, timestamptz, timestampt
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to culturepass_job;
 
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_business uuid;
   v_since timestamptz;
@@ -31198,7 +31238,7 @@ alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
 create function app.card_step(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency = 'MGA' then 100
     when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
@@ -31210,7 +31250,7 @@ revoke execute on function app.card_step(text) from public;
 grant execute on function app.card_step(text) to culturepass_counter, culturepass_job;
 
 create function app.card_minimum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
       'RUB', 'SGD', 'ZAR') then 50
@@ -31230,7 +31270,7 @@ revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to culturepass_counter;
 
 create function app.card_maximum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
@@ -31242,7 +31282,7 @@ revoke execute on function app.card_maximum(text) from public;
 grant execute on function app.card_maximum(text) to culturepass_counter;
 
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((
     select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
@@ -31264,7 +31304,7 @@ create function app.price_of_place(
   out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
   out city_share_cents bigint, out room int
 ) returns setof record
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   select f.currency, f.day_price_cents, f.max_days into currency, day_price_cents, max_days from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.is_offered and f.status = 'active';
@@ -31284,7 +31324,7 @@ revoke execute on function app.price_of_place(text, uuid, uuid, text, timestampt
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
 
 create function app.book_place() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_price record;
 begin
@@ -31323,7 +31363,7 @@ alter function app.book_place() owner to culturepass_counter;
 revoke execute on function app.book_place() from public;
 
 create function app.take_place_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.keeps_place(new) and not app.keeps_place(old)
     and exists (
@@ -31339,7 +31379,7 @@ alter function app.take_place_again() owner to culturepass_counter;
 revoke execute on function app.take_place_again() from public;
 
 create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
 $$;
 alter function app.rating_score(bigint, int, numeric) owner to culturepass_owner;
@@ -31347,7 +31387,7 @@ revoke execute on function app.rating_score(bigint, int, numeric) from public;
 grant execute on function app.rating_score(bigint, int, numeric) to culturepass_counter, culturepass_job;
 
 create function app.sum_up_reviews() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_row record;
 begin
@@ -31377,7 +31417,7 @@ alter function app.sum_up_reviews() owner to culturepass_counter;
 revoke execute on function app.sum_up_reviews() from public;
 
 create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_city uuid;
   v_sums record;
@@ -31411,7 +31451,7 @@ grant insert (id, target_id, target_type, city_id) on app.ratings to culturepass
 grant update (one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_counter;
 
 create function app.refresh_ratings() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_changed bigint;
 begin
@@ -31436,7 +31476,7 @@ revoke execute on function app.refresh_ratings() from public;
 grant execute on function app.refresh_ratings() to culturepass_job;
 
 create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select r.target_id, r.score from app.ratings r
@@ -31450,7 +31490,7 @@ revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from pu
 grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.stars_of(p_target uuid) returns int[]
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
 $$;
@@ -31459,7 +31499,7 @@ revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
 
 create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.attendances a join app.events e on e.id = a.event_id
     where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
@@ -31477,14 +31517,14 @@ alter function app.is_guest(uuid, text, uuid) owner to culturepass_authz;
 revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
 create function app.takes_guests_alone() returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
 $$;
 alter function app.takes_guests_alone() owner to culturepass_authz;
 revoke execute on function app.takes_guests_alone() from public;
 
 create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
 $$;
 alter function app.refuses_review(text, uuid, boolean) owner to culturepass_authz;
@@ -31492,7 +31532,7 @@ revoke execute on function app.refuses_review(text, uuid, boolean) from public;
 grant execute on function app.refuses_review(text, uuid, boolean) to culturepass_app;
 
 create function app.guard_review() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.takes_guests_alone() and not app.is_guest(new.reviewer_id, new.entity_type, new.entity_id) then
     raise exception 'the reviewer was not there' using errcode = '23514', constraint = 'reviews_guest';
@@ -31504,7 +31544,7 @@ alter function app.guard_review() owner to culturepass_authz;
 revoke execute on function app.guard_review() from public;
 
 create function app.keep_review_policy(p_guests_only boolean) returns boolean
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.review_policies as p (name, guests_only) values ('reviews', p_guests_only)
   on conflict (name) do update set guests_only = excluded.guests_only where p.guests_only <> excluded.guests_only;
@@ -31516,7 +31556,7 @@ revoke execute on function app.keep_review_policy(boolean) from public;
 grant execute on function app.keep_review_policy(boolean) to culturepass_job;
 
 create function app.end_offers(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
   update app.role_assignments r set status = 'archived'
@@ -31531,7 +31571,7 @@ revoke execute on function app.end_offers(uuid) from public;
 grant update (state, decided_at) on app.ticket_transfers to culturepass_counter;
 
 create function app.end_offers_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.id);
   return null;
@@ -31541,7 +31581,7 @@ alter function app.end_offers_of_account() owner to culturepass_counter;
 revoke execute on function app.end_offers_of_account() from public;
 
 create function app.end_offers_issued_before() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.user_id);
   return null;
@@ -31551,7 +31591,7 @@ alter function app.end_offers_issued_before() owner to culturepass_counter;
 revoke execute on function app.end_offers_issued_before() from public;
 
 create function app.begin_offer(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.users u where u.id = p_user and u.status = 'active' for share;
   if not found then
@@ -31566,7 +31606,7 @@ alter function app.begin_offer(uuid) owner to culturepass_counter;
 revoke execute on function app.begin_offer(uuid) from public;
 
 create function app.begin_offer_of_ticket() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.from_id);
   return null;
@@ -31576,7 +31616,7 @@ alter function app.begin_offer_of_ticket() owner to culturepass_counter;
 revoke execute on function app.begin_offer_of_ticket() from public;
 
 create function app.begin_offer_of_role() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.granted_by_id);
   return null;
@@ -31586,7 +31626,7 @@ alter function app.begin_offer_of_role() owner to culturepass_counter;
 revoke execute on function app.begin_offer_of_role() from public;
 
 create function app.begin_invitation() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.added_by_id);
   return null;
@@ -31596,7 +31636,7 @@ alter function app.begin_invitation() owner to culturepass_counter;
 revoke execute on function app.begin_invitation() from public;
 
 create function app.was_ordered(p_type uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.order_items i where i.ticket_type_id = p_type)
 $$;
 alter function app.was_ordered(uuid) owner to culturepass_counter;
@@ -31604,7 +31644,7 @@ revoke execute on function app.was_ordered(uuid) from public;
 grant execute on function app.was_ordered(uuid) to culturepass_app, culturepass_job;
 
 create function app.keep_currency_of_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 or app.was_ordered(old.id) then
     raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
@@ -31616,7 +31656,7 @@ alter function app.keep_currency_of_tickets() owner to culturepass_counter;
 revoke execute on function app.keep_currency_of_tickets() from public;
 
 create function app.keep_right_of_return() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 and old.refundable_until > now() then
     raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
@@ -31628,7 +31668,7 @@ alter function app.keep_right_of_return() owner to culturepass_owner;
 revoke execute on function app.keep_right_of_return() from public;
 
 create function app.taken_of_event(p_event uuid) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
 $$;
 alter function app.taken_of_event(uuid) owner to culturepass_counter;
@@ -31636,7 +31676,7 @@ revoke execute on function app.taken_of_event(uuid) from public;
 grant execute on function app.taken_of_event(uuid) to culturepass_app, culturepass_job;
 
 create function app.keep_room_of_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_taken bigint;
 begin
@@ -31652,7 +31692,7 @@ alter function app.keep_room_of_event() owner to culturepass_counter;
 revoke execute on function app.keep_room_of_event() from public;
 
 create function app.keep_event_ahead() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
     raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
@@ -31664,7 +31704,7 @@ alter function app.keep_event_ahead() owner to culturepass_owner;
 revoke execute on function app.keep_event_ahead() from public;
 
 create function app.offer_places(p_type uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_over int := 0;
@@ -31727,7 +31767,7 @@ revoke execute on function app.offer_places(uuid) from public;
 grant execute on function app.offer_places(uuid) to culturepass_job;
 
 create function app.room_of_event(p_event uuid) returns bigint
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_capacity int;
 begin
@@ -31746,7 +31786,7 @@ revoke execute on function app.room_of_event(uuid) from public;
 grant execute on function app.room_of_event(uuid) to culturepass_job;
 
 create function app.wait_for_event(p_event uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('capacity:' || e.id::text, 0))
   from app.events e where e.id = p_event and e.capacity is not null;
@@ -31757,7 +31797,7 @@ revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to culturepass_job;
 
 create function app.wait_for_buyer(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('order:' || o.user_id::text || o.event_id::text, 0))
   from app.orders o where o.id = p_order;
@@ -31768,7 +31808,7 @@ revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to culturepass_job;
 
 create function app.keep_limits(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
 begin
@@ -31803,7 +31843,7 @@ revoke execute on function app.keep_limits(uuid) from public;
 grant execute on function app.keep_limits(uuid) to culturepass_job;
 
 create function app.hold_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
   v_item record;
@@ -31871,7 +31911,7 @@ revoke execute on function app.hold_tickets(uuid) from public;
 grant execute on function app.hold_tickets(uuid) to culturepass_job;
 
 create function app.sell_held_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -31894,7 +31934,7 @@ revoke execute on function app.sell_held_tickets(uuid) from public;
 grant execute on function app.sell_held_tickets(uuid) to culturepass_job;
 
 create function app.release_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -31911,7 +31951,7 @@ revoke execute on function app.release_tickets(uuid) from public;
 grant execute on function app.release_tickets(uuid) to culturepass_job;
 
 create function app.return_tickets(p_refund uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -31935,7 +31975,7 @@ revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to culturepass_job;
 
 create function app.void_tickets(p_order uuid, p_reason text) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -31964,7 +32004,7 @@ revoke execute on function app.void_tickets(uuid, text) from public;
 grant execute on function app.void_tickets(uuid, text) to culturepass_job;
 
 create function app.expire_orders(p_limit int) returns setof uuid
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_orders uuid[];
   v_hold uuid;
@@ -32003,7 +32043,7 @@ revoke execute on function app.expire_orders(int) from public;
 grant execute on function app.expire_orders(int) to culturepass_job;
 
 create function app.waitlist_position() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
   select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
@@ -32014,7 +32054,7 @@ alter function app.waitlist_position() owner to culturepass_counter;
 revoke execute on function app.waitlist_position() from public;
 
 create function app.waitlist_turn() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.turn := new.position - new.priority * 1000000000000;
   return new;
@@ -32024,7 +32064,7 @@ alter function app.waitlist_turn() owner to culturepass_owner;
 revoke execute on function app.waitlist_turn() from public;
 
 create function app.end_transfers() returns trigger
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   update app.ticket_transfers x set state = 'expired', decided_at = now() where x.ticket_id = new.id and x.state = 'offered';
   return null;
@@ -32034,7 +32074,7 @@ alter function app.end_transfers() owner to culturepass_owner;
 revoke execute on function app.end_transfers() from public;
 
 create function app.changes_told_until(p_overlap interval) returns timestamptz
-  language sql set search_path = '' as $$
+  language sql set search_path = pg_catalog, pg_temp as $$
   select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
   where a.datname = current_database() and a.usename = current_user
 $$;
@@ -32043,7 +32083,7 @@ revoke execute on function app.changes_told_until(interval) from public;
 grant execute on function app.changes_told_until(interval) to culturepass_job;
 
 create function app.admits_until(p_event uuid) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.ends_at + interval '1 day' from app.events e where e.id = p_event
 $$;
 alter function app.admits_until(uuid) owner to culturepass_owner;
@@ -32051,7 +32091,7 @@ revoke execute on function app.admits_until(uuid) from public;
 grant execute on function app.admits_until(uuid) to culturepass_job;
 
 create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
 $$;
 alter function app.admits_at(uuid,timestamptz,timestamptz) owner to culturepass_owner;
@@ -32059,7 +32099,7 @@ revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from publ
 grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to culturepass_job;
 
 create function app.host_is_verified(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.verified)
     or exists (select from app.communities c where c.id = p_host and c.verified)
     or exists (select from app.businesses b where b.id = p_host and b.verified)
@@ -32071,7 +32111,7 @@ revoke execute on function app.host_is_verified(uuid) from public;
 create function app.trending(
   p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_last constant timestamptz := (select max(r.ranked_at) from app.event_ranks r where r.city_id = p_city);
   v_since constant timestamptz := case when p_as_of > now() - interval '10 minutes' then p_as_of else v_last end;
@@ -32117,7 +32157,7 @@ revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, num
 grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.feed(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_many constant int := 500;
   v_page uuid[];
@@ -32171,7 +32211,7 @@ revoke execute on function app.feed(uuid, int) from public;
 grant execute on function app.feed(uuid, int) to culturepass_app, culturepass_job;
 
 create function app.shown_until(p_event app.events) returns timestamptz
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
   end
@@ -32181,7 +32221,7 @@ revoke execute on function app.shown_until(app.events) from public;
 grant execute on function app.shown_until(app.events) to culturepass_app, culturepass_counter, culturepass_job;
 
 create function app.note_likes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -32202,7 +32242,7 @@ revoke execute on function app.note_likes() from public;
 grant insert (id, kind, actor_id, object_id) on app.rank_notes to culturepass_counter;
 
 create function app.note_follows() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -32225,7 +32265,7 @@ alter function app.note_follows() owner to culturepass_counter;
 revoke execute on function app.note_follows() from public;
 
 create function app.note_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' then
     insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
@@ -32244,7 +32284,7 @@ alter function app.note_tickets() owner to culturepass_counter;
 revoke execute on function app.note_tickets() from public;
 
 create function app.note_attendances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select 'check_in', a.user_id, a.event_id from added a;
   return null;
@@ -32254,7 +32294,7 @@ alter function app.note_attendances() owner to culturepass_counter;
 revoke execute on function app.note_attendances() from public;
 
 create function app.note_visits() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select a.kind, a.user_id, a.event_id from added a;
   return null;
@@ -32264,7 +32304,7 @@ alter function app.note_visits() owner to culturepass_counter;
 revoke execute on function app.note_visits() from public;
 
 create function app.note_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id) values ('actor', new.id);
   return null;
@@ -32274,7 +32314,7 @@ alter function app.note_accounts() owner to culturepass_counter;
 revoke execute on function app.note_accounts() from public;
 
 create function app.note_shown() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.event_ranks r set shown_until = app.shown_until(new) where r.event_id = new.id;
   insert into app.rank_notes (kind, object_id) values ('event', new.id);
@@ -32286,7 +32326,7 @@ revoke execute on function app.note_shown() from public;
 grant update (shown_until) on app.event_ranks to culturepass_counter;
 
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case p_kind
     when 'like' then (
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
@@ -32310,7 +32350,7 @@ revoke execute on function app.rank_fact(uuid, uuid, text) from public;
 grant execute on function app.rank_fact(uuid, uuid, text) to culturepass_job;
 
 create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
       or e.host_institution_id = p_entity or e.venue_id = p_entity)
@@ -32322,7 +32362,7 @@ revoke execute on function app.followed_events(uuid, timestamptz) from public;
 grant execute on function app.followed_events(uuid, timestamptz) to culturepass_job;
 
 create function app.network_of(p_address text) returns text
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return network(set_masklen(p_address::inet, case family(p_address::inet) when 4 then 32 else 64 end))::text;
 exception when data_exception then
@@ -32334,7 +32374,7 @@ revoke execute on function app.network_of(text) from public;
 grant execute on function app.network_of(text) to culturepass_job;
 
 create function app.rank_term(p_weight numeric, p_at timestamptz, p_half_life_hours int) returns double precision
-  language sql stable parallel safe set search_path = '' as $$
+  language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
   select ln(p_weight::float8) + ln(2::float8) / (p_half_life_hours * 3600.0::float8) * (extract(epoch from p_at)::float8 - 1767225600)
 $$;
 alter function app.rank_term(numeric, timestamptz, int) owner to culturepass_owner;
@@ -32342,7 +32382,7 @@ revoke execute on function app.rank_term(numeric, timestamptz, int) from public;
 grant execute on function app.rank_term(numeric, timestamptz, int) to culturepass_job;
 
 create function app.exact_rank(p_event uuid, p_half_life_hours int) returns double precision
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select max(t.peak) + ln(sum(exp(greatest(t.term - t.peak, -700))))
   from (
     select x.term, max(x.term) over () as peak
@@ -32359,7 +32399,7 @@ grant execute on function app.exact_rank(uuid, int) to culturepass_job;
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_written bigint;
 begin
@@ -32418,7 +32458,7 @@ grant execute on function app.place_ranks(uuid[], double precision[], bigint[], 
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
 begin
@@ -32528,7 +32568,7 @@ revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz
 grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to culturepass_job;
 
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
@@ -32609,7 +32649,7 @@ revoke execute on function app.rank_events(int, jsonb) from public;
 grant execute on function app.rank_events(int, jsonb) to culturepass_job;
 
 create function app.note_missing(p_follows boolean) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_found bigint;
 begin
@@ -32660,7 +32700,7 @@ revoke execute on function app.note_missing(boolean) from public;
 grant execute on function app.note_missing(boolean) to culturepass_job;
 
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_found record;
@@ -32696,7 +32736,7 @@ revoke execute on function app.add_up_ranks(jsonb, boolean, timestamptz) from pu
 grant execute on function app.add_up_ranks(jsonb, boolean, timestamptz) to culturepass_job;
 
 create function app.compare_ranks(p_settings jsonb) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_found bigint;
 begin
@@ -32711,7 +32751,7 @@ revoke execute on function app.compare_ranks(jsonb) from public;
 grant execute on function app.compare_ranks(jsonb) to culturepass_job;
 
 create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_owed uuid;
   v_leg bigint;
@@ -32758,7 +32798,7 @@ revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
 grant execute on function app.book_dispute(uuid,text,bigint,text) to culturepass_job;
 
 create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_leg bigint;
   v_taken bigint := 0;
@@ -32795,7 +32835,7 @@ revoke execute on function app.claim_credits(uuid,uuid,bigint) from public;
 grant execute on function app.claim_credits(uuid,uuid,bigint) to culturepass_job;
 
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -32815,7 +32855,7 @@ revoke execute on function app.wallet_of(uuid,text) from public;
 grant execute on function app.wallet_of(uuid,text) to culturepass_job;
 
 create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -32836,7 +32876,7 @@ revoke execute on function app.system_wallet(text,text,uuid,text) from public;
 grant execute on function app.system_wallet(text,text,uuid,text) to culturepass_job;
 
 create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
   v_hold app.wallet_holds;
@@ -32917,7 +32957,7 @@ revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from
 grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to culturepass_job;
 
 create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_left bigint := p_amount;
   v_credit record;
@@ -32939,7 +32979,7 @@ revoke execute on function app.use_credits(uuid,bigint) from public;
 grant execute on function app.use_credits(uuid,bigint) to culturepass_job;
 
 create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
 begin
@@ -32959,7 +32999,7 @@ revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,tim
 grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to culturepass_job;
 
 create function app.expire_credits(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_credit record;
   v_amount bigint;
@@ -32996,7 +33036,7 @@ revoke execute on function app.expire_credits(int) from public;
 grant execute on function app.expire_credits(int) to culturepass_job;
 
 create function app.available_credits(p_wallet uuid) returns bigint
-  language plpgsql stable set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 begin
   return (
     select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
@@ -33009,7 +33049,7 @@ revoke execute on function app.available_credits(uuid) from public;
 grant execute on function app.available_credits(uuid) to culturepass_job;
 
 create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold uuid;
 begin
@@ -33025,7 +33065,7 @@ revoke execute on function app.hold_credits(uuid,bigint,text,timestamptz) from p
 grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to culturepass_job;
 
 create function app.release_hold(p_hold uuid, p_state text) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold app.wallet_holds;
 begin
@@ -33044,7 +33084,7 @@ revoke execute on function app.release_hold(uuid,text) from public;
 grant execute on function app.release_hold(uuid,text) to culturepass_job;
 
 create function app.hold_is_good(p_hold uuid) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet app.wallet_accounts;
   v_hold app.wallet_holds;
@@ -33060,7 +33100,7 @@ revoke execute on function app.hold_is_good(uuid) from public;
 grant execute on function app.hold_is_good(uuid) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 -- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
 -- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
@@ -33085,7 +33125,7 @@ revoke execute on function app.expire_holds(int) from public;
 grant execute on function app.expire_holds(int) to culturepass_job;
 
 create function app.journal_balances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
@@ -33101,7 +33141,7 @@ alter function app.journal_balances() owner to culturepass_counter;
 revoke execute on function app.journal_balances() from public;
 
 create function app.leg_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select from app.wallet_accounts w where w.id = new.wallet_id and w.currency = new.currency) then
     raise exception 'a leg in another currency than its account' using errcode = '23514', constraint = 'wallet_transactions_currency';
@@ -33113,7 +33153,7 @@ alter function app.leg_of_account() owner to culturepass_counter;
 revoke execute on function app.leg_of_account() from public;
 
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query select f.fault, f.entity_type, f.entity_id from app.wallet_faults f;
 end
@@ -33986,7 +34026,7 @@ create view app.wallet_faults with (security_invoker = true) as
   from app.wallet_accounts w
   where w.kind in ('user', 'promo_budget') and (w.balance_cents < 0 or w.held_cents not between 0 and w.balance_cents)
   union all
-  select 'all accounts together are not nothing', 'wallet_account', (array_agg(w.id order by w.id))[1]
+  select 'the accounts of a currency do not add up to zero', 'wallet_account', (array_agg(w.id order by w.id))[1]
   from app.wallet_accounts w
   left join (
     select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total

@@ -636,7 +636,7 @@ $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
 -- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
 -- not be null.
@@ -743,7 +743,7 @@ $$;
 alter function sec.performed_role() owner to culturepass_owner;
 
 create function sec.stamp() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
@@ -754,7 +754,7 @@ $$;
 alter function sec.stamp() owner to culturepass_owner;
 
 create function sec.live() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
@@ -764,7 +764,7 @@ $$;
 alter function sec.live() owner to culturepass_owner;
 
 create function sec.keep_status() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
@@ -782,7 +782,7 @@ $$;
 alter function sec.keep_status() owner to culturepass_owner;
 
 create function sec.refuse_past() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses a row because of a time that is not in the future. The argument names the rule in the error.
 begin
   raise exception 'not in the future' using errcode = 'check_violation',
@@ -7263,7 +7263,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_journal_i
   foreign key (journal_id) references app.wallet_journals (id);
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
@@ -7302,6 +7302,8 @@ begin
     pg_catalog.set_config('app.archived', case when p_action in ('archive', 'restore') then '1' else '' end, true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.job', '', true),
     pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
     pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
@@ -7313,7 +7315,7 @@ revoke execute on function sec.enter(uuid,uuid,text,uuid) from public;
 grant execute on function sec.enter(uuid,uuid,text,uuid) to culturepass_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
@@ -7354,6 +7356,8 @@ begin
     pg_catalog.set_config('app.archived', '', true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
     pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
@@ -7364,7 +7368,7 @@ revoke execute on function sec.enter_job(text,uuid,uuid,uuid) from public;
 grant execute on function sec.enter_job(text,uuid,uuid,uuid) to culturepass_job;
 
 create function sec.hold(p_user uuid, p_action text) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the roles of a member that count for this action.
 declare
   v_held record;
@@ -7387,7 +7391,7 @@ alter function sec.hold(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.hold(uuid,text) from public;
 
 create function sec.is_active(p_user uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
 $$;
@@ -7396,7 +7400,7 @@ revoke execute on function sec.is_active(uuid) from public;
 grant execute on function sec.is_active(uuid) to culturepass_job;
 
 create function sec.my_community_members() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7407,7 +7411,7 @@ revoke execute on function sec.my_community_members() from public;
 grant execute on function sec.my_community_members() to culturepass_app, culturepass_job;
 
 create function sec.my_community_members_2() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7418,7 +7422,7 @@ revoke execute on function sec.my_community_members_2() from public;
 grant execute on function sec.my_community_members_2() to culturepass_app, culturepass_job;
 
 create function sec.my_community_members_3() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of communities whose members name the caller.
   select c.community_id
   from app.community_members c
@@ -7429,7 +7433,7 @@ revoke execute on function sec.my_community_members_3() from public;
 grant execute on function sec.my_community_members_3() to culturepass_app, culturepass_job;
 
 create function sec.my_event_tickets() returns setof uuid
-  language sql stable parallel safe security definer set search_path = '' as $$
+  language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Ids of events whose tickets name the caller.
   select c.event_id
   from app.tickets c
@@ -7440,7 +7444,7 @@ revoke execute on function sec.my_event_tickets() from public;
 grant execute on function sec.my_event_tickets() to culturepass_app, culturepass_job;
 
 create function sec.may_attendance(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -7475,7 +7479,7 @@ revoke execute on function sec.may_attendance(uuid,text) from public;
 grant execute on function sec.may_attendance(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.attendances_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -7523,7 +7527,7 @@ alter function app.attendances_count_insert() owner to culturepass_counter;
 revoke execute on function app.attendances_count_insert() from public;
 
 create function audit.record_attendances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -7559,7 +7563,7 @@ alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
 
 create function app.broadcast_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -7568,6 +7572,13 @@ begin
         and (select r.state from app.events r where r.id = t.event_id) in ('published', 'completed') then 'schedule now' end
     ], null)
     from app.broadcasts t where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'suspended'
+        and (sec.is_platform_admin() or (sec.seen_event_admin(t.event_id) and t.state = 'draft'))
+      )
+    )
   );
 end
 $$;
@@ -7576,7 +7587,7 @@ revoke execute on function app.broadcast_may(uuid) from public;
 grant execute on function app.broadcast_may(uuid) to culturepass_app;
 
 create function sec.may_broadcast(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -7619,7 +7630,7 @@ revoke execute on function sec.may_broadcast(uuid,text) from public;
 grant execute on function sec.may_broadcast(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_broadcast(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -7647,7 +7658,7 @@ revoke execute on function sec.holds_broadcast(uuid,text) from public;
 grant execute on function sec.holds_broadcast(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.broadcasts_schedule_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.events r where r.id = (select t.event_id from app.broadcasts t where t.id = p_id) for share;
@@ -7659,7 +7670,7 @@ revoke execute on function sec.broadcasts_schedule_when(uuid) from public;
 grant execute on function sec.broadcasts_schedule_when(uuid) to culturepass_app;
 
 create function app.broadcasts_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -7725,7 +7736,7 @@ $$;
 alter function app.broadcasts_guard() owner to culturepass_owner;
 
 create function app.broadcasts_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'broadcasts'
@@ -7740,7 +7751,7 @@ $$;
 alter function app.broadcasts_module_update() owner to culturepass_owner;
 
 create function sec.restore_broadcasts(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -7789,7 +7800,7 @@ alter function sec.restore_broadcasts(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_broadcasts(uuid[]) from public;
 
 create function audit.record_broadcasts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -7861,7 +7872,7 @@ alter function audit.record_broadcasts() owner to culturepass_audit;
 revoke execute on function audit.record_broadcasts() from public;
 
 create function sec.newest_businesses(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -7934,7 +7945,7 @@ alter function sec.newest_businesses(tsquery,text,tsquery,uuid,int) owner to cul
 revoke execute on function sec.newest_businesses(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_businesses(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -8022,7 +8033,7 @@ alter function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) owner to c
 revoke execute on function sec.found_businesses(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -8071,7 +8082,7 @@ revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) f
 grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.businesses_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -8134,7 +8145,7 @@ revoke execute on function app.businesses_search_own(text,boolean,text[],uuid,in
 grant execute on function app.businesses_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_businesses(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -8160,7 +8171,7 @@ alter function sec.own_businesses(int) owner to culturepass_authz;
 revoke execute on function sec.own_businesses(int) from public;
 
 create function app.businesses_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -8198,7 +8209,7 @@ alter function app.businesses_document() owner to culturepass_authz;
 revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -8222,7 +8233,7 @@ revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
 create function sec.may_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8319,7 +8330,7 @@ revoke execute on function sec.may_business(uuid,text) from public;
 grant execute on function sec.may_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -8377,7 +8388,7 @@ revoke execute on function sec.holds_business(uuid,text) from public;
 grant execute on function sec.holds_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.businesses_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -8395,7 +8406,7 @@ alter function app.businesses_slug_again() owner to culturepass_counter;
 revoke execute on function app.businesses_slug_again() from public;
 
 create function app.businesses_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -8406,7 +8417,7 @@ $$;
 alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -8416,7 +8427,7 @@ $$;
 alter function app.businesses_announce() owner to culturepass_owner;
 
 create function app.businesses_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -8432,7 +8443,7 @@ alter function app.businesses_grant_creator() owner to culturepass_authz;
 revoke execute on function app.businesses_grant_creator() from public;
 
 create function app.businesses_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -8512,7 +8523,7 @@ $$;
 alter function app.businesses_guard() owner to culturepass_owner;
 
 create function app.businesses_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -8552,7 +8563,7 @@ alter function app.businesses_archive_children() owner to culturepass_counter;
 revoke execute on function app.businesses_archive_children() from public;
 
 create function app.businesses_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -8612,7 +8623,7 @@ alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
 create function app.archived_businesses(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -8633,7 +8644,7 @@ revoke execute on function app.archived_businesses(uuid,int) from public;
 grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
 
 create function app.businesses_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
@@ -8644,7 +8655,7 @@ alter function app.businesses_counters() owner to culturepass_counter;
 revoke execute on function app.businesses_counters() from public;
 
 create function audit.record_businesses() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8750,7 +8761,7 @@ alter function audit.record_businesses() owner to culturepass_audit;
 revoke execute on function audit.record_businesses() from public;
 
 create function app.calendar_feeds_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions'
@@ -8763,7 +8774,7 @@ $$;
 alter function app.calendar_feeds_module_update() owner to culturepass_owner;
 
 create function app.calendar_feeds_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -8777,7 +8788,7 @@ alter function app.calendar_feeds_begin_on_user_id() owner to culturepass_counte
 revoke execute on function app.calendar_feeds_begin_on_user_id() from public;
 
 create function audit.record_calendar_feeds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8817,7 +8828,7 @@ alter function audit.record_calendar_feeds() owner to culturepass_audit;
 revoke execute on function audit.record_calendar_feeds() from public;
 
 create function sec.may_check_in(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8847,7 +8858,7 @@ revoke execute on function sec.may_check_in(uuid,text) from public;
 grant execute on function sec.may_check_in(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_check_ins() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -8923,7 +8934,7 @@ alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
 create function sec.may_checkpoint(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -8961,7 +8972,7 @@ revoke execute on function sec.may_checkpoint(uuid,text) from public;
 grant execute on function sec.may_checkpoint(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_checkpoint(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -8987,7 +8998,7 @@ revoke execute on function sec.holds_checkpoint(uuid,text) from public;
 grant execute on function sec.holds_checkpoint(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.checkpoints_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9026,7 +9037,7 @@ $$;
 alter function app.checkpoints_guard() owner to culturepass_owner;
 
 create function app.checkpoints_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
@@ -9038,7 +9049,7 @@ alter function app.checkpoints_archive_children() owner to culturepass_counter;
 revoke execute on function app.checkpoints_archive_children() from public;
 
 create function app.checkpoints_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
@@ -9053,7 +9064,7 @@ alter function app.checkpoints_restore_children() owner to culturepass_counter;
 revoke execute on function app.checkpoints_restore_children() from public;
 
 create function sec.restore_checkpoints(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -9102,7 +9113,7 @@ alter function sec.restore_checkpoints(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_checkpoints(uuid[]) from public;
 
 create function app.archived_checkpoints(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -9122,7 +9133,7 @@ revoke execute on function app.archived_checkpoints(uuid,int) from public;
 grant execute on function app.archived_checkpoints(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoints() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9174,7 +9185,7 @@ alter function audit.record_checkpoints() owner to culturepass_audit;
 revoke execute on function audit.record_checkpoints() from public;
 
 create function sec.may_checkpoint_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9204,7 +9215,7 @@ revoke execute on function sec.may_checkpoint_entry(uuid,text) from public;
 grant execute on function sec.may_checkpoint_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_checkpoint_entries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9252,7 +9263,7 @@ alter function audit.record_checkpoint_entries() owner to culturepass_audit;
 revoke execute on function audit.record_checkpoint_entries() from public;
 
 create function sec.may_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9289,7 +9300,7 @@ revoke execute on function sec.may_checkpoint_ticket_type(uuid,text) from public
 grant execute on function sec.may_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_checkpoint_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -9315,7 +9326,7 @@ revoke execute on function sec.holds_checkpoint_ticket_type(uuid,text) from publ
 grant execute on function sec.holds_checkpoint_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.checkpoint_ticket_types_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9349,7 +9360,7 @@ $$;
 alter function app.checkpoint_ticket_types_guard() owner to culturepass_owner;
 
 create function sec.restore_checkpoint_ticket_types(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -9406,7 +9417,7 @@ alter function sec.restore_checkpoint_ticket_types(uuid[]) owner to culturepass_
 revoke execute on function sec.restore_checkpoint_ticket_types(uuid[]) from public;
 
 create function app.archived_checkpoint_ticket_types(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -9426,7 +9437,7 @@ revoke execute on function app.archived_checkpoint_ticket_types(uuid,int) from p
 grant execute on function app.archived_checkpoint_ticket_types(uuid,int) to culturepass_app;
 
 create function audit.record_checkpoint_ticket_types() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -9470,7 +9481,7 @@ alter function audit.record_checkpoint_ticket_types() owner to culturepass_audit
 revoke execute on function audit.record_checkpoint_ticket_types() from public;
 
 create function sec.newest_cities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -9543,7 +9554,7 @@ alter function sec.newest_cities(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_cities(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_cities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -9631,7 +9642,7 @@ alter function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_cities(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -9680,7 +9691,7 @@ revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.cities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -9743,7 +9754,7 @@ revoke execute on function app.cities_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.cities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_cities(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -9761,7 +9772,7 @@ alter function sec.own_cities(int) owner to culturepass_authz;
 revoke execute on function sec.own_cities(int) from public;
 
 create function app.cities_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -9799,7 +9810,7 @@ alter function app.cities_document() owner to culturepass_authz;
 revoke execute on function app.cities_document() from public;
 
 create function sec.may_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -9841,7 +9852,7 @@ revoke execute on function sec.may_city(uuid,text) from public;
 grant execute on function sec.may_city(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -9869,7 +9880,7 @@ revoke execute on function sec.holds_city(uuid,text) from public;
 grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.cities_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -9887,7 +9898,7 @@ alter function app.cities_slug_again() owner to culturepass_counter;
 revoke execute on function app.cities_slug_again() from public;
 
 create function app.cities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -9898,7 +9909,7 @@ $$;
 alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -9937,7 +9948,7 @@ $$;
 alter function app.cities_guard() owner to culturepass_owner;
 
 create function app.cities_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.commission_proposals t set status = 'archived', archived_with = new.id
@@ -9954,7 +9965,7 @@ alter function app.cities_archive_children() owner to culturepass_counter;
 revoke execute on function app.cities_archive_children() from public;
 
 create function app.cities_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_proposals(array(
@@ -9979,7 +9990,7 @@ alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
 
 create function app.archived_cities(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -9994,7 +10005,7 @@ revoke execute on function app.archived_cities(uuid,int) from public;
 grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function audit.record_cities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10050,7 +10061,7 @@ alter function audit.record_cities() owner to culturepass_audit;
 revoke execute on function audit.record_cities() from public;
 
 create function sec.may_commission_proposal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -10091,7 +10102,7 @@ revoke execute on function sec.may_commission_proposal(uuid,text) from public;
 grant execute on function sec.may_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_commission_proposal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -10118,7 +10129,7 @@ revoke execute on function sec.holds_commission_proposal(uuid,text) from public;
 grant execute on function sec.holds_commission_proposal(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.commission_proposals_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -10182,7 +10193,7 @@ $$;
 alter function app.commission_proposals_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_proposals(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -10231,7 +10242,7 @@ alter function sec.restore_commission_proposals(uuid[]) owner to culturepass_cou
 revoke execute on function sec.restore_commission_proposals(uuid[]) from public;
 
 create function audit.record_commission_proposals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10319,7 +10330,7 @@ alter function audit.record_commission_proposals() owner to culturepass_audit;
 revoke execute on function audit.record_commission_proposals() from public;
 
 create function sec.may_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -10364,7 +10375,7 @@ revoke execute on function sec.may_commission_rule(uuid,text) from public;
 grant execute on function sec.may_commission_rule(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -10397,7 +10408,7 @@ revoke execute on function sec.holds_commission_rule(uuid,text) from public;
 grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.commission_rules_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -10436,7 +10447,7 @@ $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
 
 create function sec.restore_commission_rules(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -10509,7 +10520,7 @@ alter function sec.restore_commission_rules(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_commission_rules(uuid[]) from public;
 
 create function app.archived_commission_rules(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -10524,7 +10535,7 @@ revoke execute on function app.archived_commission_rules(uuid,int) from public;
 grant execute on function app.archived_commission_rules(uuid,int) to culturepass_app;
 
 create function audit.record_commission_rules() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -10604,7 +10615,7 @@ alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
 
 create function sec.newest_communities(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -10677,7 +10688,7 @@ alter function sec.newest_communities(tsquery,text,tsquery,uuid,int) owner to cu
 revoke execute on function sec.newest_communities(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_communities(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -10765,7 +10776,7 @@ alter function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) owner to 
 revoke execute on function sec.found_communities(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -10814,7 +10825,7 @@ revoke execute on function app.communities_search(text,boolean,text[],uuid,int) 
 grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.communities_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -10877,7 +10888,7 @@ revoke execute on function app.communities_search_own(text,boolean,text[],uuid,i
 grant execute on function app.communities_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_communities(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -10919,7 +10930,7 @@ alter function sec.own_communities(int) owner to culturepass_authz;
 revoke execute on function sec.own_communities(int) from public;
 
 create function app.communities_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -10957,7 +10968,7 @@ alter function app.communities_document() owner to culturepass_authz;
 revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -10980,7 +10991,7 @@ revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
 create function sec.may_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -11078,7 +11089,7 @@ revoke execute on function sec.may_community(uuid,text) from public;
 grant execute on function sec.may_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -11145,7 +11156,7 @@ revoke execute on function sec.holds_community(uuid,text) from public;
 grant execute on function sec.holds_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.communities_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -11163,7 +11174,7 @@ alter function app.communities_slug_again() owner to culturepass_counter;
 revoke execute on function app.communities_slug_again() from public;
 
 create function app.communities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -11174,7 +11185,7 @@ $$;
 alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -11184,7 +11195,7 @@ $$;
 alter function app.communities_announce() owner to culturepass_owner;
 
 create function app.communities_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -11200,7 +11211,7 @@ alter function app.communities_grant_creator() owner to culturepass_authz;
 revoke execute on function app.communities_grant_creator() from public;
 
 create function app.communities_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -11253,7 +11264,7 @@ $$;
 alter function app.communities_guard() owner to culturepass_owner;
 
 create function app.communities_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.community_members t set status = 'archived', archived_with = new.id
@@ -11291,7 +11302,7 @@ alter function app.communities_archive_children() owner to culturepass_counter;
 revoke execute on function app.communities_archive_children() from public;
 
 create function app.communities_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
@@ -11346,7 +11357,7 @@ alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
 
 create function app.archived_communities(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -11367,7 +11378,7 @@ revoke execute on function app.archived_communities(uuid,int) from public;
 grant execute on function app.archived_communities(uuid,int) to culturepass_app;
 
 create function app.communities_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
@@ -11378,7 +11389,7 @@ alter function app.communities_counters() owner to culturepass_counter;
 revoke execute on function app.communities_counters() from public;
 
 create function audit.record_communities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -11456,7 +11467,7 @@ alter function audit.record_communities() owner to culturepass_audit;
 revoke execute on function audit.record_communities() from public;
 
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -11476,7 +11487,7 @@ revoke execute on function app.community_member_private(uuid) from public;
 grant execute on function app.community_member_private(uuid) to culturepass_app;
 
 create function app.community_member_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -11494,7 +11505,7 @@ revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
 
 create function sec.may_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -11583,7 +11594,7 @@ revoke execute on function sec.may_community_member(uuid,text) from public;
 grant execute on function sec.may_community_member(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -11648,7 +11659,7 @@ revoke execute on function sec.holds_community_member(uuid,text) from public;
 grant execute on function sec.holds_community_member(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.community_members_ended() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Records whether the person that the row is about archived it.
 begin
   new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
@@ -11658,7 +11669,7 @@ $$;
 alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -11737,7 +11748,7 @@ $$;
 alter function app.community_members_guard() owner to culturepass_owner;
 
 create function app.community_members_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -11754,7 +11765,7 @@ $$;
 alter function app.community_members_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_community_members(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -11810,7 +11821,7 @@ alter function sec.restore_community_members(uuid[]) owner to culturepass_counte
 revoke execute on function sec.restore_community_members(uuid[]) from public;
 
 create function app.archived_community_members(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -11831,7 +11842,7 @@ revoke execute on function app.archived_community_members(uuid,int) from public;
 grant execute on function app.archived_community_members(uuid,int) to culturepass_app;
 
 create function app.community_members_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -11879,7 +11890,7 @@ alter function app.community_members_count_insert() owner to culturepass_counter
 revoke execute on function app.community_members_count_insert() from public;
 
 create function app.community_members_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -11931,7 +11942,7 @@ alter function app.community_members_count_update() owner to culturepass_counter
 revoke execute on function app.community_members_count_update() from public;
 
 create function audit.record_community_members() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -11983,7 +11994,7 @@ alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
 create function sec.may_connected_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12018,7 +12029,7 @@ revoke execute on function sec.may_connected_account(uuid,text) from public;
 grant execute on function sec.may_connected_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_connected_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12044,7 +12055,7 @@ revoke execute on function sec.holds_connected_account(uuid,text) from public;
 grant execute on function sec.holds_connected_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_connected_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12124,7 +12135,7 @@ alter function audit.record_connected_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_connected_accounts() from public;
 
 create function sec.newest_countries(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -12197,7 +12208,7 @@ alter function sec.newest_countries(tsquery,text,tsquery,uuid,int) owner to cult
 revoke execute on function sec.newest_countries(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_countries(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -12285,7 +12296,7 @@ alter function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) owner to cu
 revoke execute on function sec.found_countries(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -12334,7 +12345,7 @@ revoke execute on function app.countries_search(text,boolean,text[],uuid,int) fr
 grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.countries_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -12397,7 +12408,7 @@ revoke execute on function app.countries_search_own(text,boolean,text[],uuid,int
 grant execute on function app.countries_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_countries(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -12409,7 +12420,7 @@ alter function sec.own_countries(int) owner to culturepass_authz;
 revoke execute on function sec.own_countries(int) from public;
 
 create function app.countries_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -12447,7 +12458,7 @@ alter function app.countries_document() owner to culturepass_authz;
 revoke execute on function app.countries_document() from public;
 
 create function sec.may_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12487,7 +12498,7 @@ revoke execute on function sec.may_country(uuid,text) from public;
 grant execute on function sec.may_country(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12513,7 +12524,7 @@ revoke execute on function sec.holds_country(uuid,text) from public;
 grant execute on function sec.holds_country(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.countries_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -12552,7 +12563,7 @@ $$;
 alter function app.countries_guard() owner to culturepass_owner;
 
 create function app.countries_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.commission_rules t set status = 'archived', archived_with = new.id
@@ -12564,7 +12575,7 @@ alter function app.countries_archive_children() owner to culturepass_counter;
 revoke execute on function app.countries_archive_children() from public;
 
 create function app.countries_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_commission_rules(array(
@@ -12579,7 +12590,7 @@ alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
 
 create function app.archived_countries(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -12594,7 +12605,7 @@ revoke execute on function app.archived_countries(uuid,int) from public;
 grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function audit.record_countries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12642,7 +12653,7 @@ alter function audit.record_countries() owner to culturepass_audit;
 revoke execute on function audit.record_countries() from public;
 
 create function audit.record_credentials() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12686,7 +12697,7 @@ alter function audit.record_credentials() owner to culturepass_audit;
 revoke execute on function audit.record_credentials() from public;
 
 create function sec.may_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12723,7 +12734,7 @@ revoke execute on function sec.may_device(uuid,text) from public;
 grant execute on function sec.may_device(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12749,7 +12760,7 @@ revoke execute on function sec.holds_device(uuid,text) from public;
 grant execute on function sec.holds_device(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.devices_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -12788,7 +12799,7 @@ $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
 create function sec.restore_devices(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -12837,7 +12848,7 @@ alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_devices(uuid[]) from public;
 
 create function app.devices_begin_on_session_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
@@ -12851,7 +12862,7 @@ alter function app.devices_begin_on_session_id() owner to culturepass_counter;
 revoke execute on function app.devices_begin_on_session_id() from public;
 
 create function app.devices_move_push_token() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest row gets the value; the row that had it is archived.
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
@@ -12864,7 +12875,7 @@ alter function app.devices_move_push_token() owner to culturepass_counter;
 revoke execute on function app.devices_move_push_token() from public;
 
 create function audit.record_devices() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -12916,7 +12927,7 @@ alter function audit.record_devices() owner to culturepass_audit;
 revoke execute on function audit.record_devices() from public;
 
 create function app.dispute_private(p_id uuid) returns table(synced_at timestamptz, stripe_dispute_id text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -12937,7 +12948,7 @@ revoke execute on function app.dispute_private(uuid) from public;
 grant execute on function app.dispute_private(uuid) to culturepass_app;
 
 create function sec.may_dispute(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -12967,7 +12978,7 @@ revoke execute on function sec.may_dispute(uuid,text) from public;
 grant execute on function sec.may_dispute(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_dispute(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -12988,7 +12999,7 @@ revoke execute on function sec.holds_dispute(uuid,text) from public;
 grant execute on function sec.holds_dispute(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_disputes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -13064,7 +13075,7 @@ alter function audit.record_disputes() owner to culturepass_audit;
 revoke execute on function audit.record_disputes() from public;
 
 create function app.email_tokens_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -13078,7 +13089,7 @@ alter function app.email_tokens_begin_on_user_id() owner to culturepass_counter;
 revoke execute on function app.email_tokens_begin_on_user_id() from public;
 
 create function app.email_tokens_begin_on_session_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
@@ -13092,7 +13103,7 @@ alter function app.email_tokens_begin_on_session_id() owner to culturepass_count
 revoke execute on function app.email_tokens_begin_on_session_id() from public;
 
 create function audit.record_email_tokens() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -13152,7 +13163,7 @@ alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
 
 create function sec.newest_events(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -13225,7 +13236,7 @@ alter function sec.newest_events(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_events(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_events(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -13313,7 +13324,7 @@ alter function sec.found_events(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_events(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -13362,7 +13373,7 @@ revoke execute on function app.events_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.events_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -13425,7 +13436,7 @@ revoke execute on function app.events_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.events_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_events(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -13538,7 +13549,7 @@ alter function sec.own_events(int) owner to culturepass_authz;
 revoke execute on function sec.own_events(int) from public;
 
 create function app.events_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -13576,7 +13587,7 @@ alter function app.events_document() owner to culturepass_authz;
 revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -13599,7 +13610,7 @@ revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
 create function sec.may_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -13717,7 +13728,7 @@ revoke execute on function sec.may_event(uuid,text) from public;
 grant execute on function sec.may_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -13793,7 +13804,7 @@ revoke execute on function sec.holds_event(uuid,text) from public;
 grant execute on function sec.holds_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.events_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -13811,7 +13822,7 @@ alter function app.events_slug_again() owner to culturepass_counter;
 revoke execute on function app.events_slug_again() from public;
 
 create function app.events_slug_from_title() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -13822,7 +13833,7 @@ $$;
 alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -13908,7 +13919,7 @@ $$;
 alter function app.events_guard() owner to culturepass_owner;
 
 create function app.events_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'promotions'
@@ -13924,7 +13935,7 @@ $$;
 alter function app.events_module_update() owner to culturepass_owner;
 
 create function app.events_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.broadcasts t set status = 'archived', archived_with = new.id
@@ -13965,7 +13976,7 @@ alter function app.events_archive_children() owner to culturepass_counter;
 revoke execute on function app.events_archive_children() from public;
 
 create function app.events_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_broadcasts(array(
@@ -14025,7 +14036,7 @@ alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
 
 create function sec.restore_events(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -14089,7 +14100,7 @@ alter function sec.restore_events(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_events(uuid[]) from public;
 
 create function app.events_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
@@ -14103,7 +14114,7 @@ alter function app.events_stays() owner to culturepass_counter;
 revoke execute on function app.events_stays() from public;
 
 create function app.archived_events(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14124,7 +14135,7 @@ revoke execute on function app.archived_events(uuid,int) from public;
 grant execute on function app.archived_events(uuid,int) to culturepass_app;
 
 create function app.events_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
@@ -14135,7 +14146,7 @@ alter function app.events_counters() owner to culturepass_counter;
 revoke execute on function app.events_counters() from public;
 
 create function audit.record_events() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14235,7 +14246,7 @@ alter function audit.record_events() owner to culturepass_audit;
 revoke execute on function audit.record_events() from public;
 
 create function jobs.emit_events_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -14268,7 +14279,7 @@ alter function jobs.emit_events_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_events_update() from public;
 
 create function audit.record_external_identities() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14320,7 +14331,7 @@ alter function audit.record_external_identities() owner to culturepass_audit;
 revoke execute on function audit.record_external_identities() from public;
 
 create function sec.may_featured_place(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -14366,7 +14377,7 @@ revoke execute on function sec.may_featured_place(uuid,text) from public;
 grant execute on function sec.may_featured_place(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_featured_place(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -14399,7 +14410,7 @@ revoke execute on function sec.holds_featured_place(uuid,text) from public;
 grant execute on function sec.holds_featured_place(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.featured_places_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -14438,7 +14449,7 @@ $$;
 alter function app.featured_places_guard() owner to culturepass_owner;
 
 create function app.archived_featured_places(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14455,7 +14466,7 @@ revoke execute on function app.archived_featured_places(uuid,int) from public;
 grant execute on function app.archived_featured_places(uuid,int) to culturepass_app;
 
 create function audit.record_featured_places() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -14515,7 +14526,7 @@ alter function audit.record_featured_places() owner to culturepass_audit;
 revoke execute on function audit.record_featured_places() from public;
 
 create function sec.may_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -14568,7 +14579,7 @@ revoke execute on function sec.may_follow(uuid,text) from public;
 grant execute on function sec.may_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -14610,7 +14621,7 @@ revoke execute on function sec.holds_follow(uuid,text) from public;
 grant execute on function sec.holds_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.follows_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -14644,7 +14655,7 @@ $$;
 alter function app.follows_guard() owner to culturepass_owner;
 
 create function sec.restore_follows(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -14717,7 +14728,7 @@ alter function sec.restore_follows(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_follows(uuid[]) from public;
 
 create function app.archived_follows(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -14732,7 +14743,7 @@ revoke execute on function app.archived_follows(uuid,int) from public;
 grant execute on function app.archived_follows(uuid,int) to culturepass_app;
 
 create function app.follows_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -14846,7 +14857,7 @@ alter function app.follows_count_insert() owner to culturepass_counter;
 revoke execute on function app.follows_count_insert() from public;
 
 create function app.follows_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -14974,7 +14985,7 @@ alter function app.follows_count_update() owner to culturepass_counter;
 revoke execute on function app.follows_count_update() from public;
 
 create function audit.record_follows() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15018,7 +15029,7 @@ alter function audit.record_follows() owner to culturepass_audit;
 revoke execute on function audit.record_follows() from public;
 
 create function sec.may_fraud_flag(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -15048,7 +15059,7 @@ revoke execute on function sec.may_fraud_flag(uuid,text) from public;
 grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_fraud_flags() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15114,7 +15125,7 @@ alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
 create function sec.newest_grant_announcements(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -15187,7 +15198,7 @@ alter function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) own
 revoke execute on function sec.newest_grant_announcements(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_grant_announcements(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -15275,7 +15286,7 @@ alter function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) o
 revoke execute on function sec.found_grant_announcements(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -15324,7 +15335,7 @@ revoke execute on function app.grant_announcements_search(text,boolean,text[],uu
 grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.grant_announcements_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -15387,7 +15398,7 @@ revoke execute on function app.grant_announcements_search_own(text,boolean,text[
 grant execute on function app.grant_announcements_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_grant_announcements(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -15430,7 +15441,7 @@ alter function sec.own_grant_announcements(int) owner to culturepass_authz;
 revoke execute on function sec.own_grant_announcements(int) from public;
 
 create function app.grant_announcements_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -15468,7 +15479,7 @@ alter function app.grant_announcements_document() owner to culturepass_authz;
 revoke execute on function app.grant_announcements_document() from public;
 
 create function sec.may_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -15524,7 +15535,7 @@ revoke execute on function sec.may_grant_announcement(uuid,text) from public;
 grant execute on function sec.may_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -15563,7 +15574,7 @@ revoke execute on function sec.holds_grant_announcement(uuid,text) from public;
 grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.grant_announcements_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -15602,7 +15613,7 @@ $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
 
 create function sec.restore_grant_announcements(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -15648,7 +15659,7 @@ alter function sec.restore_grant_announcements(uuid[]) owner to culturepass_coun
 revoke execute on function sec.restore_grant_announcements(uuid[]) from public;
 
 create function app.archived_grant_announcements(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -15669,7 +15680,7 @@ revoke execute on function app.archived_grant_announcements(uuid,int) from publi
 grant execute on function app.archived_grant_announcements(uuid,int) to culturepass_app;
 
 create function audit.record_grant_announcements() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -15733,7 +15744,7 @@ alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
 
 create function sec.newest_institutions(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -15806,7 +15817,7 @@ alter function sec.newest_institutions(tsquery,text,tsquery,uuid,int) owner to c
 revoke execute on function sec.newest_institutions(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_institutions(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -15894,7 +15905,7 @@ alter function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) owner to
 revoke execute on function sec.found_institutions(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -15943,7 +15954,7 @@ revoke execute on function app.institutions_search(text,boolean,text[],uuid,int)
 grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.institutions_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -16006,7 +16017,7 @@ revoke execute on function app.institutions_search_own(text,boolean,text[],uuid,
 grant execute on function app.institutions_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_institutions(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -16032,7 +16043,7 @@ alter function sec.own_institutions(int) owner to culturepass_authz;
 revoke execute on function sec.own_institutions(int) from public;
 
 create function app.institutions_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -16070,7 +16081,7 @@ alter function app.institutions_document() owner to culturepass_authz;
 revoke execute on function app.institutions_document() from public;
 
 create function sec.may_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16143,7 +16154,7 @@ revoke execute on function sec.may_institution(uuid,text) from public;
 grant execute on function sec.may_institution(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16189,7 +16200,7 @@ revoke execute on function sec.holds_institution(uuid,text) from public;
 grant execute on function sec.holds_institution(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.institutions_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -16207,7 +16218,7 @@ alter function app.institutions_slug_again() owner to culturepass_counter;
 revoke execute on function app.institutions_slug_again() from public;
 
 create function app.institutions_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -16218,7 +16229,7 @@ $$;
 alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -16271,7 +16282,7 @@ $$;
 alter function app.institutions_guard() owner to culturepass_owner;
 
 create function app.institutions_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -16307,7 +16318,7 @@ alter function app.institutions_archive_children() owner to culturepass_counter;
 revoke execute on function app.institutions_archive_children() from public;
 
 create function app.institutions_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -16357,7 +16368,7 @@ alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
 
 create function app.archived_institutions(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -16374,7 +16385,7 @@ revoke execute on function app.archived_institutions(uuid,int) from public;
 grant execute on function app.archived_institutions(uuid,int) to culturepass_app;
 
 create function app.institutions_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
@@ -16385,7 +16396,7 @@ alter function app.institutions_counters() owner to culturepass_counter;
 revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -16467,7 +16478,7 @@ alter function audit.record_institutions() owner to culturepass_audit;
 revoke execute on function audit.record_institutions() from public;
 
 create function app.lead_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -16476,6 +16487,21 @@ begin
         and (select r.state from app.service_requests r where r.id = t.service_request_id) = 'open' then 'win now' end
     ], null)
     from app.leads t where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.business_id::text) > 0
+          or sec.seen_service_request_organizer(t.service_request_id)
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    )
   );
 end
 $$;
@@ -16484,7 +16510,7 @@ revoke execute on function app.lead_may(uuid) from public;
 grant execute on function app.lead_may(uuid) to culturepass_app;
 
 create function sec.may_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16536,7 +16562,7 @@ revoke execute on function sec.may_lead(uuid,text) from public;
 grant execute on function sec.may_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16573,7 +16599,7 @@ revoke execute on function sec.holds_lead(uuid,text) from public;
 grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.leads_win_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.service_requests r where r.id = (select t.service_request_id from app.leads t where t.id = p_id) for share;
@@ -16585,7 +16611,7 @@ revoke execute on function sec.leads_win_when(uuid) from public;
 grant execute on function sec.leads_win_when(uuid) to culturepass_app;
 
 create function app.leads_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -16658,7 +16684,7 @@ $$;
 alter function app.leads_guard() owner to culturepass_owner;
 
 create function app.leads_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.quotes t set status = 'archived', archived_with = new.id
@@ -16670,7 +16696,7 @@ alter function app.leads_archive_children() owner to culturepass_counter;
 revoke execute on function app.leads_archive_children() from public;
 
 create function app.leads_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_quotes(array(
@@ -16685,7 +16711,7 @@ alter function app.leads_restore_children() owner to culturepass_counter;
 revoke execute on function app.leads_restore_children() from public;
 
 create function sec.restore_leads(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -16738,7 +16764,7 @@ alter function sec.restore_leads(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_leads(uuid[]) from public;
 
 create function app.archived_leads(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -16755,7 +16781,7 @@ revoke execute on function app.archived_leads(uuid,int) from public;
 grant execute on function app.archived_leads(uuid,int) to culturepass_app;
 
 create function app.leads_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -16787,7 +16813,7 @@ alter function app.leads_count_insert() owner to culturepass_counter;
 revoke execute on function app.leads_count_insert() from public;
 
 create function app.leads_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -16821,7 +16847,7 @@ alter function app.leads_count_update() owner to culturepass_counter;
 revoke execute on function app.leads_count_update() from public;
 
 create function audit.record_leads() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -16885,7 +16911,7 @@ alter function audit.record_leads() owner to culturepass_audit;
 revoke execute on function audit.record_leads() from public;
 
 create function sec.may_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -16928,7 +16954,7 @@ revoke execute on function sec.may_like(uuid,text) from public;
 grant execute on function sec.may_like(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -16960,7 +16986,7 @@ revoke execute on function sec.holds_like(uuid,text) from public;
 grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.likes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -16994,7 +17020,7 @@ $$;
 alter function app.likes_guard() owner to culturepass_owner;
 
 create function sec.restore_likes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17047,7 +17073,7 @@ alter function sec.restore_likes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_likes(uuid[]) from public;
 
 create function app.archived_likes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17062,7 +17088,7 @@ revoke execute on function app.archived_likes(uuid,int) from public;
 grant execute on function app.archived_likes(uuid,int) to culturepass_app;
 
 create function app.likes_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -17094,7 +17120,7 @@ alter function app.likes_count_insert() owner to culturepass_counter;
 revoke execute on function app.likes_count_insert() from public;
 
 create function app.likes_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -17128,7 +17154,7 @@ alter function app.likes_count_update() owner to culturepass_counter;
 revoke execute on function app.likes_count_update() from public;
 
 create function audit.record_likes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17168,7 +17194,7 @@ alter function audit.record_likes() owner to culturepass_audit;
 revoke execute on function audit.record_likes() from public;
 
 create function audit.record_mail_suppressions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17208,7 +17234,7 @@ alter function audit.record_mail_suppressions() owner to culturepass_audit;
 revoke execute on function audit.record_mail_suppressions() from public;
 
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key uuid, content_hash text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -17236,7 +17262,7 @@ revoke execute on function app.media_private(uuid) from public;
 grant execute on function app.media_private(uuid) to culturepass_app;
 
 create function sec.may_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17363,7 +17389,7 @@ revoke execute on function sec.may_media(uuid,text) from public;
 grant execute on function sec.may_media(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17436,7 +17462,7 @@ revoke execute on function sec.holds_media(uuid,text) from public;
 grant execute on function sec.holds_media(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.media_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -17475,7 +17501,7 @@ $$;
 alter function app.media_guard() owner to culturepass_owner;
 
 create function sec.restore_media(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17551,7 +17577,7 @@ alter function sec.restore_media(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_media(uuid[]) from public;
 
 create function app.archived_media(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17619,7 +17645,7 @@ revoke execute on function app.archived_media(uuid,int) from public;
 grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function audit.record_media() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -17711,7 +17737,7 @@ alter function audit.record_media() owner to culturepass_audit;
 revoke execute on function audit.record_media() from public;
 
 create function app.notification_private(p_id uuid) returns table(changed_in bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -17731,7 +17757,7 @@ revoke execute on function app.notification_private(uuid) from public;
 grant execute on function app.notification_private(uuid) to culturepass_app;
 
 create function sec.may_notification(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17761,7 +17787,7 @@ revoke execute on function sec.may_notification(uuid,text) from public;
 grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_notification(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17782,7 +17808,7 @@ revoke execute on function sec.holds_notification(uuid,text) from public;
 grant execute on function sec.holds_notification(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -17820,7 +17846,7 @@ revoke execute on function sec.may_notification_preference(uuid,text) from publi
 grant execute on function sec.may_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -17846,7 +17872,7 @@ revoke execute on function sec.holds_notification_preference(uuid,text) from pub
 grant execute on function sec.holds_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.notification_preferences_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -17885,7 +17911,7 @@ $$;
 alter function app.notification_preferences_guard() owner to culturepass_owner;
 
 create function sec.restore_notification_preferences(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -17934,7 +17960,7 @@ alter function sec.restore_notification_preferences(uuid[]) owner to culturepass
 revoke execute on function sec.restore_notification_preferences(uuid[]) from public;
 
 create function app.archived_notification_preferences(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -17949,7 +17975,7 @@ revoke execute on function app.archived_notification_preferences(uuid,int) from 
 grant execute on function app.archived_notification_preferences(uuid,int) to culturepass_app;
 
 create function audit.record_notification_preferences() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18003,7 +18029,7 @@ alter function audit.record_notification_preferences() owner to culturepass_audi
 revoke execute on function audit.record_notification_preferences() from public;
 
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, application_fee_cents bigint, top_up_cents bigint, referrer text, refund_failure text, idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -18032,7 +18058,7 @@ revoke execute on function app.order_private(uuid) from public;
 grant execute on function app.order_private(uuid) to culturepass_app;
 
 create function sec.may_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18062,7 +18088,7 @@ revoke execute on function sec.may_order(uuid,text) from public;
 grant execute on function sec.may_order(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -18084,7 +18110,7 @@ revoke execute on function sec.holds_order(uuid,text) from public;
 grant execute on function sec.holds_order(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.orders_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -18123,7 +18149,7 @@ $$;
 alter function app.orders_module_update() owner to culturepass_owner;
 
 create function app.orders_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -18151,7 +18177,7 @@ alter function app.orders_count_insert() owner to culturepass_counter;
 revoke execute on function app.orders_count_insert() from public;
 
 create function app.orders_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -18181,7 +18207,7 @@ alter function app.orders_count_update() owner to culturepass_counter;
 revoke execute on function app.orders_count_update() from public;
 
 create function audit.record_orders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18325,7 +18351,7 @@ alter function audit.record_orders() owner to culturepass_audit;
 revoke execute on function audit.record_orders() from public;
 
 create function sec.may_order_item(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18355,7 +18381,7 @@ revoke execute on function sec.may_order_item(uuid,text) from public;
 grant execute on function sec.may_order_item(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_order_items() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -18415,7 +18441,7 @@ alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
 
 create function sec.newest_organizations(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -18488,7 +18514,7 @@ alter function sec.newest_organizations(tsquery,text,tsquery,uuid,int) owner to 
 revoke execute on function sec.newest_organizations(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_organizations(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -18576,7 +18602,7 @@ alter function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) owner t
 revoke execute on function sec.found_organizations(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -18625,7 +18651,7 @@ revoke execute on function app.organizations_search(text,boolean,text[],uuid,int
 grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.organizations_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -18688,7 +18714,7 @@ revoke execute on function app.organizations_search_own(text,boolean,text[],uuid
 grant execute on function app.organizations_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_organizations(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -18714,7 +18740,7 @@ alter function sec.own_organizations(int) owner to culturepass_authz;
 revoke execute on function sec.own_organizations(int) from public;
 
 create function app.organizations_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -18752,7 +18778,7 @@ alter function app.organizations_document() owner to culturepass_authz;
 revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -18777,7 +18803,7 @@ revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
 create function sec.may_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -18874,7 +18900,7 @@ revoke execute on function sec.may_organization(uuid,text) from public;
 grant execute on function sec.may_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -18932,7 +18958,7 @@ revoke execute on function sec.holds_organization(uuid,text) from public;
 grant execute on function sec.holds_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.organizations_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -18950,7 +18976,7 @@ alter function app.organizations_slug_again() owner to culturepass_counter;
 revoke execute on function app.organizations_slug_again() from public;
 
 create function app.organizations_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -18961,7 +18987,7 @@ $$;
 alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -18971,7 +18997,7 @@ $$;
 alter function app.organizations_announce() owner to culturepass_owner;
 
 create function app.organizations_grant_creator() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives the creator of a row the role.
 begin
   if sec.uid() is null or sec.job() is not null then
@@ -18987,7 +19013,7 @@ alter function app.organizations_grant_creator() owner to culturepass_authz;
 revoke execute on function app.organizations_grant_creator() from public;
 
 create function app.organizations_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19067,7 +19093,7 @@ $$;
 alter function app.organizations_guard() owner to culturepass_owner;
 
 create function app.organizations_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   perform from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -19103,7 +19129,7 @@ alter function app.organizations_archive_children() owner to culturepass_counter
 revoke execute on function app.organizations_archive_children() from public;
 
 create function app.organizations_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_events(array(
@@ -19153,7 +19179,7 @@ alter function app.organizations_restore_children() owner to culturepass_counter
 revoke execute on function app.organizations_restore_children() from public;
 
 create function app.archived_organizations(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19174,7 +19200,7 @@ revoke execute on function app.archived_organizations(uuid,int) from public;
 grant execute on function app.archived_organizations(uuid,int) to culturepass_app;
 
 create function app.organizations_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
@@ -19185,7 +19211,7 @@ alter function app.organizations_counters() owner to culturepass_counter;
 revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19279,7 +19305,7 @@ alter function audit.record_organizations() owner to culturepass_audit;
 revoke execute on function audit.record_organizations() from public;
 
 create function sec.may_payment_method(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19309,7 +19335,7 @@ revoke execute on function sec.may_payment_method(uuid,text) from public;
 grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.restore_payment_methods(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -19361,7 +19387,7 @@ alter function sec.restore_payment_methods(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function audit.record_payment_methods() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19425,7 +19451,7 @@ alter function audit.record_payment_methods() owner to culturepass_audit;
 revoke execute on function audit.record_payment_methods() from public;
 
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -19445,7 +19471,7 @@ revoke execute on function app.plan_private(uuid) from public;
 grant execute on function app.plan_private(uuid) to culturepass_app;
 
 create function sec.may_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19483,7 +19509,7 @@ revoke execute on function sec.may_plan(uuid,text) from public;
 grant execute on function sec.may_plan(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -19509,7 +19535,7 @@ revoke execute on function sec.holds_plan(uuid,text) from public;
 grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.plans_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19548,7 +19574,7 @@ $$;
 alter function app.plans_guard() owner to culturepass_owner;
 
 create function app.archived_plans(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19563,7 +19589,7 @@ revoke execute on function app.archived_plans(uuid,int) from public;
 grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function audit.record_plans() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19639,7 +19665,7 @@ alter function audit.record_plans() owner to culturepass_audit;
 revoke execute on function audit.record_plans() from public;
 
 create function sec.may_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19677,7 +19703,7 @@ revoke execute on function sec.may_promo_code(uuid,text) from public;
 grant execute on function sec.may_promo_code(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -19703,7 +19729,7 @@ revoke execute on function sec.holds_promo_code(uuid,text) from public;
 grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promo_codes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -19742,7 +19768,7 @@ $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
 
 create function sec.restore_promo_codes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -19791,7 +19817,7 @@ alter function sec.restore_promo_codes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_promo_codes(uuid[]) from public;
 
 create function app.archived_promo_codes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -19806,7 +19832,7 @@ revoke execute on function app.archived_promo_codes(uuid,int) from public;
 grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
 create function audit.record_promo_codes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -19874,7 +19900,7 @@ alter function audit.record_promo_codes() owner to culturepass_audit;
 revoke execute on function audit.record_promo_codes() from public;
 
 create function app.promotion_private(p_id uuid) returns table(city_share_cents bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -19894,7 +19920,7 @@ revoke execute on function app.promotion_private(uuid) from public;
 grant execute on function app.promotion_private(uuid) to culturepass_app;
 
 create function sec.may_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -19998,7 +20024,7 @@ revoke execute on function sec.may_promotion(uuid,text) from public;
 grant execute on function sec.may_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20063,7 +20089,7 @@ revoke execute on function sec.holds_promotion(uuid,text) from public;
 grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promotions_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -20147,7 +20173,7 @@ $$;
 alter function app.promotions_guard() owner to culturepass_owner;
 
 create function sec.restore_promotions(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20207,7 +20233,7 @@ alter function sec.restore_promotions(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_promotions(uuid[]) from public;
 
 create function app.archived_promotions(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -20224,7 +20250,7 @@ revoke execute on function app.archived_promotions(uuid,int) from public;
 grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
 
 create function audit.record_promotions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20312,7 +20338,7 @@ alter function audit.record_promotions() owner to culturepass_audit;
 revoke execute on function audit.record_promotions() from public;
 
 create function app.quote_private(p_id uuid) returns table(fee_cents bigint, fee_city_share_cents bigint, fee_paid_by text, fee_paid_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -20337,7 +20363,7 @@ revoke execute on function app.quote_private(uuid) from public;
 grant execute on function app.quote_private(uuid) to culturepass_app;
 
 create function app.quote_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -20350,6 +20376,19 @@ begin
         and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end
     ], null)
     from app.quotes t where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
+      )
+      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and sec.seen_lead_provider(t.lead_id)
+        and t.state = 'draft'
+      )
+    )
   );
 end
 $$;
@@ -20358,7 +20397,7 @@ revoke execute on function app.quote_may(uuid) from public;
 grant execute on function app.quote_may(uuid) to culturepass_app;
 
 create function sec.may_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20408,7 +20447,7 @@ revoke execute on function sec.may_quote(uuid,text) from public;
 grant execute on function sec.may_quote(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20446,7 +20485,7 @@ revoke execute on function sec.holds_quote(uuid,text) from public;
 grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.quotes_send_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
@@ -20458,7 +20497,7 @@ revoke execute on function sec.quotes_send_when(uuid) from public;
 grant execute on function sec.quotes_send_when(uuid) to culturepass_app;
 
 create function sec.quotes_accept_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.leads r where r.id = (select t.lead_id from app.quotes t where t.id = p_id) for share;
@@ -20470,7 +20509,7 @@ revoke execute on function sec.quotes_accept_when(uuid) from public;
 grant execute on function sec.quotes_accept_when(uuid) to culturepass_app;
 
 create function app.quotes_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -20561,7 +20600,7 @@ $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
 create function app.quotes_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -20582,7 +20621,7 @@ $$;
 alter function app.quotes_module_update() owner to culturepass_owner;
 
 create function sec.restore_quotes(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20634,7 +20673,7 @@ alter function sec.restore_quotes(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_quotes(uuid[]) from public;
 
 create function app.quotes_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.state = 'draft' and (new.state = 'draft') is not true then
@@ -20648,7 +20687,7 @@ alter function app.quotes_stays() owner to culturepass_counter;
 revoke execute on function app.quotes_stays() from public;
 
 create function app.archived_quotes(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -20666,7 +20705,7 @@ revoke execute on function app.archived_quotes(uuid,int) from public;
 grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
 
 create function audit.record_quotes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20750,7 +20789,7 @@ alter function audit.record_quotes() owner to culturepass_audit;
 revoke execute on function audit.record_quotes() from public;
 
 create function sec.may_referral(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20782,7 +20821,7 @@ revoke execute on function sec.may_referral(uuid,text) from public;
 grant execute on function sec.may_referral(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.restore_referrals(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -20835,7 +20874,7 @@ alter function sec.restore_referrals(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_referrals(uuid[]) from public;
 
 create function audit.record_referrals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -20883,7 +20922,7 @@ alter function audit.record_referrals() owner to culturepass_audit;
 revoke execute on function audit.record_referrals() from public;
 
 create function app.refund_private(p_id uuid) returns table(organizer_cents bigint, platform_fee_cents bigint, city_share_cents bigint, withheld_cents bigint, stripe_refund_id text, stripe_idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -20909,7 +20948,7 @@ revoke execute on function app.refund_private(uuid) from public;
 grant execute on function app.refund_private(uuid) to culturepass_app;
 
 create function sec.may_refund(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -20947,7 +20986,7 @@ revoke execute on function sec.may_refund(uuid,text) from public;
 grant execute on function sec.may_refund(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_refund(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -20978,7 +21017,7 @@ revoke execute on function sec.holds_refund(uuid,text) from public;
 grant execute on function sec.holds_refund(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.refunds_module_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -21018,7 +21057,7 @@ $$;
 alter function app.refunds_module_insert() owner to culturepass_owner;
 
 create function app.refunds_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'payments'
@@ -21072,7 +21111,7 @@ $$;
 alter function app.refunds_module_update() owner to culturepass_owner;
 
 create function audit.record_refunds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21180,7 +21219,7 @@ alter function audit.record_refunds() owner to culturepass_audit;
 revoke execute on function audit.record_refunds() from public;
 
 create function jobs.emit_refunds_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -21217,7 +21256,7 @@ alter function jobs.emit_refunds_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_refunds_update() from public;
 
 create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21247,7 +21286,7 @@ revoke execute on function sec.may_revenue_share(uuid,text) from public;
 grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_revenue_shares() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21303,7 +21342,7 @@ alter function audit.record_revenue_shares() owner to culturepass_audit;
 revoke execute on function audit.record_revenue_shares() from public;
 
 create function sec.may_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21407,7 +21446,7 @@ revoke execute on function sec.may_review(uuid,text) from public;
 grant execute on function sec.may_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -21466,7 +21505,7 @@ revoke execute on function sec.holds_review(uuid,text) from public;
 grant execute on function sec.holds_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.reviews_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -21521,7 +21560,7 @@ $$;
 alter function app.reviews_guard() owner to culturepass_owner;
 
 create function app.reviews_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -21548,7 +21587,7 @@ $$;
 alter function app.reviews_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_reviews(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -21613,7 +21652,7 @@ alter function sec.restore_reviews(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_reviews(uuid[]) from public;
 
 create function app.archived_reviews(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -21628,7 +21667,7 @@ revoke execute on function app.archived_reviews(uuid,int) from public;
 grant execute on function app.archived_reviews(uuid,int) to culturepass_app;
 
 create function app.reviews_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -21708,7 +21747,7 @@ alter function app.reviews_count_insert() owner to culturepass_counter;
 revoke execute on function app.reviews_count_insert() from public;
 
 create function app.reviews_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -21796,7 +21835,7 @@ alter function app.reviews_count_update() owner to culturepass_counter;
 revoke execute on function app.reviews_count_update() from public;
 
 create function audit.record_reviews() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -21852,7 +21891,7 @@ alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
 
 create function jobs.emit_reviews_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -21875,7 +21914,7 @@ alter function jobs.emit_reviews_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_reviews_update() from public;
 
 create function sec.may_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -21963,7 +22002,7 @@ revoke execute on function sec.may_role_assignment(uuid,text) from public;
 grant execute on function sec.may_role_assignment(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22037,7 +22076,7 @@ revoke execute on function sec.holds_role_assignment(uuid,text) from public;
 grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.role_assignments_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -22088,7 +22127,7 @@ $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
 create function sec.restore_role_assignments(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -22164,7 +22203,7 @@ alter function sec.restore_role_assignments(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_role_assignments(uuid[]) from public;
 
 create function app.role_assignments_granted_by_still_may() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Checks that the member who offered a role may still give it when it is accepted.
 declare
   v_me constant uuid := sec.uid();
@@ -22202,7 +22241,7 @@ alter function app.role_assignments_granted_by_still_may() owner to culturepass_
 revoke execute on function app.role_assignments_granted_by_still_may() from public;
 
 create function app.role_assignments_keep() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
@@ -22250,7 +22289,7 @@ alter function app.role_assignments_keep() owner to culturepass_counter;
 revoke execute on function app.role_assignments_keep() from public;
 
 create function audit.record_role_assignments() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22306,7 +22345,7 @@ alter function audit.record_role_assignments() owner to culturepass_audit;
 revoke execute on function audit.record_role_assignments() from public;
 
 create function sec.may_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22351,7 +22390,7 @@ revoke execute on function sec.may_service_request(uuid,text) from public;
 grant execute on function sec.may_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22381,7 +22420,7 @@ revoke execute on function sec.holds_service_request(uuid,text) from public;
 grant execute on function sec.holds_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.service_requests_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -22444,7 +22483,7 @@ $$;
 alter function app.service_requests_guard() owner to culturepass_owner;
 
 create function app.service_requests_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.leads t set status = 'archived', archived_with = new.id
@@ -22456,7 +22495,7 @@ alter function app.service_requests_archive_children() owner to culturepass_coun
 revoke execute on function app.service_requests_archive_children() from public;
 
 create function app.service_requests_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_leads(array(
@@ -22471,7 +22510,7 @@ alter function app.service_requests_restore_children() owner to culturepass_coun
 revoke execute on function app.service_requests_restore_children() from public;
 
 create function sec.restore_service_requests(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -22535,7 +22574,7 @@ alter function sec.restore_service_requests(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_service_requests(uuid[]) from public;
 
 create function app.archived_service_requests(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -22550,7 +22589,7 @@ revoke execute on function app.archived_service_requests(uuid,int) from public;
 grant execute on function app.archived_service_requests(uuid,int) to culturepass_app;
 
 create function app.service_requests_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
@@ -22561,7 +22600,7 @@ alter function app.service_requests_counters() owner to culturepass_counter;
 revoke execute on function app.service_requests_counters() from public;
 
 create function audit.record_service_requests() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22637,7 +22676,7 @@ alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
 create function app.sessions_end_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends the children that may not outlive the row.
 begin
   update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
@@ -22649,7 +22688,7 @@ alter function app.sessions_end_children() owner to culturepass_counter;
 revoke execute on function app.sessions_end_children() from public;
 
 create function app.sessions_begin_on_user_id() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses new children of a row that has ended.
 begin
   perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
@@ -22663,7 +22702,7 @@ alter function app.sessions_begin_on_user_id() owner to culturepass_counter;
 revoke execute on function app.sessions_begin_on_user_id() from public;
 
 create function audit.record_sessions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22727,7 +22766,7 @@ alter function audit.record_sessions() owner to culturepass_audit;
 revoke execute on function audit.record_sessions() from public;
 
 create function audit.record_share_returns() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22767,7 +22806,7 @@ alter function audit.record_share_returns() owner to culturepass_audit;
 revoke execute on function audit.record_share_returns() from public;
 
 create function sec.may_stripe_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22797,7 +22836,7 @@ revoke execute on function sec.may_stripe_event(uuid,text) from public;
 grant execute on function sec.may_stripe_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_stripe_events() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -22869,7 +22908,7 @@ alter function audit.record_stripe_events() owner to culturepass_audit;
 revoke execute on function audit.record_stripe_events() from public;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text, stripe_item_id text, stripe_idempotency_key text, invoices_closed_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -22892,7 +22931,7 @@ revoke execute on function app.subscription_private(uuid) from public;
 grant execute on function app.subscription_private(uuid) to culturepass_app;
 
 create function sec.may_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -22927,7 +22966,7 @@ revoke execute on function sec.may_subscription(uuid,text) from public;
 grant execute on function sec.may_subscription(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -22954,7 +22993,7 @@ revoke execute on function sec.holds_subscription(uuid,text) from public;
 grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_subscriptions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23050,7 +23089,7 @@ alter function audit.record_subscriptions() owner to culturepass_audit;
 revoke execute on function audit.record_subscriptions() from public;
 
 create function app.ticket_private(p_id uuid) returns table(code text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23070,7 +23109,7 @@ revoke execute on function app.ticket_private(uuid) from public;
 grant execute on function app.ticket_private(uuid) to culturepass_app;
 
 create function sec.may_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23106,7 +23145,7 @@ revoke execute on function sec.may_ticket(uuid,text) from public;
 grant execute on function sec.may_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23133,7 +23172,7 @@ revoke execute on function sec.holds_ticket(uuid,text) from public;
 grant execute on function sec.holds_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.tickets_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -23161,7 +23200,7 @@ alter function app.tickets_count_insert() owner to culturepass_counter;
 revoke execute on function app.tickets_count_insert() from public;
 
 create function app.tickets_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -23191,7 +23230,7 @@ alter function app.tickets_count_update() owner to culturepass_counter;
 revoke execute on function app.tickets_count_update() from public;
 
 create function audit.record_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23271,7 +23310,7 @@ alter function audit.record_tickets() owner to culturepass_audit;
 revoke execute on function audit.record_tickets() from public;
 
 create function sec.may_ticket_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23301,7 +23340,7 @@ revoke execute on function sec.may_ticket_transfer(uuid,text) from public;
 grant execute on function sec.may_ticket_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_ticket_transfers() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23353,7 +23392,7 @@ alter function audit.record_ticket_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_transfers() from public;
 
 create function jobs.emit_ticket_transfers_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -23376,7 +23415,7 @@ alter function jobs.emit_ticket_transfers_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_ticket_transfers_update() from public;
 
 create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23418,7 +23457,7 @@ revoke execute on function sec.may_ticket_type(uuid,text) from public;
 grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.ticket_types_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -23457,7 +23496,7 @@ $$;
 alter function app.ticket_types_guard() owner to culturepass_owner;
 
 create function app.ticket_types_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
@@ -23472,7 +23511,7 @@ alter function app.ticket_types_archive_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_archive_children() from public;
 
 create function app.ticket_types_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_checkpoint_ticket_types(array(
@@ -23492,7 +23531,7 @@ alter function app.ticket_types_restore_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_restore_children() from public;
 
 create function sec.restore_ticket_types(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -23541,7 +23580,7 @@ alter function sec.restore_ticket_types(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_ticket_types(uuid[]) from public;
 
 create function app.ticket_types_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if (old.held::bigint + old.sold) = 0 and ((new.held::bigint + new.sold) = 0) is not true then
@@ -23555,7 +23594,7 @@ alter function app.ticket_types_stays() owner to culturepass_counter;
 revoke execute on function app.ticket_types_stays() from public;
 
 create function app.archived_ticket_types(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -23570,7 +23609,7 @@ revoke execute on function app.archived_ticket_types(uuid,int) from public;
 grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app;
 
 create function audit.record_ticket_types() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23658,7 +23697,7 @@ alter function audit.record_ticket_types() owner to culturepass_audit;
 revoke execute on function audit.record_ticket_types() from public;
 
 create function app.transaction_private(p_id uuid) returns table(application_fee_cents bigint, city_share_cents bigint, stripe_account_id text, on_behalf_of_host boolean, stripe_idempotency_key text, synced_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23684,7 +23723,7 @@ revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
 
 create function sec.may_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23717,7 +23756,7 @@ revoke execute on function sec.may_transaction(uuid,text) from public;
 grant execute on function sec.may_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23742,7 +23781,7 @@ revoke execute on function sec.holds_transaction(uuid,text) from public;
 grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_transactions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -23854,7 +23893,7 @@ alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
 create function app.transfer_private(p_id uuid) returns table(stripe_account_id text, stripe_object_id text, stripe_idempotency_key text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -23876,7 +23915,7 @@ revoke execute on function app.transfer_private(uuid) from public;
 grant execute on function app.transfer_private(uuid) to culturepass_app;
 
 create function sec.may_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -23911,7 +23950,7 @@ revoke execute on function sec.may_transfer(uuid,text) from public;
 grant execute on function sec.may_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_transfer(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -23937,7 +23976,7 @@ revoke execute on function sec.holds_transfer(uuid,text) from public;
 grant execute on function sec.holds_transfer(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_transfers() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -24025,7 +24064,7 @@ alter function audit.record_transfers() owner to culturepass_audit;
 revoke execute on function audit.record_transfers() from public;
 
 create function sec.newest_users(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -24098,7 +24137,7 @@ alter function sec.newest_users(tsquery,text,tsquery,uuid,int) owner to culturep
 revoke execute on function sec.newest_users(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_users(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -24186,7 +24225,7 @@ alter function sec.found_users(tsquery,tsquery,tsquery,uuid,int) owner to cultur
 revoke execute on function sec.found_users(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -24235,7 +24274,7 @@ revoke execute on function app.users_search(text,boolean,text[],uuid,int) from p
 grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.users_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -24298,7 +24337,7 @@ revoke execute on function app.users_search_own(text,boolean,text[],uuid,int) fr
 grant execute on function app.users_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_users(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -24324,7 +24363,7 @@ alter function sec.own_users(int) owner to culturepass_authz;
 revoke execute on function sec.own_users(int) from public;
 
 create function app.users_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -24362,7 +24401,7 @@ alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -24385,7 +24424,7 @@ revoke execute on function app.user_private(uuid) from public;
 grant execute on function app.user_private(uuid) to culturepass_app;
 
 create function app.user_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -24401,7 +24440,7 @@ revoke execute on function app.user_may(uuid) from public;
 grant execute on function app.user_may(uuid) to culturepass_app;
 
 create function sec.may_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -24463,7 +24502,7 @@ revoke execute on function sec.may_user(uuid,text) from public;
 grant execute on function sec.may_user(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -24515,7 +24554,7 @@ revoke execute on function sec.holds_user(uuid,text) from public;
 grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.users_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -24558,7 +24597,7 @@ $$;
 alter function app.users_guard() owner to culturepass_owner;
 
 create function app.users_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restricts each module to the columns that it declares to write.
 begin
   if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
@@ -24573,7 +24612,7 @@ $$;
 alter function app.users_module_update() owner to culturepass_owner;
 
 create function app.users_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.broadcasts set created_by_id = null where created_by_id = new.id;
@@ -24616,7 +24655,7 @@ alter function app.users_archive_children() owner to culturepass_counter;
 revoke execute on function app.users_archive_children() from public;
 
 create function app.users_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_community_members(array(
@@ -24691,7 +24730,7 @@ alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
 create function app.archived_users(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -24706,7 +24745,7 @@ revoke execute on function app.archived_users(uuid,int) from public;
 grant execute on function app.archived_users(uuid,int) to culturepass_app;
 
 create function app.users_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
@@ -24717,7 +24756,7 @@ alter function app.users_counters() owner to culturepass_counter;
 revoke execute on function app.users_counters() from public;
 
 create function app.users_end_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends the children that may not outlive the row.
 begin
   update app.calendar_feeds set ended_at = now() where user_id = new.id and ended_at is null;
@@ -24731,7 +24770,7 @@ alter function app.users_end_children() owner to culturepass_counter;
 revoke execute on function app.users_end_children() from public;
 
 create function app.users_keep_holders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
@@ -24749,7 +24788,7 @@ alter function app.users_keep_holders() owner to culturepass_counter;
 revoke execute on function app.users_keep_holders() from public;
 
 create function audit.record_users() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -24839,7 +24878,7 @@ alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
 
 create function sec.newest_venues(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -24912,7 +24951,7 @@ alter function sec.newest_venues(tsquery,text,tsquery,uuid,int) owner to culture
 revoke execute on function sec.newest_venues(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_venues(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -25000,7 +25039,7 @@ alter function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) owner to cultu
 revoke execute on function sec.found_venues(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -25049,7 +25088,7 @@ revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from 
 grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function app.venues_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -25112,7 +25151,7 @@ revoke execute on function app.venues_search_own(text,boolean,text[],uuid,int) f
 grant execute on function app.venues_search_own(text,boolean,text[],uuid,int) to culturepass_app;
 
 create function sec.own_venues(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -25206,7 +25245,7 @@ alter function sec.own_venues(int) owner to culturepass_authz;
 revoke execute on function sec.own_venues(int) from public;
 
 create function app.venues_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -25244,7 +25283,7 @@ alter function app.venues_document() owner to culturepass_authz;
 revoke execute on function app.venues_document() from public;
 
 create function sec.may_venue(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -25347,7 +25386,7 @@ revoke execute on function sec.may_venue(uuid,text) from public;
 grant execute on function sec.may_venue(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_venue(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -25412,7 +25451,7 @@ revoke execute on function sec.holds_venue(uuid,text) from public;
 grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.venues_slug_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Gives a slug another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
@@ -25430,7 +25469,7 @@ alter function app.venues_slug_again() owner to culturepass_counter;
 revoke execute on function app.venues_slug_again() from public;
 
 create function app.venues_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- The words and the end of the id: reveals nothing about other rows, and concurrent inserts do not clash.
 begin
   -- A text without Latin letters or digits: the slug is the name of the entity.
@@ -25441,7 +25480,7 @@ $$;
 alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -25494,7 +25533,7 @@ $$;
 alter function app.venues_guard() owner to culturepass_owner;
 
 create function app.venues_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.events set venue_id = null where venue_id = new.id;
@@ -25515,7 +25554,7 @@ alter function app.venues_archive_children() owner to culturepass_counter;
 revoke execute on function app.venues_archive_children() from public;
 
 create function app.venues_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_follows(array(
@@ -25550,7 +25589,7 @@ alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
 
 create function sec.restore_venues(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -25611,7 +25650,7 @@ alter function sec.restore_venues(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_venues(uuid[]) from public;
 
 create function app.archived_venues(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -25633,7 +25672,7 @@ revoke execute on function app.archived_venues(uuid,int) from public;
 grant execute on function app.archived_venues(uuid,int) to culturepass_app;
 
 create function app.venues_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
@@ -25644,7 +25683,7 @@ alter function app.venues_counters() owner to culturepass_counter;
 revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -25740,7 +25779,7 @@ alter function audit.record_venues() owner to culturepass_audit;
 revoke execute on function audit.record_venues() from public;
 
 create function app.waitlist_entry_private(p_id uuid) returns table(priority integer, turn bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -25761,7 +25800,7 @@ revoke execute on function app.waitlist_entry_private(uuid) from public;
 grant execute on function app.waitlist_entry_private(uuid) to culturepass_app;
 
 create function sec.may_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -25804,7 +25843,7 @@ revoke execute on function sec.may_waitlist_entry(uuid,text) from public;
 grant execute on function sec.may_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -25837,7 +25876,7 @@ revoke execute on function sec.holds_waitlist_entry(uuid,text) from public;
 grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.waitlist_entries_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -25883,7 +25922,7 @@ $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
 
 create function app.waitlist_entries_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -25901,7 +25940,7 @@ $$;
 alter function app.waitlist_entries_guard_insert() owner to culturepass_owner;
 
 create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -25961,7 +26000,7 @@ alter function sec.restore_waitlist_entries(uuid[]) owner to culturepass_counter
 revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.record_waitlist_entries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26029,7 +26068,7 @@ alter function audit.record_waitlist_entries() owner to culturepass_audit;
 revoke execute on function audit.record_waitlist_entries() from public;
 
 create function jobs.emit_waitlist_entries_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -26055,7 +26094,7 @@ alter function jobs.emit_waitlist_entries_update() owner to culturepass_queue;
 revoke execute on function jobs.emit_waitlist_entries_update() from public;
 
 create function app.wallet_account_private(p_id uuid) returns table(frozen_at timestamptz, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -26075,7 +26114,7 @@ revoke execute on function app.wallet_account_private(uuid) from public;
 grant execute on function app.wallet_account_private(uuid) to culturepass_app;
 
 create function sec.may_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26111,7 +26150,7 @@ revoke execute on function sec.may_wallet_account(uuid,text) from public;
 grant execute on function sec.may_wallet_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function sec.holds_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -26139,7 +26178,7 @@ revoke execute on function sec.holds_wallet_account(uuid,text) from public;
 grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26207,7 +26246,7 @@ alter function audit.record_wallet_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_accounts() from public;
 
 create function sec.may_wallet_credit(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26237,7 +26276,7 @@ revoke execute on function sec.may_wallet_credit(uuid,text) from public;
 grant execute on function sec.may_wallet_credit(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_credits() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26289,7 +26328,7 @@ alter function audit.record_wallet_credits() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_credits() from public;
 
 create function sec.may_wallet_hold(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26319,7 +26358,7 @@ revoke execute on function sec.may_wallet_hold(uuid,text) from public;
 grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_holds() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26375,7 +26414,7 @@ alter function audit.record_wallet_holds() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_holds() from public;
 
 create function sec.may_wallet_journal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26405,7 +26444,7 @@ revoke execute on function sec.may_wallet_journal(uuid,text) from public;
 grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_journals() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26453,7 +26492,7 @@ alter function audit.record_wallet_journals() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_journals() from public;
 
 create function sec.may_wallet_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -26483,7 +26522,7 @@ revoke execute on function sec.may_wallet_transaction(uuid,text) from public;
 grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_transactions() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -26543,7 +26582,7 @@ alter function audit.record_wallet_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_transactions() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
 -- Only one worker runs this at a time: another one gets 0.
 declare
@@ -26560,7 +26599,7 @@ revoke execute on function counters.roll_up(integer) from public;
 grant execute on function counters.roll_up(integer) to culturepass_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -26574,7 +26613,7 @@ revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
@@ -26587,7 +26626,7 @@ alter function audit.row_hash(audit.audit_logs) owner to culturepass_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
 -- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
@@ -26598,7 +26637,7 @@ alter function audit.block_hash(bytea,int8multirange,bigint) owner to culturepas
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
 -- also remove its latest seals.
 -- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
@@ -26645,7 +26684,7 @@ revoke execute on function audit.seal() from public;
 grant execute on function audit.seal() to culturepass_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
@@ -26692,7 +26731,7 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
@@ -26701,7 +26740,7 @@ revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to culturepass_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
 -- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
 -- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
@@ -26732,7 +26771,7 @@ revoke execute on function audit.created_today(uuid,text) from public;
 grant execute on function audit.created_today(uuid,text) to culturepass_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
 -- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
 -- there are enough entries.
@@ -26771,7 +26810,7 @@ revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from pub
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
 
 create function requests.take(p_what text, p_limit integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
@@ -26790,7 +26829,7 @@ revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to culturepass_app, culturepass_job;
 
 create function requests.has_left(p_what text, p_limit integer) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
   select p_limit > 0 and not exists (
     select from requests.taken q
@@ -26801,7 +26840,7 @@ revoke execute on function requests.has_left(text,integer) from public;
 grant execute on function requests.has_left(text,integer) to culturepass_app, culturepass_job;
 
 create function requests.count_created() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Arguments: the entity, and how many of it one member may create in a day.
 declare
   v_today constant date := (now() at time zone 'UTC')::date;
@@ -26811,7 +26850,8 @@ declare
   v_was integer;
   v_used integer;
 begin
-  if sec.uid() is null or sec.job() is not null then
+  -- What a session of the server says of itself doesn't count: only workers run jobs.
+  if sec.uid() is null or (sec.job() is not null and session_user <> 'culturepass_app') then
     return null;
   end if;
   update requests.quotas q
@@ -26853,7 +26893,7 @@ alter function requests.count_created() owner to culturepass_queue;
 revoke execute on function requests.count_created() from public;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
 -- unique key is already waiting.
 declare
@@ -26882,7 +26922,7 @@ alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integ
 revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
@@ -26897,7 +26937,7 @@ revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uu
 grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to culturepass_job;
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array[]::text[]) then
@@ -26911,13 +26951,13 @@ revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from p
 grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to culturepass_app;
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
 -- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
-  if sec.job() is null then
+  if sec.job() is null or session_user = 'culturepass_app' then
     v_key := sec.uid() || ' ' || p_unique_key;
   elsif not starts_with(p_name, sec.job() || '.') then
     raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
@@ -26931,7 +26971,7 @@ revoke execute on function jobs.cancel(text,text) from public;
 grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
 -- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
@@ -26964,7 +27004,7 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepass_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
@@ -26975,7 +27015,7 @@ revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
 grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
 -- job.
 begin
@@ -26989,7 +27029,7 @@ revoke execute on function jobs.complete(uuid,uuid,integer) from public;
 grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
@@ -27012,7 +27052,7 @@ alter function jobs.put_back(uuid,text,interval,boolean) owner to culturepass_qu
 revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
 -- its unique key. Null: another attempt holds the job.
 declare
@@ -27032,7 +27072,7 @@ revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) fr
 grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to culturepass_job;
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
@@ -27055,7 +27095,7 @@ revoke execute on function jobs.release(uuid,uuid[]) from public;
 grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
 
 create function jobs.rescue() returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
 -- a job that kills its worker runs out of attempts like a job that fails.
 declare
@@ -27078,7 +27118,7 @@ revoke execute on function jobs.rescue() from public;
 grant execute on function jobs.rescue() to culturepass_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
@@ -27093,7 +27133,7 @@ revoke execute on function jobs.ticks(text[]) from public;
 grant execute on function jobs.ticks(text[]) to culturepass_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
 -- is true, a run that is still waiting also stands for the runs after it.
 begin
@@ -27113,7 +27153,7 @@ revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],
 grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to culturepass_job;
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
@@ -27128,7 +27168,7 @@ revoke execute on function jobs.figures() from public;
 grant execute on function jobs.figures() to culturepass_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
 -- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
@@ -27142,7 +27182,7 @@ revoke execute on function jobs.dead(text,bigint,integer) from public;
 grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
 
 create function jobs.revive(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
 -- this one stays dead. Null: there is no dead job with this id.
 declare
@@ -27166,7 +27206,7 @@ revoke execute on function jobs.revive(uuid) from public;
 grant execute on function jobs.revive(uuid) to culturepass_job;
 
 create function jobs.discard(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
@@ -27184,7 +27224,7 @@ revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to culturepass_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -27201,7 +27241,7 @@ revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
 
 create function jobs.emit() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
 -- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
@@ -27214,7 +27254,7 @@ alter function jobs.emit() owner to culturepass_queue;
 revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
 -- other, so that its events are in the order in which they became true.
 declare
@@ -27235,7 +27275,7 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
@@ -27246,7 +27286,7 @@ revoke execute on function jobs.subscribe(text[],text[]) from public;
 grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
 
 create function jobs.relay(p_limit integer) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
 -- week are ignored. Only one process relays at a time; the others return at once.
 declare
@@ -27284,7 +27324,7 @@ revoke execute on function jobs.relay(integer) from public;
 grant execute on function jobs.relay(integer) to culturepass_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -27301,7 +27341,7 @@ revoke execute on function jobs.purge_events(timestamptz,integer) from public;
 grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_job;
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
 -- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
 -- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
@@ -27344,7 +27384,7 @@ revoke execute on function requests.claim(text,text,text,text,interval) from pub
 grant execute on function requests.claim(text,text,text,text,interval) to culturepass_app;
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
@@ -27358,7 +27398,7 @@ revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,
 grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to culturepass_app, culturepass_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
 -- otherwise the next attempt learns that the work was begun.
 begin
@@ -27379,7 +27419,7 @@ revoke execute on function requests.give_up(text,text,text,integer,boolean) from
 grant execute on function requests.give_up(text,text,text,integer,boolean) to culturepass_app;
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
 -- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
@@ -27396,7 +27436,7 @@ revoke execute on function requests.look_up(text) from public;
 grant execute on function requests.look_up(text) to culturepass_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
 -- stay.
 declare
@@ -27415,7 +27455,7 @@ revoke execute on function requests.purge(timestamptz,integer) from public;
 grant execute on function requests.purge(timestamptz,integer) to culturepass_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
@@ -27446,7 +27486,7 @@ revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_business_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27460,7 +27500,7 @@ revoke execute on function sec.mine_business_admin() from public;
 grant execute on function sec.mine_business_admin() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27478,7 +27518,7 @@ revoke execute on function sec.mine_business_update() from public;
 grant execute on function sec.mine_business_update() to culturepass_app;
 
 create function sec.mine_community__member() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27522,7 +27562,7 @@ revoke execute on function sec.mine_community__member() from public;
 grant execute on function sec.mine_community__member() to culturepass_app;
 
 create function sec.mine_community_staff() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27555,7 +27595,7 @@ revoke execute on function sec.mine_community_staff() from public;
 grant execute on function sec.mine_community_staff() to culturepass_app;
 
 create function sec.mine_community_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27588,7 +27628,7 @@ revoke execute on function sec.mine_community_update() from public;
 grant execute on function sec.mine_community_update() to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27614,7 +27654,7 @@ revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27644,7 +27684,7 @@ revoke execute on function sec.mine_event_staff() from public;
 grant execute on function sec.mine_event_staff() to culturepass_app;
 
 create function sec.mine_event_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27674,7 +27714,7 @@ revoke execute on function sec.mine_event_update() from public;
 grant execute on function sec.mine_event_update() to culturepass_app;
 
 create function sec.mine_institution_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27696,7 +27736,7 @@ revoke execute on function sec.mine_institution_admin() from public;
 grant execute on function sec.mine_institution_admin() to culturepass_app;
 
 create function sec.mine_institution_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27710,7 +27750,7 @@ revoke execute on function sec.mine_institution_city_admin() from public;
 grant execute on function sec.mine_institution_city_admin() to culturepass_app;
 
 create function sec.mine_institution_moderates() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27725,7 +27765,7 @@ revoke execute on function sec.mine_institution_moderates() from public;
 grant execute on function sec.mine_institution_moderates() to culturepass_app;
 
 create function sec.mine_institution_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27751,7 +27791,7 @@ revoke execute on function sec.mine_institution_update() from public;
 grant execute on function sec.mine_institution_update() to culturepass_app;
 
 create function sec.mine_lead_organizer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27765,7 +27805,7 @@ revoke execute on function sec.mine_lead_organizer() from public;
 grant execute on function sec.mine_lead_organizer() to culturepass_app;
 
 create function sec.mine_lead_provider() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27787,7 +27827,7 @@ revoke execute on function sec.mine_lead_provider() from public;
 grant execute on function sec.mine_lead_provider() to culturepass_app;
 
 create function sec.mine_organization_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27805,7 +27845,7 @@ revoke execute on function sec.mine_organization_update() from public;
 grant execute on function sec.mine_organization_update() to culturepass_app;
 
 create function sec.mine_promotion_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27878,7 +27918,7 @@ revoke execute on function sec.mine_promotion_admin() from public;
 grant execute on function sec.mine_promotion_admin() to culturepass_app;
 
 create function sec.mine_promotion_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27904,7 +27944,7 @@ revoke execute on function sec.mine_promotion_city_admin() from public;
 grant execute on function sec.mine_promotion_city_admin() to culturepass_app;
 
 create function sec.mine_quote_payer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27937,7 +27977,7 @@ revoke execute on function sec.mine_quote_payer() from public;
 grant execute on function sec.mine_quote_payer() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27963,7 +28003,7 @@ revoke execute on function sec.mine_service_request_organizer() from public;
 grant execute on function sec.mine_service_request_organizer() to culturepass_app;
 
 create function sec.mine_user_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -27977,7 +28017,7 @@ revoke execute on function sec.mine_user_update() from public;
 grant execute on function sec.mine_user_update() to culturepass_app;
 
 create function sec.mine_venue_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28007,7 +28047,7 @@ revoke execute on function sec.mine_venue_admin() from public;
 grant execute on function sec.mine_venue_admin() to culturepass_app;
 
 create function sec.mine_venue_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28021,7 +28061,7 @@ revoke execute on function sec.mine_venue_city_admin() from public;
 grant execute on function sec.mine_venue_city_admin() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
 begin
   return query
@@ -28055,7 +28095,7 @@ revoke execute on function sec.mine_venue_update() from public;
 grant execute on function sec.mine_venue_update() to culturepass_app;
 
 create function sec.seen_business(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28097,7 +28137,7 @@ revoke execute on function sec.seen_business(uuid) from public;
 grant execute on function sec.seen_business(uuid) to culturepass_app;
 
 create function sec.seen_business_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28113,7 +28153,7 @@ revoke execute on function sec.seen_business_admin(uuid) from public;
 grant execute on function sec.seen_business_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28129,7 +28169,7 @@ revoke execute on function sec.seen_business_city_admin(uuid) from public;
 grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28178,7 +28218,7 @@ revoke execute on function sec.seen_business_moderates(uuid) from public;
 grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28198,7 +28238,7 @@ revoke execute on function sec.seen_business_update(uuid) from public;
 grant execute on function sec.seen_business_update(uuid) to culturepass_app;
 
 create function sec.seen_checkpoint(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28217,7 +28257,7 @@ revoke execute on function sec.seen_checkpoint(uuid) from public;
 grant execute on function sec.seen_checkpoint(uuid) to culturepass_app;
 
 create function sec.seen_city(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28238,7 +28278,7 @@ revoke execute on function sec.seen_city(uuid) from public;
 grant execute on function sec.seen_city(uuid) to culturepass_app;
 
 create function sec.seen_city_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28258,7 +28298,7 @@ revoke execute on function sec.seen_city_city_admin(uuid) from public;
 grant execute on function sec.seen_city_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_community(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28303,7 +28343,7 @@ revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
 create function sec.seen_community__member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28349,7 +28389,7 @@ revoke execute on function sec.seen_community__member(uuid) from public;
 grant execute on function sec.seen_community__member(uuid) to culturepass_app;
 
 create function sec.seen_community_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28365,7 +28405,7 @@ revoke execute on function sec.seen_community_admin(uuid) from public;
 grant execute on function sec.seen_community_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_askable(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28411,7 +28451,7 @@ revoke execute on function sec.seen_community_askable(uuid) from public;
 grant execute on function sec.seen_community_askable(uuid) to culturepass_app;
 
 create function sec.seen_community_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28427,7 +28467,7 @@ revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28479,7 +28519,7 @@ revoke execute on function sec.seen_community_moderates(uuid) from public;
 grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28525,7 +28565,7 @@ revoke execute on function sec.seen_community_open(uuid) from public;
 grant execute on function sec.seen_community_open(uuid) to culturepass_app;
 
 create function sec.seen_community_staff(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28558,7 +28598,7 @@ revoke execute on function sec.seen_community_staff(uuid) from public;
 grant execute on function sec.seen_community_staff(uuid) to culturepass_app;
 
 create function sec.seen_community_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28591,7 +28631,7 @@ revoke execute on function sec.seen_community_update(uuid) from public;
 grant execute on function sec.seen_community_update(uuid) to culturepass_app;
 
 create function sec.seen_country(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28610,7 +28650,7 @@ revoke execute on function sec.seen_country(uuid) from public;
 grant execute on function sec.seen_country(uuid) to culturepass_app;
 
 create function sec.seen_event(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28668,7 +28708,7 @@ revoke execute on function sec.seen_event(uuid) from public;
 grant execute on function sec.seen_event(uuid) to culturepass_app;
 
 create function sec.seen_event_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28684,7 +28724,7 @@ revoke execute on function sec.seen_event_admin(uuid) from public;
 grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
 
 create function sec.seen_event_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28749,7 +28789,7 @@ revoke execute on function sec.seen_event_moderates(uuid) from public;
 grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
 
 create function sec.seen_event_staff(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28769,7 +28809,7 @@ revoke execute on function sec.seen_event_staff(uuid) from public;
 grant execute on function sec.seen_event_staff(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28789,7 +28829,7 @@ revoke execute on function sec.seen_event_update(uuid) from public;
 grant execute on function sec.seen_event_update(uuid) to culturepass_app;
 
 create function sec.seen_grant_announcement(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28821,7 +28861,7 @@ revoke execute on function sec.seen_grant_announcement(uuid) from public;
 grant execute on function sec.seen_grant_announcement(uuid) to culturepass_app;
 
 create function sec.seen_institution(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28851,7 +28891,7 @@ revoke execute on function sec.seen_institution(uuid) from public;
 grant execute on function sec.seen_institution(uuid) to culturepass_app;
 
 create function sec.seen_institution_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28875,7 +28915,7 @@ revoke execute on function sec.seen_institution_admin(uuid) from public;
 grant execute on function sec.seen_institution_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28891,7 +28931,7 @@ revoke execute on function sec.seen_institution_city_admin(uuid) from public;
 grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_institution_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28928,7 +28968,7 @@ revoke execute on function sec.seen_institution_moderates(uuid) from public;
 grant execute on function sec.seen_institution_moderates(uuid) to culturepass_app;
 
 create function sec.seen_institution_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -28956,7 +28996,7 @@ revoke execute on function sec.seen_institution_update(uuid) from public;
 grant execute on function sec.seen_institution_update(uuid) to culturepass_app;
 
 create function sec.seen_lead(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -28985,7 +29025,7 @@ revoke execute on function sec.seen_lead(uuid) from public;
 grant execute on function sec.seen_lead(uuid) to culturepass_app;
 
 create function sec.seen_lead_organizer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29001,7 +29041,7 @@ revoke execute on function sec.seen_lead_organizer(uuid) from public;
 grant execute on function sec.seen_lead_organizer(uuid) to culturepass_app;
 
 create function sec.seen_lead_provider(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29025,7 +29065,7 @@ revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
 create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29039,7 +29079,7 @@ revoke execute on function sec.seen_order(uuid) from public;
 grant execute on function sec.seen_order(uuid) to culturepass_app;
 
 create function sec.seen_order_host(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29053,7 +29093,7 @@ revoke execute on function sec.seen_order_host(uuid) from public;
 grant execute on function sec.seen_order_host(uuid) to culturepass_app;
 
 create function sec.seen_organization(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29095,7 +29135,7 @@ revoke execute on function sec.seen_organization(uuid) from public;
 grant execute on function sec.seen_organization(uuid) to culturepass_app;
 
 create function sec.seen_organization_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29111,7 +29151,7 @@ revoke execute on function sec.seen_organization_admin(uuid) from public;
 grant execute on function sec.seen_organization_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29127,7 +29167,7 @@ revoke execute on function sec.seen_organization_city_admin(uuid) from public;
 grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_organization_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29176,7 +29216,7 @@ revoke execute on function sec.seen_organization_moderates(uuid) from public;
 grant execute on function sec.seen_organization_moderates(uuid) to culturepass_app;
 
 create function sec.seen_organization_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29196,7 +29236,7 @@ revoke execute on function sec.seen_organization_update(uuid) from public;
 grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
 
 create function sec.seen_promotion_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29233,7 +29273,7 @@ revoke execute on function sec.seen_promotion_admin(uuid) from public;
 grant execute on function sec.seen_promotion_admin(uuid) to culturepass_app;
 
 create function sec.seen_promotion_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29262,7 +29302,7 @@ revoke execute on function sec.seen_promotion_city_admin(uuid) from public;
 grant execute on function sec.seen_promotion_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_quote_payer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29293,7 +29333,7 @@ revoke execute on function sec.seen_quote_payer(uuid) from public;
 grant execute on function sec.seen_quote_payer(uuid) to culturepass_app;
 
 create function sec.seen_service_request(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29316,7 +29356,7 @@ revoke execute on function sec.seen_service_request(uuid) from public;
 grant execute on function sec.seen_service_request(uuid) to culturepass_app;
 
 create function sec.seen_service_request_organizer(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29332,7 +29372,7 @@ revoke execute on function sec.seen_service_request_organizer(uuid) from public;
 grant execute on function sec.seen_service_request_organizer(uuid) to culturepass_app;
 
 create function sec.seen_ticket_type(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29353,7 +29393,7 @@ revoke execute on function sec.seen_ticket_type(uuid) from public;
 grant execute on function sec.seen_ticket_type(uuid) to culturepass_app;
 
 create function sec.seen_user(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29390,7 +29430,7 @@ revoke execute on function sec.seen_user(uuid) from public;
 grant execute on function sec.seen_user(uuid) to culturepass_app;
 
 create function sec.seen_user_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29434,7 +29474,7 @@ revoke execute on function sec.seen_user_moderates(uuid) from public;
 grant execute on function sec.seen_user_moderates(uuid) to culturepass_app;
 
 create function sec.seen_user_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29450,7 +29490,7 @@ revoke execute on function sec.seen_user_update(uuid) from public;
 grant execute on function sec.seen_user_update(uuid) to culturepass_app;
 
 create function sec.seen_venue(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29498,7 +29538,7 @@ revoke execute on function sec.seen_venue(uuid) from public;
 grant execute on function sec.seen_venue(uuid) to culturepass_app;
 
 create function sec.seen_venue_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29514,7 +29554,7 @@ revoke execute on function sec.seen_venue_admin(uuid) from public;
 grant execute on function sec.seen_venue_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_city_admin(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29530,7 +29570,7 @@ revoke execute on function sec.seen_venue_city_admin(uuid) from public;
 grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_moderates(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29585,7 +29625,7 @@ revoke execute on function sec.seen_venue_moderates(uuid) from public;
 grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
@@ -29606,7 +29646,7 @@ revoke execute on function sec.seen_venue_update(uuid) from public;
 grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 
 create function sec.seen_wallet_account(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -29626,7 +29666,7 @@ revoke execute on function sec.seen_wallet_account(uuid) from public;
 grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
 create function app.broadcasts_a_day() returns int
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select 5
 $$;
 alter function app.broadcasts_a_day() owner to culturepass_owner;
@@ -29634,7 +29674,7 @@ revoke execute on function app.broadcasts_a_day() from public;
 grant execute on function app.broadcasts_a_day() to culturepass_authz, culturepass_job;
 
 create function app.may_broadcast(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
     or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
     or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
@@ -29647,7 +29687,7 @@ revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to culturepass_app, culturepass_job;
 
 create function app.broadcast_obstacle(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_event uuid;
   v_host uuid;
@@ -29683,7 +29723,7 @@ revoke execute on function app.broadcast_obstacle(uuid) from public;
 grant execute on function app.broadcast_obstacle(uuid) to culturepass_app;
 
 create function app.hold_broadcast() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
@@ -29701,7 +29741,7 @@ alter function app.hold_broadcast() owner to culturepass_authz;
 revoke execute on function app.hold_broadcast() from public;
 
 create function app.broadcast_audience(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select u.id from app.users u
   where u.status = 'active' and u.id in (
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
@@ -29722,7 +29762,7 @@ revoke execute on function app.broadcast_audience(uuid) from public;
 grant execute on function app.broadcast_audience(uuid) to culturepass_job;
 
 create function app.call_off_broadcasts() returns trigger
-  language plpgsql security definer set search_path = '' set app.job = 'broadcasts' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set app.job = 'broadcasts' as $$
 begin
   update app.broadcasts b set state = 'cancelled' where b.event_id = new.id and b.state = 'scheduled';
   return null;
@@ -29733,7 +29773,7 @@ revoke execute on function app.call_off_broadcasts() from public;
 grant select, update (state) on app.broadcasts to culturepass_counter;
 
 create function app.schedule_revision(p_event uuid) returns int
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
 $$;
 alter function app.schedule_revision(uuid) owner to culturepass_authz;
@@ -29741,7 +29781,7 @@ revoke execute on function app.schedule_revision(uuid) from public;
 grant execute on function app.schedule_revision(uuid) to culturepass_app, culturepass_job;
 
 create function app.in_calendars(p_state text, p_ends_at timestamptz, p_updated_at timestamptz) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_ends_at >= now() - interval '30 days'
     and (p_state in ('published', 'completed') or (p_state = 'cancelled' and p_updated_at >= now() - interval '30 days'));
@@ -29752,7 +29792,7 @@ revoke execute on function app.in_calendars(text, timestamptz, timestamptz) from
 grant execute on function app.in_calendars(text, timestamptz, timestamptz) to culturepass_app, culturepass_job, culturepass_authz;
 
 create function app.calendar_name(p_kind text, p_id uuid) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
   select o.name from app.organizations o where p_kind = 'organization' and o.id = p_id and o.status = 'active'
@@ -29774,7 +29814,7 @@ revoke execute on function app.calendar_name(text, uuid) from public;
 grant execute on function app.calendar_name(text, uuid) to culturepass_app, culturepass_job;
 
 create function app.calendar_of(p_kind text, p_id uuid, p_most int) returns setof uuid
-  language plpgsql stable rows 500 set search_path = '' as $$
+  language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 declare
   v_column constant text := case p_kind
     when 'organization' then 'host_organization_id'
@@ -29806,7 +29846,7 @@ revoke execute on function app.calendar_of(text, uuid, int) from public;
 grant execute on function app.calendar_of(text, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.calendar_of_member(p_most int) returns setof uuid
-  language plpgsql stable security definer rows 500 set search_path = '' as $$
+  language plpgsql stable security definer rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id from (
@@ -29850,7 +29890,7 @@ create function app.calendar_entries(p_ids uuid[], p_characters int) returns tab
   id uuid, title text, description text, category text, state text, starts_at timestamptz, ends_at timestamptz,
   created_at timestamptz, updated_at timestamptz, revision int, venue text, address text, city text, latitude float8,
   longitude float8, host_type text, host_id uuid, host text
-) language plpgsql stable rows 500 set search_path = '' as $$
+) language plpgsql stable rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select e.id, e.title, left(e.description, p_characters), e.category::text, e.state::text, e.starts_at, e.ends_at,
@@ -29870,7 +29910,7 @@ revoke execute on function app.calendar_entries(uuid[], int) from public;
 grant execute on function app.calendar_entries(uuid[], int) to culturepass_app, culturepass_job;
 
 create function app.on_the_wall(p_at timestamptz, p_timezone text) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return to_char(p_at at time zone p_timezone, 'YYYY-MM-DD"T"HH24:MI:SS.US');
 end
@@ -29880,7 +29920,7 @@ revoke execute on function app.on_the_wall(timestamptz, text) from public;
 grant execute on function app.on_the_wall(timestamptz, text) to culturepass_app, culturepass_job, culturepass_counter;
 
 create function app.note_local_time() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.event_local_times (event_id, starts_at_local, ends_at_local)
   values (new.id, app.on_the_wall(new.starts_at, new.timezone), app.on_the_wall(new.ends_at, new.timezone))
@@ -29893,7 +29933,7 @@ revoke execute on function app.note_local_time() from public;
 grant select, insert, update on app.event_local_times to culturepass_counter;
 
 create function app.keep_local_times() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_set bigint;
 begin
@@ -29915,7 +29955,7 @@ grant execute on function app.keep_local_times() to culturepass_job;
 
 create function app.search_hits(p_kinds text[], p_text text, p_half boolean, p_city uuid, p_most int) returns table (
   kind text, id uuid, name text, subtitle text, slug text, picture text, starts_at timestamptz
-) language plpgsql stable rows 35 set search_path = '' as $$
+) language plpgsql stable rows 35 set search_path = pg_catalog, pg_temp as $$
 declare
   v_begins constant text := sec.folded(btrim(p_text));
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
@@ -30029,7 +30069,7 @@ grant execute on function app.search_hits(text[], text, boolean, uuid, int) to c
 
 create function app.map_boxes(p_west float8, p_south float8, p_east float8, p_north float8) returns table (
   west float8, south float8, east float8, north float8, area public.geography
-) language sql immutable rows 4 set search_path = '' as $$
+) language sql immutable rows 4 set search_path = pg_catalog, pg_temp as $$
   select x.west, y.south, case when x.ends then s.ends + 1e-12 else x.east end, case when y.ends then p_north + 1e-12 else y.north end,
          public.st_segmentize(public.st_makeenvelope(
            greatest(x.west - 0.001, -180), greatest(y.south - 0.001, -90),
@@ -30054,7 +30094,7 @@ grant execute on function app.map_boxes(float8, float8, float8, float8) to cultu
 
 create function app.map_points(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_most int) returns table (
   kind text, id uuid, x float8, y float8
-) language plpgsql stable security definer rows 1000 set search_path = '' as $$
+) language plpgsql stable security definer rows 1000 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_look constant int := 2000;
@@ -30133,7 +30173,7 @@ revoke execute on function app.map_points(text[], float8, float8, float8, float8
 
 create function app.map(p_kinds text[], p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_cell float8, p_few int, p_most int) returns table (
   total bigint, kind text, id uuid, name text, slug text, starts_at timestamptz, x float8, y float8, west float8, south float8, east float8, north float8
-) language plpgsql stable security definer rows 200 set search_path = '' as $$
+) language plpgsql stable security definer rows 200 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   with points as materialized (
@@ -30170,7 +30210,7 @@ revoke execute on function app.map(text[], float8, float8, float8, float8, text,
 grant execute on function app.map(text[], float8, float8, float8, float8, text, boolean, uuid, text, timestamptz, timestamptz, float8, int, int) to culturepass_app, culturepass_job;
 
 create function app.has_offer(p_event uuid, p_capacity int, p_tickets bigint, p_cents bigint, p_currency text, p_seats int) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_cents is null and p_currency is null and p_seats is null then
     return true;
@@ -30194,7 +30234,7 @@ revoke execute on function app.has_offer(uuid, int, bigint, bigint, text, int) f
 grant execute on function app.has_offer(uuid, int, bigint, bigint, text, int) to culturepass_authz;
 
 create function app.is_in_box(p_place public.geography, p_west float8, p_south float8, p_east float8, p_north float8) returns boolean
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_x constant float8 := public.st_x(p_place::public.geometry);
   v_y constant float8 := public.st_y(p_place::public.geometry);
@@ -30208,7 +30248,7 @@ revoke execute on function app.is_in_box(public.geography, float8, float8, float
 grant execute on function app.is_in_box(public.geography, float8, float8, float8, float8) to culturepass_authz;
 
 create function app.events_in_box(p_west float8, p_south float8, p_east float8, p_north float8, p_most int) returns uuid[]
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids uuid[];
 begin
@@ -30236,7 +30276,7 @@ alter function app.events_in_box(float8, float8, float8, float8, int) owner to c
 revoke execute on function app.events_in_box(float8, float8, float8, float8, int) from public;
 
 create function app.sees_event(p_event uuid) returns boolean
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return sec.seen_event(p_event) is not null;
 end
@@ -30246,7 +30286,7 @@ revoke execute on function app.sees_event(uuid) from public;
 grant execute on function app.sees_event(uuid) to culturepass_job;
 
 create function app.upcoming_events(p_city uuid, p_category text, p_from timestamptz, p_to timestamptz, p_west float8, p_south float8, p_east float8, p_north float8, p_text text, p_half boolean, p_cents bigint, p_currency text, p_seats int, p_after timestamptz, p_after_id uuid, p_most int) returns table (event_id uuid, starts_at timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_within constant text[] := case when p_city is null then '{}' else array[p_city::text] end;
   v_words constant int := 2000;
@@ -30307,7 +30347,7 @@ revoke execute on function app.upcoming_events(uuid, text, timestamptz, timestam
 grant execute on function app.upcoming_events(uuid, text, timestamptz, timestamptz, float8, float8, float8, float8, text, boolean, bigint, text, int, timestamptz, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.first_id(p_at timestamptz) returns uuid
-  language sql immutable strict set search_path = '' as $$
+  language sql immutable strict set search_path = pg_catalog, pg_temp as $$
   select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
 $$;
 alter function app.first_id(timestamptz) owner to culturepass_owner;
@@ -30315,7 +30355,7 @@ revoke execute on function app.first_id(timestamptz) from public;
 grant execute on function app.first_id(timestamptz) to culturepass_job;
 
 create function app.network_before(p_user uuid, p_at timestamptz) returns text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select app.network_of(s.ip_address) from app.sessions s
@@ -30328,7 +30368,7 @@ revoke execute on function app.network_before(uuid, timestamptz) from public;
 grant execute on function app.network_before(uuid, timestamptz) to culturepass_job;
 
 create function app.fraud_facts(p_rule text, p_since timestamptz, p_least int) returns table (entity_type text, entity_id uuid, at timestamptz, fact uuid)
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_rule
   -- Stolen cards are tested with payments, most of which fail.
@@ -30400,7 +30440,7 @@ revoke execute on function app.fraud_facts(text, timestamptz, int) from public;
 grant execute on function app.fraud_facts(text, timestamptz, int) to culturepass_job;
 
 create function app.flag_fraud(p_rule text, p_since timestamptz, p_least int) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_flagged bigint;
 begin
@@ -30430,7 +30470,7 @@ revoke execute on function app.flag_fraud(text, timestamptz, int) from public;
 grant execute on function app.flag_fraud(text, timestamptz, int) to culturepass_job;
 
 create function app.wait_for_request(p_quote uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.service_requests r
   join app.leads l on l.service_request_id = r.id
@@ -30443,7 +30483,7 @@ revoke execute on function app.wait_for_request(uuid) from public;
 grant execute on function app.wait_for_request(uuid) to culturepass_app;
 
 create function app.settle_request() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_request uuid;
 begin
@@ -30462,7 +30502,7 @@ revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
 create function app.is_withdrawn(p_id uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.users x where x.id = p_id and x.status <> 'active')
     or exists (select from app.communities x where x.id = p_id and x.status <> 'active')
     or exists (select from app.organizations x where x.id = p_id and x.status <> 'active')
@@ -30476,7 +30516,7 @@ revoke execute on function app.is_withdrawn(uuid) from public;
 grant execute on function app.is_withdrawn(uuid) to culturepass_job;
 
 create function app.is_served(p_media uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.media m
     left join app.events e on e.id = m.entity_event_id
@@ -30489,7 +30529,7 @@ revoke execute on function app.is_served(uuid) from public;
 grant execute on function app.is_served(uuid) to culturepass_job;
 
 create function app.pictures_below(p_id uuid) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select m.id from app.media m where m.entity_id = p_id and m.status = 'active'
   union
   select m.id from app.events e join app.media m on m.entity_event_id = e.id where e.host_id = p_id and m.status = 'active'
@@ -30501,7 +30541,7 @@ revoke execute on function app.pictures_below(uuid) from public;
 grant execute on function app.pictures_below(uuid) to culturepass_job;
 
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
 begin
   return query
@@ -30518,7 +30558,7 @@ revoke execute on function app.choices(uuid[], text) from public;
 grant execute on function app.choices(uuid[], text) to culturepass_job;
 
 create function app.quiet_until(p_at timestamptz, p_zone text, p_hours jsonb) returns timestamptz
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_local timestamp := p_at at time zone p_zone;
   v_starts time := (p_hours ->> 'starts')::time;
@@ -30544,7 +30584,7 @@ revoke execute on function app.quiet_until(timestamptz, text, jsonb) from public
 grant execute on function app.quiet_until(timestamptz, text, jsonb) to culturepass_job;
 
 create function app.hold_windows(p_users uuid[]) returns void
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_lane int;
 begin
@@ -30558,7 +30598,7 @@ revoke execute on function app.hold_windows(uuid[]) from public;
 grant execute on function app.hold_windows(uuid[]) to culturepass_job;
 
 create function app.notify(p_type text, p_channels text[], p_always text[], p_urgent boolean, p_digest interval, p_key text, p_data jsonb, p_event uuid, p_expires timestamptz, p_users uuid[], p_texts int[], p_titles text[], p_messages text[], p_pushes text[], p_emails text[]) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_told bigint;
 begin
@@ -30615,7 +30655,7 @@ revoke execute on function app.notify(text, text[], text[], boolean, interval, t
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to culturepass_job;
 
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select from app.events e
@@ -30630,7 +30670,7 @@ revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
 
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   case p_message
     when 'community_invited', 'community_asked' then
@@ -30693,7 +30733,7 @@ revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from
 grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to culturepass_job;
 
 create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
-  language plpgsql stable rows 256 set search_path = '' as $$
+  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select x.id,
@@ -30754,7 +30794,7 @@ revoke execute on function app.delivery_obstacles(uuid[]) from public;
 grant execute on function app.delivery_obstacles(uuid[]) to culturepass_job;
 
 create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_due uuid[];
 begin
@@ -30805,7 +30845,7 @@ revoke execute on function app.claim_deliveries(text, int, interval) from public
 grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
 
 create function app.reschedule_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone) then
     insert into app.event_schedules as s (event_id, revision) values (new.id, 2)
@@ -30825,7 +30865,7 @@ grant select on app.notifications, app.notification_deliveries to culturepass_co
 grant update (state, error, settled_at) on app.notification_deliveries to culturepass_counter;
 
 create function app.name_of(p_id uuid) returns text
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select x.name from app.cities x where x.id = p_id
   union all select x.name from app.organizations x where x.id = p_id
   union all select x.name from app.communities x where x.id = p_id
@@ -30840,7 +30880,7 @@ revoke execute on function app.name_of(uuid) from public;
 grant execute on function app.name_of(uuid) to culturepass_job;
 
 create function app.admins_of(p_id uuid) returns uuid[]
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select array(
     select r.user_id from app.role_assignments r
     where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
@@ -30851,7 +30891,7 @@ revoke execute on function app.admins_of(uuid) from public;
 grant execute on function app.admins_of(uuid) to culturepass_job;
 
 create function app.purge_notifications(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_old uuid[] := array(select n.id from app.notifications n where n.created_at < p_before order by n.created_at limit p_most);
 begin
@@ -30868,7 +30908,7 @@ grant execute on function app.purge_notifications(timestamptz, int) to culturepa
 grant delete on app.notifications, app.notification_deliveries to culturepass_counter;
 
 create function app.is_shown(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -30879,7 +30919,7 @@ revoke execute on function app.is_shown(uuid) from public;
 grant execute on function app.is_shown(uuid) to culturepass_job;
 
 create function app.host_is_live(p_host uuid) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
@@ -30890,7 +30930,7 @@ revoke execute on function app.host_is_live(uuid) from public;
 grant execute on function app.host_is_live(uuid) to culturepass_job;
 
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
 $$;
 alter function app.reminder_due(timestamptz, text, boolean) owner to culturepass_owner;
@@ -30898,7 +30938,7 @@ revoke execute on function app.reminder_due(timestamptz, text, boolean) from pub
 grant execute on function app.reminder_due(timestamptz, text, boolean) to culturepass_job;
 
 create function app.mark_notification() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.changed_in := pg_current_xact_id()::text::bigint;
   return new;
@@ -30908,7 +30948,7 @@ alter function app.mark_notification() owner to culturepass_owner;
 revoke execute on function app.mark_notification() from public;
 
 create function app.notification_news(p_since text, p_users uuid[], p_most int) returns table (seen text, member uuid, ids uuid[], marks bigint[], unread bigint)
-  language plpgsql stable set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 begin
   return query
   with now as materialized (
@@ -30935,7 +30975,7 @@ revoke execute on function app.notification_news(text, uuid[], int) from public;
 grant execute on function app.notification_news(text, uuid[], int) to culturepass_job;
 
 create function app.rule_in_the_way(p_proposal uuid) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('commission:' || p.city_id::text || ':' || p.type || ':' || p.currency, 0))
   from app.commission_proposals p where p.id = p_proposal;
@@ -30953,7 +30993,7 @@ revoke execute on function app.rule_in_the_way(uuid) from public;
 grant execute on function app.rule_in_the_way(uuid) to culturepass_app;
 
 create function app.make_proposed_rule() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_from timestamptz := greatest(new.valid_from, now());
 begin
@@ -30972,7 +31012,7 @@ revoke execute on function app.make_proposed_rule() from public;
 grant insert, update (valid_to) on app.commission_rules to culturepass_counter;
 
 create function app.payment_rank(p_status text) returns int
-  language sql immutable parallel safe set search_path = '' as $$
+  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select case p_status
     when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
     else 5
@@ -30983,7 +31023,7 @@ revoke execute on function app.payment_rank(text) from public;
 grant execute on function app.payment_rank(text) to culturepass_job;
 
 create function app.forbid_payment_going_back() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if app.payment_rank(old.status) >= 4 and app.payment_rank(new.status) < app.payment_rank(old.status) then
     raise exception 'a payment that is % does not become %', old.status, new.status
@@ -30996,7 +31036,7 @@ alter function app.forbid_payment_going_back() owner to culturepass_owner;
 revoke execute on function app.forbid_payment_going_back() from public;
 
 create function app.forbid_older_news() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception 'what was read later stays' using errcode = '23514', constraint = tg_table_name || '_read_later';
 end
@@ -31005,7 +31045,7 @@ alter function app.forbid_older_news() owner to culturepass_owner;
 revoke execute on function app.forbid_older_news() from public;
 
 create function app.purge_stripe_events(p_before timestamptz, p_most int) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_count bigint;
 begin
@@ -31023,7 +31063,7 @@ grant execute on function app.purge_stripe_events(timestamptz, int) to culturepa
 grant select, delete on app.stripe_events to culturepass_counter;
 
 create function app.erase_member(p_user uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_email public.citext;
   v_closed timestamptz;
@@ -31078,7 +31118,7 @@ grant select, update, delete on app.notification_deliveries, app.notifications, 
 grant select, update on app.sessions, app.external_identities, app.devices, app.payment_methods, app.reviews, app.media, app.users to culturepass_counter;
 
 create function app.charged_by_card() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_amount bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
 begin
@@ -31095,7 +31135,7 @@ alter function app.charged_by_card() owner to culturepass_counter;
 revoke execute on function app.charged_by_card() from public;
 
 create function app.keeps_place(p app.promotions) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select (p).status <> 'archived' and (
     (p).state in ('approved', 'active')
     or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
@@ -31106,7 +31146,7 @@ revoke execute on function app.keeps_place(app.promotions) from public;
 grant execute on function app.keeps_place(app.promotions) to culturepass_counter, culturepass_job;
 
 create function app.can_be_featured(p_type text, p_id uuid) returns boolean
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return case p_type
     when 'event' then exists (
@@ -31121,7 +31161,7 @@ revoke execute on function app.can_be_featured(text, uuid) from public;
 grant execute on function app.can_be_featured(text, uuid) to culturepass_job;
 
 create function app.room_of_place(p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz, p_without uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_capacity int;
   v_most int;
@@ -31147,7 +31187,7 @@ revoke execute on function app.room_of_place(uuid, text, timestamptz, timestampt
 grant execute on function app.room_of_place(uuid, text, timestamptz, timestamptz, uuid) to culturepass_job;
 
 create function app.plan_days_left(p_target_type text, p_target uuid) returns int
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_business uuid;
   v_since timestamptz;
@@ -31181,7 +31221,7 @@ alter function app.plan_days_left(text, uuid) owner to culturepass_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
 create function app.card_step(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency = 'MGA' then 100
     when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
@@ -31193,7 +31233,7 @@ revoke execute on function app.card_step(text) from public;
 grant execute on function app.card_step(text) to culturepass_counter, culturepass_job;
 
 create function app.card_minimum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
       'RUB', 'SGD', 'ZAR') then 50
@@ -31213,7 +31253,7 @@ revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to culturepass_counter;
 
 create function app.card_maximum(p_currency text) returns bigint
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
@@ -31225,7 +31265,7 @@ revoke execute on function app.card_maximum(text) from public;
 grant execute on function app.card_maximum(text) to culturepass_counter;
 
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce((
     select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
@@ -31247,7 +31287,7 @@ create function app.price_of_place(
   out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
   out city_share_cents bigint, out room int
 ) returns setof record
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   select f.currency, f.day_price_cents, f.max_days into currency, day_price_cents, max_days from app.featured_places f
   where f.city_id = p_city and f.slot = p_slot and f.is_offered and f.status = 'active';
@@ -31267,7 +31307,7 @@ revoke execute on function app.price_of_place(text, uuid, uuid, text, timestampt
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to culturepass_app, culturepass_job;
 
 create function app.book_place() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_price record;
 begin
@@ -31306,7 +31346,7 @@ alter function app.book_place() owner to culturepass_counter;
 revoke execute on function app.book_place() from public;
 
 create function app.take_place_again() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.keeps_place(new) and not app.keeps_place(old)
     and exists (
@@ -31322,7 +31362,7 @@ alter function app.take_place_again() owner to culturepass_counter;
 revoke execute on function app.take_place_again() from public;
 
 create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
 $$;
 alter function app.rating_score(bigint, int, numeric) owner to culturepass_owner;
@@ -31330,7 +31370,7 @@ revoke execute on function app.rating_score(bigint, int, numeric) from public;
 grant execute on function app.rating_score(bigint, int, numeric) to culturepass_counter, culturepass_job;
 
 create function app.sum_up_reviews() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_row record;
 begin
@@ -31360,7 +31400,7 @@ alter function app.sum_up_reviews() owner to culturepass_counter;
 revoke execute on function app.sum_up_reviews() from public;
 
 create function app.add_ratings(p_type text, p_target uuid, p_ratings int[], p_signs int[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_city uuid;
   v_sums record;
@@ -31394,7 +31434,7 @@ grant insert (id, target_id, target_type, city_id) on app.ratings to culturepass
 grant update (one, two, three, four, five, votes, stars, score) on app.ratings to culturepass_counter;
 
 create function app.refresh_ratings() returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_changed bigint;
 begin
@@ -31419,7 +31459,7 @@ revoke execute on function app.refresh_ratings() from public;
 grant execute on function app.refresh_ratings() to culturepass_job;
 
 create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select r.target_id, r.score from app.ratings r
@@ -31433,7 +31473,7 @@ revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from pu
 grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.stars_of(p_target uuid) returns int[]
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
 $$;
@@ -31442,7 +31482,7 @@ revoke execute on function app.stars_of(uuid) from public;
 grant execute on function app.stars_of(uuid) to culturepass_app, culturepass_job;
 
 create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (
     select from app.attendances a join app.events e on e.id = a.event_id
     where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
@@ -31460,14 +31500,14 @@ alter function app.is_guest(uuid, text, uuid) owner to culturepass_authz;
 revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
 create function app.takes_guests_alone() returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
 $$;
 alter function app.takes_guests_alone() owner to culturepass_authz;
 revoke execute on function app.takes_guests_alone() from public;
 
 create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
 $$;
 alter function app.refuses_review(text, uuid, boolean) owner to culturepass_authz;
@@ -31475,7 +31515,7 @@ revoke execute on function app.refuses_review(text, uuid, boolean) from public;
 grant execute on function app.refuses_review(text, uuid, boolean) to culturepass_app;
 
 create function app.guard_review() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if app.takes_guests_alone() and not app.is_guest(new.reviewer_id, new.entity_type, new.entity_id) then
     raise exception 'the reviewer was not there' using errcode = '23514', constraint = 'reviews_guest';
@@ -31487,7 +31527,7 @@ alter function app.guard_review() owner to culturepass_authz;
 revoke execute on function app.guard_review() from public;
 
 create function app.keep_review_policy(p_guests_only boolean) returns boolean
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.review_policies as p (name, guests_only) values ('reviews', p_guests_only)
   on conflict (name) do update set guests_only = excluded.guests_only where p.guests_only <> excluded.guests_only;
@@ -31499,7 +31539,7 @@ revoke execute on function app.keep_review_policy(boolean) from public;
 grant execute on function app.keep_review_policy(boolean) to culturepass_job;
 
 create function app.end_offers(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.ticket_transfers x set state = 'withdrawn', decided_at = now() where x.from_id = p_user and x.state = 'offered';
   update app.role_assignments r set status = 'archived'
@@ -31514,7 +31554,7 @@ revoke execute on function app.end_offers(uuid) from public;
 grant update (state, decided_at) on app.ticket_transfers to culturepass_counter;
 
 create function app.end_offers_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.id);
   return null;
@@ -31524,7 +31564,7 @@ alter function app.end_offers_of_account() owner to culturepass_counter;
 revoke execute on function app.end_offers_of_account() from public;
 
 create function app.end_offers_issued_before() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.end_offers(new.user_id);
   return null;
@@ -31534,7 +31574,7 @@ alter function app.end_offers_issued_before() owner to culturepass_counter;
 revoke execute on function app.end_offers_issued_before() from public;
 
 create function app.begin_offer(p_user uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform from app.users u where u.id = p_user and u.status = 'active' for share;
   if not found then
@@ -31549,7 +31589,7 @@ alter function app.begin_offer(uuid) owner to culturepass_counter;
 revoke execute on function app.begin_offer(uuid) from public;
 
 create function app.begin_offer_of_ticket() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.from_id);
   return null;
@@ -31559,7 +31599,7 @@ alter function app.begin_offer_of_ticket() owner to culturepass_counter;
 revoke execute on function app.begin_offer_of_ticket() from public;
 
 create function app.begin_offer_of_role() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.granted_by_id);
   return null;
@@ -31569,7 +31609,7 @@ alter function app.begin_offer_of_role() owner to culturepass_counter;
 revoke execute on function app.begin_offer_of_role() from public;
 
 create function app.begin_invitation() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform app.begin_offer(new.added_by_id);
   return null;
@@ -31579,7 +31619,7 @@ alter function app.begin_invitation() owner to culturepass_counter;
 revoke execute on function app.begin_invitation() from public;
 
 create function app.was_ordered(p_type uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.order_items i where i.ticket_type_id = p_type)
 $$;
 alter function app.was_ordered(uuid) owner to culturepass_counter;
@@ -31587,7 +31627,7 @@ revoke execute on function app.was_ordered(uuid) from public;
 grant execute on function app.was_ordered(uuid) to culturepass_app, culturepass_job;
 
 create function app.keep_currency_of_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 or app.was_ordered(old.id) then
     raise exception 'ordered in another currency' using errcode = '23514', constraint = 'ticket_types_currency_kept';
@@ -31599,7 +31639,7 @@ alter function app.keep_currency_of_tickets() owner to culturepass_counter;
 revoke execute on function app.keep_currency_of_tickets() from public;
 
 create function app.keep_right_of_return() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if old.held + old.sold > 0 and old.refundable_until > now() then
     raise exception 'sold with a longer right of return' using errcode = '23514', constraint = 'ticket_types_refundable_until_kept';
@@ -31611,7 +31651,7 @@ alter function app.keep_right_of_return() owner to culturepass_owner;
 revoke execute on function app.keep_right_of_return() from public;
 
 create function app.taken_of_event(p_event uuid) returns bigint
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
 $$;
 alter function app.taken_of_event(uuid) owner to culturepass_counter;
@@ -31619,7 +31659,7 @@ revoke execute on function app.taken_of_event(uuid) from public;
 grant execute on function app.taken_of_event(uuid) to culturepass_app, culturepass_job;
 
 create function app.keep_room_of_event() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_taken bigint;
 begin
@@ -31635,7 +31675,7 @@ alter function app.keep_room_of_event() owner to culturepass_counter;
 revoke execute on function app.keep_room_of_event() from public;
 
 create function app.keep_event_ahead() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if (new.starts_at <> old.starts_at and new.starts_at < now()) or (new.ends_at <> old.ends_at and new.ends_at < now()) then
     raise exception 'tickets were sold for another time' using errcode = '23514', constraint = 'events_moved_ahead';
@@ -31647,7 +31687,7 @@ alter function app.keep_event_ahead() owner to culturepass_owner;
 revoke execute on function app.keep_event_ahead() from public;
 
 create function app.offer_places(p_type uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_over int := 0;
@@ -31710,7 +31750,7 @@ revoke execute on function app.offer_places(uuid) from public;
 grant execute on function app.offer_places(uuid) to culturepass_job;
 
 create function app.room_of_event(p_event uuid) returns bigint
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_capacity int;
 begin
@@ -31729,7 +31769,7 @@ revoke execute on function app.room_of_event(uuid) from public;
 grant execute on function app.room_of_event(uuid) to culturepass_job;
 
 create function app.wait_for_event(p_event uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('capacity:' || e.id::text, 0))
   from app.events e where e.id = p_event and e.capacity is not null;
@@ -31740,7 +31780,7 @@ revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to culturepass_job;
 
 create function app.wait_for_buyer(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('order:' || o.user_id::text || o.event_id::text, 0))
   from app.orders o where o.id = p_order;
@@ -31751,7 +31791,7 @@ revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to culturepass_job;
 
 create function app.keep_limits(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
 begin
@@ -31786,7 +31826,7 @@ revoke execute on function app.keep_limits(uuid) from public;
 grant execute on function app.keep_limits(uuid) to culturepass_job;
 
 create function app.hold_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
   v_item record;
@@ -31854,7 +31894,7 @@ revoke execute on function app.hold_tickets(uuid) from public;
 grant execute on function app.hold_tickets(uuid) to culturepass_job;
 
 create function app.sell_held_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -31877,7 +31917,7 @@ revoke execute on function app.sell_held_tickets(uuid) from public;
 grant execute on function app.sell_held_tickets(uuid) to culturepass_job;
 
 create function app.release_tickets(p_order uuid) returns void
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_item record;
 begin
@@ -31894,7 +31934,7 @@ revoke execute on function app.release_tickets(uuid) from public;
 grant execute on function app.release_tickets(uuid) to culturepass_job;
 
 create function app.return_tickets(p_refund uuid) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -31918,7 +31958,7 @@ revoke execute on function app.return_tickets(uuid) from public;
 grant execute on function app.return_tickets(uuid) to culturepass_job;
 
 create function app.void_tickets(p_order uuid, p_reason text) returns int
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_type record;
   v_count int := 0;
@@ -31947,7 +31987,7 @@ revoke execute on function app.void_tickets(uuid, text) from public;
 grant execute on function app.void_tickets(uuid, text) to culturepass_job;
 
 create function app.expire_orders(p_limit int) returns setof uuid
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_orders uuid[];
   v_hold uuid;
@@ -31986,7 +32026,7 @@ revoke execute on function app.expire_orders(int) from public;
 grant execute on function app.expire_orders(int) to culturepass_job;
 
 create function app.waitlist_position() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('waitlist:' || new.event_id::text, 0));
   select coalesce(max(w.position), 0) + 1 into new.position from app.waitlist_entries w where w.event_id = new.event_id;
@@ -31997,7 +32037,7 @@ alter function app.waitlist_position() owner to culturepass_counter;
 revoke execute on function app.waitlist_position() from public;
 
 create function app.waitlist_turn() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.turn := new.position - new.priority * 1000000000000;
   return new;
@@ -32007,7 +32047,7 @@ alter function app.waitlist_turn() owner to culturepass_owner;
 revoke execute on function app.waitlist_turn() from public;
 
 create function app.end_transfers() returns trigger
-  language plpgsql set search_path = '' set app.job = 'tickets' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 begin
   update app.ticket_transfers x set state = 'expired', decided_at = now() where x.ticket_id = new.id and x.state = 'offered';
   return null;
@@ -32017,7 +32057,7 @@ alter function app.end_transfers() owner to culturepass_owner;
 revoke execute on function app.end_transfers() from public;
 
 create function app.changes_told_until(p_overlap interval) returns timestamptz
-  language sql set search_path = '' as $$
+  language sql set search_path = pg_catalog, pg_temp as $$
   select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
   where a.datname = current_database() and a.usename = current_user
 $$;
@@ -32026,7 +32066,7 @@ revoke execute on function app.changes_told_until(interval) from public;
 grant execute on function app.changes_told_until(interval) to culturepass_job;
 
 create function app.admits_until(p_event uuid) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.ends_at + interval '1 day' from app.events e where e.id = p_event
 $$;
 alter function app.admits_until(uuid) owner to culturepass_owner;
@@ -32034,7 +32074,7 @@ revoke execute on function app.admits_until(uuid) from public;
 grant execute on function app.admits_until(uuid) to culturepass_job;
 
 create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
 $$;
 alter function app.admits_at(uuid,timestamptz,timestamptz) owner to culturepass_owner;
@@ -32042,7 +32082,7 @@ revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from publ
 grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to culturepass_job;
 
 create function app.host_is_verified(p_host uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.organizations o where o.id = p_host and o.verified)
     or exists (select from app.communities c where c.id = p_host and c.verified)
     or exists (select from app.businesses b where b.id = p_host and b.verified)
@@ -32054,7 +32094,7 @@ revoke execute on function app.host_is_verified(uuid) from public;
 create function app.trending(
   p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_last constant timestamptz := (select max(r.ranked_at) from app.event_ranks r where r.city_id = p_city);
   v_since constant timestamptz := case when p_as_of > now() - interval '10 minutes' then p_as_of else v_last end;
@@ -32100,7 +32140,7 @@ revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, num
 grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to culturepass_app, culturepass_job;
 
 create function app.feed(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable security definer rows 20 set search_path = '' as $$
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
   v_many constant int := 500;
   v_page uuid[];
@@ -32154,7 +32194,7 @@ revoke execute on function app.feed(uuid, int) from public;
 grant execute on function app.feed(uuid, int) to culturepass_app, culturepass_job;
 
 create function app.shown_until(p_event app.events) returns timestamptz
-  language sql immutable set search_path = '' as $$
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
     when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
   end
@@ -32164,7 +32204,7 @@ revoke execute on function app.shown_until(app.events) from public;
 grant execute on function app.shown_until(app.events) to culturepass_app, culturepass_counter, culturepass_job;
 
 create function app.note_likes() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -32185,7 +32225,7 @@ revoke execute on function app.note_likes() from public;
 grant insert (id, kind, actor_id, object_id) on app.rank_notes to culturepass_counter;
 
 create function app.note_follows() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' and (select count(*) from (select from added limit 5001) a) > 5000 then
     insert into app.rank_notes (kind) values ('all');
@@ -32208,7 +32248,7 @@ alter function app.note_follows() owner to culturepass_counter;
 revoke execute on function app.note_follows() from public;
 
 create function app.note_tickets() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'INSERT' then
     insert into app.rank_notes (kind, actor_id, object_id) select distinct 'ticket', a.buyer_id, a.event_id from added a;
@@ -32227,7 +32267,7 @@ alter function app.note_tickets() owner to culturepass_counter;
 revoke execute on function app.note_tickets() from public;
 
 create function app.note_attendances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select 'check_in', a.user_id, a.event_id from added a;
   return null;
@@ -32237,7 +32277,7 @@ alter function app.note_attendances() owner to culturepass_counter;
 revoke execute on function app.note_attendances() from public;
 
 create function app.note_visits() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id, object_id) select a.kind, a.user_id, a.event_id from added a;
   return null;
@@ -32247,7 +32287,7 @@ alter function app.note_visits() owner to culturepass_counter;
 revoke execute on function app.note_visits() from public;
 
 create function app.note_accounts() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into app.rank_notes (kind, actor_id) values ('actor', new.id);
   return null;
@@ -32257,7 +32297,7 @@ alter function app.note_accounts() owner to culturepass_counter;
 revoke execute on function app.note_accounts() from public;
 
 create function app.note_shown() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   update app.event_ranks r set shown_until = app.shown_until(new) where r.event_id = new.id;
   insert into app.rank_notes (kind, object_id) values ('event', new.id);
@@ -32269,7 +32309,7 @@ revoke execute on function app.note_shown() from public;
 grant update (shown_until) on app.event_ranks to culturepass_counter;
 
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select case p_kind
     when 'like' then (
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
@@ -32293,7 +32333,7 @@ revoke execute on function app.rank_fact(uuid, uuid, text) from public;
 grant execute on function app.rank_fact(uuid, uuid, text) to culturepass_job;
 
 create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
       or e.host_institution_id = p_entity or e.venue_id = p_entity)
@@ -32305,7 +32345,7 @@ revoke execute on function app.followed_events(uuid, timestamptz) from public;
 grant execute on function app.followed_events(uuid, timestamptz) to culturepass_job;
 
 create function app.network_of(p_address text) returns text
-  language plpgsql immutable set search_path = '' as $$
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return network(set_masklen(p_address::inet, case family(p_address::inet) when 4 then 32 else 64 end))::text;
 exception when data_exception then
@@ -32317,7 +32357,7 @@ revoke execute on function app.network_of(text) from public;
 grant execute on function app.network_of(text) to culturepass_job;
 
 create function app.rank_term(p_weight numeric, p_at timestamptz, p_half_life_hours int) returns double precision
-  language sql stable parallel safe set search_path = '' as $$
+  language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
   select ln(p_weight::float8) + ln(2::float8) / (p_half_life_hours * 3600.0::float8) * (extract(epoch from p_at)::float8 - 1767225600)
 $$;
 alter function app.rank_term(numeric, timestamptz, int) owner to culturepass_owner;
@@ -32325,7 +32365,7 @@ revoke execute on function app.rank_term(numeric, timestamptz, int) from public;
 grant execute on function app.rank_term(numeric, timestamptz, int) to culturepass_job;
 
 create function app.exact_rank(p_event uuid, p_half_life_hours int) returns double precision
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
   select max(t.peak) + ln(sum(exp(greatest(t.term - t.peak, -700))))
   from (
     select x.term, max(x.term) over () as peak
@@ -32342,7 +32382,7 @@ grant execute on function app.exact_rank(uuid, int) to culturepass_job;
 create function app.place_ranks(
   p_events uuid[], p_ranks double precision[], p_actions bigint[], p_drifts double precision[], p_noted uuid[], p_per_host int, p_now timestamptz
 ) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_written bigint;
 begin
@@ -32401,7 +32441,7 @@ grant execute on function app.place_ranks(uuid[], double precision[], bigint[], 
 create function app.take_actions(
   p_notes app.rank_notes[], p_settings jsonb, p_now timestamptz, out events uuid[], out signs int[], out terms double precision[]
 ) returns record
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
 begin
@@ -32511,7 +32551,7 @@ revoke execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz
 grant execute on function app.take_actions(app.rank_notes[], jsonb, timestamptz) to culturepass_job;
 
 create function app.rank_events(p_limit int, p_settings jsonb) returns int
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_per_host constant int := (p_settings ->> 'per_host')::int;
@@ -32592,7 +32632,7 @@ revoke execute on function app.rank_events(int, jsonb) from public;
 grant execute on function app.rank_events(int, jsonb) to culturepass_job;
 
 create function app.note_missing(p_follows boolean) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_found bigint;
 begin
@@ -32643,7 +32683,7 @@ revoke execute on function app.note_missing(boolean) from public;
 grant execute on function app.note_missing(boolean) to culturepass_job;
 
 create function app.add_up_ranks(p_settings jsonb, p_all boolean, p_now timestamptz) returns bigint
-  language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
 declare
   v_half_life constant int := (p_settings ->> 'half_life_hours')::int;
   v_found record;
@@ -32679,7 +32719,7 @@ revoke execute on function app.add_up_ranks(jsonb, boolean, timestamptz) from pu
 grant execute on function app.add_up_ranks(jsonb, boolean, timestamptz) to culturepass_job;
 
 create function app.compare_ranks(p_settings jsonb) returns bigint
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_found bigint;
 begin
@@ -32694,7 +32734,7 @@ revoke execute on function app.compare_ranks(jsonb) from public;
 grant execute on function app.compare_ranks(jsonb) to culturepass_job;
 
 create function app.book_dispute(p_dispute uuid, p_state text, p_amount bigint, p_currency text) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_owed uuid;
   v_leg bigint;
@@ -32741,7 +32781,7 @@ revoke execute on function app.book_dispute(uuid,text,bigint,text) from public;
 grant execute on function app.book_dispute(uuid,text,bigint,text) to culturepass_job;
 
 create function app.claim_credits(p_payment uuid, p_wallet uuid, p_due bigint) returns bigint
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_leg bigint;
   v_taken bigint := 0;
@@ -32778,7 +32818,7 @@ revoke execute on function app.claim_credits(uuid,uuid,bigint) from public;
 grant execute on function app.claim_credits(uuid,uuid,bigint) to culturepass_job;
 
 create function app.wallet_of(p_user uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -32798,7 +32838,7 @@ revoke execute on function app.wallet_of(uuid,text) from public;
 grant execute on function app.wallet_of(uuid,text) to culturepass_job;
 
 create function app.system_wallet(p_kind text, p_owner_type text, p_owner uuid, p_currency text) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet uuid;
 begin
@@ -32819,7 +32859,7 @@ revoke execute on function app.system_wallet(text,text,uuid,text) from public;
 grant execute on function app.system_wallet(text,text,uuid,text) to culturepass_job;
 
 create function app.post_journal(p_kind text, p_key text, p_reference text, p_reverses uuid, p_hold uuid, p_legs jsonb) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
   v_hold app.wallet_holds;
@@ -32900,7 +32940,7 @@ revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from
 grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to culturepass_job;
 
 create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_left bigint := p_amount;
   v_credit record;
@@ -32922,7 +32962,7 @@ revoke execute on function app.use_credits(uuid,bigint) from public;
 grant execute on function app.use_credits(uuid,bigint) to culturepass_job;
 
 create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_journal uuid;
 begin
@@ -32942,7 +32982,7 @@ revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,tim
 grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to culturepass_job;
 
 create function app.expire_credits(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_credit record;
   v_amount bigint;
@@ -32979,7 +33019,7 @@ revoke execute on function app.expire_credits(int) from public;
 grant execute on function app.expire_credits(int) to culturepass_job;
 
 create function app.available_credits(p_wallet uuid) returns bigint
-  language plpgsql stable set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 begin
   return (
     select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
@@ -32992,7 +33032,7 @@ revoke execute on function app.available_credits(uuid) from public;
 grant execute on function app.available_credits(uuid) to culturepass_job;
 
 create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold uuid;
 begin
@@ -33008,7 +33048,7 @@ revoke execute on function app.hold_credits(uuid,bigint,text,timestamptz) from p
 grant execute on function app.hold_credits(uuid,bigint,text,timestamptz) to culturepass_job;
 
 create function app.release_hold(p_hold uuid, p_state text) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold app.wallet_holds;
 begin
@@ -33027,7 +33067,7 @@ revoke execute on function app.release_hold(uuid,text) from public;
 grant execute on function app.release_hold(uuid,text) to culturepass_job;
 
 create function app.hold_is_good(p_hold uuid) returns boolean
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_wallet app.wallet_accounts;
   v_hold app.wallet_holds;
@@ -33043,7 +33083,7 @@ revoke execute on function app.hold_is_good(uuid) from public;
 grant execute on function app.hold_is_good(uuid) to culturepass_job;
 
 create function app.expire_holds(p_limit int) returns int
-  language plpgsql set search_path = '' set app.job = 'wallet' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 -- Releases up to `p_limit` holds that have expired, and returns their number. A hold that another transaction has
 -- locked is skipped, and so is one of an account with less set aside than its holds add up to.
 declare
@@ -33068,7 +33108,7 @@ revoke execute on function app.expire_holds(int) from public;
 grant execute on function app.expire_holds(int) to culturepass_job;
 
 create function app.journal_balances() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Checked at the end of the transaction, for all callers: in each currency, the legs of a journal add up to zero.
 begin
   if exists (
@@ -33084,7 +33124,7 @@ alter function app.journal_balances() owner to culturepass_counter;
 revoke execute on function app.journal_balances() from public;
 
 create function app.leg_of_account() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if not exists (select from app.wallet_accounts w where w.id = new.wallet_id and w.currency = new.currency) then
     raise exception 'a leg in another currency than its account' using errcode = '23514', constraint = 'wallet_transactions_currency';
@@ -33096,7 +33136,7 @@ alter function app.leg_of_account() owner to culturepass_counter;
 revoke execute on function app.leg_of_account() from public;
 
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query select f.fault, f.entity_type, f.entity_id from app.wallet_faults f;
 end
@@ -33967,7 +34007,7 @@ create view app.wallet_faults with (security_invoker = true) as
   from app.wallet_accounts w
   where w.kind in ('user', 'promo_budget') and (w.balance_cents < 0 or w.held_cents not between 0 and w.balance_cents)
   union all
-  select 'all accounts together are not nothing', 'wallet_account', (array_agg(w.id order by w.id))[1]
+  select 'the accounts of a currency do not add up to zero', 'wallet_account', (array_agg(w.id order by w.id))[1]
   from app.wallet_accounts w
   left join (
     select t.wallet_id, sum(case t.type when 'credit' then t.amount_cents else -t.amount_cents end) as total

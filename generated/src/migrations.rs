@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "74786ed052c82188907e5183455616b298078c124f9782f999ef15500d3d708f4d6e919fce8267131008cb8e76a52bab",
+        checksum: "759b70ccaaa9a6bb1d8822f581a02220300c3e61e3bf20c8acdc3582e94973a11f5e9a714c396e719cd2d5d5eb4e0ec7",
     },
 ];

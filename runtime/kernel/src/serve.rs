@@ -15,10 +15,7 @@ use crate::http::{
 };
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::TokioIo,
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use idle::{HeadTimer, Received, Watched};
 use patience::Patient;
 use shares::{Share, Shares};

@@ -26,8 +26,9 @@ pub async fn migrate(database: &PgConnectOptions) -> Result<Vec<i64>> {
         .await?;
     // Everybody may by default. The types of a temporary schema are found before all others unless a function's search
     // path says otherwise, and what their checks call would run with the rights of that function.
-    let name: String =
-        sqlx::query_scalar("select quote_ident(current_database())").fetch_one(&mut connection).await?;
+    let name: String = sqlx::query_scalar("select quote_ident(current_database())")
+        .fetch_one(&mut connection)
+        .await?;
     sqlx::query(AssertSqlSafe(format!(
         "revoke temporary on database {name} from public"
     )))

@@ -596,7 +596,7 @@ $$;
 alter function sec.set_reason(text) owner to library_owner;
 
 create function sec.broken_checks(p_table text, p_row jsonb, p_unknown text[], p_rest_is_null boolean, p_checks text[]) returns setof text
-  language plpgsql stable set search_path = '' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Which of the given checks such a row would violate. Called after a row was refused, so that the answer names all
 -- violated checks at once. A check is skipped if one of its columns is unknown, or is missing from the row and would
 -- not be null.
@@ -680,7 +680,7 @@ $$;
 alter function sec.performed_role() owner to library_owner;
 
 create function sec.stamp() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Counts up the version of a changed row, so that its entity tag changes.
 begin
   new.version := old.version + 1;
@@ -691,7 +691,7 @@ $$;
 alter function sec.stamp() owner to library_owner;
 
 create function sec.live() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Sets `live_key`, to which references of live rows point. Called where the status changes.
 begin
   new.live_key := case when new.status <> 'archived' then true end;
@@ -701,7 +701,7 @@ $$;
 alter function sec.live() owner to library_owner;
 
 create function sec.keep_status() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
 begin
   if new.status = 'archived' and old.status <> 'archived' then
@@ -719,7 +719,7 @@ $$;
 alter function sec.keep_status() owner to library_owner;
 
 create function sec.refuse_past() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses a row because of a time that is not in the future. The argument names the rule in the error.
 begin
   raise exception 'not in the future' using errcode = 'check_violation',
@@ -1560,7 +1560,7 @@ alter table app.reservations add constraint reservations_live_member_id_fkey
   foreign key (member_id, live_ref) references app.members (id, live_key);
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the caller of a request and the caller's roles, until the transaction ends.
 declare
   v_status text;
@@ -1590,6 +1590,8 @@ begin
     pg_catalog.set_config('app.archived', case when p_action in ('archive', 'restore') then '1' else '' end, true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.job', '', true),
     pg_catalog.set_config('app.role_librarian', case when v_held.librarian then '1' else '' end, true),
     pg_catalog.set_config('app.role_admin', case when v_held.admin then '1' else '' end, true);
@@ -1600,7 +1602,7 @@ revoke execute on function sec.enter(uuid,uuid,text,uuid) from public;
 grant execute on function sec.enter(uuid,uuid,text,uuid) to library_app;
 
 create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Sets the module of a job, until the transaction ends: policies depend on the module's name.
 declare
   p_action constant text := '';
@@ -1632,6 +1634,8 @@ begin
     pg_catalog.set_config('app.archived', '', true),
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.changed', '', true),
+    pg_catalog.set_config('app.stayed', '', true),
     pg_catalog.set_config('app.role_librarian', case when v_held.librarian then '1' else '' end, true),
     pg_catalog.set_config('app.role_admin', case when v_held.admin then '1' else '' end, true);
 end
@@ -1641,7 +1645,7 @@ revoke execute on function sec.enter_job(text,uuid,uuid,uuid) from public;
 grant execute on function sec.enter_job(text,uuid,uuid,uuid) to library_job;
 
 create function sec.is_active(p_user uuid) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the account is active now. Checked before a job works on behalf of a member.
   select exists (select 1 from app.members u where u.id = p_user and u.status = 'active')
 $$;
@@ -1650,7 +1654,7 @@ revoke execute on function sec.is_active(uuid) from public;
 grant execute on function sec.is_active(uuid) to library_job;
 
 create function sec.may_appointment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -1688,7 +1692,7 @@ revoke execute on function sec.may_appointment(uuid,text) from public;
 grant execute on function sec.may_appointment(uuid,text) to library_app, library_job;
 
 create function app.appointments_ended() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Records whether the person that the row is about archived it.
 begin
   new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
@@ -1698,7 +1702,7 @@ $$;
 alter function app.appointments_ended() owner to library_owner;
 
 create function app.appointments_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -1732,7 +1736,7 @@ $$;
 alter function app.appointments_guard() owner to library_owner;
 
 create function sec.restore_appointments(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -1784,7 +1788,7 @@ alter function sec.restore_appointments(uuid[]) owner to library_counter;
 revoke execute on function sec.restore_appointments(uuid[]) from public;
 
 create function app.archived_appointments(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -1802,7 +1806,7 @@ revoke execute on function app.archived_appointments(uuid,int) from public;
 grant execute on function app.archived_appointments(uuid,int) to library_app;
 
 create function app.appointments_keep() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to remove the last row of its kind while its parent exists.
 declare
   v_parent uuid;
@@ -1828,7 +1832,7 @@ alter function app.appointments_keep() owner to library_counter;
 revoke execute on function app.appointments_keep() from public;
 
 create function audit.record_appointments() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -1872,7 +1876,7 @@ alter function audit.record_appointments() owner to library_audit;
 revoke execute on function audit.record_appointments() from public;
 
 create function sec.newest_authors(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -1945,7 +1949,7 @@ alter function sec.newest_authors(tsquery,text,tsquery,uuid,int) owner to librar
 revoke execute on function sec.newest_authors(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_authors(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -2033,7 +2037,7 @@ alter function sec.found_authors(tsquery,tsquery,tsquery,uuid,int) owner to libr
 revoke execute on function sec.found_authors(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -2082,7 +2086,7 @@ revoke execute on function app.authors_search(text,boolean,text[],uuid,int) from
 grant execute on function app.authors_search(text,boolean,text[],uuid,int) to library_app;
 
 create function app.authors_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -2145,7 +2149,7 @@ revoke execute on function app.authors_search_own(text,boolean,text[],uuid,int) 
 grant execute on function app.authors_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_authors(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -2157,7 +2161,7 @@ alter function sec.own_authors(int) owner to library_authz;
 revoke execute on function sec.own_authors(int) from public;
 
 create function app.authors_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -2195,7 +2199,7 @@ alter function app.authors_document() owner to library_authz;
 revoke execute on function app.authors_document() from public;
 
 create function sec.may_author(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -2227,7 +2231,7 @@ revoke execute on function sec.may_author(uuid,text) from public;
 grant execute on function sec.may_author(uuid,text) to library_app, library_job;
 
 create function sec.holds_author(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -2253,7 +2257,7 @@ revoke execute on function sec.holds_author(uuid,text) from public;
 grant execute on function sec.holds_author(uuid,text) to library_app, library_job;
 
 create function app.authors_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -2292,7 +2296,7 @@ $$;
 alter function app.authors_guard() owner to library_owner;
 
 create function app.archived_authors(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -2307,7 +2311,7 @@ revoke execute on function app.archived_authors(uuid,int) from public;
 grant execute on function app.archived_authors(uuid,int) to library_app;
 
 create function app.authors_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.authors (id) select a.id from added a on conflict (id) do nothing;
@@ -2318,7 +2322,7 @@ alter function app.authors_counters() owner to library_counter;
 revoke execute on function app.authors_counters() from public;
 
 create function audit.record_authors() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -2370,7 +2374,7 @@ alter function audit.record_authors() owner to library_audit;
 revoke execute on function audit.record_authors() from public;
 
 create function sec.newest_books(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -2443,7 +2447,7 @@ alter function sec.newest_books(tsquery,text,tsquery,uuid,int) owner to library_
 revoke execute on function sec.newest_books(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_books(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -2531,7 +2535,7 @@ alter function sec.found_books(tsquery,tsquery,tsquery,uuid,int) owner to librar
 revoke execute on function sec.found_books(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -2580,7 +2584,7 @@ revoke execute on function app.books_search(text,boolean,text[],uuid,int) from p
 grant execute on function app.books_search(text,boolean,text[],uuid,int) to library_app;
 
 create function app.books_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -2643,7 +2647,7 @@ revoke execute on function app.books_search_own(text,boolean,text[],uuid,int) fr
 grant execute on function app.books_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_books(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -2655,7 +2659,7 @@ alter function sec.own_books(int) owner to library_authz;
 revoke execute on function sec.own_books(int) from public;
 
 create function app.books_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -2693,7 +2697,7 @@ alter function app.books_document() owner to library_authz;
 revoke execute on function app.books_document() from public;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -2713,7 +2717,7 @@ revoke execute on function app.book_private(uuid) from public;
 grant execute on function app.book_private(uuid) to library_app;
 
 create function sec.may_book(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -2745,7 +2749,7 @@ revoke execute on function sec.may_book(uuid,text) from public;
 grant execute on function sec.may_book(uuid,text) to library_app, library_job;
 
 create function sec.holds_book(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -2771,7 +2775,7 @@ revoke execute on function sec.holds_book(uuid,text) from public;
 grant execute on function sec.holds_book(uuid,text) to library_app, library_job;
 
 create function app.books_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -2814,7 +2818,7 @@ $$;
 alter function app.books_guard() owner to library_owner;
 
 create function app.books_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.book_authors t set status = 'archived', archived_with = new.id
@@ -2829,7 +2833,7 @@ alter function app.books_archive_children() owner to library_counter;
 revoke execute on function app.books_archive_children() from public;
 
 create function app.books_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_book_authors(array(
@@ -2849,7 +2853,7 @@ alter function app.books_restore_children() owner to library_counter;
 revoke execute on function app.books_restore_children() from public;
 
 create function app.books_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.on_loan = 0 and (new.on_loan = 0) is not true then
@@ -2863,7 +2867,7 @@ alter function app.books_stays() owner to library_counter;
 revoke execute on function app.books_stays() from public;
 
 create function app.archived_books(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -2878,7 +2882,7 @@ revoke execute on function app.archived_books(uuid,int) from public;
 grant execute on function app.archived_books(uuid,int) to library_app;
 
 create function app.books_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.books (id) select a.id from added a on conflict (id) do nothing;
@@ -2889,7 +2893,7 @@ alter function app.books_counters() owner to library_counter;
 revoke execute on function app.books_counters() from public;
 
 create function app.books_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -2921,7 +2925,7 @@ alter function app.books_count_insert() owner to library_counter;
 revoke execute on function app.books_count_insert() from public;
 
 create function app.books_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -2955,7 +2959,7 @@ alter function app.books_count_update() owner to library_counter;
 revoke execute on function app.books_count_update() from public;
 
 create function audit.record_books() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -3039,7 +3043,7 @@ alter function audit.record_books() owner to library_audit;
 revoke execute on function audit.record_books() from public;
 
 create function sec.may_book_author(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -3075,7 +3079,7 @@ revoke execute on function sec.may_book_author(uuid,text) from public;
 grant execute on function sec.may_book_author(uuid,text) to library_app, library_job;
 
 create function sec.holds_book_author(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -3105,7 +3109,7 @@ revoke execute on function sec.holds_book_author(uuid,text) from public;
 grant execute on function sec.holds_book_author(uuid,text) to library_app, library_job;
 
 create function app.book_authors_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -3115,7 +3119,7 @@ $$;
 alter function app.book_authors_announce() owner to library_owner;
 
 create function app.book_authors_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -3154,7 +3158,7 @@ $$;
 alter function app.book_authors_guard() owner to library_owner;
 
 create function sec.restore_book_authors(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -3206,7 +3210,7 @@ alter function sec.restore_book_authors(uuid[]) owner to library_counter;
 revoke execute on function sec.restore_book_authors(uuid[]) from public;
 
 create function app.archived_book_authors(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -3221,7 +3225,7 @@ revoke execute on function app.archived_book_authors(uuid,int) from public;
 grant execute on function app.archived_book_authors(uuid,int) to library_app;
 
 create function app.book_authors_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -3253,7 +3257,7 @@ alter function app.book_authors_count_insert() owner to library_counter;
 revoke execute on function app.book_authors_count_insert() from public;
 
 create function app.book_authors_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -3287,7 +3291,7 @@ alter function app.book_authors_count_update() owner to library_counter;
 revoke execute on function app.book_authors_count_update() from public;
 
 create function audit.record_book_authors() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -3335,7 +3339,7 @@ alter function audit.record_book_authors() owner to library_audit;
 revoke execute on function audit.record_book_authors() from public;
 
 create function sec.newest_categories(p_words tsquery, p_part text, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words, or a part of a name. The index has no order, so it is searched
 -- for one time span after another, from the newest back, with longer spans while little is found. Whether a row is
 -- public is checked for the hits only.
@@ -3408,7 +3412,7 @@ alter function sec.newest_categories(tsquery,text,tsquery,uuid,int) owner to lib
 revoke execute on function sec.newest_categories(tsquery,text,tsquery,uuid,int) from public;
 
 create function sec.found_categories(p_whole tsquery, p_words tsquery, p_within tsquery, p_before uuid, p_wanted int) returns uuid[]
-  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = '' as $$
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows before one that contain words. The last word may be incomplete; in `p_whole`, it is complete.
 declare
   v_words constant tsquery := coalesce(p_words && p_within, p_words);
@@ -3496,7 +3500,7 @@ alter function sec.found_categories(tsquery,tsquery,tsquery,uuid,int) owner to l
 revoke execute on function sec.found_categories(tsquery,tsquery,tsquery,uuid,int) from public;
 
 create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest public rows that contain the words, before `p_before` if given: `p_wanted` of them, or some more.
 declare
   v_whole tsquery := sec.searched_words(p_text, false);
@@ -3545,7 +3549,7 @@ revoke execute on function app.categories_search(text,boolean,text[],uuid,int) f
 grant execute on function app.categories_search(text,boolean,text[],uuid,int) to library_app;
 
 create function app.categories_search_own(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- The newest rows that contain the words and that the caller sees, but not every caller.
 -- Only rows that may be the caller's are searched, so that the time it takes reveals nothing about other rows.
 declare
@@ -3608,7 +3612,7 @@ revoke execute on function app.categories_search_own(text,boolean,text[],uuid,in
 grant execute on function app.categories_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_categories(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -3620,7 +3624,7 @@ alter function sec.own_categories(int) owner to library_authz;
 revoke execute on function sec.own_categories(int) from public;
 
 create function app.categories_document() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Updates the search document of the row.
 begin
   if not (new.status <> 'archived') then
@@ -3658,7 +3662,7 @@ alter function app.categories_document() owner to library_authz;
 revoke execute on function app.categories_document() from public;
 
 create function sec.may_category(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -3690,7 +3694,7 @@ revoke execute on function sec.may_category(uuid,text) from public;
 grant execute on function sec.may_category(uuid,text) to library_app, library_job;
 
 create function sec.holds_category(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -3716,7 +3720,7 @@ revoke execute on function sec.holds_category(uuid,text) from public;
 grant execute on function sec.holds_category(uuid,text) to library_app, library_job;
 
 create function app.categories_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -3759,7 +3763,7 @@ $$;
 alter function app.categories_guard() owner to library_owner;
 
 create function app.archived_categories(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -3774,7 +3778,7 @@ revoke execute on function app.archived_categories(uuid,int) from public;
 grant execute on function app.archived_categories(uuid,int) to library_app;
 
 create function app.categories_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.categories (id) select a.id from added a on conflict (id) do nothing;
@@ -3785,7 +3789,7 @@ alter function app.categories_counters() owner to library_counter;
 revoke execute on function app.categories_counters() from public;
 
 create function audit.record_categories() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -3829,7 +3833,7 @@ alter function audit.record_categories() owner to library_audit;
 revoke execute on function audit.record_categories() from public;
 
 create function sec.may_enquiry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -3865,7 +3869,7 @@ revoke execute on function sec.may_enquiry(uuid,text) from public;
 grant execute on function sec.may_enquiry(uuid,text) to library_app, library_job;
 
 create function sec.holds_enquiry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -3891,7 +3895,7 @@ revoke execute on function sec.holds_enquiry(uuid,text) from public;
 grant execute on function sec.holds_enquiry(uuid,text) to library_app, library_job;
 
 create function app.enquiries_announce() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Stores the id of the row that this transaction creates.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
@@ -3901,7 +3905,7 @@ $$;
 alter function app.enquiries_announce() owner to library_owner;
 
 create function app.enquiries_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -3992,7 +3996,7 @@ $$;
 alter function app.enquiries_guard() owner to library_owner;
 
 create function app.archived_enquiries(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -4007,7 +4011,7 @@ revoke execute on function app.archived_enquiries(uuid,int) from public;
 grant execute on function app.archived_enquiries(uuid,int) to library_app;
 
 create function audit.record_enquiries() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -4071,7 +4075,7 @@ alter function audit.record_enquiries() owner to library_audit;
 revoke execute on function audit.record_enquiries() from public;
 
 create function app.loan_private(p_id uuid) returns table(note text, _seen bigint)
-  language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
 begin
@@ -4091,7 +4095,7 @@ revoke execute on function app.loan_private(uuid) from public;
 grant execute on function app.loan_private(uuid) to library_app;
 
 create function sec.may_loan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -4118,7 +4122,7 @@ revoke execute on function sec.may_loan(uuid,text) from public;
 grant execute on function sec.may_loan(uuid,text) to library_app, library_job;
 
 create function sec.holds_loan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -4139,7 +4143,7 @@ revoke execute on function sec.holds_loan(uuid,text) from public;
 grant execute on function sec.holds_loan(uuid,text) to library_app, library_job;
 
 create function app.loans_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -4185,7 +4189,7 @@ $$;
 alter function app.loans_guard() owner to library_owner;
 
 create function app.loans_guard_insert() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Checks the rules of fields when a row is created.
 declare
   v_refused text[] := '{}';
@@ -4202,7 +4206,7 @@ $$;
 alter function app.loans_guard_insert() owner to library_owner;
 
 create function app.loans_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -4242,7 +4246,7 @@ alter function app.loans_count_insert() owner to library_counter;
 revoke execute on function app.loans_count_insert() from public;
 
 create function app.loans_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -4286,7 +4290,7 @@ alter function app.loans_count_update() owner to library_counter;
 revoke execute on function app.loans_count_update() from public;
 
 create function audit.record_loans() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -4338,7 +4342,7 @@ alter function audit.record_loans() owner to library_audit;
 revoke execute on function audit.record_loans() from public;
 
 create function jobs.emit_loans_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an update into the outbox, with the names of the columns that it changed.
 begin
   insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
@@ -4360,7 +4364,7 @@ alter function jobs.emit_loans_update() owner to library_queue;
 revoke execute on function jobs.emit_loans_update() from public;
 
 create function sec.may_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -4408,7 +4412,7 @@ revoke execute on function sec.may_member(uuid,text) from public;
 grant execute on function sec.may_member(uuid,text) to library_app, library_job;
 
 create function sec.holds_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -4445,7 +4449,7 @@ revoke execute on function sec.holds_member(uuid,text) from public;
 grant execute on function sec.holds_member(uuid,text) to library_app, library_job;
 
 create function app.members_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -4484,7 +4488,7 @@ $$;
 alter function app.members_guard() owner to library_owner;
 
 create function app.members_archive_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.appointments t set status = 'archived', archived_with = new.id
@@ -4501,7 +4505,7 @@ alter function app.members_archive_children() owner to library_counter;
 revoke execute on function app.members_archive_children() from public;
 
 create function app.members_restore_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
 begin
   perform sec.restore_appointments(array(
@@ -4521,7 +4525,7 @@ alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
 create function app.members_stays() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to change an archived row into one that may not be archived.
 begin
   if old.open_loans = 0 and (new.open_loans = 0) is not true then
@@ -4535,7 +4539,7 @@ alter function app.members_stays() owner to library_counter;
 revoke execute on function app.members_stays() from public;
 
 create function app.archived_members(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
 -- Archived rows that the caller may restore, newest first.
 begin
   return query
@@ -4553,7 +4557,7 @@ revoke execute on function app.archived_members(uuid,int) from public;
 grant execute on function app.archived_members(uuid,int) to library_app;
 
 create function app.members_counters() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Inserts the counters of new rows, which start empty.
 begin
   insert into counters.members (id) select a.id from added a on conflict (id) do nothing;
@@ -4564,7 +4568,7 @@ alter function app.members_counters() owner to library_counter;
 revoke execute on function app.members_counters() from public;
 
 create function app.members_keep_holders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Refuses to close the account of the last holder of a role that must always be held.
 begin
   if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
@@ -4582,7 +4586,7 @@ alter function app.members_keep_holders() owner to library_counter;
 revoke execute on function app.members_keep_holders() from public;
 
 create function audit.record_members() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -4640,7 +4644,7 @@ alter function audit.record_members() owner to library_audit;
 revoke execute on function audit.record_members() from public;
 
 create function sec.may_penalty(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -4664,7 +4668,7 @@ revoke execute on function sec.may_penalty(uuid,text) from public;
 grant execute on function sec.may_penalty(uuid,text) to library_app, library_job;
 
 create function sec.holds_penalty(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -4685,7 +4689,7 @@ revoke execute on function sec.holds_penalty(uuid,text) from public;
 grant execute on function sec.holds_penalty(uuid,text) to library_app, library_job;
 
 create function app.penalties_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 declare
   v_row record;
@@ -4717,7 +4721,7 @@ alter function app.penalties_count_insert() owner to library_counter;
 revoke execute on function app.penalties_count_insert() from public;
 
 create function audit.record_penalties() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -4765,7 +4769,7 @@ alter function audit.record_penalties() owner to library_audit;
 revoke execute on function audit.record_penalties() from public;
 
 create function app.reservation_may(p_id uuid) returns text[]
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
 begin
   return (
@@ -4774,6 +4778,15 @@ begin
         and (select r.copies from app.books r where r.id = t.book_id) > (select r.on_loan from app.books r where r.id = t.book_id) then 'make_ready now' end
     ], null)
     from app.reservations t where t.id = p_id
+    and (
+      (t.status = 'active' and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'suspended' and t.member_id = sec.uid())
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      )
+    )
   );
 end
 $$;
@@ -4782,7 +4795,7 @@ revoke execute on function app.reservation_may(uuid) from public;
 grant execute on function app.reservation_may(uuid) to library_app;
 
 create function sec.may_reservation(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller may do this to a row.
 declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
@@ -4819,7 +4832,7 @@ revoke execute on function sec.may_reservation(uuid,text) from public;
 grant execute on function sec.may_reservation(uuid,text) to library_app, library_job;
 
 create function sec.holds_reservation(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it.
 declare
   v_answer boolean;
@@ -4850,7 +4863,7 @@ revoke execute on function sec.holds_reservation(uuid,text) from public;
 grant execute on function sec.holds_reservation(uuid,text) to library_app, library_job;
 
 create function sec.reservations_make_ready_when(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the guard of a transition holds. Locks the rows that it depends on until the transition is done.
 begin
   perform from app.books r where r.id = (select t.book_id from app.reservations t where t.id = p_id) for share;
@@ -4862,7 +4875,7 @@ revoke execute on function sec.reservations_make_ready_when(uuid) from public;
 grant execute on function sec.reservations_make_ready_when(uuid) to library_app;
 
 create function app.reservations_guard() returns trigger
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Refuses changes that do not belong to the action of the request.
 declare
   v_action constant text := coalesce(sec.action(), '');
@@ -4936,7 +4949,7 @@ $$;
 alter function app.reservations_guard() owner to library_owner;
 
 create function sec.restore_reservations(p_ids uuid[]) returns void
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores these rows, except those with an obstacle; `sec.keep_status` sets their status.
 declare
   v_id uuid;
@@ -4989,7 +5002,7 @@ alter function sec.restore_reservations(uuid[]) owner to library_counter;
 revoke execute on function sec.restore_reservations(uuid[]) from public;
 
 create function app.reservations_count_insert() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 begin
   -- Ends the recursion where a table counts its own rows.
@@ -5010,7 +5023,7 @@ alter function app.reservations_count_insert() owner to library_counter;
 revoke execute on function app.reservations_count_insert() from public;
 
 create function app.reservations_count_update() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds what this statement changed to the derived columns of parents.
 begin
   -- Ends the recursion where a table counts its own rows.
@@ -5033,7 +5046,7 @@ alter function app.reservations_count_update() owner to library_counter;
 revoke execute on function app.reservations_count_update() from public;
 
 create function audit.record_reservations() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a change in the audit log: each changed column with its old and new value.
 declare
   v_changed jsonb;
@@ -5093,7 +5106,7 @@ alter function audit.record_reservations() owner to library_audit;
 revoke execute on function audit.record_reservations() from public;
 
 create function counters.roll_up(p_most integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.
 -- Only one worker runs this at a time: another one gets 0.
 declare
@@ -5121,7 +5134,7 @@ revoke execute on function counters.roll_up(integer) from public;
 grant execute on function counters.roll_up(integer) to library_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
@@ -5135,7 +5148,7 @@ revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to library_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
@@ -5148,7 +5161,7 @@ alter function audit.row_hash(audit.audit_logs) owner to library_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
 create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
-  language sql stable set search_path = '' as $$
+  language sql stable set search_path = pg_catalog, pg_temp as $$
 -- The number of rows with these ids, and a hash of them that also covers the hash of the seal before.
   select count(*), sha256(p_prev
     || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
@@ -5159,7 +5172,7 @@ alter function audit.block_hash(bytea,int8multirange,bigint) owner to library_au
 revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Seals the committed rows that no seal covers yet. Publish the hash elsewhere: a person who can rewrite the table can
 -- also remove its latest seals.
 -- Ids are assigned in order, but their transactions commit in any order. A seal therefore lists the ids that it
@@ -5206,7 +5219,7 @@ revoke execute on function audit.seal() from public;
 grant execute on function audit.seal() to library_job;
 
 create function audit.verify() returns table(seal bigint, problem text)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Returns the first seal that does not match the rows, and why; no row if all seals match.
 declare
   v_seal audit.seals;
@@ -5253,7 +5266,7 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to library_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
   select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
 $$;
@@ -5262,7 +5275,7 @@ revoke execute on function audit.has_seal(text) from public;
 grant execute on function audit.has_seal(text) to library_job;
 
 create function audit.created_today(p_performed_by uuid, p_entity_type text) returns bigint
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The number of rows of an entity that a member has created since midnight (UTC). Looks back in growing windows of
 -- ids, until the entries before a window are of an earlier day. The time of those entries is read with `max`: for
 -- `exists`, PostgreSQL expects an early match, and reads the index by object from its beginning.
@@ -5293,7 +5306,7 @@ revoke execute on function audit.created_today(uuid,text) from public;
 grant execute on function audit.created_today(uuid,text) to library_queue;
 
 create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
-  language plpgsql stable security definer set search_path = '' as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Entries, the newest first. The statement contains only the filters that are given, so that each combination uses its
 -- index. Unless one object is given, the newest ids are searched first, then ten times as many before them, until
 -- there are enough entries.
@@ -5332,7 +5345,7 @@ revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from pub
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
 create function requests.take(p_what text, p_limit integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Counts one of the `p_limit` actions that the caller may begin in a day (UTC). False: none is left.
 begin
   if sec.uid() is null then
@@ -5351,7 +5364,7 @@ revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to library_app, library_job;
 
 create function requests.has_left(p_what text, p_limit integer) returns boolean
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
   select p_limit > 0 and not exists (
     select from requests.taken q
@@ -5362,7 +5375,7 @@ revoke execute on function requests.has_left(text,integer) from public;
 grant execute on function requests.has_left(text,integer) to library_app, library_job;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Puts a job into the queue, in this transaction, and returns its id. Null: `p_on_key` is `keep`, and a job with this
 -- unique key is already waiting.
 declare
@@ -5391,7 +5404,7 @@ alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integ
 revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
 
 create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only enqueue its own jobs.
 begin
   if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
@@ -5406,7 +5419,7 @@ revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uu
 grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to library_job;
 
 create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For requests: enqueues a job that the spec lets requests ask for, always on behalf of the caller.
 begin
   if sec.uid() is null or not p_name = any (array['reminders.remind']::text[]) then
@@ -5420,13 +5433,13 @@ revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from p
 grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to library_app;
 
 create function jobs.cancel(p_name text, p_unique_key text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a waiting job by its unique key: a module may cancel its own jobs, a request those of its caller. A running
 -- job is not stopped.
 declare
   v_key text := p_unique_key;
 begin
-  if sec.job() is null then
+  if sec.job() is null or session_user = 'library_app' then
     v_key := sec.uid() || ' ' || p_unique_key;
   elsif not starts_with(p_name, sec.job() || '.') then
     raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
@@ -5440,7 +5453,7 @@ revoke execute on function jobs.cancel(text,text) from public;
 grant execute on function jobs.cancel(text,text) to library_app, library_job;
 
 create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leases due jobs to a worker. Of the jobs with the same order key only the oldest is leased, also while it waits for
 -- a retry; a dead job does not hold back the jobs after it.
 #variable_conflict use_column
@@ -5473,7 +5486,7 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to library_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
@@ -5484,7 +5497,7 @@ revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
 grant execute on function jobs.heartbeat(uuid,uuid[],interval) to library_job;
 
 create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a completed job, in the transaction of the job's own work if it has one. False: another attempt holds the
 -- job.
 begin
@@ -5498,7 +5511,7 @@ revoke execute on function jobs.complete(uuid,uuid,integer) from public;
 grant execute on function jobs.complete(uuid,uuid,integer) to library_job;
 
 create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
-  language plpgsql set search_path = '' as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- After a failed attempt: queues the job again, or keeps it as dead.
 begin
   if p_dead then
@@ -5521,7 +5534,7 @@ alter function jobs.put_back(uuid,text,interval,boolean) owner to library_queue;
 revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
 
 create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records a failed attempt and returns what becomes of the job: `queued`, `dead`, or `superseded` by another job with
 -- its unique key. Null: another attempt holds the job.
 declare
@@ -5541,7 +5554,7 @@ revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) fr
 grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to library_job;
 
 create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues the unfinished jobs of a worker that stops again, without counting the attempt; returns their number.
 declare
   v_id uuid;
@@ -5564,7 +5577,7 @@ revoke execute on function jobs.release(uuid,uuid[]) from public;
 grant execute on function jobs.release(uuid,uuid[]) to library_job;
 
 create function jobs.rescue() returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues jobs again whose lease has expired because their workers are gone. An attempt counts from its start, so that
 -- a job that kills its worker runs out of attempts like a job that fails.
 declare
@@ -5587,7 +5600,7 @@ revoke execute on function jobs.rescue() from public;
 grant execute on function jobs.rescue() to library_job;
 
 create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- The times up to which periodic jobs have been enqueued; a new periodic job starts now.
 #variable_conflict use_column
 begin
@@ -5602,7 +5615,7 @@ revoke execute on function jobs.ticks(text[]) from public;
 grant execute on function jobs.ticks(text[]) to library_job;
 
 create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Enqueues the runs of a periodic job in (p_from, p_upto]. False: another process has enqueued them. Unless `p_each`
 -- is true, a run that is still waiting also stands for the runs after it.
 begin
@@ -5622,7 +5635,7 @@ revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],
 grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to library_job;
 
 create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- For monitoring: the number of jobs by state, and for how many seconds the oldest due job has been due.
   select
     (select count(*) from jobs.queue q where q.state = 'queued'),
@@ -5637,7 +5650,7 @@ revoke execute on function jobs.figures() from public;
 grant execute on function jobs.figures() to library_job;
 
 create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Dead jobs, the newest first. Checks no access: the code that calls this decides who may see jobs, and which parts of
 -- a payload.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
@@ -5651,7 +5664,7 @@ revoke execute on function jobs.dead(text,bigint,integer) from public;
 grant execute on function jobs.dead(text,bigint,integer) to library_job;
 
 create function jobs.revive(p_id uuid) returns text
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Queues a dead job again, with all its attempts. `waiting`: a job with the same unique key is already waiting, so
 -- this one stays dead. Null: there is no dead job with this id.
 declare
@@ -5675,7 +5688,7 @@ revoke execute on function jobs.revive(uuid) from public;
 grant execute on function jobs.revive(uuid) to library_job;
 
 create function jobs.discard(p_id uuid) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes a dead job. False: there is no dead job with this id.
 declare
   v_name text;
@@ -5693,7 +5706,7 @@ revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to library_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -5710,7 +5723,7 @@ revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to library_job;
 
 create function jobs.emit() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
 -- that fires this trigger has locked the row, so the events of one object are in the order of their transactions.
 begin
@@ -5723,7 +5736,7 @@ alter function jobs.emit() owner to library_queue;
 revoke execute on function jobs.emit() from public;
 
 create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- For modules: each may only emit its own events. Transactions that emit events of the same object wait for each
 -- other, so that its events are in the order in which they became true.
 declare
@@ -5744,7 +5757,7 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to library_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = '' as $$
+  language sql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
@@ -5755,7 +5768,7 @@ revoke execute on function jobs.subscribe(text[],text[]) from public;
 grant execute on function jobs.subscribe(text[],text[]) to library_job;
 
 create function jobs.relay(p_limit integer) returns integer
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Turns each event into one job per consumer, in the order of the events. Consumers that no worker has reported for a
 -- week are ignored. Only one process relays at a time; the others return at once.
 declare
@@ -5793,7 +5806,7 @@ revoke execute on function jobs.relay(integer) from public;
 grant execute on function jobs.relay(integer) to library_job;
 
 create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` events that were turned into jobs before `p_before`; returns their number.
 declare
   v_count bigint;
@@ -5810,7 +5823,7 @@ revoke execute on function jobs.purge_events(timestamptz,integer) from public;
 grant execute on function jobs.purge_events(timestamptz,integer) to library_job;
 
 create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Claims an idempotency key for a request of the caller, so that it takes effect only once. `new`: the key was not in
 -- use. `again`: an earlier attempt ended without an answer. `busy`: another attempt is running. `other`: the key was
 -- used for a different request. `done`: the stored answer. Waits for an open transaction that holds the key.
@@ -5853,7 +5866,7 @@ revoke execute on function requests.claim(text,text,text,text,interval) from pub
 grant execute on function requests.claim(text,text,text,text,interval) to library_app;
 
 create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Stores the answer to a request. False: another attempt holds the key, or the request was answered already.
 begin
   update requests.keys k set status = p_status, headers = p_headers, body = p_body
@@ -5867,7 +5880,7 @@ revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,
 grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app, library_job;
 
 create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Ends an attempt without an answer that could be repeated. If no attempt has begun the work, the key is free again;
 -- otherwise the next attempt learns that the work was begun.
 begin
@@ -5888,7 +5901,7 @@ revoke execute on function requests.give_up(text,text,text,integer,boolean) from
 grant execute on function requests.give_up(text,text,text,integer,boolean) to library_app;
 
 create function requests.look_up(p_key text) returns table(method text, route text, state text, attempt integer, begun_at timestamptz, status integer, headers jsonb, body bytea)
-  language sql stable security definer set search_path = '' as $$
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- The state of the caller's own requests with this key, the oldest first. `interrupted`: the attempt ended without an
 -- answer, or failed. A request whose work is a single transaction appears here once that is committed.
 select k.method, k.route,
@@ -5905,7 +5918,7 @@ revoke execute on function requests.look_up(text) from public;
 grant execute on function requests.look_up(text) to library_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` answered requests from before `p_before`, and returns their number. Unanswered requests
 -- stay.
 declare
@@ -5924,7 +5937,7 @@ revoke execute on function requests.purge(timestamptz,integer) from public;
 grant execute on function requests.purge(timestamptz,integer) to library_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller is another person and could give every role that this person holds (in this scope, if any).
 begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
@@ -5942,7 +5955,7 @@ revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to library_app;
 
 create function sec.seen_author(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -5961,7 +5974,7 @@ revoke execute on function sec.seen_author(uuid) from public;
 grant execute on function sec.seen_author(uuid) to library_app;
 
 create function sec.seen_book(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -5980,7 +5993,7 @@ revoke execute on function sec.seen_book(uuid) from public;
 grant execute on function sec.seen_book(uuid) to library_app;
 
 create function sec.seen_category(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -5999,7 +6012,7 @@ revoke execute on function sec.seen_category(uuid) from public;
 grant execute on function sec.seen_category(uuid) to library_app;
 
 create function sec.seen_loan(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (
@@ -6013,7 +6026,7 @@ revoke execute on function sec.seen_loan(uuid) from public;
 grant execute on function sec.seen_loan(uuid) to library_app;
 
 create function sec.seen_member(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
 begin
   return (

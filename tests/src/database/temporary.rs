@@ -15,13 +15,17 @@ const TRAP: &str = "
     create domain pg_temp.boolean as pg_catalog.bool check (pg_temp.note());
     create domain pg_temp.timestamptz as pg_catalog.timestamptz check (pg_temp.note());";
 
-const ASK: &str = "select sec.may_event('00000000-0000-0000-0000-000000000000'::pg_catalog.uuid, 'read')";
+const ASK: &str =
+    "select sec.may_event('00000000-0000-0000-0000-000000000000'::pg_catalog.uuid, 'read')";
 
 /// Who the trap ran as.
 async fn ran_as(conn: &mut PgConnection) -> Option<String> {
     sqlx::raw_sql(ASK).execute(&mut *conn).await.expect("asked");
     let who = "select nullif(current_setting('tests.ran_as', true), '')";
-    sqlx::query_scalar(who).fetch_one(conn).await.expect("a setting")
+    sqlx::query_scalar(who)
+        .fetch_one(conn)
+        .await
+        .expect("a setting")
 }
 
 async fn run(conn: &mut PgConnection, text: &'static str) {
@@ -34,7 +38,10 @@ async fn functions_take_no_types_from_their_callers() {
     let mut request = database.request_role().await;
     let refused = sqlx::raw_sql(TRAP).execute(&mut request).await;
     let refused = refused.expect_err("the request role may create nothing temporary");
-    assert!(refused.to_string().contains("permission denied"), "{refused}");
+    assert!(
+        refused.to_string().contains("permission denied"),
+        "{refused}"
+    );
 
     // Even if it could, the types of PostgreSQL come first.
     let mut superuser = database.superuser().await;

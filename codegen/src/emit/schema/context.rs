@@ -352,7 +352,10 @@ fn enter_job(model: &Model) -> Object {
         set("app.request_id", "coalesce(p_request::text, '')"),
     ];
     settings.extend(
-        ["action", "archived", "reason", "created", "changed", "stayed"].map(|s| set(&format!("app.{s}"), "''")),
+        [
+            "action", "archived", "reason", "created", "changed", "stayed",
+        ]
+        .map(|s| set(&format!("app.{s}"), "''")),
     );
     settings.extend(held_settings(model));
     let body = format!(

@@ -114,9 +114,10 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         .map(|transition| case(now(model, scope, transition), &now_word(transition)));
     let (rules, now): (Vec<String>, Vec<String>) = (rules.collect(), now.collect());
     // A rule answers for its caller, but whether a transition is possible now would be told to everybody.
-    let seen = match now.is_empty() {
-        true => String::new(),
-        false => format!("\n      and {}", visible(model, scope).block(6)),
+    let this = atom("t.id = p_id".to_owned());
+    let rows = match now.is_empty() {
+        true => this,
+        false => all([this, visible(model, scope)]),
     };
     let cases = [rules, now].concat();
     if cases.is_empty() || !entity.writable() {
@@ -132,8 +133,9 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         callers: vec![roles.app()],
         doc: "The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.",
         body: format!(
-            "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where t.id = p_id{seen}\n  );\nend",
-            cases.join(",\n      ")
+            "begin\n  return (\n    select array_remove(array[\n      {}\n    ], null)\n    from {table} t where {}\n  );\nend",
+            cases.join(",\n      "),
+            rows.block(4)
         ),
     };
     Some(on_table(&table, function.object(roles)))

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "7d3a0e0ca096979afa011fc00ef251f715705abfc99a1df8d8770b090edd7d4b339c979b7bd3f155b5c24896ab619230",
+        checksum: "49d9704c64002e3ec16cf0933f370c6ce6e99e92790437514c82ece49243a1a671c0576ae195ceaefc2f0e87ea13950a",
     },
 ];
