@@ -88,9 +88,9 @@ async fn subscribe(
 
 /// Change the plan of a subscription
 ///
-/// The price difference for the rest of the period is charged at once, and the plan changes when it is paid. If the bank
-/// asks the buyer to authenticate, `payment_status` is `requires_action`, and the change is given up after a day. Refused
-/// (409) while a payment is due.
+/// For the administrator of the business whose card pays. The price difference for the rest of the period is charged at
+/// once, and the plan changes when it is paid. If the bank asks the buyer to authenticate, `payment_status` is
+/// `requires_action`, and the change is given up after a day. Refused (409) while a payment is due.
 #[utoipa::path(post, path = "/subscriptions/{id}/plan", operation_id = "changeSubscriptionPlan", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key changes once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
@@ -180,8 +180,8 @@ async fn cancel(
 
 /// Keep a subscription
 ///
-/// Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Refused
-/// (409) if the member whose card pays has closed their account.
+/// Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Only for the
+/// administrator of the business whose card pays (409 for others).
 #[utoipa::path(post, path = "/subscriptions/{id}/keep", operation_id = "keepSubscription", tag = "Subscriptions", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the subscription"),
         ("Idempotency-Key" = String, Header, description = "The same key keeps once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),

@@ -378,6 +378,39 @@ async fn s4_a_member_whose_card_pays_can_always_cancel() {
         .expect(404);
 }
 
+/// Another administrator may end what a colleague pays for, and nothing else.
+#[tokio::test]
+async fn s4_nobody_spends_the_money_of_a_colleague() {
+    let shop = Shop::new().await;
+    let partner = shop.partner().await;
+    let card = shop.stage.saved(&shop.binh, GOOD).await;
+    let id = shop.subscribe(shop.plans[0], &card).await.expect(200).id();
+    shop.deliver_all().await;
+    let captured = shop.captured();
+    let path = format!("/subscriptions/{id}");
+    let dearer = json!({"plan_id": shop.plans[1]});
+    keyed(&partner, &format!("{path}/plan"), dearer.clone())
+        .await
+        .expect(409);
+    shop.cancel(&id).await.expect(200);
+    keyed(&partner, &format!("{path}/keep"), json!({}))
+        .await
+        .expect(409);
+    let seen = partner.client.get(&path).await.expect(200);
+    assert_eq!(seen.json["cancel_at_period_end"], true);
+    assert_eq!(shop.captured(), captured);
+    // The payer may do both, and the partner may cancel.
+    keyed(&shop.binh, &format!("{path}/keep"), json!({}))
+        .await
+        .expect(200);
+    keyed(&shop.binh, &format!("{path}/plan"), dearer)
+        .await
+        .expect(200);
+    keyed(&partner, &format!("{path}/cancel"), json!({}))
+        .await
+        .expect(200);
+}
+
 /// No card of a closed account is charged again.
 #[tokio::test]
 async fn s4_a_payer_who_closes_their_account_pays_no_further_period() {

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// The delay before a job checks a subscription that was begun.
 const LOOK_AFTER: TimeDelta = TimeDelta::seconds(60);
 
+const ONLY_THE_PAYER: &str = "Only the member whose card pays can do this. Any administrator can cancel the \
+     subscription, and begin another one with a card of theirs once it has ended.";
+
 /// A subscription as it was stored.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -233,7 +236,7 @@ async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
 }
 
 /// Returns the subscription and the plan to change to. Refuses changes that are not allowed. The member whose card pays
-/// may cancel it without administering the business, and nobody may keep it for them once their account is closed.
+/// may cancel it without administering the business; nobody else may keep it or choose another plan.
 pub async fn changeable(
     cx: &mut Cx,
     caller: &Member,
@@ -243,6 +246,10 @@ pub async fn changeable(
     let command = administered(cx, caller, subscription, matches!(change, Change::Cancel)).await?;
     if !matches!(change, Change::Cancel) {
         active(cx, &BUSINESS, command.business).await?;
+        // Otherwise an administrator could spend a colleague's money, and undo their cancellation.
+        if command.user != Some(caller.id()) {
+            return Err(Error::new(&kernel::problems::STATE).detail(ONLY_THE_PAYER));
+        }
     }
     if command.is_unpaid() && !matches!(change, Change::Cancel) {
         return Err(Error::new(&kernel::problems::STATE).detail(
@@ -253,11 +260,6 @@ pub async fn changeable(
     if matches!(change, Change::Plan(_)) && command.owes() {
         return Err(Error::new(&kernel::problems::STATE).detail(
             "A payment is due. Pay it first: `POST /subscriptions/{id}/card` does so with a saved card.",
-        ));
-    }
-    if matches!(change, Change::Keep) && has_left(cx, command.user).await? {
-        return Err(Error::new(&kernel::problems::STATE).detail(
-            "The member whose card pays has closed their account. Subscribe again once this subscription has ended.",
         ));
     }
     let to = match change {
@@ -299,13 +301,6 @@ pub async fn administered(
     command(cx, subscription)
         .await?
         .ok_or_else(|| Error::new(&kernel::problems::STATE).detail("The subscription has ended."))
-}
-
-async fn has_left(cx: &mut Cx, payer: Option<Uuid>) -> Result<bool> {
-    let left = sqlx::query_scalar(
-        "select exists (select from app.users where id = $1 and status = 'archived')",
-    );
-    Ok(left.bind(payer).fetch_one(cx.conn()).await?)
 }
 
 /// Stores the reported state. The plan becomes the one that the billed price belongs to; an unknown price leaves it
