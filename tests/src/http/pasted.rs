@@ -14,9 +14,12 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
             ("Example.org/A", Some("https://example.org/A")),
             (
                 "https://bücher.example/ä",
-                Some("https://xn--bcher-kva.example/ä"),
+                Some("https://xn--bcher-kva.example/%C3%A4"),
             ),
+            ("https://example.org/a|b", Some("https://example.org/a%7Cb")),
             ("https://", None),
+            ("https://https://example.org", None),
+            ("https://example.org)", None),
         ],
         Ty::Email => vec![
             (" max@example.org ", Some("max@example.org")),
@@ -81,7 +84,7 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
             ("9999-01-01T00:00:00Z", None),
         ],
         Ty::Date => vec![("0001-01-01", None), ("9999-01-01", None)],
-        Ty::Currency => vec![("ABC", None)],
+        Ty::Currency => vec![("ABC", None), ("XXX", None), ("XAU", None), ("XDR", None)],
         _ => Vec::new(),
     }
 }
