@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "759b70ccaaa9a6bb1d8822f581a02220300c3e61e3bf20c8acdc3582e94973a11f5e9a714c396e719cd2d5d5eb4e0ec7",
+        checksum: "485b4ddac58ca9efbfcf5615257309d73015b97eb8f7d1f2412311e0fd9f7f76409ccf2ad61ffaf030c344cf76932fc4",
     },
 ];

@@ -24,7 +24,7 @@ pub struct NotificationPreference {
     pub channel: NotificationPreferenceChannel,
     pub r#type: NotificationPreferenceType,
     pub enabled: bool,
-    /// Daily period, in the member's time zone, during which push messages and mails are postponed.
+    /// Daily period, in the member's time zone, during which push messages and mails are postponed. It may span midnight; if it ends when it starts, nothing is postponed.
     pub quiet_hours: Option<QuietHours>,
     pub user_id: Uuid,
     pub version: i64,

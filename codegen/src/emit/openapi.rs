@@ -12,6 +12,7 @@ mod operation;
 mod parameters;
 mod problems;
 mod schema;
+mod settled;
 mod text;
 mod together;
 mod types;

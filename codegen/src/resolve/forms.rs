@@ -80,6 +80,16 @@ fn is_plain(text: &str) -> bool {
 /// An empty text is a line: whether it may be empty is a matter of its length.
 fn is_line(text: &str) -> bool {
     const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    const BELONGING: [char; 8] = [
+        '\u{180b}',
+        '\u{180c}',
+        '\u{180d}',
+        '\u{180e}',
+        '\u{180f}',
+        '\u{fe0e}',
+        '\u{fe0f}',
+        '\u{e007f}',
+    ];
     let doubled = || {
         let mut pairs = text.chars().zip(text.chars().skip(1));
         pairs.any(|(a, b)| JOINERS.contains(&a) && JOINERS.contains(&b))
@@ -89,10 +99,12 @@ fn is_line(text: &str) -> bool {
             && !text.starts_with(is_blank)
             && !text.ends_with(is_blank)
             && !text.starts_with(JOINERS)
-            && !text.ends_with(JOINERS)
+            && !text.ends_with('\u{200c}')
+            // The other joiner may end a word of an Indic script; the database knows after which letters.
             && !doubled()
-            // Emoji and flags contain characters that are hidden elsewhere; the database looks at their place.
-            && (!hides(text) || text.contains(['\u{fe0e}', '\u{fe0f}', '\u{e007f}'])))
+            // Emoji, flags and Mongolian words contain characters that are hidden elsewhere; the database looks at
+            // their place.
+            && (!hides(text) || text.contains(BELONGING)))
 }
 
 /// Blanks that do not end a line.
@@ -129,16 +141,48 @@ fn is_url(text: &str) -> bool {
     let Some(rest) = rest else { return false };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    let in_host =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._~!$&'()*+,;=:%[]-".contains(&b);
-    let outside = |c: char| (c as u32) <= 0x20 || "\u{7f}<>\"\\^`{|}".contains(c);
-    text.chars().count() <= 2_000
-        && !host.is_empty()
-        && host.bytes().all(in_host)
-        && !path.contains(outside)
-        && !hides(text)
-        && !text.contains(['\u{200c}', '\u{200d}'])
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            if !(1..=5).contains(&port.len()) {
+                return false;
+            }
+            host
+        }
+        _ => host,
+    };
+    let in_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+    text.len() <= 2_000
+        && (is_name_of_host(host) || is_ip(host))
+        && path.bytes().all(in_path)
         && !text.contains("%00")
+}
+
+fn is_name_of_host(host: &str) -> bool {
+    let in_label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+    let label = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(in_label)
+    };
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.contains('.')
+        && host.split('.').all(label)
+        && last.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// Four numbers, or what stands in brackets as IPv6. Which numbers they may be, only the engine knows.
+fn is_ip(host: &str) -> bool {
+    let number =
+        |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let in_brackets = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b':' | b'.');
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(address) => !address.is_empty() && address.bytes().all(in_brackets),
+        None => host.split('.').count() == 4 && host.split('.').all(number),
+    }
 }
 
 fn is_phone(text: &str) -> bool {

@@ -159,7 +159,8 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
             format!(r#"{{"{name}":"a",}}"#),
             format!(r#"{{"{name}":"a""#),
             format!(r#"{{"{name}":{}1{}}}"#, "[".repeat(200), "]".repeat(200)),
-            "\u{feff}{}".to_owned(),
+            // One byte order mark is skipped; a second one is no JSON.
+            "\u{feff}\u{feff}{}".to_owned(),
             "[]".to_owned(),
             "null".to_owned(),
             "\"text\"".to_owned(),

@@ -5,7 +5,7 @@ use crate::support::{
     people::{self, PASSWORD, address, mailed_token},
 };
 use codegen::model::Ty;
-use kernel::input::LINE_MAX;
+use kernel::input::{LINE_MAX, is_seen, normal_line};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -214,8 +214,13 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
             };
             let mut bad: Vec<String> = Vec::new();
             if min > 0 || max <= LINE_MAX {
-                // Only blanks count as an empty text, since blanks are trimmed.
-                let empty = |text: &&str| min == 0 && text.trim().is_empty();
+                // A text that holds nothing else than blanks and marks, which are trimmed, is empty, and null where it
+                // may be.
+                let nothing = |text: &str| match max <= LINE_MAX {
+                    true => normal_line(text).is_empty(),
+                    false => !is_seen(text),
+                };
+                let empty = |text: &&str| (min == 0 || field.optional) && nothing(text);
                 let unseen = UNSEEN.into_iter().filter(|text| !empty(text));
                 bad.extend(unseen.map(|text| pad(text, ' ')));
                 seen += 1;

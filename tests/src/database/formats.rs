@@ -18,7 +18,10 @@ async fn formats_take_what_is_right_and_nothing_else() {
             &[
                 "https://example.org",
                 "http://example.org:80/a?b=c#d",
-                "https://xn--mnchen-3ya.example/ä",
+                "https://xn--mnchen-3ya.example/%C3%A4",
+                "https://my_firm.example.org/(a)/b;c=[d]?e=%zz#f!",
+                "https://10.0.0.1:8443/",
+                "https://[2001:db8::1]/",
             ],
             &[
                 "example.org",
@@ -30,11 +33,20 @@ async fn formats_take_what_is_right_and_nothing_else() {
                 "HTTPS://a.org",
                 "https://münchen.example/",
                 "https://Example.org/",
+                "https://example.org/ä",
+                "https://example.org/a|b",
+                "https://https://example.org",
+                "https://example.org)",
+                "https://example.org:",
+                "https://-a.org",
+                "https://a.b-.c",
+                "https://1",
+                "https://localhost/",
             ],
         ),
         (
             "https",
-            &["https://example.org/ä"],
+            &["https://example.org/%C3%A4"],
             &["http://example.org", "//example.org", "data:text/html,x"],
         ),
         (
@@ -50,7 +62,9 @@ async fn formats_take_what_is_right_and_nothing_else() {
         (
             "currency",
             &["EUR", "XOF"],
-            &["eur", "EURO", "", "ABC", "R U"],
+            &[
+                "eur", "EURO", "", "ABC", "R U", "XXX", "XTS", "XAU", "XDR", "CLF", "USN",
+            ],
         ),
         ("country", &["DE", "CH"], &["DEU", "de", "XX"]),
         (

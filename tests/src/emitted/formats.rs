@@ -14,7 +14,12 @@ const FORMATS: [(Format, &str, &[&str]); 10] = [
     (
         Format::Url,
         "url",
-        &["https://example.org:80/a?b=c#d", "http://x.org"],
+        &[
+            "https://example.org:80/a?b=c#d",
+            "http://x.org",
+            "http://a_b-c.example/[d]|e",
+            "http://10.0.0.1/",
+        ],
     ),
     (
         Format::Https,
@@ -263,6 +268,18 @@ async fn what_is_seen_is_the_same_on_both_sides() {
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
             true,
         ),
+        // Half of an Indic letter at the end of a word. For six of Malayalam there is one character.
+        ("\u{915}\u{94d}\u{200d}", true),
+        ("\u{915}\u{94d}\u{200c}", false),
+        ("\u{d28}\u{d4d}\u{200d}", false),
+        ("\u{d7b}", true),
+        ("\u{d2e}\u{d4d}\u{200d}", true),
+        // Mongolian selectors and separators stand after Mongolian letters.
+        ("\u{1828}\u{180b}\u{1820}", true),
+        ("\u{1828}\u{180e}\u{1820}", true),
+        ("\u{1828}\u{180b}\u{180b}", false),
+        ("\u{1828}\u{180e}\u{1828}", false),
+        ("\u{1828}\u{180e}", false),
     ] {
         let theirs: bool = sqlx::query_scalar("select sec.is_line($1)")
             .bind(text)

@@ -22,6 +22,8 @@ fn types() -> Vec<(Ty, &'static str, &'static [&'static str])> {
                 "https://example.org:80/a?b=c#d",
                 "http://x.org",
                 "https://[2001:db8::1]/",
+                "http://a_b-c.example/[d]|e",
+                "http://10.0.0.1/",
             ],
         ),
         (Ty::Phone, "sec.is_phone(t)", &["+4930123456", "+1000000"]),

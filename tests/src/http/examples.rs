@@ -201,6 +201,48 @@ async fn what_the_document_shows_can_be_tried_out_as_it_stands() {
     );
 }
 
+/// Examples of bodies can be sent: they contradict no check, are not over, and do not name the member who sends them where
+/// it must be another one.
+#[test]
+fn examples_of_bodies_are_none_that_would_be_refused() {
+    let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
+    let document = document.expect("JSON");
+    let of = |name: &str| {
+        let example = &document["components"]["schemas"][name]["example"];
+        assert!(example.is_object(), "{name}: {example}");
+        example
+    };
+    let code = of("CreatePromoCode");
+    let discounts = ["basis_points", "amount_cents"];
+    assert_eq!(discounts.map(|name| code[name].is_null()), [false, true]);
+    for name in ["CreatePromotion", "CreateEvent", "CreateGrantAnnouncement"] {
+        for (time, value) in of(name).as_object().expect("an object") {
+            let year = value.as_str().filter(|_| time.ends_with("s_at"));
+            assert!(
+                year.is_none_or(|year| year.starts_with("2099")),
+                "{name}/{time}: {value}"
+            );
+        }
+    }
+    assert_eq!(of("CreateBroadcast").get("ticket_type_ids"), None);
+    let member = example_id("user");
+    let follow = of("CreateFollow");
+    assert_eq!(
+        follow["entity_id"],
+        example_id(follow["entity_type"].as_str().expect("a type"))
+    );
+    assert_ne!(follow["entity_id"], member.as_str());
+    assert_ne!(of("CreateReferral")["referrer_id"], member.as_str());
+    // In the document of a server with the demonstration it is the id of a second member.
+    let replaced = of_the_demonstration();
+    let (_, other) = (replaced.iter())
+        .find(|(id, _)| of("CreateReferral")["referrer_id"] == id.as_str())
+        .expect("an id of the demonstration");
+    assert_ne!(*other, PEOPLE[OLGA].id.to_string());
+    let hours = &of("CreateNotificationPreference")["quiet_hours"];
+    assert_ne!(hours["starts"], hours["ends"]);
+}
+
 /// There is an example for every entity that has rows in the demonstration data, and for no other.
 #[tokio::test]
 async fn whatever_the_demonstration_has_stands_in_an_example() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The code of a country, a number as people there write it, and the same number as E.164.
-const WRITTEN: [(&str, &str, &str); 14] = [
+const WRITTEN: [(&str, &str, &str); 16] = [
     // In Italy the leading zero is part of the number.
     ("IT", "06 6982 0000", "+390669820000"),
     // Mobile numbers of Argentina: at home 15 follows the area code, from abroad 9 precedes it.
@@ -23,6 +23,9 @@ const WRITTEN: [(&str, &str, &str); 14] = [
     ("JP", "０３ー１２３４ー５６７８", "+81312345678"),
     ("EG", "٠١٠ ١٢٣٤ ٥٦٧٨", "+201012345678"),
     ("CH", "+41 (0)44 668 18 00", "+41446681800"),
+    // What is dialled before a number abroad is the country's as well.
+    ("AU", "0011 44 20 7946 0000", "+442079460000"),
+    ("JP", "010 44 20 7946 0000", "+442079460000"),
 ];
 
 async fn city_in(server: &TestServer, country: &str) -> Uuid {
@@ -130,6 +133,9 @@ async fn what_cannot_be_understood_is_refused_with_the_rest() {
         "112",
         "044 668",
         "044 CALL NOW",
+        "044 668 18 00 / 01",
+        "+41 44 668 18 00 / 01",
+        "0011 44 20 7946 0000",
         "00",
         "12345678901234567890123",
     ] {

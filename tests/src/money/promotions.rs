@@ -439,7 +439,6 @@ async fn f1_what_no_card_can_be_charged_is_not_booked() {
         (1_050, "MGA", 1, "/slot"),
         (20, "AUD", 2, "/ends_at"),
         (50_000_000, "AUD", 2, "/ends_at"),
-        (900, "XAU", 2, "/slot"),
     ] {
         market
             .stage

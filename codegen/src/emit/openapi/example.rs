@@ -6,6 +6,7 @@
 use super::{
     names::capitalised,
     schema::{self, Body},
+    settled,
     words::spaced,
 };
 use crate::{
@@ -53,12 +54,14 @@ pub fn of_property(model: &Model, id_: EntityId, column: Column) -> Option<Value
 }
 
 /// A body that creates or replaces the object: required properties, and optional ones that are safe to send. Optional
-/// ids and fields with a write rule are left out, because the request would fail for readers who try it.
+/// ids, lists of them and fields with a write rule are left out, because the request would fail for readers who try it.
 pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
     let mut example = Map::new();
-    for column in schema::inputs(&model.entities[entity], body) {
+    let columns = schema::inputs(&model.entities[entity], body);
+    for column in &columns {
         let value = match column.source {
             Source::Field(field) if field.optional && field.write.is_some() => continue,
+            Source::Field(field) if field.optional && is_list_of_ids(field) => continue,
             Source::Field(Field {
                 ty: Ty::Slug { from: Some(_) },
                 ..
@@ -73,11 +76,16 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
         };
         example.insert(column.name(), value);
     }
+    settled::settle(model, &model.entities[entity], &columns, &mut example);
     if body == Body::Patch {
         // An example of a PATCH changes just one property.
         example = example.into_iter().take(1).collect();
     }
     Value::Object(example)
+}
+
+fn is_list_of_ids(field: &Field) -> bool {
+    matches!(field.ty, Ty::TextList { .. }) && field.name.ends_with("_ids")
 }
 
 pub fn field(model: &Model, entity: &Entity, field: &Field) -> Value {
@@ -143,7 +151,7 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Email => json!(format!("{}@example.org", slug(owner.name))),
         Ty::Phone => json!("+41446681800"),
         Ty::Social { network } => json!(social(network)),
-        Ty::LocalTime => json!("08:00"),
+        Ty::LocalTime => json!(local_time(owner, field)),
         Ty::Code { min, max } => json!(code(*min, *max)),
         Ty::Handle { min, max } => json!(handle(*min, *max)),
         Ty::Slug { from } => {
@@ -210,11 +218,19 @@ fn within(min: Option<i64>, max: Option<i64>, wish: i64) -> i64 {
 /// A year in the future, for times that are refused once they are past.
 const FAR: u16 = 2099;
 
-/// Times ascend in the order of the fields, so that most checks between them hold.
+/// Times of day ascend like times: the first hour of a period is not its last.
+fn local_time(owner: &Owner, field: &Field) -> String {
+    let times = owner.fields.iter().filter(|other| other.ty == field.ty);
+    let place = times.take_while(|other| other.name != field.name).count();
+    format!("{:02}:00", (8 + 10 * place) % 24)
+}
+
+/// Times ascend in the order of the fields, so that most checks between them hold. Those of a period, of which one is
+/// compared with another, are ahead as well: what is over can't be booked any more.
 fn time(owner: &Owner, field: &Field) -> String {
     let times = || owner.fields.iter().filter(|other| other.ty == Ty::Time);
     let place = times().take_while(|other| other.name != field.name).count();
-    let is_far = times().take(place + 1).any(|time| time.future.is_some());
+    let is_far = times().any(|time| time.future.is_some() || time.check.is_some());
     let year = if is_far { FAR } else { 2026 };
     format!("{year}-06-{:02}T18:00:00Z", 12 + place.min(16))
 }

@@ -72,15 +72,15 @@ alter function sec.hides(text) owner to <app>_owner;
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them; selectors
--- after emoji and in keycaps, tags after a flag. No blanks at its ends, and in form NFC: what looks the same is the
--- same, and unique.
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, or after an
+-- Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
+-- in form NFC, and Malayalam letters without a vowel are one character: what looks the same is the same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)'
-    and (not sec.hides(p_text) or (p_text ~ '[\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
-      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d'
+    and (not sec.hides(p_text) or (p_text ~ '[\u180b-\u180f\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
+      '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|[\u1820-\u18aa][\u180b-\u180d\u180f]|[\u1820-\u18aa]\u180e(?=[\u1820\u1821])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end
 $$;
 alter function sec.is_line(text) owner to <app>_owner;
@@ -112,11 +112,12 @@ alter function sec.is_email(text) owner to <app>_owner;
 
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- http or https, a host in lower-case ASCII (international names as `xn--`), no user information, no blanks or
--- control characters, nothing that shows nothing (it is percent-encoded) and no encoded NUL.
+-- http or https; a host with a dot in lower-case ASCII (international names as `xn--`) or an IP address; a port or
+-- none. No user information. The rest is ASCII as well (RFC 3986; other characters are percent-encoded), without an
+-- encoded NUL.
 begin
-  return char_length(p_text) <= 2000 and p_text ~ '^https?://[a-z0-9._~!$&''()*+,;=:%\[\]-]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
-    and not sec.hides(p_text) and p_text !~ '[\u200c\u200d]' and strpos(p_text, '%00') = 0;
+  return char_length(p_text) <= 2000 and strpos(p_text, '%00') = 0
+    and p_text ~ '^https?://(([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-Z\[\]_a-z~]*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to <app>_owner;
@@ -148,15 +149,14 @@ alter function sec.is_slug(text) owner to <app>_owner;
 
 create function sec.is_currency(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- ISO 4217. As words of one text: an array would be read anew for every call.
+-- ISO 4217, money only: no metals, units of account and codes for tests. As words of one text: an array would be read anew for every call.
 begin
-  return p_text ~ '^[A-Z]{3}$' and strpos('AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
-    CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
-    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT
-    LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
-    NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
-    SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD
-    XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG', p_text) > 0;
+  return p_text ~ '^[A-Z]{3}$' and strpos('AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
+    CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD
+    HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL
+    LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP
+    PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT
+    TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG', p_text) > 0;
 end
 $$;
 alter function sec.is_currency(text) owner to <app>_owner;
@@ -246,8 +246,8 @@ begin
     when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
     when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|facebook\.com|fb\.com|fb\.me|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
     when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
-    when 'bluesky' then '^https://bsky\.app/profile/[A-Za-z0-9.:-]{3,100}$'
-    when 'whatsapp' then '^https://(wa\.me/([0-9]{7,15}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'bluesky' then '^https://bsky\.app/profile/(?=[A-Za-z0-9-]*[.:])[A-Za-z0-9.:-]{3,100}$'
+    when 'whatsapp' then '^https://(wa\.me/([1-9][0-9]{6,14}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
     when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{3,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
   end;
 end

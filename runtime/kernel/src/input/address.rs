@@ -1,7 +1,6 @@
 //! E-mail and web addresses. Internationalised hosts are stored in the ASCII form that mail and name servers use
 //! (`xn--…`), so that one written with Cyrillic letters can't be mistaken for one in Latin letters.
 
-use super::line::{is_hidden, is_joiner};
 use std::borrow::Cow;
 
 /// `bücher.example` → `xn--bcher-kva.example`
@@ -12,6 +11,11 @@ pub fn ascii_host(host: &str) -> Option<String> {
     }
 }
 
+pub const EMAIL_MAX: u32 = 254;
+pub const URL_MAX: u32 = 2000;
+
+const MAILTO: &str = "mailto:";
+
 /// A name with a dot in it, as the public internet has them.
 pub fn is_host(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
@@ -20,8 +24,15 @@ pub fn is_host(host: &str) -> bool {
         && last.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
+/// A link to an address (`mailto:ana@example.org?subject=…`) is that address.
 pub fn normal_email(text: &str) -> String {
     let text = text.trim();
+    let text = match text.split_at_checked(MAILTO.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(MAILTO) => {
+            rest.split('?').next().unwrap_or_default()
+        }
+        _ => text,
+    };
     let host = |host: &str| ascii_host(host).filter(|_| !host.is_ascii());
     match text
         .rsplit_once('@')
@@ -37,7 +48,7 @@ pub fn email(text: &str) -> bool {
         return false;
     };
     let local_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
-    text.len() <= 254
+    text.len() <= EMAIL_MAX as usize
         && (1..=64).contains(&local.len())
         && local.bytes().all(local_char)
         && !local.starts_with('.')
@@ -56,8 +67,9 @@ fn host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// Scheme and host in lower-case ASCII, the rest as it was sent, with invisible characters percent-encoded. A text
-/// without a scheme that begins with the name of a host is an address too.
+/// Scheme and host in lower-case ASCII, and the rest percent-encoded where RFC 3986 demands it, as browsers send it: the
+/// address means the same, every program can read it, and it shows what it holds. A text without a scheme that begins
+/// with the name of a host is an address too.
 pub fn normal_url(text: &str) -> String {
     let text = text.trim();
     if begins_with_host(text) {
@@ -66,95 +78,99 @@ pub fn normal_url(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (host, rest) = rest.split_at(end);
-    let is_web = ["https", "http"]
-        .iter()
-        .any(|s| scheme.eq_ignore_ascii_case(s));
-    let is_normal = |c: char| c.is_ascii() && !c.is_ascii_uppercase();
-    if !is_web
-        || host.contains('@')
-        || (scheme.chars().all(is_normal) && host.chars().all(is_normal))
-    {
-        return match is_web {
-            true => format!("{scheme}://{host}{}", shown(rest)),
-            false => text.to_owned(),
-        };
-    }
     let scheme = scheme.to_ascii_lowercase();
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
-            (name, format!(":{port}"))
-        }
-        _ => (host, String::new()),
-    };
-    match url::Host::parse(name) {
-        Ok(host) => format!("{scheme}://{host}{port}{}", shown(rest)),
-        Err(_) => text.to_owned(),
+    let (authority, rest) = at_path(rest);
+    let (name, port) = at_port(authority);
+    match site(name).filter(|_| is_web(&scheme)) {
+        Some(host) => format!("{scheme}://{host}{port}{}", encoded(rest)),
+        None => text.to_owned(),
     }
 }
 
 /// `example.org`, `www.example.org:8080/page`: what people paste from cards and posters.
 fn begins_with_host(text: &str) -> bool {
-    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
-    let name = match text[..end].rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => &text[..end],
-    };
+    let (name, _) = at_port(at_path(text).0);
     ascii_host(name).is_some_and(|host| is_host(&host)) && !name.contains(char::is_whitespace)
 }
 
-/// Characters that are invisible, or change the direction of writing, percent-encoded as browsers send them: the address
-/// means the same, and shows what it holds. Control characters stay, and are refused.
-fn shown(rest: &str) -> Cow<'_, str> {
-    let hides = |c: char| (is_hidden(c) && !c.is_control()) || is_joiner(c);
-    if !rest.contains(hides) {
+fn is_web(scheme: &str) -> bool {
+    ["https", "http"].contains(&scheme)
+}
+
+/// Host and port, and what follows them.
+fn at_path(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// The host, and the port with its colon. Colons within an address of IPv6 are none of a port.
+fn at_port(authority: &str) -> (&str, &str) {
+    match authority.rfind(':') {
+        Some(at) if authority[at + 1..].bytes().all(|b| b.is_ascii_digit()) => {
+            authority.split_at(at)
+        }
+        _ => (authority, ""),
+    }
+}
+
+/// The host of a web page in the form that is stored: a name with a dot in it, or an IP address. Parsers of URLs take much
+/// more, such as `example.org)` and `1`, which is the address 0.0.0.1.
+fn site(name: &str) -> Option<String> {
+    match url::Host::parse(name).ok()? {
+        url::Host::Domain(domain) => is_site(&domain).then_some(domain),
+        url::Host::Ipv4(address) => Some(address.to_string()).filter(|address| address == name),
+        url::Host::Ipv6(address) => Some(format!("[{address}]")),
+    }
+}
+
+/// As [`is_host`], and with `_`, which pages of some services have in their names.
+fn is_site(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.contains('.')
+        && (host.split('.')).all(|label| host_label(&label.replace('_', "0")))
+        && last.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Percent-encoded as browsers do it. Blanks, control characters, angle brackets and backslashes stay, and are refused:
+/// they come from the text around an address.
+fn encoded(rest: &str) -> Cow<'_, str> {
+    let stays = |c: char| match c.is_ascii() {
+        true => !"\"^`{|}".contains(c),
+        false => c.is_whitespace() || c.is_control(),
+    };
+    if rest.chars().all(stays) {
         return Cow::Borrowed(rest);
     }
     let mut text = String::with_capacity(rest.len() + 8);
     for c in rest.chars() {
-        match hides(c) {
-            true => {
+        match stays(c) {
+            true => text.push(c),
+            false => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     text.push_str(&format!("%{byte:02X}"));
                 }
             }
-            false => text.push(c),
         }
     }
     Cow::Owned(text)
 }
 
-/// Credentials are refused, because they would be stored and shown to everybody.
+/// Whether the text is a URL in the form of [`normal_url`]. Credentials are refused, because they would be stored and
+/// shown to everybody.
 pub fn url(text: &str, schemes: &[&str]) -> bool {
-    if text.chars().count() > 2000
-        || text
-            .chars()
-            .any(|c| {
-                c.is_whitespace() || is_hidden(c) || is_joiner(c) || "<>\"\\^`{|}".contains(c)
-            })
-        // Many programs end a text at a NUL, also at a decoded one.
-        || text.contains("%00")
-    {
-        return false;
-    }
-    // The parser forgives `https:example.org` and upper-case schemes; the database's CHECK does not.
-    let Some(scheme) = schemes.iter().find(|s| {
-        text.strip_prefix(**s)
-            .is_some_and(|rest| rest.starts_with("://"))
-    }) else {
+    let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
-    url::Url::parse(text).is_ok_and(|url| {
-        url.scheme() == *scheme
-            && url.host_str().is_some_and(|host| !host.is_empty())
-            && !authority(text).is_empty()
-            && !authority(text).contains('@')
-    })
-}
-
-/// Checks the text as it was sent, because the parser drops empty credentials.
-fn authority(text: &str) -> &str {
-    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
+    let (authority, path) = at_path(rest);
+    let (name, port) = at_port(authority);
+    let number = port
+        .strip_prefix(':')
+        .map(|digits| (digits.len(), digits.parse::<u16>()));
+    let is_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+    text.len() <= URL_MAX as usize
+        && schemes.contains(&scheme)
+        && site(name).is_some_and(|host| host == name)
+        && number.is_none_or(|(length, port)| length <= 5 && port.is_ok())
+        && path.bytes().all(is_path)
+        // Many programs end a text at a NUL, also at a decoded one.
+        && !text.contains("%00")
 }

@@ -253,7 +253,8 @@ impl Body {
         }
     }
 
-    /// As [`Body::take`]. A text that may be null, and shows nothing, is null: so that empty has one spelling.
+    /// As [`Body::take`]. A text that may be null, and shows nothing, is null: so that empty has one spelling, and forms
+    /// clear a field by sending it empty, whatever its format.
     fn take_nullable(&mut self, name: &str, checks: &[Check], nullable: bool) -> Sent {
         match self.take(name) {
             Sent::Value(Node::Text(text)) if nullable && check::is_blank(&text, checks) => {
@@ -347,7 +348,8 @@ mod tests {
         for (text, is_long_null, is_line_null) in [
             ("", true, true),
             (" \n ", true, true),
-            ("\u{200b}\u{200b}", true, false),
+            ("\u{200b}\u{200b}", true, true),
+            ("\u{3164}", true, false),
             ("x", false, false),
         ] {
             let body = || {
@@ -362,10 +364,25 @@ mod tests {
                 let kept = body().patch_kept::<String>("a", &checks, true);
                 assert_eq!(kept == Some(Patch::Null), is_null, "{text:?}");
             }
-            // A text that must not be empty, or not be null, is refused or stays as it is.
-            let wanted = [Check::Length(1, 1000)];
-            let made = body().optional::<String>("a", &wanted);
-            assert_eq!(made.is_none(), is_long_null, "{text:?}");
+            // Also where a value would have to be longer, or to have a format.
+            let phone = [Check::Format(crate::input::Format::Phone)];
+            for (checks, is_null) in [
+                (&[Check::Length(1, 1000)], is_long_null),
+                (&[Check::Length(3, 80)], is_line_null),
+                (&phone, is_long_null),
+            ] {
+                let made = body().optional::<String>("a", checks);
+                assert_eq!(made == Some(None), is_null, "{text:?} {checks:?}");
+                let mut merged = Parts::new();
+                body().part::<String>("a", checks, true, &mut merged);
+                let is_removed = merged.get("a") == Some(&Value::Null);
+                assert_eq!(is_removed, is_null, "{text:?} {checks:?}");
+            }
+            // A secret is what it is; a text that must not be null is refused, or stays as it is.
+            let secret = [Check::Opaque(1, 80)];
+            let made = body().optional::<String>("a", &secret);
+            assert_ne!(made, Some(None));
+            assert_eq!(body().required::<String>("a", &phone), None);
             let kept = body().patch_kept::<String>("a", &long, false);
             assert_eq!(kept, Some(Patch::Value(text.to_owned())));
         }
@@ -423,6 +440,14 @@ mod tests {
         let found = codes(Body::parse(text.as_bytes(), Mode::Create).err().unwrap());
         let expected = ["/title", "/more/count"].map(|at| (at.to_owned(), "card_number"));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        let text = "\u{feff}{\"a\":1}";
+        let mut body = Body::parse(text.as_bytes(), Mode::Create).unwrap();
+        assert_eq!(body.required::<i32>("a", &[]), Some(1));
+        assert!(Body::parse("\u{feff}\u{feff}{}".as_bytes(), Mode::Create).is_err());
     }
 
     #[test]

@@ -43,19 +43,20 @@ pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
             length(value.chars().count(), *min, *max).or_else(|| one_line(value))
         }
         Check::Opaque(min, max) => length(value.chars().count(), *min, *max),
-        Check::Format(format) => {
-            (!format.accepts(value)).then(|| ("format", format.wants().into()))
-        }
+        Check::Format(format) => format
+            .most()
+            .and_then(|most| length(value.chars().count(), 0, most))
+            .or_else(|| (!format.accepts(value)).then(|| ("format", format.wants().into()))),
         _ => None,
     })
 }
 
-/// Whether a text that may be empty shows nothing. Where a text must not be empty, and in a single line of invisible
-/// characters, that is a fault instead.
+/// Whether a text that is to be read or has a format shows nothing. Secrets and tokens are what they are.
 pub fn is_blank(text: &str, checks: &[Check]) -> bool {
     checks.iter().any(|check| match check {
-        Check::Length(0, max) if *max > LINE_MAX => !is_seen(text),
-        Check::Length(0, _) | Check::Line(0, _) => text.trim().is_empty(),
+        Check::Length(_, max) if *max > LINE_MAX => !is_seen(text),
+        Check::Length(..) | Check::Line(..) => line::normal_line(text).is_empty(),
+        Check::Format(_) => line::pasted(text).is_empty(),
         _ => false,
     })
 }
@@ -156,12 +157,16 @@ fn shown(value: &str, min: u32, max: u32) -> Option<Fault> {
 
 fn one_line(value: &str) -> Option<Fault> {
     (!line::is_line(value)).then(|| {
-        let wants = if is_seen(value) {
-            "must be one line, without characters that show nothing and such that change the direction of writing"
-        } else {
-            "must hold something that can be seen"
+        let wants = match line::out_of_line(value) {
+            _ if !is_seen(value) => "must hold something that can be seen".into(),
+            Some((_, '\n' | '\r' | '\t')) | None => "must be one line".into(),
+            Some((number, found)) => format!(
+                "must be one line of characters that show something; character {number} is U+{:04X}, which shows nothing \
+                 there or changes the direction of writing",
+                u32::from(found)
+            ),
         };
-        ("format", wants.into())
+        ("format", wants)
     })
 }
 
@@ -198,7 +203,9 @@ mod tests {
         assert_eq!(text("a\u{7}", &[]).unwrap().0, "format");
         assert_eq!(text("line\nline\t", &[]), None);
         assert_eq!(text("line\nline", &[Check::Length(0, 301)]), None);
-        assert!(text("line\nline", &[Check::Length(0, 300)]).is_some());
+        let told = |value: &str| text(value, &[Check::Length(0, 300)]).unwrap().1;
+        assert_eq!(told("line\nline"), "must be one line");
+        assert!(told("li\u{200b}ne").contains("character 3 is U+200B"));
         assert!(text("\n \n", &[Check::Length(1, 301)]).is_some());
         assert_eq!(text("\n \n", &[Check::Length(0, 301)]), None);
         assert!(text("line\nline", &[Check::Line(0, 500)]).is_some());
@@ -208,6 +215,13 @@ mod tests {
             "length"
         );
         assert_eq!(text(" \u{200b}", &[Check::Opaque(1, 300)]), None);
+        let slug = [Check::Format(Format::Slug)];
+        assert_eq!(text(&"a".repeat(100), &slug), None);
+        assert_eq!(
+            text(&"a".repeat(101), &slug),
+            Some(("length", "must have at most 100 characters".into()))
+        );
+        assert_eq!(text("a_b", &slug).unwrap().0, "format");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! database accepts only the stored form.
 
 use super::{
-    address::{email, normal_email, normal_url, url},
+    address::{EMAIL_MAX, URL_MAX, email, normal_email, normal_url, url},
     codes::{COUNTRIES, CURRENCIES, is_one},
     line::{is_hidden, is_joiner, is_seen, pasted},
     phone::e164,
@@ -96,6 +96,16 @@ impl Format {
         valid && self.normal(text) == text
     }
 
+    /// The most characters of texts whose form alone would allow more.
+    pub fn most(self) -> Option<u32> {
+        match self {
+            Format::Slug => Some(SLUG_MAX),
+            Format::Url | Format::Https => Some(URL_MAX),
+            Format::Email => Some(EMAIL_MAX),
+            _ => None,
+        }
+    }
+
     /// Converts a text from outside a body, such as a path segment, to the form that is stored; `None` if it is
     /// invalid.
     pub fn read(self, text: &str) -> Option<String> {
@@ -136,8 +146,10 @@ fn secure(url: String) -> String {
     }
 }
 
+const SLUG_MAX: u32 = 100;
+
 fn slug(text: &str) -> bool {
-    (1..=100).contains(&text.len())
+    text.len() <= SLUG_MAX as usize
         && text.split('-').all(|word| {
             !word.is_empty()
                 && word
@@ -219,11 +231,35 @@ mod tests {
                 "https://@example.org",
                 "https:///example.org",
                 "https://a b",
+                // The scheme twice, and what stood around the address.
+                "https://https://example.org",
+                "http://http://x.org",
+                "https://example.org)",
+                "https://example.org,",
+                "https://example.org:",
+                "https://example.org:65536",
+                "https://example.org:000080",
+                // Hosts that no server of names knows.
+                "https://-a.org",
+                "https://a.b-.c",
+                "https://1",
+                "https://1.2.3",
+                "https://localhost",
+                "https://example.1",
+                "https://[2001:db8::1",
+                "https://example.org/ä",
+                "https://example.org/{a}",
             ],
         );
         yes(
             Https,
-            &["https://example.org/ä", "https://xn--bcher-kva.example/"],
+            &[
+                "https://example.org/%C3%A4",
+                "https://xn--bcher-kva.example/",
+                "https://my_firm.example.org:65535/(a)/b;c=[d]?e=%zz#f!",
+                "https://10.0.0.1/",
+                "https://[2001:db8::1]:8443",
+            ],
         );
         no(
             Https,
@@ -238,7 +274,12 @@ mod tests {
         yes(Slug, &["a", "summer-night-2"]);
         no(Slug, &["", "-a", "a--b", "Summer", "a_b", "a-"]);
         yes(Currency, &["EUR"]);
-        no(Currency, &["eur", "EURO", "", "ABC", "R U"]);
+        no(
+            Currency,
+            &[
+                "eur", "EURO", "", "ABC", "R U", "XXX", "XTS", "XAU", "XDR", "CLF", "USN",
+            ],
+        );
         yes(Country, &["DE"]);
         no(Country, &["DEU", "de", "XX"]);
         yes(
@@ -278,6 +319,13 @@ mod tests {
         for (format, sent, stored) in [
             (Email, " ana@example.org ", "ana@example.org"),
             (Email, "max@bücher.example", "max@xn--bcher-kva.example"),
+            (Email, "mailto:ana@example.org", "ana@example.org"),
+            (
+                Email,
+                "MailTo:ana@example.org?subject=a%40b",
+                "ana@example.org",
+            ),
+            (Phone, "Tel:+49-30-123456", "+4930123456"),
             (
                 Url,
                 "HTTPS://Example.ORG:8080/A?b#C ",
@@ -286,8 +334,19 @@ mod tests {
             (
                 Url,
                 "https://bücher.example/ä",
-                "https://xn--bcher-kva.example/ä",
+                "https://xn--bcher-kva.example/%C3%A4",
             ),
+            (
+                Url,
+                "https://bücher.example/ü?ä=ö#ß",
+                "https://xn--bcher-kva.example/%C3%BC?%C3%A4=%C3%B6#%C3%9F",
+            ),
+            (
+                Url,
+                "https://example.org/a|b{c}^`?d=\"e\"%20f",
+                "https://example.org/a%7Cb%7Bc%7D%5E%60?d=%22e%22%20f",
+            ),
+            (Url, "https://[2001:DB8:0:0::1]/", "https://[2001:db8::1]/"),
             (Https, "www.example.org", "https://www.example.org"),
             (Https, "http://example.org/a", "https://example.org/a"),
             (Https, "Example.org", "https://example.org"),
@@ -338,6 +397,11 @@ mod tests {
             "v1.2",
             "a b.org",
             "mailto:a.b",
+            "https://https://example.org",
+            "example.org:",
+            "https://1",
+            "https://example.org/a b",
+            "https://example.org/<b>",
         ] {
             assert_eq!(Url.read(text), None, "{text}");
         }

@@ -8,6 +8,8 @@ use std::fmt;
 /// Deeper than any body needs, and far from overflowing the stack.
 pub const DEPTH_MAX: usize = 16;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// One JSON value. Keys stay in the order in which they were sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
@@ -21,6 +23,8 @@ pub enum Node {
 
 impl Node {
     pub fn parse(bytes: &[u8]) -> Result<Node, String> {
+        // Some editors and spreadsheets put it before every text; RFC 8259 lets parsers ignore it.
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let node = Depth(0)
             .deserialize(&mut deserializer)

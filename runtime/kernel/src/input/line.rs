@@ -4,7 +4,7 @@
 //! `sec.is_line` and `sec.is_seen` implement the same in the database; a test compares them for every Unicode
 //! character.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, str::Chars};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Texts of at most this many characters are single lines: names, titles, codes. Longer ones may have paragraphs.
@@ -13,7 +13,7 @@ pub const LINE_MAX: u32 = 300;
 /// Characters that a line may not contain: control characters, line breaks, characters that change the direction of
 /// writing, private characters and those that are none, and characters that are invisible where they stand. They would
 /// allow two different names to look the same, and get past unique constraints. Blanks are visible between words.
-/// Joiners are allowed because writing needs them; selectors and tags only within emoji ([`hides`]).
+/// Joiners are allowed because writing needs them; selectors and tags only where they belong ([`hidden`]).
 const HIDDEN: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -100,22 +100,62 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
+/// Marks of direction and width, which phones, chats and word processors put around what is copied from them. At the
+/// ends of a line they mean nothing.
+const MARKS: &[(char, char)] = &[
+    ('\u{ad}', '\u{ad}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{200b}', '\u{200b}'),
+    ('\u{200e}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{feff}', '\u{feff}'),
+];
+
+/// Mongolian letters. Selectors after them choose one of several shapes, and a separator stands before a last vowel.
+const MONGOLIAN_FIRST: char = '\u{1820}';
+const MONGOLIAN_LAST: char = '\u{18aa}';
+const MONGOLIAN_SEPARATOR: char = '\u{180e}';
+
+/// Signs of Indic scripts that no vowel follows the letter. A joiner after them shows the half of the letter, also at
+/// the end of a word.
+const VIRAMAS: [char; 10] = [
+    '\u{94d}', '\u{9cd}', '\u{a4d}', '\u{acd}', '\u{b4d}', '\u{bcd}', '\u{c4d}', '\u{ccd}',
+    '\u{d4d}', '\u{dca}',
+];
+
+/// Malayalam letters without a vowel: until Unicode 5.1 a letter, a virama and a joiner, since then one character.
+const CHILLUS: [(&str, &str); 6] = [
+    ("\u{d23}\u{d4d}\u{200d}", "\u{d7a}"),
+    ("\u{d28}\u{d4d}\u{200d}", "\u{d7b}"),
+    ("\u{d30}\u{d4d}\u{200d}", "\u{d7c}"),
+    ("\u{d32}\u{d4d}\u{200d}", "\u{d7d}"),
+    ("\u{d33}\u{d4d}\u{200d}", "\u{d7e}"),
+    ("\u{d15}\u{d4d}\u{200d}", "\u{d7f}"),
+];
+
 /// Joiners, which Persian words and emoji families need between two other characters.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// The form in which a line is stored: without blanks at its ends, and in Unicode normal form NFC, so that texts that
-/// look the same are the same. Bodies and filters are converted to it; the database accepts no other (`sec.is_line`).
+/// The form in which a line is stored: without blanks and marks of direction at its ends, in Unicode normal form NFC, and
+/// with the present spelling of Malayalam letters, so that texts that look the same are the same. Bodies and filters are
+/// converted to it; the database accepts no other (`sec.is_line`).
 pub fn normal_line(text: &str) -> Cow<'_, str> {
-    let trimmed = text.trim();
-    match is_nfc_quick(trimmed.chars()) {
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || is_in(c, MARKS));
+    let composed: Cow<str> = match is_nfc_quick(trimmed.chars()) {
         IsNormalized::Yes => Cow::Borrowed(trimmed),
         // Trim first: composing never produces a blank, but a combining mark may attach to the blank before it.
         IsNormalized::No | IsNormalized::Maybe => Cow::Owned(trimmed.nfc().collect()),
+    };
+    if !composed.contains("\u{d4d}\u{200d}") {
+        return composed;
     }
+    let spell = |text: String, (old, new): &(&str, &str)| text.replace(old, new);
+    Cow::Owned(CHILLUS.iter().fold(composed.into_owned(), spell))
 }
 
 /// The text without blanks and invisible characters at its ends: phones and chats put direction marks around what is
-/// copied from them. For texts with a format; names that contain such characters are refused.
+/// copied from them. For texts with a format: lines may end with emoji, which have such characters of their own.
 pub fn pasted(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || (is_hidden(c) && !c.is_control()))
 }
@@ -130,9 +170,10 @@ pub fn is_joiner(c: char) -> bool {
     JOINERS.contains(&c)
 }
 
-/// Whether the text contains a hidden character outside of emoji, which are written with some: a selector after an
-/// emoji or within a keycap, tags after a flag.
-fn hides(text: &str) -> bool {
+/// The first hidden character that does not belong to the character before it, and its number in the text. Emoji are
+/// written with some: a selector after one or within a keycap, tags after a flag. So are Mongolian words.
+fn hidden(text: &str) -> Option<(usize, char)> {
+    let number = |rest: &Chars| text[..text.len() - rest.as_str().len()].chars().count();
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let mut after = rest.clone();
@@ -141,18 +182,46 @@ fn hides(text: &str) -> bool {
             ('#' | '*' | '0'..='9', Some('\u{fe0f}')) if after.clone().next() == Some(KEYCAP) => {
                 rest = after;
             }
-            (FLAG, Some('\u{e0020}'..='\u{e007e}')) => {
-                let last = after.find(|c| !('\u{e0020}'..='\u{e007e}').contains(c));
-                if last != Some(LAST_TAG) {
-                    return true;
+            (MONGOLIAN_FIRST..=MONGOLIAN_LAST, Some('\u{180b}'..='\u{180d}' | '\u{180f}')) => {
+                rest = after
+            }
+            (MONGOLIAN_FIRST..=MONGOLIAN_LAST, Some(MONGOLIAN_SEPARATOR))
+                if matches!(after.clone().next(), Some('\u{1820}' | '\u{1821}')) =>
+            {
+                rest = after;
+            }
+            (FLAG, Some(tag @ '\u{e0020}'..='\u{e007e}')) => {
+                let at = number(&after);
+                if after.find(|c| !('\u{e0020}'..='\u{e007e}').contains(c)) != Some(LAST_TAG) {
+                    return Some((at, tag));
                 }
                 rest = after;
             }
-            _ if is_hidden(c) => return true,
+            _ if is_hidden(c) => return Some((number(&rest), c)),
             _ => {}
         }
     }
-    false
+    None
+}
+
+/// The first joiner that joins nothing, and its number in the text: at the ends, beside another one.
+fn loose_joiner(text: &str) -> Option<(usize, char)> {
+    let mut before = None;
+    let mut chars = text.chars().enumerate().peekable();
+    while let Some((at, c)) = chars.next() {
+        let is_last = chars.peek().is_none();
+        let is_half = c == '\u{200d}' && before.is_some_and(|c| VIRAMAS.contains(&c));
+        if is_joiner(c) && (before.is_none_or(is_joiner) || (is_last && !is_half)) {
+            return Some((at + 1, c));
+        }
+        before = Some(c);
+    }
+    None
+}
+
+/// The first character of a text that keeps it from being a line, and its number, counted from 1.
+pub fn out_of_line(text: &str) -> Option<(usize, char)> {
+    hidden(text).or_else(|| loose_joiner(text))
 }
 
 /// Whether a text contains a visible character.
@@ -162,17 +231,7 @@ pub fn is_seen(text: &str) -> bool {
 
 /// Whether a text is a single line in normal form with something visible. The empty text is one.
 pub fn is_line(text: &str) -> bool {
-    text.is_empty()
-        || (is_seen(text)
-            && normal_line(text) == text
-            && !hides(text)
-            && !text.starts_with(JOINERS)
-            && !text.ends_with(JOINERS)
-            && !text.as_bytes().windows(6).any(|pair| {
-                // Both take three bytes, which no other characters share.
-                let joiner = |c: &[u8]| c == [0xe2, 0x80, 0x8c] || c == [0xe2, 0x80, 0x8d];
-                joiner(&pair[..3]) && joiner(&pair[3..])
-            }))
+    text.is_empty() || (is_seen(text) && normal_line(text) == text && out_of_line(text).is_none())
 }
 
 /// Makes a line of a text from elsewhere; `None` if nothing in it is visible.
@@ -209,6 +268,11 @@ mod tests {
             "1\u{fe0f}\u{20e3} Raum",
             "☺\u{fe0f}☺\u{fe0e}",
             "🏴\u{e0067}\u{e007f}🏴\u{fe0f}",
+            // Half of a letter at the end of a word.
+            "\u{915}\u{94d}\u{200d}",
+            "രാമൻ",
+            "ᠨ\u{180b}ᠠ",
+            "ᠠᠨ\u{180e}ᠠ",
         ] {
             assert!(is_line(line), "{line:?}");
         }
@@ -253,6 +317,12 @@ mod tests {
             "VIP\u{e000}",
             "VIP\u{f0000}",
             "VIP\u{10ffff}",
+            "രാമന\u{d4d}\u{200d}",
+            "\u{915}\u{94d}\u{200c}",
+            "VIP\u{180b}",
+            "ᠨ\u{180b}\u{180b}ᠠ",
+            "ᠨ\u{180e}ᠨ",
+            "ᠨ\u{180e}",
         ] {
             assert!(!is_line(text), "{text:?}");
         }
@@ -287,6 +357,38 @@ mod tests {
         assert_eq!(line_of("\u{200b} \u{3164}", 80), None);
         assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana"));
         assert_eq!(normal_line("\u{3000}e\u{301} \n"), "é");
+        for text in [
+            "\u{200e}Ana",
+            "Ana\u{200e}",
+            "\u{feff} Ana \u{202c}\u{200b}",
+            "\u{2067}Ana\u{2069}\n",
+        ] {
+            assert_eq!(normal_line(text), "Ana", "{text:?}");
+        }
+        // Selectors and tags belong to the emoji before them.
+        for text in [
+            "☺\u{fe0f}",
+            "🏴\u{e0067}\u{e007f}",
+            "VIP\u{fe0f}",
+            "a\u{200b}b",
+        ] {
+            assert_eq!(normal_line(text), text);
+        }
+        // The six letters as keyboards made them before Unicode 5.1.
+        assert_eq!(normal_line("രാമന\u{d4d}\u{200d}"), "രാമൻ");
+        assert_eq!(normal_line("മലര\u{d4d}\u{200d}വാടി"), "മലർവാടി");
+        for (text, found) in [
+            ("Ana", None),
+            ("A\u{200b}na", Some((2, '\u{200b}'))),
+            ("Ä\u{fe0f}", Some((2, '\u{fe0f}'))),
+            ("🏴\u{e0067}x", Some((2, '\u{e0067}'))),
+            ("Ana\u{200d}", Some((4, '\u{200d}'))),
+            ("a\u{200c}\u{200d}b", Some((3, '\u{200d}'))),
+            ("\u{200c}a", Some((1, '\u{200c}'))),
+            ("a\nb", Some((2, '\n'))),
+        ] {
+            assert_eq!(out_of_line(text), found, "{text:?}");
+        }
         assert_eq!(
             pasted("\u{202a} +41\u{200e} 44\u{202c}\n"),
             "+41\u{200e} 44"

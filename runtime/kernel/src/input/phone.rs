@@ -1,7 +1,7 @@
 //! Telephone numbers as people write them → E.164.
 
 use super::line::{is_hidden, pasted};
-use phonenumber::{Mode, country};
+use phonenumber::{Mode, PhoneNumber, country};
 
 /// The most digits of a text that is taken for a national number. Real ones are shorter, trunk and carrier prefixes
 /// included.
@@ -15,31 +15,43 @@ const UNASSIGNED: [&str; 33] = [
     "838", "839", "978", "990", "991", "999", "884",
 ];
 
+/// The most digits before a slash that may follow an area code: the codes of country and area.
+const AREA_MAX: usize = 8;
+
+/// The fewest digits of a number within its area.
+const LOCAL_MIN: usize = 4;
+
 /// Reads a number with a country code and returns it as E.164, or `None` if the text is no such number. Blanks,
-/// brackets, dots, slashes and hyphens between digits are ignored; `00` means `+`; `(0)` after the country code is
-/// dropped. For numbers without a country code see [`of_country`].
+/// brackets, dots and hyphens between digits are ignored, and a slash after the area code; `00` means `+`; `(0)` after
+/// the country code is dropped. For numbers without a country code, and those that begin with what is dialled instead of
+/// `+` in one country, see [`of_country`].
 pub fn e164(text: &str) -> Option<String> {
-    // Digits of other scripts and wide brackets first, so that `(0)` is found in each.
-    let international: String = (international(text)?.chars())
-        .map(|c| match c {
-            '（' => '(',
-            '）' => ')',
-            c => digit(c).unwrap_or(c),
-        })
-        .collect();
+    // In one script first, so that `(0)` is found in each.
+    let written = latin(international(text)?);
     // In Italy the leading zero is part of the number, and is dialled from abroad too.
-    let zero = match international.trim_start().starts_with("39") {
+    let zero = match written.trim_start().starts_with("39") {
         true => "0",
         false => "",
     };
-    let digits = digits(&international.replace("(0)", zero))?;
-    let fits = (7..=15).contains(&digits.len())
-        && !digits.starts_with('0')
-        && !UNASSIGNED.contains(&&digits[..3]);
-    fits.then(|| format!("+{digits}"))
+    let written = written.replace("(0)", zero);
+    let digits = digits(&written)?;
+    let is_whole = exists(&digits) && is_one(&written, &|digits| read(None, &format!("+{digits}")));
+    is_whole.then(|| format!("+{digits}"))
 }
 
-/// Whether the text may be a number without a country code.
+/// Whether these may be the digits of a number: its length, and a country that exists.
+fn exists(digits: &str) -> bool {
+    let is_of_a_country = (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && !UNASSIGNED.contains(&&digits[..3]);
+    // North America: three digits of the area, which do not begin with 0 or 1, and seven. So the 11 that Australians
+    // dial after 00 for a number abroad is not taken for a country.
+    let is_american = |rest: &str| rest.len() == 10 && !rest.starts_with(['0', '1']);
+    is_of_a_country && digits.strip_prefix('1').is_none_or(is_american)
+}
+
+/// Whether the text may be a number without a country code, or one after the digits that are dialled before it within
+/// its country (`00`, `0011`, `010`).
 pub(crate) fn is_national(text: &str) -> bool {
     national(text).is_some()
 }
@@ -47,32 +59,83 @@ pub(crate) fn is_national(text: &str) -> bool {
 /// Reads a number as it is dialled within this country (ISO 3166-1) and returns it as E.164. `None` if the country's
 /// numbering plan has no such number: it was mistyped, or is a number of another country.
 pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
-    let digits = national(text)?;
+    let written = national(text)?;
+    let digits = digits(&written)?;
     let country: country::Id = country.parse().ok()?;
-    let number = phonenumber::parse(Some(country), digits).ok()?;
-    if !phonenumber::is_valid(&number) {
+    let number = read(Some(country), &digits)?;
+    // `0066…` may be a free number in Japan, but is written for Thailand as well: left to `e164`.
+    let is_abroad = number.code().source() == country::Source::Idd;
+    if (digits.starts_with("00") && !is_abroad)
+        || !is_one(&written, &|digits| read(Some(country), digits))
+    {
         return None;
     }
     e164(&number.format().mode(Mode::E164).to_string())
 }
 
+/// A number that the numbering plans know.
+fn read(country: Option<country::Id>, digits: &str) -> Option<PhoneNumber> {
+    let number = phonenumber::parse(country, digits).ok()?;
+    phonenumber::is_valid(&number).then_some(number)
+}
+
+/// Whether the text is one number, and not a number with the end of a second one: `668 18 00 / 01`, `668 18 00-02`. A
+/// slash follows the area code, or stands between groups of a number that is known as a whole.
+fn is_one(written: &str, known: &dyn Fn(&str) -> Option<PhoneNumber>) -> bool {
+    let is_known = |text: &str| digits(text).is_some_and(|digits| known(&digits).is_some());
+    let mut signs = written.match_indices(['/', '-', '(']);
+    signs.all(|(at, sign)| {
+        let (before, after) = written.split_at(at);
+        let count = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+        let is_in_place = sign != "/"
+            || (count(before) <= AREA_MAX && count(after) >= LOCAL_MIN && !before.contains('/'))
+            || is_known(written);
+        let is_more = is_known(before) && count(after) > 0;
+        is_in_place && !(is_more && (sign == "/" || !is_known(written)))
+    })
+}
+
 fn national(text: &str) -> Option<String> {
-    if international(text).is_some() {
+    let text = without_scheme(text);
+    if text.starts_with(PLUS) {
         return None;
     }
-    digits(without_scheme(text)).filter(|digits| (4..=NATIONAL_MAX).contains(&digits.len()))
+    let written = latin(text);
+    digits(&written)
+        .is_some_and(|digits| (4..=NATIONAL_MAX).contains(&digits.len()))
+        .then_some(written)
 }
 
 fn without_scheme(text: &str) -> &str {
     let text = pasted(text);
-    text.strip_prefix("tel:").unwrap_or(text)
+    match text.split_at_checked(4) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel:") => rest,
+        _ => text,
+    }
 }
+
+const PLUS: [char; 2] = ['+', '＋'];
 
 fn international(text: &str) -> Option<&str> {
     let text = without_scheme(text);
     let zero = |c: char| digit(c) == Some('0');
-    text.strip_prefix(['+', '＋'])
+    text.strip_prefix(PLUS)
         .or_else(|| text.strip_prefix(zero)?.strip_prefix(zero))
+}
+
+/// Digits and punctuation in their ASCII forms: those of other scripts, and the wide ones that Japanese keyboards
+/// produce.
+fn latin(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '（' => '(',
+            '）' => ')',
+            '／' => '/',
+            '．' => '.',
+            '－' | 'ー' | '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+            c => digit(c).unwrap_or(c),
+        })
+        .collect()
 }
 
 /// The digits of a number without the punctuation between them. `None` if there are other characters.
@@ -80,9 +143,7 @@ fn digits(text: &str) -> Option<String> {
     let mut digits = String::with_capacity(16);
     for c in text.chars() {
         match c {
-            '-' | '.' | '/' | '(' | ')' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
-            // The full-width forms that Japanese keyboards produce.
-            '（' | '）' | '－' | 'ー' | '．' | '／' => {}
+            '-' | '.' | '/' | '(' | ')' => {}
             c if c.is_whitespace() || is_hidden(c) => {}
             c => digits.push(digit(c)?),
         }
@@ -130,11 +191,35 @@ mod tests {
             "+4144668180012345",
             "+999 123 4567",
             "+280 123 4567",
+            "+00 41 44 668 18 00",
+            // North American numbers have ten digits after the 1, and no area begins with 0 or 1.
+            "+1 212 736",
+            "+1 112 736 5000",
+            "0011 44 20 7946 0000",
+            // Two numbers in one text.
+            "+41 44 668 18 00 / 01",
+            "+41 44 668 18 00/0001",
+            "+41 44 668 18 00 - 02",
+            "+41 44 668 18 00 – 02",
+            "+41 44 668 18 00 (01)",
+            "+677 20123 / 20124",
+            "+49 30 / 12",
             "",
         ] {
             assert_eq!(e164(text), None, "{text:?}");
         }
         assert_eq!(e164("+39 (0)6 6982 0000").as_deref(), Some("+390669820000"));
+        for (text, stored) in [
+            ("+1 (212) 736-5000", "+12127365000"),
+            ("001 212 736 5000", "+12127365000"),
+            ("+49 30 123456-0", "+49301234560"),
+            ("+49 (0)30 / 12 34 56", "+4930123456"),
+            ("+32 475/12/34/56", "+32475123456"),
+            // No plan has it: numbers are newer than plans.
+            ("+41 99/123 45 67", "+41991234567"),
+        ] {
+            assert_eq!(e164(text).as_deref(), Some(stored), "{text:?}");
+        }
     }
 
     #[test]
@@ -151,6 +236,14 @@ mod tests {
             ("US", "(212) 736-5000", "+12127365000"),
             ("US", "1-212-736-5000", "+12127365000"),
             ("US", "011 41 44 668 18 00", "+41446681800"),
+            ("AU", "0011 44 20 7946 0000", "+442079460000"),
+            ("AU", "0011 1 212 736 5000", "+12127365000"),
+            ("JP", "010 44 20 7946 0000", "+442079460000"),
+            ("SG", "001 44 20 7946 0000", "+442079460000"),
+            ("RU", "8 10 44 20 7946 0000", "+442079460000"),
+            ("CH", "0041 44 668 18 00", "+41446681800"),
+            ("CH", "044/668 18 00", "+41446681800"),
+            ("BE", "0475/12/34/56", "+32475123456"),
             ("FR", "06 12 34 56 78", "+33612345678"),
             ("VN", "090 123 45 67", "+84901234567"),
             ("NG", "0803 123 4567", "+2348031234567"),
@@ -184,7 +277,12 @@ mod tests {
             ("XX", "044 668 18 00"),
             ("", "044 668 18 00"),
             ("CH", "+41 44 668 18 00"),
-            ("CH", "0041 44 668 18 00"),
+            // Not what Australians and Japanese dial before a number abroad: `e164` reads 00 as a plus.
+            ("AU", "0041 44 668 18 00"),
+            ("JP", "0066 2 123 4567"),
+            ("CH", "044 668 18 00 / 01"),
+            ("CH", "044 668 18 00/079 123 45 67"),
+            ("CH", "044 668 18 00-02"),
             ("CH", ""),
         ] {
             assert_eq!(of_country(text, country), None, "{country} {text:?}");

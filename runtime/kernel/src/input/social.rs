@@ -37,6 +37,8 @@ struct Data {
     hosts: &'static [&'static str],
     names: bool,
     pages: &'static [Page],
+    /// First path segments that are pages of this network and no names of members, besides [`PAGES_OF_NETWORKS`].
+    own: &'static [&'static str],
 }
 
 const fn page(
@@ -65,6 +67,14 @@ const fn data(
         hosts,
         names,
         pages,
+        own: &[],
+    }
+}
+
+impl Data {
+    const fn besides(mut self, own: &'static [&'static str]) -> Self {
+        self.own = own;
+        self
     }
 }
 
@@ -73,7 +83,41 @@ static INSTAGRAM: Data = data(
     &["instagram.com", "instagr.am"],
     true,
     &[page("www.instagram.com", "", (1, 30), "._")],
-);
+)
+.besides(&[
+    "_n",
+    "_u",
+    "api",
+    "ar",
+    "ads",
+    "business",
+    "challenge",
+    "channel",
+    "create",
+    "developer",
+    "direct",
+    "directory",
+    "emails",
+    "developers",
+    "download",
+    "invites",
+    "legal",
+    "lite",
+    "locations",
+    "nametag",
+    "o",
+    "oauth",
+    "popular",
+    "press",
+    "privacy",
+    "s",
+    "session",
+    "settings",
+    "terms",
+    "topics",
+    "tv",
+    "web",
+]);
 static FACEBOOK: Data = data(
     "must be a Facebook page such as @name or https://www.facebook.com/name",
     &["facebook.com", "fb.com", "fb.me"],
@@ -82,13 +126,64 @@ static FACEBOOK: Data = data(
         page("www.facebook.com", "", (1, 75), ".-"),
         page("www.facebook.com", "profile.php?id=", (1, 20), ""),
         page("www.facebook.com", "people/", (1, 150), ".%/_-"),
-        page("www.facebook.com", "groups/", (1, 150), ".%/_-"),
+        page("www.facebook.com", "groups/", (1, 150), ".%_-"),
         page("www.facebook.com", "pages/", (1, 150), ".%/_-"),
         page("www.facebook.com", "p/", (1, 150), ".%_-"),
         // The links that Facebook's app makes for sharing a page.
         page("www.facebook.com", "share/", (6, 40), "_-"),
     ],
-);
+)
+.besides(&[
+    "ads",
+    "bookmarks",
+    "business",
+    "careers",
+    "checkpoint",
+    "connect",
+    "creators",
+    "dialog",
+    "directory",
+    "fundraisers",
+    "friends",
+    "games",
+    "gaming",
+    "jobs",
+    "l",
+    "latest",
+    "legal",
+    "live",
+    "login_alerts",
+    "marketplace",
+    "me",
+    "media",
+    "memories",
+    "messages",
+    "mobile",
+    "notes",
+    "notifications",
+    "offers",
+    "permalink",
+    "pg",
+    "photo",
+    "photos",
+    "plugins",
+    "policies",
+    "policy",
+    "privacy",
+    "profile",
+    "r",
+    "recover",
+    "saved",
+    "settings",
+    "sharer",
+    "story",
+    "terms",
+    "tr",
+    "v",
+    "video",
+    "videos",
+    "weather",
+]);
 static YOUTUBE: Data = data(
     "must be a YouTube channel such as @name or https://www.youtube.com/@name",
     &["youtube.com"],
@@ -99,7 +194,37 @@ static YOUTUBE: Data = data(
         page("www.youtube.com", "c/", (1, 100), "._%-"),
         page("www.youtube.com", "user/", (1, 100), "._%-"),
     ],
-);
+)
+.besides(&[
+    "account",
+    "ads",
+    "attribution_link",
+    "clip",
+    "creators",
+    "featured",
+    "feeds",
+    "hype",
+    "kids",
+    "learning",
+    "new",
+    "news",
+    "oembed",
+    "originals",
+    "podcasts",
+    "post",
+    "redirect",
+    "reporthistory",
+    "select_site",
+    "show",
+    "source",
+    "sports",
+    "store",
+    "subscription_center",
+    "t",
+    "terms",
+    "trending",
+    "yt",
+]);
 static LINKEDIN: Data = data(
     "must be a LinkedIn page such as https://www.linkedin.com/in/name or https://www.linkedin.com/company/name",
     &["linkedin.com"],
@@ -117,13 +242,37 @@ static X: Data = data(
     &["x.com", "twitter.com"],
     true,
     &[page("x.com", "", (1, 15), "_")],
-);
+)
+.besides(&[
+    "bookmarks",
+    "communities",
+    "compose",
+    "download",
+    "explore_trending",
+    "follower_requests",
+    "jobs",
+    "lists",
+    "logout",
+    "messages",
+    "notifications",
+    "oauth",
+    "personalization",
+    "privacy",
+    "settings",
+    "signup",
+    "tos",
+    "who_to_follow",
+]);
 static TIKTOK: Data = data(
     "must be a TikTok profile such as @name or https://www.tiktok.com/@name",
     &["tiktok.com"],
     true,
     &[page("www.tiktok.com", "@", (1, 24), "._")],
-);
+)
+.besides(&[
+    "business", "coin", "effect", "friends", "inbox", "legal", "messages", "place", "poi",
+    "question", "sticker", "topics", "view",
+]);
 static MASTODON: Data = data(
     "must be a Mastodon profile such as @name@mastodon.social or https://mastodon.social/@name",
     &[],
@@ -135,7 +284,20 @@ static THREADS: Data = data(
     &["threads.com", "threads.net"],
     true,
     &[page("www.threads.com", "@", (1, 30), "._")],
-);
+)
+.besides(&[
+    "activity",
+    "direct",
+    "following_requests",
+    "for_you",
+    "insights",
+    "legal",
+    "liked",
+    "messages",
+    "post",
+    "saved",
+    "settings",
+]);
 static BLUESKY: Data = data(
     "must be a Bluesky profile such as @name.bsky.social or https://bsky.app/profile/name.bsky.social",
     &["bsky.app"],
@@ -163,7 +325,35 @@ static TELEGRAM: Data = data(
         page("t.me", "+", (10, 40), "_-"),
         page("t.me", "joinchat/", (10, 40), "_-"),
     ],
-);
+)
+.besides(&[
+    "addemoji",
+    "addlist",
+    "addstickers",
+    "addtheme",
+    "apps",
+    "bg",
+    "blog",
+    "boost",
+    "c",
+    "call",
+    "confirmphone",
+    "contact",
+    "dl",
+    "faq",
+    "giftcode",
+    "iv",
+    "invoice",
+    "joinchat",
+    "m",
+    "nft",
+    "privacy",
+    "proxy",
+    "s",
+    "setlanguage",
+    "socks",
+    "tos",
+]);
 
 const ALL: [Network; 11] = [
     Network::Instagram,
@@ -179,7 +369,8 @@ const ALL: [Network; 11] = [
     Network::Telegram,
 ];
 
-/// First path segments that are pages of the network itself and not names of members.
+/// First path segments that are pages of a network itself and not names of members, on most networks. Others are in
+/// [`Data::own`].
 const PAGES_OF_NETWORKS: [&str; 20] = [
     "about", "accounts", "events", "explore", "hashtag", "help", "home", "i", "intent", "login",
     "p", "pages", "people", "groups", "reel", "reels", "search", "share", "stories", "watch",
@@ -259,11 +450,25 @@ impl Network {
         let data = self.data();
         let name = text.strip_prefix(['@', '＠']).unwrap_or(text);
         let page = data.pages.first().filter(|_| data.names)?;
-        let name = match self {
-            Network::Bluesky if !name.contains('.') => format!("{name}.bsky.social"),
-            _ => name.to_owned(),
-        };
-        page.of(&encoded(&name))
+        if page.path.is_empty() && self.is_own(name) {
+            return None;
+        }
+        if self == Network::Youtube && name == text && is_channel(name) {
+            return Some(channel(name));
+        }
+        match self {
+            Network::Bluesky => page.of(&completed(name)),
+            _ => page.of(&encoded(name)),
+        }
+    }
+
+    /// Whether the first segment of a path is a page of the network, and no name.
+    fn is_own(self, first: &str) -> bool {
+        let first = first.to_ascii_lowercase();
+        PAGES_OF_NETWORKS.contains(&first.as_str())
+            || self.data().own.contains(&first.as_str())
+            // `photo.php`, `story.php`, `l.php`: programs.
+            || (self == Network::Facebook && first.ends_with(".php"))
     }
 
     fn page(self, host: &str, path: &str) -> Option<String> {
@@ -293,6 +498,13 @@ impl Network {
             (Network::Whatsapp, "send") => given("phone")?.trim_start_matches("%2B").to_owned(),
             // The preview of a channel in a browser, without the app.
             (Network::Telegram, preview) if preview.starts_with("s/") => preview[2..].to_owned(),
+            // The links by which apps are opened, and the former addresses of pages.
+            (Network::Instagram, link) if link.starts_with("_u/") => link[3..].to_owned(),
+            (Network::Facebook, page) if page.starts_with("pg/") => page[3..].to_owned(),
+            (Network::Bluesky, page) if page.starts_with("profile/") => {
+                let name = page[8..].split('/').next().unwrap_or_default();
+                page.replacen(name, &completed(name), 1)
+            }
             _ => path,
         };
         // The same page on a country's or a mobile host; some kinds of pages have a host of their own.
@@ -312,17 +524,20 @@ impl Network {
                     .filter(|_| self == Network::Whatsapp)
                     .unwrap_or(name);
                 let first = name.split('/').next().unwrap_or_default();
-                (!PAGES_OF_NETWORKS.contains(&first))
-                    .then(|| page.of(name))
-                    .flatten()
+                (!self.is_own(first)).then(|| page.of(name)).flatten()
             })
             .or_else(|| {
                 // `tiktok.com/name`: the sign before the name is easily forgotten. Short links have hosts of their own.
                 let is_main = ["", "www.", "m."].contains(&host.strip_suffix(*known)?);
-                let mut pages = PAGES_OF_NETWORKS.iter().chain(&PAGES_BESIDE_NAMES);
-                let is_name = !path.contains('/') && pages.all(|page| *page != path);
+                let is_name = !path.contains('/')
+                    && !self.is_own(&path)
+                    && !PAGES_BESIDE_NAMES.contains(&path.as_str());
                 let page = data.pages.first().filter(|page| page.path == "@")?;
-                (is_main && is_name).then(|| page.of(&path)).flatten()
+                match is_main && is_name {
+                    true if self == Network::Youtube && is_channel(&path) => Some(channel(&path)),
+                    true => page.of(&path),
+                    false => None,
+                }
             })
     }
 }
@@ -331,20 +546,51 @@ impl Page {
     fn of(&self, rest: &str) -> Option<String> {
         let name = match rest.split_once('/').filter(|_| !self.signs.contains('/')) {
             // Belongs to a member, but is not their page.
-            Some((_, more)) if POSTS.contains(&more.split('/').next().unwrap_or_default()) => {
-                return None;
-            }
+            Some((_, more)) if is_post(more) => return None,
             // The path after a name is a tab of the same page.
             Some((name, _)) => name,
             None => rest,
         };
-        let digits = (self.host == "wa.me" && self.path.is_empty()) || self.path.ends_with("id=");
-        let fits = (self.least..=self.most).contains(&name.len())
-            && name.bytes().all(|b| match digits {
-                true => b.is_ascii_digit(),
-                false => b.is_ascii_alphanumeric() || self.signs.as_bytes().contains(&b),
-            });
-        fits.then(|| format!("https://{}/{}{name}", self.host, self.path))
+        let is_number = self.host == "wa.me" && self.path.is_empty();
+        let digits = is_number || self.path.ends_with("id=");
+        let fits = |name: &str| {
+            (self.least..=self.most).contains(&name.len())
+                && name.bytes().all(|b| match digits {
+                    true => b.is_ascii_digit(),
+                    false => b.is_ascii_alphanumeric() || self.signs.as_bytes().contains(&b),
+                })
+        };
+        if is_number {
+            let number = name.strip_prefix("00").unwrap_or(name);
+            let number = fits(number).then(|| super::phone::e164(&format!("+{number}")))??;
+            return Some(format!("https://wa.me/{}", number.strip_prefix('+')?));
+        }
+        fits(name).then(|| format!("https://{}/{}{name}", self.host, self.path))
+    }
+}
+
+/// Whether a path after a name leads to one post. Without its id it is the list of all, a part of the page.
+fn is_post(more: &str) -> bool {
+    let mut segments = more.split('/');
+    let is_kind = segments.next().is_some_and(|kind| POSTS.contains(&kind));
+    is_kind && segments.next().is_some_and(|id| !id.is_empty())
+}
+
+/// Whether a name on YouTube is the id of a channel.
+fn is_channel(name: &str) -> bool {
+    let is_sign = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    name.starts_with("UC") && name.len() == 24 && name.bytes().all(is_sign)
+}
+
+fn channel(id: &str) -> String {
+    format!("https://www.youtube.com/channel/{id}")
+}
+
+/// Names on Bluesky are hosts, most of them of `bsky.social`. Those with a colon are ids (`did:plc:…`).
+fn completed(name: &str) -> String {
+    match name.is_empty() || name.contains(['.', ':']) {
+        true => name.to_owned(),
+        false => format!("{name}.bsky.social"),
     }
 }
 

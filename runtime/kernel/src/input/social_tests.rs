@@ -20,6 +20,7 @@ fn what_people_paste_is_one_address() {
                 "www.instagram.com/foo/?igsh=MXY%3D%3D",
                 "//instagram.com/foo",
                 "＠foo",
+                "https://www.instagram.com/_u/foo",
             ],
         ),
         (
@@ -29,6 +30,9 @@ fn what_people_paste_is_one_address() {
                 "foo.bar",
                 "fb.com/foo.bar",
                 "https://de-de.facebook.com/foo.bar/",
+                "facebook.com/pg/foo.bar/about",
+                "facebook.com/foo.bar/posts",
+                "https://www.facebook.com/foo.bar/photos/",
             ],
         ),
         (
@@ -55,7 +59,26 @@ fn what_people_paste_is_one_address() {
                 "youtube.com/@foo/videos",
                 "youtube.com/foo",
                 "https://www.youtube.com/@foo?si=x",
+                "https://www.youtube.com/@foo/posts",
             ],
+        ),
+        (
+            Youtube,
+            "https://www.youtube.com/channel/UCabcdefghijklmnopqrst_-",
+            &[
+                "UCabcdefghijklmnopqrst_-",
+                "youtube.com/UCabcdefghijklmnopqrst_-",
+            ],
+        ),
+        (
+            Linkedin,
+            "https://www.linkedin.com/company/foo",
+            &["https://www.linkedin.com/company/foo/posts/?feedView=all"],
+        ),
+        (
+            Facebook,
+            "https://www.facebook.com/groups/123",
+            &["https://www.facebook.com/groups/123/members"],
         ),
         (
             Youtube,
@@ -130,7 +153,14 @@ fn what_people_paste_is_one_address() {
                 "@foo.bsky.social",
                 "bsky.app/profile/foo.bsky.social",
                 "https://foo.bsky.social/",
+                "bsky.app/profile/foo",
+                "https://bsky.app/profile/foo/feed/bar",
             ],
+        ),
+        (
+            Bluesky,
+            "https://bsky.app/profile/did:plc:abc",
+            &["bsky.app/profile/did:plc:abc"],
         ),
         (
             Whatsapp,
@@ -139,6 +169,7 @@ fn what_people_paste_is_one_address() {
                 "+41 44 668 18 00",
                 "wa.me/41446681800",
                 "wa.me/+41446681800",
+                "https://wa.me/0041446681800",
                 "https://api.whatsapp.com/send?phone=41446681800&text=x",
                 "https://api.whatsapp.com/send/?phone=%2B41446681800",
             ],
@@ -237,7 +268,69 @@ fn what_is_of_another_network_is_of_none() {
         ),
         // Where a short link leads, its path does not say.
         (Facebook, &["fb.me/foo", "https://fb.me/e/1AbCdEf"]),
-        (Whatsapp, &["044 668 18 00", "@foo", "wa.me/foo"]),
+        (
+            Facebook,
+            &[
+                "facebook.com/photo.php?fbid=1",
+                "https://m.facebook.com/story.php?story_fbid=1&id=2",
+                "facebook.com/permalink.php?id=2",
+                "https://l.facebook.com/l.php?u=https%3A%2F%2Fexample.org",
+                "facebook.com/home.php",
+                "facebook.com/profile.php",
+                "facebook.com/pg",
+                "facebook.com/gaming/foo",
+                "facebook.com/Marketplace/item/1",
+                "facebook.com/media/set/?set=a.1",
+                "facebook.com/foo/posts/pfbid0",
+                "facebook.com/groups/123/posts/456",
+                "me",
+            ],
+        ),
+        (
+            Instagram,
+            &[
+                "instagram.com/_u",
+                "instagram.com/direct/inbox",
+                "instagram.com/tv/abc",
+                "instagram.com/s/abc",
+                "instagram.com/invites/contact/?i=abc",
+                "instagram.com/channel/abc",
+            ],
+        ),
+        (
+            Telegram,
+            &[
+                "t.me/addlist/abc",
+                "t.me/addstickers/abc",
+                "t.me/joinchat/AbC",
+                "t.me/boost/foo",
+                "t.me/contact/abc",
+                "t.me/proxy?server=x",
+            ],
+        ),
+        (
+            X,
+            &[
+                "x.com/settings",
+                "x.com/messages/1",
+                "https://twitter.com/notifications",
+            ],
+        ),
+        (
+            Youtube,
+            &["youtube.com/trending", "youtube.com/attribution_link?a=x"],
+        ),
+        (Bluesky, &["bsky.app/profile/", "bsky.app/settings"]),
+        (
+            Whatsapp,
+            &[
+                "044 668 18 00",
+                "@foo",
+                "wa.me/foo",
+                "wa.me/0446681800",
+                "wa.me/9991234567",
+            ],
+        ),
         (
             Youtube,
             &[

@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::{
-    input::normal_line,
+    input::{Format, normal_line},
     resource::Kind,
     value::{parse_date, write_time},
 };
@@ -47,7 +47,9 @@ impl Value {
                 fits.then(|| Self::Text(text.into_owned()))
             }
             Kind::Formatted(format) => match Self::read(Kind::Text, text) {
-                Ok(_) => Some(Self::Text(format.normal(text))),
+                Ok(_) => Some(format.normal(text))
+                    .filter(|text| text.chars().count() <= most(format))
+                    .map(Self::Text),
                 Err(_) => None,
             },
             Kind::Enum(values) => values.contains(&text).then(|| Self::Text(text.to_owned())),
@@ -141,6 +143,13 @@ fn is_decimal(text: &str) -> bool {
     plain(whole) && plain(fraction)
 }
 
+/// The most characters of a text of this format that can be filtered by.
+fn most(format: Format) -> usize {
+    format
+        .most()
+        .map_or(TEXT_MAX, |most| TEXT_MAX.min(most as usize))
+}
+
 fn expected(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Uuid => "Use an id such as 0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e.".to_owned(),
@@ -148,9 +157,8 @@ fn expected(kind: Kind, text: &str) -> String {
         Kind::Text | Kind::Formatted(_) | Kind::Search if text.contains('\0') => {
             "Leave out the character U+0000 (`%00`), which no text here contains.".to_owned()
         }
-        Kind::Text | Kind::Formatted(_) | Kind::Search => {
-            format!("Use 1 to {TEXT_MAX} characters.")
-        }
+        Kind::Text | Kind::Search => format!("Use 1 to {TEXT_MAX} characters."),
+        Kind::Formatted(format) => format!("Use 1 to {} characters.", most(format)),
         Kind::Enum(values) => format!("Use one of: {}.", values.join(", ")),
         Kind::Set(values) => format!("Use some of: {}.", values.join(", ")),
         Kind::Int => format!("Use a whole number from {} to {}.", i32::MIN, i32::MAX),
@@ -166,7 +174,6 @@ fn expected(kind: Kind, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::Format;
 
     #[test]
     fn formatted_texts_are_found_however_they_are_written() {
@@ -183,6 +190,9 @@ mod tests {
             assert_eq!(read.text(), stored);
         }
         assert!(Value::read(Kind::Formatted(Format::Code), "").is_err());
+        let slug = |length| Value::read(Kind::Formatted(Format::Slug), &"a".repeat(length));
+        assert!(slug(100).is_ok());
+        assert_eq!(slug(101).unwrap_err(), "Use 1 to 100 characters.");
     }
 
     #[test]

@@ -3,12 +3,23 @@
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use std::io::Write;
 
-/// Only with an offset, only within years that PostgreSQL and every client can hold.
+/// Only with an offset, only within years that PostgreSQL and every client can hold. A leap second becomes the end of the
+/// second before it.
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    if time.nanosecond() > 999_999_999 && !may_leap(time) {
+        return None;
+    }
     // PostgreSQL stores microseconds; cutting the rest here makes the answer equal to what is stored.
     let time = time.with_nanosecond(time.nanosecond().min(999_999_999) / 1000 * 1000)?;
     (1..=9999).contains(&time.year()).then_some(time)
+}
+
+/// Leap seconds are inserted at the end of a month only, everywhere at once.
+fn may_leap(time: DateTime<Utc>) -> bool {
+    let tomorrow = time.date_naive().succ_opt();
+    (time.hour(), time.minute(), time.second()) == (23, 59, 59)
+        && tomorrow.is_some_and(|date| date.day() == 1)
 }
 
 pub fn parse_date(text: &str) -> Option<NaiveDate> {
@@ -63,6 +74,17 @@ mod tests {
             round("2026-05-01T18:00:00.1234567Z").unwrap(),
             "2026-05-01T18:00:00.123456Z"
         );
+        for leap in ["2016-12-31T23:59:60Z", "2017-01-01T05:29:60+05:30"] {
+            assert_eq!(round(leap).unwrap(), "2016-12-31T23:59:59.999999Z");
+        }
+        for no_leap in [
+            "2026-05-01T18:59:60Z",
+            "2026-05-01T23:59:60Z",
+            "2016-12-31T23:59:60+05:30",
+            "2016-12-31T23:58:60Z",
+        ] {
+            assert_eq!(round(no_leap), None, "{no_leap}");
+        }
         assert_eq!(round("2026-05-01T18:00:00"), None);
         assert_eq!(round("2026-02-30T18:00:00Z"), None);
         assert_eq!(parse_date("2026-2-3"), None);

@@ -1,6 +1,7 @@
 //! Replaces the ids and values in the examples of the API document by those of the demonstration world, so that the
 //! examples can be tried as they are.
 
+use super::demo::PEOPLE;
 use kernel::{Db, Result, openapi::Examples};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -63,7 +64,10 @@ pub fn of_the_demonstration() -> Vec<(String, String)> {
         ("\\\"3-9f2c4e1ab07d5583\\\"", "\\\"1\\\""),
         ("\\\"3\\\"", "\\\"1\\\""),
     ];
-    rows.chain(others.map(|(one, other)| (one.to_owned(), other.to_owned())))
+    // Where the example object would be the member who tries it.
+    let another = (example_id("another user"), PEOPLE[1].id.to_string());
+    rows.chain([another])
+        .chain(others.map(|(one, other)| (one.to_owned(), other.to_owned())))
         .collect()
 }
 

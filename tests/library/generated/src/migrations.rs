@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "49d9704c64002e3ec16cf0933f370c6ce6e99e92790437514c82ece49243a1a671c0576ae195ceaefc2f0e87ea13950a",
+        checksum: "94aa5f731d114ea7882fe301f6e00f9ad466b9d05c3f2dd73d97b6674ebae44463298d475dc69a9fb28a922c603fb356",
     },
 ];
