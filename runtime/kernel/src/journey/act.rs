@@ -46,12 +46,8 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
             Ok(text) => reason = Some(text),
             Err(error) => wrong = Some(error.after(wrong)),
         }
-    } else if !body::read(call.body)
-        .await?
-        .iter()
-        .all(u8::is_ascii_whitespace)
-    {
-        let error = Error::new(&problems::INVALID).detail("This route takes no body.");
+    } else if !says_nothing(&body::read(call.body).await?) {
+        let error = Error::new(&problems::INVALID).detail("This route takes no body. Send none.");
         wrong = Some(error.after(wrong));
     }
     let precondition = Precondition::read(&call.parts.headers).unwrap_or_else(|error| {
@@ -193,6 +189,16 @@ impl Act<'_> {
     }
 }
 
+/// Many HTTP libraries send `{}` or `null` with every POST.
+fn says_nothing(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let is_empty_object = || {
+        let inner = body.strip_prefix(b"{").and_then(|b| b.strip_suffix(b"}"));
+        inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+    };
+    body.is_empty() || body == b"null" || is_empty_object()
+}
+
 /// `{"reason":"…"}` and nothing else, validated like every other body: a single line for the audit log.
 fn read_reason(text: &[u8]) -> Result<String> {
     let mut sent = Body::parse(text, Mode::Create)?;
@@ -203,6 +209,16 @@ fn read_reason(text: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_without_content_is_like_none() {
+        for none in ["", " \r\n", "{}", " { } ", "null\n"] {
+            assert!(says_nothing(none.as_bytes()), "{none}");
+        }
+        for some in ["[]", "{{}}", "{", "}", r#"{"a":null}"#, "0", "\"\"", "NULL"] {
+            assert!(!says_nothing(some.as_bytes()), "{some}");
+        }
+    }
 
     #[test]
     fn a_reason_is_a_short_text_and_nothing_else() {
