@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "759b70ccaaa9a6bb1d8822f581a02220300c3e61e3bf20c8acdc3582e94973a11f5e9a714c396e719cd2d5d5eb4e0ec7",
+        checksum: "4d2e5a9683605c65da4936309fc953ce37d509cef307720ca7737213f67be7e25342a3c112daaa8a462752f1a265842e",
     },
 ];

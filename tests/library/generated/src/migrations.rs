@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "49d9704c64002e3ec16cf0933f370c6ce6e99e92790437514c82ece49243a1a671c0576ae195ceaefc2f0e87ea13950a",
+        checksum: "37157fa8284af30f1227ab3750019e4f877a56d04aa2f34148d0fc617ab85eff75a1a35b2afb211fec9edf25ab4fef35",
     },
 ];
