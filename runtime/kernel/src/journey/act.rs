@@ -18,7 +18,11 @@ use crate::{
     list::query,
     problems,
 };
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::Response,
+};
+use bytes::Bytes;
 use sqlx::{Arguments, postgres::PgArguments};
 use uuid::Uuid;
 
@@ -41,7 +45,7 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
     let mut wrong = query::refuse_any(call.parts.uri.query()).err();
     let mut reason = None;
     if needs_reason {
-        let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
+        let text = read_text(&call.parts.headers, call.body).await?;
         match read_reason(&text) {
             Ok(text) => reason = Some(text),
             Err(error) => wrong = Some(error.after(wrong)),
@@ -189,6 +193,17 @@ impl Act<'_> {
     }
 }
 
+/// The body with the reason. Without a body there is no media type to refuse: the reason is missing.
+async fn read_text(headers: &HeaderMap, sent: axum::body::Body) -> Result<Bytes> {
+    if headers.contains_key(CONTENT_TYPE) {
+        return body::read_json(headers, sent, Mode::Create).await;
+    }
+    match body::read(sent).await? {
+        text if text.is_empty() => Ok(Bytes::from_static(b"{}")),
+        _ => Err(Error::new(&problems::MEDIA_TYPE)),
+    }
+}
+
 /// Many HTTP libraries send `{}` or `null` with every POST.
 fn says_nothing(body: &[u8]) -> bool {
     let body = body.trim_ascii();
@@ -209,6 +224,31 @@ fn read_reason(text: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_reason_is_missing_without_a_body() {
+        let read = async |media: Option<&'static str>, sent: &'static str| {
+            let mut headers = HeaderMap::new();
+            if let Some(media) = media {
+                headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(media));
+            }
+            read_text(&headers, axum::body::Body::from(sent)).await
+        };
+        assert_eq!(read(None, "").await.unwrap(), "{}");
+        let json = r#"{"reason":"ill"}"#;
+        assert_eq!(read(Some("application/json"), json).await.unwrap(), json);
+        for (media, sent) in [
+            (None, json),
+            (Some("text/plain"), json),
+            (Some("text/plain"), ""),
+        ] {
+            assert_eq!(
+                read(media, sent).await.unwrap_err().status(),
+                415,
+                "{media:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_body_without_content_is_like_none() {
