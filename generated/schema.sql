@@ -426,10 +426,72 @@ end
 $$;
 alter function sec.folded(text) owner to culturepass_owner;
 
+create function sec.unspaced() returns text
+  language sql immutable parallel safe as $$
+-- A regular expression for one character of the scripts whose words are not separated by blanks: Han, Kana, Hangul.
+  select '[\u3005\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]'
+$$;
+alter function sec.unspaced() owner to culturepass_owner;
+
+create function sec.split_words(p_folded text, p_between text) returns text
+  language plpgsql immutable parallel safe as $$
+-- Folded text with `p_between` instead of the characters that PostgreSQL's parser reads as parts of addresses, file
+-- names, numbers and tags, so that `a/b`, `24.12.2027` and `https://a.b/c` consist of words. Hyphens, commas and
+-- quotation marks stay.
+-- Chinese, Japanese and Korean words often follow each other without blanks. Texts in these scripts become pairs of
+-- neighbouring characters: 音楽祭 is 音楽 and 楽祭.
+declare
+  v_text text := p_folded;
+  v_one text;
+  v_char constant text := sec.unspaced();
+begin
+  -- Of one character each, `replace` takes a twentieth of the time of `translate`.
+  foreach v_one in array array['.', '/', ':', '@', '_', '&', '<', '+'] loop
+    v_text := replace(v_text, v_one, p_between);
+  end loop;
+  if octet_length(v_text) = char_length(v_text) or v_text !~ v_char then
+    return v_text;
+  end if;
+  v_text := regexp_replace(v_text, '(' || v_char || '+)', p_between || '\1' || p_between, 'g');
+  return regexp_replace(
+    v_text, '(?<=' || v_char || ')(' || v_char || ')(?=' || v_char || ')', '\1' || p_between || '\1', 'g'
+  );
+end
+$$;
+alter function sec.split_words(text, text) owner to culturepass_owner;
+
+create function sec.words(p_text text) returns tsvector
+  language plpgsql immutable parallel safe as $$
+-- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, and the last character of a text in Chinese,
+-- Japanese or Korean by itself (the others begin a pair). These are added at the end, so that they part no phrase.
+declare
+  v_text text := sec.folded(p_text);
+  v_char constant text := sec.unspaced();
+  v_words text := replace(sec.split_words(v_text, ' '), '-', ' ');
+begin
+  if strpos(v_text, '''') > 0 then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(concat_ws(' ', replace(m[1], '''', ''), replace(substring(m[1] from '^(.*''.*)''s$'), '''', '')), ' ')
+      from regexp_matches(v_text, '([[:alnum:]]+(?:''[[:alnum:]]+)+)', 'g') m
+    ));
+  end if;
+  if octet_length(v_text) > char_length(v_text) and v_text ~ v_char then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(m[1], ' ')
+      from regexp_matches(v_text, '(?<=' || v_char || ')(' || v_char || ')(?!' || v_char || ')', 'g') m
+    ));
+  end if;
+  return to_tsvector('pg_catalog.simple'::regconfig, v_words);
+end
+$$;
+alter function sec.words(text) owner to culturepass_owner;
+
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
 -- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
--- incomplete, unless it is excluded (PostgreSQL also excludes the last word of `jazz - rock`).
+-- incomplete, unless it is excluded.
+-- Words that are written together (`ac/dc`) are found or excluded as a phrase: they are separated by commas, which end
+-- a word for the parser, but not an operand.
 declare
   v_text text := sec.folded(p_text);
   v_query tsquery;
@@ -437,6 +499,10 @@ begin
   if v_text !~ '[[:alnum:]]' then
     return null;
   end if;
+  v_text := sec.split_words(translate(v_text, ',;|()''!*\', '     ,,,,'), ',');
+  -- A hyphen excludes only what it directly precedes.
+  v_text := regexp_replace(v_text, '([^[:space:]])-+', '\1,', 'g');
+  v_text := regexp_replace(v_text, '-+(?![[:alnum:],"])', ' ', 'g');
   v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
   if p_half and right(v_query::text, 1) = '''' and v_query::text !~ '!''([^'']|'''')*''$' then
     return (v_query::text || ':*')::tsquery;
@@ -449,10 +515,10 @@ alter function sec.searched_words(text, boolean) owner to culturepass_owner;
 create function sec.searched_part(p_text text) returns text
   language sql immutable parallel safe as $$
 -- A pattern for names that contain the text. One or two letters match only at the start of a word, which the index
--- supports.
+-- supports. Punctuation at the end is not searched.
   select case when char_length(f.folded) < 3 then '% ' else '%' end
     || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
-  from (select sec.folded(btrim(p_text)) as folded) f
+  from (select rtrim(sec.folded(btrim(p_text)), ' .,;:!?*') as folded) f
 $$;
 alter function sec.searched_part(text) owner to culturepass_owner;
 
@@ -8203,7 +8269,7 @@ begin
     insert into search.businesses as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -8214,7 +8280,7 @@ begin
     insert into search.businesses__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -9804,7 +9870,7 @@ begin
     insert into search.cities as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+      sec.words(new.name) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -9815,7 +9881,7 @@ begin
     insert into search.cities__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+      sec.words(new.name) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -10962,7 +11028,7 @@ begin
     insert into search.communities as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -10973,7 +11039,7 @@ begin
     insert into search.communities__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -12452,7 +12518,7 @@ begin
     insert into search.countries as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.words(new.name),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -12463,7 +12529,7 @@ begin
     insert into search.countries__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+      sec.words(new.name),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -13581,7 +13647,7 @@ begin
     insert into search.events as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+      sec.words(new.title || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
       sec.folded(' ' || new.title)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -13592,7 +13658,7 @@ begin
     insert into search.events__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+      sec.words(new.title || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
       sec.folded(' ' || new.title)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -15473,7 +15539,7 @@ begin
     insert into search.grant_announcements as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+      sec.words(new.title || ' ' || new.description) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
       sec.folded(' ' || new.title)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -15484,7 +15550,7 @@ begin
     insert into search.grant_announcements__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+      sec.words(new.title || ' ' || new.description) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
       sec.folded(' ' || new.title)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -16075,7 +16141,7 @@ begin
     insert into search.institutions as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -16086,7 +16152,7 @@ begin
     insert into search.institutions__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -18772,7 +18838,7 @@ begin
     insert into search.organizations as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -18783,7 +18849,7 @@ begin
     insert into search.organizations__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '')) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -24395,7 +24461,7 @@ begin
     insert into search.users as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+      sec.words(new.handle || ' ' || new.display_name),
       sec.folded(' ' || new.handle || ' ' || new.display_name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -24406,7 +24472,7 @@ begin
     insert into search.users__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+      sec.words(new.handle || ' ' || new.display_name),
       sec.folded(' ' || new.handle || ' ' || new.display_name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -25277,7 +25343,7 @@ begin
     insert into search.venues as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -25288,7 +25354,7 @@ begin
     insert into search.venues__hidden as d (id, document, names)
     values (
       new.id,
-      to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+      sec.words(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
       sec.folded(' ' || new.name)
     )
     on conflict (id) do update set document = excluded.document, names = excluded.names;
@@ -33184,7 +33250,7 @@ comment on table search.businesses is 'What can be searched of rows that may be 
 alter table search.businesses alter column document set storage external;
 alter table search.businesses owner to culturepass_authz;
 insert into search.businesses (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
 create index businesses_document_idx on search.businesses using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33199,7 +33265,7 @@ comment on table search.businesses__hidden is 'What can be searched of rows that
 alter table search.businesses__hidden alter column document set storage external;
 alter table search.businesses__hidden owner to culturepass_authz;
 insert into search.businesses__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.businesses t
   where t.status <> 'archived' and (t.status = 'active' and t.state = 'approved') is not true;
 
@@ -33223,7 +33289,7 @@ comment on table search.cities is 'What can be searched of rows that may be publ
 alter table search.cities alter column document set storage external;
 alter table search.cities owner to culturepass_authz;
 insert into search.cities (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
   from app.cities t
   where t.status = 'active';
 create index cities_document_idx on search.cities using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33238,7 +33304,7 @@ comment on table search.cities__hidden is 'What can be searched of rows that are
 alter table search.cities__hidden alter column document set storage external;
 alter table search.cities__hidden owner to culturepass_authz;
 insert into search.cities__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
   from app.cities t
   where t.status <> 'archived' and (t.status = 'active') is not true;
 
@@ -33261,7 +33327,7 @@ comment on table search.communities is 'What can be searched of rows that may be
 alter table search.communities alter column document set storage external;
 alter table search.communities owner to culturepass_authz;
 insert into search.communities (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 create index communities_document_idx on search.communities using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33276,7 +33342,7 @@ comment on table search.communities__hidden is 'What can be searched of rows tha
 alter table search.communities__hidden alter column document set storage external;
 alter table search.communities__hidden owner to culturepass_authz;
 insert into search.communities__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.communities t
   where t.status <> 'archived' and (t.status = 'active' and t.visibility = 'public') is not true;
 
@@ -33299,7 +33365,7 @@ comment on table search.countries is 'What can be searched of rows that may be p
 alter table search.countries alter column document set storage external;
 alter table search.countries owner to culturepass_authz;
 insert into search.countries (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name), sec.folded(' ' || t.name)
   from app.countries t
   where t.status = 'active';
 create index countries_document_idx on search.countries using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33314,7 +33380,7 @@ comment on table search.countries__hidden is 'What can be searched of rows that 
 alter table search.countries__hidden alter column document set storage external;
 alter table search.countries__hidden owner to culturepass_authz;
 insert into search.countries__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name), sec.folded(' ' || t.name)
   from app.countries t
   where t.status <> 'archived' and (t.status = 'active') is not true;
 
@@ -33436,7 +33502,7 @@ comment on table search.events is 'What can be searched of rows that may be publ
 alter table search.events alter column document set storage external;
 alter table search.events owner to culturepass_authz;
 insert into search.events (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  select t.id, sec.words(t.title || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
   from app.events t
   where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
 create index events_document_idx on search.events using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33451,7 +33517,7 @@ comment on table search.events__hidden is 'What can be searched of rows that are
 alter table search.events__hidden alter column document set storage external;
 alter table search.events__hidden owner to culturepass_authz;
 insert into search.events__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  select t.id, sec.words(t.title || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
   from app.events t
   where t.status <> 'archived' and (t.status = 'active' and t.state <> 'draft' and t.visibility = 'public') is not true;
 
@@ -33475,7 +33541,7 @@ comment on table search.grant_announcements is 'What can be searched of rows tha
 alter table search.grant_announcements alter column document set storage external;
 alter table search.grant_announcements owner to culturepass_authz;
 insert into search.grant_announcements (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  select t.id, sec.words(t.title || ' ' || t.description) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
   from app.grant_announcements t
   where t.status = 'active';
 create index grant_announcements_document_idx on search.grant_announcements using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33490,7 +33556,7 @@ comment on table search.grant_announcements__hidden is 'What can be searched of 
 alter table search.grant_announcements__hidden alter column document set storage external;
 alter table search.grant_announcements__hidden owner to culturepass_authz;
 insert into search.grant_announcements__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  select t.id, sec.words(t.title || ' ' || t.description) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
   from app.grant_announcements t
   where t.status <> 'archived' and (t.status = 'active') is not true;
 
@@ -33514,7 +33580,7 @@ comment on table search.institutions is 'What can be searched of rows that may b
 alter table search.institutions alter column document set storage external;
 alter table search.institutions owner to culturepass_authz;
 insert into search.institutions (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.institutions t
   where t.status = 'active';
 create index institutions_document_idx on search.institutions using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33529,7 +33595,7 @@ comment on table search.institutions__hidden is 'What can be searched of rows th
 alter table search.institutions__hidden alter column document set storage external;
 alter table search.institutions__hidden owner to culturepass_authz;
 insert into search.institutions__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.institutions t
   where t.status <> 'archived' and (t.status = 'active') is not true;
 
@@ -33552,7 +33618,7 @@ comment on table search.organizations is 'What can be searched of rows that may 
 alter table search.organizations alter column document set storage external;
 alter table search.organizations owner to culturepass_authz;
 insert into search.organizations (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 create index organizations_document_idx on search.organizations using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33567,7 +33633,7 @@ comment on table search.organizations__hidden is 'What can be searched of rows t
 alter table search.organizations__hidden alter column document set storage external;
 alter table search.organizations__hidden owner to culturepass_authz;
 insert into search.organizations__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '')) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
   from app.organizations t
   where t.status <> 'archived' and (t.status = 'active' and t.state = 'approved') is not true;
 
@@ -33590,7 +33656,7 @@ comment on table search.users is 'What can be searched of rows that may be publi
 alter table search.users alter column document set storage external;
 alter table search.users owner to culturepass_authz;
 insert into search.users (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  select t.id, sec.words(t.handle || ' ' || t.display_name), sec.folded(' ' || t.handle || ' ' || t.display_name)
   from app.users t
   where t.status = 'active' and t.is_public;
 create index users_document_idx on search.users using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33605,7 +33671,7 @@ comment on table search.users__hidden is 'What can be searched of rows that are 
 alter table search.users__hidden alter column document set storage external;
 alter table search.users__hidden owner to culturepass_authz;
 insert into search.users__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  select t.id, sec.words(t.handle || ' ' || t.display_name), sec.folded(' ' || t.handle || ' ' || t.display_name)
   from app.users t
   where t.status <> 'archived' and (t.status = 'active' and t.is_public) is not true;
 
@@ -33656,7 +33722,7 @@ comment on table search.venues is 'What can be searched of rows that may be publ
 alter table search.venues alter column document set storage external;
 alter table search.venues owner to culturepass_authz;
 insert into search.venues (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
   from app.venues t
   where t.status = 'active';
 create index venues_document_idx on search.venues using gin (sec.eras(id), document, names public.gin_trgm_ops) with (gin_pending_list_limit = 512);
@@ -33671,7 +33737,7 @@ comment on table search.venues__hidden is 'What can be searched of rows that are
 alter table search.venues__hidden alter column document set storage external;
 alter table search.venues__hidden owner to culturepass_authz;
 insert into search.venues__hidden (id, document, names)
-  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  select t.id, sec.words(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
   from app.venues t
   where t.status <> 'archived' and (t.status = 'active') is not true;
 

@@ -367,6 +367,7 @@ fn filters_are_typed() {
             "cursor",
             "count",
             "expand",
+            "id",
             "id.in",
             "id.ne",
         ]

@@ -20538,6 +20538,7 @@ export type components = {
         IdempotencyKey: string;
         /** @description ETag of an earlier answer: 304 if nothing has changed since. */
         IfNoneMatch: string;
+        IdIs: string;
         IdIn: components["schemas"]["IdList"];
         IdNe: string;
         /** @description Words to search for, see **Searching** at the top. */
@@ -21851,6 +21852,7 @@ export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type ParameterIfMatchOptional = components['parameters']['IfMatchOptional'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
+export type ParameterIdIs = components['parameters']['IdIs'];
 export type ParameterIdIn = components['parameters']['IdIn'];
 export type ParameterIdNe = components['parameters']['IdNe'];
 export type ParameterQ = components['parameters']['q'];
@@ -22822,6 +22824,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckIn.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -24195,6 +24198,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Order.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -25373,6 +25377,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["User.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26173,6 +26178,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Follow.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26332,6 +26338,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Like.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26502,6 +26509,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RoleAssignment.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26654,6 +26662,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26825,6 +26834,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -27042,6 +27052,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.50"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -27348,6 +27359,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["City.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -28059,6 +28071,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Venue.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -28621,6 +28634,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Community.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -29256,6 +29270,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommunityMember.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -29577,6 +29592,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Organization.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -30268,6 +30284,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Business.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -31075,6 +31092,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Institution.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -31687,6 +31705,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["GrantAnnouncement.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -31999,6 +32018,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Event.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -32779,6 +32799,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketType.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33077,6 +33098,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Attendance.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33145,6 +33167,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Broadcast.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33549,6 +33572,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["OrderItem.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33613,6 +33637,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Ticket.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33714,6 +33739,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["TicketTransfer.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33787,6 +33813,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Refund.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -33908,6 +33935,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Checkpoint.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -34244,6 +34272,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointTicketType.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -34419,6 +34448,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CheckpointEntry.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -34481,6 +34511,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WaitlistEntry.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -34668,6 +34699,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["PromoCode.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -34943,6 +34975,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Review.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35216,6 +35249,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Media.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35442,6 +35476,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35496,6 +35531,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transaction.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35608,6 +35644,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Dispute.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35677,6 +35714,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Transfer.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35744,6 +35782,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ConnectedAccount.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35814,6 +35853,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -35878,6 +35918,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36158,6 +36199,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Subscription.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36237,6 +36279,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommissionRule.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36477,6 +36520,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["CommissionProposal.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36659,6 +36703,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["RevenueShare.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36722,6 +36767,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["FeaturedPlace.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -36964,6 +37010,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Promotion.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -37324,6 +37371,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -37432,6 +37480,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["ServiceRequest.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -37766,6 +37815,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Lead.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38114,6 +38164,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Quote.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38519,6 +38570,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38659,6 +38711,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletTransaction.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38713,6 +38766,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38806,6 +38860,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletHold.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38867,6 +38922,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["WalletCredit.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -38930,6 +38986,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["Notification.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -39000,6 +39057,7 @@ export interface operations {
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
                 expand?: components["parameters"]["FraudFlag.expand"];
+                id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };

@@ -681,6 +681,12 @@ drop function sec.searched_part(text);
 
 drop function sec.searched_words(text,boolean);
 
+drop function sec.words(text);
+
+drop function sec.split_words(text,text);
+
+drop function sec.unspaced();
+
 drop function sec.folded(text);
 
 drop function sec.slugify(text);

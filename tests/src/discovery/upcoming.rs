@@ -188,7 +188,7 @@ async fn se4_prices_and_places_that_are_left() {
             "from format",
             "max_price_cents range",
             "open_seats range",
-            "sort choice",
+            "sort unknown",
             "x unknown",
         ]
     );

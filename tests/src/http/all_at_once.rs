@@ -396,3 +396,41 @@ async fn tried(
     tx.rollback().await.expect("undone");
     name
 }
+
+/// Claim: a PATCH of a key in an object that is null so far is told which other keys the object needs, like a POST.
+#[tokio::test]
+async fn keys_that_are_missing_after_a_patch_are_named() {
+    let server = TestServer::start().await;
+    let member = server.member("sleeper").await;
+    let client = &member.client;
+    let body = json!({"channel": "push", "type": "all", "enabled": true});
+    let made = client.post("/notification-preferences", body).await;
+    let made = made.expect(201);
+    let path = format!("/notification-preferences/{}", made.id());
+    for (body, all) in [
+        (
+            json!({"quiet_hours": {}}),
+            &["/quiet_hours/starts required", "/quiet_hours/ends required"][..],
+        ),
+        (
+            json!({"quiet_hours": {"starts": "22:00"}}),
+            &["/quiet_hours/ends required"],
+        ),
+        (
+            json!({"quiet_hours": {"starts": "22:00"}, "enabled": 1}),
+            &["/quiet_hours/ends required", "/enabled type"],
+        ),
+    ] {
+        let answer = client.patch(&path, &made.etag(), body).await.expect(422);
+        assert_eq!(answer.problem(), "invalid-request");
+        assert_eq!(found(&answer), set(all), "{}", answer.text);
+    }
+    let whole = json!({"quiet_hours": {"starts": "22:00", "ends": "07:00"}});
+    let whole = client.patch(&path, &made.etag(), whole).await.expect(200);
+    let part = json!({"quiet_hours": {"starts": "23:00"}});
+    let part = client.patch(&path, &whole.etag(), part).await.expect(200);
+    assert_eq!(
+        part.json["quiet_hours"],
+        json!({"starts": "23:00", "ends": "07:00"})
+    );
+}

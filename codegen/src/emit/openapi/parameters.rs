@@ -117,6 +117,8 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
             all.extend([common("Cursor"), common("count")]);
         }
     }
+    // In a nested list, `id` is the parameter of the path.
+    all.extend(fixed.is_none().then(|| common("IdIs")));
     all.extend([common("IdIn"), common("IdNe")]);
     all
 }
@@ -289,9 +291,10 @@ fn null(name: &str) -> Value {
 }
 
 /// The filters by id, which every list has.
-pub fn of_ids() -> [(&'static str, Value); 2] {
+pub fn of_ids() -> [(&'static str, Value); 3] {
     let id = types::schema_of_id();
     [
+        ("IdIs", filter("id", "", id.clone())),
         ("IdIn", one_of("id", id.clone())),
         ("IdNe", filter("id", ".ne", id)),
     ]

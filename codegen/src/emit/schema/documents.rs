@@ -197,10 +197,7 @@ impl Documents<'_> {
     /// The document. No stemming, since the texts are in many languages. It contains the ids of references as `=<id>`,
     /// which no word of a text can be.
     fn document(&self, alias: &str) -> String {
-        let words = format!(
-            "to_tsvector('pg_catalog.simple'::regconfig, sec.folded({}))",
-            self.texts(alias, |_| true)
-        );
+        let words = format!("sec.words({})", self.texts(alias, |_| true));
         let ids: Vec<String> = (self.entity.belongs.iter().filter(|r| narrows(r)))
             .map(|r| format!("'=' || {alias}.{}", r.id_column()))
             .collect();

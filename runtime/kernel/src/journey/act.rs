@@ -18,7 +18,11 @@ use crate::{
     list::query,
     problems,
 };
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::Response,
+};
+use bytes::Bytes;
 use sqlx::{Arguments, postgres::PgArguments};
 use uuid::Uuid;
 
@@ -41,17 +45,13 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
     let mut wrong = query::refuse_any(call.parts.uri.query()).err();
     let mut reason = None;
     if needs_reason {
-        let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
+        let text = read_text(&call.parts.headers, call.body).await?;
         match read_reason(&text) {
             Ok(text) => reason = Some(text),
             Err(error) => wrong = Some(error.after(wrong)),
         }
-    } else if !body::read(call.body)
-        .await?
-        .iter()
-        .all(u8::is_ascii_whitespace)
-    {
-        let error = Error::new(&problems::INVALID).detail("This route takes no body.");
+    } else if !says_nothing(&body::read(call.body).await?) {
+        let error = Error::new(&problems::INVALID).detail("This route takes no body. Send none.");
         wrong = Some(error.after(wrong));
     }
     let precondition = Precondition::read(&call.parts.headers).unwrap_or_else(|error| {
@@ -193,6 +193,27 @@ impl Act<'_> {
     }
 }
 
+/// The body with the reason. Without a body there is no media type to refuse: the reason is missing.
+async fn read_text(headers: &HeaderMap, sent: axum::body::Body) -> Result<Bytes> {
+    if headers.contains_key(CONTENT_TYPE) {
+        return body::read_json(headers, sent, Mode::Create).await;
+    }
+    match body::read(sent).await? {
+        text if text.is_empty() => Ok(Bytes::from_static(b"{}")),
+        _ => Err(Error::new(&problems::MEDIA_TYPE)),
+    }
+}
+
+/// Many HTTP libraries send `{}` or `null` with every POST.
+fn says_nothing(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let is_empty_object = || {
+        let inner = body.strip_prefix(b"{").and_then(|b| b.strip_suffix(b"}"));
+        inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+    };
+    body.is_empty() || body == b"null" || is_empty_object()
+}
+
 /// `{"reason":"…"}` and nothing else, validated like every other body: a single line for the audit log.
 fn read_reason(text: &[u8]) -> Result<String> {
     let mut sent = Body::parse(text, Mode::Create)?;
@@ -203,6 +224,41 @@ fn read_reason(text: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_reason_is_missing_without_a_body() {
+        let read = async |media: Option<&'static str>, sent: &'static str| {
+            let mut headers = HeaderMap::new();
+            if let Some(media) = media {
+                headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(media));
+            }
+            read_text(&headers, axum::body::Body::from(sent)).await
+        };
+        assert_eq!(read(None, "").await.unwrap(), "{}");
+        let json = r#"{"reason":"ill"}"#;
+        assert_eq!(read(Some("application/json"), json).await.unwrap(), json);
+        for (media, sent) in [
+            (None, json),
+            (Some("text/plain"), json),
+            (Some("text/plain"), ""),
+        ] {
+            assert_eq!(
+                read(media, sent).await.unwrap_err().status(),
+                415,
+                "{media:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_without_content_is_like_none() {
+        for none in ["", " \r\n", "{}", " { } ", "null\n"] {
+            assert!(says_nothing(none.as_bytes()), "{none}");
+        }
+        for some in ["[]", "{{}}", "{", "}", r#"{"a":null}"#, "0", "\"\"", "NULL"] {
+            assert!(!says_nothing(some.as_bytes()), "{some}");
+        }
+    }
 
     #[test]
     fn a_reason_is_a_short_text_and_nothing_else() {

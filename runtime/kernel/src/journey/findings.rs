@@ -12,9 +12,10 @@ use super::{
 use crate::{
     cx::Cx,
     error::{Error, Result},
+    input::Mode,
     problem::Item,
     problems,
-    resource::Answer,
+    resource::{Answer, Decode},
 };
 use serde_json::{Map, Value};
 
@@ -58,6 +59,29 @@ pub(super) async fn all(
         found.extend(unusable.problem().errors.iter().filter(is_new).cloned());
     }
     Ok(found)
+}
+
+/// Required keys that a PATCH leaves out of objects that are null so far: merged with nothing, they are incomplete. The
+/// decoder accepts them, since it does not know what they are merged with.
+pub(super) fn incomplete(decode: Decode, body: &[u8], shown: &[u8]) -> Vec<Item> {
+    let Err(invalid) = decode(body, Mode::Replace) else {
+        return Vec::new();
+    };
+    let shown: Map<String, Value> = serde_json::from_slice(shown).unwrap_or_default();
+    let is_new = |item: &&Item| {
+        let pointer = item.pointer.as_deref().unwrap_or_default();
+        let segments = pointer.strip_prefix('/').and_then(|p| p.split_once('/'));
+        item.code == "required"
+            && segments.is_some_and(|(object, _)| shown.get(object).is_some_and(Value::is_null))
+    };
+    let error = Error::from(invalid);
+    error
+        .problem()
+        .errors
+        .iter()
+        .filter(is_new)
+        .cloned()
+        .collect()
 }
 
 /// 422, and 409 for a value that is taken. Other errors are reported alone.

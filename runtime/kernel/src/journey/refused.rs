@@ -6,7 +6,7 @@
 use super::{
     Action, Shown, Way,
     diagnose::{Trouble, diagnose},
-    findings::complete,
+    findings::{complete, incomplete},
     future,
 };
 use crate::{
@@ -56,6 +56,9 @@ pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error 
     if let Some(found) = blocked(attempt, &error).await {
         return found.unwrap_or_else(|error| error);
     }
+    if let Some(found) = lacking(attempt, &error).await {
+        return found.unwrap_or_else(|error| error);
+    }
     if let Some(known) = by_constraint(attempt, &error) {
         return everything(attempt, known).await;
     }
@@ -65,6 +68,30 @@ pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error 
         }
         _ => error.into(),
     }
+}
+
+/// Keys that are missing in objects of a PATCH that turned out to have nothing to be merged with.
+async fn lacking(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Result<Error>> {
+    let resource = attempt.endpoint.resource();
+    let (decode, id) = (resource.update?, attempt.id?);
+    let name = error.as_database_error()?.constraint()?;
+    if !matches!(attempt.action, Action::Update) || !name.ends_with("_format") {
+        return None;
+    }
+    let shown = match shown(attempt, id).await {
+        Ok(shown) => shown?,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut missing = incomplete(decode, attempt.body, &shown.body).into_iter();
+    let first = Error::new(&problems::INVALID).item(missing.next()?);
+    let found = missing.fold(first, Error::with_finding);
+    Some(Ok(everything(attempt, found).await))
+}
+
+async fn shown(attempt: &Attempt<'_>, id: Uuid) -> Result<Option<Shown>> {
+    let endpoint = attempt.endpoint;
+    let mut cx = endpoint.engine.db.begin_read(attempt.caller).await?;
+    Ok(Shown::read(endpoint.resource(), &mut cx, id).await?)
 }
 
 /// Whether to try again without returning the object: a policy refused the new row, and it may have been the policy

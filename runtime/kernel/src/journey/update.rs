@@ -3,7 +3,7 @@
 use super::{
     Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
-    findings::complete,
+    findings::{complete, incomplete, is_about_values},
     hook, is_one_statement, national,
     read_only::{self, Repeated},
     refused::{self, Attempt},
@@ -115,6 +115,13 @@ impl Update<'_> {
                 Some(changed) => changed.after(Some(error.copy())),
                 None => error.copy(),
             };
+            let missing = match (resource.update, self.mode) {
+                (Some(decode), Mode::Merge) if is_about_values(&error) => {
+                    incomplete(decode, self.text, &shown.body)
+                }
+                _ => Vec::new(),
+            };
+            let error = missing.into_iter().fold(error, Error::with_finding);
             let body = Some(&*shown.body);
             invalid = Some(complete(&mut cx, &self.attempt(), body, error).await?);
         }

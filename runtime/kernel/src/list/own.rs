@@ -3,13 +3,13 @@
 //! The statement is fixed and written by hand, and filters are parameters that may be null. So these lists support
 //! equality, words and a bounding box, and one sort order.
 
-pub use super::text::is_half;
 use super::{
     cursor::CursorKey,
-    query::{Condition, Direction, Order, Query},
+    query::{Condition, Query},
     time::Day,
     value::Value,
 };
+pub use super::{query::refuse_any, text::is_half};
 use crate::{
     caller::Caller,
     error::{Error, Result},
@@ -118,16 +118,6 @@ impl List {
             scope: scope(),
             wrong,
         };
-        // `near` also sets the order if there is no `sort`; it is refused as a condition below.
-        if !matches!(
-            query.order,
-            Order::Id(Direction::Descending) | Order::Distance(_)
-        ) {
-            asked.refuse("sort", "unknown", "The order of this list is fixed.");
-        }
-        if query.count {
-            asked.refuse("count", "unknown", "This list is not counted.");
-        }
         for condition in query.conditions {
             asked.take(condition);
         }

@@ -30,13 +30,32 @@ pub(super) fn near(
             None
         }
     };
-    let Some([lat, lng]) = degrees(text, [90.0, 180.0]) else {
-        reader.error(
-            "near",
-            "format",
-            "Use latitude and longitude such as 47.3769,8.5417.",
-        );
-        return None;
+    let [lat, lng] = match degrees(text, [90.0, 180.0]) {
+        Ok(numbers) => numbers,
+        Err(Fault::Range(0)) => {
+            reader.error(
+                "near",
+                "range",
+                "Latitude comes first and is from -90 to 90.",
+            );
+            return None;
+        }
+        Err(Fault::Range(_)) => {
+            reader.error(
+                "near",
+                "range",
+                "Longitude comes second and is from -180 to 180.",
+            );
+            return None;
+        }
+        Err(Fault::Format) => {
+            reader.error(
+                "near",
+                "format",
+                "Use latitude and longitude such as 47.3769,8.5417.",
+            );
+            return None;
+        }
     };
     Some(Condition::Near(Near {
         places: Places::of(filter),
@@ -47,38 +66,61 @@ pub(super) fn near(
 }
 
 pub(super) fn bbox(reader: &mut Reader, filter: &Filter, text: &str) -> Option<Condition> {
-    match degrees(text, [180.0, 90.0, 180.0, 90.0]) {
-        Some([west, south, east, north]) if south <= north => Some(Condition::Within {
-            places: Places::of(filter),
-            west,
-            south,
-            east,
-            north,
-        }),
-        _ => {
-            reader.error(
-                "bbox",
-                "format",
-                "Use west, south, east, north in degrees such as 8.44,47.32,8.62,47.43.",
-            );
-            None
+    let (code, detail) = match degrees(text, [180.0, 90.0, 180.0, 90.0]) {
+        Ok([west, south, east, north]) if south <= north => {
+            return Some(Condition::Within {
+                places: Places::of(filter),
+                west,
+                south,
+                east,
+                north,
+            });
         }
-    }
+        Ok(_) => (
+            "format",
+            "South, the second number, must not be more than north, the fourth.",
+        ),
+        Err(Fault::Range(0 | 2)) => (
+            "range",
+            "West and east, the first and third number, are from -180 to 180.",
+        ),
+        Err(Fault::Range(_)) => (
+            "range",
+            "South and north, the second and fourth number, are from -90 to 90.",
+        ),
+        Err(Fault::Format) => (
+            "format",
+            "Use west, south, east, north in degrees such as 8.44,47.32,8.62,47.43.",
+        ),
+    };
+    reader.error("bbox", code, detail);
+    None
 }
 
-/// `N` numbers, each at least minus and at most plus its limit.
-fn degrees<const N: usize>(text: &str, bounds: [f64; N]) -> Option<[f64; N]> {
+enum Fault {
+    Format,
+    /// The number at this place is too large or too small.
+    Range(usize),
+}
+
+/// `N` numbers, each at least minus and at most plus its limit. Maps copy coordinates with blanks after the commas.
+fn degrees<const N: usize>(text: &str, bounds: [f64; N]) -> Result<[f64; N], Fault> {
     let mut numbers = [0.0; N];
-    let mut parts = text.split(',');
-    for (number, bound) in numbers.iter_mut().zip(bounds) {
-        let part = parts.next()?;
+    let mut parts = text.split(',').map(str::trim);
+    for number in &mut numbers {
+        let part = parts.next().ok_or(Fault::Format)?;
         let plain = part
             .bytes()
             .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
-        *number = part
-            .parse()
-            .ok()
-            .filter(|number: &f64| plain && number.abs() <= bound)?;
+        let parsed = part.parse().ok().filter(|_| plain);
+        *number = parsed.ok_or(Fault::Format)?;
     }
-    parts.next().is_none().then_some(numbers)
+    if parts.next().is_some() {
+        return Err(Fault::Format);
+    }
+    let outside = |(number, bound): (&f64, &f64)| number.abs() > *bound;
+    match numbers.iter().zip(&bounds).position(outside) {
+        Some(at) => Err(Fault::Range(at)),
+        None => Ok(numbers),
+    }
 }

@@ -159,11 +159,42 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(());
     };
-    let unknown = url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| {
-        let detail = "This route has no such parameter.";
-        Item::query(name.into_owned(), "unknown", detail)
-    });
+    let unknown = url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| unknown(name));
     refuse(unknown.collect())
+}
+
+fn unknown(name: Cow<str>) -> Item {
+    let detail = "This route has no such parameter.";
+    Item::query(name.into_owned(), "unknown", detail)
+}
+
+const NOT_UTF8: &str = "Send UTF-8, percent-encoded: `Z%C3%BCrich`.";
+
+/// Whether a decoded text contains what undecodable bytes are replaced with.
+fn is_replaced(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a query string is UTF-8 after percent-decoding.
+fn is_utf8(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escape = (byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let escape = escape.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(escaped) => {
+                decoded.push(escaped);
+                at += 3;
+            }
+            None => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// Parameters that may be repeated: `x.in=a&x.in=b` means `x.in=a,b`.
@@ -186,6 +217,9 @@ impl<'a> Reader<'a> {
             errors: Vec::new(),
         };
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            if reader.refuse_undecodable(&name, &value, text) {
+                continue;
+            }
             match reader.pairs.iter_mut().find(|(known, _)| *known == name) {
                 None => reader.pairs.push((name, value)),
                 Some((_, known)) if is_list(resource, &name) => {
@@ -213,7 +247,16 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, parameter: &str) {
-        self.error(parameter, "unknown", "This route has no such parameter.");
+        self.errors.push(unknown(parameter.into()));
+    }
+
+    /// Text that is not UTF-8 is refused: it would be searched with replacement characters, and nothing be found.
+    fn refuse_undecodable(&mut self, name: &str, value: &str, query: &str) -> bool {
+        let is_refused = (is_replaced(name) || is_replaced(value)) && !is_utf8(query);
+        if is_refused {
+            self.error(name, "format", NOT_UTF8);
+        }
+        is_refused
     }
 
     fn limit(&mut self, text: &str) -> Option<u32> {
@@ -232,6 +275,10 @@ impl<'a> Reader<'a> {
     }
 
     fn sort(&mut self, text: &str) -> Option<Order> {
+        if !self.has_rows() {
+            self.error("sort", "unknown", "The order of this list is fixed.");
+            return None;
+        }
         let (name, direction) = match text.strip_prefix('-') {
             Some(name) => (name, Direction::Descending),
             None => (text, Direction::Ascending),
@@ -267,6 +314,10 @@ impl<'a> Reader<'a> {
     }
 
     fn exact(&mut self, text: &str) -> bool {
+        if !self.has_rows() {
+            self.error("count", "unknown", "This list is not counted.");
+            return false;
+        }
         if text != "exact" {
             self.error("count", "choice", "Use `exact`.");
         }
@@ -277,7 +328,11 @@ impl<'a> Reader<'a> {
         let mut found: Vec<&'static Expand> = Vec::new();
         let all = self.resource.expands.iter();
         let open: Vec<&'static Expand> = all.filter(|expand| !expand.hidden).collect();
-        for name in text.split(',') {
+        if open.is_empty() {
+            self.unknown("expand");
+            return found;
+        }
+        for name in text.split(',').map(str::trim) {
             match open.iter().find(|expand| expand.name == name) {
                 Some(expand) if found.iter().any(|other| other.name == expand.name) => {}
                 Some(expand) => found.push(expand),
@@ -319,13 +374,18 @@ impl<'a> Reader<'a> {
             }
         }
         let (param, op) = name.rsplit_once('.').unwrap_or((name, ""));
-        let is_id = param == BY_ID && matches!(op, "in" | "ne") && self.has_rows();
+        let is_id = param == BY_ID && matches!(op, "" | "in" | "ne") && self.has_rows();
         let filters = self.resource.filters.iter();
         let mut filters = filters.chain(is_id.then_some(&ID));
         let Some(filter) = filters.find(|filter| filter.param == param) else {
             self.unknown(name);
             return None;
         };
+        if !op.is_empty() && !self.has_rows() {
+            let detail = "This list only compares its parameters for equality.";
+            self.error(name, "unknown", detail);
+            return None;
+        }
         match (filter.kind, op) {
             (_, "null") if !filter.null.is_empty() => self.null(filter, name, text),
             (Kind::Search, "") => self.search(filter, name, text),

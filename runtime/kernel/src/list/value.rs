@@ -54,8 +54,9 @@ impl Value {
             },
             Kind::Enum(values) => values.contains(&text).then(|| Self::Text(text.to_owned())),
             Kind::Set(values) => {
-                let known = text.split(',').all(|one| values.contains(&one));
-                known.then(|| Self::Text(text.to_owned()))
+                let given: Vec<&str> = text.split(',').map(str::trim).collect();
+                let known = given.iter().all(|one| values.contains(one));
+                known.then(|| Self::Text(given.join(",")))
             }
             Kind::Int => text.parse().ok().map(Self::Int),
             Kind::Bigint => text.parse().ok().map(Self::Bigint),

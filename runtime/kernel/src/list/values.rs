@@ -1,6 +1,7 @@
 //! Several values in one parameter: `film,talk`, and `Bern\, Altstadt` where a value has a comma itself.
 
 /// `\,` is a comma inside a value and `\\` a backslash; a backslash before any other character is just a backslash.
+/// Blanks around a value do not belong to it.
 pub fn split(text: &str) -> Vec<String> {
     let mut values = vec![String::new()];
     let mut rest = text.chars().peekable();
@@ -15,6 +16,12 @@ pub fn split(text: &str) -> Vec<String> {
         };
         if let Some(value) = values.last_mut() {
             value.push(character);
+        }
+    }
+    for value in &mut values {
+        let trimmed = value.trim();
+        if trimmed.len() < value.len() {
+            *value = trimmed.to_owned();
         }
     }
     values
@@ -40,6 +47,7 @@ mod tests {
         for (text, values) in [
             ("a", vec!["a"]),
             ("a,b", vec!["a", "b"]),
+            (" a, b c ,d", vec!["a", "b c", "d"]),
             ("", vec![""]),
             ("a,", vec!["a", ""]),
             (r"a\,b,c", vec!["a,b", "c"]),

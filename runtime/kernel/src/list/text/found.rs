@@ -314,12 +314,29 @@ struct Circle {
     after: Option<(usize, usize, usize)>,
 }
 
-/// Whether the last word may be incomplete. Not if it is excluded or ends a quotation.
+/// Whether the last word may be incomplete. Not if it is excluded or ends a quotation. Punctuation after it does not
+/// complete it.
 pub fn is_half(text: &str) -> bool {
-    let letters = (text.chars().rev()).take_while(|c| c.is_alphanumeric());
-    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let typed =
+        text.trim_end_matches(|c: char| !c.is_alphanumeric() && !c.is_whitespace() && c != '"');
+    let mut letters = (typed.chars().rev()).take_while(|c| c.is_alphanumeric());
+    let last = typed.split_whitespace().next_back().unwrap_or_default();
     let quoted = text.matches('"').count() % 2 == 1;
-    letters.count() >= HALF_MIN && !last.starts_with('-') && !quoted
+    let is_long_enough = match letters.next() {
+        // Words of these scripts are found by pairs of characters, so one character is half of a pair.
+        Some(last) if is_unspaced(last) => true,
+        last => last.into_iter().chain(letters).count() >= HALF_MIN,
+    };
+    is_long_enough && !last.starts_with('-') && !quoted
+}
+
+/// Han, Kana and Hangul, like `sec.unspaced` in the database.
+fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{3005}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30fe}'
+        | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}'
+        | '\u{20000}'..='\u{3ffff}')
 }
 
 #[cfg(test)]
@@ -335,6 +352,14 @@ mod tests {
             "\"open air\" jaz",
             "zür",
             "-a jaz",
+            "jaz,",
+            "jaz.",
+            "jaz!",
+            "jaz*",
+            "jaz…",
+            "a/jaz",
+            "音",
+            "음악 음",
         ] {
             assert!(is_half(half), "{half}");
         }
@@ -346,6 +371,11 @@ mod tests {
             "\"jazz nig\"",
             "\"jazz nig",
             "jazz n",
+            "ja,",
+            "jazz ,",
+            "jazz -nig!",
+            "\"jazz nig\".",
+            "-音",
             "%",
         ] {
             assert!(!is_half(whole), "{whole}");
