@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "485b4ddac58ca9efbfcf5615257309d73015b97eb8f7d1f2412311e0fd9f7f76409ccf2ad61ffaf030c344cf76932fc4",
+        checksum: "6d1b5cb2e096d85561177fcee7e6bf49962e4f2b167edf3a0c4e0155e621f7dbec0883798fdd7ffc2132ab38e759e99e",
     },
 ];

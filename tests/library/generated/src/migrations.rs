@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "94aa5f731d114ea7882fe301f6e00f9ad466b9d05c3f2dd73d97b6674ebae44463298d475dc69a9fb28a922c603fb356",
+        checksum: "345960526168d6db00df5b70a40635b80100b8d4c7772fa2a1d7a0170c54c7db823b0556317acac4bc3ad6f2d15b0674",
     },
 ];
