@@ -122,8 +122,12 @@ fn site(name: &str) -> Option<String> {
     }
 }
 
-/// As [`is_host`], and with `_`, which pages of some services have in their names.
+/// As [`is_host`], and with `_`, which pages of some services have in their names; or `localhost`, where pages run in
+/// development, to which a payment returns.
 fn is_site(host: &str) -> bool {
+    if host == "localhost" {
+        return true;
+    }
     let last = host.rsplit('.').next().unwrap_or_default();
     host.contains('.')
         && (host.split('.')).all(|label| host_label(&label.replace('_', "0")))

@@ -244,7 +244,6 @@ mod tests {
                 "https://a.b-.c",
                 "https://1",
                 "https://1.2.3",
-                "https://localhost",
                 "https://example.1",
                 "https://[2001:db8::1",
                 "https://example.org/ä",
@@ -258,6 +257,7 @@ mod tests {
                 "https://xn--bcher-kva.example/",
                 "https://my_firm.example.org:65535/(a)/b;c=[d]?e=%zz#f!",
                 "https://10.0.0.1/",
+                "https://localhost:3000/back",
                 "https://[2001:db8::1]:8443",
             ],
         );
