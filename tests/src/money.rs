@@ -42,6 +42,7 @@ mod proposals;
 mod readers;
 mod referrals;
 mod refunds;
+mod reversals;
 mod sales;
 mod shop;
 mod skew;

@@ -215,6 +215,16 @@ const FAULTS: &[(&str, &str)] = &[
         "update app.wallet_journals set idempotency_key = id::text where idempotency_key like 'refund:%'",
     ),
     (
+        "tickets without their credits",
+        "insert into app.wallet_journals (kind, idempotency_key, reverses_id)
+         select 'reversal', 'wrongly so: a purchase', id from app.wallet_journals where idempotency_key = 'purchase:' || PAID",
+    ),
+    (
+        "credits of a refund that are not there",
+        "insert into app.wallet_journals (kind, idempotency_key, reverses_id)
+         select 'reversal', 'wrongly so: a refund', id from app.wallet_journals where idempotency_key like 'refund:%' limit 1",
+    ),
+    (
         "let in after the payment was taken back",
         "update app.orders set state = 'charged_back' where id = PAID",
     ),
