@@ -665,6 +665,8 @@ drop policy attendances_job_select on app.attendances;
 
 drop policy attendances_select on app.attendances;
 
+drop trigger wallet_journals_reversible on app.wallet_journals;
+
 drop trigger wallet_transactions_currency on app.wallet_transactions;
 
 drop trigger wallet_transactions_balance on app.wallet_transactions;
@@ -1692,6 +1694,8 @@ drop table search.businesses;
 drop view app.businesses_public;
 
 drop function app.find_wallet_faults();
+
+drop function app.entry_can_be_reversed();
 
 drop function app.leg_of_account();
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "759b70ccaaa9a6bb1d8822f581a02220300c3e61e3bf20c8acdc3582e94973a11f5e9a714c396e719cd2d5d5eb4e0ec7",
+        checksum: "bbec4746bc2ddc0ba430b4f11d9da66111446fdb295f592f1fe837bfe34e8518e106701db0a1770b718c719cb14804f7",
     },
 ];

@@ -268,6 +268,12 @@ const FAULTS: &[(&str, &str)] = &[
          where state = 'rejected'",
     ),
     (
+        "paid, and neither shown nor given back",
+        "update app.promotions set amount_cents = 100, city_share_cents = 0, days = 2, plan_days = 0, state = 'ended', paid_at = now(),
+           updated_at = now() - interval '11 minutes', starts_at = now(), ended_at = now(), ends_at = now() + interval '2 days'
+         where state = 'rejected'",
+    ),
+    (
         "given back more than was paid",
         "insert into app.refunds (promotion_id, amount_cents, card_cents, platform_fee_cents, currency, reason, stripe_idempotency_key)
          select id, 100, 100, 100, currency, 'rejected', 'wrongly so: a refund' from app.promotions limit 1",
