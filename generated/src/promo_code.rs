@@ -18,7 +18,7 @@ pub struct PromoCode {
     pub amount_cents: Option<i64>,
     pub currency: Option<String>,
     pub max_redemptions: Option<i32>,
-    /// Maximum number of orders per buyer.
+    /// Maximum number of orders per buyer. Sales at the door are not counted, since the guest is not known.
     pub per_user_limit: i32,
     pub valid_from: DateTime<Utc>,
     /// An earlier time ends the code.

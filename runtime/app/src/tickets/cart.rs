@@ -53,7 +53,8 @@ struct Kind {
     per_user_limit: i64,
     on_sale: bool,
     door_only: bool,
-    /// The number of tickets that the buyer has, or has ordered and not paid for yet.
+    /// The number of tickets that the buyer has, or has ordered and not paid for yet. What they have sold at the door as
+    /// staff is not theirs.
     has: i64,
     /// The number of tickets left at this moment, including waiting-list places that are held for the buyer or whose
     /// hold is over. Only holding the tickets decides whether there are enough.
@@ -61,7 +62,7 @@ struct Kind {
 }
 
 /// Reads a cart and prices it. At the door every type is on sale as long as the event takes place, there is no limit
-/// per person, and no credits are used.
+/// per person (of tickets or of a promo code), and no credits are used.
 pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
@@ -71,7 +72,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
     let kinds = kinds(cx, buyer, cart).await?;
     let (lines, currency) = lines(&cart.items.0, &kinds, sale)?;
     let (promo, off) = match &cart.promo_code {
-        Some(code) => promo(cx, buyer, cart.event_id, code, currency).await?,
+        Some(code) => promo(cx, buyer, cart.event_id, code, currency, sale).await?,
         None => (None, None),
     };
     let rules = commission::rules(cx, &event.chain, Charge::Ticket, currency, event.now).await?;
@@ -246,9 +247,10 @@ async fn kinds(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<Vec<Kind>> {
              where w.offered_type_id = t.id and w.state = 'offered'
                and (w.user_id = $3 or w.status <> 'active' or w.offer_expires_at <= now())) as left,
            (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale, t.door_only,
-           (select count(*) from app.tickets k where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in'))
+           (select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+              where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in') and not o.sold_at_door)
            + (select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
-              where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending') as has
+              where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending' and not o.sold_at_door) as has
          from app.ticket_types t where t.event_id = $1 and t.id = any ($2) and t.status = 'active'",
     )
     .bind(cart.event_id)
@@ -342,11 +344,12 @@ async fn promo(
     event: Uuid,
     code: &str,
     currency: Currency,
+    sale: Sale,
 ) -> Result<(Option<Uuid>, Option<Promo>)> {
     let row = sqlx::query(
         "select p.id, p.basis_points, p.amount_cents, p.currency, p.per_user_limit::int8 as per_user_limit,
            (select count(*) from app.orders o where o.promo_code_id = p.id and o.user_id = $3
-              and o.state in ('pending', 'paid', 'part_refunded')) as used
+              and o.state in ('pending', 'paid', 'part_refunded') and not o.sold_at_door) as used
          from app.promo_codes p
          where p.event_id = $1 and p.code = $2 and p.status = 'active' and p.valid_from <= now()
            and (p.valid_to is null or p.valid_to > now())",
@@ -358,7 +361,10 @@ async fn promo(
     .await?;
     let refused = || Error::new(&problems::PROMO_CODE);
     let row = row.ok_or_else(refused)?;
-    if row.try_get::<i64, _>("used")? >= row.try_get::<i64, _>("per_user_limit")? {
+    // At the door the caller is the staff: who the guest is, and what they have used, is not known.
+    if sale == Sale::Online
+        && row.try_get::<i64, _>("used")? >= row.try_get::<i64, _>("per_user_limit")?
+    {
         return Err(Error::new(&problems::LIMIT_REACHED)
             .detail("You have used this promo code as often as one person may."));
     }

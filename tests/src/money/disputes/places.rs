@@ -5,7 +5,11 @@ use crate::money::market::{DAY_PRICE, Market};
 const CARD: &str = "4242424242424242";
 
 async fn disputed(market: &Market, payment: &str) -> String {
-    let dispute = market.stage.stripe.fake.dispute(payment, "fraudulent", false);
+    let dispute = market
+        .stage
+        .stripe
+        .fake
+        .dispute(payment, "fraudulent", false);
     let dispute = dispute.expect("a dispute");
     market.deliver().await;
     dispute["id"].as_str().expect("an id").to_owned()
