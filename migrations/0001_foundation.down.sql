@@ -727,6 +727,20 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
+drop trigger featured_places_price_in_currency on app.featured_places;
+
+drop trigger plans_price_in_currency on app.plans;
+
+drop trigger ticket_types_currency_by_card on app.ticket_types;
+
+drop trigger commission_proposals_in_steps on app.commission_proposals;
+
+drop trigger commission_rules_in_steps on app.commission_rules;
+
+drop trigger promo_codes_in_steps on app.promo_codes;
+
+drop trigger ticket_types_in_steps on app.ticket_types;
+
 drop trigger orders_card_by_card on app.orders;
 
 drop trigger quotes_fee_by_card on app.quotes;
@@ -1874,6 +1888,14 @@ drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 drop function app.can_be_featured(text,uuid);
 
 drop function app.keeps_place(app.promotions);
+
+drop function app.charged_in_currency();
+
+drop function app.priced_in_steps();
+
+drop function app.is_charged_in(text);
+
+drop function app.is_paid_in(text);
 
 drop function app.charged_by_card();
 

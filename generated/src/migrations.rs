@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "bbec4746bc2ddc0ba430b4f11d9da66111446fdb295f592f1fe837bfe34e8518e106701db0a1770b718c719cb14804f7",
+        checksum: "b786ac8ac59b85ffbbaadb470095dcd367b6096be753f83b55ca4a60f367094698b9c38833b80c9033448c2c4a4381db",
     },
 ];

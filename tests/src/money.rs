@@ -24,6 +24,7 @@ mod fees;
 mod frozen;
 mod holds;
 mod hosts;
+mod in_steps;
 mod inbox;
 mod invariants;
 mod kills;

@@ -13,7 +13,7 @@ use generated::event::EVENT;
 use kernel::{Cx, Error, Member, Result, problem::Item as Wrong};
 use money::{
     BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, Promo, Purchase, Quote,
-    rule::resolve,
+    card, rule::resolve,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -82,11 +82,15 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         (Sale::Online, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
         (Sale::Online, _) => (None, Money::zero(currency)),
     };
+    let rule = resolve(&rules, &event.chain, Charge::Ticket, currency, event.now);
+    if let Ok(rule) = rule {
+        rule.terms.check().map_err(unusable)?;
+    }
     let mut purchase = Purchase {
         currency,
         lines: &lines,
         promo: off,
-        rule: resolve(&rules, &event.chain, Charge::Ticket, currency, event.now),
+        rule,
         city: Some(event.city),
         credits,
     };
@@ -100,6 +104,12 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         purchase.credits = credits_abroad(&purchase).map_err(|error| unpayable(cart, error))?;
     }
     let quote = money::price(&purchase).map_err(|error| unpayable(cart, error))?;
+    if quote.funds.card.amount() > 0 && !card::is_charged(currency) {
+        let detail = format!(
+            "Cards can't be charged in {currency}. The host has to sell these tickets in another currency."
+        );
+        return Err(Error::new(&problems::NOT_ON_SALE).detail(detail));
+    }
     if is_paid_out && quote.parts.organizer.amount() > 0 && account.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
@@ -183,6 +193,13 @@ fn unpriced(error: money::Error) -> Error {
             .detail("The prices of this event can't be charged. Its host has to change them.")
             .because(other.to_string()),
     }
+}
+
+/// The error if no commission can be computed by the platform's rule, of which the host knows nothing.
+fn unusable(error: money::Error) -> Error {
+    Error::new(&problems::NOT_ON_SALE)
+        .detail("The platform's commission rule for this event can't be charged. The platform has to change it.")
+        .because(error.to_string())
 }
 
 /// The account of the event's host, if money can be sent to it now. It receives what credits pay as well as what cards
@@ -371,7 +388,13 @@ async fn promo(
     let promo = match row.try_get::<Option<i32>, _>("basis_points")? {
         Some(points) => Promo::Percentage(BasisPoints::new(points.into()).map_err(unpriced)?),
         None if row.try_get::<Option<&str>, _>("currency")? == Some(currency.code()) => {
-            Promo::PerTicket(Money::new(row.try_get("amount_cents")?, currency))
+            let off = Money::new(row.try_get("amount_cents")?, currency);
+            card::to_processor(off).map_err(|error| {
+                refused()
+                    .detail("What this promo code takes off can't be charged. Its host has to change it; order without it.")
+                    .because(error.to_string())
+            })?;
+            Promo::PerTicket(off)
         }
         None => return Err(refused()),
     };
