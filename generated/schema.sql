@@ -2187,7 +2187,7 @@ comment on table app.promo_codes is 'A discount code for an event''s tickets. On
 comment on column app.promo_codes.code is 'Case and blanks are ignored.';
 comment on column app.promo_codes.basis_points is 'Discount in hundredths of a percent.';
 comment on column app.promo_codes.amount_cents is 'Discount per ticket, instead of `basis_points`.';
-comment on column app.promo_codes.per_user_limit is 'Maximum number of orders per buyer.';
+comment on column app.promo_codes.per_user_limit is 'Maximum number of orders per buyer. Sales at the door are not counted, since the guest is not known.';
 comment on column app.promo_codes.valid_to is 'An earlier time ends the code.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
@@ -2210,6 +2210,7 @@ create table app.promotions (
   currency text default 'USD' not null,
   pay_by timestamptz,
   paid_at timestamptz,
+  ended_at timestamptz,
   state text default 'requested' not null,
   archived_from text,
   archived_with uuid,
@@ -2231,6 +2232,7 @@ comment on column app.promotions.city_share_cents is 'City''s share of the price
 comment on column app.promotions.currency is 'Currency of the featured place.';
 comment on column app.promotions.pay_by is 'Payment deadline. Unpaid promotions are cancelled then.';
 comment on column app.promotions.paid_at is 'Time of the payment.';
+comment on column app.promotions.ended_at is 'Time at which it stopped being shown.';
 alter table app.promotions owner to culturepass_owner;
 alter table app.promotions enable row level security;
 alter table app.promotions force row level security;
@@ -20183,6 +20185,9 @@ begin
   if v_action not in ('approve', 'reject', 'activate', 'finish', 'withdraw') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
+  if v_action not in ('finish') and new.ended_at is distinct from old.ended_at then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
   case v_action
     when 'archive' then
       if old.status <> 'active' or new.status <> 'archived' then
@@ -20236,6 +20241,9 @@ begin
       end if;
       if new.state <> 'ended' then
         raise exception 'not this state' using errcode = '42501';
+      end if;
+      if new.ended_at is distinct from now() then
+        raise exception 'not this value' using errcode = '42501';
       end if;
       if sec.reason() is null then
         raise exception 'a reason is required' using errcode = '23514', constraint = 'promotions_finish_reason';
@@ -20354,6 +20362,7 @@ begin
       'currency', new.currency,
       'pay_by', new.pay_by,
       'paid_at', new.paid_at,
+      'ended_at', new.ended_at,
       'state', new.state
     ));
   else
@@ -20399,6 +20408,9 @@ begin
     end if;
     if new.paid_at is distinct from old.paid_at then
       v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+    end if;
+    if new.ended_at is distinct from old.ended_at then
+      v_changed := v_changed || jsonb_build_object('ended_at', jsonb_build_array(old.ended_at, new.ended_at));
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
@@ -31217,6 +31229,60 @@ $$;
 alter function app.charged_by_card() owner to culturepass_counter;
 revoke execute on function app.charged_by_card() from public;
 
+create function app.is_paid_in(p_currency text) returns boolean
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_currency not in ('CLF', 'UYW', 'XAG', 'XAU', 'XBA', 'XBB', 'XBC', 'XBD', 'XDR', 'XPD', 'XPT', 'XSU', 'XTS', 'XUA', 'XXX')
+$$;
+alter function app.is_paid_in(text) owner to culturepass_owner;
+revoke execute on function app.is_paid_in(text) from public;
+grant execute on function app.is_paid_in(text) to culturepass_counter;
+
+create function app.is_charged_in(p_currency text) returns boolean
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select app.is_paid_in(p_currency) and p_currency not in ('BOV', 'BTN', 'CHE', 'CHW', 'COU', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR',
+    'ISK', 'KPW', 'LYD', 'MGA', 'MRU', 'MXV', 'SDG', 'SSP', 'SVC', 'SYP', 'TMT', 'UGX', 'USN', 'UYI', 'VED', 'VES', 'XAD', 'ZWG')
+$$;
+alter function app.is_charged_in(text) owner to culturepass_owner;
+revoke execute on function app.is_charged_in(text) from public;
+grant execute on function app.is_charged_in(text) to culturepass_counter;
+
+create function app.priced_in_steps() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column text;
+begin
+  if new.currency is null then
+    return new;
+  end if;
+  if not app.is_paid_in(new.currency) then
+    raise exception 'nobody pays in %', new.currency
+      using errcode = '23514', constraint = tg_table_name || '_currency_paid_in';
+  end if;
+  foreach v_column in array tg_argv loop
+    if (to_jsonb(new) ->> v_column)::bigint % app.card_step(new.currency) <> 0 then
+      raise exception 'finer than the step of %', new.currency
+        using errcode = '23514', constraint = tg_table_name || '_' || v_column || '_in_steps';
+    end if;
+  end loop;
+  return new;
+end
+$$;
+alter function app.priced_in_steps() owner to culturepass_counter;
+revoke execute on function app.priced_in_steps() from public;
+
+create function app.charged_in_currency() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not app.is_charged_in(new.currency) then
+    raise exception 'no card can be charged in %', new.currency
+      using errcode = '23514', constraint = tg_table_name || '_currency_by_card';
+  end if;
+  return new;
+end
+$$;
+alter function app.charged_in_currency() owner to culturepass_counter;
+revoke execute on function app.charged_in_currency() from public;
+
 create function app.keeps_place(p app.promotions) returns boolean
   language sql stable set search_path = pg_catalog, pg_temp as $$
   select (p).status <> 'archived' and (
@@ -31883,11 +31949,12 @@ begin
     select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
     where i.order_id = p_order
       and i.quantity + (
-        select count(*) from app.tickets k
-        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in')
+        select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in') and not o.sold_at_door
       ) + (
         select coalesce(sum(x.quantity), 0) from app.order_items x join app.orders o on o.id = x.order_id
         where x.ticket_type_id = t.id and o.user_id = v_order.user_id and o.state = 'pending' and o.id <> p_order
+          and not o.sold_at_door
       ) > t.per_user_limit
   ) then
     raise exception 'more than one person may have' using errcode = '23514', constraint = 'ticket_types_per_user_limit';
@@ -31897,7 +31964,7 @@ begin
     where p.id = v_order.promo_code_id and p.per_user_limit <= (
       select count(*) from app.orders o
       where o.promo_code_id = p.id and o.user_id = v_order.user_id and o.id <> p_order
-        and o.state in ('pending', 'paid', 'part_refunded')
+        and o.state in ('pending', 'paid', 'part_refunded') and not o.sold_at_door
     )
   ) then
     raise exception 'used as often as one person may' using errcode = '23514', constraint = 'promo_codes_per_user_limit';
@@ -33218,6 +33285,23 @@ $$;
 alter function app.leg_of_account() owner to culturepass_counter;
 revoke execute on function app.leg_of_account() from public;
 
+create function app.entry_can_be_reversed() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select from app.wallet_journals j
+    where j.id = new.reverses_id
+      and (j.kind in ('purchase', 'refund_credit', 'expiry', 'reversal', 'dispute_taken', 'dispute_won', 'dispute_lost')
+        or j.idempotency_key like 'disputed:%' or j.idempotency_key like 'referral:%:revoked')
+  ) then
+    raise exception 'the entry belongs to another row' using errcode = '23514', constraint = 'wallet_journals_reversible';
+  end if;
+  return new;
+end
+$$;
+alter function app.entry_can_be_reversed() owner to culturepass_counter;
+revoke execute on function app.entry_can_be_reversed() from public;
+
 create function app.find_wallet_faults() returns table(fault text, entity_type text, entity_id uuid)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -33885,6 +33969,7 @@ create view app.payment_faults with (security_invoker = true) as
     and o.wallet_cents <> (
       select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
       where j.idempotency_key = 'purchase:' || o.id and l.type = 'debit'
+        and not exists (select from app.wallet_journals b where b.reverses_id = j.id)
     )
   union all
   select 'credits of a refund that are not there', 'refund', r.id
@@ -33892,6 +33977,7 @@ create view app.payment_faults with (security_invoker = true) as
   where r.wallet_cents <> (
       select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
       where j.idempotency_key in ('refund:' || r.id, 'refund:' || r.id || ':card') and l.type = 'credit'
+        and not exists (select from app.wallet_journals b where b.reverses_id = j.id)
     );
 alter view app.payment_faults owner to culturepass_counter;
 
@@ -33902,9 +33988,14 @@ create view app.promotion_faults with (security_invoker = true) as
   union all
   select 'paid, and neither shown nor given back', 'promotion', p.id
   from app.promotions p
-  where p.state in ('rejected', 'cancelled') and p.paid_at is not null and p.amount_cents > 0
-    and p.updated_at < now() - interval '10 minutes'
+  where p.paid_at is not null and p.amount_cents > 0 and p.updated_at < now() - interval '10 minutes'
+    and (p.state in ('rejected', 'cancelled')
+      or (p.state = 'ended' and p.ended_at is not null and p.amount_cents * least(greatest(
+          floor(extract(epoch from p.ends_at - greatest(p.ended_at, p.starts_at)) / 86400), 0)::int8, p.days) / p.days
+        >= app.card_step(p.currency)))
     and not exists (select from app.refunds r where r.promotion_id = p.id)
+    and not exists (
+      select from app.disputes b where b.promotion_id = p.id and b.state in ('needs_response', 'under_review', 'lost'))
   union all
   select 'given back more than was paid', 'promotion', p.id
   from app.promotions p join app.refunds r on r.promotion_id = p.id
@@ -35435,12 +35526,12 @@ create trigger promotions_archived
   for each row execute function sec.keep_status('along');
 
 create trigger promotions_stamp
-  before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, state on app.promotions
-  for each row when ((new.status is distinct from old.status or new.target_type is distinct from old.target_type or new.target_id is distinct from old.target_id or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.days is distinct from old.days or new.plan_days is distinct from old.plan_days or new.amount_cents is distinct from old.amount_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.pay_by is distinct from old.pay_by or new.paid_at is distinct from old.paid_at or new.state is distinct from old.state))
+  before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, ended_at, state on app.promotions
+  for each row when ((new.status is distinct from old.status or new.target_type is distinct from old.target_type or new.target_id is distinct from old.target_id or new.city_id is distinct from old.city_id or new.slot is distinct from old.slot or new.starts_at is distinct from old.starts_at or new.ends_at is distinct from old.ends_at or new.days is distinct from old.days or new.plan_days is distinct from old.plan_days or new.amount_cents is distinct from old.amount_cents or new.city_share_cents is distinct from old.city_share_cents or new.currency is distinct from old.currency or new.pay_by is distinct from old.pay_by or new.paid_at is distinct from old.paid_at or new.ended_at is distinct from old.ended_at or new.state is distinct from old.state))
   execute function sec.stamp();
 
 create trigger promotions_guard
-  before update of status, state on app.promotions
+  before update of status, state, ended_at on app.promotions
   for each row when (current_user = 'culturepass_app')
   execute function app.promotions_guard();
 
@@ -35450,7 +35541,7 @@ create trigger promotions_quota
   for each statement execute function requests.count_created('promotion', '50');
 
 create trigger promotions_audit
-  after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, state on app.promotions
+  after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, city_share_cents, currency, pay_by, paid_at, ended_at, state on app.promotions
   for each row execute function audit.record_promotions();
 
 create trigger promotions_emit_create
@@ -36242,6 +36333,28 @@ create trigger quotes_fee_by_card before insert or update of fee_cents, currency
 create trigger orders_card_by_card before insert or update of card_cents, currency on app.orders
   for each row when (new.card_cents > 0) execute function app.charged_by_card('card_cents', 'whole');
 
+create trigger ticket_types_in_steps before insert or update of price_cents, currency on app.ticket_types
+  for each row execute function app.priced_in_steps('price_cents');
+
+create trigger promo_codes_in_steps before insert or update of amount_cents, currency on app.promo_codes
+  for each row execute function app.priced_in_steps('amount_cents');
+
+create trigger commission_rules_in_steps before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_rules
+  for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
+
+create trigger commission_proposals_in_steps
+  before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_proposals
+  for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
+
+create trigger ticket_types_currency_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+  for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
+
+create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans
+  for each row when (new.price_cents > 0) execute function app.charged_in_currency();
+
+create trigger featured_places_price_in_currency before insert or update of day_price_cents, currency on app.featured_places
+  for each row when (new.day_price_cents > 0) execute function app.charged_in_currency();
+
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();
 
@@ -36343,6 +36456,10 @@ create constraint trigger wallet_transactions_balance
 create trigger wallet_transactions_currency
   before insert on app.wallet_transactions
   for each row execute function app.leg_of_account();
+
+create trigger wallet_journals_reversible
+  before insert on app.wallet_journals
+  for each row when (new.reverses_id is not null) execute function app.entry_can_be_reversed();
 
 -- Row-level security
 
@@ -40605,12 +40722,12 @@ grant select on app.promo_codes to culturepass_authz;
 grant select on app.promo_codes to culturepass_counter;
 grant update (status, redemption_count, archived_from, archived_with) on app.promo_codes to culturepass_counter;
 
-grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, currency, pay_by, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
+grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, days, plan_days, amount_cents, currency, pay_by, paid_at, ended_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
 grant insert (target_type, target_id, city_id, slot, starts_at, ends_at) on app.promotions to culturepass_app;
-grant update (status, state) on app.promotions to culturepass_app;
+grant update (status, state, ended_at) on app.promotions to culturepass_app;
 
 grant select on app.promotions to culturepass_job;
-grant update (paid_at, state) on app.promotions to culturepass_job;
+grant update (paid_at, ended_at, state) on app.promotions to culturepass_job;
 
 grant select on app.promotions to culturepass_authz;
 

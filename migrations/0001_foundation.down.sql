@@ -665,6 +665,8 @@ drop policy attendances_job_select on app.attendances;
 
 drop policy attendances_select on app.attendances;
 
+drop trigger wallet_journals_reversible on app.wallet_journals;
+
 drop trigger wallet_transactions_currency on app.wallet_transactions;
 
 drop trigger wallet_transactions_balance on app.wallet_transactions;
@@ -724,6 +726,20 @@ drop trigger reviews_rate on app.reviews;
 drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
+
+drop trigger featured_places_price_in_currency on app.featured_places;
+
+drop trigger plans_price_in_currency on app.plans;
+
+drop trigger ticket_types_currency_by_card on app.ticket_types;
+
+drop trigger commission_proposals_in_steps on app.commission_proposals;
+
+drop trigger commission_rules_in_steps on app.commission_rules;
+
+drop trigger promo_codes_in_steps on app.promo_codes;
+
+drop trigger ticket_types_in_steps on app.ticket_types;
 
 drop trigger orders_card_by_card on app.orders;
 
@@ -1693,6 +1709,8 @@ drop view app.businesses_public;
 
 drop function app.find_wallet_faults();
 
+drop function app.entry_can_be_reversed();
+
 drop function app.leg_of_account();
 
 drop function app.journal_balances();
@@ -1870,6 +1888,14 @@ drop function app.room_of_place(uuid,text,timestamptz,timestamptz,uuid);
 drop function app.can_be_featured(text,uuid);
 
 drop function app.keeps_place(app.promotions);
+
+drop function app.charged_in_currency();
+
+drop function app.priced_in_steps();
+
+drop function app.is_charged_in(text);
+
+drop function app.is_paid_in(text);
 
 drop function app.charged_by_card();
 

@@ -31,10 +31,29 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn commission_proposal_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut commission_proposal::CreateCommissionProposal,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn commission_proposal_before_accept<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn commission_rule_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut commission_rule::CreateCommissionRule,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn commission_rule_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut commission_rule::UpdateCommissionRule,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
@@ -70,6 +89,19 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
         input: &'a mut plan::UpdatePlan,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn promo_code_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut promo_code::CreatePromoCode,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn promo_code_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut promo_code::UpdatePromoCode,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn promotion_before_create<'a>(
@@ -113,7 +145,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&checkpoint_ticket_type::CHECKPOINT_TICKET_TYPE),
         plain(&city::CITY),
         hooked(&commission_proposal::COMMISSION_PROPOSAL, CommissionProposalHooks(app.clone())),
-        plain(&commission_rule::COMMISSION_RULE),
+        hooked(&commission_rule::COMMISSION_RULE, CommissionRuleHooks(app.clone())),
         plain(&community::COMMUNITY),
         plain(&community_member::COMMUNITY_MEMBER),
         plain(&connected_account::CONNECTED_ACCOUNT),
@@ -136,7 +168,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
         hooked(&plan::PLAN, PlanHooks(app.clone())),
-        plain(&promo_code::PROMO_CODE),
+        hooked(&promo_code::PROMO_CODE, PromoCodeHooks(app.clone())),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
@@ -262,7 +294,23 @@ impl Hooks for CommissionProposalHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.commission_proposal_before_create(cx, typed(input)),
             ("accept", Some(id), _) => self.0.commission_proposal_before_accept(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct CommissionRuleHooks(Arc<dyn AppHooks>);
+
+impl Hooks for CommissionRuleHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.commission_rule_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.commission_rule_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -308,6 +356,21 @@ impl Hooks for PlanHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.plan_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.plan_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PromoCodeHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PromoCodeHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.promo_code_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.promo_code_before_update(cx, id, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

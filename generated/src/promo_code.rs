@@ -18,7 +18,7 @@ pub struct PromoCode {
     pub amount_cents: Option<i64>,
     pub currency: Option<String>,
     pub max_redemptions: Option<i32>,
-    /// Maximum number of orders per buyer.
+    /// Maximum number of orders per buyer. Sales at the door are not counted, since the guest is not known.
     pub per_user_limit: i32,
     pub valid_from: DateTime<Utc>,
     /// An earlier time ends the code.
@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PROMO_CODE: Resource = Resource {
     name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &[],
+    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &["create", "update"],
     fixed: &["id", "status", "code", "event_id", "version", "created_at", "updated_at", "object"], moving: &["redemption_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

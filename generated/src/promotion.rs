@@ -41,6 +41,8 @@ pub struct Promotion {
     pub pay_by: Option<DateTime<Utc>>,
     /// Time of the payment.
     pub paid_at: Option<DateTime<Utc>>,
+    /// Time at which it stopped being shown.
+    pub ended_at: Option<DateTime<Utc>>,
     pub state: PromotionState,
     pub target_type: PromotionTargetType,
     pub target_id: Uuid,
@@ -71,8 +73,8 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.slot, t.starts_at, t.ends_at, t.days, t.plan_days, t.amount_cents, p.city_share_cents,
-    t.currency, t.pay_by, t.paid_at, t.state, t.target_type, t.target_id, t.city_id, t.version, t.created_at,
-    t.updated_at, p._seen"
+    t.currency, t.pay_by, t.paid_at, t.ended_at, t.state, t.target_type, t.target_id, t.city_id, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
@@ -109,7 +111,8 @@ pub static PROMOTION: Resource = Resource {
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.slot, t.starts_at, t.ends_at, t.days, t.plan_days, t.amount_cents, t.currency, t.pay_by,
-          t.paid_at, t.state, t.target_type, t.target_id, t.city_id, t.version, t.created_at, t.updated_at
+          t.paid_at, t.ended_at, t.state, t.target_type, t.target_id, t.city_id, t.version, t.created_at,
+          t.updated_at
           from app.promotions as t"),
         list_end: ") as t left join lateral app.promotion_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.promotions as t left join lateral app.promotion_private(t.id) p on true where t.id = any($1)"),
@@ -164,7 +167,7 @@ pub static PROMOTION: Resource = Resource {
         Transition { name: "activate", rule: &CAN_ACTIVATE, from: &["approved"], when: Some("starts_at ≤ now and ends_at > now"), reason: false,
             sql: "update app.promotions as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "finish", rule: &CAN_FINISH, from: &["active"], when: None, reason: true,
-            sql: "update app.promotions as t set state = 'ended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.promotions as t set state = 'ended', ended_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "withdraw", rule: &CAN_WITHDRAW, from: &["requested", "approved"], when: None, reason: false,
             sql: "update app.promotions as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],

@@ -222,6 +222,7 @@ create view app.payment_faults with (security_invoker = true) as
     and o.wallet_cents <> (
       select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
       where j.idempotency_key = 'purchase:' || o.id and l.type = 'debit'
+        and not exists (select from app.wallet_journals b where b.reverses_id = j.id)
     )
   union all
   select 'credits of a refund that are not there', 'refund', r.id
@@ -229,5 +230,6 @@ create view app.payment_faults with (security_invoker = true) as
   where r.wallet_cents <> (
       select coalesce(sum(l.amount_cents), 0) from app.wallet_journals j join app.wallet_transactions l on l.journal_id = j.id
       where j.idempotency_key in ('refund:' || r.id, 'refund:' || r.id || ':card') and l.type = 'credit'
+        and not exists (select from app.wallet_journals b where b.reverses_id = j.id)
     );
 alter view app.payment_faults owner to <app>_counter;

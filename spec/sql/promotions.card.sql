@@ -37,3 +37,86 @@ create trigger quotes_fee_by_card before insert or update of fee_cents, currency
 
 create trigger orders_card_by_card before insert or update of card_cents, currency on app.orders
   for each row when (new.card_cents > 0) execute function app.charged_by_card('card_cents', 'whole');
+
+-- Whether people pay in a currency. Metals, testing codes and units of account are codes of ISO 4217 too. As in
+-- `Currency` in the crate `money`, which a test checks.
+create function app.is_paid_in(p_currency text) returns boolean
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select p_currency not in ('CLF', 'UYW', 'XAG', 'XAU', 'XBA', 'XBB', 'XBC', 'XBD', 'XDR', 'XPD', 'XPT', 'XSU', 'XTS', 'XUA', 'XXX')
+$$;
+alter function app.is_paid_in(text) owner to <app>_owner;
+revoke execute on function app.is_paid_in(text) from public;
+grant execute on function app.is_paid_in(text) to <app>_counter;
+
+-- Whether cards can be charged in a currency, as `card::is_charged` in the crate `money`, which a test checks.
+create function app.is_charged_in(p_currency text) returns boolean
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select app.is_paid_in(p_currency) and p_currency not in ('BOV', 'BTN', 'CHE', 'CHW', 'COU', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR',
+    'ISK', 'KPW', 'LYD', 'MGA', 'MRU', 'MXV', 'SDG', 'SSP', 'SVC', 'SYP', 'TMT', 'UGX', 'USN', 'UYI', 'VED', 'VES', 'XAD', 'ZWG')
+$$;
+alter function app.is_charged_in(text) owner to <app>_owner;
+revoke execute on function app.is_charged_in(text) from public;
+grant execute on function app.is_charged_in(text) to <app>_counter;
+
+-- Refuses a row with amounts, in the columns that are the arguments, from which no order can be priced: they are finer
+-- than the step of the currency, or it is one in which nobody pays. They hold for sales at the door, too.
+create function app.priced_in_steps() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column text;
+begin
+  if new.currency is null then
+    return new;
+  end if;
+  if not app.is_paid_in(new.currency) then
+    raise exception 'nobody pays in %', new.currency
+      using errcode = '23514', constraint = tg_table_name || '_currency_paid_in';
+  end if;
+  foreach v_column in array tg_argv loop
+    if (to_jsonb(new) ->> v_column)::bigint % app.card_step(new.currency) <> 0 then
+      raise exception 'finer than the step of %', new.currency
+        using errcode = '23514', constraint = tg_table_name || '_' || v_column || '_in_steps';
+    end if;
+  end loop;
+  return new;
+end
+$$;
+alter function app.priced_in_steps() owner to <app>_counter;
+revoke execute on function app.priced_in_steps() from public;
+
+create trigger ticket_types_in_steps before insert or update of price_cents, currency on app.ticket_types
+  for each row execute function app.priced_in_steps('price_cents');
+
+create trigger promo_codes_in_steps before insert or update of amount_cents, currency on app.promo_codes
+  for each row execute function app.priced_in_steps('amount_cents');
+
+create trigger commission_rules_in_steps before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_rules
+  for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
+
+create trigger commission_proposals_in_steps
+  before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_proposals
+  for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
+
+-- Refuses a price in a currency that cards can't be charged in.
+create function app.charged_in_currency() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not app.is_charged_in(new.currency) then
+    raise exception 'no card can be charged in %', new.currency
+      using errcode = '23514', constraint = tg_table_name || '_currency_by_card';
+  end if;
+  return new;
+end
+$$;
+alter function app.charged_in_currency() owner to <app>_counter;
+revoke execute on function app.charged_in_currency() from public;
+
+-- Tickets that are sold at the door alone are paid in cash.
+create trigger ticket_types_currency_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+  for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
+
+create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans
+  for each row when (new.price_cents > 0) execute function app.charged_in_currency();
+
+create trigger featured_places_price_in_currency before insert or update of day_price_cents, currency on app.featured_places
+  for each row when (new.day_price_cents > 0) execute function app.charged_in_currency();

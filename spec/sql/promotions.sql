@@ -251,8 +251,8 @@ revoke execute on function app.take_place_again() from public;
 create trigger take_place_again before update of state, status, paid_at on app.promotions
   for each row execute function app.take_place_again();
 
--- Faults of bookings: more in a place than fit, shown without payment, or paid and ended without the due refund. Must
--- always be empty.
+-- Faults of bookings: more in a place than fit, shown without payment, or paid and ended without the due refund. Nothing
+-- is due while the payment is disputed, or if the dispute is lost. Must always be empty.
 create view app.promotion_faults with (security_invoker = true) as
   select 'shown without a payment' as fault, 'promotion' as entity_type, p.id as entity_id
   from app.promotions p
@@ -260,9 +260,14 @@ create view app.promotion_faults with (security_invoker = true) as
   union all
   select 'paid, and neither shown nor given back', 'promotion', p.id
   from app.promotions p
-  where p.state in ('rejected', 'cancelled') and p.paid_at is not null and p.amount_cents > 0
-    and p.updated_at < now() - interval '10 minutes'
+  where p.paid_at is not null and p.amount_cents > 0 and p.updated_at < now() - interval '10 minutes'
+    and (p.state in ('rejected', 'cancelled')
+      or (p.state = 'ended' and p.ended_at is not null and p.amount_cents * least(greatest(
+          floor(extract(epoch from p.ends_at - greatest(p.ended_at, p.starts_at)) / 86400), 0)::int8, p.days) / p.days
+        >= app.card_step(p.currency)))
     and not exists (select from app.refunds r where r.promotion_id = p.id)
+    and not exists (
+      select from app.disputes b where b.promotion_id = p.id and b.state in ('needs_response', 'under_review', 'lost'))
   union all
   select 'given back more than was paid', 'promotion', p.id
   from app.promotions p join app.refunds r on r.promotion_id = p.id

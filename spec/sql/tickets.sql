@@ -116,7 +116,8 @@ revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to <app>_job;
 
 -- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for a late payment,
--- whose order has released its tickets; when an order is placed, the cart checks these limits.
+-- whose order has released its tickets; when an order is placed, the cart checks these limits. Orders at the door are
+-- those of guests, although the staff have placed them.
 create function app.keep_limits(p_order uuid) returns void
   language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
@@ -127,11 +128,12 @@ begin
     select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
     where i.order_id = p_order
       and i.quantity + (
-        select count(*) from app.tickets k
-        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in')
+        select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in') and not o.sold_at_door
       ) + (
         select coalesce(sum(x.quantity), 0) from app.order_items x join app.orders o on o.id = x.order_id
         where x.ticket_type_id = t.id and o.user_id = v_order.user_id and o.state = 'pending' and o.id <> p_order
+          and not o.sold_at_door
       ) > t.per_user_limit
   ) then
     raise exception 'more than one person may have' using errcode = '23514', constraint = 'ticket_types_per_user_limit';
@@ -141,7 +143,7 @@ begin
     where p.id = v_order.promo_code_id and p.per_user_limit <= (
       select count(*) from app.orders o
       where o.promo_code_id = p.id and o.user_id = v_order.user_id and o.id <> p_order
-        and o.state in ('pending', 'paid', 'part_refunded')
+        and o.state in ('pending', 'paid', 'part_refunded') and not o.sold_at_door
     )
   ) then
     raise exception 'used as often as one person may' using errcode = '23514', constraint = 'promo_codes_per_user_limit';

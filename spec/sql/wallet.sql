@@ -346,6 +346,29 @@ create trigger wallet_transactions_currency
   before insert on app.wallet_transactions
   for each row execute function app.leg_of_account();
 
+-- Entries that belong to another row (an order, a refund, a referral, a dispute) are not reversed, because that row would
+-- still say that they are booked. What has expired, and reversals themselves, are final.
+create function app.entry_can_be_reversed() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select from app.wallet_journals j
+    where j.id = new.reverses_id
+      and (j.kind in ('purchase', 'refund_credit', 'expiry', 'reversal', 'dispute_taken', 'dispute_won', 'dispute_lost')
+        or j.idempotency_key like 'disputed:%' or j.idempotency_key like 'referral:%:revoked')
+  ) then
+    raise exception 'the entry belongs to another row' using errcode = '23514', constraint = 'wallet_journals_reversible';
+  end if;
+  return new;
+end
+$$;
+alter function app.entry_can_be_reversed() owner to <app>_counter;
+revoke execute on function app.entry_can_be_reversed() from public;
+
+create trigger wallet_journals_reversible
+  before insert on app.wallet_journals
+  for each row when (new.reverses_id is not null) execute function app.entry_can_be_reversed();
+
 -- Faults of the ledger: a row for each account, journal or hold that contradicts the legs. Must always be empty.
 create view app.wallet_faults with (security_invoker = true) as
   select 'unbalanced journal' as fault, 'wallet_journal' as entity_type, t.journal_id as entity_id

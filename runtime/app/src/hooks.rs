@@ -12,10 +12,13 @@ pub use document::amend;
 use crate::{App, broadcasts::written, payments::by_card, promotions, tickets::promises};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
+    commission_proposal::CreateCommissionProposal,
+    commission_rule::{CreateCommissionRule, UpdateCommissionRule},
     event::UpdateEvent,
     featured_place::{CreateFeaturedPlace, UpdateFeaturedPlace},
     hooks::AppHooks,
     plan::{CreatePlan, UpdatePlan},
+    promo_code::{CreatePromoCode, UpdatePromoCode},
     promotion::CreatePromotion,
     review::CreateReview,
     ticket_type::{CreateTicketType, UpdateTicketType},
@@ -86,7 +89,10 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         input: &'a mut CreateTicketType,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.modules.payments.refuse_new_price(cx, input))
+        Box::pin(async move {
+            by_card::refuse_new_ticket(input)?;
+            self.modules.payments.refuse_new_price(cx, input).await
+        })
     }
 
     fn ticket_type_before_update<'a>(
@@ -97,6 +103,7 @@ impl AppHooks for App {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             promises::refuse_type(cx, id, input).await?;
+            by_card::refuse_ticket(cx, id, input).await?;
             let payments = &self.modules.payments;
             payments.refuse_changed_price(cx, id, input).await
         })
@@ -135,6 +142,49 @@ impl AppHooks for App {
         input: &'a mut UpdateFeaturedPlace,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(by_card::refuse_place(cx, id, input))
+    }
+
+    /// Refuses amounts from which no order can be priced; the database refuses them as well.
+    fn promo_code_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreatePromoCode,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_code(input) })
+    }
+
+    fn promo_code_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdatePromoCode,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_code(cx, id, input))
+    }
+
+    fn commission_rule_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreateCommissionRule,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_rule(input) })
+    }
+
+    fn commission_rule_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut UpdateCommissionRule,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(by_card::refuse_rule(cx, id, input))
+    }
+
+    fn commission_proposal_before_create<'a>(
+        &'a self,
+        _: &'a mut Cx,
+        input: &'a mut CreateCommissionProposal,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { by_card::refuse_new_proposal(input) })
     }
 
     fn commission_proposal_before_accept<'a>(

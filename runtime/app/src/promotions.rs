@@ -22,7 +22,7 @@ use kernel::{
 use std::time::Duration;
 use utoipa::openapi::OpenApi;
 
-pub use end::{disputed, paid};
+pub use end::{disputed, paid, won};
 pub use price::refuse;
 
 /// The module. Cheap to clone.

@@ -84,6 +84,16 @@ pub fn from_processor(amount: i64, code: &str) -> Result<Money> {
     Money::from_quanta(amount.checked_div(unit).ok_or(Error::Overflow)?, currency)
 }
 
+/// Currencies that cards can't be charged in: those that the processor doesn't have, and the three whose decimals it
+/// writes otherwise than ISO 4217, which the gateway refuses so that no amount is wrong by a factor of a hundred.
+const UNCHARGED: &str = "BOV BTN CHE CHW COU CUP ERN GHS IQD IRR ISK KPW LYD MGA MRU MXV SDG SSP SVC SYP TMT UGX USN UYI VED VES \
+    XAD ZWG";
+
+/// Whether cards can be charged in the currency. In others people pay cash at the door.
+pub fn is_charged(currency: Currency) -> bool {
+    !UNCHARGED.split(' ').any(|code| code == currency.code())
+}
+
 /// The currency's code as the processor writes it: in lower case.
 pub fn code(currency: Currency) -> String {
     currency.code().to_ascii_lowercase()
@@ -104,6 +114,15 @@ mod tests {
 
     fn money(amount: i64, code: &str) -> Money {
         Money::new(amount, Currency::parse(code).expect(code))
+    }
+
+    #[test]
+    fn currencies_that_are_not_charged_exist() {
+        for code in UNCHARGED.split(' ') {
+            assert!(!is_charged(Currency::parse(code).expect(code)), "{code}");
+        }
+        let charged = |code| is_charged(Currency::parse(code).expect(code));
+        assert!(["AUD", "JPY", "KWD", "XCG"].into_iter().all(charged));
     }
 
     #[test]

@@ -215,6 +215,16 @@ const FAULTS: &[(&str, &str)] = &[
         "update app.wallet_journals set idempotency_key = id::text where idempotency_key like 'refund:%'",
     ),
     (
+        "tickets without their credits",
+        "insert into app.wallet_journals (kind, idempotency_key, reverses_id)
+         select 'reversal', 'wrongly so: a purchase', id from app.wallet_journals where idempotency_key = 'purchase:' || PAID",
+    ),
+    (
+        "credits of a refund that are not there",
+        "insert into app.wallet_journals (kind, idempotency_key, reverses_id)
+         select 'reversal', 'wrongly so: a refund', id from app.wallet_journals where idempotency_key like 'refund:%' limit 1",
+    ),
+    (
         "let in after the payment was taken back",
         "update app.orders set state = 'charged_back' where id = PAID",
     ),
@@ -255,6 +265,12 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "paid, and neither shown nor given back",
         "update app.promotions set amount_cents = 100, paid_at = now(), updated_at = now() - interval '11 minutes'
+         where state = 'rejected'",
+    ),
+    (
+        "paid, and neither shown nor given back",
+        "update app.promotions set amount_cents = 100, city_share_cents = 0, days = 2, plan_days = 0, state = 'ended', paid_at = now(),
+           updated_at = now() - interval '11 minutes', starts_at = now(), ended_at = now(), ends_at = now() + interval '2 days'
          where state = 'rejected'",
     ),
     (

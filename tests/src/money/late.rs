@@ -192,3 +192,34 @@ async fn o3_cancelled_and_paid_at_once_is_one_of_both() {
     }
     stage.sound().await;
 }
+
+/// Who sells at the door buys for guests: that uses up neither the guests' promo code nor the seller's own limits, in
+/// time or late.
+#[tokio::test]
+async fn o3_sales_at_the_door_count_for_nobodys_limit() {
+    let stage = Stage::without_provider().await;
+    let three = json!({"per_user_limit": 3});
+    let seat = stage.tickets_with("Seat", 2_000, 50, three).await;
+    stage
+        .promo_code("GUEST", json!({"per_user_limit": 1, "max_redemptions": 4}))
+        .await;
+    let mut at_door = stage.cart(&[(seat, 2)], false);
+    at_door["promo_code"] = json!("GUEST");
+    for _ in 0..3 {
+        keyed(&stage.olga, "/door-sales", at_door.clone())
+            .await
+            .expect(201);
+    }
+    // Olga still has her own three, one of them with the code.
+    let order = stage.with_code(&stage.olga, seat, "GUEST").await;
+    stage.expired(&order).await;
+    assert_eq!(stage.paid(&order).await, Settled::Paid);
+    let more = stage.order(&stage.olga, &[(seat, 2)], false).await;
+    more.expect(201);
+    // Controls: her own limits, and the number of redemptions in all.
+    let too_many = stage.order(&stage.olga, &[(seat, 1)], false).await;
+    assert_eq!(too_many.expect(409).problem(), "limit-reached");
+    let used_up = keyed(&stage.olga, "/door-sales", at_door).await;
+    assert_eq!(used_up.expect(409).problem(), "promo-code-refused");
+    stage.sound().await;
+}

@@ -26,14 +26,17 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/ticket-types",
         &["post"],
         "409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, \
-         and the host has no account that takes payments.",
+         and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of \
+         its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be \
+         charged in.",
     ),
     (
         "/ticket-types/{id}",
         &["patch", "put"],
         "409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no \
          account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a \
-         `refundable_until` that has not passed to an earlier time while tickets are reserved or sold.",
+         `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or \
+         currency that `POST /ticket-types` refuses.",
     ),
     (
         "/broadcasts/{id}/schedule",
@@ -70,6 +73,31 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/featured-places/{id}",
         &["patch", "put"],
         "422 for a `day_price_cents` that can't be charged to a card.",
+    ),
+    (
+        "/promo-codes",
+        &["post"],
+        "422 for an `amount_cents` that is finer than the smallest step of its currency.",
+    ),
+    (
+        "/promo-codes/{id}",
+        &["patch", "put"],
+        "422 for an `amount_cents` that is finer than the smallest step of its currency.",
+    ),
+    (
+        "/commission-rules",
+        &["post"],
+        "422 for amounts that are finer than the smallest step of the currency.",
+    ),
+    (
+        "/commission-rules/{id}",
+        &["patch", "put"],
+        "422 for amounts that are finer than the smallest step of the currency.",
+    ),
+    (
+        "/commission-proposals",
+        &["post"],
+        "422 for amounts that are finer than the smallest step of the currency.",
     ),
     (
         "/reviews",

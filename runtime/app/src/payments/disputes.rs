@@ -1,7 +1,8 @@
 //! Disputes: a buyer's bank takes a payment back. While a dispute is open, the host's part is taken back to the
 //! platform. If the dispute is won, it is sent to the host again; if it is lost, both lose their parts: the order is
-//! charged back and its unused tickets are voided. A featured place ends as soon as its payment is disputed; a plan
-//! continues as the provider says. Evidence is submitted at the provider.
+//! charged back and its unused tickets are voided. A featured place ends as soon as its payment is disputed, and the
+//! days that were left of it are refunded if the dispute is won; a plan continues as the provider says. Evidence is
+//! submitted at the provider.
 //!
 //! Credits that the payer has received for the same money are taken back as well ([`super::paid_twice`]). Money that
 //! the bank has taken is booked in the ledger as owed to the platform, in the transaction that changes the dispute's
@@ -114,6 +115,7 @@ async fn learn(cx: &mut Cx, told: &Dispute, began: DateTime<Utc>) -> Result<bool
             ("needs_response" | "under_review" | "lost", Some(Of::Promotion(promotion))) => {
                 promotions::disputed(cx, promotion).await?;
             }
+            ("won", Some(Of::Promotion(promotion))) => promotions::won(cx, promotion).await?,
             ("lost", None) => plan_shares::follow(cx, disputed.transaction).await?,
             _ => {}
         }

@@ -116,7 +116,7 @@ pub async fn paid(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Ends a booking whose payment is disputed. Nothing is refunded.
+/// Ends a booking whose payment is disputed. Nothing is refunded while the bank decides; see [`won`].
 pub async fn disputed(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     let before = cx.work_as(Promotions::NAME).await?;
     let state: Option<String> =
@@ -133,6 +133,23 @@ pub async fn disputed(cx: &mut Cx, promotion: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Records the refund of a booking that a dispute has ended and whose money the bank has given back: it is not shown
+/// again, so what was left of it when it ended is owed. Changes nothing for a booking that is shown or will be.
+pub async fn won(cx: &mut Cx, promotion: Uuid) -> Result<()> {
+    let before = cx.work_as(Promotions::NAME).await?;
+    let is_over: Option<bool> = sqlx::query_scalar(
+        "select state in ('rejected', 'cancelled', 'ended') from app.promotions where id = $1 for update",
+    )
+    .bind(promotion)
+    .fetch_optional(cx.conn())
+    .await?;
+    if is_over == Some(true) {
+        owe(cx, promotion, "other").await?;
+    }
+    cx.work_as(before).await?;
+    Ok(())
+}
+
 /// Ends a booking, unless it has ended already, and records the refund.
 pub async fn over(cx: &mut Cx, promotion: Uuid, because: Over<'_>) -> Result<()> {
     // Computed before the end is stored: the state says whether the booking is being shown, and therefore how many
@@ -143,7 +160,8 @@ pub async fn over(cx: &mut Cx, promotion: Uuid, because: Over<'_>) -> Result<()>
 
 async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
     let target: Option<(String, Uuid)> = sqlx::query_as(
-        "update app.promotions set state = case when state in ('requested', 'approved', 'active') then $2 else state end
+        "update app.promotions set state = case when state in ('requested', 'approved', 'active') then $2 else state end,
+           ended_at = case when state = 'active' then now() else ended_at end
          where id = $1 returning target_type, target_id",
     )
     .bind(promotion)
@@ -157,8 +175,9 @@ async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
 }
 
 /// Records the refund, once: the full price if the booking was never shown, otherwise the price of the whole days that
-/// are left, rounded down to the step of cards. The city's part is rounded to the nearest step, half a step in the
-/// platform's favour, as in other refunds. Nothing is refunded if the payment is disputed.
+/// are left, or were left when it ended, rounded down to the step of cards. The city's part is rounded to the nearest step, half a step in the
+/// platform's favour, as in other refunds. Nothing is refunded as long as the payment is disputed, or if the dispute is
+/// lost.
 async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
     let refund: Option<Uuid> = sqlx::query_scalar(
         "insert into app.refunds (promotion_id, amount_cents, card_cents, platform_fee_cents, city_share_cents, currency, reason,
@@ -172,7 +191,7 @@ async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
            from (
              select p.*, s.step, case
                  when p.state in ('active', 'ended') then
-                   p.amount_cents * least(greatest(floor(extract(epoch from p.ends_at - greatest(now(), p.starts_at)) / 86400), 0)::int8, p.days) / p.days
+                   p.amount_cents * least(greatest(floor(extract(epoch from p.ends_at - greatest(coalesce(p.ended_at, now()), p.starts_at)) / 86400), 0)::int8, p.days) / p.days
                      / s.step * s.step
                  else p.amount_cents
                end as amount

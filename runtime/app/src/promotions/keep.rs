@@ -71,7 +71,8 @@ async fn shown(cx: &mut Cx) -> Result<usize> {
                or (p.state = 'active' and p.ends_at <= now()))
            order by p.id limit $1 for update skip locked
          )
-         update app.promotions p set state = case p.state when 'approved' then 'active' else 'ended' end
+         update app.promotions p set state = case p.state when 'approved' then 'active' else 'ended' end,
+           ended_at = case p.state when 'active' then now() else p.ended_at end
          from due where p.id = due.id returning p.target_type, p.target_id",
     )
     .bind(AT_ONCE)

@@ -13,7 +13,7 @@ use generated::event::EVENT;
 use kernel::{Cx, Error, Member, Result, problem::Item as Wrong};
 use money::{
     BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, Promo, Purchase, Quote,
-    rule::resolve,
+    card, rule::resolve,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -53,7 +53,8 @@ struct Kind {
     per_user_limit: i64,
     on_sale: bool,
     door_only: bool,
-    /// The number of tickets that the buyer has, or has ordered and not paid for yet.
+    /// The number of tickets that the buyer has, or has ordered and not paid for yet. What they have sold at the door as
+    /// staff is not theirs.
     has: i64,
     /// The number of tickets left at this moment, including waiting-list places that are held for the buyer or whose
     /// hold is over. Only holding the tickets decides whether there are enough.
@@ -61,7 +62,7 @@ struct Kind {
 }
 
 /// Reads a cart and prices it. At the door every type is on sale as long as the event takes place, there is no limit
-/// per person, and no credits are used.
+/// per person (of tickets or of a promo code), and no credits are used.
 pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
@@ -71,7 +72,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
     let kinds = kinds(cx, buyer, cart).await?;
     let (lines, currency) = lines(&cart.items.0, &kinds, sale)?;
     let (promo, off) = match &cart.promo_code {
-        Some(code) => promo(cx, buyer, cart.event_id, code, currency).await?,
+        Some(code) => promo(cx, buyer, cart.event_id, code, currency, sale).await?,
         None => (None, None),
     };
     let rules = commission::rules(cx, &event.chain, Charge::Ticket, currency, event.now).await?;
@@ -81,11 +82,15 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         (Sale::Online, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
         (Sale::Online, _) => (None, Money::zero(currency)),
     };
+    let rule = resolve(&rules, &event.chain, Charge::Ticket, currency, event.now);
+    if let Ok(rule) = rule {
+        rule.terms.check().map_err(unusable)?;
+    }
     let mut purchase = Purchase {
         currency,
         lines: &lines,
         promo: off,
-        rule: resolve(&rules, &event.chain, Charge::Ticket, currency, event.now),
+        rule,
         city: Some(event.city),
         credits,
     };
@@ -99,6 +104,12 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         purchase.credits = credits_abroad(&purchase).map_err(|error| unpayable(cart, error))?;
     }
     let quote = money::price(&purchase).map_err(|error| unpayable(cart, error))?;
+    if quote.funds.card.amount() > 0 && !card::is_charged(currency) {
+        let detail = format!(
+            "Cards can't be charged in {currency}. The host has to sell these tickets in another currency."
+        );
+        return Err(Error::new(&problems::NOT_ON_SALE).detail(detail));
+    }
     if is_paid_out && quote.parts.organizer.amount() > 0 && account.is_none() {
         return Err(Error::new(&problems::HOST_UNPAYABLE));
     }
@@ -184,6 +195,13 @@ fn unpriced(error: money::Error) -> Error {
     }
 }
 
+/// The error if no commission can be computed by the platform's rule, of which the host knows nothing.
+fn unusable(error: money::Error) -> Error {
+    Error::new(&problems::NOT_ON_SALE)
+        .detail("The platform's commission rule for this event can't be charged. The platform has to change it.")
+        .because(error.to_string())
+}
+
 /// The account of the event's host, if money can be sent to it now. It receives what credits pay as well as what cards
 /// pay.
 async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> {
@@ -246,9 +264,10 @@ async fn kinds(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<Vec<Kind>> {
              where w.offered_type_id = t.id and w.state = 'offered'
                and (w.user_id = $3 or w.status <> 'active' or w.offer_expires_at <= now())) as left,
            (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale, t.door_only,
-           (select count(*) from app.tickets k where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in'))
+           (select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+              where k.ticket_type_id = t.id and k.buyer_id = $3 and k.state in ('valid', 'checked_in') and not o.sold_at_door)
            + (select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
-              where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending') as has
+              where i.ticket_type_id = t.id and o.user_id = $3 and o.state = 'pending' and not o.sold_at_door) as has
          from app.ticket_types t where t.event_id = $1 and t.id = any ($2) and t.status = 'active'",
     )
     .bind(cart.event_id)
@@ -342,11 +361,12 @@ async fn promo(
     event: Uuid,
     code: &str,
     currency: Currency,
+    sale: Sale,
 ) -> Result<(Option<Uuid>, Option<Promo>)> {
     let row = sqlx::query(
         "select p.id, p.basis_points, p.amount_cents, p.currency, p.per_user_limit::int8 as per_user_limit,
            (select count(*) from app.orders o where o.promo_code_id = p.id and o.user_id = $3
-              and o.state in ('pending', 'paid', 'part_refunded')) as used
+              and o.state in ('pending', 'paid', 'part_refunded') and not o.sold_at_door) as used
          from app.promo_codes p
          where p.event_id = $1 and p.code = $2 and p.status = 'active' and p.valid_from <= now()
            and (p.valid_to is null or p.valid_to > now())",
@@ -358,14 +378,23 @@ async fn promo(
     .await?;
     let refused = || Error::new(&problems::PROMO_CODE);
     let row = row.ok_or_else(refused)?;
-    if row.try_get::<i64, _>("used")? >= row.try_get::<i64, _>("per_user_limit")? {
+    // At the door the caller is the staff: who the guest is, and what they have used, is not known.
+    if sale == Sale::Online
+        && row.try_get::<i64, _>("used")? >= row.try_get::<i64, _>("per_user_limit")?
+    {
         return Err(Error::new(&problems::LIMIT_REACHED)
             .detail("You have used this promo code as often as one person may."));
     }
     let promo = match row.try_get::<Option<i32>, _>("basis_points")? {
         Some(points) => Promo::Percentage(BasisPoints::new(points.into()).map_err(unpriced)?),
         None if row.try_get::<Option<&str>, _>("currency")? == Some(currency.code()) => {
-            Promo::PerTicket(Money::new(row.try_get("amount_cents")?, currency))
+            let off = Money::new(row.try_get("amount_cents")?, currency);
+            card::to_processor(off).map_err(|error| {
+                refused()
+                    .detail("What this promo code takes off can't be charged. Its host has to change it; order without it.")
+                    .because(error.to_string())
+            })?;
+            Promo::PerTicket(off)
         }
         None => return Err(refused()),
     };

@@ -175,8 +175,9 @@ async fn give(
 
 /// Reverse a ledger entry
 ///
-/// Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for
-/// platform administrators.
+/// Books an opposite entry. Fundings of budgets and credits that were given by hand (`funding`, `event_credit`,
+/// `promotion_bonus`) can be reversed, once, and only if no balance would become negative. Other entries belong to an
+/// order, a refund, a referral or a dispute: refund the order instead. Only for platform administrators.
 #[utoipa::path(post, path = "/wallet-journals/{id}/reversals", operation_id = "reverseJournal", tag = "Wallet journals",
     security(("bearer" = [])), params(
         ("id" = Uuid, Path, description = "Of the entry"),
@@ -187,7 +188,7 @@ async fn give(
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller is no platform administrator"),
         (status = 404, description = "There is no such entry"),
-        (status = 409, description = "The entry was reversed before, its credits are spent, or it belongs to a dispute"),
+        (status = 409, description = "The entry was reversed before, its credits are spent, or it is not of a kind that can be reversed"),
         (status = 422, description = "A value is wrong, or the key belongs to another request")))]
 async fn reverse(
     State(wallet): State<Wallet>,
@@ -203,24 +204,23 @@ async fn reverse(
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
             Box::pin(async move {
-                let found: Vec<(Uuid, i64, bool)> = sqlx::query_as(
+                let found: Vec<(Uuid, i64, String, bool)> = sqlx::query_as(
                     "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
-                       j.kind in ('dispute_taken', 'dispute_won', 'dispute_lost') or j.idempotency_key like 'disputed:%'
+                       j.kind, j.idempotency_key like 'disputed:%'
                      from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
                 )
                 .bind(journal)
                 .fetch_all(cx.conn())
                 .await?;
-                if found.is_empty() {
+                let Some((_, _, kind, of_dispute)) = found.first() else {
                     return Err(Error::not_found());
-                }
-                if found.iter().any(|(.., of_dispute)| *of_dispute) {
-                    return Err(Error::new(&problems::STATE)
-                        .detail("What a bank has taken is booked as it decides; nobody undoes it."));
+                };
+                if let Some(why) = irreversible(kind, *of_dispute) {
+                    return Err(Error::new(&problems::STATE).detail(why));
                 }
                 let legs: Vec<Leg> = found
                     .into_iter()
-                    .map(|(wallet_id, amount_cents, _)| Leg {
+                    .map(|(wallet_id, amount_cents, ..)| Leg {
                         wallet_id,
                         amount_cents,
                     })
@@ -237,6 +237,30 @@ async fn reverse(
             })
         });
     booked(work.await?)
+}
+
+/// Why an entry of this kind can't be reversed by hand. Only what administrators have booked themselves can: other
+/// entries belong to a row (an order, a refund, a referral, a dispute) that would still say that they are booked.
+fn irreversible(kind: &str, of_dispute: bool) -> Option<&'static str> {
+    if of_dispute || kind.starts_with("dispute_") {
+        return Some("What a bank has taken is booked as it decides; nobody undoes it.");
+    }
+    match kind {
+        "funding" | "event_credit" | "promotion_bonus" => None,
+        "purchase" => Some(
+            "These credits have paid an order. Refund the order instead: `POST /orders/{id}/refunds`.",
+        ),
+        "refund_credit" => {
+            Some("These credits are the refund of an order or a fee, which is refunded for good.")
+        }
+        "referral_reward" | "adjustment" => Some(
+            "A reward is taken back when the purchase that it is for is refunded, and not by hand.",
+        ),
+        "reversal" | "expiry" => Some(
+            "A reversal and an expiry are final. Give the member credits again: `POST /wallet/credits`.",
+        ),
+        _ => Some("Entries of this kind can't be reversed."),
+    }
 }
 
 /// Derives the key of the entry from the request's idempotency key, so that a repeated request is booked once.
