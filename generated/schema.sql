@@ -239,12 +239,12 @@ alter function sec.is_email(text) owner to culturepass_owner;
 
 create function sec.is_url(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- http or https; a host with a dot in lower-case ASCII (international names as `xn--`) or an IP address; a port or
--- none. No user information. The rest is ASCII as well (RFC 3986; other characters are percent-encoded), without an
--- encoded NUL.
+-- http or https; a host with a dot in lower-case ASCII (international names as `xn--`), `localhost` (pages in
+-- development, to which a payment returns) or an IP address; a port or none. No user information. The rest is ASCII as
+-- well (RFC 3986; other characters are percent-encoded), without an encoded NUL.
 begin
   return char_length(p_text) <= 2000 and strpos(p_text, '%00') = 0
-    and p_text ~ '^https?://(([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-Z\[\]_a-z~]*)?$';
+    and p_text ~ '^https?://(localhost|([a-z0-9_]+(-+[a-z0-9_]+)*\.)+[a-z][a-z0-9_]*(-+[a-z0-9_]+)*|[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#][!#-;=?-Z\[\]_a-z~]*)?$';
 end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;

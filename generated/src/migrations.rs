@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6d1b5cb2e096d85561177fcee7e6bf49962e4f2b167edf3a0c4e0155e621f7dbec0883798fdd7ffc2132ab38e759e99e",
+        checksum: "6b7789687aa97e82e199d0c45a95d8964281252de64cf6fb781dede86e17bb903d1edde285887bc5a453162f2af09cda",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "345960526168d6db00df5b70a40635b80100b8d4c7772fa2a1d7a0170c54c7db823b0556317acac4bc3ad6f2d15b0674",
+        checksum: "aefaafdd5cb1a8a155e0ae7bb0399e9e661049be62f99ed7f96ad4ab6c64b63ad18f9d5a7b0c42f214170d6d976c7830",
     },
 ];
