@@ -136,7 +136,7 @@ async fn a_reason_is_one_line_that_can_be_seen() {
             " \u{a0}",
             "\u{200b}",
             "ill\u{3164}",
-            "\u{202e}lli",
+            "il\u{202e}l",
             "i\u{7}ll",
             "i\u{0}ll",
             "i\nll",

@@ -212,7 +212,7 @@ mod tests {
         let text = r#"{"email":"x","password":"given too early","handle":"9A","display_name":" \u200b","role":"platformAdmin"}"#;
         let told = errors::<SignUp>(text);
         let names =
-            r#"{"token":"t","password":"short","handle":"adm1n","display_name":"\u202eana"}"#;
+            r#"{"token":"t","password":"short","handle":"adm1n","display_name":"a\u202ena"}"#;
         for (pointer, code) in [
             ("/password", "length"),
             ("/handle", "reserved"),

@@ -262,7 +262,11 @@ mod tests {
 
     #[test]
     fn a_reason_is_a_short_text_and_nothing_else() {
-        for sent in [r#"{"reason": "ill"}"#, r#"{"reason": " ill\n"}"#] {
+        for sent in [
+            r#"{"reason": "ill"}"#,
+            r#"{"reason": " ill\n"}"#,
+            r#"{"reason": "\u202aill\u202c"}"#,
+        ] {
             assert_eq!(read_reason(sent.as_bytes()).unwrap(), "ill");
         }
         let composed = read_reason(r#"{"reason": "cafe\u0301 closed"}"#.as_bytes());
@@ -282,8 +286,9 @@ mod tests {
             (r#"{"reason": "i\u0000ll"}"#, "/reason", "format"),
             (r#"{"reason": "i\u0007ll"}"#, "/reason", "format"),
             (r#"{"reason": "i\nll"}"#, "/reason", "format"),
-            (r#"{"reason": "\u202elli"}"#, "/reason", "format"),
-            (r#"{"reason": "\u200b"}"#, "/reason", "format"),
+            (r#"{"reason": "il\u202el"}"#, "/reason", "format"),
+            (r#"{"reason": "\u200b"}"#, "/reason", "length"),
+            (r#"{"reason": "\u3164"}"#, "/reason", "format"),
             (r#"{"reason": "ill\u3164"}"#, "/reason", "format"),
             (r#"{"reason": "ill", "x": 1}"#, "/x", "unknown"),
         ] {
