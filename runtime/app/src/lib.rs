@@ -23,6 +23,7 @@ pub mod media;
 pub mod module;
 pub mod modules;
 pub mod notifications;
+mod parameters;
 pub mod payments;
 pub mod privacy;
 pub mod problems;

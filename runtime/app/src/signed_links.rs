@@ -6,12 +6,18 @@
 
 use crate::module::Parts;
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    extract::FromRequestParts,
+    http::{HeaderValue, StatusCode, header, request::Parts as Head},
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::http::ConfigError;
+use kernel::{
+    Error,
+    http::ConfigError,
+    problem::{Item, Problem},
+    problems,
+};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use std::sync::Arc;
@@ -30,6 +36,29 @@ pub struct Links(Arc<Inner>);
 struct Inner {
     key: SecretString,
     page: Url,
+}
+
+/// The `token` in the query string of a link; 422 without one. Other parameters are ignored, since programs that handle
+/// mail add some.
+pub struct Token(pub String);
+
+impl<S: Sync> FromRequestParts<S> for Token {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Head, _: &S) -> Result<Self, Error> {
+        let query = parts.uri.query().unwrap_or_default();
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        let token = pairs.find(|(name, _)| name == "token");
+        let token = token.filter(|(_, token)| !token.is_empty());
+        let missing = || {
+            let detail = "Use the whole link in the mail: it ends with the token.";
+            let mut problem = Problem::new(&problems::INVALID);
+            problem.errors = vec![Item::query("token", "required", detail)];
+            problem
+        };
+        let (_, token) = token.ok_or_else(missing)?;
+        Ok(Self(token.into_owned()))
+    }
 }
 
 impl Links {

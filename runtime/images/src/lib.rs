@@ -34,10 +34,16 @@ impl Kind {
         }
     }
 
+    /// In any case, with parameters or without. Some programs say `image/jpg`, which is no registered type.
     pub fn of_content_type(text: &str) -> Option<Self> {
+        let media = text.split(';').next().unwrap_or_default().trim();
+        let media = match media.eq_ignore_ascii_case("image/jpg") {
+            true => "image/jpeg",
+            false => media,
+        };
         Self::ALL
             .into_iter()
-            .find(|kind| kind.content_type() == text)
+            .find(|kind| kind.content_type().eq_ignore_ascii_case(media))
     }
 
     const fn format(self) -> ImageFormat {

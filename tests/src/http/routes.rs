@@ -93,6 +93,98 @@ async fn abuse_42_every_documented_operation_is_answered_by_a_handler() {
     );
 }
 
+/// Addresses that other programs than clients of the API open and may add parameters to. Those of links in mails take
+/// a token.
+const FREE: [&str; 8] = [
+    "/calendar-feeds/{file}",
+    "/media/files/{key}/{name}",
+    "/media/uploads/{id}/file",
+    "/notifications/unsubscribe",
+    "/waitlist-entries/leave",
+    "/webhooks/",
+    "/problems",
+    "/openapi",
+];
+
+/// Claim: no operation ignores a query parameter that it does not know, whether it is generated or hand-written.
+#[tokio::test]
+async fn abuse_42_no_operation_ignores_an_unknown_parameter() {
+    let server = TestServer::start().await;
+    let member = server.member("somebody").await;
+    let document = served(&server).await;
+    let own = serde_json::to_value(app::api::hand_written()).expect("JSON");
+    let (mut refused, mut bare) = (0, 0);
+    for (title, _) in documented(&document) {
+        let (method, path) = title.split_once(' ').expect("a title");
+        if FREE.iter().any(|free| path.starts_with(free)) || BESIDE.contains(&path) || path == "/" {
+            continue;
+        }
+        let target = format!("{path}?nonsense=1");
+        let answer = send(&member.client, method, &target).await;
+        let errors = answer.json["errors"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let is_named = errors
+            .iter()
+            .any(|error| error["parameter"] == "nonsense" && error["code"] == "unknown");
+        assert!(answer.status.is_client_error(), "{title}: {}", answer.text);
+        // Other answers come first: the caller may have no role for it, or the object is gone.
+        refused += i32::from(is_named);
+        let operation = &own["paths"][path][method.to_lowercase()];
+        let takes_query = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|parameter| parameter["in"] == "query");
+        if operation.is_object() && !takes_query {
+            assert!(is_named, "{title}: {}", answer.text);
+            bare += 1;
+        }
+    }
+    assert!(refused > 150 && bare > 60, "{refused}, {bare}");
+    // Without a token, where one is needed, that is the answer.
+    let answer = server.client.get("/me/wallet?nonsense=1").await;
+    answer.expect(401);
+    // Links in mails come back with parameters of those who count clicks.
+    for path in ["/notifications/unsubscribe", "/waitlist-entries/leave"] {
+        for method in ["GET", "POST"] {
+            let answer = send(
+                &server.client,
+                method,
+                &format!("{path}?token=x&utm_source=mail"),
+            )
+            .await;
+            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
+            let answer = send(&server.client, method, &format!("{path}?utm_source=mail")).await;
+            assert_eq!(answer.status, 422, "{method} {path}: {}", answer.text);
+            assert_eq!(
+                answer.json["errors"][0]["parameter"], "token",
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+/// Claim: `{}` and `null`, which HTTP libraries send with every POST, are no body. Anything else is refused.
+#[tokio::test]
+async fn abuse_42_an_empty_object_is_no_body() {
+    let server = TestServer::start().await;
+    let member = server.member("somebody").await;
+    let client = &member.client;
+    let body = json!({"channel": "push", "type": "all", "enabled": true});
+    for none in ["{}", "null", " { }\n", ""] {
+        let made = client.post("/notification-preferences", body.clone()).await;
+        let path = format!("/notification-preferences/{}", made.expect(201).id());
+        let media = Some(("{\"enabled\":false}", "application/json"));
+        let refused = client.send_text(Method::DELETE, &path, media, &[]).await;
+        refused.expect(422);
+        let media = Some((none, "application/json"));
+        let answer = client.send_text(Method::DELETE, &path, media, &[]).await;
+        answer.expect(204);
+    }
+}
+
 #[tokio::test]
 async fn abuse_41_other_methods_are_405_and_say_which_there_are() {
     let server = TestServer::start().await;

@@ -237,6 +237,14 @@ async fn md4_what_is_no_whole_picture_of_its_type_is_refused_and_deleted() {
         ("a PNG that says JPEG", "image/jpeg", png),
     ];
     are_refused(&stage, files).await;
+    for content_type in ["IMAGE/JPEG", "image/jpg", "image/jpeg; charset=binary"] {
+        let sum = "0".repeat(64);
+        let body = json!({"entity_type": "event", "entity_id": stage.event, "content_type": content_type, "bytes": 10, "sha256": sum});
+        let client = &stage.owner.client;
+        let upload = client.post("/media/uploads", body).await;
+        assert!(upload.status.is_success(), "{content_type}: {}", upload.text);
+        assert_eq!(upload.json["headers"]["content-type"], "image/jpeg");
+    }
     for (content_type, bytes, sum) in [
         ("image/svg+xml", 10, "0".repeat(64)),
         ("text/html", 10, "0".repeat(64)),

@@ -107,8 +107,10 @@ async fn od2_who_comes_is_told_to_those_who_run_the_event() {
     assert_eq!(file.header("cache-control"), Some("no-store"));
     assert!(
         file.text
+            .trim_start_matches('\u{feff}')
             .starts_with("ticket_id,order_id,ticket_type,state,")
     );
+    assert!(!file.text.contains("+00:00"), "{}", file.text);
     assert_eq!(file.text.lines().count(), 5, "{}", file.text);
     assert!(
         file.text.contains(",\"'=1+1, \"\"Ada\"\"\","),

@@ -13,6 +13,12 @@ const LINE_MAX: usize = 75;
 /// The interval in which programs are asked to refresh the calendar.
 const REFRESH: &str = "PT1H";
 
+const END: &str = "END:VCALENDAR";
+/// A calendar must have a component (RFC 5545, 3.6). One without events has the time zone of its times, which shows
+/// nothing.
+const ZONE: &str = "BEGIN:VTIMEZONE\r\nTZID:UTC\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0000\r\n\
+                    TZOFFSETTO:+0000\r\nTZNAME:UTC\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n";
+
 /// An event as returned by `app.calendar_entries`.
 pub struct Entry {
     pub id: Uuid,
@@ -62,7 +68,11 @@ pub fn write(name: &str, entries: &[Entry], writing: &Writing) -> String {
     for entry in entries {
         calendar.push(event(entry, writing));
     }
-    fold(&calendar.to_string())
+    let text = calendar.to_string();
+    match entries.is_empty() {
+        true => fold(&text.replace(END, &format!("{ZONE}{END}"))),
+        false => fold(&text),
+    }
 }
 
 fn event(entry: &Entry, writing: &Writing) -> Event {
@@ -224,6 +234,18 @@ mod tests {
             "{text}"
         );
         assert_eq!(text, written(&whole), "the same bytes");
+    }
+
+    #[test]
+    fn se5_a_calendar_without_events_has_a_component() {
+        let pages = "https://app.test/".parse().unwrap();
+        let text = write("Name", &[], &Writing { pages: &pages });
+        assert!(
+            text.ends_with("END:STANDARD\r\nEND:VTIMEZONE\r\nEND:VCALENDAR\r\n"),
+            "{text}"
+        );
+        assert_eq!(text.matches("BEGIN:").count(), 3, "{text}");
+        assert!(!written(&entry()).contains("VTIMEZONE"));
     }
 
     #[test]

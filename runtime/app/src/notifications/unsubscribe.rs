@@ -8,14 +8,10 @@
 use super::Notifications;
 use crate::{
     module::{Module, Parts},
-    signed_links::{self, ADDRESS_BYTES, Links},
+    signed_links::{self, ADDRESS_BYTES, Links, Token},
 };
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
-use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
 
@@ -62,11 +58,6 @@ struct Said {
     types: Vec<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Link {
-    token: String,
-}
-
 /// Show the unsubscribe page
 ///
 /// Target of the link in mails: an HTML page with a button. Changes nothing, so that programs that prefetch links don't
@@ -79,9 +70,9 @@ pub(super) struct Link {
 pub(super) async fn show(
     State(notifications): State<Notifications>,
     _: Visitor,
-    Query(link): Query<Link>,
+    Token(token): Token,
 ) -> Result<Response> {
-    let said = notifications.said(&link.token).await?;
+    let said = notifications.said(&token).await?;
     let types = said.types.join(", ").replace('_', " ");
     let text = format!("No more mail of this kind: {types}");
     Ok(signed_links::question(&text, "Unsubscribe"))
@@ -99,9 +90,9 @@ pub(super) async fn show(
 pub(super) async fn stop(
     State(notifications): State<Notifications>,
     _: Visitor,
-    Query(link): Query<Link>,
+    Token(token): Token,
 ) -> Result<Response> {
-    let said = notifications.said(&link.token).await?;
+    let said = notifications.said(&token).await?;
     notifications.turn_off(said.member, said.types).await?;
     Ok(signed_links::statement(
         "Done. There is no more mail of this kind. Your settings bring it back.",

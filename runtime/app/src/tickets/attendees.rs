@@ -13,7 +13,7 @@ use super::{
     staff::staff,
 };
 use crate::module::Module;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::{Stream, stream};
 use kernel::{
     Cx, Error, Member, Result,
@@ -253,12 +253,19 @@ const COLUMNS: [&str; 10] = [
     "gate",
 ];
 
+/// Spreadsheets take a file for UTF-8 only if it begins with this character.
+const MARK: &str = "\u{feff}";
+
 fn head() -> Result<Vec<u8>> {
-    written([COLUMNS.map(Cow::from)])
+    let mut text = MARK.as_bytes().to_vec();
+    text.extend(written([COLUMNS.map(Cow::from)])?);
+    Ok(text)
 }
 
 fn lines(rows: &[Attendee]) -> Result<Vec<u8>> {
-    let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339()).unwrap_or_default();
+    // As in JSON answers.
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let time = |time: Option<DateTime<Utc>>| time.map(text).unwrap_or_default();
     written(rows.iter().map(|row| {
         [
             row.ticket_id.to_string().into(),
@@ -324,6 +331,13 @@ mod tests {
         for text in ["", "Mira", "a=b", "'=1", " =1", "ü"] {
             assert_eq!(cell(text), text);
         }
+    }
+
+    #[test]
+    fn the_file_says_that_it_is_utf_8() {
+        let text = String::from_utf8(head().unwrap()).unwrap();
+        assert!(text.starts_with("\u{feff}ticket_id,order_id,"), "{text}");
+        assert!(text.ends_with(",gate\r\n"), "{text}");
     }
 
     #[test]

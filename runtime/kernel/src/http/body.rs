@@ -73,7 +73,14 @@ pub async fn read_json(headers: &HeaderMap, body: Body, mode: Mode) -> Result<By
     if !is_json(headers.get(header::CONTENT_TYPE), mode) {
         return Err(Error::new(&problems::MEDIA_TYPE));
     }
-    read(body).await
+    let text = read(body).await?;
+    match std::str::from_utf8(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Error::new(&problems::MEDIA_TYPE).detail(format!(
+            "The body is not UTF-8 at byte {}. Send JSON in UTF-8.",
+            error.valid_up_to()
+        ))),
+    }
 }
 
 /// The whole body, whose size the outer layer limits.
@@ -197,6 +204,21 @@ mod tests {
         assert!(!json("application/json; charset=latin1", Mode::Create));
         assert!(!json("text/plain", Mode::Create));
         assert!(!is_json(None, Mode::Create));
+    }
+
+    #[tokio::test]
+    async fn text_in_another_encoding_is_another_media_type() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        let latin = &b"{\"title\":\"Z\xfcrich\"}"[..];
+        let refused = read_json(&headers, Body::from(latin), Mode::Create).await;
+        assert_eq!(refused.unwrap_err().status(), 415);
+        let text = r#"{"title":"Zürich"}"#;
+        let read = read_json(&headers, Body::from(text), Mode::Create).await;
+        assert_eq!(read.unwrap(), text);
     }
 
     #[tokio::test]

@@ -7,15 +7,11 @@
 use super::super::Tickets;
 use crate::{
     module::{Module, Parts},
-    signed_links::{self, ADDRESS_BYTES, Links},
+    signed_links::{self, ADDRESS_BYTES, Links, Token},
 };
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use kernel::{Error, Result, Visitor, http::ConfigError};
 use minijinja::HtmlEscape;
-use serde::Deserialize;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -49,11 +45,6 @@ impl Leaving {
     }
 }
 
-#[derive(Deserialize)]
-pub struct Link {
-    token: String,
-}
-
 /// Show the page for leaving a waiting list
 ///
 /// Target of the link in an email. Changes nothing, since mail programs open links by themselves.
@@ -66,9 +57,9 @@ pub struct Link {
 pub async fn show(
     State(tickets): State<Tickets>,
     _: Visitor,
-    Query(link): Query<Link>,
+    Token(token): Token,
 ) -> Result<Response> {
-    let event = tickets.left_by(&link.token).await?.title;
+    let event = tickets.left_by(&token).await?.title;
     let text = format!("Leave the waiting list of {}?", HtmlEscape(&event));
     Ok(signed_links::question(&text, "Leave"))
 }
@@ -85,9 +76,9 @@ pub async fn show(
 pub async fn leave(
     State(tickets): State<Tickets>,
     _: Visitor,
-    Query(link): Query<Link>,
+    Token(token): Token,
 ) -> Result<Response> {
-    let left = tickets.left_by(&link.token).await?;
+    let left = tickets.left_by(&token).await?;
     tickets.leave(left.entry).await?;
     Ok(signed_links::statement(
         "Done. You are no longer on this waiting list. You can join it again.",
