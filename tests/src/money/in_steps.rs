@@ -60,7 +60,10 @@ async fn p5_no_writer_stores_what_no_order_can_be_priced_from() {
                 .await
                 .err()
                 .and_then(|error| Some(error.as_database_error()?.constraint()?.to_owned()));
-            sqlx::raw_sql("rollback").execute(&mut conn).await.expect("back");
+            sqlx::raw_sql("rollback")
+                .execute(&mut conn)
+                .await
+                .expect("back");
             let by_this = refused.filter(|found| *found == in_steps || *found == paid_in);
             assert_eq!(by_this.as_ref(), refuses, "{text}");
         }
@@ -125,10 +128,7 @@ async fn p5_what_no_order_can_be_priced_from_is_refused_with_a_pointer() {
     let path = format!("/commission-rules/{}", made.expect(201).id());
     for field in ["fixed_cents", "min_cents", "max_cents"] {
         let change: Value = json!({field: 1_003});
-        refused(
-            paula.patch(&path, "*", change).await,
-            &format!("/{field}"),
-        );
+        refused(paula.patch(&path, "*", change).await, &format!("/{field}"));
     }
     let carlo = stage.server.sign_in(server::seed::demo::PEOPLE[1].id).await;
     let mut proposal = rule(3, "KWD");
