@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b786ac8ac59b85ffbbaadb470095dcd367b6096be753f83b55ca4a60f367094698b9c38833b80c9033448c2c4a4381db",
+        checksum: "bfe35a463d30aed764d053f685c70d05b9126f8a282de9481aef8c817db633eeebb15b09e4843ecdd1b120746598e53e",
     },
 ];
