@@ -36259,7 +36259,7 @@ create trigger commission_proposals_in_steps
   before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_proposals
   for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
 
-create trigger ticket_types_currency_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans

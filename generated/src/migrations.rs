@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "bfe35a463d30aed764d053f685c70d05b9126f8a282de9481aef8c817db633eeebb15b09e4843ecdd1b120746598e53e",
+        checksum: "e83683d3888690a09e7464f904a2ab6fd681fb024bfadc2752f088442fe5ec5b8050065da5d0ef40c26658a1b0057e51",
     },
 ];
