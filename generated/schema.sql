@@ -2819,7 +2819,7 @@ comment on column app.ticket_types.currency is 'Can''t be changed once tickets h
 comment on column app.ticket_types.held is 'Number of tickets reserved by unpaid orders and by offers to the waiting list.';
 comment on column app.ticket_types.sold is 'Number of paid tickets.';
 comment on column app.ticket_types.sales_start is 'Start of the sale; null for immediately.';
-comment on column app.ticket_types.sales_end is 'End of the sale; null for the start of the event.';
+comment on column app.ticket_types.sales_end is 'End of the sale; null for the end of the event.';
 comment on column app.ticket_types.door_only is 'Sold only at the door, for cash. It can''t be ordered online, and the host needs no payment account.';
 comment on column app.ticket_types.refundable_until is 'Time until which buyers can return tickets; null for never. While it is ahead and tickets are held or sold, it can only be postponed.';
 comment on column app.ticket_types.waitlist_minutes is 'Minutes for which a ticket offered to a member of the waiting list is reserved.';
@@ -36346,7 +36346,7 @@ create trigger commission_proposals_in_steps
   before insert or update of fixed_cents, min_cents, max_cents, currency on app.commission_proposals
   for each row execute function app.priced_in_steps('fixed_cents', 'min_cents', 'max_cents');
 
-create trigger ticket_types_currency_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans

@@ -731,7 +731,7 @@ drop trigger featured_places_price_in_currency on app.featured_places;
 
 drop trigger plans_price_in_currency on app.plans;
 
-drop trigger ticket_types_currency_by_card on app.ticket_types;
+drop trigger ticket_types_paid_by_card on app.ticket_types;
 
 drop trigger commission_proposals_in_steps on app.commission_proposals;
 

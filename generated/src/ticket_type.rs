@@ -22,7 +22,7 @@ pub struct TicketType {
     pub sold: i32,
     /// Start of the sale; null for immediately.
     pub sales_start: Option<DateTime<Utc>>,
-    /// End of the sale; null for the start of the event.
+    /// End of the sale; null for the end of the event.
     pub sales_end: Option<DateTime<Utc>>,
     pub per_user_limit: i32,
     /// Sold only at the door, for cash. It can't be ordered online, and the host needs no payment account.

@@ -112,7 +112,7 @@ alter function app.charged_in_currency() owner to <app>_counter;
 revoke execute on function app.charged_in_currency() from public;
 
 -- Tickets that are sold at the door alone are paid in cash.
-create trigger ticket_types_currency_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans

@@ -35,6 +35,7 @@ mod looks;
 mod lost;
 pub mod market;
 mod offline;
+mod on_sale;
 mod orders;
 mod payments;
 mod promises;

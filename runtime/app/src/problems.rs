@@ -14,7 +14,7 @@ kernel::problem_kinds! {
     SOLD_OUT = 409, "sold-out", "Not enough tickets are left",
         "`errors` names the ticket types and how many tickets are left. Nothing was reserved. Join the waiting list, or try again later: tickets of expired orders become available again.";
     NOT_ON_SALE = 409, "not-on-sale", "These tickets are not on sale",
-        "The event is not published or has begun, or the ticket type is not on sale now.";
+        "The event is not published or is over, or the ticket type is not on sale now.";
     LIMIT_REACHED = 409, "limit-reached", "More tickets than one person may buy",
         "Together with the tickets that the buyer has, the order exceeds the limit of a ticket type or of the promo code.";
     PROMO_CODE = 409, "promo-code-refused", "The promo code is not valid",

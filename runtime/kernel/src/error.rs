@@ -177,6 +177,12 @@ impl Error {
         error
     }
 
+    /// Has the transaction run again: what it has met was written by another one after it had looked.
+    pub fn run_again(mut self) -> Self {
+        self.0.again = Again::Transient;
+        self
+    }
+
     /// The same transaction may succeed when run again.
     pub fn is_transient(&self) -> bool {
         self.0.again != Again::No

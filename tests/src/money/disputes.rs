@@ -302,6 +302,8 @@ async fn p7_a_cancelled_event_refunds_a_disputed_order_once_it_is_won() {
         (&figures["disputed"], &figures["left"], &figures["failed"]),
         (&json!(2), &json!(0), &json!(0))
     );
+    // What is disputed comes back if the dispute is won.
+    assert_eq!(figures["is_done"], false);
     for (won, order, dispute) in &disputes {
         assert_eq!(stage.state(order).await, "paid");
         stage.decided(dispute, *won).await;

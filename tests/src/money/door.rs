@@ -225,3 +225,31 @@ async fn o10_a_nonce_is_of_one_ticket() {
     }
     stage.sound().await;
 }
+
+/// One scan that a device sends again and again, because it got no answer: all of them are answered alike, also those
+/// that had looked for an earlier one before it was stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t13_one_scan_sent_twenty_times_at_once_has_one_answer() {
+    let stage = Stage::new().await;
+    for round in 0..5 {
+        let (_, id, code) = ticket(&stage).await;
+        let nonce = format!("again-and-again-{round}");
+        let scans = (0..20).map(|_| scan(&stage, &stage.olga, &code, &nonce));
+        for answer in join_all(scans).await {
+            assert_eq!(answer["result"], "ok", "{answer}");
+        }
+        let text = format!("select count(*) from app.check_ins where ticket_id = '{id}'");
+        assert_eq!(stage.number(&text).await, 1);
+
+        let (_, id, code) = ticket(&stage).await;
+        let batch = json!({"event_id": stage.event, "scans": [{"code": code, "nonce": format!("a-batch-{round}")}]});
+        let batches = (0..20).map(|_| stage.olga.client.post("/check-ins/batch", batch.clone()));
+        for answer in join_all(batches).await {
+            let answer = answer.expect(200).json;
+            assert_eq!(answer["data"][0]["result"], "ok", "{answer}");
+        }
+        let text = format!("select count(*) from app.check_ins where ticket_id = '{id}'");
+        assert_eq!(stage.number(&text).await, 1);
+    }
+    stage.sound().await;
+}

@@ -16,6 +16,7 @@ use money::{
     card, rule::resolve,
 };
 use sqlx::{Row, postgres::PgRow};
+use std::fmt::Display;
 use uuid::Uuid;
 
 /// Where tickets are sold.
@@ -41,6 +42,11 @@ pub struct Event {
     pub city: Uuid,
     chain: Chain,
     on_sale: bool,
+    /// Whether the event has not been over for a day. It may take longer than planned, and tickets are scanned until
+    /// then.
+    door_is_open: bool,
+    /// Whether it has a capacity of its own.
+    is_limited: bool,
     /// The current time by the database's clock.
     now: DateTime<Utc>,
     /// Whether the event takes place: it is published and active, and so is its host. Also true while it is under way.
@@ -61,16 +67,23 @@ struct Kind {
     left: i32,
 }
 
-/// Reads a cart and prices it. At the door every type is on sale as long as the event takes place, there is no limit
+/// Reads a cart and prices it. At the door every type is on sale until a day after the end of the event, there is no limit
 /// per person (of tickets or of a promo code), and no credits are used.
 pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Result<Priced> {
     cx.require(&EVENT, "read", cart.event_id).await?;
     let event = event(cx, cart.event_id).await?;
-    if !event.is_on || !event.on_sale && sale == Sale::Online {
+    let is_sold = match sale {
+        Sale::Online => event.on_sale,
+        Sale::AtDoor => event.door_is_open,
+    };
+    if !event.is_on || !is_sold {
         return Err(Error::new(&problems::NOT_ON_SALE));
     }
     let kinds = kinds(cx, buyer, cart).await?;
     let (lines, currency) = lines(&cart.items.0, &kinds, sale)?;
+    if event.is_limited {
+        room(cx, buyer, cart).await?;
+    }
     let (promo, off) = match &cart.promo_code {
         Some(code) => promo(cx, buyer, cart.event_id, code, currency, sale).await?,
         None => (None, None),
@@ -219,7 +232,8 @@ async fn account(cx: &mut Cx, event: &Event) -> Result<Option<payments::Ready>> 
 async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
     let row = sqlx::query(
         "select e.city_id, c.country_id, e.host_type, e.host_id,
-           e.state = 'published' and e.status = 'active' and app.host_is_live(e.host_id) as is_on, e.ends_at > now() as on_sale, now() as now
+           e.state = 'published' and e.status = 'active' and app.host_is_live(e.host_id) as is_on, e.ends_at > now() as on_sale,
+           e.ends_at > now() - interval '1 day' as door_is_open, e.capacity is not null as is_limited, now() as now
          from app.events e join app.cities c on c.id = e.city_id where e.id = $1",
     )
     .bind(id)
@@ -237,6 +251,8 @@ async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
         id,
         city,
         on_sale: row.try_get("on_sale")?,
+        door_is_open: row.try_get("door_is_open")?,
+        is_limited: row.try_get("is_limited")?,
         is_on: row.try_get("is_on")?,
         now: row.try_get("now")?,
         chain: Chain {
@@ -289,6 +305,40 @@ fn kind(row: &PgRow) -> Result<Kind> {
         has: row.try_get("has")?,
         left: row.try_get("left")?,
     })
+}
+
+/// Refuses more tickets than an event with a capacity of its own has room for, as holding them does. Places that are
+/// held for the buyer, or no longer for anybody, are room.
+async fn room(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<()> {
+    let items = cart.items.0.iter();
+    let kinds: Vec<Uuid> = items.map(|item| item.ticket_type_id).collect();
+    let room: Option<i64> = sqlx::query_scalar(
+        "select e.capacity - (select coalesce(sum(t.held + t.sold), 0) from app.ticket_types t where t.event_id = e.id)::int8
+           + (select count(*) from app.waitlist_entries w where w.event_id = e.id and w.state = 'offered'
+                and ((w.user_id = $2 and w.offered_type_id = any ($3)) or w.status <> 'active' or w.offer_expires_at <= now()))
+         from app.events e where e.id = $1",
+    )
+    .bind(cart.event_id)
+    .bind(buyer.id())
+    .bind(kinds)
+    .fetch_one(cx.conn())
+    .await?;
+    let wanted: i64 = cart
+        .items
+        .0
+        .iter()
+        .map(|item| i64::from(item.quantity))
+        .sum();
+    match room {
+        Some(room) if wanted > room => Err(full(room.max(0))),
+        _ => Ok(()),
+    }
+}
+
+/// The error for more tickets than the event has room for.
+pub fn full(room: impl Display) -> Error {
+    let detail = format!("the event has room for {room} more");
+    Error::new(&problems::SOLD_OUT).item(Wrong::body("/items", "sold_out", detail))
 }
 
 /// Turns the items into lines with prices. Reports everything that is wrong with them at once.

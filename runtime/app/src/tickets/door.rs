@@ -16,10 +16,10 @@ use super::{
 use crate::module::Module;
 use chrono::{DateTime, Utc};
 use generated::{
-    check_in::{CheckInOverruled as Refusal, CheckInResult},
+    check_in::{self, CheckInOverruled as Refusal, CheckInResult},
     ticket::TicketState,
 };
-use kernel::{Cx, Error, Member, Result, input::Choice};
+use kernel::{Cx, Error, Member, Result, error::violated, input::Choice};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -277,7 +277,13 @@ pub(super) async fn keep(
     .bind(scan.direction().as_str())
     .bind(verdict.overruled)
     .execute(cx.conn())
-    .await?;
+    .await
+    .map_err(|error| match violated(&error) {
+        // The same scan was sent twice at once, and the other one was stored after this one had looked for it. Run
+        // again, it finds the answer.
+        Some(check_in::constraint::EVENT_ID_NONCE_KEY) => Error::from(error).run_again(),
+        _ => error.into(),
+    })?;
     Ok(())
 }
 

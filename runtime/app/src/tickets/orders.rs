@@ -28,14 +28,7 @@ impl Tickets {
         key: &str,
         sale: Sale,
     ) -> Result<PlacedOrder> {
-        let items = cart.items.0.iter().map(|item| item.quantity).sum::<i32>();
-        if items > self.settings.order_max_tickets.into() {
-            let detail = format!(
-                "are {items} tickets; one order is for {} at most",
-                self.settings.order_max_tickets
-            );
-            return Err(Error::field("/items", "range", detail));
-        }
+        self.few_enough(&cart)?;
         let cart = &cart;
         let run = self
             .db
@@ -48,6 +41,19 @@ impl Tickets {
                 })
             });
         run.await
+    }
+
+    /// Refuses more tickets than one order may be for, also when it is only priced.
+    pub(super) fn few_enough(&self, cart: &Cart) -> Result<()> {
+        let items = cart.items.0.iter().map(|item| item.quantity).sum::<i32>();
+        if items > self.settings.order_max_tickets.into() {
+            let detail = format!(
+                "are {items} tickets; one order is for {} at most",
+                self.settings.order_max_tickets
+            );
+            return Err(Error::field("/items", "range", detail));
+        }
+        Ok(())
     }
 
     async fn set_aside(
@@ -239,10 +245,7 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
         .unwrap_or_default()
         .to_owned();
     match violated(&error) {
-        Some("events_sold_out") => {
-            let detail = format!("the event has room for {detail} more");
-            Error::new(&problems::SOLD_OUT).item(Item::body("/items", "sold_out", detail))
-        }
+        Some("events_sold_out") => cart::full(&detail),
         Some("ticket_types_sold_out") => {
             let lacking = |id: &Uuid| detail.split(' ').any(|known| known.parse() == Ok(*id));
             let items = cart.items.0.iter().enumerate();

@@ -91,6 +91,7 @@ async fn price(
     caller: Member,
     Sent(cart): Sent<Cart>,
 ) -> Result<Json<Price>> {
+    tickets.few_enough(&cart)?;
     let (buyer, cart) = (&caller, &cart);
     let run = tickets
         .db

@@ -18,7 +18,7 @@ const NAMED: i64 = 50;
     "failures": [{"order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "reason": "wallet-frozen: The wallet is being checked"}]}))]
 pub struct Cancellation {
     pub event_id: Uuid,
-    /// Whether `pending`, `left` and `failed` are 0. Disputes may be open.
+    /// Whether nothing may still be refunded: `pending`, `left` and `failed` are 0, and no dispute is open.
     pub is_done: bool,
     /// Orders that have tickets, await payment or were paid too late.
     pub orders: i64,
@@ -59,7 +59,8 @@ pub async fn add_up(cx: &mut Cx, event: Uuid) -> Result<Cancellation> {
     let row = sqlx::query(
         "select count(*) filter (where x.fate = 'refunded') as refunded, count(*) filter (where x.fate = 'voided') as voided,
            count(*) filter (where x.fate = 'pending') as pending, count(*) filter (where x.fate = 'left') as left_over,
-           count(*) filter (where x.fate = 'disputed') as disputed, count(*) filter (where x.fate = 'failed') as failed
+           count(*) filter (where x.fate = 'disputed') as disputed, count(*) filter (where x.fate = 'failed') as failed,
+           count(*) filter (where x.fate = 'disputed' and x.state <> 'charged_back') as undecided
          from (
            select case
                when o.state = 'refunded' then 'refunded'
@@ -71,7 +72,7 @@ pub async fn add_up(cx: &mut Cx, event: Uuid) -> Result<Cancellation> {
                  then 'disputed'
                when o.refund_failure is not null then 'failed'
                else 'left'
-             end as fate
+             end as fate, o.state
            from app.orders o where o.event_id = $1
          ) x",
     )
@@ -83,7 +84,8 @@ pub async fn add_up(cx: &mut Cx, event: Uuid) -> Result<Cancellation> {
     let (left, disputed, failed) = (count("left_over")?, count("disputed")?, count("failed")?);
     Ok(Cancellation {
         event_id: event,
-        is_done: pending + left + failed == 0,
+        // What a bank still decides about comes back if the dispute is won.
+        is_done: pending + left + failed + count("undecided")? == 0,
         orders: refunded + voided + pending + left + disputed + failed,
         refunded,
         voided,
