@@ -1179,6 +1179,7 @@ create table app.community_members (
 );
 comment on table app.community_members is 'A membership in a community. Members create it for themselves to ask to join; staff create it for others to invite them.';
 comment on column app.community_members.added_by_id is 'The member who asked to join, or who sent the invitation.';
+comment on column app.community_members.role is 'A ban sets it back to `member`.';
 comment on column app.community_members.state is '`pending` until the other side agrees; `unbanned` until the member joins again.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
@@ -31635,6 +31636,55 @@ $$;
 alter function app.begin_invitation() owner to culturepass_counter;
 revoke execute on function app.begin_invitation() from public;
 
+create function app.invitation_stands(p_member uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_me constant uuid := sec.uid();
+  v_row record;
+  v_may boolean;
+begin
+  select m.community_id, m.added_by_id, m.user_id, m.state into v_row from app.community_members m where m.id = p_member;
+  -- The command line and modules have no caller, and check for themselves.
+  if v_me is null or v_row.state <> 'pending' or v_row.added_by_id = v_row.user_id then
+    return true;
+  end if;
+  perform pg_catalog.set_config('app.user_id', coalesce(v_row.added_by_id::text, ''), true), sec.hold(v_row.added_by_id, 'create');
+  select exists (select from app.users u where u.id = v_row.added_by_id and u.status = 'active')
+    and sec.seen_community_staff(v_row.community_id) into v_may;
+  perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));
+  return coalesce(v_may, false);
+end
+$$;
+alter function app.invitation_stands(uuid) owner to culturepass_authz;
+revoke execute on function app.invitation_stands(uuid) from public;
+grant execute on function app.invitation_stands(uuid) to culturepass_app;
+
+create function app.keep_invitations() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.invitation_stands(old.id) then
+    return new;
+  end if;
+  if exists (select from app.communities c where c.id = new.community_id and c.join_policy = 'open') then
+    new.role := 'member';
+    return new;
+  end if;
+  raise exception 'the giver may not' using errcode = '23514', constraint = 'community_members_invitation_stands';
+end
+$$;
+alter function app.keep_invitations() owner to culturepass_authz;
+revoke execute on function app.keep_invitations() from public;
+
+create function app.ban_without_role() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.role := 'member';
+  return new;
+end
+$$;
+alter function app.ban_without_role() owner to culturepass_owner;
+revoke execute on function app.ban_without_role() from public;
+
 create function app.was_ordered(p_type uuid) returns boolean
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.order_items i where i.ticket_type_id = p_type)
@@ -36213,6 +36263,12 @@ create trigger role_assignments_begin_offer after insert on app.role_assignments
 create trigger community_members_begin_invitation after insert on app.community_members
   for each row when (new.state = 'pending' and new.added_by_id <> new.user_id)
   execute function app.begin_invitation();
+
+create trigger community_members_invitation before update of state on app.community_members
+  for each row when (old.state = 'pending' and new.state = 'active') execute function app.keep_invitations();
+
+create trigger community_members_without_role before update of state on app.community_members
+  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
 
 create trigger ticket_types_currency_kept before update of currency on app.ticket_types
   for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();

@@ -703,6 +703,10 @@ drop trigger ticket_types_refundable_until_kept on app.ticket_types;
 
 drop trigger ticket_types_currency_kept on app.ticket_types;
 
+drop trigger community_members_without_role on app.community_members;
+
+drop trigger community_members_invitation on app.community_members;
+
 drop trigger community_members_begin_invitation on app.community_members;
 
 drop trigger role_assignments_begin_offer on app.role_assignments;
@@ -1812,6 +1816,12 @@ drop function app.keep_right_of_return();
 drop function app.keep_currency_of_tickets();
 
 drop function app.was_ordered(uuid);
+
+drop function app.ban_without_role();
+
+drop function app.keep_invitations();
+
+drop function app.invitation_stands(uuid);
 
 drop function app.begin_invitation();
 

@@ -37,6 +37,12 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn community_member_before_join<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn event_before_update<'a>(
@@ -115,7 +121,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         hooked(&commission_proposal::COMMISSION_PROPOSAL, CommissionProposalHooks(app.clone())),
         plain(&commission_rule::COMMISSION_RULE),
         plain(&community::COMMUNITY),
-        plain(&community_member::COMMUNITY_MEMBER),
+        hooked(&community_member::COMMUNITY_MEMBER, CommunityMemberHooks(app.clone())),
         plain(&connected_account::CONNECTED_ACCOUNT),
         plain(&country::COUNTRY),
         plain(&device::DEVICE),
@@ -263,6 +269,20 @@ impl Hooks for CommissionProposalHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("accept", Some(id), _) => self.0.commission_proposal_before_accept(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct CommunityMemberHooks(Arc<dyn AppHooks>);
+
+impl Hooks for CommunityMemberHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("join", Some(id), _) => self.0.community_member_before_join(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "759b70ccaaa9a6bb1d8822f581a02220300c3e61e3bf20c8acdc3582e94973a11f5e9a714c396e719cd2d5d5eb4e0ec7",
+        checksum: "c2809a431ba78d42271c912a5c37651d5018aef0d484470563c9fe3d30130f6658186c70626c7c5edf6de977d411e83a",
     },
 ];

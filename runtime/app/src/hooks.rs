@@ -65,6 +65,14 @@ impl AppHooks for App {
         Box::pin(written::check_schedule(cx, id))
     }
 
+    fn community_member_before_join<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(accept::invitation(cx, id))
+    }
+
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,

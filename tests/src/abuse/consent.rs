@@ -283,6 +283,75 @@ async fn abuse_43_nobody_is_made_a_member_again() {
     assert_eq!(state(&bobs).await, "active");
 }
 
+/// Invitations are worth what their giver is when they are accepted, and a ban takes the role of a moderator along.
+#[tokio::test]
+async fn abuse_43_an_invitation_is_worth_what_its_giver_is() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let (ada, binh, mira, eve) = (
+        server.member("ada").await,
+        server.member("binh").await,
+        server.member("mira").await,
+        server.member("eve").await,
+    );
+    let body = json!({"city_id": city, "name": "Choir", "visibility": "private", "join_policy": "invite"});
+    let community = ada.client.post("/communities", body).await.expect(201).id();
+    let invite = |by: &Member, of: &Member, role: &str| {
+        let (client, body) = (
+            by.client.clone(),
+            json!({"community_id": community, "user_id": of.id, "role": role}),
+        );
+        async move {
+            let answer = client.post("/community-members", body).await.expect(201);
+            format!("/community-members/{}", answer.id())
+        }
+    };
+    let binhs = invite(&ada, &binh, "moderator").await;
+    let joined = binh.client.act(&format!("{binhs}/join")).await.expect(200);
+    assert_eq!(joined.json["role"], "moderator");
+    let miras = invite(&binh, &mira, "moderator").await;
+    let eves = invite(&binh, &eve, "moderator").await;
+    let banned = json!({"reason": "loud"});
+    let banned = ada.client.post(&format!("{binhs}/ban"), banned).await;
+    assert_eq!(banned.expect(200).json["role"], "member");
+    let refused = mira.client.act(&format!("{miras}/join")).await.expect(409);
+    assert!(refused.text.contains("invited you"), "{}", refused.text);
+    // Who comes back after a ban is a member like others.
+    ada.client.act(&format!("{binhs}/unban")).await.expect(200);
+    let back = binh.client.act(&format!("{binhs}/join")).await.expect(200);
+    assert_eq!(back.json["role"], "member");
+    mira.client.act(&format!("{miras}/join")).await.expect(409);
+
+    // The database refuses it whoever asks. The negative control: without its trigger it does not.
+    let mut conn = server.superuser().await;
+    let id = miras.trim_start_matches("/community-members/");
+    let join = format!("update app.community_members set state = 'active' where id = '{id}'");
+    sqlx::raw_sql("begin").execute(&mut conn).await.expect("begun");
+    assert_eq!(act(&mut conn, mira.id, "join", &join).await, 0);
+    sqlx::raw_sql("alter table app.community_members disable trigger community_members_invitation")
+        .execute(&mut conn)
+        .await
+        .expect("switched off");
+    assert_eq!(act(&mut conn, mira.id, "join", &join).await, 1);
+    sqlx::raw_sql("rollback")
+        .execute(&mut conn)
+        .await
+        .expect("undone");
+
+    // Where anybody may join, an invitation that is worth nothing gives no role. One of an administrator gives it.
+    let (path, open) = (
+        format!("/communities/{community}"),
+        json!({"join_policy": "open"}),
+    );
+    ada.client.patch(&path, "*", open).await.expect(200);
+    let joined = eve.client.act(&format!("{eves}/join")).await.expect(200);
+    assert_eq!(joined.json["role"], "member");
+    let carla = server.member("carla").await;
+    let carlas = invite(&ada, &carla, "moderator").await;
+    let joined = carla.client.act(&format!("{carlas}/join")).await;
+    assert_eq!(joined.expect(200).json["role"], "moderator");
+}
+
 /// The required relations of an entity to members: a row is about these.
 fn about(entity: &Entity) -> impl Iterator<Item = (usize, &Relation)> {
     let people = |r: &Relation| !r.polymorphic && r.targets == [model().identity];
