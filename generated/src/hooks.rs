@@ -65,6 +65,12 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut featured_place::UpdateFeaturedPlace,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn lead_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut lead::CreateLead,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn plan_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -78,11 +84,25 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut plan::UpdatePlan,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn promo_code_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut promo_code::CreatePromoCode,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut promotion::CreatePromotion,
     ) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut quote::CreateQuote,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
@@ -90,6 +110,12 @@ pub trait AppHooks: Send + Sync {
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_reopen<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn ticket_type_before_create<'a>(
@@ -103,6 +129,12 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
         input: &'a mut ticket_type::UpdateTicketType,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn waitlist_entry_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut waitlist_entry::CreateWaitlistEntry,
     ) -> BoxFuture<'a, Result<()>>;
 }
 
@@ -132,7 +164,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
         plain(&institution::INSTITUTION),
-        plain(&lead::LEAD),
+        hooked(&lead::LEAD, LeadHooks(app.clone())),
         plain(&like::LIKE),
         plain(&media::MEDIA),
         plain(&notification::NOTIFICATION),
@@ -142,7 +174,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&organization::ORGANIZATION),
         plain(&payment_method::PAYMENT_METHOD),
         hooked(&plan::PLAN, PlanHooks(app.clone())),
-        plain(&promo_code::PROMO_CODE),
+        hooked(&promo_code::PROMO_CODE, PromoCodeHooks(app.clone())),
         hooked(&promotion::PROMOTION, PromotionHooks(app.clone())),
         hooked(&quote::QUOTE, QuoteHooks(app.clone())),
         plain(&referral::REFERRAL),
@@ -150,7 +182,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&revenue_share::REVENUE_SHARE),
         hooked(&review::REVIEW, ReviewHooks(app.clone())),
         plain(&role_assignment::ROLE_ASSIGNMENT),
-        plain(&service_request::SERVICE_REQUEST),
+        hooked(&service_request::SERVICE_REQUEST, ServiceRequestHooks(app.clone())),
         plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
@@ -160,7 +192,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&transfer::TRANSFER),
         plain(&user::USER),
         plain(&venue::VENUE),
-        plain(&waitlist_entry::WAITLIST_ENTRY),
+        hooked(&waitlist_entry::WAITLIST_ENTRY, WaitlistEntryHooks(app.clone())),
         plain(&wallet_account::WALLET_ACCOUNT),
         plain(&wallet_credit::WALLET_CREDIT),
         plain(&wallet_hold::WALLET_HOLD),
@@ -318,6 +350,20 @@ impl Hooks for FeaturedPlaceHooks {
     }
 }
 
+struct LeadHooks(Arc<dyn AppHooks>);
+
+impl Hooks for LeadHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct PlanHooks(Arc<dyn AppHooks>);
 
 impl Hooks for PlanHooks {
@@ -328,6 +374,20 @@ impl Hooks for PlanHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.plan_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.plan_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct PromoCodeHooks(Arc<dyn AppHooks>);
+
+impl Hooks for PromoCodeHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.promo_code_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -355,6 +415,8 @@ impl Hooks for QuoteHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.quote_before_create(cx, typed(input)),
+            ("send", Some(id), _) => self.0.quote_before_send(cx, id),
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -375,6 +437,20 @@ impl Hooks for ReviewHooks {
     }
 }
 
+struct ServiceRequestHooks(Arc<dyn AppHooks>);
+
+impl Hooks for ServiceRequestHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("reopen", Some(id), _) => self.0.service_request_before_reopen(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct TicketTypeHooks(Arc<dyn AppHooks>);
 
 impl Hooks for TicketTypeHooks {
@@ -385,6 +461,20 @@ impl Hooks for TicketTypeHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.ticket_type_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.ticket_type_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct WaitlistEntryHooks(Arc<dyn AppHooks>);
+
+impl Hooks for WaitlistEntryHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.waitlist_entry_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c2809a431ba78d42271c912a5c37651d5018aef0d484470563c9fe3d30130f6658186c70626c7c5edf6de977d411e83a",
+        checksum: "6f4091da6a3cb7ecd3572e606c29fed4a3588bf2c57ccda2e1c7c146215c055503a05c7f4dea79efa532bd40a3358910",
     },
 ];
