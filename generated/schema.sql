@@ -1245,6 +1245,7 @@ create table app.community_members (
 );
 comment on table app.community_members is 'A membership in a community. Members create it for themselves to ask to join; staff create it for others to invite them.';
 comment on column app.community_members.added_by_id is 'The member who asked to join, or who sent the invitation.';
+comment on column app.community_members.role is 'A ban sets it back to `member`.';
 comment on column app.community_members.state is '`pending` until the other side agrees; `unbanned` until the member joins again.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
@@ -29781,6 +29782,17 @@ alter function app.may_broadcast(uuid) owner to culturepass_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to culturepass_app, culturepass_job;
 
+create function app.author_may(p_author uuid, p_host uuid) returns boolean
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from app.users u join app.role_assignments r on r.user_id = u.id and r.state = 'accepted' and r.status = 'active'
+    where u.id = p_author and u.status = 'active'
+      and (r.role = 'platformAdmin' or r.role = 'orgAdmin' and r.scope_id = p_host))
+$$;
+alter function app.author_may(uuid, uuid) owner to culturepass_authz;
+revoke execute on function app.author_may(uuid, uuid) from public;
+grant execute on function app.author_may(uuid, uuid) to culturepass_job;
+
 create function app.broadcast_obstacle(p_id uuid) returns text
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -29789,12 +29801,17 @@ declare
   v_day date;
   v_types text[];
   v_audience text;
+  v_author uuid;
 begin
-  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
-  into v_event, v_host, v_day, v_audience, v_types
+  select e.id, e.host_id, b.created_by_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
+  into v_event, v_host, v_author, v_day, v_audience, v_types
   from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
   if not app.may_broadcast(v_host) then
     return 'host';
+  end if;
+  -- It would be cancelled when it is due. Of an author who has left the platform nothing is known, and others answer for it.
+  if v_author is not null and not app.author_may(v_author, v_host) then
+    return 'author';
   end if;
   if v_audience = 'ticket_types' and (cardinality(v_types) = 0 or exists (
     select from unnest(v_types) x(id)
@@ -29823,6 +29840,8 @@ begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
       raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'author' then
+      raise exception 'its author is no administrator any more' using errcode = '23514', constraint = 'broadcasts_author';
     when 'types' then
       raise exception 'not all of them are ticket types of the event' using errcode = '23514', constraint = 'broadcasts_ticket_types';
     when 'limit' then
@@ -29836,8 +29855,9 @@ alter function app.hold_broadcast() owner to culturepass_authz;
 revoke execute on function app.hold_broadcast() from public;
 
 create function app.broadcast_audience(p_id uuid) returns setof uuid
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select u.id from app.users u
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query select u.id from app.users u
   where u.status = 'active' and u.id in (
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
     where b.id = p_id and case b.audience
@@ -29850,7 +29870,9 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
       else false end
     union
     select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
-    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered'))
+    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered')
+      and app.may_order(w.event_id, w.user_id));
+end
 $$;
 alter function app.broadcast_audience(uuid) owner to culturepass_owner;
 revoke execute on function app.broadcast_audience(uuid) from public;
@@ -30564,6 +30586,58 @@ alter function app.flag_fraud(text, timestamptz, int) owner to culturepass_owner
 revoke execute on function app.flag_fraud(text, timestamptz, int) from public;
 grant execute on function app.flag_fraud(text, timestamptz, int) to culturepass_job;
 
+create function app.host_has_ended(p_table text, p_of uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when p_table = 'events' then exists (select from app.events e where e.id = p_of and not app.host_is_live(e.host_id))
+    -- A host prepares drafts before it is submitted again.
+    when p_table in ('ticket_types', 'promo_codes') then exists (
+      select from app.events e where e.id = p_of and not app.host_is_live(e.host_id) and not (e.state = 'draft' and (
+        exists (select from app.organizations h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active')
+        or exists (select from app.businesses h where h.id = e.host_id and h.state = 'rejected' and h.status = 'active'))))
+    when p_table in ('leads', 'service_requests') then exists (
+      select from app.service_requests r where r.id = p_of and not app.host_is_live(r.host_id))
+    when p_table = 'quotes' then exists (
+      select from app.leads l join app.service_requests r on r.id = l.service_request_id
+      where l.id = p_of and not (app.host_is_live(l.business_id) and app.host_is_live(r.host_id)))
+    when p_table = 'promotions' then exists (select from app.events e where e.id = p_of and not app.host_is_live(e.host_id))
+      or exists (select from app.venues v where v.id = p_of and not app.host_is_live(v.owner_id))
+      or exists (select from app.businesses b where b.id = p_of and not app.host_is_live(b.id))
+    when p_table = 'businesses' then not app.host_is_live(p_of)
+  end;
+end
+$$;
+alter function app.host_has_ended(text, uuid) owner to culturepass_authz;
+revoke execute on function app.host_has_ended(text, uuid) from public;
+grant execute on function app.host_has_ended(text, uuid) to culturepass_app;
+
+create function app.begin_for_live_hosts() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ended boolean;
+begin
+  case tg_table_name
+    when 'ticket_types', 'promo_codes' then
+      v_ended := app.host_has_ended(tg_table_name, new.event_id);
+    when 'leads' then
+      v_ended := app.host_has_ended('leads', new.service_request_id) or app.host_has_ended('businesses', new.business_id);
+    when 'quotes' then
+      v_ended := app.host_has_ended('quotes', new.lead_id);
+    when 'promotions' then
+      v_ended := app.host_has_ended('promotions', new.target_id);
+    else
+      v_ended := app.host_has_ended(tg_table_name, new.id);
+  end case;
+  if v_ended then
+    raise exception 'the host has ended' using errcode = '23514', table = 'hosts', constraint = 'hosts_live';
+  end if;
+  return new;
+end
+$$;
+alter function app.begin_for_live_hosts() owner to culturepass_authz;
+revoke execute on function app.begin_for_live_hosts() from public;
+
 create function app.wait_for_request(p_quote uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -30800,7 +30874,9 @@ begin
       return exists (
         select from app.waitlist_entries w join app.events e on e.id = w.event_id
         where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
-          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited'));
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
+    when 'place_lapsed' then
+      return app.may_order((p_data ->> 'event')::uuid, p_user);
     when 'lead_new' then
       return exists (
         select from app.leads l
@@ -30861,11 +30937,15 @@ begin
         where e.id = n.event_id and e.status = 'active' and e.state = 'published'
           and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
             or exists (select from app.waitlist_entries w
-              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
+              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                and app.may_order(e.id, w.user_id)))
       ) then 'the event or the ticket is another by now'
       when n.type = 'broadcast' and n.event_id is not null
         and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
           and app.is_shown(e.host_id)) then 'the event is hidden'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
+        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
       when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
         and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
@@ -31022,7 +31102,7 @@ create function app.host_is_live(p_host uuid) returns boolean
 $$;
 alter function app.host_is_live(uuid) owner to culturepass_owner;
 revoke execute on function app.host_is_live(uuid) from public;
-grant execute on function app.host_is_live(uuid) to culturepass_job;
+grant execute on function app.host_is_live(uuid) to culturepass_authz, culturepass_job;
 
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
   language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -31767,6 +31847,128 @@ $$;
 alter function app.begin_invitation() owner to culturepass_counter;
 revoke execute on function app.begin_invitation() from public;
 
+create function app.invitation_stands(p_member uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_me constant uuid := sec.uid();
+  v_row record;
+  v_may boolean;
+begin
+  select m.community_id, m.added_by_id, m.user_id, m.state into v_row from app.community_members m where m.id = p_member;
+  -- The command line and modules have no caller, and check for themselves.
+  if v_me is null or v_row.state <> 'pending' or v_row.added_by_id = v_row.user_id then
+    return true;
+  end if;
+  perform pg_catalog.set_config('app.user_id', coalesce(v_row.added_by_id::text, ''), true), sec.hold(v_row.added_by_id, 'create');
+  select exists (select from app.users u where u.id = v_row.added_by_id and u.status = 'active')
+    and sec.seen_community_staff(v_row.community_id) into v_may;
+  perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));
+  return coalesce(v_may, false);
+end
+$$;
+alter function app.invitation_stands(uuid) owner to culturepass_authz;
+revoke execute on function app.invitation_stands(uuid) from public;
+grant execute on function app.invitation_stands(uuid) to culturepass_app;
+
+create function app.keep_invitations() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.invitation_stands(old.id) then
+    return new;
+  end if;
+  if exists (select from app.communities c where c.id = new.community_id and c.join_policy = 'open') then
+    new.role := 'member';
+    return new;
+  end if;
+  raise exception 'the giver may not' using errcode = '23514', constraint = 'community_members_invitation_stands';
+end
+$$;
+alter function app.keep_invitations() owner to culturepass_authz;
+revoke execute on function app.keep_invitations() from public;
+
+create function app.ban_without_role() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.role := 'member';
+  return new;
+end
+$$;
+alter function app.ban_without_role() owner to culturepass_owner;
+revoke execute on function app.ban_without_role() from public;
+
+create function app.may_order(p_event uuid, p_user uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.events e left join app.communities c on c.id = e.host_community_id and c.status = 'active'
+    where e.id = p_event and e.status = 'active' and (
+      e.state <> 'draft' and e.visibility = 'public' and (
+        exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
+        or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
+        or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active')
+        or c.visibility = 'public'
+        or exists (
+          select from app.community_members m
+          where m.community_id = c.id and m.user_id = p_user and m.status = 'active' and m.state <> 'banned'))
+      or e.state <> 'draft' and e.visibility = 'community' and exists (
+        select from app.community_members m
+        where m.community_id = c.id and m.user_id = p_user and m.status = 'active' and m.state = 'active')
+      or exists (
+        select from app.role_assignments r
+        where r.user_id = p_user and r.state = 'accepted' and r.status = 'active'
+          and (r.role = 'platformAdmin' or r.role = 'orgAdmin' and r.scope_id = e.host_id or r.role = 'cityAdmin' and r.scope_id = e.city_id))
+      or (e.host_community_id is null or e.visibility = 'unlisted') and exists (
+        select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state in ('valid', 'checked_in'))));
+end
+$$;
+alter function app.may_order(uuid, uuid) owner to culturepass_authz;
+revoke execute on function app.may_order(uuid, uuid) from public;
+grant execute on function app.may_order(uuid, uuid) to culturepass_job;
+
+create function app.tickets_of_buyer(p_type uuid, p_user uuid) returns bigint
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select count(*) from app.tickets k
+    where k.ticket_type_id = p_type and k.buyer_id = p_user and k.state in ('valid', 'checked_in')
+  ) + (
+    select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
+    where i.ticket_type_id = p_type and o.user_id = p_user and o.state = 'pending'
+  );
+end
+$$;
+alter function app.tickets_of_buyer(uuid, uuid) owner to culturepass_owner;
+revoke execute on function app.tickets_of_buyer(uuid, uuid) from public;
+grant execute on function app.tickets_of_buyer(uuid, uuid) to culturepass_job;
+
+create function app.begin_waiting() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.waiting_obstacle(new.event_id, new.user_id) is not null then
+    raise exception 'nothing to wait for' using errcode = '23514', table = 'events', constraint = 'events_waited_for';
+  end if;
+  return new;
+end
+$$;
+alter function app.begin_waiting() owner to culturepass_authz;
+revoke execute on function app.begin_waiting() from public;
+
+create function app.waiting_obstacle(p_event uuid, p_user uuid) returns text
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select case
+      when e.starts_at <= now() or e.state in ('cancelled', 'completed') then 'over'
+      when e.host_community_id is not null and not app.may_order(e.id, p_user) and exists (
+        select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state in ('valid', 'checked_in')) then 'members'
+    end
+    from app.events e where e.id = p_event and e.status = 'active');
+end
+$$;
+alter function app.waiting_obstacle(uuid, uuid) owner to culturepass_authz;
+revoke execute on function app.waiting_obstacle(uuid, uuid) from public;
+grant execute on function app.waiting_obstacle(uuid, uuid) to culturepass_app;
+
 create function app.was_ordered(p_type uuid) returns boolean
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.order_items i where i.ticket_type_id = p_type)
@@ -31853,7 +32055,7 @@ begin
   ) then
     return 0;
   end if;
-  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
+  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes, t.per_user_limit,
     t.status = 'active' and not t.door_only and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
   into v_type from app.ticket_types t where t.id = p_type for no key update;
   -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
@@ -31878,6 +32080,14 @@ begin
         and app.host_is_live(e.host_id)
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+        -- Who could not order is passed over, and goes on waiting.
+        and app.may_order(w.event_id, w.user_id) and app.tickets_of_buyer(p_type, w.user_id) < v_type.per_user_limit
+        -- A member has one offer for an event at a time, also with several entries.
+        and not exists (
+          select from app.waitlist_entries o
+          where o.event_id = w.event_id and o.user_id = w.user_id and o.id <> w.id and o.status = 'active'
+            and (o.state = 'offered' and o.offer_expires_at > now()
+              or o.state = 'waiting' and (o.ticket_type_id is null or o.ticket_type_id = p_type) and (o.turn, o.id) < (w.turn, w.id)))
       order by w.turn, w.id limit v_free for no key update of w skip locked
     ), offered as (
       update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,
@@ -36281,6 +36491,33 @@ create trigger events_local_time_changed after update of starts_at, ends_at, tim
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
   ) execute function app.note_local_time();
 
+create trigger ticket_types_live_hosts before insert on app.ticket_types
+  for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
+
+create trigger promo_codes_live_hosts before insert on app.promo_codes
+  for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
+
+create trigger leads_live_hosts before insert on app.leads
+  for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
+
+create trigger quotes_live_hosts before insert on app.quotes
+  for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
+
+create trigger quotes_live_hosts_changed before update of state on app.quotes
+  for each row when (current_user = 'culturepass_app' and new.state in ('sent', 'accepted') and new.state <> old.state)
+  execute function app.begin_for_live_hosts();
+
+create trigger promotions_live_hosts before insert on app.promotions
+  for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
+
+create trigger events_live_hosts before update of state on app.events
+  for each row when (current_user = 'culturepass_app' and new.state = 'published' and old.state = 'draft')
+  execute function app.begin_for_live_hosts();
+
+create trigger service_requests_live_hosts before update of state on app.service_requests
+  for each row when (current_user = 'culturepass_app' and new.state = 'open' and old.state <> 'open')
+  execute function app.begin_for_live_hosts();
+
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
@@ -36392,6 +36629,15 @@ create trigger role_assignments_begin_offer after insert on app.role_assignments
 create trigger community_members_begin_invitation after insert on app.community_members
   for each row when (new.state = 'pending' and new.added_by_id <> new.user_id)
   execute function app.begin_invitation();
+
+create trigger community_members_invitation before update of state on app.community_members
+  for each row when (old.state = 'pending' and new.state = 'active') execute function app.keep_invitations();
+
+create trigger community_members_without_role before update of state on app.community_members
+  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
+
+create trigger waitlist_entries_begin before insert on app.waitlist_entries
+  for each row when (current_user = 'culturepass_app') execute function app.begin_waiting();
 
 create trigger ticket_types_currency_kept before update of currency on app.ticket_types
   for each row when (new.currency <> old.currency) execute function app.keep_currency_of_tickets();

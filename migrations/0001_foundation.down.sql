@@ -705,6 +705,12 @@ drop trigger ticket_types_refundable_until_kept on app.ticket_types;
 
 drop trigger ticket_types_currency_kept on app.ticket_types;
 
+drop trigger waitlist_entries_begin on app.waitlist_entries;
+
+drop trigger community_members_without_role on app.community_members;
+
+drop trigger community_members_invitation on app.community_members;
+
 drop trigger community_members_begin_invitation on app.community_members;
 
 drop trigger role_assignments_begin_offer on app.role_assignments;
@@ -768,6 +774,22 @@ drop trigger notifications_mark on app.notifications;
 drop trigger events_reschedule on app.events;
 
 drop trigger quotes_settle on app.quotes;
+
+drop trigger service_requests_live_hosts on app.service_requests;
+
+drop trigger events_live_hosts on app.events;
+
+drop trigger promotions_live_hosts on app.promotions;
+
+drop trigger quotes_live_hosts_changed on app.quotes;
+
+drop trigger quotes_live_hosts on app.quotes;
+
+drop trigger leads_live_hosts on app.leads;
+
+drop trigger promo_codes_live_hosts on app.promo_codes;
+
+drop trigger ticket_types_live_hosts on app.ticket_types;
 
 drop trigger events_local_time_changed on app.events;
 
@@ -1831,6 +1853,20 @@ drop function app.keep_currency_of_tickets();
 
 drop function app.was_ordered(uuid);
 
+drop function app.waiting_obstacle(uuid,uuid);
+
+drop function app.begin_waiting();
+
+drop function app.tickets_of_buyer(uuid,uuid);
+
+drop function app.may_order(uuid,uuid);
+
+drop function app.ban_without_role();
+
+drop function app.keep_invitations();
+
+drop function app.invitation_stands(uuid);
+
 drop function app.begin_invitation();
 
 drop function app.begin_offer_of_role();
@@ -1957,6 +1993,10 @@ drop function app.settle_request();
 
 drop function app.wait_for_request(uuid);
 
+drop function app.begin_for_live_hosts();
+
+drop function app.host_has_ended(text,uuid);
+
 drop function app.flag_fraud(text,timestamptz,int);
 
 drop function app.fraud_facts(text,timestamptz,int);
@@ -2008,6 +2048,8 @@ drop function app.broadcast_audience(uuid);
 drop function app.hold_broadcast();
 
 drop function app.broadcast_obstacle(uuid);
+
+drop function app.author_may(uuid,uuid);
 
 drop function app.may_broadcast(uuid);
 

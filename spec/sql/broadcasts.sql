@@ -25,6 +25,19 @@ alter function app.may_broadcast(uuid) owner to <app>_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
 grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
 
+-- Whether the author of a broadcast may still write in the name of a host: their account is active, and they administer
+-- the host or the platform. Asked when it is scheduled and again when it is due.
+create function app.author_may(p_author uuid, p_host uuid) returns boolean
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from app.users u join app.role_assignments r on r.user_id = u.id and r.state = 'accepted' and r.status = 'active'
+    where u.id = p_author and u.status = 'active'
+      and (r.role = 'platformAdmin' or r.role = 'orgAdmin' and r.scope_id = p_host))
+$$;
+alter function app.author_may(uuid, uuid) owner to <app>_authz;
+revoke execute on function app.author_may(uuid, uuid) from public;
+grant execute on function app.author_may(uuid, uuid) to <app>_job;
+
 -- The reason why a broadcast can't be scheduled; null if it can. Holds a lock on the event until the end of the
 -- transaction, so that two callers at the same time can't both use the last broadcast of a day.
 create function app.broadcast_obstacle(p_id uuid) returns text
@@ -35,12 +48,17 @@ declare
   v_day date;
   v_types text[];
   v_audience text;
+  v_author uuid;
 begin
-  select e.id, e.host_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
-  into v_event, v_host, v_day, v_audience, v_types
+  select e.id, e.host_id, b.created_by_id, (greatest(b.send_at, now()) at time zone 'UTC')::date, b.audience, coalesce(b.ticket_type_ids, '{}')
+  into v_event, v_host, v_author, v_day, v_audience, v_types
   from app.broadcasts b join app.events e on e.id = b.event_id where b.id = p_id;
   if not app.may_broadcast(v_host) then
     return 'host';
+  end if;
+  -- It would be cancelled when it is due. Of an author who has left the platform nothing is known, and others answer for it.
+  if v_author is not null and not app.author_may(v_author, v_host) then
+    return 'author';
   end if;
   if v_audience = 'ticket_types' and (cardinality(v_types) = 0 or exists (
     select from unnest(v_types) x(id)
@@ -70,6 +88,8 @@ begin
   case app.broadcast_obstacle(new.id)
     when 'host' then
       raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'broadcasts_host';
+    when 'author' then
+      raise exception 'its author is no administrator any more' using errcode = '23514', constraint = 'broadcasts_author';
     when 'types' then
       raise exception 'not all of them are ticket types of the event' using errcode = '23514', constraint = 'broadcasts_ticket_types';
     when 'limit' then
@@ -86,9 +106,11 @@ create trigger hold_broadcast before update of state on app.broadcasts
   for each row when (new.state = 'scheduled' and old.state = 'draft') execute function app.hold_broadcast();
 
 -- The members whom a broadcast goes to now. Ids of ticket types are texts, and may be in upper case in old rows. A guest counts as checked in if they passed the entrance or a checkpoint.
+-- Who waits for tickets, and may not see the event any more, is not written to.
 create function app.broadcast_audience(p_id uuid) returns setof uuid
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select u.id from app.users u
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query select u.id from app.users u
   where u.status = 'active' and u.id in (
     select t.holder_id from app.broadcasts b join app.tickets t on t.event_id = b.event_id
     where b.id = p_id and case b.audience
@@ -101,7 +123,9 @@ create function app.broadcast_audience(p_id uuid) returns setof uuid
       else false end
     union
     select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
-    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered'))
+    where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered')
+      and app.may_order(w.event_id, w.user_id));
+end
 $$;
 alter function app.broadcast_audience(uuid) owner to <app>_owner;
 revoke execute on function app.broadcast_audience(uuid) from public;

@@ -188,7 +188,9 @@ begin
       return exists (
         select from app.waitlist_entries w join app.events e on e.id = w.event_id
         where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
-          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited'));
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
+    when 'place_lapsed' then
+      return app.may_order((p_data ->> 'event')::uuid, p_user);
     when 'lead_new' then
       return exists (
         select from app.leads l
@@ -251,11 +253,15 @@ begin
         where e.id = n.event_id and e.status = 'active' and e.state = 'published'
           and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
             or exists (select from app.waitlist_entries w
-              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')))
+              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                and app.may_order(e.id, w.user_id)))
       ) then 'the event or the ticket is another by now'
       when n.type = 'broadcast' and n.event_id is not null
         and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
           and app.is_shown(e.host_id)) then 'the event is hidden'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
+        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
       when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
         and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
@@ -429,7 +435,7 @@ create function app.host_is_live(p_host uuid) returns boolean
 $$;
 alter function app.host_is_live(uuid) owner to <app>_owner;
 revoke execute on function app.host_is_live(uuid) from public;
-grant execute on function app.host_is_live(uuid) to <app>_job;
+grant execute on function app.host_is_live(uuid) to <app>_authz, <app>_job;
 
 -- When the guests of an event are reminded: 24 hours before its start, or (`p_wall`) at the same local time of the day
 -- before.

@@ -110,3 +110,64 @@ revoke execute on function app.begin_invitation() from public;
 create trigger community_members_begin_invitation after insert on app.community_members
   for each row when (new.state = 'pending' and new.added_by_id <> new.user_id)
   execute function app.begin_invitation();
+
+-- Whether an invitation to a community is still worth something: the member who sent it is active and could send it now,
+-- as for roles (`role_assignments_still_may`). Evaluates the condition as if the giver were the caller, by changing the
+-- settings of the transaction for one statement. True for rows that are no invitations.
+create function app.invitation_stands(p_member uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_me constant uuid := sec.uid();
+  v_row record;
+  v_may boolean;
+begin
+  select m.community_id, m.added_by_id, m.user_id, m.state into v_row from app.community_members m where m.id = p_member;
+  -- The command line and modules have no caller, and check for themselves.
+  if v_me is null or v_row.state <> 'pending' or v_row.added_by_id = v_row.user_id then
+    return true;
+  end if;
+  perform pg_catalog.set_config('app.user_id', coalesce(v_row.added_by_id::text, ''), true), sec.hold(v_row.added_by_id, 'create');
+  select exists (select from app.users u where u.id = v_row.added_by_id and u.status = 'active')
+    and sec.seen_community_staff(v_row.community_id) into v_may;
+  perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));
+  return coalesce(v_may, false);
+end
+$$;
+alter function app.invitation_stands(uuid) owner to <app>_authz;
+revoke execute on function app.invitation_stands(uuid) from public;
+grant execute on function app.invitation_stands(uuid) to <app>_app;
+
+-- Refuses to join by an invitation of a member who can't invite any more. Communities that are open to everybody can
+-- be joined nevertheless, but without the role that the invitation named.
+create function app.keep_invitations() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.invitation_stands(old.id) then
+    return new;
+  end if;
+  if exists (select from app.communities c where c.id = new.community_id and c.join_policy = 'open') then
+    new.role := 'member';
+    return new;
+  end if;
+  raise exception 'the giver may not' using errcode = '23514', constraint = 'community_members_invitation_stands';
+end
+$$;
+alter function app.keep_invitations() owner to <app>_authz;
+revoke execute on function app.keep_invitations() from public;
+
+create trigger community_members_invitation before update of state on app.community_members
+  for each row when (old.state = 'pending' and new.state = 'active') execute function app.keep_invitations();
+
+-- A ban takes the role along: whoever may come back is a member like others.
+create function app.ban_without_role() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.role := 'member';
+  return new;
+end
+$$;
+alter function app.ban_without_role() owner to <app>_owner;
+revoke execute on function app.ban_without_role() from public;
+
+create trigger community_members_without_role before update of state on app.community_members
+  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();

@@ -1,6 +1,40 @@
 -- What a host may no longer change once buyers rely on it. The hooks of ticket types and events say the same with a
 -- pointer (`runtime/app/src/tickets/promises.rs`); these triggers hold for every writer.
 
+-- Refuses to join the waiting list of an event that has begun or was cancelled, and of a community's event by a ticket
+-- alone (`app.may_order`). Who does not see the event at all is refused by the policy. Requests alone are held to it.
+create function app.begin_waiting() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if app.waiting_obstacle(new.event_id, new.user_id) is not null then
+    raise exception 'nothing to wait for' using errcode = '23514', table = 'events', constraint = 'events_waited_for';
+  end if;
+  return new;
+end
+$$;
+alter function app.begin_waiting() owner to <app>_authz;
+revoke execute on function app.begin_waiting() from public;
+
+create trigger waitlist_entries_begin before insert on app.waitlist_entries
+  for each row when (current_user = '<app>_app') execute function app.begin_waiting();
+
+-- Why a member can't wait for tickets of an event: `over` or `members`; null if nothing is in the way.
+create function app.waiting_obstacle(p_event uuid, p_user uuid) returns text
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select case
+      when e.starts_at <= now() or e.state in ('cancelled', 'completed') then 'over'
+      when e.host_community_id is not null and not app.may_order(e.id, p_user) and exists (
+        select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state in ('valid', 'checked_in')) then 'members'
+    end
+    from app.events e where e.id = p_event and e.status = 'active');
+end
+$$;
+alter function app.waiting_obstacle(uuid, uuid) owner to <app>_authz;
+revoke execute on function app.waiting_obstacle(uuid, uuid) from public;
+grant execute on function app.waiting_obstacle(uuid, uuid) to <app>_app;
+
 -- Whether a ticket type was ever ordered, also by orders that have expired or were refunded since.
 create function app.was_ordered(p_type uuid) returns boolean
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -23,7 +23,7 @@ begin
   ) then
     return 0;
   end if;
-  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes,
+  select t.event_id, t.capacity - t.held - t.sold as free, t.sales_end, t.waitlist_minutes, t.per_user_limit,
     t.status = 'active' and not t.door_only and (t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) as on_sale
   into v_type from app.ticket_types t where t.id = p_type for no key update;
   -- Entries that somebody else has locked are left to them: nobody is waited for while the type is locked.
@@ -48,6 +48,14 @@ begin
         and app.host_is_live(e.host_id)
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
+        -- Who could not order is passed over, and goes on waiting.
+        and app.may_order(w.event_id, w.user_id) and app.tickets_of_buyer(p_type, w.user_id) < v_type.per_user_limit
+        -- A member has one offer for an event at a time, also with several entries.
+        and not exists (
+          select from app.waitlist_entries o
+          where o.event_id = w.event_id and o.user_id = w.user_id and o.id <> w.id and o.status = 'active'
+            and (o.state = 'offered' and o.offer_expires_at > now()
+              or o.state = 'waiting' and (o.ticket_type_id is null or o.ticket_type_id = p_type) and (o.turn, o.id) < (w.turn, w.id)))
       order by w.turn, w.id limit v_free for no key update of w skip locked
     ), offered as (
       update app.waitlist_entries w set state = 'offered', offered_type_id = p_type,

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod archived;
+mod banned;
 mod bodies;
 mod canaries;
 mod cards;

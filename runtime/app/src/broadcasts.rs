@@ -206,7 +206,7 @@ impl Broadcasts {
                         "update app.broadcasts b set state = case when x.may_go then 'sending' else 'cancelled' end
                          from (
                            select d.id, e.state in ('published', 'completed') and e.status = 'active' and app.may_broadcast(e.host_id)
-                             and not exists (select from app.users u where u.id = d.created_by_id and u.status = 'suspended') as may_go
+                             and (d.created_by_id is null or app.author_may(d.created_by_id, e.host_id)) as may_go
                            from app.broadcasts d join app.events e on e.id = d.event_id
                            where d.state = 'scheduled' and d.status = 'active' and (d.send_at is null or d.send_at <= now())
                            order by d.send_at nulls first limit $1 for update of d skip locked) x

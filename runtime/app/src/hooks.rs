@@ -5,11 +5,18 @@
 
 mod accept;
 mod document;
+mod live;
 mod publish;
 
 pub use document::amend;
 
-use crate::{App, broadcasts::written, payments::by_card, promotions, tickets::promises};
+use crate::{
+    App,
+    broadcasts::written,
+    payments::by_card,
+    promotions,
+    tickets::{joining, promises},
+};
 use generated::{
     broadcast::{CreateBroadcast, UpdateBroadcast},
     commission_proposal::CreateCommissionProposal,
@@ -17,11 +24,14 @@ use generated::{
     event::UpdateEvent,
     featured_place::{CreateFeaturedPlace, UpdateFeaturedPlace},
     hooks::AppHooks,
+    lead::CreateLead,
     plan::{CreatePlan, UpdatePlan},
     promo_code::{CreatePromoCode, UpdatePromoCode},
     promotion::CreatePromotion,
+    quote::CreateQuote,
     review::CreateReview,
     ticket_type::{CreateTicketType, UpdateTicketType},
+    waitlist_entry::CreateWaitlistEntry,
 };
 use kernel::{Cx, Result, prelude::BoxFuture};
 use uuid::Uuid;
@@ -29,6 +39,7 @@ use uuid::Uuid;
 impl AppHooks for App {
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            live::publishing(cx, id).await?;
             publish::refuse_nowhere(cx, id).await?;
             self.modules.payments.refuse_publishing(cx, id).await
         })
@@ -68,12 +79,23 @@ impl AppHooks for App {
         Box::pin(written::check_schedule(cx, id))
     }
 
+    fn community_member_before_join<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(accept::invitation(cx, id))
+    }
+
     fn promotion_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut CreatePromotion,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { promotions::refuse(cx, &(&*input).into()).await })
+        Box::pin(async move {
+            live::promotion(cx, input).await?;
+            promotions::refuse(cx, &(&*input).into()).await
+        })
     }
 
     fn review_before_create<'a>(
@@ -91,6 +113,7 @@ impl AppHooks for App {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             by_card::refuse_new_ticket(input)?;
+            live::of_event(cx, "ticket_types", input.event_id).await?;
             self.modules.payments.refuse_new_price(cx, input).await
         })
     }
@@ -196,6 +219,53 @@ impl AppHooks for App {
     }
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
-        Box::pin(accept::quote(cx, id))
+        Box::pin(async move {
+            live::quote(cx, id).await?;
+            accept::quote(cx, id).await
+        })
+    }
+
+    fn quote_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateQuote,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::quote_for(cx, input.lead_id))
+    }
+
+    fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::quote(cx, id))
+    }
+
+    fn lead_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateLead,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::lead(cx, input))
+    }
+
+    fn service_request_before_reopen<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::reopening(cx, id))
+    }
+
+    fn promo_code_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreatePromoCode,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::of_event(cx, "promo_codes", input.event_id))
+    }
+
+    fn waitlist_entry_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut CreateWaitlistEntry,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(joining::waiting_list(cx, input))
     }
 }

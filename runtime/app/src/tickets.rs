@@ -14,6 +14,7 @@ pub mod code;
 pub mod commission;
 mod door;
 mod guesses;
+pub mod joining;
 mod offline;
 mod orders;
 pub mod promises;

@@ -3,7 +3,7 @@
 use crate::{
     money::stage::keyed,
     notifications::stage::Guests,
-    support::{Answer, Member},
+    support::{Answer, Member, rows},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -176,6 +176,42 @@ async fn od5_a_broadcast_waits_for_its_time_and_can_be_called_off() {
             "About A full house: It is cold in there.".to_owned()
         )
     );
+}
+
+#[tokio::test]
+async fn od5_what_a_dismissed_administrator_wrote_is_not_sent() {
+    let guests = Guests::new().await;
+    let ana = guests.guest("ana_who_comes").await;
+    let vic = guests.server.member("vic_who_is_dismissed").await;
+    let city = guests.server.city("melbourne").await;
+    let host = rows::host_of(&guests.server, guests.olga.id, city).await;
+    let scope = Some(("organization", host));
+    guests.server.grant(&vic, "orgAdmin", scope).await;
+    let body = json!({"event_id": guests.event, "title": "Farewell", "message": "What I always wanted to say."});
+    let mut broadcasts = Vec::new();
+    for _ in 0..3 {
+        let made = vic.client.post("/broadcasts", body.clone()).await;
+        broadcasts.push(made.expect(201).id());
+    }
+    // While the author is an administrator, it is sent.
+    act(&vic, &broadcasts[0], "schedule").await.expect(200);
+    assert_eq!(handed_over(&guests).await, 1);
+    assert_eq!(told(&guests, &ana, &broadcasts[0]).await, 1);
+    act(&vic, &broadcasts[1], "schedule").await.expect(200);
+    guests
+        .run(&format!(
+            "update app.role_assignments set status = 'archived' where user_id = '{}'",
+            vic.id
+        ))
+        .await;
+    assert_eq!(handed_over(&guests).await, 0);
+    assert_eq!(told(&guests, &ana, &broadcasts[1]).await, 0);
+    let after = shown(&guests, &broadcasts[1], "").await;
+    assert_eq!(after["state"], "cancelled");
+    // Nobody else schedules the draft, which would be cancelled in the same way.
+    let refused = act(&guests.olga, &broadcasts[2], "schedule").await;
+    let refused = refused.expect(409);
+    assert!(refused.text.contains("Write it anew"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ const CASES: &[Case] = &[
     Case {
         job: "broadcasts.hand_over",
         event: None,
-        about: &["broadcast", "host"],
+        about: &["broadcast", "host", "role of the host"],
         prepare: "update app.broadcasts set state = 'scheduled' where id = '{broadcast}'",
         news: "select count(*) from app.notifications where dedupe_key = 'broadcast:{broadcast}'",
         goes_on: &[(&["event"], &["completed", "ends_at past"], "guests are thanked afterwards"), (&["host"], &["archived"], "the broadcast is the organisation's, whose member has left")],

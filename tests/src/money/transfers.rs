@@ -4,6 +4,7 @@ use super::stage::{Stage, keyed};
 use crate::support::{Answer, Member};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -84,6 +85,36 @@ async fn o8_a_ticket_changes_hands_with_its_code() {
     // A used ticket can't be transferred.
     let used = offer(&vera, ticket, &stage.mira).await.expect(409);
     assert_eq!(used.problem(), "invalid-state");
+    stage.sound().await;
+}
+
+/// An administrator of the city who bought tickets is a buyer: a ticket that was handed on is not theirs to give back.
+#[tokio::test]
+async fn o8_a_buyer_with_an_office_takes_back_nothing_from_the_holder() {
+    let stage = Stage::without_provider().await;
+    let (carlo, vera) = (
+        stage.server.sign_in(PEOPLE[1].id).await,
+        stage.server.member("vera_who_goes").await,
+    );
+    let kind = stage.tickets("Seat", 0, 5).await;
+    let order = stage.order(&carlo, &[(kind, 2)], false).await.expect(201);
+    let tickets = order.json["ticket_ids"].as_array().expect("tickets");
+    let ticket = tickets[0].as_str().expect("an id");
+    let offered = offer(&carlo, ticket, &vera).await.expect(201).id();
+    act(&vera, &offered, "accept").await.expect(200);
+    let path = format!("/orders/{}/refunds", order.id());
+    let all = json!({"ticket_ids": tickets});
+    keyed(&carlo, &path, all).await.expect(409);
+    // Without names of tickets those that the buyer holds go back.
+    keyed(&carlo, &path, json!({})).await.expect(201);
+    assert_eq!(stage.stock(kind).await, (0, 1));
+    code(&vera, ticket).await;
+    // Whoever runs the event may take any ticket back, and so may the city, of orders of others.
+    let handed_on = json!({"ticket_ids": [ticket]});
+    keyed(&stage.olga, &path, handed_on).await.expect(201);
+    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+    let path = format!("/orders/{}/refunds", order.expect(201).id());
+    keyed(&carlo, &path, json!({})).await.expect(201);
     stage.sound().await;
 }
 

@@ -196,6 +196,78 @@ async fn o7_an_event_that_is_full_offers_nothing() {
     stage.sound().await;
 }
 
+/// Who has as many tickets as one person may have is passed over, and a member has one offer at a time.
+#[tokio::test]
+async fn o7_a_place_goes_to_who_can_order_it_and_each_member_has_one() {
+    let stage = Stage::without_provider().await;
+    let kind = stage
+        .tickets_with("Seat", 0, 2, json!({"per_user_limit": 1}))
+        .await;
+    let [a, b, c] = <[Member; 3]>::try_from(people(&stage, "limit", 3).await)
+        .unwrap_or_else(|_| panic!("three"));
+    buy(&stage, &a, kind).await.expect(201);
+    buy(&stage, &stage.mira, kind).await.expect(201);
+    let first = join(&stage, &a, Some(kind)).await.expect(201).id();
+    let second = join(&stage, &b, Some(kind)).await.expect(201).id();
+    let twice = join(&stage, &b, None).await.expect(201).id();
+    let third = join(&stage, &c, Some(kind)).await.expect(201).id();
+    raise(&stage, kind, 4).await;
+    assert_eq!(serve(&stage).await, 2);
+    for (member, entry, state) in [
+        (&a, &first, "waiting"),
+        (&b, &second, "offered"),
+        (&b, &twice, "waiting"),
+        (&c, &third, "offered"),
+    ] {
+        assert_eq!(place(member, entry).await["state"], state);
+    }
+    // More places: neither the member at the limit nor the one who has an offer gets another.
+    raise(&stage, kind, 6).await;
+    assert_eq!(serve(&stage).await, 0);
+    buy(&stage, &b, kind).await.expect(201);
+    buy(&stage, &c, kind).await.expect(201);
+    stage.sound().await;
+
+    // The negative control: without the limit a place is kept for a member who can't order it.
+    let mut conn = stage.server.superuser().await;
+    let text: String =
+        sqlx::query_scalar("select pg_get_functiondef('app.offer_places(uuid)'::regprocedure)")
+            .fetch_one(&mut conn)
+            .await
+            .expect("the function");
+    let careless = text.replace("< v_type.per_user_limit", "< 100");
+    assert_ne!(careless, text);
+    run(&stage, careless).await;
+    serve(&stage).await;
+    assert_eq!(place(&a, &first).await["state"], "offered");
+    buy(&stage, &a, kind).await.expect(409);
+}
+
+#[tokio::test]
+async fn o7_nobody_joins_the_list_of_what_has_begun_or_is_off() {
+    let stage = Stage::without_provider().await;
+    let kind = stage.tickets("Seat", 0, 1).await;
+    let [a, b] =
+        <[Member; 2]>::try_from(people(&stage, "late", 2).await).unwrap_or_else(|_| panic!("two"));
+    // While tickets are free, joining is no harm.
+    join(&stage, &a, Some(kind)).await.expect(201);
+    for change in [
+        "state = 'cancelled'",
+        "state = 'published', starts_at = now() - interval '1 hour'",
+    ] {
+        run(
+            &stage,
+            format!(
+                "set session_replication_role = replica; update app.events set {change} where id = '{}'",
+                stage.event
+            ),
+        )
+        .await;
+        let refused = join(&stage, &b, Some(kind)).await.expect(409);
+        assert!(refused.text.contains("comes free"), "{}", refused.text);
+    }
+}
+
 /// A free place of the event belongs to the members who wait, whatever ticket type they wait for.
 #[tokio::test]
 async fn o7_room_of_the_event_is_for_who_waits_for_another_type() {

@@ -46,6 +46,9 @@ pub async fn check_schedule(cx: &mut Cx, id: Uuid) -> Result<()> {
     let obstacle: Option<String> = found.flatten();
     match obstacle.as_deref() {
         Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
+        Some("author") => Err(Error::new(&problems::STATE).detail(
+            "Whoever wrote this does not administer the host any more. Write it anew to send it in your name.",
+        )),
         Some("types") => {
             let detail = "A broadcast to ticket types names one or more of its event. Change `ticket_type_ids` first.";
             let item = Item::body(

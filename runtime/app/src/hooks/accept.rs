@@ -1,4 +1,5 @@
-//! Before a quote or a proposal is accepted: what else its transaction has to wait for, and what is in its way.
+//! Before a quote, a proposal or an invitation is accepted: what else its transaction has to wait for, and what is in its
+//! way.
 //!
 //! Nothing is locked for what the caller may not see; the request's own statement decides on that answer.
 
@@ -28,4 +29,21 @@ pub async fn proposal(cx: &mut Cx, id: Uuid) -> Result<()> {
              when it holds, or decline this."
         )))
     })
+}
+
+/// Refuses an invitation of a member who can't invite any more; the database refuses it as well. Where anybody may join,
+/// it is joined without the role of the invitation.
+pub async fn invitation(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let stands: Option<bool> = sqlx::query_scalar(
+        "select app.invitation_stands(t.id) or c.join_policy = 'open'
+         from app.community_members t join app.communities c on c.id = t.community_id where t.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(cx.conn())
+    .await?;
+    if stands != Some(false) {
+        return Ok(());
+    }
+    let detail = "Whoever invited you can't invite anybody any more. Ask for another invitation.";
+    Err(Error::new(&problems::CONFLICT).detail(detail))
 }

@@ -161,7 +161,7 @@ async fn reminder(
            jsonb_build_object('event', e.id) as data, e.starts_at,
            array(select distinct t.holder_id from app.tickets t
              where t.event_id = e.id and t.state = 'valid' and ($3::uuid is null or t.holder_id = $3)) as members
-         from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id
+         from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
          where e.id = $1 and e.state = 'published' and e.status = 'active' and e.starts_at > now() + make_interval(mins => $2)",
     )
     .bind(event)

@@ -5,7 +5,7 @@
 
 use super::{
     bodies::{Cart, Item},
-    commission,
+    commission, joining,
 };
 use crate::{payments, problems, wallet::ledger};
 use chrono::{DateTime, Utc};
@@ -78,6 +78,9 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
     };
     if !event.is_on || !is_sold {
         return Err(Error::new(&problems::NOT_ON_SALE));
+    }
+    if sale == Sale::Online {
+        joining::order(cx, buyer, cart.event_id).await?;
     }
     let kinds = kinds(cx, buyer, cart).await?;
     let (lines, currency) = lines(&cart.items.0, &kinds, sale)?;

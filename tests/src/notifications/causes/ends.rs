@@ -10,14 +10,13 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Messages about something that has already happened: they stay correct, and only the end of the account stops them.
-const STAYS: [&str; 22] = [
+const STAYS: [&str; 21] = [
     "community_banned",
     "credits_lapse",
     "credits_received",
     "event_off",
     "order_paid",
     "password_changed",
-    "place_lapsed",
     "profile_approved",
     "profile_rejected",
     "promotion_approved",
@@ -136,11 +135,16 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "place_lapsed",
+        &["update app.events set visibility = 'unlisted' where id = :event"],
+    ),
+    (
         "place_offered",
         &[
             "update app.waitlist_entries set status = 'archived' where id = :waitlist_entry",
             "update app.waitlist_entries set state = 'expired' where id = :waitlist_entry",
             "update app.events set status = 'suspended' where id = :event",
+            "update app.events set visibility = 'unlisted' where id = :event",
         ],
     ),
     (

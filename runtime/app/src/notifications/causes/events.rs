@@ -2,7 +2,8 @@
 
 use super::Cause;
 
-/// The members who have a ticket or are on the waiting list: the recipients of everything that guests have to know.
+/// The members who have a ticket or are on the waiting list: the recipients of everything that guests have to know. A
+/// member on the waiting list may have been excluded from the host's community since, or the event hidden.
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
         event: "event.update",
@@ -14,7 +15,8 @@ pub(super) const CAUSES: &[Cause] = &[
                 'event_moved:' || e.id || ':' || coalesce(s.revision, 1) as key,
                 array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
                   union select w.user_id from app.waitlist_entries w
-                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                    and app.may_order(e.id, w.user_id)) as members
               from app.events e left join app.event_schedules s on s.event_id = e.id
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
@@ -24,14 +26,16 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "event_elsewhere",
         to_its_cause: true,
         // Without the address of the stream, which only ticket holders may see: members on the waiting list are told, too.
+        // A venue that is hidden is not named, as in calendars.
         sql: "select jsonb_build_object('event', e.title, 'place', case
                   when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
                   else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
                 array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
                   union select w.user_id from app.waitlist_entries w
-                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
-              from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                    and app.may_order(e.id, w.user_id)) as members
+              from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
     Cause {
@@ -46,7 +50,8 @@ pub(super) const CAUSES: &[Cause] = &[
                 array(select t.holder_id from app.tickets t left join app.refunds r on r.id = t.refund_id
                   where t.event_id = e.id and (t.state in ('valid', 'checked_in') or t.void_reason = 'event_cancelled' or r.reason = 'event_cancelled')
                   union select w.user_id from app.waitlist_entries w
-                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')) as members
+                  where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                    and app.may_order(e.id, w.user_id)) as members
               from app.events e where e.id = $1 and e.state = 'cancelled'",
     },
     Cause {

@@ -84,7 +84,8 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('waitlist_entry', w.id, 'event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
                 'place_awaited:' || w.id as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
-              where w.id = $1 and w.status = 'active' and w.state = 'waiting' and e.state = 'published' and e.starts_at > now()",
+              where w.id = $1 and w.status = 'active' and w.state = 'waiting' and e.state = 'published' and e.starts_at > now()
+                and app.may_order(e.id, w.user_id)",
     },
     Cause {
         event: "waitlist_entry.update",
@@ -95,7 +96,8 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('waitlist_entry', w.id, 'event', e.id) as data, e.id as event_id, w.offer_expires_at as expires_at,
                 null::text as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
-              where w.id = $1 and w.status = 'active' and w.state = 'offered' and w.offer_expires_at > now()",
+              where w.id = $1 and w.status = 'active' and w.state = 'offered' and w.offer_expires_at > now()
+                and app.may_order(e.id, w.user_id)",
     },
     Cause {
         event: "waitlist_entry.update",
@@ -106,7 +108,8 @@ pub(super) const CAUSES: &[Cause] = &[
                 jsonb_build_object('waitlist_entry', w.id, 'event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
                 null::text as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
-              where w.id = $1 and w.status = 'active' and w.state = 'expired' and e.state = 'published' and e.starts_at > now()",
+              where w.id = $1 and w.status = 'active' and w.state = 'expired' and e.state = 'published' and e.starts_at > now()
+                and app.may_order(e.id, w.user_id)",
     },
     Cause {
         event: "lead.create",
