@@ -140,7 +140,7 @@ pub fn validate_if_possible(object: &Object) -> Op {
 
 fn add(table: &str, column: &Column, direction: &Direction) -> Op {
     let fill = match direction {
-        Direction::Down(placeholder) if column.not_null && column.default.is_none() => {
+        Direction::Down(placeholder) if column.not_null && default_for_rows(column).is_none() => {
             Fill::Placeholder(placeholder(table, column))
         }
         _ => Fill::Default,
@@ -194,7 +194,7 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
         (false, true) => {
             let value = match direction {
                 Direction::Down(placeholder) => Some(placeholder(&table, new)),
-                Direction::Up => new.default.clone(),
+                Direction::Up => default_for_rows(new).cloned(),
             };
             if let Some(value) = value.filter(|_| new.generated.is_none()) {
                 ops.push(Op::Backfill {
@@ -206,6 +206,13 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
         }
         _ => {}
     }
+}
+
+/// The default, if it is a value for rows that exist: nobody calls while a migration runs, so who calls, and with which
+/// session, would be null for them.
+pub fn default_for_rows(column: &Column) -> Option<&String> {
+    let of_the_caller = |sql: &str| ["sec.uid", "sec.session"].iter().any(|f| mentions(sql, f));
+    column.default.as_ref().filter(|sql| !of_the_caller(sql))
 }
 
 fn default_uses(column: &Column, functions: &[&Object]) -> bool {

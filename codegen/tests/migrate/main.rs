@@ -175,6 +175,21 @@ fn a_field_that_is_never_null_needs_a_value_for_the_rows_that_exist() {
         )])
         .contains("write a `?` behind the target of `owner`")
     );
+    // Nobody calls while a migration runs, so the rows that exist would get null.
+    for relation in [
+        "  owner: user, set me\n",
+        "  owner: user, set me, on archive cascade\n",
+    ] {
+        let said = refused(&[(
+            "event",
+            "  city: city, filter\n",
+            &format!("  city: city, filter\n{relation}"),
+        )]);
+        assert!(
+            said.contains("write a `?` behind the target of `owner`, fill it"),
+            "{said}"
+        );
+    }
 }
 
 /// One address for all rows is none, whether it is unique or not.
