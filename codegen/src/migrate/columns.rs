@@ -2,7 +2,7 @@
 //!
 //! Looks at one table at a time.
 
-use super::change::TableChange;
+use super::change::{Narrowed, TableChange};
 use super::diff::Direction;
 use super::op::{Fill, Op};
 use super::text::{base_name, last_name, mentions};
@@ -21,6 +21,12 @@ pub fn drop(change: &TableChange, functions: &[&Object], direction: &Direction, 
     if matches!(direction, Direction::Up) && lost.iter().any(|c| is_archiving(c)) {
         ops.push(nothing_comes_back(table));
     }
+    let narrowed = change.narrowed.iter();
+    ops.extend(
+        narrowed
+            .filter(|n| lost.iter().any(|column| column.name == n.type_column))
+            .map(nothing_leads_elsewhere),
+    );
     ops.extend(lost.into_iter().map(|c| Op::DropColumn {
         table: table.clone(),
         column: c.clone(),
@@ -54,6 +60,26 @@ fn nothing_comes_back(table: &str) -> Op {
     );
     Op::Run {
         table: table.to_owned(),
+        sql,
+    }
+}
+
+/// Makes the migration fail while a row leads to another than the target that is left: which one it was would be lost
+/// with the column, before a foreign key finds it.
+fn nothing_leads_elsewhere(narrowed: &Narrowed) -> Op {
+    let Narrowed {
+        table,
+        type_column,
+        target,
+        ..
+    } = narrowed;
+    let sql = format!(
+        "do $$ begin\n  if exists (select from {table} where {type_column} <> '{target}') then\n    \
+         raise exception 'rows of {table} have another {type_column} than {target}: change or delete them first';\n  \
+         end if;\nend $$;"
+    );
+    Op::Run {
+        table: table.clone(),
         sql,
     }
 }

@@ -571,7 +571,15 @@ fn a_reference_to_one_of_several_becomes_one_to_one_of_them() {
     );
     assert!(said.contains("`dropped: [event.host_type]`"), "{said}");
     let stated = ("app", "modules:", "dropped: [event.host_type]\nmodules:");
-    step(&[several], &[one, stated]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    let next = step(&[several], &[one, stated]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    // Before the column is dropped, in the same transaction.
+    let main = &next.plan.migrations[0];
+    let tested =
+        (main.up).find("if exists (select from app.events where host_type <> 'organization')");
+    let dropped = main.up.find("drop column host_type");
+    assert!(tested.is_some() && tested < dropped, "{}", main.up);
+    let filled = "case when host_id is not null then 'organization' end";
+    assert!(main.down.contains(filled), "{}", main.down);
 }
 
 #[test]
