@@ -332,8 +332,9 @@ impl Place<'_> {
             format!("`{word}` of `{entity}` changes from {} to {}, and not every value survives that", old.sql_type, new.sql_type),
             format!(
                 "add a field with the new type beside it, move the values, and write `{word}: drop` a release later; \
-                 or, if the values may be lost, write in spec/app.yaml: `dropped: [{entity}.{}]`",
-                new.name
+                 or, if what a cast to {} takes from them may be lost, write in spec/app.yaml: \
+                 `dropped: [{entity}.{}]`; the migration fails while a value can't be cast",
+                new.sql_type, new.name
             ),
         )
     }

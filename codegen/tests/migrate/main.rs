@@ -338,7 +338,7 @@ fn a_lossy_change_of_type_needs_the_word() {
     let said = refused_after(&[wide], &[]);
     assert!(said.contains("`capacity` of `event` changes from bigint to integer, and not every value survives that\n"), "{said}");
     assert!(
-        said.contains("write in spec/app.yaml: `dropped: [event.capacity]`\n"),
+        said.contains("write in spec/app.yaml: `dropped: [event.capacity]`; the migration fails while a value can't be cast\n"),
         "{said}"
     );
     let stated = step(
