@@ -5,6 +5,7 @@
 
 mod access;
 mod app;
+mod conditions;
 mod cycles;
 mod entities;
 mod fields;
@@ -31,6 +32,15 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         places: &resolved.places,
         errors: &errors,
     };
+    // Other checks would take long for conditions that are too large.
+    for id in 0..cx.model.entities.len() {
+        let entity = &cx.model.entities[id];
+        let cx = &cx;
+        conditions::check(&Of { cx, id, entity });
+    }
+    if errors.count() > 0 {
+        return errors.finish(sources);
+    }
     app::check(&cx);
     for id in 0..cx.model.entities.len() {
         let of = Of {

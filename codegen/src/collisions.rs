@@ -6,6 +6,7 @@
 
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
 use crate::emit::entity::{statics, types};
+use crate::emit::schema::names::snake;
 use crate::emit::{hooks, openapi, schema};
 use crate::model::{Entity, EntityId, Lifecycle, Ty};
 use crate::names::{pascal, types as engine_types};
@@ -77,7 +78,7 @@ impl<'a> Register<'a> {
             }
         }
         let shared = "Rust type in the file of objects";
-        for name in ["Status", "Role"] {
+        for name in ["Status", "Role", SELF] {
             self.put(shared, name.to_owned(), Owner::Engine, "");
         }
         for object in &model.objects {
@@ -139,7 +140,8 @@ impl<'a> Register<'a> {
         objects.dedup();
         names.extend(objects.into_iter().map(|o| pascal(&model.objects[o].name)));
         // Each file has a `Status` of its own.
-        for name in engine_types().filter(|name| name != "Status") {
+        let taken = engine_types().filter(|name| name != "Status");
+        for name in taken.chain([SELF.to_owned()]) {
             self.put(&file("Rust type in the file"), name, Owner::Engine, "");
         }
         for (n, name) in names.into_iter().enumerate() {
@@ -231,11 +233,15 @@ impl<'a> Register<'a> {
             return;
         };
         let diagnostic = if one == two {
-            Diagnostic::at(
-                place,
-                format!("two parts of {last} would share a name: the {space} `{name}`"),
-            )
-            .help("rename one of the two that the name is made of")
+            let parts = self.parts_in(one, name);
+            let at = parts.last().map_or(place, |(_, at)| *at);
+            let message = format!("two parts of {last} would share a name: the {space} `{name}`");
+            let words: Vec<&str> = parts.iter().map(|(word, _)| word.as_str()).collect();
+            let help = match words.is_empty() {
+                true => "rename one of the two that the name is made of".to_owned(),
+                false => format!("rename {}", words.join(" or ")),
+            };
+            Diagnostic::at(at, message).help(help)
         } else {
             let diagnostic = Diagnostic::at(
                 place,
@@ -249,6 +255,36 @@ impl<'a> Register<'a> {
             diagnostic.help("rename one of the two, or what in them the name is made of")
         };
         self.errors.push(diagnostic);
+    }
+
+    /// The parts of an entity that the shared name is probably made of: those whose words are among its words.
+    fn parts_in(&self, owner: Owner, name: &str) -> Vec<(String, Span)> {
+        let Owner::Entity(id) = owner else {
+            return Vec::new();
+        };
+        let Resolved { model, places } = self.resolved;
+        let entity = &model.entities[id];
+        let bare = |word: &str| word.replace(['_', '-'], "");
+        // `getGig`, `app.gigs_ends_at_check`
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let last = match last.chars().any(char::is_lowercase) {
+            true => snake(last),
+            false => last.to_lowercase(),
+        };
+        let words: Vec<&str> = last.split(['_', '-']).collect();
+        let holds = |word: &str| {
+            (0..words.len())
+                .any(|from| (from..words.len()).any(|to| words[from..=to].concat() == bare(word)))
+        };
+        let mut found: Vec<(Part, &str, &String)> =
+            parts(entity).filter(|(_, _, word)| holds(word)).collect();
+        // Of `end` and `end_at`, the longer one is meant.
+        let longest = found.iter().map(|(_, _, word)| bare(word).len()).max();
+        found.retain(|(_, _, word)| Some(bare(word).len()) == longest);
+        let told = |(part, kind, word): (Part, &str, &String)| {
+            (format!("the {kind} `{word}`"), places.of(id, part, word))
+        };
+        found.into_iter().map(told).collect()
     }
 
     fn told(&self, owner: Owner) -> Option<(String, Span)> {
@@ -267,8 +303,24 @@ impl<'a> Register<'a> {
     }
 }
 
+/// The parts of an entity that names are made of, each with what it is called.
+fn parts(entity: &Entity) -> impl Iterator<Item = (Part, &'static str, &String)> {
+    let fields = (entity.fields.iter()).map(|f| (Part::Field, "field", &f.name));
+    let relations = (entity.belongs.iter()).map(|r| (Part::Relation, "relation", &r.name));
+    let has = (entity.has.iter()).map(|h| (Part::Has, "`has`", &h.name));
+    let derived = (entity.derived.iter()).map(|d| (Part::Derived, "derived value", &d.name));
+    let checks = (entity.checks.iter()).map(|c| (Part::Check, "check", &c.name));
+    let keeps = (entity.keeps.iter()).map(|k| (Part::Keep, "`keep`", &k.name));
+    let verbs = (entity.transitions.iter()).map(|t| (Part::Transition, "transition", &t.name));
+    let columns = fields.chain(relations).chain(has).chain(derived);
+    columns.chain(checks).chain(keeps).chain(verbs)
+}
+
 /// First segments of the paths that the engine serves.
 const ENGINES: [&str; 6] = ["docs", "livez", "metrics", "openapi", "problems", "readyz"];
+
+/// A word of Rust where types stand.
+const SELF: &str = "Self";
 
 const PATH: &str = "path";
 const HOOKS: &str = "Rust type of the hooks";

@@ -5,8 +5,8 @@
 mod reserved;
 
 pub use reserved::{
-    is_plpgsql_reserved, is_rust_reserved, is_sql_reserved, is_system_column, is_type_reserved,
-    types,
+    is_plpgsql_reserved, is_rust_reserved, is_sql_column_only, is_sql_reserved, is_system_column,
+    is_type_reserved, types,
 };
 
 /// PostgreSQL truncates longer identifiers without an error.

@@ -4,11 +4,19 @@
 //! caller's, and the caller learns only whether they hold. Values that others can read must not be made from them.
 
 use super::Of;
+use crate::emit::columns::{self, Column, Source};
 use crate::model::{Derived, DerivedKind, Entity, Expr, Ty};
 use crate::resolve::Part;
 
+/// An update has a statement for each set of guarded columns that a body may contain, so these are 64.
+const UPDATED_MAX: usize = 6;
+
+/// The columns that the caller may read are told as bits of a `bigint`.
+const READ_MAX: usize = 62;
+
 pub fn check(of: &Of) {
     slugs(of);
+    not_too_many(of);
     for derived in &of.entity.derived {
         if let Some((what, whose)) = told_by(of, derived) {
             of.refuse(
@@ -21,6 +29,37 @@ pub fn check(of: &Of) {
                 format!("remove the line, or the `read` rule in `{whose}`"),
             );
         }
+    }
+}
+
+fn not_too_many(of: &Of) {
+    if of.entity.internal {
+        return;
+    }
+    let changed = match of.updatable() {
+        true => columns::update(of.entity),
+        false => Vec::new(),
+    };
+    let help =
+        "group them in one `object`, or move them to an entity whose rows have the `read` rule";
+    for (columns, max, what) in [
+        (changed, UPDATED_MAX, "that an update may change"),
+        (columns::row(of.entity), READ_MAX, "in one entity"),
+    ] {
+        let mut guarded = columns.iter().filter(|c| c.read_rule().is_some());
+        let Some((part, name)) = guarded.nth(max).and_then(place) else {
+            continue;
+        };
+        let message = format!("more than {max} columns with a `read` rule {what}");
+        return of.refuse(part, name, message, help);
+    }
+}
+
+fn place<'a>(column: &Column<'a>) -> Option<(Part, &'a str)> {
+    match column.source {
+        Source::Field(field) => Some((Part::Field, &field.name)),
+        Source::TypeOf(relation) | Source::IdOf(relation) => Some((Part::Relation, &relation.name)),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks `unique`, `exclude` and `index`: lists of columns, and the conditions on rows.
 
 use super::Of;
-use crate::model::{Entity, Ty};
+use crate::model::{Entity, Relation, Ty};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
@@ -34,13 +34,29 @@ fn column_lists(of: &Of) {
             }
         }
     }
+    // Internal rows are not listed by their references, which are indexed only where nothing else is.
+    for columns in of.entity.index.iter().filter(|_| !of.entity.internal) {
+        let mut references = of.entity.belongs.iter().filter(|r| !r.polymorphic);
+        if references.any(|r| *columns == [r.id_column()]) {
+            of.refuse(
+                Part::Index,
+                &columns.join(","),
+                "each reference has an index already",
+                "remove it, or add columns behind the reference",
+            );
+        }
+    }
     for columns in &of.entity.unique {
-        if let [only] = columns.as_slice()
-            && of.entity.field(only).is_some_and(|f| f.unique)
-        {
+        let field = (of.entity.fields.iter())
+            .find(|f| f.unique && *columns == [f.name.clone()])
+            .map(|f| &f.name);
+        let relation = (of.entity.belongs.iter())
+            .find(|r| r.unique && columns.iter().eq(&columns_of(r)))
+            .map(|r| &r.name);
+        if let Some(only) = field.or(relation) {
             of.refuse(
                 Part::Unique,
-                only,
+                &columns.join(","),
                 format!("`{only}` is unique already"),
                 "remove one of the two",
             );
@@ -48,12 +64,17 @@ fn column_lists(of: &Of) {
     }
 }
 
+fn columns_of(relation: &Relation) -> Vec<String> {
+    let kind = relation.type_column().into_iter();
+    kind.chain([relation.id_column()]).collect()
+}
+
 /// `where` of `unique` and `exclude` may not use counters: a change of other rows would then violate the constraint.
 fn about_own_columns(of: &Of) {
     let uniques =
         (of.entity.unique_where.iter()).map(|u| (Part::Unique, u.columns.join(","), &u.filter));
     let excludes = (of.entity.exclude.iter())
-        .filter_map(|e| Some((Part::Exclude, e.from.clone(), e.filter.as_ref()?)));
+        .filter_map(|e| Some((Part::Exclude, e.place(), e.filter.as_ref()?)));
     for (part, place, filter) in uniques.chain(excludes) {
         let own = |column: &String| {
             let mut relations = of.entity.belongs.iter();
@@ -75,16 +96,35 @@ fn about_own_columns(of: &Of) {
 }
 
 fn exclude(of: &Of) {
-    for exclude in &of.entity.exclude {
+    for (n, exclude) in of.entity.exclude.iter().enumerate() {
+        let place = exclude.place();
+        if of.entity.exclude[..n].iter().any(|e| e.place() == place) {
+            of.refuse(
+                Part::Exclude,
+                &place,
+                "this exclude is here twice: both have the same columns and the same start",
+                "one `where` with `or` for both, or one column more: add the field that tells them apart",
+            );
+        }
         let end = |name: &str| {
             of.entity
                 .field(name)
                 .filter(|f| matches!(f.ty, Ty::Time | Ty::Date))
         };
-        let help = "a range goes from a required time (or date) to another, which may be optional: an open end";
+        if exclude.from == exclude.to {
+            of.refuse(
+                Part::Exclude,
+                &place,
+                "this range is empty: it ends where it begins",
+                "name the field with its end behind `..`",
+            );
+            continue;
+        }
+        let help = "a range goes from a required field that is a time (or date) to another, which may be optional: \
+                    an open end; `created_at` and `updated_at` are no fields";
         match (end(&exclude.from), end(&exclude.to)) {
             (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
-            _ => of.refuse(Part::Exclude, &exclude.from, "this is no range", help),
+            _ => of.refuse(Part::Exclude, &place, "this is no range", help),
         }
     }
 }
@@ -117,7 +157,7 @@ fn keys_fit_an_index(of: &Of) {
         }
     }
     for exclude in &of.entity.exclude {
-        key_fits(of, Part::Exclude, &exclude.from, &exclude.columns);
+        key_fits(of, Part::Exclude, &exclude.place(), &exclude.columns);
     }
 }
 

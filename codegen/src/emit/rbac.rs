@@ -102,15 +102,22 @@ fn modules(model: &Model, id: EntityId) -> String {
     out
 }
 
-/// Unique values for which a refusal tells callers that a row exists which they may not read.
+/// Unique values and ranges for which a refusal tells callers of a row, or of a value in it, that they may not read.
 fn telling(model: &Model, id: EntityId, entity: &Entity) -> String {
     if !entity.writable() {
         return String::new();
     }
     let sets = unique_sets(entity).into_iter();
-    sets.filter(|set| implied::is_chosen(entity, set))
+    let sets = sets
+        .filter(|set| implied::is_chosen(entity, set))
         .filter(|set| !implied::writer_reads_equals(model, id, set))
-        .map(|set| format!("  taken values show: {}\n", set.join(", ")))
+        .map(|set| set.join(", "));
+    let ranges = (entity.exclude.iter())
+        .filter(|exclude| implied::is_chosen(entity, &exclude.tried()))
+        .filter(|exclude| !implied::writer_reads_overlaps(model, id, exclude))
+        .map(|exclude| format!("{}..{}", exclude.named().join(", "), exclude.to));
+    sets.chain(ranges)
+        .map(|taken| format!("  taken values show: {taken}\n"))
         .collect()
 }
 

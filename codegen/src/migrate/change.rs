@@ -17,8 +17,31 @@ pub struct Renames {
     pub columns: Vec<(String, String, String)>,
     /// Renamed values that rows hold: new table, new column, old value, new value.
     pub words: Vec<(String, String, String, String)>,
-    /// The value that existing rows get in a new column, in the up migration only: new table, new column, SQL.
+    /// The value that existing rows get in a new column: new table, new column, SQL.
     pub fills: Vec<(String, String, String)>,
+    /// Relations that led to one of several, and lead to one of them from now on.
+    pub narrowed: Vec<Narrowed>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Narrowed {
+    /// The new table.
+    pub table: String,
+    /// Old names of the columns.
+    pub type_column: String,
+    pub id_column: String,
+    /// What `type_column` holds where the row leads to the target that is left.
+    pub target: String,
+}
+
+impl Narrowed {
+    /// The value of `type_column` in a down migration.
+    fn fill(&self) -> String {
+        let Narrowed {
+            id_column, target, ..
+        } = self;
+        format!("case when {id_column} is not null then '{target}' end")
+    }
 }
 
 impl Renames {
@@ -46,7 +69,10 @@ impl Renames {
                 .iter()
                 .map(|(t, old, new)| (back(t), new.clone(), old.clone()))
                 .collect(),
-            fills: Vec::new(),
+            fills: (self.narrowed.iter())
+                .map(|n| (back(&n.table), n.type_column.clone(), n.fill()))
+                .collect(),
+            narrowed: Vec::new(),
             words: (self.words.iter())
                 .map(|(t, c, old, new)| (back(t), old_column(t, c), new.clone(), old.clone()))
                 .collect(),
@@ -73,6 +99,8 @@ pub struct TableChange<'a> {
     pub logged: Option<bool>,
     /// Values for existing rows in added columns: column, SQL.
     pub fills: Vec<(String, String)>,
+    /// Relations of the table that lead to one of several no longer.
+    pub narrowed: Vec<Narrowed>,
 }
 
 pub fn tables(schema: &Schema) -> impl Iterator<Item = &Object> {
@@ -154,6 +182,10 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
         fills: (renames.fills.iter())
             .filter(|(table, ..)| *table == new.name)
             .map(|(_, column, value)| (column.clone(), value.clone()))
+            .collect(),
+        narrowed: (renames.narrowed.iter())
+            .filter(|narrowed| narrowed.table == new.name)
+            .cloned()
             .collect(),
     };
     let mut left: Vec<&Column> = old.columns.iter().collect();

@@ -2,7 +2,7 @@
 //!
 //! Looks at one table at a time.
 
-use super::change::TableChange;
+use super::change::{Narrowed, TableChange};
 use super::diff::Direction;
 use super::op::{Fill, Op};
 use super::text::{base_name, last_name, mentions};
@@ -21,6 +21,12 @@ pub fn drop(change: &TableChange, functions: &[&Object], direction: &Direction, 
     if matches!(direction, Direction::Up) && lost.iter().any(|c| is_archiving(c)) {
         ops.push(nothing_comes_back(table));
     }
+    let narrowed = change.narrowed.iter();
+    ops.extend(
+        narrowed
+            .filter(|n| lost.iter().any(|column| column.name == n.type_column))
+            .map(nothing_leads_elsewhere),
+    );
     ops.extend(lost.into_iter().map(|c| Op::DropColumn {
         table: table.clone(),
         column: c.clone(),
@@ -54,6 +60,26 @@ fn nothing_comes_back(table: &str) -> Op {
     );
     Op::Run {
         table: table.to_owned(),
+        sql,
+    }
+}
+
+/// Makes the migration fail while a row leads to another than the target that is left: which one it was would be lost
+/// with the column, before a foreign key finds it.
+fn nothing_leads_elsewhere(narrowed: &Narrowed) -> Op {
+    let Narrowed {
+        table,
+        type_column,
+        target,
+        ..
+    } = narrowed;
+    let sql = format!(
+        "do $$ begin\n  if exists (select from {table} where {type_column} <> '{target}') then\n    \
+         raise exception 'rows of {table} have another {type_column} than {target}: change or delete them first';\n  \
+         end if;\nend $$;"
+    );
+    Op::Run {
+        table: table.clone(),
         sql,
     }
 }
@@ -140,7 +166,7 @@ pub fn validate_if_possible(object: &Object) -> Op {
 
 fn add(table: &str, column: &Column, direction: &Direction) -> Op {
     let fill = match direction {
-        Direction::Down(placeholder) if column.not_null && column.default.is_none() => {
+        Direction::Down(placeholder) if column.not_null && default_for_rows(column).is_none() => {
             Fill::Placeholder(placeholder(table, column))
         }
         _ => Fill::Default,
@@ -194,7 +220,7 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
         (false, true) => {
             let value = match direction {
                 Direction::Down(placeholder) => Some(placeholder(&table, new)),
-                Direction::Up => new.default.clone(),
+                Direction::Up => default_for_rows(new).cloned(),
             };
             if let Some(value) = value.filter(|_| new.generated.is_none()) {
                 ops.push(Op::Backfill {
@@ -206,6 +232,13 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
         }
         _ => {}
     }
+}
+
+/// The default, if it is a value for rows that exist: nobody calls while a migration runs, so who calls, and with which
+/// session, would be null for them.
+pub fn default_for_rows(column: &Column) -> Option<&String> {
+    let of_the_caller = |sql: &str| ["sec.uid", "sec.session"].iter().any(|f| mentions(sql, f));
+    column.default.as_ref().filter(|sql| !of_the_caller(sql))
 }
 
 fn default_uses(column: &Column, functions: &[&Object]) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! The guard of a table refuses a transition that doesn't set exactly what the spec says, and a transition without the
 //! reason that it asks for. The version that is still running sets what the spec said before. A new `keep` is a refusal
-//! that it doesn't know, and so is a time that has to be in the future. Compares two models; knows no SQL beyond the names of
-//! triggers and their functions.
+//! that it doesn't know, and so are a time that has to be in the future and a quota. Compares two models; knows no SQL
+//! beyond the names of triggers and their functions.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +26,9 @@ pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
             (was.keeps.iter()).any(|k| (&k.per, &k.filter) == (&keep.per, &keep.filter))
         };
         found.extend(new_limits(was, entity));
+        if narrower_quota(was, entity) {
+            found.insert(format!("{}.{}", table(entity), names::quota(entity)));
+        }
         let added = entity.keeps.iter().filter(|keep| !known(keep));
         for keep in added {
             found.insert(format!("{}_keep", table(entity)));
@@ -56,6 +59,16 @@ fn new_limits(was: &Entity, entity: &Entity) -> Vec<String> {
     found
 }
 
+/// The version before doesn't know the error of a quota that is new, and promises its clients more than a lower one
+/// allows.
+fn narrower_quota(was: &Entity, entity: &Entity) -> bool {
+    match (was.quota, entity.quota) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => after < before,
+    }
+}
+
 /// The fields that both versions have, the earlier one first.
 fn kept_fields<'m>(
     was: &'m Entity,
@@ -71,11 +84,22 @@ fn kept_fields<'m>(
     })
 }
 
-/// A line of the plan for each transition that has another effect or asks for a reason from now on, and for each time
-/// that has to be in the future from now on or no longer has to.
+/// A line of the plan for each transition that has another effect or asks for a reason from now on, for each time that
+/// has to be in the future from now on or no longer has to, and for each other quota.
 pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
     let mut found = Vec::new();
     for (was, entity) in both(old, new) {
+        if was.quota != entity.quota {
+            found.push(AccessChange {
+                what: format!("{}: rows that one member creates", entity.name),
+                effect: match narrower_quota(was, entity) {
+                    true => Effect::Narrower,
+                    false => Effect::Wider,
+                },
+                before: a_day(was.quota),
+                after: a_day(entity.quota),
+            });
+        }
         for (before, after) in kept_fields(was, entity) {
             if before.future != after.future {
                 found.push(AccessChange {
@@ -179,6 +203,10 @@ fn limit(future: Option<Future>) -> &'static str {
         Some(Future::Always) => "future",
         Some(Future::OnCreate) => "future on create",
     }
+}
+
+fn a_day(quota: Option<u32>) -> String {
+    quota.map_or_else(|| "any number".to_owned(), |n| format!("{n} a day"))
 }
 
 fn told(demand: &Demand) -> String {

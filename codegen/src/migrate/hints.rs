@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::Renames;
+use super::change::{Narrowed, Renames};
 use super::reworded;
 use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
@@ -169,6 +169,7 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Mod
     for relation in &entity.belongs {
         if let Some(was) = was {
             fill_type(hints, &own, relation, was, old);
+            narrow(hints, &own, relation, (was, old), new);
         }
         for column in [Some(relation.id_column()), relation.type_column()]
             .into_iter()
@@ -220,6 +221,30 @@ fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, ol
         );
         hints.renames.fills.push((own.to_owned(), column, value));
     }
+}
+
+/// A relation to one of several that becomes a relation to one: no row may lead elsewhere.
+fn narrow(
+    hints: &mut Hints,
+    own: &str,
+    relation: &Relation,
+    (was, old): (&Entity, &Model),
+    new: &Model,
+) {
+    let before = relation.was.as_deref().and_then(|name| was.relation(name));
+    let Some(before) = before.or_else(|| was.relation(&relation.name)) else {
+        return;
+    };
+    let (Some(type_column), false) = (before.type_column(), relation.polymorphic) else {
+        return;
+    };
+    let target = &new.entities[relation.targets[0]];
+    hints.renames.narrowed.push(Narrowed {
+        table: own.to_owned(),
+        type_column,
+        id_column: before.id_column(),
+        target: former(target, old, new).unwrap_or(target).name.clone(),
+    });
 }
 
 fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 //!
 //! Only down migrations need them: they restore the schema but can't restore the data.
 
+use super::columns::default_for_rows;
 use super::hints::table;
 use crate::model::{Literal, Model, Ty};
 use crate::objects::{Column, Kind, Object, Schema};
@@ -9,7 +10,7 @@ use crate::objects::{Column, Kind, Object, Schema};
 /// A value that the column's type and checks allow. If the column must be unique, the expression yields a different
 /// value for every row.
 pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Column) -> String {
-    if let Some(value) = &column.default {
+    if let Some(value) = default_for_rows(column) {
         return value.clone();
     }
     let unique = schema

@@ -4,7 +4,7 @@
 
 use super::change::{Renames, TableChange, table_changes, tables};
 use super::class::widens;
-use super::columns::is_archiving;
+use super::columns::{default_for_rows, is_archiving};
 use super::hints::{Hints, former, states};
 use super::phrase::phrase;
 use super::reworded;
@@ -265,7 +265,7 @@ impl Place<'_> {
             .change
             .added
             .iter()
-            .filter(|c| c.not_null && c.default.is_none() && c.generated.is_none())
+            .filter(|c| c.not_null && default_for_rows(c).is_none() && c.generated.is_none())
         {
             // The message about the id column of a polymorphic reference covers its type column as well.
             if column.name.ends_with("_type") && self.hints.relations.contains(&self.key(column)) {
@@ -332,8 +332,9 @@ impl Place<'_> {
             format!("`{word}` of `{entity}` changes from {} to {}, and not every value survives that", old.sql_type, new.sql_type),
             format!(
                 "add a field with the new type beside it, move the values, and write `{word}: drop` a release later; \
-                 or, if the values may be lost, write in spec/app.yaml: `dropped: [{entity}.{}]`",
-                new.name
+                 or, if what a cast to {} takes from them may be lost, write in spec/app.yaml: \
+                 `dropped: [{entity}.{}]`; the migration fails while a value can't be cast",
+                new.sql_type, new.name
             ),
         )
     }

@@ -5,7 +5,7 @@
 //! indexes that were replaced.
 
 use super::change::{Renames, TableChange, table_changes};
-use super::columns::Placeholder;
+use super::columns::{Placeholder, default_for_rows};
 use super::diff::{Direction, diff};
 use super::op::{How, Op};
 use super::recount::After;
@@ -127,7 +127,7 @@ fn stricter_columns(old: &Schema, new: &Schema, renames: &Renames) -> Vec<Strict
                 found.push(Stricter {
                     table: change.new.name.clone(),
                     name: after.name.clone(),
-                    default: after.default.clone(),
+                    default: default_for_rows(after).cloned(),
                 });
             }
         }

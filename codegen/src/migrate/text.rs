@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn dollar_quotes_end_at_their_own_tag() {
+        let sql = "create function f() returns text as $body$\nselect '$$ x; '; -- it's $$;\n$body$;\nselect state;";
+        assert_eq!(statements(sql).len(), 2);
+        assert_eq!(
+            rename(
+                "as $body$ state = '$$ state' or state $body$",
+                "state",
+                "phase"
+            ),
+            "as $body$ phase = '$$ state' or phase $body$"
+        );
+    }
+
+    #[test]
     fn words_are_whole() {
         assert!(mentions("sec.enter(a)", "sec.enter"));
         assert!(!mentions("sec.enter_job(a)", "sec.enter"));

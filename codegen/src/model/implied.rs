@@ -2,7 +2,7 @@
 //!
 //! `false` only means that no implication was found.
 
-use super::{DerivedKind, Entity, EntityId, Expr, Model, OfWhat, Relation, Value};
+use super::{DerivedKind, Entity, EntityId, Exclude, Expr, Model, OfWhat, Relation, Value};
 
 /// The nesting up to which rules are examined; deeper ones count as unknown.
 const DEPTH_MAX: usize = 32;
@@ -77,15 +77,24 @@ fn names(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> bool {
     }
 }
 
-/// Whether everybody who may write a row that equals another one in these columns can read that other row.
+/// Whether everybody who may write a row that equals another one in these columns can read them in that other row.
 pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> bool {
+    writer_reads(model, id, columns, columns)
+}
+
+/// Whether everybody who may write a row that the constraint refuses can read the row that it overlaps.
+pub fn writer_reads_overlaps(model: &Model, id: EntityId, exclude: &Exclude) -> bool {
+    writer_reads(model, id, &exclude.columns, &exclude.tried())
+}
+
+/// Whether everybody who may write the columns `tried` of a row that equals another one in the columns `equal` can read
+/// all of them in that other row.
+fn writer_reads(model: &Model, id: EntityId, equal: &[String], tried: &[String]) -> bool {
     let entity = &model.entities[id];
     let Some(read) = &entity.access.read else {
         return false;
     };
-    let writes = columns
-        .iter()
-        .filter_map(|c| entity.field(c)?.write.as_ref());
+    let writes = tried.iter().filter_map(|c| entity.field(c)?.write.as_ref());
     let update = entity.access.update.iter().cloned();
     let update = update.map(|rule| Expr::All(writes.clone().cloned().chain([rule]).collect()));
     let create = entity
@@ -100,17 +109,21 @@ pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> b
                 .iter()
                 .any(|r| r.movable && r.id_column() == *column)
     };
-    let updates = columns.iter().any(moves);
+    let updates = tried.iter().any(moves);
     create
         .into_iter()
         .chain(update.filter(|_| updates))
         .all(|rule| {
-            let known = about(entity, &rule, columns, 0);
+            let known = about(entity, &rule, equal, 0);
             let sees = |rule: &Expr| implies(model, id, &known, rule, 0);
             let access = &entity.access;
             let moderates = [&access.update, &access.suspend];
             let suspended = Expr::Any(moderates.into_iter().flatten().cloned().collect());
-            sees(read) && (access.suspend.is_none() || sees(&suspended))
+            let guarded = entity.private_columns();
+            let mut guarded = guarded.iter().filter(|(name, _)| tried.contains(name));
+            sees(read)
+                && (access.suspend.is_none() || sees(&suspended))
+                && guarded.all(|(_, rule)| sees(rule))
         })
 }
 

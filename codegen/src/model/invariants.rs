@@ -14,6 +14,22 @@ pub struct Exclude {
     pub filter: Option<Expr>,
 }
 
+impl Exclude {
+    /// What tells it apart from others of the entity, of which its constraint's name is made.
+    pub fn named(&self) -> Vec<String> {
+        let columns = self.columns.iter();
+        columns.chain([&self.from]).cloned().collect()
+    }
+    /// All columns whose values are tried against those of other rows.
+    pub fn tried(&self) -> Vec<String> {
+        let columns = self.columns.iter();
+        columns.chain([&self.from, &self.to]).cloned().collect()
+    }
+    pub fn place(&self) -> String {
+        self.named().join(",")
+    }
+}
+
 /// `event, user where state != cancelled`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UniqueWhere {

@@ -5,6 +5,11 @@ pub fn is_sql_reserved(word: &str) -> bool {
     SQL_RESERVED.binary_search(&word).is_ok()
 }
 
+/// Words that name a table's column without quotes, but not a function's argument or column.
+pub fn is_sql_column_only(word: &str) -> bool {
+    SQL_COLUMN_ONLY.binary_search(&word).is_ok()
+}
+
 /// Reserved words of PL/pgSQL, which can't be fields of a record (`new.loop`), even in quotes.
 pub fn is_plpgsql_reserved(word: &str) -> bool {
     PLPGSQL_RESERVED.binary_search(&word).is_ok()
@@ -142,6 +147,73 @@ const SQL_RESERVED: &[&str] = &[
     "where",
     "window",
     "with",
+];
+
+/// The keywords of PostgreSQL 15 to 18 that "cannot be function or type name" but may be columns. Sorted.
+const SQL_COLUMN_ONLY: &[&str] = &[
+    "between",
+    "bigint",
+    "bit",
+    "boolean",
+    "char",
+    "character",
+    "coalesce",
+    "dec",
+    "decimal",
+    "exists",
+    "extract",
+    "float",
+    "greatest",
+    "grouping",
+    "inout",
+    "int",
+    "integer",
+    "interval",
+    "json",
+    "json_array",
+    "json_arrayagg",
+    "json_exists",
+    "json_object",
+    "json_objectagg",
+    "json_query",
+    "json_scalar",
+    "json_serialize",
+    "json_table",
+    "json_value",
+    "least",
+    "merge_action",
+    "national",
+    "nchar",
+    "none",
+    "normalize",
+    "nullif",
+    "numeric",
+    "out",
+    "overlay",
+    "position",
+    "precision",
+    "real",
+    "row",
+    "setof",
+    "smallint",
+    "substring",
+    "time",
+    "timestamp",
+    "treat",
+    "trim",
+    "values",
+    "varchar",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
 ];
 
 /// Rust keywords, crates, and modules that the crate `generated` has. Sorted.

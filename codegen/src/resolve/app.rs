@@ -190,7 +190,7 @@ fn refuse_object_name(name: &Word, errors: &Collector) {
 
 fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
     let name = at(&entity.name);
-    if names::is_rust_reserved(name.it) {
+    if names::is_rust_reserved(name.it) || names::pascal(name.it) == "Self" {
         let whose = if names::is_type_reserved(name.it) {
             "generated code has a type of this name"
         } else {

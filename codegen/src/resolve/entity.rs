@@ -228,13 +228,14 @@ fn excludes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> V
         if let (Some(columns), Some([from, to]), None | Some(Some(_))) =
             (columns, ends.as_deref(), &filter)
         {
-            places.put(id, Part::Exclude, from, phrase.span);
-            excludes.push(Exclude {
+            let exclude = Exclude {
                 columns,
                 from: from.clone(),
                 to: to.clone(),
                 filter: filter.flatten(),
-            });
+            };
+            places.put(id, Part::Exclude, &exclude.place(), phrase.span);
+            excludes.push(exclude);
         }
     }
     excludes

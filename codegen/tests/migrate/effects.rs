@@ -61,6 +61,32 @@ fn a_new_keep_is_breaking() {
     assert_eq!(plan.worst().exit_code(), 4, "{}", plan.render());
 }
 
+/// The running version answers the error of a quota that it doesn't know as an error of its own.
+#[test]
+fn a_new_or_lower_quota_is_breaking_and_told() {
+    let quota = |n: u32| format!("quota: {n} a day\naccess:\n");
+    let (few, many) = (quota(5), quota(50));
+    let none = "access:\n";
+    for (from, to, class, line) in [
+        (
+            none,
+            few.as_str(),
+            4,
+            "narrowed: was any number; now 5 a day",
+        ),
+        (&many, &few, 4, "narrowed: was 50 a day; now 5 a day"),
+        (&few, &many, 0, "widened: was 5 a day; now 50 a day"),
+        (&few, none, 0, "widened: was 5 a day; now any number"),
+    ] {
+        let next = step(&[("member", none, from)], &[("member", none, to)]);
+        let plan = next.unwrap_or_else(|refused| panic!("{refused:#?}")).plan;
+        let told = plan.render();
+        assert_eq!(plan.worst().exit_code(), class, "{told}");
+        let line = format!("member: rows that one member creates {line}");
+        assert!(told.contains(&line), "{told}");
+    }
+}
+
 fn sql(edits: &[Edit]) -> String {
     let schema = schema(&world(edits));
     let texts = schema.objects.iter().map(|o| o.create.as_str());

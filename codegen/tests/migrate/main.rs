@@ -175,6 +175,21 @@ fn a_field_that_is_never_null_needs_a_value_for_the_rows_that_exist() {
         )])
         .contains("write a `?` behind the target of `owner`")
     );
+    // Nobody calls while a migration runs, so the rows that exist would get null.
+    for relation in [
+        "  owner: user, set me\n",
+        "  owner: user, set me, on archive cascade\n",
+    ] {
+        let said = refused(&[(
+            "event",
+            "  city: city, filter\n",
+            &format!("  city: city, filter\n{relation}"),
+        )]);
+        assert!(
+            said.contains("write a `?` behind the target of `owner`, fill it"),
+            "{said}"
+        );
+    }
 }
 
 /// One address for all rows is none, whether it is unique or not.
@@ -323,7 +338,7 @@ fn a_lossy_change_of_type_needs_the_word() {
     let said = refused_after(&[wide], &[]);
     assert!(said.contains("`capacity` of `event` changes from bigint to integer, and not every value survives that\n"), "{said}");
     assert!(
-        said.contains("write in spec/app.yaml: `dropped: [event.capacity]`\n"),
+        said.contains("write in spec/app.yaml: `dropped: [event.capacity]`; the migration fails while a value can't be cast\n"),
         "{said}"
     );
     let stated = step(
@@ -556,7 +571,15 @@ fn a_reference_to_one_of_several_becomes_one_to_one_of_them() {
     );
     assert!(said.contains("`dropped: [event.host_type]`"), "{said}");
     let stated = ("app", "modules:", "dropped: [event.host_type]\nmodules:");
-    step(&[several], &[one, stated]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    let next = step(&[several], &[one, stated]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    // Before the column is dropped, in the same transaction.
+    let main = &next.plan.migrations[0];
+    let tested =
+        (main.up).find("if exists (select from app.events where host_type <> 'organization')");
+    let dropped = main.up.find("drop column host_type");
+    assert!(tested.is_some() && tested < dropped, "{}", main.up);
+    let filled = "case when host_id is not null then 'organization' end";
+    assert!(main.down.contains(filled), "{}", main.down);
 }
 
 #[test]

@@ -32,11 +32,10 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
 /// `pub mod constraint`: a constant for the name of each constraint that hand-written code may violate.
 pub fn names(entity: &Entity) -> String {
     let uniques = unique_columns(entity).into_iter();
-    let exclusions = entity.exclude.iter().map(|exclude| {
-        let mut columns = exclude.columns.clone();
-        columns.push(exclude.from.clone());
-        names::exclusion(entity, &columns)
-    });
+    let exclusions = entity
+        .exclude
+        .iter()
+        .map(|exclude| names::exclusion(entity, &exclude.named()));
     let all: Vec<String> = uniques
         .map(|columns| names::unique(entity, &columns))
         .chain(exclusions)
@@ -134,8 +133,6 @@ fn about(model: &Model, id: EntityId, filter: Option<&Expr>) -> String {
 fn exclusions(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let line = |exclude: &Exclude| {
-        let mut columns = exclude.columns.clone();
-        columns.push(exclude.from.clone());
         let detail = format!(
             "overlaps another {} of the same {}{}",
             words::spaced(&entity.name),
@@ -144,7 +141,11 @@ fn exclusions(model: &Model, id: EntityId) -> Vec<String> {
         );
         let order = format!("must be after {}", words::spaced(&exclude.from));
         [
-            conflict(&names::exclusion(entity, &columns), &exclude.from, &detail),
+            conflict(
+                &names::exclusion(entity, &exclude.named()),
+                &exclude.from,
+                &detail,
+            ),
             invalid(
                 &names::check(entity, &exclude.to, "order"),
                 &exclude.to,

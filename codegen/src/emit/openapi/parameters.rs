@@ -70,7 +70,7 @@ fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
         Some(items) => is_plain(items),
         None => is_plain(schema),
     };
-    let mut kinds = model.entities.iter().flat_map(|entity| {
+    let mut kinds = (model.entities.iter().filter(|e| may_have(e, column))).flat_map(|entity| {
         let columns = columns::row(entity).into_iter();
         columns
             .filter(|other| other.name() == column && is_filter(other))
@@ -78,6 +78,14 @@ fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
     });
     let first = kinds.next().flatten();
     plain && first.is_some() && kinds.all(|other| other == first)
+}
+
+/// Whether the entity may have a column of this name, told without making all of its columns.
+fn may_have(entity: &Entity, column: &str) -> bool {
+    let mut relations = entity.belongs.iter();
+    entity.fields.iter().any(|f| f.name == column)
+        || entity.derived.iter().any(|d| d.name == column)
+        || relations.any(|r| column.starts_with(r.name.as_str()))
 }
 
 fn is_filter(column: &columns::Column) -> bool {

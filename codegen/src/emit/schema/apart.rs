@@ -14,7 +14,7 @@ use super::{
     object::{constraint, grants, index, object, on_table, quote, trigger, trigger_function},
     tables,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Expr, Model, Value};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Expr, Model, OfWhat, Value};
 use crate::objects::{Column, Kind, Object};
 
 /// `counters.events`
@@ -32,7 +32,17 @@ pub fn delta_table(entity: &Entity) -> String {
 
 /// Whether this derived value is stored in the separate table.
 pub fn is_apart(model: &Model, id: EntityId, derived: &Derived) -> bool {
-    !matches!(derived.kind, DerivedKind::Flag { .. }) && reader(model, id, &derived.name).is_none()
+    if matches!(derived.kind, DerivedKind::Flag { .. }) {
+        return false;
+    }
+    // Who reads a counter is looked for in all entities, and asked once for each statement.
+    let mut all = model.entities[id].derived.iter();
+    let Some(place) = all.position(|other| other.name == derived.name) else {
+        return reader(model, id, &derived.name).is_none();
+    };
+    let key = ("apart", place, id, OfWhat::Read);
+    let find = || reader(model, id, &derived.name).is_none();
+    model.memo.once(key, false, find)
 }
 
 pub fn any(model: &Model, id: EntityId) -> bool {

@@ -86,6 +86,9 @@ pub fn live_column(column: &str) -> String {
     format!("live_{column}")
 }
 
+/// The longest last part that a shortened name keeps: `_else`, `_assigns` and the like.
+const KIND_MAX: usize = 24;
+
 /// Shortens names of more than 63 bytes, and adds a hash of the whole name. PostgreSQL would just truncate them, and
 /// might make two of them equal.
 pub fn fit(name: String) -> String {
@@ -95,7 +98,9 @@ pub fn fit(name: String) -> String {
     let mark = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
     });
+    // What comes last says of what kind it is (`_fkey`), unless it is itself a word of the spec.
     let kind = name.rfind('_').map_or("", |at| &name[at..]);
+    let kind = if kind.len() > KIND_MAX { "" } else { kind };
     let keep = 63 - 7 - kind.len();
     format!("{}_{:06x}{kind}", &name[..keep], mark & 0xff_ffff)
 }
@@ -190,5 +195,11 @@ mod tests {
         assert_eq!(long.len(), 63);
         assert!(long.ends_with("_fkey"));
         assert_ne!(long, fit(format!("{}b_fkey", "a".repeat(80))));
+        // A long word of a spec may come last.
+        for length in 20..200 {
+            let name = format!("app.things_in_{}", "x".repeat(length));
+            assert_eq!(fit(name.clone()).len(), name.len().min(63));
+            assert_ne!(fit(name.clone()), fit(format!("{name}x")));
+        }
     }
 }

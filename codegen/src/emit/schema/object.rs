@@ -76,11 +76,10 @@ impl Function<'_> {
             self.name, self.arguments, self.returns, self.attributes, security
         );
         create.truncate(create.trim_end().len());
-        create.push_str(" as $$\n");
-        for line in self.doc.lines() {
-            create.push_str(&format!("-- {line}\n"));
-        }
-        create.push_str(&format!("{}\n$$;", self.body.trim_end()));
+        let comment: String = self.doc.lines().map(|l| format!("-- {l}\n")).collect();
+        let text = format!("{comment}{}\n", self.body.trim_end());
+        let tag = dollar_tag(&text);
+        create.push_str(&format!(" as {tag}\n{text}{tag};"));
         let owner = self.definer.clone().unwrap_or_else(|| roles.owner());
         create.push_str(&format!("\nalter function {identity} owner to {owner};"));
         if self.definer.is_some() || !self.callers.is_empty() {
@@ -101,6 +100,16 @@ impl Function<'_> {
             format!("drop function {identity};"),
         )
     }
+}
+
+/// Quotes the body of a function: `$$`, unless the body contains it, as when a rule compares with a text that does.
+fn dollar_tag(body: &str) -> String {
+    let mut tags = std::iter::once("$$".to_owned()).chain((0..).map(|n| match n {
+        0 => "$body$".to_owned(),
+        n => format!("$body_{n}$"),
+    }));
+    tags.find(|tag| !body.contains(tag.as_str()))
+        .expect("a text contains finitely many tags")
 }
 
 /// A trigger function that runs with the caller's rights, or with those of `definer`.
@@ -226,4 +235,18 @@ pub fn grants(table: &str, role: &str, privileges: &[String]) -> Option<Object> 
 /// `insert (a, b)`; `None` if there are no columns.
 pub fn on_columns(privilege: &str, columns: &[String]) -> Option<String> {
     (!columns.is_empty()).then(|| format!("{privilege} ({})", columns.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dollar_tag;
+
+    #[test]
+    fn a_body_cannot_end_its_own_quotes() {
+        assert_eq!(dollar_tag("select 1"), "$$");
+        assert_eq!(dollar_tag("select '$1'"), "$$");
+        assert_eq!(dollar_tag("select '$$ x'"), "$body$");
+        assert_eq!(dollar_tag("select '$$ x', '$body$'"), "$body_1$");
+        assert_eq!(dollar_tag("select '$$, $body$, $body_1$'"), "$body_2$");
+    }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::emit::columns as row;
 use crate::model::{EntityId, Model};
+use crate::names::is_sql_column_only;
 use crate::objects::{Kind, Object};
 
 /// Which of the columns the caller may read, one bit for each in the order of the row. The name is free because no
@@ -44,7 +45,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     };
     let returned: Vec<String> = private
         .iter()
-        .map(|(name, _)| format!("{name} {}", sql_type(name)))
+        .map(|(name, _)| format!("{} {}", argument(name), sql_type(name)))
         .chain([format!("{SEEN} bigint")])
         .collect();
     let order: Vec<String> = row::row(entity)
@@ -94,4 +95,13 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         ),
     };
     Some(on_table(&table, function.object(roles)))
+}
+
+/// The column as one that a function returns: PostgreSQL accepts words like `position` there only in quotes.
+fn argument(column: &str) -> String {
+    if is_sql_column_only(column) {
+        format!("\"{column}\"")
+    } else {
+        column.to_owned()
+    }
 }

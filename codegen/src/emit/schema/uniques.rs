@@ -320,16 +320,10 @@ fn exclusion(model: &Model, id: EntityId, exclude: &Exclude) -> Object {
         false => format!(" where ({})", rows.join(" and ")),
     };
     let rest = format!("exclude using gist ({}){rows}", parts.join(", "));
-    let named: Vec<String> = exclude
-        .columns
-        .iter()
-        .chain([&exclude.from])
-        .cloned()
-        .collect();
     constraint(
         Kind::Constraint,
         &names::table(entity),
-        &names::exclusion(entity, &named),
+        &names::exclusion(entity, &exclude.named()),
         &rest,
     )
 }

@@ -33,18 +33,22 @@ pub trait AppHooks: Send + Sync {
 pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     vec![
         hooked(&body::BODY, BodyHooks(app.clone())),
+        plain(&guard::GUARD),
         plain(&part::PART),
         plain(&row::ROW),
+        plain(&secret::SECRET),
         plain(&user::USER),
     ]
 }
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 4] = [
+pub static RESOURCES: [&Resource; 6] = [
     &body::BODY,
+    &guard::GUARD,
     &part::PART,
     &row::ROW,
+    &secret::SECRET,
     &user::USER,
 ];
 

@@ -4,12 +4,14 @@
 //! One module per entity: its types, its statements, its rules. No logic: that is in `kernel`.
 
 pub mod body;
+pub mod guard;
 pub mod hooks;
 pub mod migrations;
 pub mod objects;
 pub mod part;
 pub mod role_assignment;
 pub mod row;
+pub mod secret;
 pub mod user;
 
 /// Names under `modules:` of the spec.
