@@ -56,6 +56,12 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut commission_rule::UpdateCommissionRule,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn community_member_before_join<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn event_before_update<'a>(
@@ -76,6 +82,12 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
         input: &'a mut featured_place::UpdateFeaturedPlace,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn lead_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut lead::CreateLead,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn plan_before_create<'a>(
@@ -110,12 +122,26 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut promotion::CreatePromotion,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn quote_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut quote::CreateQuote,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn review_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn service_request_before_reopen<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn ticket_type_before_create<'a>(
@@ -129,6 +155,12 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
         input: &'a mut ticket_type::UpdateTicketType,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn waitlist_entry_before_create<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        input: &'a mut waitlist_entry::CreateWaitlistEntry,
     ) -> BoxFuture<'a, Result<()>>;
 }
 
@@ -147,7 +179,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         hooked(&commission_proposal::COMMISSION_PROPOSAL, CommissionProposalHooks(app.clone())),
         hooked(&commission_rule::COMMISSION_RULE, CommissionRuleHooks(app.clone())),
         plain(&community::COMMUNITY),
-        plain(&community_member::COMMUNITY_MEMBER),
+        hooked(&community_member::COMMUNITY_MEMBER, CommunityMemberHooks(app.clone())),
         plain(&connected_account::CONNECTED_ACCOUNT),
         plain(&country::COUNTRY),
         plain(&device::DEVICE),
@@ -158,7 +190,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&fraud_flag::FRAUD_FLAG),
         plain(&grant_announcement::GRANT_ANNOUNCEMENT),
         plain(&institution::INSTITUTION),
-        plain(&lead::LEAD),
+        hooked(&lead::LEAD, LeadHooks(app.clone())),
         plain(&like::LIKE),
         plain(&media::MEDIA),
         plain(&notification::NOTIFICATION),
@@ -176,7 +208,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&revenue_share::REVENUE_SHARE),
         hooked(&review::REVIEW, ReviewHooks(app.clone())),
         plain(&role_assignment::ROLE_ASSIGNMENT),
-        plain(&service_request::SERVICE_REQUEST),
+        hooked(&service_request::SERVICE_REQUEST, ServiceRequestHooks(app.clone())),
         plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
@@ -186,7 +218,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&transfer::TRANSFER),
         plain(&user::USER),
         plain(&venue::VENUE),
-        plain(&waitlist_entry::WAITLIST_ENTRY),
+        hooked(&waitlist_entry::WAITLIST_ENTRY, WaitlistEntryHooks(app.clone())),
         plain(&wallet_account::WALLET_ACCOUNT),
         plain(&wallet_credit::WALLET_CREDIT),
         plain(&wallet_hold::WALLET_HOLD),
@@ -316,6 +348,20 @@ impl Hooks for CommissionRuleHooks {
     }
 }
 
+struct CommunityMemberHooks(Arc<dyn AppHooks>);
+
+impl Hooks for CommunityMemberHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("join", Some(id), _) => self.0.community_member_before_join(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct EventHooks(Arc<dyn AppHooks>);
 
 impl Hooks for EventHooks {
@@ -341,6 +387,20 @@ impl Hooks for FeaturedPlaceHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.featured_place_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.featured_place_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct LeadHooks(Arc<dyn AppHooks>);
+
+impl Hooks for LeadHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.lead_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -398,6 +458,8 @@ impl Hooks for QuoteHooks {
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
+            ("create", _, Some(input)) => self.0.quote_before_create(cx, typed(input)),
+            ("send", Some(id), _) => self.0.quote_before_send(cx, id),
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
@@ -418,6 +480,20 @@ impl Hooks for ReviewHooks {
     }
 }
 
+struct ServiceRequestHooks(Arc<dyn AppHooks>);
+
+impl Hooks for ServiceRequestHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("reopen", Some(id), _) => self.0.service_request_before_reopen(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
 struct TicketTypeHooks(Arc<dyn AppHooks>);
 
 impl Hooks for TicketTypeHooks {
@@ -428,6 +504,20 @@ impl Hooks for TicketTypeHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.ticket_type_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.ticket_type_before_update(cx, id, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct WaitlistEntryHooks(Arc<dyn AppHooks>);
+
+impl Hooks for WaitlistEntryHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("create", _, Some(input)) => self.0.waitlist_entry_before_create(cx, typed(input)),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

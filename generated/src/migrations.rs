@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6b7789687aa97e82e199d0c45a95d8964281252de64cf6fb781dede86e17bb903d1edde285887bc5a453162f2af09cda",
+        checksum: "4dceac186271e8468da3e3cd0e6551470a44c5dbdf3be7d716d8736cdc63d0c8907337bfa8fc0ceb41cfcbb6a6fcadf3",
     },
 ];

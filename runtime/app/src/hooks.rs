@@ -170,10 +170,13 @@ impl AppHooks for App {
     /// Refuses amounts from which no order can be priced; the database refuses them as well.
     fn promo_code_before_create<'a>(
         &'a self,
-        _: &'a mut Cx,
+        cx: &'a mut Cx,
         input: &'a mut CreatePromoCode,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { by_card::refuse_new_code(input) })
+        Box::pin(async move {
+            by_card::refuse_new_code(input)?;
+            live::of_event(cx, "promo_codes", input.event_id).await
+        })
     }
 
     fn promo_code_before_update<'a>(
@@ -251,14 +254,6 @@ impl AppHooks for App {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(live::reopening(cx, id))
-    }
-
-    fn promo_code_before_create<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        input: &'a mut CreatePromoCode,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(live::of_event(cx, "promo_codes", input.event_id))
     }
 
     fn waitlist_entry_before_create<'a>(
