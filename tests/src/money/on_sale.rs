@@ -1,7 +1,6 @@
 //! Until when tickets are sold, and that a price is told only for what can be ordered.
 
 use super::stage::{Stage, keyed};
-use serde_json::json;
 
 async fn event(stage: &Stage, starts_at: &str, ends_at: &str) {
     stage
