@@ -109,12 +109,10 @@ async fn o8_a_buyer_with_an_office_takes_back_nothing_from_the_holder() {
     keyed(&carlo, &path, json!({})).await.expect(201);
     assert_eq!(stage.stock(kind).await, (0, 1));
     code(&vera, ticket).await;
-    // Whoever runs the event may take any ticket back, and so may the city, of orders of others.
+    // Whoever runs the event may take any ticket back.
     let handed_on = json!({"ticket_ids": [ticket]});
     keyed(&stage.olga, &path, handed_on).await.expect(201);
-    let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
-    let path = format!("/orders/{}/refunds", order.expect(201).id());
-    keyed(&carlo, &path, json!({})).await.expect(201);
+    assert_eq!(stage.stock(kind).await, (0, 0));
     stage.sound().await;
 }
 
