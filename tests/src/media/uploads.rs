@@ -242,7 +242,11 @@ async fn md4_what_is_no_whole_picture_of_its_type_is_refused_and_deleted() {
         let body = json!({"entity_type": "event", "entity_id": stage.event, "content_type": content_type, "bytes": 10, "sha256": sum});
         let client = &stage.owner.client;
         let upload = client.post("/media/uploads", body).await;
-        assert!(upload.status.is_success(), "{content_type}: {}", upload.text);
+        assert!(
+            upload.status.is_success(),
+            "{content_type}: {}",
+            upload.text
+        );
         assert_eq!(upload.json["headers"]["content-type"], "image/jpeg");
     }
     for (content_type, bytes, sum) in [
