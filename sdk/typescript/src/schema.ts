@@ -1711,8 +1711,8 @@ export type paths = {
         put?: never;
         /**
          * Keep a subscription
-         * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Refused
-         *     (409) if the member whose card pays has closed their account.
+         * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Only for the
+         *     administrator of the business whose card pays (409 for others).
          */
         post: operations["keepSubscription"];
         delete?: never;
@@ -1732,9 +1732,9 @@ export type paths = {
         put?: never;
         /**
          * Change the plan of a subscription
-         * @description The price difference for the rest of the period is charged at once, and the plan changes when it is paid. If the bank
-         *     asks the buyer to authenticate, `payment_status` is `requires_action`, and the change is given up after a day. Refused
-         *     (409) while a payment is due.
+         * @description For the administrator of the business whose card pays. The price difference for the rest of the period is charged at
+         *     once, and the plan changes when it is paid. If the bank asks the buyer to authenticate, `payment_status` is
+         *     `requires_action`, and the change is given up after a day. Refused (409) while a payment is due.
          */
         post: operations["changeSubscriptionPlan"];
         delete?: never;
@@ -1968,8 +1968,9 @@ export type paths = {
         put?: never;
         /**
          * Reverse a ledger entry
-         * @description Books an opposite entry. An entry can be reversed once, and only if no balance would become negative. Only for
-         *     platform administrators.
+         * @description Books an opposite entry. Fundings of budgets and credits that were given by hand (`funding`, `event_credit`,
+         *     `promotion_bonus`) can be reversed, once, and only if no balance would become negative. Other entries belong to an
+         *     order, a refund, a referral or a dispute: refund the order instead. Only for platform administrators.
          */
         post: operations["reverseJournal"];
         delete?: never;
@@ -6310,7 +6311,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments.
+         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be charged in.
          */
         post: operations["createTicketType"];
         delete?: never;
@@ -6337,7 +6338,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         put: operations["replaceTicketType"];
         post?: never;
@@ -6356,7 +6357,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         patch: operations["updateTicketType"];
         trace?: never;
@@ -7371,6 +7372,8 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `host`.
+         *
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -7396,6 +7399,8 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `host`.
+         *
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
          */
         put: operations["replacePromoCode"];
         post?: never;
@@ -7413,6 +7418,8 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `host`.
+         *
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
          */
         patch: operations["updatePromoCode"];
         trace?: never;
@@ -8211,6 +8218,8 @@ export type paths = {
          * @description A member may create up to 500 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `platform`.
+         *
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
          */
         post: operations["createCommissionRule"];
         delete?: never;
@@ -8236,6 +8245,8 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `platform`.
+         *
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
          */
         put: operations["replaceCommissionRule"];
         post?: never;
@@ -8253,6 +8264,8 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `platform`.
+         *
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
          */
         patch: operations["updateCommissionRule"];
         trace?: never;
@@ -8319,6 +8332,8 @@ export type paths = {
          * @description A member may create up to 20 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `city_admin`.
+         *
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
          */
         post: operations["createCommissionProposal"];
         delete?: never;
@@ -8788,7 +8803,7 @@ export type paths = {
         put?: never;
         /**
          * Finish a promotion
-         * @description Changes `state` from `active` to `ended`. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
+         * @description Changes `state` from `active` to `ended` and sets `ended_at` to the current time. 409 if `state` has another value. The body gives the reason, which is written to the audit log.
          *
          *     **Who may**: `city_admin`.
          */
@@ -11292,7 +11307,7 @@ export type components = {
          * @description Quiet hours: the keys to change. Keys that are left out keep their values; null removes a key.
          * @example {
          *       "starts": "08:00",
-         *       "ends": "08:00"
+         *       "ends": "18:00"
          *     }
          */
         PatchQuietHours: {
@@ -11303,7 +11318,7 @@ export type components = {
          * @description Quiet hours.
          * @example {
          *       "starts": "08:00",
-         *       "ends": "08:00"
+         *       "ends": "18:00"
          *     }
          */
         QuietHours: {
@@ -11495,8 +11510,8 @@ export type components = {
         };
         /**
          * @example {
-         *       "entity_type": "user",
-         *       "entity_id": "019caddd-0f20-704f-a899-6da763b7a969"
+         *       "entity_type": "community",
+         *       "entity_id": "019caddd-0f20-7f35-a4ee-99e2bc863ce1"
          *     }
          */
         CreateFollow: {
@@ -11699,7 +11714,7 @@ export type components = {
             channel: components["schemas"]["NotificationPreferenceChannel"];
             type: components["schemas"]["NotificationPreferenceType"];
             enabled: boolean;
-            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. */
+            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. It may span midnight; if it ends when it starts, nothing is postponed. */
             quiet_hours: components["schemas"]["QuietHours"] | null;
             /**
              * Format: uuid
@@ -11729,7 +11744,7 @@ export type components = {
          *       "enabled": true,
          *       "quiet_hours": {
          *         "starts": "08:00",
-         *         "ends": "08:00"
+         *         "ends": "18:00"
          *       }
          *     }
          */
@@ -11740,7 +11755,7 @@ export type components = {
             type?: components["schemas"]["NotificationPreferenceType"];
             /** @default true */
             enabled?: boolean;
-            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. */
+            /** @description Daily period, in the member's time zone, during which push messages and mails are postponed. It may span midnight; if it ends when it starts, nothing is postponed. */
             quiet_hours?: components["schemas"]["QuietHours"] | null;
         };
         /**
@@ -11748,7 +11763,7 @@ export type components = {
          *       "enabled": true,
          *       "quiet_hours": {
          *         "starts": "08:00",
-         *         "ends": "08:00"
+         *         "ends": "18:00"
          *       }
          *     }
          */
@@ -12313,6 +12328,7 @@ export type components = {
             /** @example 019caddd-0f20-7ca5-a3f7-21c931633f71 */
             id: components["schemas"]["ObjectId"];
             status: components["schemas"]["Status"];
+            /** @description A ban sets it back to `member`. */
             role: components["schemas"]["CommunityMemberRole"];
             /** @description `pending` until the other side agrees; `unbanned` until the member joins again. Changed only by `join`, `approve`, `ban`, `unban`. */
             state: components["schemas"]["CommunityMemberState"];
@@ -12356,7 +12372,7 @@ export type components = {
          */
         CreateCommunityMember: {
             /**
-             * @description May be sent only if `staff` of the `community`.
+             * @description A ban sets it back to `member`. May be sent only if `staff` of the `community`.
              * @default member
              */
             role?: components["schemas"]["CommunityMemberRole"];
@@ -12922,8 +12938,8 @@ export type components = {
          *       "description": "Description of the grant announcement",
          *       "amount_cents": 2500,
          *       "currency": "CHF",
-         *       "opens_at": "2026-06-12T18:00:00Z",
-         *       "closes_at": "2026-06-13T18:00:00Z",
+         *       "opens_at": "2099-06-12T18:00:00Z",
+         *       "closes_at": "2099-06-13T18:00:00Z",
          *       "url": "https://example.org/url",
          *       "institution_id": "019caddd-0f20-7822-afe3-679c9dbb1c8a"
          *     }
@@ -12954,8 +12970,8 @@ export type components = {
          *       "description": "Description of the grant announcement",
          *       "amount_cents": 2500,
          *       "currency": "CHF",
-         *       "opens_at": "2026-06-12T18:00:00Z",
-         *       "closes_at": "2026-06-13T18:00:00Z",
+         *       "opens_at": "2099-06-12T18:00:00Z",
+         *       "closes_at": "2099-06-13T18:00:00Z",
          *       "url": "https://example.org/url"
          *     }
          */
@@ -13119,7 +13135,7 @@ export type components = {
             sales_start?: string | null;
             /**
              * Format: date-time
-             * @description End of the sale; null for the start of the event.
+             * @description End of the sale; null for the end of the event.
              */
             sales_end?: string | null;
             /**
@@ -13153,8 +13169,8 @@ export type components = {
          *       "title": "Example event",
          *       "description": "Description of the event",
          *       "category": "other",
-         *       "starts_at": "2026-06-12T18:00:00Z",
-         *       "ends_at": "2026-06-13T18:00:00Z",
+         *       "starts_at": "2099-06-12T18:00:00Z",
+         *       "ends_at": "2099-06-13T18:00:00Z",
          *       "timezone": "Europe/Zurich",
          *       "location": {
          *         "lat": 47.3769,
@@ -13217,8 +13233,8 @@ export type components = {
          *       "title": "Example event",
          *       "description": "Description of the event",
          *       "category": "other",
-         *       "starts_at": "2026-06-12T18:00:00Z",
-         *       "ends_at": "2026-06-13T18:00:00Z",
+         *       "starts_at": "2099-06-12T18:00:00Z",
+         *       "ends_at": "2099-06-13T18:00:00Z",
          *       "timezone": "Europe/Zurich",
          *       "location": {
          *         "lat": 47.3769,
@@ -13309,7 +13325,7 @@ export type components = {
             sales_start: string | null;
             /**
              * Format: date-time
-             * @description End of the sale; null for the start of the event.
+             * @description End of the sale; null for the end of the event.
              */
             sales_end: string | null;
             /** Format: int32 */
@@ -13381,7 +13397,7 @@ export type components = {
             sales_start?: string | null;
             /**
              * Format: date-time
-             * @description End of the sale; null for the start of the event.
+             * @description End of the sale; null for the end of the event.
              */
             sales_end?: string | null;
             /**
@@ -13566,10 +13582,6 @@ export type components = {
          *       "title": "Example broadcast",
          *       "message": "Message of the broadcast",
          *       "audience": "guests",
-         *       "ticket_type_ids": [
-         *         "first",
-         *         "second"
-         *       ],
          *       "send_at": "2099-06-12T18:00:00Z",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
          *     }
@@ -13597,10 +13609,6 @@ export type components = {
          *       "title": "Example broadcast",
          *       "message": "Message of the broadcast",
          *       "audience": "guests",
-         *       "ticket_type_ids": [
-         *         "first",
-         *         "second"
-         *       ],
          *       "send_at": "2099-06-12T18:00:00Z"
          *     }
          */
@@ -14408,7 +14416,7 @@ export type components = {
             max_redemptions: number | null;
             /**
              * Format: int32
-             * @description Maximum number of orders per buyer.
+             * @description Maximum number of orders per buyer. Sales at the door are not counted, since the guest is not known.
              */
             per_user_limit: number;
             /** Format: date-time */
@@ -14446,11 +14454,10 @@ export type components = {
          * @example {
          *       "code": "SUMMER25",
          *       "basis_points": 3,
-         *       "amount_cents": 2500,
          *       "currency": "CHF",
          *       "max_redemptions": 3,
          *       "per_user_limit": 1,
-         *       "valid_from": "2026-06-12T18:00:00Z",
+         *       "valid_from": "2099-06-12T18:00:00Z",
          *       "valid_to": "2099-06-13T18:00:00Z",
          *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c"
          *     }
@@ -14473,7 +14480,7 @@ export type components = {
             max_redemptions?: number | null;
             /**
              * Format: int32
-             * @description Maximum number of orders per buyer.
+             * @description Maximum number of orders per buyer. Sales at the door are not counted, since the guest is not known.
              * @default 1
              */
             per_user_limit?: number;
@@ -14490,11 +14497,10 @@ export type components = {
         /**
          * @example {
          *       "basis_points": 3,
-         *       "amount_cents": 2500,
          *       "currency": "CHF",
          *       "max_redemptions": 3,
          *       "per_user_limit": 1,
-         *       "valid_from": "2026-06-12T18:00:00Z",
+         *       "valid_from": "2099-06-12T18:00:00Z",
          *       "valid_to": "2099-06-13T18:00:00Z"
          *     }
          */
@@ -15490,8 +15496,8 @@ export type components = {
          *       "currency": "CHF",
          *       "paid_by": "organizer",
          *       "city_share_basis_points": 0,
-         *       "valid_from": "2026-06-12T18:00:00Z",
-         *       "valid_to": "2026-06-13T18:00:00Z"
+         *       "valid_from": "2099-06-12T18:00:00Z",
+         *       "valid_to": "2099-06-13T18:00:00Z"
          *     }
          */
         CreateCommissionRule: {
@@ -15552,8 +15558,8 @@ export type components = {
          *       "max_cents": 2500,
          *       "paid_by": "organizer",
          *       "city_share_basis_points": 0,
-         *       "valid_from": "2026-06-12T18:00:00Z",
-         *       "valid_to": "2026-06-13T18:00:00Z"
+         *       "valid_from": "2099-06-12T18:00:00Z",
+         *       "valid_to": "2099-06-13T18:00:00Z"
          *     }
          */
         ReplaceCommissionRule: {
@@ -15701,7 +15707,7 @@ export type components = {
          *       "currency": "CHF",
          *       "paid_by": "organizer",
          *       "city_share_basis_points": 0,
-         *       "valid_from": "2026-06-12T18:00:00Z",
+         *       "valid_from": "2099-06-12T18:00:00Z",
          *       "valid_to": "2099-06-13T18:00:00Z",
          *       "reason": "Reason of the commission proposal",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
@@ -15981,6 +15987,11 @@ export type components = {
              * @description Time of the payment.
              */
             paid_at: string | null;
+            /**
+             * Format: date-time
+             * @description Time at which it stopped being shown.
+             */
+            ended_at: string | null;
             /** @description Changed only by `approve`, `reject`, `activate`, `finish`, `withdraw`. */
             state: components["schemas"]["PromotionState"];
             target_type: components["schemas"]["PromotionTargetType"];
@@ -16021,8 +16032,8 @@ export type components = {
         /**
          * @example {
          *       "slot": "home",
-         *       "starts_at": "2026-06-12T18:00:00Z",
-         *       "ends_at": "2026-06-13T18:00:00Z",
+         *       "starts_at": "2099-06-12T18:00:00Z",
+         *       "ends_at": "2099-06-13T18:00:00Z",
          *       "target_type": "event",
          *       "target_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
@@ -16084,7 +16095,7 @@ export type components = {
         };
         /**
          * @example {
-         *       "referrer_id": "019caddd-0f20-704f-a899-6da763b7a969"
+         *       "referrer_id": "019caddd-0f20-7fdf-a029-5d1b37c38385"
          *     }
          */
         CreateReferral: {
@@ -17462,7 +17473,7 @@ export type components = {
         Cancellation: {
             /** Format: uuid */
             event_id: string;
-            /** @description Whether `pending`, `left` and `failed` are 0. Disputes may be open. */
+            /** @description Whether nothing may still be refunded: `pending`, `left` and `failed` are 0, and no dispute is open. */
             is_done: boolean;
             /**
              * Format: int64
@@ -25180,7 +25191,7 @@ export interface operations {
             403: components["responses"]["403"];
             /** @description There is no such entry */
             404: components["responses"]["404"];
-            /** @description The entry was reversed before, its credits are spent, or it belongs to a dispute */
+            /** @description The entry was reversed before, its credits are spent, or it is not of a kind that can be reversed */
             409: components["responses"]["409"];
             422: components["responses"]["422"];
             default: components["responses"]["default"];
