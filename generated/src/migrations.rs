@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4dceac186271e8468da3e3cd0e6551470a44c5dbdf3be7d716d8736cdc63d0c8907337bfa8fc0ceb41cfcbb6a6fcadf3",
+        checksum: "95f2af4d3e8cf90da529e3fa9abcce2794c39a8e447f285753d28ff5c6d1d7292179ea6f8725d6ec7e6eaad5f98c80d5",
     },
 ];

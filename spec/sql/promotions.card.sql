@@ -51,8 +51,8 @@ grant execute on function app.is_paid_in(text) to <app>_counter;
 -- Whether cards can be charged in a currency, as `card::is_charged` in the crate `money`, which a test checks.
 create function app.is_charged_in(p_currency text) returns boolean
   language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select app.is_paid_in(p_currency) and p_currency not in ('BOV', 'BTN', 'CHE', 'CHW', 'COU', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR',
-    'ISK', 'KPW', 'LYD', 'MGA', 'MRU', 'MXV', 'SDG', 'SSP', 'SVC', 'SYP', 'TMT', 'UGX', 'USN', 'UYI', 'VED', 'VES', 'XAD', 'ZWG')
+  select app.is_paid_in(p_currency) and p_currency not in ('BTN', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR', 'ISK', 'KPW', 'LYD', 'MGA',
+    'MRU', 'SDG', 'SSP', 'SVC', 'SYP', 'TMT', 'UGX', 'VED', 'VES', 'ZWG')
 $$;
 alter function app.is_charged_in(text) owner to <app>_owner;
 revoke execute on function app.is_charged_in(text) from public;
