@@ -6,6 +6,7 @@
 mod access;
 mod app;
 mod conditions;
+mod created;
 mod cycles;
 mod entities;
 mod fields;
@@ -53,6 +54,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         future::check(&of);
         guarded::check(&of);
         known::check(&of);
+        created::check(&of);
         relations::check(&of);
         together::check(&of);
         transitions::check(&of);

@@ -26,6 +26,30 @@ fn the_same_model_gives_the_same_text() {
     }
 }
 
+/// PostgreSQL accepts some words as columns of tables only; and a text may contain what usually ends a function.
+#[test]
+fn functions_quote_what_would_end_or_break_them() {
+    let objects = schema(&model("codegen/tests/good/names")).objects;
+    let function = |name: &str| {
+        let of_name = |o: &&codegen::objects::Object| o.name.starts_with(&format!("{name}("));
+        let found = objects.iter().find(of_name);
+        &found.unwrap_or_else(|| panic!("no {name}")).create
+    };
+    assert!(function("app.guard_private").contains("returns table(\"between\" integer, "));
+    assert!(function("app.secret_private").contains(", \"position\" integer, "));
+    let texts = objects.iter().filter(|o| o.create.contains("$$ x"));
+    let bodies: Vec<_> = texts.filter(|o| o.create.contains("language ")).collect();
+    assert!(!bodies.is_empty());
+    for object in bodies {
+        assert_eq!(
+            object.create.matches("$body$").count(),
+            2,
+            "{}",
+            object.create
+        );
+    }
+}
+
 #[test]
 fn every_object_is_named_once_and_can_be_told_apart() {
     for model in both() {

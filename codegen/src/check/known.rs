@@ -76,7 +76,7 @@ fn rules<'a>(of: &Of<'a>) -> Vec<Rule<'a>> {
     fields.chain(rows).collect()
 }
 
-type Known<'a> = Vec<(&'a str, Literal)>;
+pub(super) type Known<'a> = Vec<(&'a str, Literal)>;
 
 /// What every new row begins with: counters at zero, and the first state unless a module writes another one.
 fn start<'a>(of: &Of<'a>) -> Known<'a> {
@@ -103,7 +103,7 @@ fn after(transition: &Transition) -> Known<'_> {
     state.into_iter().chain(sets).collect()
 }
 
-fn told(known: &Known) -> String {
+pub(super) fn told(known: &Known) -> String {
     let all = known
         .iter()
         .map(|(name, value)| format!("`{name} = {}`", shown(value).replace('`', "")));
@@ -119,7 +119,7 @@ impl Rule<'_> {
 }
 
 /// `None`: it depends on other columns. A comparison with null is unknown too, and a check that is unknown passes.
-fn holds(expr: &Expr, known: &Known) -> Option<bool> {
+pub(super) fn holds(expr: &Expr, known: &Known) -> Option<bool> {
     match expr {
         Expr::All(parts) => all(parts.iter().map(|part| holds(part, known))),
         Expr::Any(parts) => {

@@ -54,6 +54,24 @@ async fn the_library_is_made_by_its_first_migration() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// Of the fixtures of the generator: with every type, and with names and texts that SQL has other uses for.
+#[tokio::test]
+async fn the_fixtures_of_the_generator_are_made_and_unmade() {
+    for case in ["lifecycles", "names", "types", "world"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codegen/tests/good");
+        let model = codegen::load(&root.join(case)).unwrap_or_else(|said| panic!("{said}"));
+        let mut repository = Repository::default();
+        repository.generate(&model).expect("the first migration");
+        let database = Blank::new().await;
+        up(&database.options(), &repository.list(), &limits())
+            .await
+            .unwrap_or_else(|e| panic!("{case}: up: {e}"));
+        down(&database.options(), &repository.list(), 0, &limits())
+            .await
+            .unwrap_or_else(|e| panic!("{case}: down: {e}"));
+    }
+}
+
 /// Many small changes of the real spec at once, on the rows of the sample data.
 #[tokio::test]
 async fn the_real_spec_changes_in_many_places() {

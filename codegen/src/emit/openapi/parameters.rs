@@ -9,10 +9,11 @@ use crate::{
         columns::{self, Source},
         entity::types::{enum_name, type_name},
     },
-    model::{Derived, DerivedKind, Entity, EntityId, Model, Relation, Ty},
+    model::{Derived, DerivedKind, Entity, EntityId, Model, OfWhat, Relation, Ty},
     names::pascal,
 };
 use serde_json::{Map, Value, json};
+use std::{collections::HashMap, sync::Arc};
 
 /// The parameters of all lists. Parameters for ids, times and booleans that are the same in every list appear once in
 /// the document, as `city_id.in`; others carry the name of their entity: `Event.state`.
@@ -70,22 +71,28 @@ fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
         Some(items) => is_plain(items),
         None => is_plain(schema),
     };
-    let mut kinds = (model.entities.iter().filter(|e| may_have(e, column))).flat_map(|entity| {
-        let columns = columns::row(entity).into_iter();
-        columns
-            .filter(|other| other.name() == column && is_filter(other))
-            .map(|other| kind(model, &other))
-    });
-    let first = kinds.next().flatten();
-    plain && first.is_some() && kinds.all(|other| other == first)
+    plain && kinds(model).get(column).is_some_and(Option::is_some)
 }
 
-/// Whether the entity may have a column of this name, told without making all of its columns.
-fn may_have(entity: &Entity, column: &str) -> bool {
-    let mut relations = entity.belongs.iter();
-    entity.fields.iter().any(|f| f.name == column)
-        || entity.derived.iter().any(|d| d.name == column)
-        || relations.any(|r| column.starts_with(r.name.as_str()))
+/// By the name of a filter's column, the schema of the values that all lists compare it with; `None` if they differ.
+type Kinds = Arc<HashMap<String, Option<Value>>>;
+
+/// Computed once, because each parameter of each list asks for it.
+fn kinds(model: &Model) -> Kinds {
+    let find = || {
+        let mut found: HashMap<String, Option<Value>> = HashMap::new();
+        let columns = model.entities.iter().flat_map(columns::row);
+        for column in columns.filter(is_filter) {
+            let kind = kind(model, &column);
+            let known = found.entry(column.name()).or_insert_with(|| kind.clone());
+            if *known != kind {
+                *known = None;
+            }
+        }
+        Arc::new(found)
+    };
+    let key = ("kinds of filters", 0, 0, OfWhat::Read);
+    model.memo.once(key, Kinds::default(), find)
 }
 
 fn is_filter(column: &columns::Column) -> bool {
