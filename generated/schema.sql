@@ -36491,23 +36491,23 @@ create trigger events_local_time_changed after update of starts_at, ends_at, tim
     (new.starts_at, new.ends_at, new.timezone) is distinct from (old.starts_at, old.ends_at, old.timezone)
   ) execute function app.note_local_time();
 
-create trigger ticket_types_live_hosts before insert on app.ticket_types
+create trigger ticket_types_live_hosts after insert on app.ticket_types
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
-create trigger promo_codes_live_hosts before insert on app.promo_codes
+create trigger promo_codes_live_hosts after insert on app.promo_codes
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
-create trigger leads_live_hosts before insert on app.leads
+create trigger leads_live_hosts after insert on app.leads
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
-create trigger quotes_live_hosts before insert on app.quotes
+create trigger quotes_live_hosts after insert on app.quotes
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
 create trigger quotes_live_hosts_changed before update of state on app.quotes
   for each row when (current_user = 'culturepass_app' and new.state in ('sent', 'accepted') and new.state <> old.state)
   execute function app.begin_for_live_hosts();
 
-create trigger promotions_live_hosts before insert on app.promotions
+create trigger promotions_live_hosts after insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.begin_for_live_hosts();
 
 create trigger events_live_hosts before update of state on app.events
@@ -36636,7 +36636,7 @@ create trigger community_members_invitation before update of state on app.commun
 create trigger community_members_without_role before update of state on app.community_members
   for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
 
-create trigger waitlist_entries_begin before insert on app.waitlist_entries
+create trigger waitlist_entries_begin after insert on app.waitlist_entries
   for each row when (current_user = 'culturepass_app') execute function app.begin_waiting();
 
 create trigger ticket_types_currency_kept before update of currency on app.ticket_types

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "95f2af4d3e8cf90da529e3fa9abcce2794c39a8e447f285753d28ff5c6d1d7292179ea6f8725d6ec7e6eaad5f98c80d5",
+        checksum: "829a90b8d2cb0fc7ea9075eb7655c897540159722d399cc8b422341c2d2e6db99c08da38817eadde53de6dd1be5209bc",
     },
 ];

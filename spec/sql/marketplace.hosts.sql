@@ -1,5 +1,6 @@
 -- What is refused in the name of hosts that have ended (ADR 78). Hooks say the same with a reason
--- (`runtime/app/src/hooks/live.rs`); these triggers hold for every request.
+-- (`runtime/app/src/hooks/live.rs`); these triggers hold for every request. Those of new rows run after the policies, which
+-- refuse what belongs to a row that the caller may not see, so that nothing is told about it.
 
 -- Whether a host on which something new depends has ended: it is suspended, archived or rejected. `p_table` is the table
 -- of what is new, `p_of` the row to which it belongs: of ticket types and promo codes the event, of leads the request,
@@ -56,23 +57,23 @@ $$;
 alter function app.begin_for_live_hosts() owner to <app>_authz;
 revoke execute on function app.begin_for_live_hosts() from public;
 
-create trigger ticket_types_live_hosts before insert on app.ticket_types
+create trigger ticket_types_live_hosts after insert on app.ticket_types
   for each row when (current_user = '<app>_app') execute function app.begin_for_live_hosts();
 
-create trigger promo_codes_live_hosts before insert on app.promo_codes
+create trigger promo_codes_live_hosts after insert on app.promo_codes
   for each row when (current_user = '<app>_app') execute function app.begin_for_live_hosts();
 
-create trigger leads_live_hosts before insert on app.leads
+create trigger leads_live_hosts after insert on app.leads
   for each row when (current_user = '<app>_app') execute function app.begin_for_live_hosts();
 
-create trigger quotes_live_hosts before insert on app.quotes
+create trigger quotes_live_hosts after insert on app.quotes
   for each row when (current_user = '<app>_app') execute function app.begin_for_live_hosts();
 
 create trigger quotes_live_hosts_changed before update of state on app.quotes
   for each row when (current_user = '<app>_app' and new.state in ('sent', 'accepted') and new.state <> old.state)
   execute function app.begin_for_live_hosts();
 
-create trigger promotions_live_hosts before insert on app.promotions
+create trigger promotions_live_hosts after insert on app.promotions
   for each row when (current_user = '<app>_app') execute function app.begin_for_live_hosts();
 
 create trigger events_live_hosts before update of state on app.events

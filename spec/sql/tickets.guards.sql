@@ -15,7 +15,7 @@ $$;
 alter function app.begin_waiting() owner to <app>_authz;
 revoke execute on function app.begin_waiting() from public;
 
-create trigger waitlist_entries_begin before insert on app.waitlist_entries
+create trigger waitlist_entries_begin after insert on app.waitlist_entries
   for each row when (current_user = '<app>_app') execute function app.begin_waiting();
 
 -- Why a member can't wait for tickets of an event: `over` or `members`; null if nothing is in the way.
