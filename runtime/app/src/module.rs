@@ -9,7 +9,7 @@ mod parts;
 
 pub use batch::each;
 pub use check::check;
-pub use http::{active, admin_or_platform, administrator, digest, id, idempotency_key, uncached};
+pub use http::{admin_or_platform, administrator, digest, id, idempotency_key, uncached};
 pub use parts::{Parts, Provider};
 
 use crate::access::Table;

@@ -12,6 +12,7 @@
 //! event has reported, oldest first (`looks`). `shares` adds up what cities earn (`plan_shares` is their part of
 //! plans), `cities` sends it to them. `by_card` refuses prices that no card can be charged.
 
+mod active;
 mod bodies;
 pub mod by_card;
 mod call;

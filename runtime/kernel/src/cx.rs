@@ -292,6 +292,7 @@ fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
         open: false,
         module: None,
         enqueued: false,
+        made: None,
         seat: None,
     }
 }
@@ -316,6 +317,7 @@ async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Calle
         open: true,
         module: None,
         enqueued: false,
+        made: None,
         seat: None,
     })
 }
@@ -330,6 +332,8 @@ pub struct Cx {
     module: Option<&'static str>,
     /// Whether jobs were enqueued that become visible when this transaction commits.
     enqueued: bool,
+    /// The object that this transaction creates together with objects below it.
+    made: Option<Uuid>,
     /// The caller's share of connections for slow work. Given back after the connection.
     seat: Option<Seat>,
 }
@@ -341,6 +345,15 @@ impl Cx {
 
     pub fn request_id(&self) -> Uuid {
         self.request
+    }
+
+    /// Whether this transaction creates the object, so that objects that are created with it need no look at it.
+    pub fn has_made(&self, id: Uuid) -> bool {
+        self.made == Some(id)
+    }
+
+    pub(crate) fn note_made(&mut self, id: Uuid) {
+        self.made = Some(id);
     }
 
     pub(crate) fn module(&self) -> Option<&'static str> {

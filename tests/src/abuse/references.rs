@@ -190,7 +190,8 @@ async fn same(
                 assert_eq!(
                     &answer.told(),
                     expected,
-                    "{path}: a {target} that is {what}"
+                    "{path}: a {target} that is {what}: {}",
+                    answer.text
                 );
             }
             _ => first = Some((target.clone(), answer.told())),

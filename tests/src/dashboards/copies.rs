@@ -113,7 +113,7 @@ async fn od6_whoever_may_create_events_of_the_host_may_copy_one() {
     for wrong in [
         json!({}),
         json!({"starts_at": "2041-06-01T18:30:00Z", "ends_at": "2041-06-01T18:00:00Z"}),
-        json!({"starts_at": "2041-06-01T18:30:00Z", "title": ""}),
+        json!({"starts_at": "2041-06-01T18:30:00Z", "title": "two\nlines"}),
         json!({"starts_at": "2041-06-01T18:30:00Z", "state": "published"}),
     ] {
         olga.post(&path, wrong.clone()).await.expect(422);

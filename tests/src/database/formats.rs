@@ -41,7 +41,6 @@ async fn formats_take_what_is_right_and_nothing_else() {
                 "https://-a.org",
                 "https://a.b-.c",
                 "https://1",
-                "https://localhost/",
             ],
         ),
         (

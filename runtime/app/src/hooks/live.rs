@@ -11,6 +11,10 @@ use uuid::Uuid;
 
 /// A ticket type or a promo code of an event.
 pub async fn of_event(cx: &mut Cx, table: &str, event: Uuid) -> Result<()> {
+    // The rules have just let the host create the event.
+    if cx.has_made(event) {
+        return Ok(());
+    }
     let text = "select app.host_has_ended($2, t.id) from app.events t where t.id = $1";
     refuse(cx, text, table, event).await
 }

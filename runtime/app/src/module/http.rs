@@ -32,28 +32,6 @@ pub async fn admin_or_platform(
     }
 }
 
-/// Refuses (409) to begin something new for a city or host that is suspended or rejected: those who run it still see
-/// it, and would use it as before. For callers who may update it while it is active.
-pub async fn active(cx: &mut Cx, entity: &Resource, id: Uuid) -> Result<()> {
-    let refuse = |detail: &'static str| Err(Error::new(&problems::STATE).detail(detail));
-    if !cx.may(entity, "update", id).await? {
-        return refuse("It is suspended: nothing new is begun for it until it is back.");
-    }
-    if entity.name == "city" {
-        return Ok(());
-    }
-    let is_live: bool = sqlx::query_scalar("select app.host_is_live($1)")
-        .bind(id)
-        .fetch_one(cx.conn())
-        .await?;
-    match is_live {
-        true => Ok(()),
-        false => {
-            refuse("It was rejected: nothing new is begun for it until it is submitted again.")
-        }
-    }
-}
-
 /// Parses the id in a path, which must be spelled as in answers. 404 for an invalid id, since no object can have it.
 pub fn id(text: &str) -> Result<Uuid> {
     let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);

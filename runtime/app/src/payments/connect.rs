@@ -4,13 +4,11 @@
 
 use super::{
     Payments,
+    active::active,
     bodies::{Onboarding, OnboardingRequest},
     call,
 };
-use crate::{
-    module::{Module, active},
-    problems,
-};
+use crate::{module::Module, problems};
 use chrono::{DateTime, Utc};
 use gateway::{
     Account, Failure, FindAccounts, Gateway, Key, Metadata, NewAccount, NewAccountLink, region,

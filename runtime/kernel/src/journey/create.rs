@@ -208,6 +208,7 @@ impl Create<'_> {
             }
         };
         if !self.parts.is_empty() {
+            cx.note_made(id);
             let making = Making {
                 endpoint: self.endpoint,
                 caller: self.caller,

@@ -250,9 +250,11 @@ impl<'a> Reader<'a> {
         self.errors.push(unknown(parameter.into()));
     }
 
-    /// Text that is not UTF-8 is refused: it would be searched with replacement characters, and nothing be found.
+    /// Text that is not UTF-8 is refused: it would be searched with replacement characters, and nothing be found. Cursors
+    /// have an answer of their own to whatever is none.
     fn refuse_undecodable(&mut self, name: &str, value: &str, query: &str) -> bool {
-        let is_refused = (is_replaced(name) || is_replaced(value)) && !is_utf8(query);
+        let is_refused =
+            name != "cursor" && (is_replaced(name) || is_replaced(value)) && !is_utf8(query);
         if is_refused {
             self.error(name, "format", NOT_UTF8);
         }

@@ -1,11 +1,11 @@
 //! Changes of a subscription: another plan, another card, cancelling and keeping it.
 
 use super::{
-    super::{Payments, bodies::Subscribed, call},
+    super::{Payments, active::active, bodies::Subscribed, call},
     pay::Open,
     rows::{self, Change, Command},
 };
-use crate::module::{Module, active};
+use crate::module::Module;
 use gateway::{ChangePlan, Failure, Gateway, Invoice, InvoiceStatus, Key, Proration, Subscription};
 use generated::business::BUSINESS;
 use kernel::{Error, Member, Result};

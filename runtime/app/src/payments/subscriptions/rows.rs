@@ -1,10 +1,9 @@
 //! The rows of subscriptions: beginning one, finding it again, and which changes are allowed.
 
 use super::{
-    super::{inbox, plan_shares},
+    super::{active::active, inbox, plan_shares},
     end::Close,
 };
-use crate::module::active;
 use chrono::{DateTime, TimeDelta, Utc};
 use gateway::{Interval, Invoice, Metadata, Subscription};
 use generated::{business::BUSINESS, plan::PLAN};
