@@ -84,14 +84,19 @@ impl AskedPlace {
     }
 }
 
-/// Refuses a booking with a reason, where the database would only refuse it. An unknown city or target is accepted here,
-/// since the engine refuses it afterwards. A target of others is refused first: the database computes the price before it
+/// Refuses a booking with a reason, where the database would only refuse it. An unknown city is accepted here, since the
+/// engine refuses it afterwards. A target of others is refused first: the database computes the price before it
 /// looks at rights, and how it refuses a price would tell what plan a business has.
 pub async fn refuse(cx: &mut Cx, asked: &AskedPlace) -> Result<()> {
     if !asked.by_administrator(cx).await? {
         return match asked.is_shown(cx).await? {
             true => Err(Error::forbidden()),
-            false => Ok(()),
+            // Whatever the reason. The database would compute the price first, and tell some of the reasons apart.
+            false => Err(Error::new(&kernel::problems::REFERENCE).item(Item::body(
+                "/target_id",
+                "reference",
+                "does not refer to anything you can use here",
+            ))),
         };
     }
     let is_there: bool = sqlx::query_scalar(
