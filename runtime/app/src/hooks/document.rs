@@ -7,8 +7,8 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/promotions",
         &["post"],
-        "409 if the city does not offer this place, or if it is fully booked during part of the time. The price is \
-         that of `POST /promotions/price` and has to be paid until `pay_by`.",
+        "409 if the city does not offer this place, if it is fully booked during part of the time, or if the host is \
+         suspended or was rejected. The price is that of `POST /promotions/price` and has to be paid until `pay_by`.",
     ),
     (
         "/events/{id}/publish",
@@ -77,7 +77,8 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/promo-codes",
         &["post"],
-        "422 for an `amount_cents` that is finer than the smallest step of its currency.",
+        "422 for an `amount_cents` that is finer than the smallest step of its currency. 409 if the host is suspended or \
+         was rejected.",
     ),
     (
         "/promo-codes/{id}",
@@ -109,6 +110,36 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         &["post"],
         "the lead is won, the other leads of the request are lost, their quotes are declined, and the request is \
          settled. 409 if another quote of the request was accepted at the same time.",
+    ),
+    (
+        "/quotes",
+        &["post"],
+        "409 if the business or the host that asks is suspended or was rejected.",
+    ),
+    (
+        "/quotes/{id}/send",
+        &["post"],
+        "409 if the business or the host that asks is suspended or was rejected.",
+    ),
+    (
+        "/leads",
+        &["post"],
+        "409 if the business or the host that asks is suspended or was rejected.",
+    ),
+    (
+        "/service-requests/{id}/reopen",
+        &["post"],
+        "409 if the host is suspended or was rejected.",
+    ),
+    (
+        "/community-members/{id}/join",
+        &["post"],
+        "409 if whoever has invited the caller does not look after the community any more.",
+    ),
+    (
+        "/waitlist-entries",
+        &["post"],
+        "409 if the event has begun or was cancelled, or if it is a community's own and the caller is no member.",
     ),
     (
         "/commission-proposals/{id}/accept",
