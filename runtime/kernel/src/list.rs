@@ -4,6 +4,7 @@
 
 mod condition;
 pub mod cursor;
+mod encoding;
 pub(crate) mod expand;
 pub mod own;
 mod place;

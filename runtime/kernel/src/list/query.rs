@@ -2,7 +2,14 @@
 
 pub use super::condition::{Condition, Near, Places};
 
-use super::{cursor, place, time::Day, value::Value, values};
+use super::{
+    cursor,
+    encoding::{NOT_UTF8, is_replaced, is_utf8},
+    place,
+    time::Day,
+    value::Value,
+    values,
+};
 use crate::{
     error::Result,
     problem::{Item, refuse},
@@ -166,35 +173,6 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
 fn unknown(name: Cow<str>) -> Item {
     let detail = "This route has no such parameter.";
     Item::query(name.into_owned(), "unknown", detail)
-}
-
-const NOT_UTF8: &str = "Send UTF-8, percent-encoded: `Z%C3%BCrich`.";
-
-/// Whether a decoded text contains what undecodable bytes are replaced with.
-fn is_replaced(text: &str) -> bool {
-    text.contains(char::REPLACEMENT_CHARACTER)
-}
-
-/// Whether a query string is UTF-8 after percent-decoding.
-fn is_utf8(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escape = (byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        let escape = escape.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(escaped) => {
-                decoded.push(escaped);
-                at += 3;
-            }
-            None => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// Parameters that may be repeated: `x.in=a&x.in=b` means `x.in=a,b`.
