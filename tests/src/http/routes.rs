@@ -346,11 +346,16 @@ async fn chooses_nothing(client: &Client, path: &str) -> bool {
     for parameter in PARAMETERS {
         let target = format!("{path}?{parameter}");
         assert_eq!(client.get(&target).await.status, refused, "GET {target}");
-        let post_status = client
+        let status = client
             .send(Method::POST, &target, nonsense(), &[])
             .await
             .status;
-        assert_eq!(post_status, post.status, "POST {target}");
+        // Hand-written routes refuse unknown parameters before they read a body or a key.
+        assert!(
+            status == post.status || status == 422,
+            "POST {target}: {status}, not {}",
+            post.status
+        );
     }
     get.status == 200
 }
