@@ -34,7 +34,7 @@ pub fn refused(routes: Router) -> Router {
     routes.route_layer(from_fn(refuse))
 }
 
-async fn refuse(request: Request, next: Next) -> Response {
+async fn refuse(path: MatchedPath, request: Request, next: Next) -> Response {
     if request.uri().query().is_none_or(str::is_empty) {
         return next.run(request).await;
     }
@@ -43,9 +43,7 @@ async fn refuse(request: Request, next: Next) -> Response {
         Method::HEAD => "GET",
         ref other => other.as_str(),
     };
-    let path = parts.extensions.get::<MatchedPath>();
-    let path = path.map_or(parts.uri.path(), MatchedPath::as_str);
-    let of_nobody = match bare().get(&(method.to_owned(), path.to_owned())) {
+    let of_nobody = match bare().get(&(method.to_owned(), path.as_str().to_owned())) {
         Some(Access::Open) => true,
         // The handler answers 401, which comes before errors in the request.
         Some(Access::Token) => Caller::unproven(&parts).user().is_ok(),

@@ -4370,6 +4370,8 @@ export type paths = {
          * @description Changes `state` from `pending` or `unbanned` to `active`. 409 if `state` has another value.
          *
          *     **Who may**: `mine` and (`open` of the `community` or `invited` or `welcome`).
+         *
+         *     **Also**: 409 if whoever has invited the caller does not look after the community any more.
          */
         post: operations["joinCommunityMember"];
         delete?: never;
@@ -7308,6 +7310,8 @@ export type paths = {
          * @description A member may create up to 100 a day (UTC); then the answer is 429.
          *
          *     **Who may**: anyone signed in.
+         *
+         *     **Also**: 409 if the event has begun or was cancelled, or if it is a community's own and the caller is no member.
          */
         post: operations["createWaitlistEntry"];
         delete?: never;
@@ -7373,7 +7377,7 @@ export type paths = {
          *
          *     **Who may**: `host`.
          *
-         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
+         *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency. 409 if the host is suspended or was rejected.
          */
         post: operations["createPromoCode"];
         delete?: never;
@@ -8603,7 +8607,7 @@ export type paths = {
          *
          *     **Who may**: `admin`.
          *
-         *     **Also**: 409 if the city does not offer this place, or if it is fully booked during part of the time. The price is that of `POST /promotions/price` and has to be paid until `pay_by`.
+         *     **Also**: 409 if the city does not offer this place, if it is fully booked during part of the time, or if the host is suspended or was rejected. The price is that of `POST /promotions/price` and has to be paid until `pay_by`.
          */
         post: operations["createPromotion"];
         delete?: never;
@@ -9066,6 +9070,8 @@ export type paths = {
          * @description Changes `state` from `closed` or `settled` to `open`. 409 if `state` has another value.
          *
          *     **Who may**: `organizer`.
+         *
+         *     **Also**: 409 if the host is suspended or was rejected.
          */
         post: operations["reopenServiceRequest"];
         delete?: never;
@@ -9112,6 +9118,8 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `organizer`.
+         *
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
          */
         post: operations["createLead"];
         delete?: never;
@@ -9328,6 +9336,8 @@ export type paths = {
          * @description A member may create up to 200 a day (UTC); then the answer is 429.
          *
          *     **Who may**: `provider`.
+         *
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
          */
         post: operations["createQuote"];
         delete?: never;
@@ -9432,6 +9442,8 @@ export type paths = {
          * @description Changes `state` from `draft` to `sent`. 409 if `state` has another value. 409 unless `valid_until` > now and `state` of `lead` is one of `new`, `viewed`.
          *
          *     **Who may**: `provider`.
+         *
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
          */
         post: operations["sendQuote"];
         delete?: never;
