@@ -187,9 +187,11 @@ database_folder() {
 
 # A temporary cluster for the test suite, to which TEST_DATABASE_URL leads. Nothing in it has to survive a crash.
 # The suite opens thousands of connections. scram hashes a password 4,096 times for each, on both sides; md5 is enough for
-# one that lives as long as the suite. PostGIS takes some milliseconds to load: once instead of in each session.
+# one that lives as long as the suite. PostGIS takes some milliseconds to load: once instead of in each session. The server
+# switches compilation (jit) off for its own connections; for those of the tests it would take longer than the queries:
+# nine times as long for `app.money_invariants` with the demonstration data.
 test_cluster() {
   temporary_cluster "$(database_folder)" md5 fsync=off synchronous_commit=off full_page_writes=off \
-    autovacuum=off max_connections=300 shared_buffers=256MB shared_preload_libraries="plpgsql,$(postgis_library)"
+    autovacuum=off jit=off max_connections=300 shared_buffers=256MB shared_preload_libraries="plpgsql,$(postgis_library)"
   export TEST_DATABASE_URL=$cluster_url
 }
