@@ -265,6 +265,7 @@ async fn fill(options: &PgConnectOptions, content: Content) {
             .execute(&mut conn)
             .await
             .expect("noted");
+        execute(&mut conn, include_str!("../../sql/ranked.sql").to_owned()).await;
     }
     execute(&mut conn, "vacuum (full, analyze)".to_owned()).await;
     conn.close().await.expect("close");
