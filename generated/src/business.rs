@@ -124,7 +124,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static BUSINESS: Resource = Resource {
     name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), private: &[], hooks: &[],
+    encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), hooks: &[],
     fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

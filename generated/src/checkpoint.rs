@@ -62,7 +62,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static CHECKPOINT: Resource = Resource {
     name: "checkpoint", plural: "checkpoints", path: "checkpoints", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Checkpoint::encode, create: Some(CreateCheckpoint::decode), update: Some(UpdateCheckpoint::decode), private: &[], hooks: &[],
+    encode: Checkpoint::encode, create: Some(CreateCheckpoint::decode), update: Some(UpdateCheckpoint::decode), hooks: &[],
     fixed: &["id", "status", "event_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

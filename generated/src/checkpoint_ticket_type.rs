@@ -44,7 +44,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static CHECKPOINT_TICKET_TYPE: Resource = Resource {
     name: "checkpoint_ticket_type", plural: "checkpoint_ticket_types", path: "checkpoint-ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: CheckpointTicketType::encode, create: Some(CreateCheckpointTicketType::decode), update: None, private: &[], hooks: &[],
+    encode: CheckpointTicketType::encode, create: Some(CreateCheckpointTicketType::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

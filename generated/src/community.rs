@@ -105,7 +105,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static COMMUNITY: Resource = Resource {
     name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Community::encode, create: Some(CreateCommunity::decode), update: Some(UpdateCommunity::decode), private: &[], hooks: &[],
+    encode: Community::encode, create: Some(CreateCommunity::decode), update: Some(UpdateCommunity::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "created_by_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "member_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

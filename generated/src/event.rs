@@ -146,7 +146,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish", "update"],
+    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update"],
     fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -179,8 +179,9 @@ pub static EVENT: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.events as t set online_url = $20::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $19::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.events as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "online_url", set: "online_url = $20::text", given: "$19::bool", empty: "$20::text is null" },
+        ]}),
         archive: "update app.events as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.events as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

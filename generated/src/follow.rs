@@ -49,7 +49,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static FOLLOW: Resource = Resource {
     name: "follow", plural: "follows", path: "follows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Follow::encode, create: Some(CreateFollow::decode), update: None, private: &[], hooks: &[],
+    encode: Follow::encode, create: Some(CreateFollow::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -60,7 +60,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static FRAUD_FLAG: Resource = Resource {
     name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: FraudFlag::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: FraudFlag::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -65,7 +65,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: GrantAnnouncement::encode, create: Some(CreateGrantAnnouncement::decode), update: Some(UpdateGrantAnnouncement::decode), private: &[], hooks: &[],
+    encode: GrantAnnouncement::encode, create: Some(CreateGrantAnnouncement::decode), update: Some(UpdateGrantAnnouncement::decode), hooks: &[],
     fixed: &["id", "status", "institution_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

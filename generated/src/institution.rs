@@ -100,7 +100,7 @@ macro_rules! fresh { () => {
 #[rustfmt::skip]
 pub static INSTITUTION: Resource = Resource {
     name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Institution::encode, create: Some(CreateInstitution::decode), update: Some(UpdateInstitution::decode), private: &[], hooks: &[],
+    encode: Institution::encode, create: Some(CreateInstitution::decode), update: Some(UpdateInstitution::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -43,7 +43,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static LIKE: Resource = Resource {
     name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Like::encode, create: Some(CreateLike::decode), update: None, private: &[], hooks: &[],
+    encode: Like::encode, create: Some(CreateLike::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

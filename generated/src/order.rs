@@ -104,7 +104,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ORDER: Resource = Resource {
     name: "order", plural: "orders", path: "orders", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Order::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: Order::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

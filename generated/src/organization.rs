@@ -120,7 +120,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
     name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &["legal_name"], hooks: &[],
+    encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), hooks: &[],
     fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -153,8 +153,9 @@ pub static ORGANIZATION: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.organizations as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $15::bool and $16::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.organizations as t set legal_name = $16::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $15::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.organizations as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "legal_name", set: "legal_name = $16::text", given: "$15::bool", empty: "$16::text is null" },
+        ]}),
         archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.organizations as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -43,7 +43,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PAYMENT_METHOD: Resource = Resource {
     name: "payment_method", plural: "payment_methods", path: "payment-methods", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: PaymentMethod::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: PaymentMethod::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

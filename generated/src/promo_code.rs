@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PROMO_CODE: Resource = Resource {
     name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &["create", "update"],
+    encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), hooks: &["create", "update"],
     fixed: &["id", "status", "code", "event_id", "version", "created_at", "updated_at", "object"], moving: &["redemption_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

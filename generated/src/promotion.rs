@@ -92,7 +92,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PROMOTION: Resource = Resource {
     name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, private: &[], hooks: &["create"],
+    encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, hooks: &["create"],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -96,7 +96,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static QUOTE: Resource = Resource {
     name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: true, page: 20,
-    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), private: &[], hooks: &["create", "send", "accept"],
+    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), hooks: &["create", "send", "accept"],
     fixed: &["id", "status", "state", "accepted_at", "fee_cents", "fee_city_share_cents", "fee_paid_by", "fee_decided_at", "fee_paid_at", "lead_id", "accepted_by_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

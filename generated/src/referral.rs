@@ -49,7 +49,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static REFERRAL: Resource = Resource {
     name: "referral", plural: "referrals", path: "referrals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Referral::encode, create: Some(CreateReferral::decode), update: None, private: &[], hooks: &[],
+    encode: Referral::encode, create: Some(CreateReferral::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -50,7 +50,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static STRIPE_EVENT: Resource = Resource {
     name: "stripe_event", plural: "stripe_events", path: "stripe-events", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: StripeEvent::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: StripeEvent::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static SUBSCRIPTION: Resource = Resource {
     name: "subscription", plural: "subscriptions", path: "subscriptions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Subscription::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: Subscription::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

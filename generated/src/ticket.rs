@@ -61,7 +61,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TICKET: Resource = Resource {
     name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Ticket::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: Ticket::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -41,7 +41,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TICKET_TRANSFER: Resource = Resource {
     name: "ticket_transfer", plural: "ticket_transfers", path: "ticket-transfers", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: TicketTransfer::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: TicketTransfer::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -65,7 +65,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TRANSFER: Resource = Resource {
     name: "transfer", plural: "transfers", path: "transfers", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Transfer::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: Transfer::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

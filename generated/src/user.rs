@@ -98,7 +98,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
+    encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
     fixed: &["id", "status", "handle", "email", "stripe_customer_id", "erased_at", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -120,8 +120,9 @@ pub static USER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.users as t join counters.users as counts on counts.id = t.id left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.users as t set phone = $20::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $19::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.users as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "phone", set: "phone = $20::text", given: "$19::bool", empty: "$20::text is null" },
+        ]}),
         archive: "update app.users as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

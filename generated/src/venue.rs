@@ -114,7 +114,7 @@ macro_rules! fresh { () => {
 #[rustfmt::skip]
 pub static VENUE: Resource = Resource {
     name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Venue::encode, create: Some(CreateVenue::decode), update: Some(UpdateVenue::decode), private: &[], hooks: &[],
+    encode: Venue::encode, create: Some(CreateVenue::decode), update: Some(UpdateVenue::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "owner_type", "owner_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

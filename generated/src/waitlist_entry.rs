@@ -72,7 +72,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static WAITLIST_ENTRY: Resource = Resource {
     name: "waitlist_entry", plural: "waitlist_entries", path: "waitlist-entries", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: WaitlistEntry::encode, create: Some(CreateWaitlistEntry::decode), update: Some(UpdateWaitlistEntry::decode), private: &["priority"], hooks: &["create"],
+    encode: WaitlistEntry::encode, create: Some(CreateWaitlistEntry::decode), update: Some(UpdateWaitlistEntry::decode), hooks: &["create"],
     fixed: &["id", "status", "position", "turn", "state", "offer_expires_at", "event_id", "ticket_type_id", "offered_type_id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -95,9 +95,9 @@ pub static WAITLIST_ENTRY: Resource = Resource {
           $1::int4, $2, $3
         returning t.id, t.version",
         update: "select t.id, t.version from app.waitlist_entries as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::int4 is null and sec.seen_event_admin(t.event_id) and (t.user_id = me.id) is not true",
-        update_private: &["update app.waitlist_entries as t set priority = $4::int4
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
-        returning t.id, t.version"],
+        update_guarded: Some(&GuardedUpdate { start: "update app.waitlist_entries as t set ", sets: "", condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "priority", set: "priority = $4::int4", given: "$3::bool", empty: "$4::int4 is null" },
+        ]}),
         archive: "update app.waitlist_entries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) and (t.user_id = me.id) is not true then 'update' end,

@@ -8,9 +8,6 @@ use crate::emit::columns::{self, Column, Source};
 use crate::model::{Derived, DerivedKind, Entity, Expr, Ty};
 use crate::resolve::Part;
 
-/// An update has a statement for each set of guarded columns that a body may contain, so these are 64.
-const UPDATED_MAX: usize = 6;
-
 /// The columns that the caller may read are told as bits of a `bigint`.
 const READ_MAX: usize = 62;
 
@@ -36,22 +33,15 @@ fn not_too_many(of: &Of) {
     if of.entity.internal {
         return;
     }
-    let changed = match of.updatable() {
-        true => columns::update(of.entity),
-        false => Vec::new(),
-    };
-    let help =
-        "group them in one `object`, or move them to an entity whose rows have the `read` rule";
-    for (columns, max, what) in [
-        (changed, UPDATED_MAX, "that an update may change"),
-        (columns::row(of.entity), READ_MAX, "in one entity"),
-    ] {
-        let mut guarded = columns.iter().filter(|c| c.read_rule().is_some());
-        let Some((part, name)) = guarded.nth(max).and_then(place) else {
-            continue;
-        };
-        let message = format!("more than {max} columns with a `read` rule {what}");
-        return of.refuse(part, name, message, help);
+    let columns = columns::row(of.entity);
+    let mut guarded = columns.iter().filter(|c| c.read_rule().is_some());
+    if let Some((part, name)) = guarded.nth(READ_MAX).and_then(place) {
+        of.refuse(
+            part,
+            name,
+            format!("more than {READ_MAX} columns with a `read` rule in one entity"),
+            "group them in one `object`, or move them to an entity whose rows have the `read` rule",
+        );
     }
 }
 

@@ -2,8 +2,8 @@
 
 pub use crate::input::{Choice as _, Edit, Patch};
 pub use crate::resource::{
-    Child, Constraint, Expand, Filter, Kind, Lifecycle, Resource, Rules, Sort, Sql, Together,
-    Transition,
+    Child, Constraint, Expand, Filter, GuardedColumn, GuardedUpdate, Kind, Lifecycle, Resource,
+    Rules, Sort, Sql, Together, Transition,
 };
 pub use crate::rule::Op;
 pub use crate::rule::Rule::{self, *};

@@ -3,12 +3,17 @@
 //! One `static Resource` per entity, no generics: the request journeys are compiled once for all of them.
 //! Knows no entity, runs nothing.
 
+mod guarded;
+
+pub use guarded::{GuardedColumn, GuardedUpdate};
+
 use crate::{
     actor::Actor,
     input::{Format, Input},
     rule::Rule,
 };
 use sqlx::postgres::PgRow;
+use std::borrow::Cow;
 
 /// One entity as the engine sees it.
 #[derive(Clone, Copy)]
@@ -48,9 +53,6 @@ pub struct Resource {
     pub create: Option<Decode>,
     /// Reads the body of PUT and PATCH alike; `None`: there are no such routes.
     pub update: Option<Decode>,
-    /// Updatable columns that some callers may not read. A statement that keeps the old value of a column would have
-    /// to read it, so there is one statement for each set of these columns that a body may give.
-    pub private: &'static [&'static str],
     /// Properties of an answer that no update changes. A body may repeat them.
     pub fixed: &'static [&'static str],
     /// Properties that change without an update, such as counters. Their values in a body are ignored.
@@ -84,15 +86,10 @@ impl Resource {
     }
 
     /// The statement of the update for the properties that the body gives (`Input::given`).
-    pub fn update_text(&self, given: &[&str]) -> &'static str {
-        let bits = self
-            .private
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| given.contains(name));
-        match bits.fold(0, |mask, (i, _)| mask | 1 << i) {
-            0 => self.sql.update,
-            mask => self.sql.update_private[mask - 1],
+    pub fn update_text(&self, given: &[&str]) -> Cow<'static, str> {
+        match self.sql.update_guarded {
+            Some(update) if update.concerns(given) => update.text(given).into(),
+            _ => self.sql.update.into(),
         }
     }
 }
@@ -126,10 +123,10 @@ pub struct Sql {
     pub create: &'static str,
     /// `update … where t.id = $1 and <$2 is null or holds the version> returning <columns>` (guarded: `t.id, t.version`);
     /// then per updatable column a boolean "is given" and the value.
-    /// Columns of `private` stay untouched; see [`Resource::update_text`].
+    /// Guarded columns stay untouched; see [`Resource::update_text`].
     pub update: &'static str,
-    /// Like `update`, for bodies that give some of `private`: the statement for a set of them is at `mask - 1`.
-    pub update_private: &'static [&'static str],
+    /// For entities with updatable columns that some callers may not read.
+    pub update_guarded: Option<&'static GuardedUpdate>,
     /// `$1` id, `$2` the versions that will do, or null for any; `returning t.version`
     pub archive: &'static str,
     pub restore: &'static str,
@@ -167,7 +164,7 @@ impl Sql {
         by_ids: "",
         create: "",
         update: "",
-        update_private: &[],
+        update_guarded: None,
         archive: "",
         restore: "",
         suspend: "",

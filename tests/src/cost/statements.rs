@@ -31,7 +31,11 @@ fn usual(resource: &Resource) -> usize {
     let again = [sql.create, sql.update, sql.archive];
     let again = again.iter().filter(|text| !text.is_empty()).count();
     let lists = 2 * (1 + resource.children.len()) + resource.filters.len() + 1;
-    texts.len() + again + sql.update_private.len() + resource.transitions.len() + exists + lists
+    // Each guarded column by itself, and all of them; with more than these, other sets are rare.
+    let guarded = sql
+        .update_guarded
+        .map_or(0, |update| update.columns.len() + 1);
+    texts.len() + again + guarded + resource.transitions.len() + exists + lists
 }
 
 /// Claim: the usual statements of clients for all entities together fit into the cache of one connection, with room

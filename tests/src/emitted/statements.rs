@@ -1,6 +1,6 @@
 //! The database accepts every statement, with the privileges of the request role.
 
-use super::written::HIDDEN_FROM_NULLS;
+use super::{texts, written::HIDDEN_FROM_NULLS};
 use crate::support::{Database, database::Content};
 use kernel::resource::{Kind, Resource};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -24,10 +24,11 @@ fn statements(resource: &Resource) -> Vec<(String, String)> {
         ("national", sql.national.map_or("", |found| found.country)),
     ]
     .into_iter()
-    .chain(sql.update_private.iter().map(|text| ("update", *text)))
     .chain(resource.transitions.iter().map(|t| (t.name, t.sql)))
     .map(|(name, text)| (name.to_owned(), text.to_owned()))
     .collect();
+    let guarded = sql.update_guarded.map_or(Vec::new(), texts::update_texts);
+    all.extend(guarded.into_iter().map(|text| ("update".to_owned(), text)));
     for filter in resource.filters {
         let text = match filter.kind {
             Kind::Search => format!("select {}('jazz', true, '{{}}', null, 21)", filter.sql),

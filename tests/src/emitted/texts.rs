@@ -2,6 +2,8 @@
 //!
 //! Understands the few forms that the generator writes: literals, `concat!`, and the two macros of a file.
 
+use kernel::resource::{GuardedColumn, GuardedUpdate};
+
 /// Purpose and text of each statement.
 pub fn statements(file: &str) -> Vec<(String, String)> {
     let (code, literals) = without_literals(file);
@@ -16,24 +18,11 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
             | "archive" | "restore" | "suspend" | "unsuspend" | "probe" => {
                 found.push((name.to_owned(), value(rest)));
             }
-            "update_private" => {
-                let inner = rest.trim_start_matches("&[").trim_end_matches("],");
-                // Each of several texts is a literal or begins with `concat!`.
-                let many = if inner.contains("concat!") {
-                    inner
-                        .split("concat!")
-                        .skip(1)
-                        .map(value)
-                        .collect::<Vec<_>>()
-                } else {
-                    inner.split(", ").map(value).collect()
-                };
-                found.extend(many.into_iter().map(|text| ("update".to_owned(), text)));
-            }
             "sql" if rest.ends_with(" },") => found.push(("transition".to_owned(), value(rest))),
             _ => {}
         }
     }
+    found.extend(guarded(&code, &value).map(|text| ("update".to_owned(), text)));
     let list = found.iter().find(|(name, _)| name == "list");
     let list = list.map(|(_, text)| text.clone()).unwrap_or_default();
     for line in code.lines().map(str::trim) {
@@ -57,6 +46,55 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
     }
     found.retain(|(_, text)| !text.is_empty());
     found
+}
+
+/// The update that gives all guarded columns, and those that give one of them.
+fn guarded(code: &str, value: &dyn Fn(&str) -> String) -> impl Iterator<Item = String> {
+    let parts = code.split_once("update_guarded: Some(&GuardedUpdate {");
+    let parts = parts.and_then(|(_, rest)| rest.split_once("}),"));
+    let part = |text: &str, name: &str| {
+        let found = text.split_once(&format!("{name}: ")).map(|(_, rest)| rest);
+        let end = |rest: &str| rest.find([',', '\n', '}']).unwrap_or(rest.len());
+        value(found.map_or("", |rest| &rest[..end(rest)]))
+    };
+    let mut texts = Vec::new();
+    if let Some((update, _)) = parts {
+        let columns: Vec<[String; 4]> = update
+            .split("GuardedColumn {")
+            .skip(1)
+            .map(|column| ["name", "set", "given", "empty"].map(|name| part(column, name)))
+            .collect();
+        let columns: Vec<GuardedColumn> = columns.iter().map(column).collect();
+        let update = GuardedUpdate {
+            start: leaked(part(update, "start")),
+            sets: leaked(part(update, "sets")),
+            condition: leaked(part(update, "condition")),
+            columns: Vec::leak(columns),
+            end: leaked(part(update, "end")),
+        };
+        texts = update_texts(&update);
+    }
+    texts.into_iter()
+}
+
+/// The statement for all guarded columns, and those for each by itself.
+pub fn update_texts(update: &GuardedUpdate) -> Vec<String> {
+    let names: Vec<&str> = update.columns.iter().map(|column| column.name).collect();
+    let each = names.iter().map(|name| update.text(&[name]));
+    each.chain([update.text(&names)]).collect()
+}
+
+fn column([name, set, given, empty]: &[String; 4]) -> GuardedColumn {
+    GuardedColumn {
+        name: leaked(name.clone()),
+        set: leaked(set.clone()),
+        given: leaked(given.clone()),
+        empty: leaked(empty.clone()),
+    }
+}
+
+fn leaked(text: String) -> &'static str {
+    String::leak(text)
 }
 
 /// Replaces literals by `§n§`, so that the code has no line breaks or commas inside of them.

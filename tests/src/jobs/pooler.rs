@@ -74,13 +74,12 @@ async fn a_server_behind_a_pooler_keeps_its_limits() {
         ("plan_cache_mode", "force_generic_plan"),
         ("jit", "off"),
     ] {
-        let (found, source): (String, String) = sqlx::query_as(
-            "select current_setting(name), source from pg_settings where name = $1",
-        )
-        .bind(setting)
-        .fetch_one(cx.conn())
-        .await
-        .expect("a setting");
+        let (found, source): (String, String) =
+            sqlx::query_as("select current_setting(name), source from pg_settings where name = $1")
+                .bind(setting)
+                .fetch_one(cx.conn())
+                .await
+                .expect("a setting");
         assert_eq!(found, expected, "{setting}");
         // The cluster of the tests has some of these values itself.
         assert!(

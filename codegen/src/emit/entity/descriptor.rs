@@ -1,6 +1,6 @@
 //! The `static Resource` of an entity: what the engine knows about it.
 
-use super::statements::{Statements, private};
+use super::statements::Statements;
 use super::{constraints, rules, tables};
 use crate::emit::actions::{self, Action};
 use crate::emit::columns::{self, Column, Source};
@@ -36,14 +36,9 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         entity.page
     ));
     out.push_str(&format!(
-        "    encode: {name}::encode, create: {}, update: {}, private: {}, hooks: {},\n",
+        "    encode: {name}::encode, create: {}, update: {}, hooks: {},\n",
         decode(Action::Create, "Create"),
         decode(Action::Update, "Update"),
-        texts(&if Action::Update.open(entity).is_some() {
-            private(entity)
-        } else {
-            Vec::new()
-        }),
         texts(&hooks)
     ));
     let (fixed, moving) = read_only(entity);

@@ -4,8 +4,6 @@
 mod national;
 mod writes;
 
-pub use writes::private;
-
 use crate::emit::actions::{self, Action};
 use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
@@ -48,7 +46,7 @@ pub fn macros(model: &Model, id: EntityId) -> String {
     }
     let sets = statements.sets();
     if Action::Update.open(statements.entity).is_some()
-        && !private(statements.entity).is_empty()
+        && !statements.guarded().is_empty()
         && !sets.is_empty()
     {
         out.push_str(&macro_of("sets", &sets));
@@ -76,7 +74,6 @@ impl<'a> Statements<'a> {
         let actions = self.allowed_actions();
         let with_me = self.with_me(&from, &actions);
         let select = |rest: &str| format!("concat!(\"select \", columns!(), {})", text(rest));
-        let (update, private) = self.updates();
         let statements = [
             (
                 "get",
@@ -92,8 +89,8 @@ impl<'a> Statements<'a> {
                 select(&format!(" from {from} where t.id = any($1)")),
             ),
             ("create", self.create()),
-            ("update", update),
-            ("update_private", format!("&[{}]", private.join(", "))),
+            ("update", self.update()),
+            ("update_guarded", self.update_guarded()),
             ("archive", self.status(Action::Delete, "archived")),
             ("restore", self.status(Action::Restore, "active")),
             ("suspend", self.status(Action::Suspend, "suspended")),
@@ -101,7 +98,7 @@ impl<'a> Statements<'a> {
             ("probe", self.probe()),
             ("national", national::national(self.model, self.id)),
         ];
-        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]" | "None");
+        let empty = |statement: &str| matches!(statement, "\"\"" | "None");
         let mut lines: String = statements
             .iter()
             .filter(|(_, statement)| !empty(statement))

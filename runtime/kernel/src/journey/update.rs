@@ -20,7 +20,7 @@ use crate::{
     list::query,
 };
 use axum::{http::StatusCode, response::Response};
-use sqlx::{Arguments, postgres::PgArguments};
+use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments};
 use uuid::Uuid;
 
 struct Update<'a> {
@@ -97,8 +97,7 @@ impl Update<'_> {
             && self.repeated.is_empty()
             && is_one_statement(self.endpoint, Action::Update)
         {
-            let (text, arguments) = self.statement(id, &*input)?;
-            return self.at_once(text, arguments).await;
+            return self.at_once(self.arguments(id, &*input)?).await;
         }
         self.in_transaction(id, input, way).await
     }
@@ -128,8 +127,9 @@ impl Update<'_> {
         Ok(diagnose(&mut cx, self.trouble(invalid, None)).await)
     }
 
-    async fn at_once(&self, text: &'static str, arguments: PgArguments) -> Result<Response> {
+    async fn at_once(&self, arguments: PgArguments) -> Result<Response> {
         let (db, resource) = (&self.endpoint.engine.db, self.endpoint.resource());
+        let text = resource.sql.update;
         match db.write(self.caller, "update", text, arguments).await {
             Ok(Some(row)) => Ok(Shown::of(resource, &row)?.answer(StatusCode::OK)),
             Ok(None) => Err(diagnose(&mut self.begin().await?, self.trouble(None, None)).await),
@@ -173,8 +173,8 @@ impl Update<'_> {
         if way == Way::Unseen {
             super::may_be_hidden(&mut cx, resource, id).await?;
         }
-        let (text, arguments) = self.statement(id, &*input)?;
-        let row = match sqlx::query_with(text, arguments)
+        let text = AssertSqlSafe(resource.update_text(&input.given()));
+        let row = match sqlx::query_with(text, self.arguments(id, &*input)?)
             .fetch_optional(cx.conn())
             .await
         {
@@ -223,19 +223,14 @@ impl Update<'_> {
         }
     }
 
-    fn statement(&self, id: Uuid, input: &dyn Input) -> Result<(&'static str, PgArguments)> {
-        let resource = self.endpoint.resource();
+    fn arguments(&self, id: Uuid, input: &dyn Input) -> Result<PgArguments> {
         let mut arguments = PgArguments::default();
         arguments.add(id).map_err(Error::internal)?;
         arguments
             .add(self.precondition.versions())
             .map_err(Error::internal)?;
         input.bind(&mut arguments).map_err(Error::internal)?;
-        let text = match resource.private {
-            [] => resource.sql.update,
-            _ => resource.update_text(&input.given()),
-        };
-        Ok((text, arguments))
+        Ok(arguments)
     }
 
     fn trouble(&self, invalid: Option<Error>, otherwise: Option<Error>) -> Trouble<'_> {

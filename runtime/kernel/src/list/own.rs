@@ -66,7 +66,6 @@ impl List {
             encode: nothing,
             create: None,
             update: None,
-            private: &[],
             fixed: &[],
             moving: &[],
             hooks: &[],

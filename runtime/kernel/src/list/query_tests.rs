@@ -55,7 +55,6 @@ static THING: Resource = Resource {
     encode: |_, _| Ok(()),
     create: None,
     update: None,
-    private: &[],
     fixed: &[],
     moving: &[],
     hooks: &[],

@@ -48,7 +48,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static APPOINTMENT: Resource = Resource {
     name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Appointment::encode, create: Some(CreateAppointment::decode), update: None, private: &[], hooks: &[],
+    encode: Appointment::encode, create: Some(CreateAppointment::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -104,7 +104,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static BOOK: Resource = Resource {
     name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Book::encode, create: Some(CreateBook::decode), update: Some(UpdateBook::decode), private: &["purchase_cents"], hooks: &[],
+    encode: Book::encode, create: Some(CreateBook::decode), update: Some(UpdateBook::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["on_loan", "reservation_count", "at_hand", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -130,8 +130,9 @@ pub static BOOK: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.books as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $21::bool and $22::int8 is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.books as t set purchase_cents = $22::int8, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $21::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.books as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "purchase_cents", set: "purchase_cents = $22::int8", given: "$21::bool", empty: "$22::int8 is null" },
+        ]}),
         archive: "update app.books as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.books as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[

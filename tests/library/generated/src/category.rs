@@ -62,7 +62,7 @@ macro_rules! fresh { () => {
 #[rustfmt::skip]
 pub static CATEGORY: Resource = Resource {
     name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Category::encode, create: Some(CreateCategory::decode), update: Some(UpdateCategory::decode), private: &[], hooks: &[],
+    encode: Category::encode, create: Some(CreateCategory::decode), update: Some(UpdateCategory::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["book_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

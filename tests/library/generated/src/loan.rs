@@ -64,7 +64,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static LOAN: Resource = Resource {
     name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Loan::encode, create: Some(CreateLoan::decode), update: Some(UpdateLoan::decode), private: &["note"], hooks: &["create", "take_back"],
+    encode: Loan::encode, create: Some(CreateLoan::decode), update: Some(UpdateLoan::decode), hooks: &["create", "take_back"],
     fixed: &["id", "state", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -88,8 +88,9 @@ pub static LOAN: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.loans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.loans as t set note = $8::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $7::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.loans as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "note", set: "note = $8::text", given: "$7::bool", empty: "$8::text is null" },
+        ]}),
         probe: "select t.version, 'active' as status, t.state as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_librarian or me.is_admin then 'take_back' end,

@@ -5,7 +5,7 @@ use crate::emit::actions::Action;
 use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
 use crate::emit::schema;
-use crate::model::{Change, Entity, Lifecycle, Transition, Ty};
+use crate::model::{Change, Lifecycle, Transition, Ty};
 
 /// The row has one of the versions in `$2`; null means any version.
 const VERSION: &str = "($2::int8[] is null or t.version = any ($2))";
@@ -64,22 +64,6 @@ impl Statements<'_> {
         self.giving(&start, fresh)
     }
 
-    /// One statement for each combination of private columns in a body; see `Resource::update_text`.
-    pub(super) fn updates(&self) -> (String, Vec<String>) {
-        if Action::Update.open(self.entity).is_none() {
-            return ("\"\"".into(), Vec::new());
-        }
-        let private = private(self.entity);
-        let mut texts = (0..1_usize << private.len()).map(|mask| {
-            let given = private
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| mask & (1 << i) != 0);
-            self.update(&given.map(|(_, name)| name).collect::<Vec<_>>())
-        });
-        (texts.next().unwrap_or_default(), texts.collect())
-    }
-
     /// The columns that every update sets, in a macro if several statements share them.
     pub(super) fn sets(&self) -> Vec<String> {
         let open = |(i, column): (usize, Column)| {
@@ -97,32 +81,20 @@ impl Statements<'_> {
             .collect()
     }
 
-    fn update(&self, given_private: &[&String]) -> String {
-        let (mut sets, mut conditions) = (String::new(), String::new());
-        for (i, column) in columns::update(self.entity)
+    /// The update for bodies without guarded columns; see `Resource::update_text`.
+    pub(super) fn update(&self) -> String {
+        let Some(rule) = Action::Update.open(self.entity) else {
+            return "\"\"".into();
+        };
+        let conditions: String = self
+            .guarded()
             .iter()
-            .enumerate()
-            .filter(|(_, c)| c.read_rule().is_some())
-        {
-            let (name, given) = (column.name(), 3 + 2 * i);
-            let value = self.changed(column, given + 1);
-            // The arguments of a private column that isn't in the body are mentioned anyway, because PostgreSQL has to
-            // infer their types.
-            if given_private.contains(&&name) {
-                sets.push_str(&format!("{name} = {value}, "));
-                conditions.push_str(&format!(" and ${given}::bool"));
-            } else {
-                let value = argument(column, given + 1);
-                conditions.push_str(&format!(" and not ${given}::bool and {value} is null"));
-            }
-        }
-        let open = self.sets();
-        if open.is_empty() && sets.is_empty() {
-            // The entity has only private columns and the body contains none of them: the row stays unchanged, if the
-            // caller may update it.
-            let rule = Action::Update
-                .open(self.entity)
-                .map_or("false".into(), |rule| closed(self.allowed("update", rule)));
+            .map(|column| format!(" and not {} and {}", column.given, column.empty))
+            .collect();
+        let sets = self.sets();
+        if sets.is_empty() {
+            // The entity has guarded columns only: the row stays unchanged, if the caller may update it.
+            let rule = closed(self.allowed("update", rule));
             let table = self.with_me(&self.table(), &rule);
             return text(&format!(
                 "select t.id, t.version from {table} where t.id = $1 and {VERSION}{conditions} and {rule}"
@@ -134,32 +106,51 @@ impl Statements<'_> {
             Some(counts) => (format!("from {counts} "), "counts.id = t.id and "),
             None => (String::new(), ""),
         };
+        let start = format!("update {} set ", self.table());
         let end = format!("{beside}where {of_it}t.id = $1 and {VERSION}{conditions}\n{INDENT}");
-        if open.is_empty() {
-            let sets = sets.trim_end_matches(", ");
-            let start = format!("update {} set {sets}\n{INDENT}{end}", self.table());
-            return self.giving(&start, "columns");
+        if conditions.is_empty() {
+            let sets = wrap(&sets, WIDTH, &format!("{INDENT}  "));
+            let all = format!("{start}\n{INDENT}  {sets}\n{INDENT}{end}");
+            return self.giving(&all, "columns");
         }
-        let start = format!("update {} set {sets}", self.table());
-        if private(self.entity).is_empty() {
-            let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
-            return self.giving(
-                &format!("{start}\n{INDENT}  {open}\n{INDENT}{end}"),
-                "columns",
-            );
+        let end = text(&format!(" {end}returning {}", self.returning()));
+        format!("concat!({}, sets!(), {end})", text(&start))
+    }
+
+    /// The parts of the update for bodies with guarded columns.
+    pub(super) fn update_guarded(&self) -> String {
+        let guarded = self.guarded();
+        if guarded.is_empty() || Action::Update.open(self.entity).is_none() {
+            return "None".into();
         }
-        match self.returning() {
-            returning if returning.is_empty() => format!(
-                "concat!({}, sets!(), {}, columns!())",
-                text(&start),
-                text(&format!(" {end}returning "))
-            ),
-            returning => format!(
-                "concat!({}, sets!(), {})",
-                text(&start),
-                text(&format!(" {end}returning {returning}"))
-            ),
-        }
+        let sets = if self.sets().is_empty() {
+            "\"\""
+        } else {
+            "sets!()"
+        };
+        let columns: String = guarded.iter().map(Guarded::literal).collect();
+        format!(
+            "Some(&GuardedUpdate {{ start: {}, sets: {sets}, condition: {}, end: {}, columns: &[{columns}\n{INDENT}]}})",
+            text(&format!("update {} set ", self.table())),
+            text(&format!(" where t.id = $1 and {VERSION}")),
+            text(&format!(" returning {}", self.returning())),
+        )
+    }
+
+    pub(super) fn guarded(&self) -> Vec<Guarded> {
+        let columns = columns::update(self.entity).into_iter().enumerate();
+        columns
+            .filter(|(_, column)| column.read_rule().is_some())
+            .map(|(i, column)| {
+                let (name, given) = (column.name(), 3 + 2 * i);
+                Guarded {
+                    set: format!("{name} = {}", self.changed(&column, given + 1)),
+                    given: format!("${given}::bool"),
+                    empty: format!("{} is null", argument(&column, given + 1)),
+                    name,
+                }
+            })
+            .collect()
     }
 
     pub(super) fn status(&self, action: Action, status: &str) -> String {
@@ -202,14 +193,24 @@ impl Statements<'_> {
     }
 }
 
-/// Updatable columns with a read rule.
-pub fn private(entity: &Entity) -> Vec<String> {
-    let columns = columns::update(entity);
-    columns
-        .iter()
-        .filter(|column| column.read_rule().is_some())
-        .map(Column::name)
-        .collect()
+/// An updatable column with a read rule; see `GuardedColumn` in the engine.
+pub(super) struct Guarded {
+    name: String,
+    set: String,
+    given: String,
+    empty: String,
+}
+
+impl Guarded {
+    fn literal(&self) -> String {
+        format!(
+            "\n{INDENT}  GuardedColumn {{ name: {}, set: {}, given: {}, empty: {} }},",
+            text(&self.name),
+            text(&self.set),
+            text(&self.given),
+            text(&self.empty)
+        )
+    }
 }
 
 /// The parameter, with a cast where PostgreSQL would not infer the column's type.

@@ -24,7 +24,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static CHARGE: Resource = Resource {
     name: "charge", plural: "charges", path: "charges", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Charge::encode, create: None, update: None, private: &[], hooks: &[],
+    encode: Charge::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

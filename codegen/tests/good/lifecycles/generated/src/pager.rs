@@ -53,7 +53,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PAGER: Resource = Resource {
     name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), private: &[], hooks: &[],
+    encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), hooks: &[],
     fixed: &["id", "status", "user_id", "sign_in_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -54,7 +54,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
     name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &[],
+    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -80,7 +80,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ROOM_BOOKING: Resource = Resource {
     name: "room_booking", plural: "room_bookings", path: "room-bookings", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: RoomBooking::encode, create: Some(CreateRoomBooking::decode), update: Some(UpdateRoomBooking::decode), private: &[], hooks: &[],
+    encode: RoomBooking::encode, create: Some(CreateRoomBooking::decode), update: Some(UpdateRoomBooking::decode), hooks: &[],
     fixed: &["id", "status", "state", "booked_on", "user_id", "setting_id", "role_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

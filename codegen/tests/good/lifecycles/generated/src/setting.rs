@@ -50,7 +50,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
     name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
+    encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), hooks: &[],
     fixed: &["id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["booked", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -71,9 +71,9 @@ pub static SETTING: Resource = Resource {
           $1::text
         returning t.id, t.version",
         update: "select t.id, t.version from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = me.id",
-        update_private: &["update app.settings as t set value = $4::text
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
-        returning t.id, t.version"],
+        update_guarded: Some(&GuardedUpdate { start: "update app.settings as t set ", sets: "", condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "value", set: "value = $4::text", given: "$3::bool", empty: "$4::text is null" },
+        ]}),
         probe: "select t.version, 'active' as status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end
         ], null) as may from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1",

@@ -39,7 +39,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static VISIT: Resource = Resource {
     name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Visit::encode, create: Some(CreateVisit::decode), update: None, private: &[], hooks: &["create"],
+    encode: Visit::encode, create: Some(CreateVisit::decode), update: None, hooks: &["create"],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

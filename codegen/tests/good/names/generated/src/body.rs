@@ -159,7 +159,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static BODY: Resource = Resource {
     name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Body::encode, create: Some(CreateBody::decode), update: Some(UpdateBody::decode), private: &["t", "p"], hooks: &["create", "update", "lock"],
+    encode: Body::encode, create: Some(CreateBody::decode), update: Some(UpdateBody::decode), hooks: &["create", "update", "lock"],
     fixed: &["id", "status", "locked", "user_id", "version", "created_at", "updated_at", "object"], moving: &["sum", "avg_0", "big", "is_big", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -189,10 +189,10 @@ pub static BODY: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.bodies as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $37::bool and $38::int4 is null and not $39::bool and $40::int4 is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.bodies as t set t = $38::int4, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $37::bool and not $39::bool and $40::int4 is null
-        returning t.id, t.version"), concat!("update app.bodies as t set p = $40::int4, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $37::bool and $38::int4 is null and $39::bool
-        returning t.id, t.version"), concat!("update app.bodies as t set t = $38::int4, p = $40::int4, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $37::bool and $39::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.bodies as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "t", set: "t = $38::int4", given: "$37::bool", empty: "$38::int4 is null" },
+          GuardedColumn { name: "p", set: "p = $40::int4", given: "$39::bool", empty: "$40::int4 is null" },
+        ]}),
         archive: "update app.bodies as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.bodies as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.bodies as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

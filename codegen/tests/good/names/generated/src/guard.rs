@@ -138,7 +138,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static GUARD: Resource = Resource {
     name: "guard", plural: "guards", path: "guards", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Guard::encode, create: Some(CreateGuard::decode), update: None, private: &[], hooks: &[],
+    encode: Guard::encode, create: Some(CreateGuard::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

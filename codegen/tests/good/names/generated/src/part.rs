@@ -71,7 +71,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static PART: Resource = Resource {
     name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
-    encode: Part::encode, create: Some(CreatePart::decode), update: Some(UpdatePart::decode), private: &[], hooks: &[],
+    encode: Part::encode, create: Some(CreatePart::decode), update: Some(UpdatePart::decode), hooks: &[],
     fixed: &["id", "status", "result", "body_id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

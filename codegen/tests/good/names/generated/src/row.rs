@@ -112,7 +112,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ROW: Resource = Resource {
     name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Row::encode, create: Some(CreateRow::decode), update: Some(UpdateRow::decode), private: &[], hooks: &[],
+    encode: Row::encode, create: Some(CreateRow::decode), update: Some(UpdateRow::decode), hooks: &[],
     fixed: &["id", "status", "parent_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -118,6 +118,44 @@ pub struct CreateSecret {
     pub xmltable: Option<i32>,
 }
 
+#[derive(Debug, Clone, Input)]
+#[input(update)]
+#[rustfmt::skip]
+pub struct UpdateSecret {
+    #[input(keep, optional)] pub national: Patch<i32>,
+    #[input(keep, optional)] pub nchar: Patch<i32>,
+    #[input(keep, optional)] pub none: Patch<i32>,
+    #[input(keep, optional)] pub normalize: Patch<i32>,
+    #[input(keep, optional)] pub nullif: Patch<i32>,
+    #[input(keep, optional)] pub numeric: Patch<i32>,
+    #[input(keep, optional)] pub out: Patch<i32>,
+    #[input(keep, optional)] pub overlay: Patch<i32>,
+    #[input(keep, optional)] pub position: Patch<i32>,
+    #[input(keep, optional)] pub precision: Patch<i32>,
+    #[input(keep, optional)] pub real: Patch<i32>,
+    #[input(keep, optional)] pub row: Patch<i32>,
+    #[input(keep, optional)] pub setof: Patch<i32>,
+    #[input(keep, optional)] pub smallint: Patch<i32>,
+    #[input(keep, optional)] pub substring: Patch<i32>,
+    #[input(keep, optional)] pub time: Patch<i32>,
+    #[input(keep, optional)] pub timestamp: Patch<i32>,
+    #[input(keep, optional)] pub treat: Patch<i32>,
+    #[input(keep, optional)] pub trim: Patch<i32>,
+    #[input(keep, optional)] pub values: Patch<i32>,
+    #[input(keep, optional)] pub varchar: Patch<i32>,
+    #[input(keep, optional)] pub xmlattributes: Patch<i32>,
+    #[input(keep, optional)] pub xmlconcat: Patch<i32>,
+    #[input(keep, optional)] pub xmlelement: Patch<i32>,
+    #[input(keep, optional)] pub xmlexists: Patch<i32>,
+    #[input(keep, optional)] pub xmlforest: Patch<i32>,
+    #[input(keep, optional)] pub xmlnamespaces: Patch<i32>,
+    #[input(keep, optional)] pub xmlparse: Patch<i32>,
+    #[input(keep, optional)] pub xmlpi: Patch<i32>,
+    #[input(keep, optional)] pub xmlroot: Patch<i32>,
+    #[input(keep, optional)] pub xmlserialize: Patch<i32>,
+    #[input(keep, optional)] pub xmltable: Patch<i32>,
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, p.national, p.nchar, p.none, p.normalize, p.nullif, p.numeric, p.out, p.overlay, p.position,
@@ -129,16 +167,17 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
 #[rustfmt::skip] pub static CAN_READ: Rule = Anyone;
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
-#[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_MINE);
+#[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_MINE);
 
 #[rustfmt::skip]
 pub static SECRET: Resource = Resource {
     name: "secret", plural: "secrets", path: "secrets", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Secret::encode, create: Some(CreateSecret::decode), update: None, private: &[], hooks: &[],
-    fixed: &[], moving: &[],
+    encode: Secret::encode, create: Some(CreateSecret::decode), update: Some(UpdateSecret::decode), hooks: &[],
+    fixed: &["id", "status", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
+          case when t.status = 'active' and t.user_id = me.id then 'update' end,
           case when t.status = 'active' and t.user_id = me.id then 'delete' end
         ], null) as allowed_actions
         from app.secrets as t left join lateral app.secret_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
@@ -159,15 +198,51 @@ pub static SECRET: Resource = Resource {
           $20::int4, $21::int4, $22::int4, $23::int4, $24::int4, $25::int4, $26::int4, $27::int4, $28::int4,
           $29::int4, $30::int4, $31::int4, $32::int4
         returning t.id, t.version",
+        update: "select t.id, t.version from app.secrets as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::int4 is null and not $5::bool and $6::int4 is null and not $7::bool and $8::int4 is null and not $9::bool and $10::int4 is null and not $11::bool and $12::int4 is null and not $13::bool and $14::int4 is null and not $15::bool and $16::int4 is null and not $17::bool and $18::int4 is null and not $19::bool and $20::int4 is null and not $21::bool and $22::int4 is null and not $23::bool and $24::int4 is null and not $25::bool and $26::int4 is null and not $27::bool and $28::int4 is null and not $29::bool and $30::int4 is null and not $31::bool and $32::int4 is null and not $33::bool and $34::int4 is null and not $35::bool and $36::int4 is null and not $37::bool and $38::int4 is null and not $39::bool and $40::int4 is null and not $41::bool and $42::int4 is null and not $43::bool and $44::int4 is null and not $45::bool and $46::int4 is null and not $47::bool and $48::int4 is null and not $49::bool and $50::int4 is null and not $51::bool and $52::int4 is null and not $53::bool and $54::int4 is null and not $55::bool and $56::int4 is null and not $57::bool and $58::int4 is null and not $59::bool and $60::int4 is null and not $61::bool and $62::int4 is null and not $63::bool and $64::int4 is null and not $65::bool and $66::int4 is null and t.user_id = me.id",
+        update_guarded: Some(&GuardedUpdate { start: "update app.secrets as t set ", sets: "", condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "national", set: "national = $4::int4", given: "$3::bool", empty: "$4::int4 is null" },
+          GuardedColumn { name: "nchar", set: "nchar = $6::int4", given: "$5::bool", empty: "$6::int4 is null" },
+          GuardedColumn { name: "none", set: "none = $8::int4", given: "$7::bool", empty: "$8::int4 is null" },
+          GuardedColumn { name: "normalize", set: "normalize = $10::int4", given: "$9::bool", empty: "$10::int4 is null" },
+          GuardedColumn { name: "nullif", set: "nullif = $12::int4", given: "$11::bool", empty: "$12::int4 is null" },
+          GuardedColumn { name: "numeric", set: "numeric = $14::int4", given: "$13::bool", empty: "$14::int4 is null" },
+          GuardedColumn { name: "out", set: "out = $16::int4", given: "$15::bool", empty: "$16::int4 is null" },
+          GuardedColumn { name: "overlay", set: "overlay = $18::int4", given: "$17::bool", empty: "$18::int4 is null" },
+          GuardedColumn { name: "position", set: "position = $20::int4", given: "$19::bool", empty: "$20::int4 is null" },
+          GuardedColumn { name: "precision", set: "precision = $22::int4", given: "$21::bool", empty: "$22::int4 is null" },
+          GuardedColumn { name: "real", set: "real = $24::int4", given: "$23::bool", empty: "$24::int4 is null" },
+          GuardedColumn { name: "row", set: "row = $26::int4", given: "$25::bool", empty: "$26::int4 is null" },
+          GuardedColumn { name: "setof", set: "setof = $28::int4", given: "$27::bool", empty: "$28::int4 is null" },
+          GuardedColumn { name: "smallint", set: "smallint = $30::int4", given: "$29::bool", empty: "$30::int4 is null" },
+          GuardedColumn { name: "substring", set: "substring = $32::int4", given: "$31::bool", empty: "$32::int4 is null" },
+          GuardedColumn { name: "time", set: "time = $34::int4", given: "$33::bool", empty: "$34::int4 is null" },
+          GuardedColumn { name: "timestamp", set: "timestamp = $36::int4", given: "$35::bool", empty: "$36::int4 is null" },
+          GuardedColumn { name: "treat", set: "treat = $38::int4", given: "$37::bool", empty: "$38::int4 is null" },
+          GuardedColumn { name: "trim", set: "trim = $40::int4", given: "$39::bool", empty: "$40::int4 is null" },
+          GuardedColumn { name: "values", set: "values = $42::int4", given: "$41::bool", empty: "$42::int4 is null" },
+          GuardedColumn { name: "varchar", set: "varchar = $44::int4", given: "$43::bool", empty: "$44::int4 is null" },
+          GuardedColumn { name: "xmlattributes", set: "xmlattributes = $46::int4", given: "$45::bool", empty: "$46::int4 is null" },
+          GuardedColumn { name: "xmlconcat", set: "xmlconcat = $48::int4", given: "$47::bool", empty: "$48::int4 is null" },
+          GuardedColumn { name: "xmlelement", set: "xmlelement = $50::int4", given: "$49::bool", empty: "$50::int4 is null" },
+          GuardedColumn { name: "xmlexists", set: "xmlexists = $52::int4", given: "$51::bool", empty: "$52::int4 is null" },
+          GuardedColumn { name: "xmlforest", set: "xmlforest = $54::int4", given: "$53::bool", empty: "$54::int4 is null" },
+          GuardedColumn { name: "xmlnamespaces", set: "xmlnamespaces = $56::int4", given: "$55::bool", empty: "$56::int4 is null" },
+          GuardedColumn { name: "xmlparse", set: "xmlparse = $58::int4", given: "$57::bool", empty: "$58::int4 is null" },
+          GuardedColumn { name: "xmlpi", set: "xmlpi = $60::int4", given: "$59::bool", empty: "$60::int4 is null" },
+          GuardedColumn { name: "xmlroot", set: "xmlroot = $62::int4", given: "$61::bool", empty: "$62::int4 is null" },
+          GuardedColumn { name: "xmlserialize", set: "xmlserialize = $64::int4", given: "$63::bool", empty: "$64::int4 is null" },
+          GuardedColumn { name: "xmltable", set: "xmltable = $66::int4", given: "$65::bool", empty: "$66::int4 is null" },
+        ]}),
         archive: "update app.secrets as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.secrets as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
+          case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,
           case when t.user_id = me.id then 'restore' end
         ], null) as may from app.secrets as t, (select sec.uid() as id offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[],
     within: &[], public_to_all: true,
     sorts: &[],

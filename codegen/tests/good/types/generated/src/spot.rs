@@ -46,7 +46,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static SPOT: Resource = Resource {
     name: "spot", plural: "spots", path: "spots", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Spot::encode, create: Some(CreateSpot::decode), update: Some(UpdateSpot::decode), private: &[], hooks: &[],
+    encode: Spot::encode, create: Some(CreateSpot::decode), update: Some(UpdateSpot::decode), hooks: &[],
     fixed: &["id", "status", "thing_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

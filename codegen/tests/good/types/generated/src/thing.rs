@@ -173,7 +173,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static THING: Resource = Resource {
     name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), private: &["secret"], hooks: &[],
+    encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["is_new", "is_due", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -203,8 +203,9 @@ pub static THING: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $63::bool and $64::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.things as t set secret = $64::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $63::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.things as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "secret", set: "secret = $64::text", given: "$63::bool", empty: "$64::text is null" },
+        ]}),
         archive: "update app.things as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.things as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[

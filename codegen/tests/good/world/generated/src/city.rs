@@ -46,7 +46,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static CITY: Resource = Resource {
     name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), private: &[], hooks: &[],
+    encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

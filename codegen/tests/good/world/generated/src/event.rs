@@ -106,7 +106,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["door_code"], hooks: &["create", "publish"],
+    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["create", "publish"],
     fixed: &["id", "status", "state", "featured", "featured_at", "city_id", "host_type", "host_id", "featured_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -136,8 +136,9 @@ pub static EVENT: Resource = Resource {
         returning t.id, t.version",
         update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $17::bool and $18::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.events as t set door_code = $18::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $17::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.events as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "door_code", set: "door_code = $18::text", given: "$17::bool", empty: "$18::text is null" },
+        ]}),
         archive: "update app.events as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         suspend: "update app.events as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

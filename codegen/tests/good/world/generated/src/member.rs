@@ -48,7 +48,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
     name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Member::encode, create: Some(CreateMember::decode), update: None, private: &[], hooks: &[],
+    encode: Member::encode, create: Some(CreateMember::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -58,7 +58,7 @@ macro_rules! fresh { () => {
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
     name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &[], hooks: &[],
+    encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["member_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -54,7 +54,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["email"], hooks: &[],
+    encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -71,8 +71,9 @@ pub static USER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text::citext is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.users as t set email = $8::text::citext, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $7::bool
-        returning t.id, t.version")],
+        update_guarded: Some(&GuardedUpdate { start: "update app.users as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
+          GuardedColumn { name: "email", set: "email = $8::text::citext", given: "$7::bool", empty: "$8::text::citext is null" },
+        ]}),
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end
         ], null) as may from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1",
