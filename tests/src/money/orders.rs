@@ -434,16 +434,23 @@ async fn o6_who_may_give_back_and_until_when() {
     );
     assert_eq!(stage.state(&order.id()).await, "refund_pending");
     stage.sound().await;
-    // Refunded as credits at once, if the buyer prefers that.
+    // Refunded as credits at once, if the buyer prefers that. Nobody else decides that a card gets nothing back.
+    let soft = stage.tickets("Soft", 1_000, 10).await;
     let order = stage
-        .order(&stage.mira, &[(firm, 1)], false)
+        .order(&stage.mira, &[(soft, 1)], false)
         .await
         .expect(201);
     stage.paid(&order.id()).await;
     let path = format!("/orders/{}/refunds", order.id());
-    keyed(&stage.olga, &path, json!({"to": "wallet"}))
-        .await
-        .expect(201);
+    let wallet = json!({"to": "wallet"});
+    let refused = keyed(&stage.olga, &path, wallet.clone()).await.expect(422);
+    assert_eq!(refused.pointers(), ["/to"]);
+    keyed(&stage.mira, &path, wallet.clone()).await.expect(201);
+    assert_eq!(stage.wallet(&stage.mira).await.0, 6_000);
+    // The control: what was paid by credits comes back as credits, whoever asks.
+    let order = stage.order(&stage.mira, &[(soft, 1)], true).await;
+    let path = format!("/orders/{}/refunds", order.expect(201).id());
+    keyed(&stage.olga, &path, wallet).await.expect(201);
     assert_eq!(stage.wallet(&stage.mira).await.0, 6_000);
     stage.sound().await;
 }

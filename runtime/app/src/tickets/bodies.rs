@@ -107,7 +107,8 @@ pub enum Target {
 pub struct GiveBack {
     /// If left out, all tickets that are left; for the buyer, all that the buyer still holds.
     pub ticket_ids: Option<Values<Uuid, 500>>,
-    /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash.
+    /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. Only the
+    /// buyer may choose `wallet` for what was paid by card.
     pub to: Option<Target>,
     /// Reason; only kept if sent by staff of the event.
     #[input(line(1, 500))]
