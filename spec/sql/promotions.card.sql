@@ -120,3 +120,12 @@ create trigger plans_price_in_currency before insert or update of price_cents, c
 
 create trigger featured_places_price_in_currency before insert or update of day_price_cents, currency on app.featured_places
   for each row when (new.day_price_cents > 0) execute function app.charged_in_currency();
+
+create trigger promotions_price_in_currency before insert or update of amount_cents, currency on app.promotions
+  for each row when (new.amount_cents > 0) execute function app.charged_in_currency();
+
+create trigger quotes_fee_in_currency before insert or update of fee_cents, currency on app.quotes
+  for each row when (new.fee_cents > 0) execute function app.charged_in_currency();
+
+create trigger orders_card_in_currency before insert or update of card_cents, currency on app.orders
+  for each row when (new.card_cents > 0) execute function app.charged_in_currency();
