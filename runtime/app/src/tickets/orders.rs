@@ -216,7 +216,7 @@ impl New<'_> {
         let lines = &self.priced.quote.lines;
         let of =
             |amount: fn(&money::QuotedLine) -> i64| lines.iter().map(amount).collect::<Vec<_>>();
-        sqlx::query(
+        let inserted = sqlx::query(
             "insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, discount_cents,
                total_cents, currency)
              select $1, i.*, $8 from unnest($2::uuid[], $3::int[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) i",
@@ -230,8 +230,12 @@ impl New<'_> {
         .bind(of(|line| line.total.amount()))
         .bind(self.priced.quote.total.currency().code())
         .execute(cx.conn())
-        .await?;
-        Ok(())
+        .await;
+        inserted.map(drop).map_err(|error| match violated(&error) {
+            // The host has changed the type after the cart was read.
+            Some("order_items_at_door") => Error::new(&problems::NOT_ON_SALE),
+            _ => error.into(),
+        })
     }
 }
 
