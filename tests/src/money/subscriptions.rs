@@ -1,5 +1,6 @@
 //! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
+mod back;
 mod cards;
 mod ended;
 mod prices;
