@@ -8,6 +8,7 @@ pub mod application_fee;
 pub mod attempt;
 pub mod balance;
 pub mod capture;
+pub mod credit;
 pub mod charge;
 pub mod customer;
 pub mod dispute;

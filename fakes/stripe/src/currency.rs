@@ -59,10 +59,21 @@ pub fn read(params: &Params) -> Result<String> {
     ))
 }
 
+fn least(currency: &str) -> i64 {
+    let least = LEAST.iter().find(|(known, _)| *known == currency);
+    least.map_or(LEAST_OF_OTHERS, |(_, least)| *least)
+}
+
+/// The part of what is due that is charged: in whole steps of the currency, and nothing below its minimum.
+pub fn collected(due: i64, currency: &str) -> i64 {
+    let step = if THREE_DECIMALS.contains(&currency) { 10 } else { 1 };
+    let amount = due - due.rem_euclid(step);
+    if amount < least(currency) { 0 } else { amount }
+}
+
 /// Checks whether the amount can be charged.
 pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
-    let least = LEAST.iter().find(|(known, _)| *known == currency);
-    let least = least.map_or(LEAST_OF_OTHERS, |(_, least)| *least);
+    let least = least(currency);
     let refuse = |code, message| Err(ApiError::parameter(code, "amount", message));
     if amount < 1 {
         return refuse(
