@@ -2,6 +2,7 @@
 
 mod back;
 mod cards;
+mod credit;
 mod ended;
 mod prices;
 mod shares;
