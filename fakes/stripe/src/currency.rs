@@ -87,12 +87,7 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
             format!("Amount must be at least {least} in the smallest unit of {currency}"),
         );
     }
-    if amount > MOST {
-        return refuse(
-            "amount_too_large",
-            format!("Amount must be no more than {MOST} in the smallest unit of {currency}"),
-        );
-    }
+    not_too_large(amount, currency)?;
     if THREE_DECIMALS.contains(&currency) && amount % 10 != 0 {
         return refuse(
             "invalid_charge_amount",
@@ -100,4 +95,16 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Checks that the amount of a charge or transfer is not more than Stripe takes at once.
+pub fn not_too_large(amount: i64, currency: &str) -> Result<()> {
+    if amount <= MOST {
+        return Ok(());
+    }
+    Err(ApiError::parameter(
+        "amount_too_large",
+        "amount",
+        format!("Amount must be no more than {MOST} in the smallest unit of {currency}"),
+    ))
 }
