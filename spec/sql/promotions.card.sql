@@ -115,6 +115,10 @@ revoke execute on function app.charged_in_currency() from public;
 create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
+-- One of them costs at most what a card can be charged. It may be less than the smallest charge, since several are ordered.
+create trigger ticket_types_price_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+  for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_by_card('price_cents', 'part');
+
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans
   for each row when (new.price_cents > 0) execute function app.charged_in_currency();
 

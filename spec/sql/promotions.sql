@@ -133,6 +133,7 @@ create function app.card_maximum(p_currency text) returns bigint
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
+    when p_currency = 'IDR' then 999999999999
     else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
   end::bigint
 $$;

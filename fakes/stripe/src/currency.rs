@@ -43,7 +43,13 @@ const LEAST: &[(&str, i64)] = &[
 /// exchange rates.
 const LEAST_OF_OTHERS: i64 = 10;
 
-const MOST: i64 = 99_999_999;
+/// Eight digits, and twelve of rupiah.
+fn most(currency: &str) -> i64 {
+    match currency {
+        "idr" => 999_999_999_999,
+        _ => 99_999_999,
+    }
+}
 
 /// Parses the parameter `currency`; returns it in lower case.
 pub fn read(params: &Params) -> Result<String> {
@@ -99,12 +105,13 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
 
 /// Checks that the amount of a charge or transfer is not more than Stripe takes at once.
 pub fn not_too_large(amount: i64, currency: &str) -> Result<()> {
-    if amount <= MOST {
+    let most = most(currency);
+    if amount <= most {
         return Ok(());
     }
     Err(ApiError::parameter(
         "amount_too_large",
         "amount",
-        format!("Amount must be no more than {MOST} in the smallest unit of {currency}"),
+        format!("Amount must be no more than {most} in the smallest unit of {currency}"),
     ))
 }

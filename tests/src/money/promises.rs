@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// Runs a statement as a superuser; the constraint that refuses it.
-    async fn constraint_against(&self, text: &str) -> Option<String> {
+    pub(super) async fn constraint_against(&self, text: &str) -> Option<String> {
         let mut conn = self.server.superuser().await;
         let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await;
         let error = done.err()?;

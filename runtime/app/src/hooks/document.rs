@@ -28,7 +28,7 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, \
          and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of \
          its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be \
-         charged in.",
+         charged in and for a price above what they can be charged.",
     ),
     (
         "/ticket-types/{id}",
