@@ -72,7 +72,11 @@ fn least(currency: &str) -> i64 {
 
 /// The part of what is due that is charged: in whole steps of the currency, and nothing below its minimum.
 pub fn collected(due: i64, currency: &str) -> i64 {
-    let step = if THREE_DECIMALS.contains(&currency) { 10 } else { 1 };
+    let step = if THREE_DECIMALS.contains(&currency) {
+        10
+    } else {
+        1
+    };
     let amount = due - due.rem_euclid(step);
     if amount < least(currency) { 0 } else { amount }
 }

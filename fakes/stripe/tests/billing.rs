@@ -350,7 +350,10 @@ fn a_better_plan_that_waits_for_its_payment() {
 
 fn change(fake: &Fake, subscription: &Value, price: &str) -> Value {
     let fields = [
-        ("items[0][id]", text(&subscription["items"]["data"][0]["id"])),
+        (
+            "items[0][id]",
+            text(&subscription["items"]["data"][0]["id"]),
+        ),
         ("items[0][price]", price.to_owned()),
         ("proration_behavior", "always_invoice".to_owned()),
         ("payment_behavior", "pending_if_incomplete".to_owned()),
@@ -388,14 +391,22 @@ fn credit_for_a_cheaper_plan_pays_the_next_invoices() {
         assert_eq!(cheaper["items"]["data"][0]["price"]["id"], basic);
         let invoice = &cheaper["latest_invoice"];
         assert_eq!(
-            (&invoice["status"], &invoice["total"], &invoice["amount_due"]),
+            (
+                &invoice["status"],
+                &invoice["total"],
+                &invoice["amount_due"]
+            ),
             (&"paid".into(), &(-2100).into(), &0.into())
         );
         assert_eq!((captured(), balance(&fake, &customer)), (6200, -2100));
         let dearer = change(&fake, &subscription, &better);
         let invoice = &dearer["latest_invoice"];
         assert_eq!(
-            (&invoice["status"], &invoice["starting_balance"], &invoice["amount_paid"]),
+            (
+                &invoice["status"],
+                &invoice["starting_balance"],
+                &invoice["amount_paid"]
+            ),
             (&"paid".into(), &(-2100).into(), &0.into())
         );
         assert_eq!((captured(), balance(&fake, &customer)), (6200, 0));

@@ -133,7 +133,8 @@ async fn c7_months_that_one_transfer_cannot_take_follow_in_others() {
     let hall = Hall::new().await;
     hall.ready().await;
     let fake = &hall.stage.stripe.fake;
-    fake.move_money(None, "aud", 400_000_000).expect("a balance");
+    fake.move_money(None, "aud", 400_000_000)
+        .expect("a balance");
     for (month, amount) in [
         ("2026-01-01", 60_000_000),
         ("2026-02-01", 39_999_999),
@@ -164,7 +165,11 @@ async fn c7_a_transfer_that_was_refused_waits_a_day() {
     hall.earned("2026-01-01", 500, "closed").await;
     let refuses = |currencies: &[&str]| {
         let change = json!({"refused_currencies": currencies});
-        let changed = hall.stage.stripe.fake.change_account(&hall.account, &change);
+        let changed = hall
+            .stage
+            .stripe
+            .fake
+            .change_account(&hall.account, &change);
         changed.expect("an account");
     };
     let a_day_passes = async || {
@@ -186,7 +191,10 @@ async fn c7_a_transfer_that_was_refused_waits_a_day() {
     assert_eq!(hall.pay().await, 0);
     let paula = &hall.stage.paula.client;
     let failed = paula.get("/transfers?state=failed").await.expect(200).json;
-    let retry = format!("/transfers/{}/retry", failed["data"][0]["id"].as_str().expect("an id"));
+    let retry = format!(
+        "/transfers/{}/retry",
+        failed["data"][0]["id"].as_str().expect("an id")
+    );
     paula.act(&retry).await.expect(202);
     hall.stage.server.settled().await;
     assert_eq!((hall.has(), hall.months("paid").await), (500, 1));

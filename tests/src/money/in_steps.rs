@@ -123,8 +123,14 @@ async fn p5_what_no_order_can_be_priced_from_is_refused_with_a_pointer() {
         )
     };
     let by_card = Some("ticket_types_price_cents_by_card".to_owned());
-    assert_eq!(stage.constraint_against(&stored(100_000_000, false)).await, by_card);
-    assert_eq!(stage.constraint_against(&stored(100_000_000, true)).await, None);
+    assert_eq!(
+        stage.constraint_against(&stored(100_000_000, false)).await,
+        by_card
+    );
+    assert_eq!(
+        stage.constraint_against(&stored(100_000_000, true)).await,
+        None
+    );
     // Cash is taken in every currency, and what is free needs no card.
     olga.post("/ticket-types", kind(0, "ISK", false))
         .await

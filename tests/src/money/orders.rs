@@ -268,7 +268,10 @@ async fn o4_limits_hold_and_several_types_come_together_or_not() {
         .patch(&path, &shown.etag(), json!({"capacity": 2}))
         .await;
     let lower = lower.expect(409);
-    assert_eq!((lower.problem(), lower.pointers()), ("invalid-state", vec!["/capacity"]));
+    assert_eq!(
+        (lower.problem(), lower.pointers()),
+        ("invalid-state", vec!["/capacity"])
+    );
     // All mistakes of a cart are reported at once.
     let cart = json!({"event_id": stage.event, "items": [
         {"ticket_type_id": Uuid::now_v7(), "quantity": 1}, {"ticket_type_id": limited, "quantity": 0},

@@ -79,9 +79,7 @@ pub fn restarted(world: &mut World, id: &str, before: (i64, i64)) {
     let edit = world.edit(id);
     edit["billing_cycle_anchor"] = json!(start);
     edit["_periods"] = json!(1);
-    world
-        .timers
-        .set(end, Timer::PeriodEnds(id.to_owned(), end));
+    world.timers.set(end, Timer::PeriodEnds(id.to_owned(), end));
 }
 
 pub fn period_ends(world: &mut World, id: &str, at: i64) {

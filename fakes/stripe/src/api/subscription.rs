@@ -209,7 +209,10 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
         restarts = !trials
             && items[0]["price"]["recurring"] != before["items"]["data"][0]["price"]["recurring"];
         let period = match restarts {
-            true => (world.now, item::end_of_period(world.now, &items[0]["price"], 1)),
+            true => (
+                world.now,
+                item::end_of_period(world.now, &items[0]["price"], 1),
+            ),
             false => item::period(&before),
         };
         item::put(world, &mut subscription, items, period);
@@ -242,7 +245,13 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
 
 /// The lines of an invoice for a change of the items: the difference for the rest of the period, or, if a new period
 /// begins, its price and credit for the rest of the former one.
-fn changed(now: i64, before: &Value, after: &Value, restarts: bool, is_prorated: bool) -> Vec<Line> {
+fn changed(
+    now: i64,
+    before: &Value,
+    after: &Value,
+    restarts: bool,
+    is_prorated: bool,
+) -> Vec<Line> {
     let former = item::total(before);
     let difference = match restarts {
         true => -former,

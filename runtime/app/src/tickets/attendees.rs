@@ -343,7 +343,17 @@ mod tests {
         ] {
             assert_eq!(cell(text), format!("'{text}"));
         }
-        for text in ["", "Mira", "a=b", "'=1", " =1", "ü", "Vera; from Rye", ";", "a;"] {
+        for text in [
+            "",
+            "Mira",
+            "a=b",
+            "'=1",
+            " =1",
+            "ü",
+            "Vera; from Rye",
+            ";",
+            "a;",
+        ] {
             assert_eq!(cell(text), text);
         }
     }

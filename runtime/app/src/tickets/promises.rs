@@ -11,7 +11,8 @@ use uuid::Uuid;
 /// Refuses a change of a ticket type that its buyers did not agree to: of its currency once it was ordered, and an
 /// earlier end of the right of return or a smaller capacity while tickets are held or sold.
 pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Result<()> {
-    let (currency, until, capacity) = (&change.currency, &change.refundable_until, &change.capacity);
+    let (currency, until, capacity) =
+        (&change.currency, &change.refundable_until, &change.capacity);
     if currency.is_absent() && until.is_absent() && capacity.is_absent() {
         return Ok(());
     }
@@ -70,7 +71,10 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
     .await?;
     let (taken, starts_before, ends_before) = found.unwrap_or_default();
     let less = less_than_taken(capacity.copied(), taken);
-    refuse("The event has no room for its tickets then.", less.into_iter().collect())?;
+    refuse(
+        "The event has no room for its tickets then.",
+        less.into_iter().collect(),
+    )?;
     let moved = [("/starts_at", starts_before), ("/ends_at", ends_before)];
     let wrong = moved.into_iter().filter(|(_, is_before)| *is_before);
     let wrong = wrong.map(|(pointer, _)| {

@@ -29,7 +29,10 @@ async fn s4_a_period_that_a_card_sends_back_waits_for_an_administrator() {
         let list = shop.binh.client.get(&path).await.expect(200).json;
         list["data"][0]["status"].clone()
     };
-    assert_eq!((status().await, parked().await), (json!("refunded"), vec![]));
+    assert_eq!(
+        (status().await, parked().await),
+        (json!("refunded"), vec![])
+    );
     fake.advance(60);
     shop.deliver_all().await;
     assert_eq!(status().await, "succeeded");
@@ -37,7 +40,10 @@ async fn s4_a_period_that_a_card_sends_back_waits_for_an_administrator() {
     assert!(!waiting.is_empty());
     let retry = async || {
         for event in &waiting {
-            let path = format!("/stripe-events/{}/retry", event["id"].as_str().expect("an id"));
+            let path = format!(
+                "/stripe-events/{}/retry",
+                event["id"].as_str().expect("an id")
+            );
             let sent = paula.send(Method::POST, &path, None, &[]).await;
             sent.expect(202);
         }
@@ -52,6 +58,9 @@ async fn s4_a_period_that_a_card_sends_back_waits_for_an_administrator() {
     assert_eq!(parked().await.len(), waiting.len());
     shop.by_hand("/v1/refunds", &[("payment_intent", &payment)]);
     retry().await;
-    assert_eq!((status().await, parked().await), (json!("refunded"), vec![]));
+    assert_eq!(
+        (status().await, parked().await),
+        (json!("refunded"), vec![])
+    );
     shop.stage.sound().await;
 }

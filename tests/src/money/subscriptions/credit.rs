@@ -65,7 +65,10 @@ async fn s4_to_and_fro_between_plans_costs_nothing() {
     fake.advance(22 * DAY);
     shop.deliver_all().await;
     let after = shop.shown(&id).await;
-    assert_eq!((&after["state"], &after["is_entitled"]), (&json!("active"), &json!(true)));
+    assert_eq!(
+        (&after["state"], &after["is_entitled"]),
+        (&json!("active"), &json!(true))
+    );
     assert_eq!(
         time(&after, "current_period_start"),
         time(&before, "current_period_end")
@@ -75,7 +78,10 @@ async fn s4_to_and_fro_between_plans_costs_nothing() {
     fake.advance(31 * DAY);
     shop.deliver_all().await;
     let charged = 2 * price - credit;
-    assert_eq!((shop.captured(), shop.movements().await), (paid + charged, 2));
+    assert_eq!(
+        (shop.captured(), shop.movements().await),
+        (paid + charged, 2)
+    );
     let newest = shop
         .stage
         .number(&format!(
