@@ -52,6 +52,7 @@ mod soak;
 mod spends;
 pub mod stage;
 mod stampede;
+mod started;
 mod storm;
 mod strangers;
 mod stuck;

@@ -30,7 +30,7 @@ pub struct PlacePrice {
     pub currency: String,
     /// Price of one day, in minor units (cents).
     pub day_price_cents: i64,
-    /// Started days between `starts_at` and `ends_at`.
+    /// Started days between `starts_at`, or now if that is later, and `ends_at`.
     pub days: i32,
     /// Number of these days that the business's plan covers.
     pub plan_days: i32,
