@@ -189,7 +189,8 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
              left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
-               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($2::text is null or position(sec.folded($2) in sec.folded(u.display_name)) > 0
+                 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
                and k.id > $5
              order by k.id limit $6"
@@ -202,7 +203,8 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
              left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
-               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($2::text is null or position(sec.folded($2) in sec.folded(u.display_name)) > 0
+                 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
                and (k.updated_at, k.id) > ($7, $5)
              order by k.updated_at, k.id limit $6"
