@@ -31,6 +31,7 @@ mod kills;
 mod lapses;
 mod late;
 mod ledger;
+mod locks;
 mod looks;
 mod lost;
 pub mod market;

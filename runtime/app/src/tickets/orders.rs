@@ -1,7 +1,8 @@
 //! Places an order: its tickets and credits are held in one transaction, which locks the most contended rows last.
 //!
-//! If nothing is left to pay by card, the order is settled in the same transaction. Otherwise it waits for its
-//! payment, and releases everything when its time is over.
+//! If nothing is left to pay by card, the order is settled in the same transaction, which locks the event's row before
+//! the types, as all that changes tickets does. Otherwise it waits for its payment, and releases everything when its
+//! time is over.
 
 use super::{
     Tickets,
@@ -84,6 +85,10 @@ impl Tickets {
             priced: &priced,
         };
         order.insert(cx).await?;
+        let is_paid = sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0;
+        if is_paid {
+            settle::lock_event(cx, cart.event_id).await?;
+        }
         let held = sqlx::query("select app.hold_tickets($1)")
             .bind(order.id)
             .execute(cx.conn())
@@ -91,7 +96,7 @@ impl Tickets {
         if let Err(error) = held {
             return Err(sold_out(cart, error));
         }
-        if sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0 {
+        if is_paid {
             let settled = settle::settle(cx, &self.keys, order.id).await?;
             if settled != Settled::Paid {
                 // The event was cancelled after the cart was priced.
