@@ -225,10 +225,19 @@ mod tests {
                 "The destination account acct_14PdiIeRWG1ilR8ZUu3hd3QXa does not accept eur.",
                 "The destination account … does not accept eur.",
             ),
-            ("No such payment_method: 'pm_1Nq8Zx2eZvKYlo2C'", "No such payment_method: '…'"),
+            (
+                "No such payment_method: 'pm_1Nq8Zx2eZvKYlo2C'",
+                "No such payment_method: '…'",
+            ),
             ("Your card was declined.", "Your card was declined."),
-            ("card_declined, generic_decline", "card_declined, generic_decline"),
-            ("payment_intent_unexpected_state", "payment_intent_unexpected_state"),
+            (
+                "card_declined, generic_decline",
+                "card_declined, generic_decline",
+            ),
+            (
+                "payment_intent_unexpected_state",
+                "payment_intent_unexpected_state",
+            ),
             ("für 3,00 €: cus_ABCDEFGH12", "für 3,00 €: …"),
             ("", ""),
         ] {

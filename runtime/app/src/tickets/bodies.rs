@@ -83,6 +83,8 @@ pub struct PlacedOrder {
     pub amount_cents: i64,
     pub wallet_cents: i64,
     pub card_cents: i64,
+    /// Paid in cash at the door.
+    pub cash_cents: i64,
     /// When the tickets of an unpaid order go back on sale; null if not pending.
     pub expires_at: Option<DateTime<Utc>>,
     /// Empty until the order is paid.
@@ -126,6 +128,8 @@ pub struct AskedRefund {
     pub amount_cents: i64,
     pub card_cents: i64,
     pub wallet_cents: i64,
+    /// Handed back in cash by the host.
+    pub cash_cents: i64,
 }
 
 /// Which way somebody goes. A value of `check_in.direction`.

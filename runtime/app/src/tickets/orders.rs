@@ -320,19 +320,28 @@ pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
         i64,
         i64,
         i64,
+        i64,
         Option<DateTime<Utc>>,
         Vec<Uuid>,
     );
-    let (state, currency, amount_cents, wallet_cents, card_cents, expires_at, ticket_ids): Row =
-        sqlx::query_as(
-            "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents,
+    let (
+        state,
+        currency,
+        amount_cents,
+        wallet_cents,
+        card_cents,
+        cash_cents,
+        expires_at,
+        ticket_ids,
+    ): Row = sqlx::query_as(
+        "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents, o.cash_cents,
            case when o.state = 'pending' then o.expires_at end,
            array(select k.id from app.tickets k where k.order_id = o.id order by k.position)
          from app.orders o where o.id = $1",
-        )
-        .bind(order)
-        .fetch_one(cx.conn())
-        .await?;
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
     Ok(PlacedOrder {
         id: order,
         state,
@@ -340,6 +349,7 @@ pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
         amount_cents,
         wallet_cents,
         card_cents,
+        cash_cents,
         expires_at,
         ticket_ids,
     })
