@@ -26,6 +26,8 @@ pub struct AskedPlace {
 /// Current price of a featured place. A booking costs the same unless the price changes in the meantime.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "place_price")]
+#[schema(example = json!({"object": "place_price", "currency": "AUD", "day_price_cents": 900, "days": 7, "plan_days": 2,
+    "amount_cents": 4500, "room": 3}))]
 pub struct PlacePrice {
     pub currency: String,
     /// Price of one day, in minor units (cents).
