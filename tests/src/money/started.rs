@@ -5,7 +5,7 @@ use super::{
     subscriptions::time,
 };
 use chrono::{TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 #[tokio::test]
@@ -48,4 +48,31 @@ async fn f1_days_that_are_over_are_not_paid() {
         .await
         .expect("replaced");
     assert_eq!(booked().await["days"], 30);
+}
+
+#[tokio::test]
+async fn f1_the_price_says_that_the_target_has_the_place() {
+    let market = Market::new(3).await;
+    let olga = &market.stage.olga.client;
+    let body = market.body("event", market.stage.event, 3);
+    let room = async |body: &Value| {
+        let price = olga.post("/promotions/price", body.clone()).await;
+        price.expect(200).json["room"].clone()
+    };
+    assert_eq!(room(&body).await, 3);
+    let booked = olga.post("/promotions", body.clone()).await.expect(201);
+    assert_eq!(room(&body).await, 0, "as the booking says");
+    olga.post("/promotions", body.clone()).await.expect(409);
+    // Afterwards, and for another event, there is room.
+    let mut later = body.clone();
+    (later["starts_at"], later["ends_at"]) = (
+        body["ends_at"].clone(),
+        json!(time(&body, "ends_at") + TimeDelta::days(1)),
+    );
+    assert_eq!(room(&later).await, 3);
+    let other = market.body("event", market.another_event().await, 3);
+    assert_eq!(room(&other).await, 2);
+    let path = format!("/promotions/{}/withdraw", booked.id());
+    olga.act(&path).await.expect(200);
+    assert_eq!(room(&body).await, 3);
 }

@@ -38,6 +38,7 @@ pub struct PlacePrice {
     pub plan_days: i32,
     /// Price of the other days, in minor units (cents).
     pub amount_cents: i64,
-    /// Bookings still possible in the place during that time; 0 if it is full.
+    /// Bookings still possible in the place during that time; 0 if it is full, or if the target is booked there already, in
+    /// whatever city.
     pub room: i32,
 }
