@@ -147,3 +147,16 @@ revoke execute on function app.keep_to_door() from public;
 
 create trigger order_items_at_door before insert on app.order_items
   for each row when (current_user = '<app>_job') execute function app.keep_to_door();
+
+-- Locks the row of an event, in which its tickets are counted, until the end of the transaction. Called before types are
+-- locked by transactions that issue tickets as well: those that change tickets first and types afterwards, as refunds and
+-- payments do, would otherwise deadlock with them.
+create function app.lock_event(p_event uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform from app.events e where e.id = p_event for no key update;
+end
+$$;
+alter function app.lock_event(uuid) owner to <app>_counter;
+revoke execute on function app.lock_event(uuid) from public;
+grant execute on function app.lock_event(uuid) to <app>_job;

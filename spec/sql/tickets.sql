@@ -110,19 +110,6 @@ alter function app.wait_for_event(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_event(uuid) from public;
 grant execute on function app.wait_for_event(uuid) to <app>_job;
 
--- Locks the row of an event, in which its tickets are counted, until the end of the transaction. Called before types are
--- locked by transactions that issue tickets as well: those that change tickets first and types afterwards, as refunds and
--- payments do, would otherwise deadlock with them.
-create function app.lock_event(p_event uuid) returns void
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform from app.events e where e.id = p_event for no key update;
-end
-$$;
-alter function app.lock_event(uuid) owner to <app>_counter;
-revoke execute on function app.lock_event(uuid) from public;
-grant execute on function app.lock_event(uuid) to <app>_job;
-
 -- Serializes orders of one buyer for one event. Two at the same time would not see each other when they count what the
 -- buyer has.
 create function app.wait_for_buyer(p_order uuid) returns void
