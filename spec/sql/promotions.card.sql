@@ -115,8 +115,21 @@ revoke execute on function app.charged_in_currency() from public;
 create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
+-- One of them costs at most what a card can be charged. It may be less than the smallest charge, since several are ordered.
+create trigger ticket_types_price_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+  for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_by_card('price_cents', 'part');
+
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans
   for each row when (new.price_cents > 0) execute function app.charged_in_currency();
 
 create trigger featured_places_price_in_currency before insert or update of day_price_cents, currency on app.featured_places
   for each row when (new.day_price_cents > 0) execute function app.charged_in_currency();
+
+create trigger promotions_price_in_currency before insert or update of amount_cents, currency on app.promotions
+  for each row when (new.amount_cents > 0) execute function app.charged_in_currency();
+
+create trigger quotes_fee_in_currency before insert or update of fee_cents, currency on app.quotes
+  for each row when (new.fee_cents > 0) execute function app.charged_in_currency();
+
+create trigger orders_card_in_currency before insert or update of card_cents, currency on app.orders
+  for each row when (new.card_cents > 0) execute function app.charged_in_currency();

@@ -133,6 +133,7 @@ create function app.card_maximum(p_currency text) returns bigint
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
+    when p_currency = 'IDR' then 999999999999
     else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
   end::bigint
 $$;
@@ -162,7 +163,7 @@ alter function app.city_share_of_place(text, uuid, uuid, text, bigint) owner to 
 revoke execute on function app.city_share_of_place(text, uuid, uuid, text, bigint) from public;
 
 -- The price of a booking, and how many further bookings fit in, exactly as the booking itself computes them. No row if
--- the city doesn't offer such a place. Started days are charged in full.
+-- the city doesn't offer such a place. Started days are charged in full, and days that are over are not.
 create function app.price_of_place(
   p_target_type text, p_target uuid, p_city uuid, p_slot text, p_starts_at timestamptz, p_ends_at timestamptz,
   out currency text, out day_price_cents bigint, out max_days int, out days int, out plan_days int, out amount_cents bigint,
@@ -175,7 +176,7 @@ begin
   if not found then
     return;
   end if;
-  days := least(ceil(extract(epoch from p_ends_at - p_starts_at) / 86400), 1000000)::int;
+  days := least(ceil(extract(epoch from p_ends_at - greatest(p_starts_at, now())) / 86400), 1000000)::int;
   room := app.room_of_place(p_city, p_slot, p_starts_at, p_ends_at, null);
   plan_days := least(days, app.plan_days_left(p_target_type, p_target));
   amount_cents := day_price_cents * (days - plan_days);
@@ -188,7 +189,7 @@ revoke execute on function app.price_of_place(text, uuid, uuid, text, timestampt
 grant execute on function app.price_of_place(text, uuid, uuid, text, timestamptz, timestamptz) to <app>_app, <app>_job;
 
 -- Sets the price of a member's booking, whatever the request contains. A booking that costs something is reserved for a
--- day, or until it would begin (but at least for an hour), for payment.
+-- day, or until it would begin (but at least for an hour), for payment. A booking that should have begun begins now.
 create function app.book_place() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -214,6 +215,7 @@ begin
   then
     raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
+  new.starts_at := greatest(new.starts_at, now());
   new.currency := v_price.currency;
   new.days := v_price.days;
   new.plan_days := v_price.plan_days;

@@ -34,15 +34,16 @@ revoke execute on function app.may_order(uuid, uuid) from public;
 grant execute on function app.may_order(uuid, uuid) to <app>_job;
 
 -- How many tickets of a type a buyer has, or has ordered and not paid for yet: what counts against the limit per person.
+-- What the buyer has sold at the door as staff belongs to the guests, although the staff have placed the orders.
 create function app.tickets_of_buyer(p_type uuid, p_user uuid) returns bigint
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
-    select count(*) from app.tickets k
-    where k.ticket_type_id = p_type and k.buyer_id = p_user and k.state in ('valid', 'checked_in')
+    select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+    where k.ticket_type_id = p_type and k.buyer_id = p_user and k.state in ('valid', 'checked_in') and not o.sold_at_door
   ) + (
     select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
-    where i.ticket_type_id = p_type and o.user_id = p_user and o.state = 'pending'
+    where i.ticket_type_id = p_type and o.user_id = p_user and o.state = 'pending' and not o.sold_at_door
   );
 end
 $$;

@@ -127,3 +127,36 @@ revoke execute on function app.keep_event_ahead() from public;
 
 create trigger events_moved_ahead before update of starts_at, ends_at on app.events
   for each row when (current_user = '<app>_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
+
+-- Refuses an order online of tickets that are sold at the door alone, whose host may have no account that is paid. The cart
+-- says the same with a pointer; a type may become `door_only` after the cart was read. The module alone writes orders.
+create function app.keep_to_door() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select from app.ticket_types t join app.orders o on o.id = new.order_id
+    where t.id = new.ticket_type_id and t.door_only and not o.sold_at_door
+  ) then
+    raise exception 'sold at the door alone' using errcode = '23514', constraint = 'order_items_at_door';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_to_door() owner to <app>_counter;
+revoke execute on function app.keep_to_door() from public;
+
+create trigger order_items_at_door before insert on app.order_items
+  for each row when (current_user = '<app>_job') execute function app.keep_to_door();
+
+-- Locks the row of an event, in which its tickets are counted, until the end of the transaction. Called before types are
+-- locked by transactions that issue tickets as well: those that change tickets first and types afterwards, as refunds and
+-- payments do, would otherwise deadlock with them.
+create function app.lock_event(p_event uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform from app.events e where e.id = p_event for no key update;
+end
+$$;
+alter function app.lock_event(uuid) owner to <app>_counter;
+revoke execute on function app.lock_event(uuid) from public;
+grant execute on function app.lock_event(uuid) to <app>_job;

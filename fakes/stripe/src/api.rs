@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod balance;
 pub mod capture;
 pub mod charge;
+pub mod credit;
 pub mod customer;
 pub mod dispute;
 pub mod invoice;

@@ -43,7 +43,13 @@ const LEAST: &[(&str, i64)] = &[
 /// exchange rates.
 const LEAST_OF_OTHERS: i64 = 10;
 
-const MOST: i64 = 99_999_999;
+/// Eight digits, and twelve of rupiah.
+fn most(currency: &str) -> i64 {
+    match currency {
+        "idr" => 999_999_999_999,
+        _ => 99_999_999,
+    }
+}
 
 /// Parses the parameter `currency`; returns it in lower case.
 pub fn read(params: &Params) -> Result<String> {
@@ -59,10 +65,25 @@ pub fn read(params: &Params) -> Result<String> {
     ))
 }
 
+fn least(currency: &str) -> i64 {
+    let least = LEAST.iter().find(|(known, _)| *known == currency);
+    least.map_or(LEAST_OF_OTHERS, |(_, least)| *least)
+}
+
+/// The part of what is due that is charged: in whole steps of the currency, and nothing below its minimum.
+pub fn collected(due: i64, currency: &str) -> i64 {
+    let step = if THREE_DECIMALS.contains(&currency) {
+        10
+    } else {
+        1
+    };
+    let amount = due - due.rem_euclid(step);
+    if amount < least(currency) { 0 } else { amount }
+}
+
 /// Checks whether the amount can be charged.
 pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
-    let least = LEAST.iter().find(|(known, _)| *known == currency);
-    let least = least.map_or(LEAST_OF_OTHERS, |(_, least)| *least);
+    let least = least(currency);
     let refuse = |code, message| Err(ApiError::parameter(code, "amount", message));
     if amount < 1 {
         return refuse(
@@ -76,12 +97,7 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
             format!("Amount must be at least {least} in the smallest unit of {currency}"),
         );
     }
-    if amount > MOST {
-        return refuse(
-            "amount_too_large",
-            format!("Amount must be no more than {MOST} in the smallest unit of {currency}"),
-        );
-    }
+    not_too_large(amount, currency)?;
     if THREE_DECIMALS.contains(&currency) && amount % 10 != 0 {
         return refuse(
             "invalid_charge_amount",
@@ -89,4 +105,17 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Checks that the amount of a charge or transfer is not more than Stripe takes at once.
+pub fn not_too_large(amount: i64, currency: &str) -> Result<()> {
+    let most = most(currency);
+    if amount <= most {
+        return Ok(());
+    }
+    Err(ApiError::parameter(
+        "amount_too_large",
+        "amount",
+        format!("Amount must be no more than {most} in the smallest unit of {currency}"),
+    ))
 }

@@ -347,3 +347,129 @@ fn a_better_plan_that_waits_for_its_payment() {
     assert_eq!(billed(), better);
     sound(&fake);
 }
+
+fn change(fake: &Fake, subscription: &Value, price: &str) -> Value {
+    let fields = [
+        (
+            "items[0][id]",
+            text(&subscription["items"]["data"][0]["id"]),
+        ),
+        ("items[0][price]", price.to_owned()),
+        ("proration_behavior", "always_invoice".to_owned()),
+        ("payment_behavior", "pending_if_incomplete".to_owned()),
+        ("expand[]", "latest_invoice".to_owned()),
+    ];
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let path = format!("/v1/subscriptions/{}", id(subscription));
+    post(fake, &path, &fields)
+}
+
+fn balance(fake: &Fake, customer: &str) -> i64 {
+    let customer = get(fake, &format!("/v1/customers/{customer}"));
+    customer["balance"].as_i64().unwrap()
+}
+
+/// Stripe's documentation: an invoice of less than nothing is credited to the customer, and the credit pays the next ones.
+#[test]
+fn credit_for_a_cheaper_plan_pays_the_next_invoices() {
+    let fake = Fake::default();
+    let (basic, better, best) = (
+        price(&fake, "3100", "basic"),
+        price(&fake, "6200", "better"),
+        price(&fake, "12400", "best"),
+    );
+    let customer = subscriber(&fake, "pm_card_visa");
+    let subscription = subscribe(&fake, &customer, &better, "allow_incomplete");
+    let captured = || fake.books()["usd"].captured;
+    fake.advance(10 * DAY);
+    // 21 of 31 days are left. To and fro costs nothing.
+    for _ in 0..3 {
+        let cheaper = change(&fake, &subscription, &basic);
+        assert_eq!(cheaper["items"]["data"][0]["price"]["id"], basic);
+        let invoice = &cheaper["latest_invoice"];
+        assert_eq!(
+            (
+                &invoice["status"],
+                &invoice["total"],
+                &invoice["amount_due"]
+            ),
+            (&"paid".into(), &(-2100).into(), &0.into())
+        );
+        assert_eq!((captured(), balance(&fake, &customer)), (6200, -2100));
+        let dearer = change(&fake, &subscription, &better);
+        let invoice = &dearer["latest_invoice"];
+        assert_eq!(
+            (
+                &invoice["status"],
+                &invoice["starting_balance"],
+                &invoice["amount_paid"]
+            ),
+            (&"paid".into(), &(-2100).into(), &0.into())
+        );
+        assert_eq!((captured(), balance(&fake, &customer)), (6200, 0));
+    }
+    // An invoice that is made void gives back what it has taken.
+    change(&fake, &subscription, &basic);
+    let broken = saved(&fake, &customer, "pm_card_chargeCustomerFail");
+    let path = format!("/v1/subscriptions/{}", id(&subscription));
+    post(&fake, &path, &[("default_payment_method", &broken)]);
+    let waiting = change(&fake, &subscription, &best);
+    assert_eq!(waiting["latest_invoice"]["amount_due"], 6300 - 2100);
+    assert_eq!(balance(&fake, &customer), 0);
+    let invoice = text(&waiting["latest_invoice"]["id"]);
+    post(&fake, &format!("/v1/invoices/{invoice}/void"), &[]);
+    assert_eq!((captured(), balance(&fake, &customer)), (6200, -2100));
+    // It pays a part of the next period.
+    let good = saved(&fake, &customer, "pm_card_visa");
+    post(&fake, &path, &[("default_payment_method", &good)]);
+    fake.advance(22 * DAY);
+    assert_eq!((captured(), balance(&fake, &customer)), (6200 + 1000, 0));
+    sound(&fake);
+}
+
+/// Stripe's documentation: another interval begins at once, and what is left of the former period is credited.
+#[test]
+fn another_interval_begins_at_once() {
+    let fake = Fake::default();
+    let monthly = price(&fake, "3100", "monthly");
+    let fields = [
+        ("currency", "usd"),
+        ("unit_amount", "31000"),
+        ("recurring[interval]", "year"),
+        ("product_data[name]", "Business"),
+    ];
+    let yearly = id(&post(&fake, "/v1/prices", &fields));
+    let customer = subscriber(&fake, "pm_card_visa");
+    let subscription = subscribe(&fake, &customer, &monthly, "allow_incomplete");
+    let period = |subscription: &Value| {
+        let item = &subscription["items"]["data"][0];
+        let time = |field: &str| item[field].as_i64().unwrap();
+        (time("current_period_start"), time("current_period_end"))
+    };
+    let (_, would_end) = period(&subscription);
+    fake.advance(10 * DAY);
+    let changed = change(&fake, &subscription, &yearly);
+    let (start, end) = period(&changed);
+    assert_eq!(start, would_end - 21 * i64::from(DAY));
+    assert_eq!(end, start + 365 * i64::from(DAY));
+    assert_eq!(changed["billing_cycle_anchor"], start);
+    let captured = || fake.books()["usd"].captured;
+    assert_eq!(captured(), 3100 + 31000 - 2100);
+    // Nothing is due when the month would have ended, and the next year after this one.
+    fake.advance(300 * DAY);
+    assert_eq!(captured(), 3100 + 31000 - 2100);
+    fake.advance(66 * DAY);
+    assert_eq!(captured(), 3100 + 31000 - 2100 + 31000);
+    // Back to months: the rest of the year is credited and pays them.
+    let renewed = get(&fake, &format!("/v1/subscriptions/{}", id(&subscription)));
+    change(&fake, &renewed, &monthly);
+    let credit = balance(&fake, &customer);
+    assert!((-31000 + 3100..-27000).contains(&credit), "{credit}");
+    fake.advance(32 * DAY);
+    assert_eq!(balance(&fake, &customer), credit + 3100);
+    assert_eq!(captured(), 3100 + 31000 - 2100 + 31000);
+    sound(&fake);
+}

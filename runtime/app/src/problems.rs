@@ -50,7 +50,7 @@ kernel::problem_kinds! {
     STORE_AWAY = 503, "file-store-unavailable", "The file store does not respond",
         "Nothing was changed. Try again later.";
     PROVIDER_AWAY = 503, "payment-provider-unavailable", "The payment provider does not answer",
-        "It is not known yet whether the payment was made. Read the order, which is updated automatically; do not pay again.";
+        "Whether the request took effect there is not known yet. What it is about is updated automatically: read it, or send the same request again later. Nothing is charged or done twice.";
 }
 
 static OWN: Own = Own {

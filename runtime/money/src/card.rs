@@ -47,10 +47,14 @@ pub fn minimum(currency: Currency) -> Money {
     Money::new(minor_units, currency)
 }
 
-/// The largest charge: the processor takes numbers of up to eight digits, in its own units.
+/// The largest charge: the processor takes numbers of up to eight digits, in its own units, and of twelve for rupiah, of
+/// which a million are some sixty dollars.
 pub fn maximum(currency: Currency) -> Money {
-    const MOST: u64 = 99_999_999;
-    let quanta = MOST.checked_div(per_quantum(currency)).unwrap_or(MOST);
+    let most: u64 = match currency.code() {
+        "IDR" => 999_999_999_999,
+        _ => 99_999_999,
+    };
+    let quanta = most.checked_div(per_quantum(currency)).unwrap_or(most);
     let minor_units = quanta.saturating_mul(quantum(currency));
     Money::new(i64::try_from(minor_units).unwrap_or(i64::MAX), currency)
 }
@@ -162,17 +166,23 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_charge_has_eight_digits() {
+    fn the_largest_charge_has_eight_digits_and_twelve_of_rupiah() {
         for currency in Currency::all() {
+            let digits = match currency.code() {
+                "IDR" => 12,
+                _ => 8,
+            };
             let most = maximum(currency);
             let sent = to_processor(most).expect("a multiple of the step");
-            assert!(sent <= 99_999_999, "{most}");
+            assert!(sent.to_string().len() <= digits, "{most}");
             let step = Money::new(quantum(currency).cast_signed(), currency);
             let above = most.plus(step).expect("an amount");
-            assert!(to_processor(above).is_ok_and(|sent| sent > 99_999_999));
+            let sent = to_processor(above).expect("a multiple of the step");
+            assert!(sent.to_string().len() > digits, "{above}");
         }
         for most in [
             money(99_999_999, "AUD"),
+            money(999_999_999_999, "IDR"),
             money(999_999, "UGX"),
             money(99_999_990, "KWD"),
             money(9_999_999_900, "MGA"),

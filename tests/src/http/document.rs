@@ -309,6 +309,29 @@ async fn abuse_65_every_example_is_true_to_its_schema() {
     assert!(validate(&document, event, &json!({"title": 1})).is_some());
 }
 
+/// Answers of the modules that are about money, apart from lists. Those of entities follow their spec.
+#[tokio::test]
+async fn answers_about_money_have_an_example() {
+    let document = served().await;
+    for name in [
+        "AskedRefund",
+        "Booked",
+        "CardSetup",
+        "Onboarding",
+        "Payment",
+        "PlacePrice",
+        "PlacedOrder",
+        "Price",
+        "QuoteFee",
+        "ScanResult",
+        "Subscribed",
+    ] {
+        let schema = &document["components"]["schemas"][name];
+        assert!(schema["properties"].is_object(), "there is no {name}");
+        assert!(schema["example"].is_object(), "{name} has no example");
+    }
+}
+
 /// The errors that an operation must document follow from its parameters and body.
 #[tokio::test]
 async fn abuse_65_every_operation_names_its_errors() {

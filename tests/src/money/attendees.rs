@@ -48,8 +48,9 @@ async fn od2_who_comes_is_told_to_those_who_run_the_event() {
         &stage,
         format!(
             "update app.users set display_name = '=1+1, \"Ada\"' where id = '{}';
-             update app.users set is_public = false where id = '{}'",
-            ada.id, eve.id
+             update app.users set is_public = false where id = '{}';
+             update app.users set display_name = 'Renée Ünal' where id = '{}'",
+            ada.id, eve.id, bob.id
         ),
     )
     .await;
@@ -64,6 +65,9 @@ async fn od2_who_comes_is_told_to_those_who_run_the_event() {
         ("&name=ada", 2),
         ("&name=ATTENDS", 3),
         ("&name=hides", 0),
+        // However the staff can type it.
+        ("&name=renee%20u", 1),
+        ("&name=RENE%CC%81E", 1),
         ("&name=%25", 0),
         ("&state=checked_in", 1),
         (&format!("&ticket_type_id={seat}"), 3),

@@ -69,6 +69,18 @@ async fn t15_who_changes_the_history_of_money_is_noticed() {
         assert!(after.len() >= before + 8, "{before} {}", after.len());
         after
     };
+    // The control: nothing notices a change of what is not sealed yet.
+    let mut transaction = conn.begin().await.expect("begun");
+    let text = format!(
+        "update audit.audit_logs set changed = coalesce(changed, '{{}}') || '{{\"amount_cents\": [1, 2]}}' where id = {}",
+        ids.last().expect("an entry")
+    );
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut *transaction)
+        .await
+        .expect("tampered");
+    assert_eq!(number(&mut transaction, FAULTS).await, 0);
+    transaction.rollback().await.expect("undone");
     sqlx::raw_sql("select audit.seal()")
         .execute(&mut conn)
         .await

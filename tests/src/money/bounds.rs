@@ -128,6 +128,24 @@ async fn o8_the_door_takes_cash_alone() {
     stage.sound().await;
 }
 
+/// The parts of an answer add up, cash included.
+#[tokio::test]
+async fn o8_answers_of_the_door_tell_the_cash() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    let told = |answer: &Value| {
+        ["amount", "card", "wallet", "cash"].map(|part| answer[format!("{part}_cents")].as_i64())
+    };
+    let all = [5_000, 0, 0, 5_000].map(Some);
+    let sold = keyed(&stage.olga, "/door-sales", stage.cart(&[(seat, 2)], false)).await;
+    let sold = sold.expect(201);
+    assert_eq!(told(&sold.json), all);
+    let path = format!("/orders/{}/refunds", sold.id());
+    let back = keyed(&stage.olga, &path, json!({})).await.expect(201);
+    assert_eq!(told(&back.json), all);
+    stage.sound().await;
+}
+
 /// A member who tries codes learns no more once a hundred were wrong, not even from the right one.
 #[tokio::test]
 async fn o2_promo_codes_are_not_found_by_trying() {

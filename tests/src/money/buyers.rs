@@ -284,15 +284,15 @@ impl Buyer {
         paid
     }
 
-    /// Refunds an order: by the organiser, or by the buyer in time; to the card, or as credits.
+    /// Refunds an order: by the organiser to the card, or by the buyer in time, to the card or as credits.
     async fn give_back(&mut self, order: &str) {
         let (by_organiser, kind) = (self.random.bool(), self.random.u8(0..3));
         let by = match by_organiser {
             true => &self.shop.organiser,
             false => self.me(),
         };
-        let body = match kind {
-            0 => json!({"to": "wallet"}),
+        let body = match (by_organiser, kind) {
+            (false, 0) => json!({"to": "wallet"}),
             _ => json!({}),
         };
         let path = format!("/orders/{order}/refunds");

@@ -244,7 +244,11 @@ async fn p5_no_writer_stores_what_no_card_can_be_charged() {
                 "{table}.{column} {amount} {currency}: {found:?}"
             );
         }
-        // The control: without the triggers the same amount is not refused for it.
+        // An amount that the bounds allow, in a currency whose decimals Stripe writes otherwise.
+        let in_currency = Some(format!("{table}_currency_by_card"));
+        let found = refused(&mut conn, table, column, 500_000, "ISK").await;
+        assert_eq!(found, in_currency, "{table}.{column}");
+        // The control: without the triggers the same amounts are not refused for it.
         let off = format!("alter table app.{table} disable trigger user");
         sqlx::raw_sql(AssertSqlSafe(off))
             .execute(&mut conn)
@@ -252,6 +256,8 @@ async fn p5_no_writer_stores_what_no_card_can_be_charged() {
             .expect("off");
         let found = refused(&mut conn, table, column, 100_000_000, "AUD").await;
         assert_ne!(found, Some(by_card), "{table}.{column}");
+        let found = refused(&mut conn, table, column, 500_000, "ISK").await;
+        assert_ne!(found, in_currency, "{table}.{column}");
     }
 }
 

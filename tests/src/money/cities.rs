@@ -126,3 +126,78 @@ async fn c7_a_month_below_nothing_is_carried_over() {
     assert_eq!(hall.months("paid").await, 3);
     hall.stage.sound().await;
 }
+
+/// Months that are together more than one transfer takes are sent one after the other, and none of them twice.
+#[tokio::test]
+async fn c7_months_that_one_transfer_cannot_take_follow_in_others() {
+    let hall = Hall::new().await;
+    hall.ready().await;
+    let fake = &hall.stage.stripe.fake;
+    fake.move_money(None, "aud", 400_000_000)
+        .expect("a balance");
+    for (month, amount) in [
+        ("2026-01-01", 60_000_000),
+        ("2026-02-01", 39_999_999),
+        ("2026-03-01", 60_000_000),
+        ("2026-04-01", -1),
+    ] {
+        hall.earned(month, amount, "closed").await;
+    }
+    let begun = join_all((0..3).map(|_| hall.pay())).await;
+    assert!(begun.iter().sum::<usize>() >= 1);
+    hall.pay().await;
+    assert_eq!(hall.has(), 159_999_998);
+    assert_eq!(hall.months("paid").await, 4);
+    assert_eq!(hall.pay().await, 0);
+    hall.stage.sound().await;
+    // The control: the service takes no more at once, and a month that is more by itself is left to people.
+    hall.earned("2026-05-01", 100_000_000, "closed").await;
+    assert_eq!(hall.pay().await, 0);
+    assert_eq!(hall.months("closed").await, 1);
+    hall.stage.sound().await;
+}
+
+/// What the service refuses for good is not tried again every hour.
+#[tokio::test]
+async fn c7_a_transfer_that_was_refused_waits_a_day() {
+    let hall = Hall::new().await;
+    hall.ready().await;
+    hall.earned("2026-01-01", 500, "closed").await;
+    let refuses = |currencies: &[&str]| {
+        let change = json!({"refused_currencies": currencies});
+        let changed = hall
+            .stage
+            .stripe
+            .fake
+            .change_account(&hall.account, &change);
+        changed.expect("an account");
+    };
+    let a_day_passes = async || {
+        let text = "set session_replication_role = replica;
+            update app.transfers set settled_at = settled_at - interval '25 hours' where state = 'failed'";
+        hall.stage.run(text).await;
+    };
+    refuses(&["aud"]);
+    assert_eq!(hall.pay().await, 1);
+    for _ in 0..2 {
+        assert_eq!(hall.pay().await, 0);
+    }
+    // The control: a day later it is.
+    a_day_passes().await;
+    assert_eq!(hall.pay().await, 1);
+    assert_eq!((hall.has(), hall.months("closed").await), (0, 1));
+    // An administrator who has corrected the cause need not wait.
+    refuses(&[]);
+    assert_eq!(hall.pay().await, 0);
+    let paula = &hall.stage.paula.client;
+    let failed = paula.get("/transfers?state=failed").await.expect(200).json;
+    let retry = format!(
+        "/transfers/{}/retry",
+        failed["data"][0]["id"].as_str().expect("an id")
+    );
+    paula.act(&retry).await.expect(202);
+    hall.stage.server.settled().await;
+    assert_eq!((hall.has(), hall.months("paid").await), (500, 1));
+    paula.act(&retry).await.expect(409);
+    hall.stage.sound().await;
+}

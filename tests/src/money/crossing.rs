@@ -142,7 +142,7 @@ async fn c6_a_refund_and_the_top_up_at_the_same_moment() {
     let path = format!("/orders/{order}/refunds");
     let back = async {
         let body = json!({"to": "wallet"});
-        keyed(&stage.olga, &path, body).await.expect(201);
+        keyed(&stage.mira, &path, body).await.expect(201);
     };
     stage.meeting(&row, back, stage.tried_again()).await;
     stage.stripe.deliver(&stage.server).await;

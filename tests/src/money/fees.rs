@@ -293,6 +293,15 @@ async fn c2_without_a_rule_or_a_currency_there_is_no_fee() {
     deal.stage
         .run("update app.commission_rules set currency = 'AUD' where type = 'service_fee'")
         .await;
+    // In a currency that cards can't be charged in, nobody could ever pay a fee.
+    deal.stage
+        .run("update app.commission_rules set currency = 'ISK' where type = 'service_fee'")
+        .await;
+    let abroad = deal.accepted(5_000, "ISK").await;
+    assert_eq!(deal.fee(&deal.printer, &abroad).await["amount_cents"], 0);
+    deal.stage
+        .run("update app.commission_rules set currency = 'AUD' where type = 'service_fee'")
+        .await;
     // A currency that doesn't exist is refused earlier.
     let lead = deal.seen(&deal.printer, &quote).await["lead_id"].clone();
     let body = json!({"lead_id": lead, "amount_cents": 5_000, "currency": "ZZZ", "terms": "On paper.",

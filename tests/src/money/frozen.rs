@@ -66,9 +66,19 @@ async fn w6_a_wallet_that_is_frozen_before_the_payment_sends_the_cards_money_bac
     assert_eq!(stage.wallet(&stage.mira).await, (300, 0));
     assert_eq!(stage.parked().await, parked);
     stage.books_agree().await;
+    // She sees that she has them, and can't spend them.
+    let seen = async || {
+        let mine = stage.mira.client.get("/me/wallet").await.expect(200).json;
+        let all = mine["data"].as_array().expect("balances");
+        let aud = all.iter().find(|one| one["currency"] == "AUD");
+        let aud = aud.expect("a balance");
+        (aud["balance_cents"].clone(), aud["available_cents"].clone())
+    };
+    assert_eq!(seen().await, (json!(300), json!(0)));
 
     // After the wallet is unfrozen, credits can pay again.
     stage.freeze("frozen_at = null").await;
+    assert_eq!(seen().await, (json!(300), json!(300)));
     let order = stage.partly_by_credits().await;
     stage.confirm(&order, "4242424242424242").await;
     assert_eq!(stage.state(&order).await, "paid");

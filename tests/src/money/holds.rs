@@ -158,7 +158,7 @@ async fn buy(stage: &Stage, member: &Member, kinds: &[Uuid; 2], random: &mut Rng
     assert_eq!(stage.paid(&order).await, Settled::Before);
     if random.u8(0..4) > 0 {
         let path = format!("/orders/{order}/refunds");
-        let given = keyed(&stage.olga, &path, json!({"to": "wallet"})).await;
+        let given = keyed(member, &path, json!({"to": "wallet"})).await;
         if given.status == 201 {
             add(&counts.given_back);
         }

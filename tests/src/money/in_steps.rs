@@ -100,10 +100,37 @@ async fn p5_what_no_order_can_be_priced_from_is_refused_with_a_pointer() {
         (1_000, "IRR", false, "/currency"),
         (1_000, "XTS", true, "/currency"),
         (0, "XXX", false, "/currency"),
+        (100_000_000, "AUD", false, "/price_cents"),
+        (1_000_000_000_000, "IDR", false, "/price_cents"),
     ] {
         let body = kind(price, currency, door_only);
         refused(olga.post("/ticket-types", body).await, pointer);
     }
+    // A million rupiah are sixty dollars, and cash has no largest charge.
+    for (price, currency, door_only) in [
+        (250_000_000, "IDR", false),
+        (99_999_999, "AUD", false),
+        (100_000_000, "AUD", true),
+    ] {
+        let body = kind(price, currency, door_only);
+        olga.post("/ticket-types", body).await.expect(201);
+    }
+    let stored = |price: i64, door_only: bool| {
+        format!(
+            "update app.ticket_types set door_only = {door_only}, price_cents = {price}
+             where event_id = '{}' and currency = 'AUD' and price_cents = 99999999",
+            stage.event
+        )
+    };
+    let by_card = Some("ticket_types_price_cents_by_card".to_owned());
+    assert_eq!(
+        stage.constraint_against(&stored(100_000_000, false)).await,
+        by_card
+    );
+    assert_eq!(
+        stage.constraint_against(&stored(100_000_000, true)).await,
+        None
+    );
     // Cash is taken in every currency, and what is free needs no card.
     olga.post("/ticket-types", kind(0, "ISK", false))
         .await

@@ -314,7 +314,7 @@ async fn orders(stage: &Stage, kind: Uuid) -> [String; 3] {
     stage.paid(&paid).await;
     stage.paid(&back).await;
     let refund = json!({"to": "wallet"});
-    keyed(&stage.olga, &format!("/orders/{back}/refunds"), refund)
+    keyed(&stage.mira, &format!("/orders/{back}/refunds"), refund)
         .await
         .expect(201);
     let tickets = format!("/orders/{paid}/tickets");

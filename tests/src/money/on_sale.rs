@@ -1,6 +1,8 @@
 //! Until when tickets are sold, and that a price is told only for what can be ordered.
 
 use super::stage::{Stage, keyed};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
 
 async fn event(stage: &Stage, starts_at: &str, ends_at: &str) {
     stage
@@ -88,5 +90,46 @@ async fn o1_what_has_a_price_can_be_ordered() {
     let (price, order) = both(1, 1).await;
     assert!(price.text.contains("has room for 0 more"), "{}", price.text);
     order.expect(409);
+    stage.sound().await;
+}
+
+/// What is sold at the door alone is in no order online, whatever the module has read before.
+#[tokio::test]
+async fn o1_no_order_online_has_tickets_of_the_door() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 0, 10).await;
+    let at_door = json!({"door_only": true});
+    let stool = stage.tickets_with("Stool", 1_000, 10, at_door).await;
+    let placed = stage.order(&stage.mira, &[(seat, 1)], false).await;
+    let order = placed.expect(201).id();
+    let mut module = stage.server.database.job_role().await;
+    for is_guarded in [true, false] {
+        if !is_guarded {
+            // The control.
+            stage
+                .run("alter table app.order_items disable trigger order_items_at_door")
+                .await;
+        }
+        let text = format!(
+            "begin; select sec.enter_job('tickets', null, null, gen_random_uuid());
+             insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency)
+             values ('{order}', '{stool}', 1, 0, 0, 0, 'AUD')"
+        );
+        let written = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut module);
+        let refused = written.await.err();
+        let refused = refused.and_then(|error| {
+            let error = error.as_database_error()?;
+            error.constraint().map(str::to_owned)
+        });
+        sqlx::raw_sql("rollback")
+            .execute(&mut module)
+            .await
+            .expect("back");
+        let expected = is_guarded.then(|| "order_items_at_door".to_owned());
+        assert_eq!(refused, expected);
+    }
+    keyed(&stage.olga, "/door-sales", stage.cart(&[(stool, 1)], false))
+        .await
+        .expect(201);
     stage.sound().await;
 }

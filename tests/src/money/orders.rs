@@ -267,7 +267,11 @@ async fn o4_limits_hold_and_several_types_come_together_or_not() {
         .client
         .patch(&path, &shown.etag(), json!({"capacity": 2}))
         .await;
-    assert_eq!(lower.expect(422).problem(), "invalid-request");
+    let lower = lower.expect(409);
+    assert_eq!(
+        (lower.problem(), lower.pointers()),
+        ("invalid-state", vec!["/capacity"])
+    );
     // All mistakes of a cart are reported at once.
     let cart = json!({"event_id": stage.event, "items": [
         {"ticket_type_id": Uuid::now_v7(), "quantity": 1}, {"ticket_type_id": limited, "quantity": 0},
@@ -434,16 +438,23 @@ async fn o6_who_may_give_back_and_until_when() {
     );
     assert_eq!(stage.state(&order.id()).await, "refund_pending");
     stage.sound().await;
-    // Refunded as credits at once, if the buyer prefers that.
+    // Refunded as credits at once, if the buyer prefers that. Nobody else decides that a card gets nothing back.
+    let soft = stage.tickets("Soft", 1_000, 10).await;
     let order = stage
-        .order(&stage.mira, &[(firm, 1)], false)
+        .order(&stage.mira, &[(soft, 1)], false)
         .await
         .expect(201);
     stage.paid(&order.id()).await;
     let path = format!("/orders/{}/refunds", order.id());
-    keyed(&stage.olga, &path, json!({"to": "wallet"}))
-        .await
-        .expect(201);
+    let wallet = json!({"to": "wallet"});
+    let refused = keyed(&stage.olga, &path, wallet.clone()).await.expect(422);
+    assert_eq!(refused.pointers(), ["/to"]);
+    keyed(&stage.mira, &path, wallet.clone()).await.expect(201);
+    assert_eq!(stage.wallet(&stage.mira).await.0, 6_000);
+    // The control: what was paid by credits comes back as credits, whoever asks.
+    let order = stage.order(&stage.mira, &[(soft, 1)], true).await;
+    let path = format!("/orders/{}/refunds", order.expect(201).id());
+    keyed(&stage.olga, &path, wallet).await.expect(201);
     assert_eq!(stage.wallet(&stage.mira).await.0, 6_000);
     stage.sound().await;
 }

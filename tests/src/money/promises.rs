@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// Runs a statement as a superuser; the constraint that refuses it.
-    async fn constraint_against(&self, text: &str) -> Option<String> {
+    pub(super) async fn constraint_against(&self, text: &str) -> Option<String> {
         let mut conn = self.server.superuser().await;
         let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await;
         let error = done.err()?;
@@ -210,7 +210,8 @@ async fn an_event_keeps_room_for_what_is_held_and_sold() {
     // From none and from a higher one.
     for before in [json!(null), json!(7)] {
         capacity(before).await.expect(200);
-        let refused = capacity(json!(3)).await.expect(422);
+        let refused = capacity(json!(3)).await.expect(409);
+        assert_eq!(refused.problem(), "invalid-state");
         assert_eq!(refused.pointers(), ["/capacity"]);
         let set = format!(
             "update app.events set capacity = 3 where id = '{}'",

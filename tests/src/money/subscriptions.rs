@@ -1,6 +1,8 @@
 //! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
+mod back;
 mod cards;
+mod credit;
 mod ended;
 mod prices;
 mod shares;
@@ -17,7 +19,7 @@ pub use shop::Shop;
 
 const DAY: u32 = 24 * 60 * 60;
 
-fn time(shown: &Value, field: &str) -> DateTime<Utc> {
+pub fn time(shown: &Value, field: &str) -> DateTime<Utc> {
     let text = shown[field].as_str().expect("a time");
     text.parse().expect("a time")
 }

@@ -134,9 +134,7 @@ async fn od4_o7_what_comes_free_is_kept_for_who_came_first() {
     // A refunded ticket goes to members who have joined meanwhile. A member who had an offer may join again.
     let again = join(&stage, &b, Some(kind)).await.expect(201).id();
     let back = format!("/orders/{order}/refunds");
-    keyed(&stage.olga, &back, json!({"to": "wallet"}))
-        .await
-        .expect(201);
+    keyed(&a, &back, json!({"to": "wallet"})).await.expect(201);
     assert_eq!(place(&b, &again).await["state"], "offered");
     assert_eq!(stage.stock(kind).await, (2, 0));
     stage.sound().await;
@@ -241,6 +239,37 @@ async fn o7_a_place_goes_to_who_can_order_it_and_each_member_has_one() {
     serve(&stage).await;
     assert_eq!(place(&a, &first).await["state"], "offered");
     buy(&stage, &a, kind).await.expect(409);
+}
+
+/// Staff who sell at the door have no tickets by that: they wait like everybody else.
+#[tokio::test]
+async fn o7_who_sells_at_the_door_is_offered_a_place() {
+    let stage = Stage::without_provider().await;
+    let kind = stage
+        .tickets_with("Seat", 0, 3, json!({"per_user_limit": 1}))
+        .await;
+    keyed(&stage.olga, "/door-sales", stage.cart(&[(kind, 3)], false))
+        .await
+        .expect(201);
+    let entry = join(&stage, &stage.olga, Some(kind)).await.expect(201).id();
+    // The control: counted as her own tickets, they keep her waiting for ever.
+    let mut conn = stage.server.superuser().await;
+    let text: String = sqlx::query_scalar(
+        "select pg_get_functiondef('app.tickets_of_buyer(uuid, uuid)'::regprocedure)",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("the function");
+    let careless = text.replace("and not o.sold_at_door", "");
+    assert_ne!(careless, text);
+    run(&stage, careless).await;
+    raise(&stage, kind, 4).await;
+    assert_eq!(serve(&stage).await, 0);
+    run(&stage, text).await;
+    assert_eq!(serve(&stage).await, 1);
+    assert_eq!(place(&stage.olga, &entry).await["state"], "offered");
+    buy(&stage, &stage.olga, kind).await.expect(201);
+    stage.sound().await;
 }
 
 #[tokio::test]

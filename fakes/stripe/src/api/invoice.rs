@@ -2,10 +2,9 @@
 
 use super::{
     attempt::{self, Answer, Terms},
-    payment_flow, payment_intent, pending_update, renewal, subscription,
+    credit, payment_flow, payment_intent, pending_update, renewal, subscription,
 };
 use crate::{
-    currency,
     error::{ApiError, Result},
     event,
     form::{Params, encode},
@@ -42,6 +41,8 @@ pub fn make(
     let subscription = world.object(sub).clone();
     let customer = world.object(subscription.str("customer")).clone();
     let total: i64 = lines.iter().map(|line| line.amount).sum();
+    let of = (customer.str("id"), subscription.str("currency"));
+    let due = credit::settle(world, of.0, of.1, total);
     let data: Vec<Value> = lines
         .iter()
         .map(|one| line(world, &id, &subscription, one, period))
@@ -49,7 +50,8 @@ pub fn make(
     let mut invoice = json!({
         "id": id, "object": "invoice",
         "account_country": "US", "account_name": null, "account_tax_ids": null,
-        "amount_due": total, "amount_overpaid": 0, "amount_paid": 0, "amount_remaining": total, "amount_shipping": 0,
+        "amount_due": due.amount, "amount_overpaid": 0, "amount_paid": 0, "amount_remaining": due.amount,
+        "amount_shipping": 0,
         "application": null, "attempt_count": 0, "attempted": false, "auto_advance": true,
         "automatic_tax": {
             "disabled_reason": null, "enabled": false, "liability": null, "provider": null, "status": null,
@@ -60,7 +62,7 @@ pub fn make(
         "customer_email": customer["email"], "customer_name": customer["name"], "customer_phone": customer["phone"],
         "customer_shipping": null, "customer_tax_exempt": "none", "customer_tax_ids": [],
         "default_payment_method": null, "default_source": null, "default_tax_rates": [], "description": null,
-        "discounts": [], "due_date": null, "effective_at": world.now, "ending_balance": 0, "footer": null,
+        "discounts": [], "due_date": null, "effective_at": world.now, "ending_balance": due.after, "footer": null,
         "from_invoice": null, "hosted_invoice_url": null, "invoice_pdf": null, "issuer": { "type": "self" },
         "last_finalization_error": null, "latest_revision": null,
         "lines": { "object": "list", "data": data, "has_more": false, "url": format!("/v1/invoices/{id}/lines") },
@@ -74,7 +76,7 @@ pub fn make(
         },
         "period_end": world.now, "period_start": world.now, "post_payment_credit_notes_amount": 0,
         "pre_payment_credit_notes_amount": 0, "receipt_number": null, "rendering": null, "shipping_cost": null,
-        "shipping_details": null, "starting_balance": 0, "statement_descriptor": null, "status": "open",
+        "shipping_details": null, "starting_balance": due.before, "statement_descriptor": null, "status": "open",
         "status_transitions": {
             "finalized_at": world.now, "marked_uncollectible_at": null, "paid_at": null, "voided_at": null,
         },
@@ -116,19 +118,16 @@ fn line(
     })
 }
 
-/// Creates the payment intent, or settles the invoice if its total is too small to charge.
+/// Creates the payment intent. An invoice that charges nothing, since the customer's balance has settled it, is paid.
 pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
     let invoice = world.object(id).clone();
-    let (total, currency) = (invoice.num("total"), invoice.str("currency"));
-    if currency::chargeable(total, currency).is_err() {
-        // As Stripe does, the total is added to the customer's balance.
-        let customer = world.edit(invoice.str("customer"));
-        customer["balance"] = json!(customer.num("balance") + total);
+    let (due, currency) = (invoice.num("amount_due"), invoice.str("currency"));
+    if due == 0 {
         paid(world, id, 0);
         return;
     }
     let mut fields = vec![
-        ("amount", total.to_string()),
+        ("amount", due.to_string()),
         ("currency", currency.to_owned()),
         ("customer", invoice.str("customer").to_owned()),
         ("setup_future_usage", "off_session".to_owned()),
@@ -163,7 +162,7 @@ pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
     world.edit(intent_id)["_invoice"] = json!(id);
     let payment = json!({
         "id": world.new_id("inpay"), "object": "invoice_payment", "amount_paid": null,
-        "amount_requested": total, "created": world.now, "currency": currency, "invoice": id, "is_default": true,
+        "amount_requested": due, "created": world.now, "currency": currency, "invoice": id, "is_default": true,
         "livemode": false, "payment": { "type": "payment_intent", "payment_intent": intent_id }, "status": "open",
         "status_transitions": { "canceled_at": null, "paid_at": null },
     });
@@ -328,6 +327,8 @@ pub fn close(world: &mut World, id: &str) {
     invoice["next_payment_attempt"] = Value::Null;
     invoice["status_transitions"]["voided_at"] = json!(now);
     let intent = invoice.str("_payment_intent").to_owned();
+    let closed = invoice.clone();
+    credit::restore(world, &closed);
     event::emit(world, "invoice.voided", id);
     if !matches!(
         world.object(&intent).str("status"),

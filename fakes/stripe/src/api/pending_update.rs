@@ -3,29 +3,29 @@
 
 use super::{
     invoice::{self, Line},
-    subscription, subscription_item as item,
+    renewal, subscription, subscription_item as item,
 };
 use crate::{event, json::Fields, timer::Timer, world::World};
 use serde_json::{Value, json};
 
 const SECONDS: i64 = 23 * 60 * 60;
 
-/// Invoices the difference and applies the items at once if it is paid. They replace an update that is pending.
-pub fn begin(world: &mut World, id: &str, items: Value, change: i64) {
+/// Invoices the change and applies the items at once if that is paid. They replace an update that is pending.
+pub fn begin(world: &mut World, id: &str, items: Value, lines: &[Line]) {
     cancel_of(world, id);
-    let period = item::period(world.object(id));
-    let expires_at = (world.now + SECONDS).min(period.1);
+    let (_, ends) = item::period(world.object(id));
+    let expires_at = (world.now + SECONDS).min(ends);
+    let first = &items["data"][0];
+    let period = (
+        first.num("current_period_start"),
+        first.num("current_period_end"),
+    );
     world.edit(id)["pending_update"] = json!({
         "billing_cycle_anchor": null, "expires_at": expires_at, "subscription_items": items["data"],
         "trial_end": null, "trial_from_plan": null,
     });
     world.edit(id)["_pending_items"] = items;
-    let line = Line {
-        description: "Change of the subscription".to_owned(),
-        amount: change,
-        proration: true,
-    };
-    let made = invoice::make(world, id, "subscription_update", &[line], period);
+    let made = invoice::make(world, id, "subscription_update", lines, period);
     world.edit(id)["_pending_invoice"] = json!(made);
     world
         .timers
@@ -49,9 +49,11 @@ pub fn paid(world: &mut World, id: &str, invoice: &str) {
     if !is_of(world, id, invoice) {
         return;
     }
+    let before = item::period(world.object(id));
     let edit = world.edit(id);
     edit["items"] = edit["_pending_items"].clone();
     clear(edit);
+    renewal::restarted(world, id, before);
     event::emit(world, "customer.subscription.updated", id);
     event::emit(world, "customer.subscription.pending_update_applied", id);
 }

@@ -70,6 +70,18 @@ pub fn expires(world: &mut World, id: &str) {
     }
 }
 
+/// Called after a change of the items: if another period has begun, the next ones are counted from it.
+pub fn restarted(world: &mut World, id: &str, before: (i64, i64)) {
+    let (start, end) = item::period(world.object(id));
+    if (start, end) == before {
+        return;
+    }
+    let edit = world.edit(id);
+    edit["billing_cycle_anchor"] = json!(start);
+    edit["_periods"] = json!(1);
+    world.timers.set(end, Timer::PeriodEnds(id.to_owned(), end));
+}
+
 pub fn period_ends(world: &mut World, id: &str, at: i64) {
     let subscription = world.object(id).clone();
     let (_, end_of_this) = item::period(&subscription);

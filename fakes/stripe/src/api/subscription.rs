@@ -194,8 +194,9 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
         .unwrap_or("create_prorations");
     let pends = params.text("payment_behavior") == Some("pending_if_incomplete");
     write(world, call, &mut subscription)?;
-    let mut change = 0;
-    let before = subscription["items"].clone();
+    let mut lines = Vec::new();
+    let before = subscription.clone();
+    let mut restarts = false;
     if params.has_below("items") {
         if subscription.str("status") == "incomplete" {
             let message =
@@ -203,45 +204,72 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
             return Err(ApiError::invalid("subscription_incomplete", message).param("items"));
         }
         let items = item::read(world, call)?;
-        let former = item::total(&subscription);
-        let period = item::period(&subscription);
-        if items[0]["price"]["recurring"] != subscription["items"]["data"][0]["price"]["recurring"]
-        {
-            let message =
-                "The fake can't change the interval of a subscription; cancel it and make another.";
-            return Err(ApiError::invalid("parameter_invalid", message).param("items[0][price]"));
-        }
+        let trials = subscription.str("status") == "trialing";
+        // Another interval begins at once, with a period of its own.
+        restarts = !trials
+            && items[0]["price"]["recurring"] != before["items"]["data"][0]["price"]["recurring"];
+        let period = match restarts {
+            true => (
+                world.now,
+                item::end_of_period(world.now, &items[0]["price"], 1),
+            ),
+            false => item::period(&before),
+        };
         item::put(world, &mut subscription, items, period);
-        change = prorated(world.now, period, item::total(&subscription) - former);
+        let is_prorated = proration != "none" && !trials;
+        lines = changed(world.now, &before, &subscription, restarts, is_prorated);
     }
-    if proration == "none" || subscription.str("status") == "trialing" {
-        change = 0;
-    }
-    let at_once = proration == "always_invoice" && change > 0;
+    let change: i64 = lines.iter().map(|line| line.amount).sum();
+    let at_once = restarts || proration == "always_invoice" && change != 0;
     if at_once && pends {
-        let items = std::mem::replace(&mut subscription["items"], before);
+        let items = std::mem::replace(&mut subscription["items"], before["items"].clone());
         *world.edit(id) = subscription;
-        pending_update::begin(world, id, items, change);
+        pending_update::begin(world, id, items, &lines);
         return Ok(world.object(id).clone());
     }
     if !at_once {
         subscription["_prorations"] = json!(subscription.num("_prorations") + change);
     }
     *world.edit(id) = subscription;
+    renewal::restarted(world, id, item::period(&before));
     event::emit(world, "customer.subscription.updated", id);
     if at_once {
-        let line = Line {
-            description: "Change of the subscription".to_owned(),
-            amount: change,
-            proration: true,
-        };
         let period = item::period(world.object(id));
-        let made = invoice::make(world, id, "subscription_update", &[line], period);
+        let made = invoice::make(world, id, "subscription_update", &lines, period);
         let method = method_of(world, id);
         invoice::begin_payment(world, &made, method.as_deref());
         let _ = invoice::try_payment(world, &made, false);
     }
     Ok(world.object(id).clone())
+}
+
+/// The lines of an invoice for a change of the items: the difference for the rest of the period, or, if a new period
+/// begins, its price and credit for the rest of the former one.
+fn changed(
+    now: i64,
+    before: &Value,
+    after: &Value,
+    restarts: bool,
+    is_prorated: bool,
+) -> Vec<Line> {
+    let former = item::total(before);
+    let difference = match restarts {
+        true => -former,
+        false => item::total(after) - former,
+    };
+    let mut lines = Vec::new();
+    let amount = prorated(now, item::period(before), difference);
+    if is_prorated && amount != 0 {
+        lines.push(Line {
+            description: "Change of the subscription".to_owned(),
+            amount,
+            proration: true,
+        });
+    }
+    if restarts {
+        lines.extend(item::lines(after));
+    }
+    lines
 }
 
 /// The part of a price change that is due for the rest of the period.

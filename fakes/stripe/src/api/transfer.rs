@@ -62,6 +62,7 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
             "This value must be greater than or equal to 1.".to_owned(),
         ));
     }
+    currency::not_too_large(amount, &currency)?;
     let mut metadata = json!({});
     params.metadata(&mut metadata)?;
     let group = match source {

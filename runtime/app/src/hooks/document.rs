@@ -19,8 +19,8 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/events/{id}",
         &["patch", "put"],
-        "422 if `capacity` is less than the number of tickets that are reserved or sold. 409 if the event has tickets \
-         and a new `starts_at` or `ends_at` is in the past.",
+        "409 if `capacity` is less than the number of tickets that are reserved or sold, or if the event has tickets and a \
+         new `starts_at` or `ends_at` is in the past.",
     ),
     (
         "/ticket-types",
@@ -28,15 +28,15 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, \
          and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of \
          its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be \
-         charged in.",
+         charged in and for a price above what they can be charged.",
     ),
     (
         "/ticket-types/{id}",
         &["patch", "put"],
         "409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no \
-         account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a \
-         `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or \
-         currency that `POST /ticket-types` refuses.",
+         account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the \
+         number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier \
+         time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.",
     ),
     (
         "/broadcasts/{id}/schedule",

@@ -128,8 +128,9 @@ async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
 /// Computes the fee by the nearest rule in force at the row's `at`.
 async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
     let internal = |error: money::Error| Error::internal(error.to_string());
-    // There is no fee in a currency that can't be paid in.
-    let Ok(currency) = Currency::parse(row.try_get("currency")?) else {
+    // There is no fee in a currency that cards can't be charged in.
+    let currency = Currency::parse(row.try_get("currency")?).ok();
+    let Some(currency) = currency.filter(|currency| card::is_charged(*currency)) else {
         return Ok(Fee::NONE);
     };
     let at: DateTime<Utc> = row.try_get("at")?;

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 #[schema(example = json!({"object": "keyed_request", "method": "POST", "route": "/orders/{id}/refunds", "state": "answered",
     "attempt": 1, "begun_at": "2026-05-01T18:00:00Z", "status": 201, "location": null,
     "answer": {"object": "asked_refund", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "pending", "currency": "AUD",
-        "amount_cents": 4500, "card_cents": 4500, "wallet_cents": 0}}))]
+        "amount_cents": 4500, "card_cents": 4500, "wallet_cents": 0, "cash_cents": 0}}))]
 pub(super) struct KeyedRequest {
     /// HTTP method of the request.
     method: String,

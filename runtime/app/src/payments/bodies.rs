@@ -23,6 +23,9 @@ pub struct PaymentRequest {
 /// A payment and the steps left to complete it.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "payment")]
+#[schema(example = json!({"object": "payment", "id": "01a21e7c-a3d2-7a10-8f1c-3f0c6a5d2b11", "order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "order_state": "pending",
+    "promotion_id": null, "promotion_state": null, "quote_id": null, "status": "requires_action", "amount_cents": 6350, "currency": "AUD",
+    "client_secret": "pi_example_secret_example", "next_action_url": "https://hooks.example.org/authenticate", "page_url": null}))]
 pub struct Payment {
     /// Id of the transaction: `GET /transactions/{id}`.
     pub id: Uuid,
@@ -66,6 +69,7 @@ pub struct FeeRefund {
 /// A card that is being saved.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "card_setup")]
+#[schema(example = json!({"object": "card_setup", "client_secret": "seti_example_secret_example", "page_url": null}))]
 pub struct CardSetup {
     /// For the payment provider's client library; do not store or log it.
     pub client_secret: Option<String>,
@@ -91,6 +95,8 @@ pub struct OnboardingRequest {
 /// A link to the payment provider's pages, where the owner enters their details. Valid once, for a few minutes.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "onboarding")]
+#[schema(example = json!({"object": "onboarding", "connected_account_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+    "url": "https://connect.example.org/setup/c/example", "expires_at": "2026-05-01T18:05:00Z"}))]
 pub struct Onboarding {
     pub connected_account_id: Uuid,
     pub url: String,
@@ -135,6 +141,8 @@ pub struct OtherPlan {
 /// State of a subscription.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "subscribed")]
+#[schema(example = json!({"object": "subscribed", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "active", "payment_status": null,
+    "client_secret": null, "page_url": null}))]
 pub struct Subscribed {
     /// `GET /subscriptions/{id}` returns all details.
     pub id: Uuid,

@@ -96,6 +96,13 @@ fn refuse_ticket_price(amount: i64, currency: &str, door_only: bool) -> Result<(
         );
         return Err(Error::field("/currency", "invalid", detail));
     }
+    let most = card::maximum(known);
+    if !door_only && amount > most.amount() {
+        let detail = format!(
+            "must be at most {most}: cards take no more. Set `door_only` of tickets that are paid in cash"
+        );
+        return Err(Error::field("/price_cents", "range", detail));
+    }
     Ok(())
 }
 

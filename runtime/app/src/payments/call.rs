@@ -123,7 +123,7 @@ pub fn told(failure: &Failure) -> Error {
         Failure::Definite(refusal) => {
             tracing::error!(%refusal, request = ?refusal.request_id, "the payment provider has refused a request");
             Error::new(&problems::PAYMENT_REFUSED)
-                .detail(refusal.message.clone())
+                .detail(without_ids(&refusal.message))
                 .because(failure.to_string())
         }
         Failure::Retryable { after } => {
@@ -169,10 +169,36 @@ pub fn code(refusal: &Refusal) -> String {
 }
 
 fn words(refusal: &Refusal) -> String {
+    let message = without_ids(&refusal.message);
     match &refusal.decline_code {
-        Some(code) => format!("{} ({code})", refusal.message),
-        None => refusal.message.clone(),
+        Some(code) => format!("{message} ({code})"),
+        None => message,
     }
+}
+
+/// The provider's words without its ids (`acct_…`, `pm_…`): they say nothing to buyers, who may not see those of hosts.
+fn without_ids(message: &str) -> String {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_id = |word: &str| {
+        word.split_once('_').is_some_and(|(kind, id)| {
+            kind.chars().all(|letter| letter.is_ascii_lowercase())
+                && id.len() >= 8
+                && id.chars().all(|letter| letter.is_ascii_alphanumeric())
+                && id.chars().any(|letter| !letter.is_ascii_lowercase())
+        })
+    };
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(begins) = rest.find(is_part) {
+        told.push_str(&rest[..begins]);
+        rest = &rest[begins..];
+        let ends = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
+        let word = &rest[..ends];
+        told.push_str(if is_id(word) { "…" } else { word });
+        rest = &rest[ends..];
+    }
+    told.push_str(rest);
+    told
 }
 
 pub fn away(failure: &Failure) -> Error {
@@ -190,6 +216,33 @@ mod tests {
             message: message.to_owned(),
             ..Refusal::default()
         }))
+    }
+
+    #[test]
+    fn buyers_hear_of_no_ids() {
+        for (message, told) in [
+            (
+                "The destination account acct_14PdiIeRWG1ilR8ZUu3hd3QXa does not accept eur.",
+                "The destination account … does not accept eur.",
+            ),
+            (
+                "No such payment_method: 'pm_1Nq8Zx2eZvKYlo2C'",
+                "No such payment_method: '…'",
+            ),
+            ("Your card was declined.", "Your card was declined."),
+            (
+                "card_declined, generic_decline",
+                "card_declined, generic_decline",
+            ),
+            (
+                "payment_intent_unexpected_state",
+                "payment_intent_unexpected_state",
+            ),
+            ("für 3,00 €: cus_ABCDEFGH12", "für 3,00 €: …"),
+            ("", ""),
+        ] {
+            assert_eq!(without_ids(message), told);
+        }
     }
 
     #[test]

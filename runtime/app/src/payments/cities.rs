@@ -1,12 +1,14 @@
 //! Sends cities what they have earned: everything of closed months that was not sent before, in one transfer per city
-//! and currency. A month that refunds have made negative is deducted from the next ones.
+//! and currency, as far as the provider takes that much at once. The rest follows with the next run. A month that refunds
+//! have made negative is deducted from the next ones.
 
 use super::{Payments, transfers::New};
 use crate::module::Module;
 use kernel::{
-    Cx, Result,
+    Cx, Error, Result,
     jobs::{Outcome, Run},
 };
+use money::{Currency, card};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -39,7 +41,8 @@ impl Payments {
     }
 }
 
-/// Pairs of city and currency that something is owed to, with the account that can receive it now.
+/// Pairs of city and currency that something is owed to, with the account that can receive it now. What was refused for
+/// good is tried again a day later, since an administrator has to correct the cause.
 async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
     let found = sqlx::query_as(
         "select s.city_id, s.currency, a.stripe_account_id from app.revenue_shares s
@@ -47,9 +50,30 @@ async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
            and a.transfers_active and a.deauthorized_at is null and a.stripe_account_id is not null
            and not a.settles_abroad
          where s.state = 'closed' and s.transfer_id is null
+           and not exists (
+             select from app.transfers x
+             where x.city_id = s.city_id and x.currency = s.currency and x.kind = 'city_share' and x.state = 'failed'
+               and x.settled_at > now() - interval '1 day')
          group by 1, 2, 3 having sum(s.amount_cents) > 0 order by 1, 2 limit $1",
     );
     Ok(found.bind(AT_ONCE).fetch_all(cx.conn()).await?)
+}
+
+/// Sends what a city is owed without waiting until a day has passed since the last refusal. Returns false if nothing is owed, or
+/// if the city's account can't receive it.
+pub async fn again(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
+    let account: Option<String> = sqlx::query_scalar(
+        "select a.stripe_account_id from app.connected_accounts a
+         where a.owner_type = 'city' and a.owner_id = $1 and a.payouts_enabled and a.transfers_active and a.deauthorized_at is null
+           and not a.settles_abroad and a.stripe_account_id is not null",
+    )
+    .bind(city)
+    .fetch_optional(cx.conn())
+    .await?;
+    match account {
+        Some(account) => send(cx, city, currency, &account).await,
+        None => Ok(false),
+    }
 }
 
 /// Stores the transfer and links its months to it. Returns false if another run has done so, or nothing is left to
@@ -64,8 +88,14 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
     .bind(currency)
     .fetch_all(cx.conn())
     .await?;
-    let amount: i64 = shares.iter().map(|(_, amount, _)| amount).sum();
-    let Some((.., last)) = shares.last().filter(|_| amount > 0) else {
+    let known = Currency::parse(currency).map_err(|error| Error::internal(error.to_string()))?;
+    let amounts: Vec<i64> = shares.iter().map(|(_, amount, _)| *amount).collect();
+    let (months, amount) = fitting(&amounts, card::maximum(known).amount());
+    let shares = &shares[..months];
+    let Some((.., last)) = shares.last() else {
+        if amounts.iter().sum::<i64>() > 0 {
+            tracing::error!(%city, currency, "a month of a city is more than one transfer takes: it has to be sent by hand");
+        }
         return Ok(false);
     };
     // Part of the key: a transfer that was refused for good can't be repeated with the same key.
@@ -115,4 +145,38 @@ pub async fn settled(cx: &mut Cx, transfer: Uuid) -> Result<()> {
     .execute(cx.conn())
     .await?;
     Ok(())
+}
+
+/// How many of these amounts, the oldest first, fit into one transfer of at most `most`, and their sum. None if that would
+/// be nothing, or less.
+fn fitting(amounts: &[i64], most: i64) -> (usize, i64) {
+    let (mut best, mut sum) = ((0, 0), 0_i64);
+    for (n, amount) in amounts.iter().enumerate() {
+        sum = sum.saturating_add(*amount);
+        if (1..=most).contains(&sum) {
+            best = (n + 1, sum);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn c7_a_transfer_takes_as_many_months_as_fit() {
+        for (amounts, taken) in [
+            (vec![], (0, 0)),
+            (vec![-5, 3], (0, 0)),
+            (vec![500, -200, 700], (3, 1_000)),
+            (vec![600, 600, 600], (1, 600)),
+            // A month below nothing makes room.
+            (vec![1_000, 200, -300], (3, 900)),
+            (vec![1_001, 5], (0, 0)),
+            (vec![1_001, -1, 500], (2, 1_000)),
+        ] {
+            assert_eq!(fitting(&amounts, 1_000), taken, "{amounts:?}");
+        }
+    }
 }

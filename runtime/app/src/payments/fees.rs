@@ -192,6 +192,7 @@ async fn write_down(cx: &mut Cx, fee: &Fee, by: Uuid, body: &FeeRefund) -> Resul
         amount_cents: amount.amount(),
         card_cents: amount.amount(),
         wallet_cents: 0,
+        cash_cents: 0,
     })
 }
 

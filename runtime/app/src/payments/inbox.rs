@@ -5,7 +5,7 @@
 //! result depends on the object only. A change of the object after it was read causes another event. An event that
 //! arrives before the payment it is about can be known here is parked until then.
 
-use super::{Payments, call, sync::Applied};
+use super::{Payments, call, subscriptions::OF_INVOICE, sync::Applied};
 use crate::module::Module;
 use axum::http::HeaderMap;
 use gateway::{Envelope, Failure, SignatureFault, verify};
@@ -158,27 +158,13 @@ impl Payments {
             return Ok(Settled::Ignored);
         };
         let gateway = self.gateway()?;
-        let done = |known| {
-            if known {
-                Settled::Done
-            } else {
-                Settled::Ignored
-            }
-        };
         match told.object_type.as_deref().unwrap_or_default() {
             "payment_intent" => self.follow_payment(id, request).await,
             "charge" => match gateway.charge(id).await.map_err(lost)?.payment {
                 Some(payment) => self.follow_payment(&payment, request).await,
                 None => Ok(Settled::Ignored),
             },
-            "refund" => {
-                let refund = gateway.refund(id).await.map_err(lost)?;
-                let known = self.learn_refund(&refund, request).await?;
-                match refund.payment.filter(|_| known) {
-                    Some(payment) => self.follow_payment(&payment, request).await,
-                    None => Ok(done(known)),
-                }
-            }
+            "refund" => self.follow_refund(id, request).await,
             "dispute" => self.follow_dispute(id, request).await,
             "setup_intent" => {
                 let setup = gateway.setup(id).await.map_err(lost)?;
@@ -208,11 +194,7 @@ impl Payments {
             }
             _ => return Ok(Settled::Ignored),
         };
-        Ok(if known {
-            Settled::Done
-        } else {
-            Settled::Ignored
-        })
+        Ok(done(known))
     }
 
     async fn follow_payment(&self, id: &str, request: Uuid) -> Result<Settled> {
@@ -223,6 +205,20 @@ impl Payments {
             Applied::Unknown => Settled::Ignored,
             Applied::Differs(why) => Settled::Parked(why),
         })
+    }
+
+    /// A refund of an order, a booking or a fee, or of a period that had bought nothing.
+    async fn follow_refund(&self, id: &str, request: Uuid) -> Result<Settled> {
+        let refund = self.gateway()?.refund(id).await.map_err(lost)?;
+        if refund.metadata.contains_key(OF_INVOICE) {
+            let owed = self.follow_period_back(&refund, request).await?;
+            return Ok(owed.map_or(Settled::Done, Settled::Parked));
+        }
+        let known = self.learn_refund(&refund, request).await?;
+        match refund.payment.filter(|_| known) {
+            Some(payment) => self.follow_payment(&payment, request).await,
+            None => Ok(done(known)),
+        }
     }
 
     /// Applies the payment before its dispute: the payment may have succeeded without our knowledge, and a dispute can
@@ -335,6 +331,13 @@ impl Payments {
             })
         });
         run.await
+    }
+}
+
+fn done(known: bool) -> Settled {
+    match known {
+        true => Settled::Done,
+        false => Settled::Ignored,
     }
 }
 

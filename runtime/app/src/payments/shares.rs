@@ -76,6 +76,10 @@ impl Payments {
                        left join app.quotes q on q.id = d.quote_id left join app.leads l on l.id = q.lead_id
                        left join app.service_requests s on s.id = l.service_request_id
                        where d.state = 'lost' and (o.state = 'charged_back' or p.paid_at is not null or q.fee_paid_at is not null)
+                         -- A payment may be disputed in parts. The first part that is lost takes the whole share.
+                         and not exists (
+                           select from app.disputes b where b.transaction_id = d.transaction_id and b.state = 'lost'
+                             and (b.closed_at, b.id) < (d.closed_at, d.id))
                          and d.closed_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                      ) x
                      group by 1, 2, 3

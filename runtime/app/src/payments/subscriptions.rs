@@ -26,6 +26,7 @@ use kernel::{
 use std::sync::Arc;
 use uuid::Uuid;
 
+pub use end::OF_INVOICE;
 pub use rows::Change;
 use rows::{Command, Plan, Resume, command, learn};
 

@@ -5,7 +5,7 @@
 //! the refund while the order's row is locked, so that a refund either finds the top-up or was deducted from it.
 
 use super::{
-    Payments, connect,
+    Payments, cities, connect,
     left::{owed_by_host, reverse_for_refund},
     transfers::New,
 };
@@ -128,11 +128,12 @@ async fn settled_refunds(cx: &mut Cx, order: Uuid) -> Result<Vec<Uuid>> {
 }
 
 async fn retry(cx: &mut Cx, transfer: Uuid) -> Result<Option<bool>> {
-    let row =
-        sqlx::query("select kind, state, order_id, refund_id from app.transfers where id = $1")
-            .bind(transfer)
-            .fetch_optional(cx.conn())
-            .await?;
+    let row = sqlx::query(
+        "select kind, state, order_id, refund_id, city_id, currency from app.transfers where id = $1",
+    )
+    .bind(transfer)
+    .fetch_optional(cx.conn())
+    .await?;
     let Some(row) = row else {
         return Ok(None);
     };
@@ -147,7 +148,14 @@ async fn retry(cx: &mut Cx, transfer: Uuid) -> Result<Option<bool>> {
         ("dispute_return" | "dispute_reversal", Some(order), _) => {
             of_dispute(cx, transfer, order).await?
         }
-        // A city's months are included in its next transfer.
+        // With all that the city is owed by now.
+        ("city_share", ..) => {
+            let city: Option<Uuid> = row.try_get("city_id")?;
+            match city {
+                Some(city) => cities::again(cx, city, row.try_get("currency")?).await?,
+                None => false,
+            }
+        }
         _ => false,
     };
     Ok(Some(again))

@@ -26,16 +26,19 @@ pub struct AskedPlace {
 /// Current price of a featured place. A booking costs the same unless the price changes in the meantime.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "place_price")]
+#[schema(example = json!({"object": "place_price", "currency": "AUD", "day_price_cents": 900, "days": 7, "plan_days": 2,
+    "amount_cents": 4500, "room": 3}))]
 pub struct PlacePrice {
     pub currency: String,
     /// Price of one day, in minor units (cents).
     pub day_price_cents: i64,
-    /// Started days between `starts_at` and `ends_at`.
+    /// Started days between `starts_at`, or now if that is later, and `ends_at`.
     pub days: i32,
     /// Number of these days that the business's plan covers.
     pub plan_days: i32,
     /// Price of the other days, in minor units (cents).
     pub amount_cents: i64,
-    /// Bookings still possible in the place during that time; 0 if it is full.
+    /// Bookings still possible in the place during that time; 0 if it is full, or if the target is booked there already, in
+    /// whatever city.
     pub room: i32,
 }

@@ -31,7 +31,7 @@ impl From<&CreatePromotion> for AskedPlace {
 }
 
 impl Promotions {
-    /// Also for a place that is full, which `room` says. Only for those who may book: the price tells what plan a
+    /// Also for a place that is full or that the target has already, which `room` says. Only for those who may book: the price tells what plan a
     /// business has, and how much of it is unused.
     pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
         let run = self
@@ -45,7 +45,11 @@ impl Promotions {
                     let price = find(cx, &asked).await?;
                     price.in_time(cx, &asked).await?;
                     price.by_card()?;
-                    Ok(price.shown)
+                    let mut shown = price.shown;
+                    if asked.has_it(cx).await? {
+                        shown.room = 0;
+                    }
+                    Ok(shown)
                 })
             });
         run.await
@@ -64,6 +68,23 @@ impl AskedPlace {
     /// Whether the caller administers the target, as bookings require.
     async fn by_administrator(&self, cx: &mut Cx) -> Result<bool> {
         cx.holds(self.target(), "admin", self.target_id).await
+    }
+
+    /// Whether the target has this place during some of the time, where another booking would be refused. The time is
+    /// not empty.
+    async fn has_it(&self, cx: &mut Cx) -> Result<bool> {
+        let has_it = sqlx::query_scalar(
+            "select exists (
+               select from app.promotions where target_type = $1 and target_id = $2 and slot = $3 and status <> 'archived'
+                 and state in ('requested', 'approved', 'active')
+                 and tstzrange(starts_at, ends_at) && tstzrange(greatest($4, now()), $5))",
+        )
+        .bind(self.target_type.as_str())
+        .bind(self.target_id)
+        .bind(self.slot.as_str())
+        .bind(self.starts_at)
+        .bind(self.ends_at);
+        Ok(has_it.fetch_one(cx.conn()).await?)
     }
 
     /// Whether the caller can see the target, and it is neither suspended nor archived: others can't be referred to.

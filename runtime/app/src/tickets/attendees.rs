@@ -189,7 +189,8 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
              left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
-               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($2::text is null or position(sec.folded($2) in sec.folded(u.display_name)) > 0
+                 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
                and k.id > $5
              order by k.id limit $6"
@@ -202,7 +203,8 @@ async fn read(cx: &mut Cx, event: Uuid, wanted: &Wanted) -> Result<Vec<Attendee>
              left join app.users u on u.id = k.holder_id and u.is_public and u.status = 'active'
              left join app.check_ins c on c.ticket_id = k.id and c.result = 'ok' and c.checkpoint_id is null
              where k.event_id = $1
-               and ($2::text is null or position(lower($2) in lower(u.display_name)) > 0 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
+               and ($2::text is null or position(sec.folded($2) in sec.folded(u.display_name)) > 0
+                 or position(lower(nullif(ltrim($2, '@'), '')) in u.handle) > 0)
                and ($3::uuid is null or k.ticket_type_id = $3) and ($4::text is null or k.state = $4)
                and (k.updated_at, k.id) > ($7, $5)
              order by k.updated_at, k.id limit $6"
@@ -295,15 +297,33 @@ fn written<'a>(rows: impl IntoIterator<Item = [Cow<'a, str>; 10]>) -> Result<Vec
         .map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Characters that begin a formula, also in full width, as spreadsheets of some languages take them, and after white
-/// space that they skip.
-const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
+/// Characters that begin a formula, also in full width, as spreadsheets of some languages take them.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// Spreadsheets run text that begins like a formula; a leading apostrophe prevents that.
+/// White space at the beginning of a cell that spreadsheets skip.
+const SKIPPED: [char; 3] = ['\t', '\r', '\n'];
+
+/// After these a cell begins for spreadsheets of other languages, whatever quotes say: where a comma is the decimal sign,
+/// lines are divided at semicolons, and quotes within a cell mean nothing.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// Spreadsheets run text that begins like a formula; an apostrophe before it prevents that. Text that follows a separator
+/// may begin a cell as well.
 fn cell(text: &str) -> Cow<'_, str> {
-    match text.starts_with(FORMULA) {
-        true => format!("'{text}").into(),
-        false => text.into(),
+    let mut safe = String::new();
+    for part in text.split_inclusive(SEPARATORS) {
+        let is_formula = match safe.is_empty() {
+            true => part.starts_with(FORMULA) || part.starts_with(SKIPPED),
+            false => part.trim_start_matches(['"', ' ']).starts_with(FORMULA),
+        };
+        if is_formula {
+            safe.push('\'');
+        }
+        safe.push_str(part);
+    }
+    match safe.len() == text.len() {
+        true => text.into(),
+        false => safe.into(),
     }
 }
 
@@ -318,9 +338,6 @@ mod tests {
             "+1",
             "-1",
             "@sum(a1)",
-            "\t=1",
-            "\r=1",
-            "\n=1",
             "＝1",
             "＋1",
             "－1",
@@ -328,8 +345,35 @@ mod tests {
         ] {
             assert_eq!(cell(text), format!("'{text}"));
         }
-        for text in ["", "Mira", "a=b", "'=1", " =1", "ü"] {
+        for text in [
+            "",
+            "Mira",
+            "a=b",
+            "'=1",
+            " =1",
+            "ü",
+            "Vera; from Rye",
+            ";",
+            "a;",
+        ] {
             assert_eq!(cell(text), text);
+        }
+    }
+
+    /// A spreadsheet that divides lines at semicolons takes what follows one for a cell.
+    #[test]
+    fn no_cell_of_a_spreadsheet_in_another_language_is_a_formula() {
+        for (text, safe) in [
+            ("Vera;=1+1", "Vera;'=1+1"),
+            ("Vera; \"=1+1", "Vera;' \"=1+1"),
+            ("=1;+2;3;@a", "'=1;'+2;3;'@a"),
+            ("a;\t=1", "a;\t'=1"),
+            ("a\t=1", "a\t'=1"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            ("a\n=1", "a\n'=1"),
+        ] {
+            assert_eq!(cell(text), safe);
         }
     }
 

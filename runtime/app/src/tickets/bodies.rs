@@ -44,6 +44,9 @@ pub struct Cart {
 /// Price of an order that would be placed now, and how it would be paid.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "price")]
+#[schema(example = json!({"object": "price", "currency": "AUD",
+    "lines": [{"ticket_type_id": "0199e005-7f50-7e55-820c-639f580d23cc", "quantity": 2, "unit_price_cents": 4500, "discount_cents": 900, "total_cents": 8100}],
+    "subtotal_cents": 9000, "discount_cents": 900, "fee_cents": 250, "amount_cents": 8350, "wallet_cents": 2000, "card_cents": 6350}))]
 pub struct Price {
     pub currency: String,
     pub lines: Vec<PriceLine>,
@@ -74,6 +77,8 @@ pub struct PriceLine {
 /// An order and its state.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "placed_order")]
+#[schema(example = json!({"object": "placed_order", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "pending", "currency": "AUD",
+    "amount_cents": 8350, "wallet_cents": 2000, "card_cents": 6350, "cash_cents": 0, "expires_at": "2026-05-01T18:15:00Z", "ticket_ids": []}))]
 pub struct PlacedOrder {
     /// `GET /orders/{id}` returns the whole order.
     pub id: Uuid,
@@ -83,6 +88,8 @@ pub struct PlacedOrder {
     pub amount_cents: i64,
     pub wallet_cents: i64,
     pub card_cents: i64,
+    /// Paid in cash at the door.
+    pub cash_cents: i64,
     /// When the tickets of an unpaid order go back on sale; null if not pending.
     pub expires_at: Option<DateTime<Utc>>,
     /// Empty until the order is paid.
@@ -107,7 +114,8 @@ pub enum Target {
 pub struct GiveBack {
     /// If left out, all tickets that are left; for the buyer, all that the buyer still holds.
     pub ticket_ids: Option<Values<Uuid, 500>>,
-    /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash.
+    /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. Only the
+    /// buyer may choose `wallet` for what was paid by card.
     pub to: Option<Target>,
     /// Reason; only kept if sent by staff of the event.
     #[input(line(1, 500))]
@@ -117,6 +125,8 @@ pub struct GiveBack {
 /// A requested refund.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "asked_refund")]
+#[schema(example = json!({"object": "asked_refund", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "state": "pending", "currency": "AUD",
+    "amount_cents": 4500, "card_cents": 4500, "wallet_cents": 0, "cash_cents": 0}))]
 pub struct AskedRefund {
     /// `GET /refunds/{id}` shows its progress. Null if the tickets were free: no refund is recorded.
     pub id: Option<Uuid>,
@@ -125,6 +135,8 @@ pub struct AskedRefund {
     pub amount_cents: i64,
     pub card_cents: i64,
     pub wallet_cents: i64,
+    /// Handed back in cash by the host.
+    pub cash_cents: i64,
 }
 
 /// Which way somebody goes. A value of `check_in.direction`.
@@ -178,6 +190,8 @@ impl Scan {
 /// Result of a scan.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "scan_result")]
+#[schema(example = json!({"object": "scan_result", "result": "already_used", "ticket_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+    "first_at": "2026-05-01T18:00:00Z", "first_gate": "North", "overruled": null}))]
 pub struct ScanResult {
     /// `ok`: entry or exit recorded. Otherwise the reason for refusal: `already_used`, `wrong_event`, `refunded`,
     /// `transferred`, `void`, `forged`, `invalid_time`; at a checkpoint also `wrong_ticket_type`, `not_inside` and

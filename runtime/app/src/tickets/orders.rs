@@ -1,7 +1,8 @@
 //! Places an order: its tickets and credits are held in one transaction, which locks the most contended rows last.
 //!
-//! If nothing is left to pay by card, the order is settled in the same transaction. Otherwise it waits for its
-//! payment, and releases everything when its time is over.
+//! If nothing is left to pay by card, the order is settled in the same transaction, which locks the event's row before
+//! the types, as all that changes tickets does. Otherwise it waits for its payment, and releases everything when its
+//! time is over.
 
 use super::{
     Tickets,
@@ -84,6 +85,10 @@ impl Tickets {
             priced: &priced,
         };
         order.insert(cx).await?;
+        let is_paid = sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0;
+        if is_paid {
+            settle::lock_event(cx, cart.event_id).await?;
+        }
         let held = sqlx::query("select app.hold_tickets($1)")
             .bind(order.id)
             .execute(cx.conn())
@@ -91,7 +96,7 @@ impl Tickets {
         if let Err(error) = held {
             return Err(sold_out(cart, error));
         }
-        if sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0 {
+        if is_paid {
             let settled = settle::settle(cx, &self.keys, order.id).await?;
             if settled != Settled::Paid {
                 // The event was cancelled after the cart was priced.
@@ -216,7 +221,7 @@ impl New<'_> {
         let lines = &self.priced.quote.lines;
         let of =
             |amount: fn(&money::QuotedLine) -> i64| lines.iter().map(amount).collect::<Vec<_>>();
-        sqlx::query(
+        let inserted = sqlx::query(
             "insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, discount_cents,
                total_cents, currency)
              select $1, i.*, $8 from unnest($2::uuid[], $3::int[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) i",
@@ -230,8 +235,12 @@ impl New<'_> {
         .bind(of(|line| line.total.amount()))
         .bind(self.priced.quote.total.currency().code())
         .execute(cx.conn())
-        .await?;
-        Ok(())
+        .await;
+        inserted.map(drop).map_err(|error| match violated(&error) {
+            // The host has changed the type after the cart was read.
+            Some("order_items_at_door") => Error::new(&problems::NOT_ON_SALE),
+            _ => error.into(),
+        })
     }
 }
 
@@ -311,19 +320,28 @@ pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
         i64,
         i64,
         i64,
+        i64,
         Option<DateTime<Utc>>,
         Vec<Uuid>,
     );
-    let (state, currency, amount_cents, wallet_cents, card_cents, expires_at, ticket_ids): Row =
-        sqlx::query_as(
-            "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents,
+    let (
+        state,
+        currency,
+        amount_cents,
+        wallet_cents,
+        card_cents,
+        cash_cents,
+        expires_at,
+        ticket_ids,
+    ): Row = sqlx::query_as(
+        "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents, o.cash_cents,
            case when o.state = 'pending' then o.expires_at end,
            array(select k.id from app.tickets k where k.order_id = o.id order by k.position)
          from app.orders o where o.id = $1",
-        )
-        .bind(order)
-        .fetch_one(cx.conn())
-        .await?;
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
     Ok(PlacedOrder {
         id: order,
         state,
@@ -331,6 +349,7 @@ pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
         amount_cents,
         wallet_cents,
         card_cents,
+        cash_cents,
         expires_at,
         ticket_ids,
     })

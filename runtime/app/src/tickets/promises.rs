@@ -9,16 +9,18 @@ use kernel::{Cx, Error, Result, problem::Item, problems};
 use uuid::Uuid;
 
 /// Refuses a change of a ticket type that its buyers did not agree to: of its currency once it was ordered, and an
-/// earlier end of the right of return while tickets are held or sold.
+/// earlier end of the right of return or a smaller capacity while tickets are held or sold.
 pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Result<()> {
-    let (currency, until) = (&change.currency, &change.refundable_until);
-    if currency.is_absent() && until.is_absent() {
+    let (currency, until, capacity) =
+        (&change.currency, &change.refundable_until, &change.capacity);
+    if currency.is_absent() && until.is_absent() && capacity.is_absent() {
         return Ok(());
     }
-    let found: Option<(bool, bool)> = sqlx::query_as(
+    let found: Option<(bool, bool, i64)> = sqlx::query_as(
         "select coalesce(t.currency <> $2::text, false) and (t.held + t.sold > 0 or app.was_ordered(t.id)),
            $3::boolean and t.held + t.sold > 0 and coalesce(t.refundable_until > now(), false)
-             and coalesce($4::timestamptz < t.refundable_until, true)
+             and coalesce($4::timestamptz < t.refundable_until, true),
+           (t.held + t.sold)::int8
          from app.ticket_types t where t.id = $1",
     )
     .bind(id)
@@ -27,8 +29,9 @@ pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Re
     .bind(until.value())
     .fetch_optional(cx.conn())
     .await?;
-    let (keeps_currency, keeps_return) = found.unwrap_or_default();
+    let (keeps_currency, keeps_return, taken) = found.unwrap_or_default();
     let mut wrong = Vec::new();
+    wrong.extend(less_than_taken(capacity.value().copied(), taken));
     if keeps_currency {
         let detail = "stays what it is once tickets were ordered: make another ticket type for another currency";
         wrong.push(Item::body("/currency", "promised", detail));
@@ -67,10 +70,11 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
     .fetch_optional(cx.conn())
     .await?;
     let (taken, starts_before, ends_before) = found.unwrap_or_default();
-    if capacity.is_some_and(|capacity| i64::from(*capacity) < taken) {
-        let detail = format!("must be {taken} or more: so many tickets are held or sold");
-        return Err(Error::field("/capacity", "range", detail));
-    }
+    let less = less_than_taken(capacity.copied(), taken);
+    refuse(
+        "The event has no room for its tickets then.",
+        less.into_iter().collect(),
+    )?;
     let moved = [("/starts_at", starts_before), ("/ends_at", ends_before)];
     let wrong = moved.into_iter().filter(|(_, is_before)| *is_before);
     let wrong = wrong.map(|(pointer, _)| {
@@ -81,6 +85,14 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
         "The event has guests, whom nobody could tell that it was moved into the past. Cancel it if it does not take place.",
         wrong.collect(),
     )
+}
+
+fn less_than_taken(capacity: Option<i32>, taken: i64) -> Option<Item> {
+    let is_less = capacity.is_some_and(|capacity| i64::from(capacity) < taken);
+    is_less.then(|| {
+        let detail = format!("must be {taken} or more: so many tickets are held or sold");
+        Item::body("/capacity", "promised", detail)
+    })
 }
 
 fn refuse(detail: &'static str, wrong: Vec<Item>) -> Result<()> {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 #[input(body, example = r#"{"price_cents": 4500, "quantity": 2}"#)]
 pub struct TriedOrder {
     /// Price of one ticket.
-    #[input(range(0, 100_000_000))]
+    #[input(range(0, 999_999_999_999))]
     pub price_cents: i64,
     #[input(range(1, 100))]
     pub quantity: i32,

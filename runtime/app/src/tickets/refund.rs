@@ -191,6 +191,7 @@ async fn write_down(
         amount_cents: amount,
         card_cents: split.card,
         wallet_cents: split.wallet,
+        cash_cents: split.cash,
     })
 }
 
@@ -273,6 +274,7 @@ async fn free(cx: &mut Cx, order: &Order, tickets: &[Uuid]) -> Result<AskedRefun
         amount_cents: 0,
         card_cents: 0,
         wallet_cents: 0,
+        cash_cents: 0,
     })
 }
 

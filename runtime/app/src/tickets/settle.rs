@@ -103,8 +103,9 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         OrderState::Pending if !order.is_over && !order.is_off => false,
         OrderState::Pending => {
             // The order is over, although the job has not released it yet. The locks are taken in the same order as
-            // when placing an order: the buyer's other orders, then the event.
+            // when placing an order: the buyer's other orders, then the event, then its types.
             wait_for_buyer(cx, order.id).await?;
+            lock_event(cx, order.event).await?;
             sqlx::query("select app.wait_for_event($1)")
                 .bind(order.event)
                 .execute(cx.conn())
@@ -119,6 +120,7 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
         }
         OrderState::Expired => {
             wait_for_buyer(cx, order.id).await?;
+            lock_event(cx, order.event).await?;
             true
         }
         // Whoever cancels an order does not want its tickets any more, so the payment goes back even if there are enough.
@@ -223,6 +225,16 @@ async fn let_go(cx: &mut Cx, order: &Order, state: OrderState) -> Result<()> {
 async fn wait_for_buyer(cx: &mut Cx, order: Uuid) -> Result<()> {
     sqlx::query("select app.wait_for_buyer($1)")
         .bind(order)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Locks the event's row before its ticket types. Needed by transactions that hold tickets and issue them as well: refunds
+/// and payments in time change tickets, which are counted in the event's row, before they change types.
+pub(super) async fn lock_event(cx: &mut Cx, event: Uuid) -> Result<()> {
+    sqlx::query("select app.lock_event($1)")
+        .bind(event)
         .execute(cx.conn())
         .await?;
     Ok(())

@@ -77,7 +77,7 @@ pub struct Balance {
     pub balance_cents: i64,
     /// Reserved for purchases in progress.
     pub held_cents: i64,
-    /// Available to spend: the balance minus reserved credits.
+    /// Available to spend: the balance minus reserved credits; 0 while the account is being checked.
     pub available_cents: i64,
     /// Credits that expire, the soonest first.
     pub lapsing: Vec<Lapsing>,

@@ -275,12 +275,22 @@ fn booked(journal_id: Uuid) -> Result<Response> {
 
 impl Wallet {
     async fn balances(&self, caller: &Member) -> Result<Vec<Balance>> {
-        let mut cx = self.db.begin_read(caller.caller()).await?;
+        let of = caller.id();
+        // As the module: that an account is frozen is not shown to members, only that nothing of it can be spent.
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
+                Box::pin(async move { Self::balances_of(cx, of).await })
+            });
+        run.await
+    }
+
+    async fn balances_of(cx: &mut Cx, member: Uuid) -> Result<Vec<Balance>> {
         let rows = sqlx::query(
-            "select w.id, w.currency, w.balance_cents, w.held_cents from app.wallet_accounts w
-             where w.user_id = $1 order by w.currency",
+            "select w.id, w.currency, w.balance_cents, w.held_cents, app.available_credits(w.id) as available_cents
+             from app.wallet_accounts w where w.user_id = $1 order by w.currency",
         )
-        .bind(caller.id())
+        .bind(member)
         .fetch_all(cx.conn())
         .await?;
         let credits: Vec<(Uuid, i64, DateTime<Utc>)> = sqlx::query_as(
@@ -288,14 +298,12 @@ impl Wallet {
              join app.wallet_accounts w on w.id = c.wallet_id
              where w.user_id = $1 and c.remaining_cents > 0 order by c.expires_at limit 100",
         )
-        .bind(caller.id())
+        .bind(member)
         .fetch_all(cx.conn())
         .await?;
         rows.iter()
             .map(|row| {
                 let wallet_id: Uuid = row.try_get("id")?;
-                let (balance_cents, held_cents): (i64, i64) =
-                    (row.try_get("balance_cents")?, row.try_get("held_cents")?);
                 let lapsing = credits
                     .iter()
                     .filter(|(wallet, ..)| *wallet == wallet_id)
@@ -307,9 +315,9 @@ impl Wallet {
                 Ok(Balance {
                     wallet_id,
                     currency: row.try_get("currency")?,
-                    balance_cents,
-                    held_cents,
-                    available_cents: balance_cents - held_cents,
+                    balance_cents: row.try_get("balance_cents")?,
+                    held_cents: row.try_get("held_cents")?,
+                    available_cents: row.try_get("available_cents")?,
                     lapsing,
                 })
             })

@@ -207,6 +207,25 @@ pub async fn purge_events(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     Ok(purged.max(0) as u64)
 }
 
+/// In microseconds, the smallest part of an interval in PostgreSQL: with nanoseconds it could not be sent. Rounded up, so
+/// that nothing is due early.
 fn span(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+    let micros = duration.as_nanos().div_ceil(1000);
+    i64::try_from(micros).map_or(TimeDelta::MAX, TimeDelta::microseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_has_no_nanoseconds() {
+        for (nanos, micros) in [(0, 0), (1, 1), (1_000, 1), (1_500_000_001, 1_500_001)] {
+            let span = span(Duration::from_nanos(nanos));
+            assert_eq!(span, TimeDelta::microseconds(micros));
+            // What PostgreSQL's client does with it.
+            assert_eq!(span.num_nanoseconds().map(|all| all % 1000), Some(0));
+        }
+        assert_eq!(span(Duration::MAX), TimeDelta::MAX);
+    }
 }

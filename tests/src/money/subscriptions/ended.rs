@@ -25,7 +25,7 @@ impl Shop {
             .is_ok()
     }
 
-    async fn at_once_at_stripe(&self, id: &str) {
+    pub(super) async fn at_once_at_stripe(&self, id: &str) {
         let known = self.at_stripe(id).await;
         let key = Key::new("ended-by-hand").expect("a key");
         let gateway = self.stage.stripe.gateway();

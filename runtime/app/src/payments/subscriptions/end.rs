@@ -10,7 +10,9 @@ use super::{
     rows,
 };
 use crate::module::Module;
-use gateway::{Invoice, InvoiceStatus, Key, Metadata, NewRefund, Payment, Subscription};
+use gateway::{
+    Invoice, InvoiceStatus, Key, Metadata, NewRefund, Payment, Refund, RefundStatus, Subscription,
+};
 use kernel::{
     Cx, Error, Result,
     jobs::{NewJob, Outcome, Run},
@@ -18,6 +20,9 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// The metadata entry of the refund of a period that has bought nothing: the provider's id of its invoice.
+pub const OF_INVOICE: &str = "invoice_id";
 
 /// A job that makes sure that nothing of an ended subscription can be paid.
 #[derive(Serialize, Deserialize)]
@@ -211,7 +216,7 @@ impl Payments {
             amount,
             reverse_transfer: false,
             refund_application_fee: false,
-            metadata: Metadata::from([("invoice_id".to_owned(), invoice.id.clone())]),
+            metadata: Metadata::from([(OF_INVOICE.to_owned(), invoice.id.clone())]),
         };
         let of = format!("bought_nothing:{}:{amount}", invoice.id);
         let send = |key: Key| async move { gateway.create_refund(&key, new).await };
@@ -245,5 +250,28 @@ impl Payments {
                 None => Err(call::told(&failure)),
             },
         }
+    }
+
+    /// Applies the refund of a period that had bought nothing. If the card has sent the money back, which may happen days
+    /// later, returns what an administrator has to do: no row of ours says whom to give credits.
+    pub(in crate::payments) async fn follow_period_back(
+        &self,
+        refund: &Refund,
+        request: Uuid,
+    ) -> Result<Option<String>> {
+        let Some(payment) = &refund.payment else {
+            return Ok(None);
+        };
+        let payment = self.apply_period(payment, request).await?;
+        let left = payment.amount_received - payment.amount_refunded.unwrap_or(0);
+        let is_back = matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled);
+        let invoice = refund.metadata.get(OF_INVOICE);
+        Ok(invoice.filter(|_| is_back && left > 0).map(|invoice| {
+            format!(
+                "The card has sent back the refund of {invoice}, which was paid for a subscription that had ended: {left} {} \
+                 are owed to its payer. Refund the payment at the provider in another way, then retry this.",
+                refund.currency.as_str()
+            )
+        }))
     }
 }

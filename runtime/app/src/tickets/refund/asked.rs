@@ -6,7 +6,7 @@ use super::{
         bodies::{GiveBack, Target},
         checkpoints,
     },
-    Order, Why, lock, write_down,
+    Order, Why, lock, split, write_down,
 };
 use crate::{module::Module, problems};
 use axum::http::StatusCode;
@@ -15,6 +15,7 @@ use kernel::{
     Cx, Error, Member, Result,
     idempotency::{Answer, Claimed},
 };
+use money::Money;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -48,6 +49,9 @@ impl Tickets {
                     };
                     let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
                     let amount = tickets.iter().map(|ticket| ticket.paid).sum();
+                    if why.to == Target::Wallet && order.user != caller.id() {
+                        keep_for_card(&order, amount)?;
+                    }
                     let refund = write_down(cx, &order, &ids, amount, why).await?;
                     let answer = Answer::json(StatusCode::CREATED, &refund)?;
                     claimed.keep(cx, &answer).await?;
@@ -160,4 +164,17 @@ fn allowed(order: &Order, caller: &Member, runs: bool, tickets: &[Ticket]) -> Re
         );
     }
     Ok(())
+}
+
+/// Refuses credits instead of what a card has paid, if somebody else than the buyer asks for them: credits buy tickets
+/// and are never paid out, so only the buyer may prefer them to money.
+fn keep_for_card(order: &Order, amount: i64) -> Result<()> {
+    match split(order, amount, Target::Source)?.card {
+        0 => Ok(()),
+        card => {
+            let card = Money::new(card, order.currency);
+            let detail = format!("is the buyer's choice: {card} of it go back to the card");
+            Err(Error::field("/to", "forbidden", detail))
+        }
+    }
 }
