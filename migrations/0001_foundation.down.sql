@@ -697,6 +697,8 @@ drop trigger waitlist_entries_turn on app.waitlist_entries;
 
 drop trigger waitlist_entries_position on app.waitlist_entries;
 
+drop trigger order_items_at_door on app.order_items;
+
 drop trigger events_moved_ahead on app.events;
 
 drop trigger events_capacity_taken on app.events;
@@ -733,9 +735,17 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
+drop trigger orders_card_in_currency on app.orders;
+
+drop trigger quotes_fee_in_currency on app.quotes;
+
+drop trigger promotions_price_in_currency on app.promotions;
+
 drop trigger featured_places_price_in_currency on app.featured_places;
 
 drop trigger plans_price_in_currency on app.plans;
+
+drop trigger ticket_types_price_by_card on app.ticket_types;
 
 drop trigger ticket_types_paid_by_card on app.ticket_types;
 
@@ -1840,6 +1850,10 @@ drop function app.wait_for_event(uuid);
 drop function app.room_of_event(uuid);
 
 drop function app.offer_places(uuid);
+
+drop function app.lock_event(uuid);
+
+drop function app.keep_to_door();
 
 drop function app.keep_event_ahead();
 

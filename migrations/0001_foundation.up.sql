@@ -2217,6 +2217,7 @@ create table app.promotions (
 );
 comment on table app.promotions is 'A booking of a featured place of a city for an event, business or venue. Its administrator requests and pays it, and the city approves it.';
 comment on column app.promotions.slot is 'Where the target is shown.';
+comment on column app.promotions.starts_at is 'A time that is over becomes the time of the booking.';
 comment on column app.promotions.days is 'Length in days, rounded up.';
 comment on column app.promotions.plan_days is 'Days of the booking that the business''s plan pays for.';
 comment on column app.promotions.amount_cents is 'Price of the days not included in a plan.';
@@ -2807,6 +2808,7 @@ create table app.ticket_types (
   constraint ticket_types_pkey primary key (id)
 );
 comment on table app.ticket_types is 'A type of ticket to one event, with its price, quantity and sales period.';
+comment on column app.ticket_types.price_cents is 'At most what cards can be charged, unless `door_only`.';
 comment on column app.ticket_types.currency is 'Can''t be changed once tickets have been ordered.';
 comment on column app.ticket_types.held is 'Number of tickets reserved by unpaid orders and by offers to the waiting list.';
 comment on column app.ticket_types.sold is 'Number of paid tickets.';
@@ -4788,7 +4790,7 @@ alter table app.ticket_types add constraint ticket_types_description_length
   check (sec.is_text(description, 0, 2000));
 
 alter table app.ticket_types add constraint ticket_types_price_cents_range
-  check (price_cents between 0 and 100000000);
+  check (price_cents between 0 and 999999999999);
 
 alter table app.ticket_types add constraint ticket_types_currency_format
   check (sec.is_currency(currency));
@@ -31469,6 +31471,7 @@ create function app.card_maximum(p_currency text) returns bigint
   select case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
+    when p_currency = 'IDR' then 999999999999
     else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
   end::bigint
 $$;
@@ -31506,7 +31509,7 @@ begin
   if not found then
     return;
   end if;
-  days := least(ceil(extract(epoch from p_ends_at - p_starts_at) / 86400), 1000000)::int;
+  days := least(ceil(extract(epoch from p_ends_at - greatest(p_starts_at, now())) / 86400), 1000000)::int;
   room := app.room_of_place(p_city, p_slot, p_starts_at, p_ends_at, null);
   plan_days := least(days, app.plan_days_left(p_target_type, p_target));
   amount_cents := day_price_cents * (days - plan_days);
@@ -31543,6 +31546,7 @@ begin
   then
     raise exception 'no card can be charged for it' using errcode = '23514', constraint = 'promotions_card';
   end if;
+  new.starts_at := greatest(new.starts_at, now());
   new.currency := v_price.currency;
   new.days := v_price.days;
   new.plan_days := v_price.plan_days;
@@ -31912,11 +31916,11 @@ create function app.tickets_of_buyer(p_type uuid, p_user uuid) returns bigint
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
-    select count(*) from app.tickets k
-    where k.ticket_type_id = p_type and k.buyer_id = p_user and k.state in ('valid', 'checked_in')
+    select count(*) from app.tickets k join app.orders o on o.id = k.order_id
+    where k.ticket_type_id = p_type and k.buyer_id = p_user and k.state in ('valid', 'checked_in') and not o.sold_at_door
   ) + (
     select coalesce(sum(i.quantity), 0) from app.order_items i join app.orders o on o.id = i.order_id
-    where i.ticket_type_id = p_type and o.user_id = p_user and o.state = 'pending'
+    where i.ticket_type_id = p_type and o.user_id = p_user and o.state = 'pending' and not o.sold_at_door
   );
 end
 $$;
@@ -32019,6 +32023,31 @@ end
 $$;
 alter function app.keep_event_ahead() owner to culturepass_owner;
 revoke execute on function app.keep_event_ahead() from public;
+
+create function app.keep_to_door() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select from app.ticket_types t join app.orders o on o.id = new.order_id
+    where t.id = new.ticket_type_id and t.door_only and not o.sold_at_door
+  ) then
+    raise exception 'sold at the door alone' using errcode = '23514', constraint = 'order_items_at_door';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_to_door() owner to culturepass_counter;
+revoke execute on function app.keep_to_door() from public;
+
+create function app.lock_event(p_event uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform from app.events e where e.id = p_event for no key update;
+end
+$$;
+alter function app.lock_event(uuid) owner to culturepass_counter;
+revoke execute on function app.lock_event(uuid) from public;
+grant execute on function app.lock_event(uuid) to culturepass_job;
 
 create function app.offer_places(p_type uuid) returns int
   language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
@@ -36565,11 +36594,23 @@ create trigger commission_proposals_in_steps
 create trigger ticket_types_paid_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
   for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_in_currency();
 
+create trigger ticket_types_price_by_card before insert or update of price_cents, currency, door_only on app.ticket_types
+  for each row when (new.price_cents > 0 and not new.door_only) execute function app.charged_by_card('price_cents', 'part');
+
 create trigger plans_price_in_currency before insert or update of price_cents, currency on app.plans
   for each row when (new.price_cents > 0) execute function app.charged_in_currency();
 
 create trigger featured_places_price_in_currency before insert or update of day_price_cents, currency on app.featured_places
   for each row when (new.day_price_cents > 0) execute function app.charged_in_currency();
+
+create trigger promotions_price_in_currency before insert or update of amount_cents, currency on app.promotions
+  for each row when (new.amount_cents > 0) execute function app.charged_in_currency();
+
+create trigger quotes_fee_in_currency before insert or update of fee_cents, currency on app.quotes
+  for each row when (new.fee_cents > 0) execute function app.charged_in_currency();
+
+create trigger orders_card_in_currency before insert or update of card_cents, currency on app.orders
+  for each row when (new.card_cents > 0) execute function app.charged_in_currency();
 
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();
@@ -36630,6 +36671,9 @@ create trigger events_capacity_taken before update of capacity on app.events
 
 create trigger events_moved_ahead before update of starts_at, ends_at on app.events
   for each row when (current_user = 'culturepass_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
+
+create trigger order_items_at_door before insert on app.order_items
+  for each row when (current_user = 'culturepass_job') execute function app.keep_to_door();
 
 create trigger waitlist_entries_position
   before insert on app.waitlist_entries

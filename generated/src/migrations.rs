@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "829a90b8d2cb0fc7ea9075eb7655c897540159722d399cc8b422341c2d2e6db99c08da38817eadde53de6dd1be5209bc",
+        checksum: "24b066a8da9743d910e564b6982329b7af7e653010eb8e2b7d96c4d42b0568607458a7fcf872959c13e78d5f0f6a4be6",
     },
 ];

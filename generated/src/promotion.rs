@@ -24,6 +24,7 @@ pub struct Promotion {
     pub status: Status,
     /// Where the target is shown.
     pub slot: PromotionSlot,
+    /// A time that is over becomes the time of the booking.
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
     /// Length in days, rounded up.

@@ -12,6 +12,7 @@ pub struct TicketType {
     pub status: Status,
     pub name: String,
     pub description: Option<String>,
+    /// At most what cards can be charged, unless `door_only`.
     pub price_cents: i64,
     /// Can't be changed once tickets have been ordered.
     pub currency: String,
@@ -44,7 +45,7 @@ pub struct TicketType {
 pub struct CreateTicketType {
     #[input(length(1, 120))] pub name: String,
     #[input(length(0, 2000))] pub description: Option<String>,
-    #[input(range(0, 100000000))] pub price_cents: i64,
+    #[input(range(0, 999999999999))] pub price_cents: i64,
     #[input(format = "currency")] pub currency: String,
     #[input(range(0, 1000000))] pub capacity: i32,
     pub sales_start: Option<DateTime<Utc>>,
@@ -62,7 +63,7 @@ pub struct CreateTicketType {
 pub struct UpdateTicketType {
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(optional, length(0, 2000))] pub description: Patch<String>,
-    #[input(required, range(0, 100000000))] pub price_cents: Patch<i64>,
+    #[input(required, range(0, 999999999999))] pub price_cents: Patch<i64>,
     #[input(required, format = "currency")] pub currency: Patch<String>,
     #[input(required, range(0, 1000000))] pub capacity: Patch<i32>,
     #[input(optional)] pub sales_start: Patch<DateTime<Utc>>,
