@@ -3,7 +3,7 @@
 //! Transactions emit events about what they change. [`causes`] maps an event to a message in `spec/messages` and its
 //! recipients; [`tell`] creates a notification for each recipient and a delivery for each channel; [`dispatch`] sends
 //! deliveries by the services. A member's preferences are checked when a delivery is created and again when it is
-//! sent. These rules are in the database (`spec/sql/notifications.sql`).
+//! sent. These rules are in the database (`spec/sql/notifications.sql`, `spec/sql/notifications.due.sql`).
 
 mod causes;
 mod dispatch;

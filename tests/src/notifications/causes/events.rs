@@ -11,6 +11,7 @@ cases! {
     event_published: published,
     event_moved: moved,
     event_elsewhere: elsewhere,
+    event_elsewhere: where_nobody_sees_the_venue,
     event_off: cancelled,
     event_soon: soon,
     host_wrote: wrote,
@@ -83,6 +84,32 @@ async fn elsewhere(world: &World) -> Told {
     let place = world.text(name).await;
     let title = "New place: A night elsewhere";
     world.of_the_host(&guest, &night, title, &place)
+}
+
+/// The place changes while the event's venue is suspended, which is not named then.
+async fn where_nobody_sees_the_venue(world: &World) -> Told {
+    let night = world.night("A night at a hidden venue", 5).await;
+    let guest = world.guest(&night, "gaia_goes").await;
+    let id = night.id;
+    world
+        .run(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             select city_id, host_type, host_id, 'The hidden hall', '1 Lane', public.st_makepoint(144.96, -37.81)::public.geography
+             from app.events where id = '{id}';
+             update app.venues set status = 'suspended' where name = 'The hidden hall';
+             set session_replication_role = replica;
+             update app.events set venue_id = (select id from app.venues where name = 'The hidden hall') where id = '{id}'"
+        ))
+        .await;
+    let change = json!({"location": {"lat": -37.8, "lng": 144.9}});
+    world.changed(id, change).await;
+    let city = world.city;
+    let city = world
+        .text(format!("select name from app.cities where id = '{city}'"))
+        .await;
+    let title = "New place: A night at a hidden venue";
+    let says = format!("takes place here now: {city}");
+    world.of_the_host(&guest, &night, title, &says)
 }
 
 async fn cancelled(world: &World) -> Told {
