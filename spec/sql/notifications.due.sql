@@ -69,6 +69,8 @@ grant execute on function app.looks_after(uuid, uuid) to <app>_job;
 -- `app.delivery_obstacles` checks messages to many recipients in its own statement.
 create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
 begin
   case p_message
     when 'community_invited' then
@@ -143,6 +145,10 @@ begin
         where p.id = (p_data ->> 'promotion')::uuid and p_user = any(app.admins_of(p.target_id)));
     when 'profile_approved', 'profile_rejected' then
       return p_user = any(app.admins_of(coalesce(p_data ->> 'organization', p_data ->> 'business')::uuid));
+    when 'suspension_began', 'suspension_ended' then
+      v_id := coalesce(p_data ->> 'organization', p_data ->> 'community', p_data ->> 'business', p_data ->> 'institution',
+        p_data ->> 'venue', p_data ->> 'event')::uuid;
+      return app.is_withdrawn(v_id) = (p_message = 'suspension_began') and p_user = any(app.admins_of(v_id));
     when 'proposal_made' then
       return exists (
         select from app.commission_proposals p

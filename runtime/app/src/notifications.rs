@@ -210,13 +210,14 @@ impl Notifications {
             .await
     }
 
-    /// Archives devices that have not been seen for 270 days, whose tokens FCM refuses. Returns how many.
+    /// Archives devices that have not been seen for 270 days, whose tokens FCM refuses. Returns how many. Clients set the
+    /// time at which they were seen, perhaps to one to come; so the time of their last request counts, too.
     pub async fn forget_devices(&self) -> Result<u64> {
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let forgotten = sqlx::query(
-                        "update app.devices set status = 'archived' where last_seen_at < now() - make_interval(days => $1) and status = 'active'",
+                        "update app.devices set status = 'archived' where least(last_seen_at, updated_at) < now() - make_interval(days => $1) and status = 'active'",
                     );
                     Ok(forgotten.bind(DEVICE_DAYS).execute(cx.conn()).await?.rows_affected())
                 })

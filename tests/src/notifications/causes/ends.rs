@@ -223,6 +223,17 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "suspension_began",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
+        "suspension_ended",
+        &[
+            "update app.businesses set status = 'suspended' where id = :business",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
         "ticket_offered",
         &[
             "update app.ticket_transfers set state = 'withdrawn' where id = :ticket_transfer",

@@ -12,6 +12,7 @@ cases! {
     event_moved: moved,
     event_elsewhere: elsewhere,
     event_elsewhere: where_nobody_sees_the_venue,
+    event_elsewhere: streamed_elsewhere,
     event_off: cancelled,
     event_soon: soon,
     host_wrote: wrote,
@@ -110,6 +111,23 @@ async fn where_nobody_sees_the_venue(world: &World) -> Told {
     let title = "New place: A night at a hidden venue";
     let says = format!("takes place here now: {city}");
     world.of_the_host(&guest, &night, title, &says)
+}
+
+/// The stream of an event that is nowhere else has another address.
+async fn streamed_elsewhere(world: &World) -> Told {
+    let night = world.night("A night on a screen", 5).await;
+    let guest = world.guest(&night, "gero_goes").await;
+    let id = night.id;
+    world
+        .run(format!(
+            "set session_replication_role = replica;
+             update app.events set venue_id = null, location = null, online_url = 'https://example.org/one' where id = '{id}'"
+        ))
+        .await;
+    let change = json!({"online_url": "https://example.org/two"});
+    world.changed(id, change).await;
+    let title = "New place: A night on a screen";
+    world.of_the_host(&guest, &night, title, "takes place here now: online")
 }
 
 async fn cancelled(world: &World) -> Told {

@@ -39,6 +39,20 @@ pub(super) const CAUSES: &[Cause] = &[
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
     Cause {
+        event: "event.update",
+        changed: &["online_url"],
+        message: "event_elsewhere",
+        to_its_cause: true,
+        // The stream of an event that takes place nowhere else has another address: guests find it with the event. Members
+        // on the waiting list may not see it.
+        sql: "select jsonb_build_object('event', e.title, 'place', 'online') as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid') as members
+              from app.events e
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
+                and e.venue_id is null and e.location is null and e.online_url is not null",
+    },
+    Cause {
         event: "event.cancel",
         changed: &[],
         message: "event_off",
