@@ -185,9 +185,11 @@ begin
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (
         -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
-        -- and may see the event.
+        -- and may see the event. If it has another time, `event_published` is told again.
         select from app.events e left join app.communities c on c.id = e.host_community_id
         where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+          -- The time that the message tells, which is that at which it expires.
+          and (x.expires_at is null or e.starts_at = x.expires_at)
           and (c.status = 'active'
             or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
             or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
@@ -198,7 +200,7 @@ begin
           and exists (select from app.follows f
             where f.follower_id = u.id and f.status = 'active'
               and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
-      ) then 'the member does not follow the event or may not see it any more'
+      ) then 'the event has another time, or the member does not follow it or may not see it any more'
       when n.type = 'event_changed' and exists (
         select from app.notifications x
         where x.user_id = n.user_id and x.event_id = n.event_id and x.type = n.type

@@ -89,6 +89,7 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.businesses set status = 'suspended' where id = (select host_id from app.events where id = :event)",
             "update app.businesses set state = 'rejected' where id = (select host_id from app.events where id = :event)",
             "update app.follows set status = 'archived' where follower_id = :member",
+            "update app.events set starts_at = starts_at + interval '1 minute' where id = :event",
         ],
     ),
     (
@@ -266,8 +267,8 @@ pub async fn hold(world: &World, message: &str, notification: Uuid) {
     .await;
     let told = Told::read(&mut conn, notification).await;
     let delivery: Uuid = sqlx::query_scalar(
-        "insert into app.notification_deliveries (notification_id, user_id, channel, device_id)
-         values ($1, $2, 'email', $1) returning id",
+        "insert into app.notification_deliveries (notification_id, user_id, channel, device_id, expires_at)
+         select $1, $2, 'email', $1, max(d.expires_at) from app.notification_deliveries d where d.notification_id = $1 returning id",
     )
     .bind(notification)
     .bind(told.member)
