@@ -45,6 +45,36 @@ alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
+-- Takes back the reminders of an event that still wait, because they tell the place that the event had. Those of which a
+-- copy has been sent, or is being sent, stay. Returns the members, who are reminded anew.
+create function app.take_back_reminders(p_event uuid) returns uuid[]
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting uuid[];
+  v_members uuid[];
+begin
+  -- Waits for claims; later ones find nothing.
+  perform from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+  where n.event_id = p_event and n.type = 'event_reminder' and d.state = 'pending'
+  order by d.id for update of d;
+  v_waiting := array(
+    select n.id from app.notifications n
+    where n.event_id = p_event and n.type = 'event_reminder'
+      and exists (select from app.notification_deliveries d where d.notification_id = n.id and d.state = 'pending')
+      and not exists (
+        select from app.notification_deliveries d where d.notification_id = n.id and d.state not in ('pending', 'dropped')));
+  delete from app.notification_deliveries d where d.notification_id = any(v_waiting);
+  with gone as (
+    delete from app.notifications n where n.id = any(v_waiting) returning n.user_id
+  )
+  select coalesce(array_agg(g.user_id), '{}') into v_members from gone g;
+  return v_members;
+end
+$$;
+alter function app.take_back_reminders(uuid) owner to <app>_counter;
+revoke execute on function app.take_back_reminders(uuid) from public;
+grant execute on function app.take_back_reminders(uuid) to <app>_job;
+
 -- Whether a member looks after a community and so may invite to it and decide about requests to join it.
 create function app.looks_after(p_user uuid, p_community uuid) returns boolean
   language sql stable set search_path = pg_catalog, pg_temp as $$

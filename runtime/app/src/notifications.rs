@@ -177,6 +177,12 @@ impl Notifications {
                     .await?,
             );
         }
+        let is_elsewhere = event
+            .changed()
+            .any(|column| reminders::PLACE.contains(&column));
+        if event.event == "event.update" && is_elsewhere {
+            all.extend(self.remind_anew(&mut cx, event.entity_id).await?);
+        }
         let window = self.settings.notifications_digest_minutes;
         let count = tell::tell_all(&mut cx, window, all).await?;
         if event.event == broadcasts::DUE {
