@@ -59,6 +59,30 @@ async fn no1_what_is_done_again_and_again_is_told_a_few_times() {
         let times = pestered(&world, by, path, body, whom).await;
         assert_eq!(times, most, "{path}");
     }
+    // Invited and excluded again and again, by a community of strangers.
+    let fourth = world.member("fourth").await;
+    let body = json!({"community_id": community, "user_id": fourth.id});
+    let head = &head.client;
+    for _ in 0..TIMES {
+        let row = head.post("/community-members", body.clone()).await;
+        let row = format!("/community-members/{}", row.expect(201).id());
+        world.stage.server.settled().await;
+        let ban = format!("{row}/ban");
+        head.post(&ban, json!({"reason": "Why not"}))
+            .await
+            .expect(200);
+        world.stage.server.settled().await;
+        head.delete(&row).await.expect(204);
+    }
+    let names: Vec<String> = sqlx::query_scalar(
+        "select data ->> 'message' from app.notifications where user_id = $1 order by 1",
+    )
+    .bind(fourth.id)
+    .fetch_all(&mut world.stage.server.superuser().await)
+    .await
+    .expect("names");
+    let (invited, banned) = ("community_invited", "community_banned");
+    assert_eq!(names, [banned, invited, invited, invited]);
 }
 
 /// The states of a member's mails about changes of events, oldest first.
