@@ -147,6 +147,7 @@ async fn no6_an_announcement_that_waits_tells_the_time_that_holds() {
     let clock = guests.one(&clock).await;
     assert!(mails[0].text.contains(&clock), "{clock}: {}", mails[0].text);
     assert_eq!(mails[0].text.matches("A movable feast, ").count(), 1);
+    assert!(mails[0].text.contains(&path), "it leads to the event");
     move_by(5).await;
     assert_eq!(guests.names(&member).await.len(), 3);
 }

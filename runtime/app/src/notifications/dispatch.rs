@@ -10,7 +10,7 @@ mod compose;
 use super::Notifications;
 use crate::module::Module;
 use chrono::TimeDelta;
-pub use compose::Letter;
+pub use compose::{Item, Letter};
 use compose::Parcel;
 use delivery::{
     mail::{Mail, Undelivered},
