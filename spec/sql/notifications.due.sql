@@ -15,7 +15,8 @@ declare
 begin
   select min(n.created_at), count(*) into v_first, v_count
   from app.notifications n
-  where n.user_id = p_user and n.event_id = p_event and n.type = 'event_changed' and n.data ->> 'message' = p_message
+  -- Not `=`, so that the index by member is read, and not that by event, which has all guests.
+  where n.user_id = p_user and n.event_id is not distinct from p_event and n.type = 'event_changed' and n.data ->> 'message' = p_message
     and n.created_at > now() - interval '1 day';
   if v_count = 0 or exists (select from app.events e where e.id = p_event and e.starts_at < now() + interval '3 hours') then
     return null;
@@ -233,7 +234,7 @@ begin
       ) then 'the event has another time, or the member does not follow it or may not see it any more'
       when n.type = 'event_changed' and exists (
         select from app.notifications x
-        where x.user_id = n.user_id and x.event_id = n.event_id and x.type = n.type
+        where x.user_id = n.user_id and x.event_id is not distinct from n.event_id and x.type = n.type
           and x.data ->> 'message' = n.data ->> 'message' and x.id > n.id
       ) then 'a later change is told instead'
       when n.type = 'event_changed' and n.event_id is not null and not exists (
