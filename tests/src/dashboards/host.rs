@@ -288,6 +288,9 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
         .expect("quotes")
         .len();
     assert_eq!(listed as i64, world.sum(&acceptable).await);
+    // A member who requests services of the business can't see its dashboard.
+    world.olga.client.get(&path).await.expect(403);
+
     // No quote of a business that is suspended can be accepted.
     world
         .run(
@@ -305,8 +308,6 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
         .run("update app.businesses set status = 'suspended' where id in (select l.business_id from app.leads l)")
         .await;
     assert_eq!(listed().await, json!([]));
-    // A member who requests services of the business can't see its dashboard.
-    world.olga.client.get(&path).await.expect(403);
 }
 
 #[tokio::test]
