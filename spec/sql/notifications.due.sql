@@ -239,7 +239,8 @@ begin
       ) then 'a later change is told instead'
       when n.type = 'event_changed' and n.event_id is not null and not exists (
         select from app.events e
-        where e.id = n.event_id and e.status = 'active' and e.state = 'published'
+        where e.id = n.event_id and e.state = 'published'
+          and e.status = case n.data ->> 'message' when 'event_withheld' then 'suspended' else 'active' end
           and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
             or exists (select from app.waitlist_entries w
               where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')

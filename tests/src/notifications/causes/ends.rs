@@ -62,6 +62,13 @@ const ENDS: &[(&str, &[&str])] = &[
         &["update app.wallet_credits set remaining_cents = 0 where wallet_id = :wallet_account"],
     ),
     (
+        "event_back",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+        ],
+    ),
+    (
         "event_elsewhere",
         &[
             "update app.events set status = 'suspended' where id = :event",
@@ -100,6 +107,14 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.events set starts_at = now() - interval '1 minute' where id = :event",
             "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
             "insert into app.event_schedules as s (event_id, revision) values (:event, 2) on conflict (event_id) do update set revision = s.revision + 1",
+        ],
+    ),
+    (
+        "event_withheld",
+        &[
+            "update app.events set status = 'active' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
         ],
     ),
     (

@@ -14,6 +14,8 @@ cases! {
     event_elsewhere: where_nobody_sees_the_venue,
     event_elsewhere: streamed_elsewhere,
     event_off: cancelled,
+    event_withheld: withheld,
+    event_back: back,
     event_soon: soon,
     host_wrote: wrote,
     order_paid: paid,
@@ -139,6 +141,39 @@ async fn cancelled(world: &World) -> Told {
     olga.post(&path, reason).await.expect(200);
     let title = "Cancelled: No night";
     world.of_the_host(&guest, &night, title, "is given back")
+}
+
+async fn withheld(world: &World) -> Told {
+    suspended(world, "A night in doubt", &["suspend"]).await
+}
+
+async fn back(world: &World) -> Told {
+    let verbs = ["suspend", "unsuspend"];
+    suspended(world, "A night after all", &verbs).await
+}
+
+/// What the city does with an event, the last of which is told to its guest.
+async fn suspended(world: &World, title: &str, verbs: &[&str]) -> Told {
+    let night = world.night(title, 5).await;
+    let guest = world
+        .guest(&night, &title.to_lowercase().replace(' ', "_"))
+        .await;
+    for verb in verbs {
+        let path = format!("/events/{}/{verb}", night.id);
+        world.carlo.client.act(&path).await.expect(200);
+        world.stage.server.settled().await;
+    }
+    let (title, says) = match verbs.len() {
+        1 => (format!("Suspended: {title}"), "has suspended"),
+        _ => (format!("It takes place: {title}"), "no longer suspended"),
+    };
+    Told {
+        by: world.carlo.id,
+        to: vec![guest.id],
+        title,
+        says: says.into(),
+        leads_to: ("event", night.id.to_string()),
+    }
 }
 
 async fn soon(world: &World) -> Told {

@@ -1,4 +1,5 @@
-//! Messages about suspensions by cities and the platform, to those who look after what is suspended.
+//! Messages about suspensions by cities and the platform, to those who look after what is suspended, and to the guests of
+//! a suspended event, who are not let in.
 
 use super::Cause;
 
@@ -40,6 +41,33 @@ pub(super) const CAUSES: &[Cause] = &[
     ended("institution.unsuspend"),
     ended("venue.unsuspend"),
     ended("event.unsuspend"),
+    Cause {
+        event: "event.suspend",
+        changed: &[],
+        message: "event_withheld",
+        to_its_cause: true,
+        sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid') as members
+              from app.events e
+              where e.id = $1 and e.state = 'published' and e.status = 'suspended' and e.ends_at > now()",
+    },
+    Cause {
+        event: "event.unsuspend",
+        changed: &[],
+        message: "event_back",
+        to_its_cause: true,
+        // To those who were told of the suspension.
+        sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
+                array(select t.holder_id from app.tickets t
+                  where t.event_id = e.id and t.state = 'valid' and exists (
+                    select from app.notifications n
+                    where n.event_id = e.id and n.type = 'event_changed' and n.user_id = t.holder_id
+                      and n.data ->> 'message' = 'event_withheld')) as members
+              from app.events e
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
+    },
 ];
 
 const fn began(event: &'static str) -> Cause {
