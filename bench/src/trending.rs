@@ -65,7 +65,7 @@ const SCRIPTS: [(&str, &str, &str); 6] = [
         "TR4: twenty of a city's 10,000, by their ranks",
         "",
         "\\set c random(1, 50)
-select t.event_id from public.bench_cities c, app.trending(c.id, false, false, null, null, null, 21) t where c.n = :c;\n",
+select t.event_id from public.bench_cities c, app.trending(c.id, false, false, null, null, null, 21, false) t where c.n = :c;\n",
     ),
     (
         "the same, computed when it is read",

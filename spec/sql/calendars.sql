@@ -83,43 +83,48 @@ revoke execute on function app.calendar_of(text, uuid, int) from public;
 grant execute on function app.calendar_of(text, uuid, int) to <app>_app, <app>_job;
 
 -- Events of the caller: those that they hold a ticket for or attended, and those of hosts and venues that they follow.
--- Tickets become void or refunded when an event is cancelled, so these states count for cancelled events. The caller of
--- this function must still apply the access rules to the result.
+-- Tickets become void or refunded when an event is cancelled, so these states count for cancelled events. Those that the
+-- caller may not see are left out here, so that they don't take the places of others; they are sorted first, and asked
+-- about until there are enough.
 create function app.calendar_of_member(p_most int) returns setof uuid
   language plpgsql stable security definer rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
-  select x.id from (
-    select e.id, e.starts_at, e.starts_at < now() as begun from (
-      select t.event_id from app.tickets t join app.events c on c.id = t.event_id
-      where t.holder_id = sec.uid()
-        and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
-      union
-      select a.event_id from app.attendances a where a.user_id = sec.uid()
-      union
-      select f.id from app.follows w
-      cross join lateral (
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'community' and e.host_community_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'business' and e.host_business_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'venue' and e.venue_id = w.entity_id
-      ) f
-      where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
-    ) mine(id)
-    join app.events e on e.id = mine.id
-    where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
-  ) x
-  order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit p_most;
+  select y.id from (
+    select x.id from (
+      select e.id, e.starts_at, e.starts_at < now() as begun from (
+        select t.event_id from app.tickets t join app.events c on c.id = t.event_id
+        where t.holder_id = sec.uid()
+          and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
+        union
+        select a.event_id from app.attendances a where a.user_id = sec.uid()
+        union
+        select f.id from app.follows w
+        cross join lateral (
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'community' and e.host_community_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'business' and e.host_business_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'venue' and e.venue_id = w.entity_id
+        ) f
+        where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
+      ) mine(id)
+      join app.events e on e.id = mine.id
+      where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+    ) x
+    order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id offset 0
+  ) y
+  where sec.seen_event(y.id) = 'active'
+  limit p_most;
 end
 $$;
 alter function app.calendar_of_member(int) owner to <app>_authz;

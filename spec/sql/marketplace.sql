@@ -40,3 +40,58 @@ grant update (state) on app.quotes, app.leads, app.service_requests to <app>_cou
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
+
+-- Why a host can't tell a business of its request, as the job does that tells businesses of requests: `host`, the host is
+-- not shown yet, or `month`, the business hears of no more requests this month (`p_free` if it has no plan; null: no
+-- limit then). Null: nothing is in the way. A request that the business was told of before counts once. Requests of a
+-- city wait for each other here, so that two of them can't both take the last place.
+create function app.lead_obstacle(p_request uuid, p_business uuid, p_free int) returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request record;
+  v_most int := p_free;
+  v_plan record;
+begin
+  select r.city_id, app.is_shown(r.host_id) as is_shown into v_request from app.service_requests r where r.id = p_request;
+  if not v_request.is_shown then
+    return 'host';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('marketplace:' || v_request.city_id::text, 0));
+  select p.leads_per_month into v_plan from app.subscriptions s join app.plans p on p.id = s.plan_id
+  where s.business_id = p_business and s.state <> 'canceled' and s.entitled_until > now();
+  if found then
+    v_most := v_plan.leads_per_month;
+  end if;
+  if v_most <= (
+    select count(distinct l.service_request_id) from app.leads l
+    where l.business_id = p_business and l.service_request_id <> p_request
+      and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC')
+  then
+    return 'month';
+  end if;
+  return null;
+end
+$$;
+alter function app.lead_obstacle(uuid, uuid, int) owner to <app>_authz;
+revoke execute on function app.lead_obstacle(uuid, uuid, int) from public;
+grant execute on function app.lead_obstacle(uuid, uuid, int) to <app>_app;
+
+-- Holds whoever makes leads by hand to plans. How much is free is a setting of the server, which the hook knows.
+create function app.hold_lead() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  case app.lead_obstacle(new.service_request_id, new.business_id, null)
+    when 'host' then
+      raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'leads_host';
+    when 'month' then
+      raise exception 'as many as the plan includes' using errcode = '23514', constraint = 'leads_plan';
+    else
+      return new;
+  end case;
+end
+$$;
+alter function app.hold_lead() owner to <app>_authz;
+revoke execute on function app.hold_lead() from public;
+
+create trigger leads_plan after insert on app.leads
+  for each row when (current_user = '<app>_app') execute function app.hold_lead();

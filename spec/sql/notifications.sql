@@ -1,5 +1,5 @@
--- Database objects of the module `notifications`: who gets what through which channel, which deliveries are due, and
--- that no reminder is sent for a time that an event no longer has.
+-- Database objects of the module `notifications`: who gets what through which channel, and that no reminder is sent for
+-- a time that an event no longer has. Which deliveries are due: spec/sql/notifications.due.sql.
 
 -- The preferences of members for a type, by channel; members without any are not included. If several apply, one for
 -- the channel takes precedence, then one for the type. Quiet hours come from the first of them that has any.
@@ -119,7 +119,13 @@ begin
           and d.attempts = 0
         order by d.id limit 1 for update
       ) carrier on true
-      cross join lateral (select now() + case when w.digest then $5 else interval '0' end as at) due
+      cross join lateral (
+        select now() + case
+          when w.digest then $5
+          when $1 = 'event_changed' then coalesce(app.wait_of_change($7 ->> 'message', $8, w.user_id), interval '0')
+          else interval '0'
+        end as at
+      ) due
       returning notification_id
     )
     select count(*) from told
@@ -131,211 +137,6 @@ $$;
 alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) owner to <app>_owner;
 revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) from public;
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to <app>_job;
-
--- Whether a reminder is still valid: the event takes place at the time for which the reminder was made, and the member
--- has a valid ticket.
-create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return exists (
-    select from app.events e
-    left join app.event_schedules s on s.event_id = e.id
-    where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
-      and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
-      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'));
-end
-$$;
-alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
-revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
-grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
-
--- Whether a message that asks for something, or quotes what another member wrote, is still true: its object exists in
--- the state that the message tells of. Messages about past events stay true and are not checked here.
--- `app.delivery_obstacles` checks messages to many recipients in its own statement.
-create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  case p_message
-    when 'community_invited', 'community_asked' then
-      return exists (
-        select from app.community_members m join app.communities c on c.id = m.community_id
-        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active');
-    when 'community_joined' then
-      return exists (
-        select from app.community_members m join app.communities c on c.id = m.community_id
-        where c.id = (p_data ->> 'community')::uuid and m.user_id = p_user and m.status = 'active' and m.state = 'active'
-          and c.status = 'active');
-    when 'followed_you', 'followed_profile' then
-      return exists (
-        select from app.follows f join app.users u on u.id = f.follower_id
-        where f.follower_id = p_named and f.status = 'active' and u.is_public and u.status = 'active'
-          and f.entity_id = case p_message when 'followed_you' then p_user else split_part(p_key, ':', 2)::uuid end);
-    when 'reviewed' then
-      return exists (
-        select from app.reviews r join app.users u on u.id = r.reviewer_id
-        where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and u.is_public and u.status = 'active');
-    when 'review_answered' then
-      return exists (
-        select from app.reviews r where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and r.reply is not null);
-    when 'role_offered' then
-      return exists (
-        select from app.role_assignments r
-        where r.id = (p_data ->> 'role_assignment')::uuid and r.status = 'active' and r.state = 'offered');
-    when 'ticket_offered' then
-      return exists (
-        select from app.ticket_transfers x where x.id = (p_data ->> 'ticket_transfer')::uuid and x.state = 'offered');
-    when 'place_awaited', 'place_offered' then
-      return exists (
-        select from app.waitlist_entries w join app.events e on e.id = w.event_id
-        where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
-          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
-    when 'place_lapsed' then
-      return app.may_order((p_data ->> 'event')::uuid, p_user);
-    when 'lead_new' then
-      return exists (
-        select from app.leads l
-        where l.id = (p_data ->> 'lead')::uuid and l.status = 'active' and l.state in ('new', 'viewed')
-          and p_user = any(app.admins_of(l.business_id)));
-    when 'quote_sent' then
-      return exists (
-        select from app.quotes q where q.id = (p_data ->> 'quote')::uuid and q.status = 'active' and q.state = 'sent');
-    when 'promotion_asked' then
-      return exists (
-        select from app.promotions p
-        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
-          and p_user = any(app.admins_of(p.city_id)));
-    when 'proposal_made' then
-      return exists (
-        select from app.commission_proposals p
-        where p.id = (p_data ->> 'commission_proposal')::uuid and p.status = 'active' and p.state = 'proposed');
-    else
-      return true;
-  end case;
-end
-$$;
-alter function app.message_holds(text, jsonb, uuid, uuid, text) owner to <app>_owner;
-revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from public;
-grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to <app>_job;
-
--- For each delivery the reason why it must not be sent any more (null: it may be sent), and the end of current quiet
--- hours. Evaluated when deliveries are claimed, because they may have been planned long before.
-create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
-  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
-begin
-  return query
-  select x.id,
-    case
-      when x.expires_at <= now() then 'it came too late'
-      when u.status <> 'active' then 'the account is closed'
-      when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
-      when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
-      when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
-      when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
-      when n.type = 'new_event' and n.event_id is not null and not exists (
-        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
-        -- and may see the event.
-        select from app.events e left join app.communities c on c.id = e.host_community_id
-        where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
-          and (c.status = 'active'
-            or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
-            or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
-            or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active'))
-          and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
-            or exists (select from app.community_members m
-              where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
-          and exists (select from app.follows f
-            where f.follower_id = u.id and f.status = 'active'
-              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
-      ) then 'the member does not follow the event or may not see it any more'
-      when n.type = 'event_changed' and n.event_id is not null and not exists (
-        select from app.events e
-        where e.id = n.event_id and e.status = 'active' and e.state = 'published'
-          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
-            or exists (select from app.waitlist_entries w
-              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                and app.may_order(e.id, w.user_id)))
-      ) then 'the event or the ticket is another by now'
-      when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
-          and app.is_shown(e.host_id)) then 'the event is hidden'
-      when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
-        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
-      when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
-        and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
-    end,
-    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
-  from app.notification_deliveries x
-  join app.notifications n on n.id = x.notification_id
-  join app.users u on u.id = n.user_id
-  left join app.devices d on d.id = x.device_id
-  cross join lateral (
-    -- Like app.choices, but for the type and channel of each delivery.
-    select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
-           (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
-    from app.notification_preferences p
-    where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
-  ) chosen
-  where x.id = any(p_deliveries);
-end
-$$;
-alter function app.delivery_obstacles(uuid[]) owner to <app>_owner;
-revoke execute on function app.delivery_obstacles(uuid[]) from public;
-grant execute on function app.delivery_obstacles(uuid[]) to <app>_job;
-
--- Claims due deliveries for a sender, including those whose earlier sender let its lease expire. Deliveries that must
--- not be sent any more are dropped, and those in quiet hours are postponed. Concurrent senders claim different ones.
-create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
-  language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_due uuid[];
-begin
-  if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
-    return;
-  end if;
-  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
-  -- half a second for 100,000.
-  v_due := array(
-    select d.id from app.notification_deliveries d
-    where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
-    order by d.next_attempt_at limit p_most for update skip locked);
-  v_due := v_due || array(
-    select d.id from app.notification_deliveries d
-    where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
-    order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  -- A mail that carries other deliveries is sent without those that must not be sent any more.
-  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
-  from app.delivery_obstacles(array(
-    select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
-  where d.id = o.delivery and o.obstacle is not null;
-  return query
-  with changed as (
-    update app.notification_deliveries d
-    set state = o.state,
-        attempts = d.attempts + (o.state = 'sending')::int,
-        lease_until = case o.state when 'sending' then now() + p_lease end,
-        next_attempt_at = case o.state when 'pending' then o.quiet_until else d.next_attempt_at end,
-        error = case o.state when 'dropped' then o.obstacle else d.error end,
-        settled_at = case o.state when 'dropped' then now() end
-    from (
-      select o.*,
-             case
-               when o.obstacle is not null and not exists (select from app.notification_deliveries i where i.carrier_id = o.delivery) then 'dropped'
-               when o.quiet_until > now() then 'pending'
-               else 'sending'
-             end as state
-      from app.delivery_obstacles(v_due) o
-    ) o
-    where d.id = o.delivery
-    returning d.id, d.state
-  )
-  select c.id from changed c where c.state = 'sending';
-end
-$$;
-alter function app.claim_deliveries(text, int, interval) owner to <app>_owner;
-revoke execute on function app.claim_deliveries(text, int, interval) from public;
-grant execute on function app.claim_deliveries(text, int, interval) to <app>_job;
 
 -- Drops pending reminders in the same transaction that moves an event, or that cancels, unpublishes, suspends or
 -- archives it.
@@ -422,7 +223,7 @@ create function app.is_shown(p_host uuid) returns boolean
 $$;
 alter function app.is_shown(uuid) owner to <app>_owner;
 revoke execute on function app.is_shown(uuid) from public;
-grant execute on function app.is_shown(uuid) to <app>_job;
+grant execute on function app.is_shown(uuid) to <app>_authz, <app>_job;
 
 -- Whether a host is neither suspended, archived nor rejected, so that something new may be sold or asked in its name. It may
 -- still wait for approval.

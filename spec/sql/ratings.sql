@@ -108,21 +108,27 @@ alter function app.refresh_ratings() owner to <app>_owner;
 revoke execute on function app.refresh_ratings() from public;
 grant execute on function app.refresh_ratings() to <app>_job;
 
--- Profiles of one kind in a city, best first, after a given position. The caller of this function must still apply the
--- access rules to the result.
-create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
+-- Profiles of one kind in a city, best first, after a given position. `p_seen`: without those that the caller may not
+-- see; otherwise the caller of this function must apply the access rules to the result.
+create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int, p_seen boolean) returns table (target_id uuid, score numeric)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select r.target_id, r.score from app.ratings r
   where r.city_id = p_city and r.target_type = p_type and r.votes > 0
     and (r.score, r.target_id) < (coalesce(p_score, 'Infinity'), coalesce(p_target, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    and (not p_seen or 'active' = case p_type
+      when 'organization' then sec.seen_organization(r.target_id)
+      when 'business' then sec.seen_business(r.target_id)
+      when 'venue' then sec.seen_venue(r.target_id)
+      else sec.seen_community(r.target_id)
+    end)
   order by r.score desc, r.target_id desc limit p_limit;
 end
 $$;
-alter function app.top_rated(uuid, text, numeric, uuid, int) owner to <app>_authz;
-revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
-grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to <app>_app, <app>_job;
+alter function app.top_rated(uuid, text, numeric, uuid, int, boolean) owner to <app>_authz;
+revoke execute on function app.top_rated(uuid, text, numeric, uuid, int, boolean) from public;
+grant execute on function app.top_rated(uuid, text, numeric, uuid, int, boolean) to <app>_app, <app>_job;
 
 -- The numbers of reviews of a profile with one to five stars.
 create function app.stars_of(p_target uuid) returns int[]

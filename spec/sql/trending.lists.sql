@@ -12,11 +12,12 @@ $$;
 alter function app.host_is_verified(uuid) owner to <app>_authz;
 revoke execute on function app.host_is_verified(uuid) from public;
 
--- Public events of a city, the most popular first. The caller of this function must still apply the access rules to the
--- result. `p_as_of` and the last row of the previous page continue a list with the ranks of the time when it began, for
--- ten minutes; after that, with the current ranks.
+-- Public events of a city, the most popular first. `p_seen`: without those that the caller may not see, because of their
+-- host; otherwise the caller of this function must apply the access rules to the result. `p_as_of` and the last row of
+-- the previous page continue a list with the ranks of the time when it began, for ten minutes; after that, with the
+-- current ranks.
 create function app.trending(
-  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
+  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int, p_seen boolean
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
@@ -32,6 +33,7 @@ begin
       (select r.event_id, r.spread_rank as rank from app.event_ranks r
        where r.city_id = p_city and (r.spread_rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
          and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active')
        order by r.spread_rank desc, r.event_id desc limit p_limit)
       union all
       (select r.event_id, o.spread_rank from app.event_ranks r
@@ -39,7 +41,8 @@ begin
          select p.spread_rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
        ) o
        where r.city_id = p_city and r.ranked_at > v_since and (o.spread_rank, r.event_id) < (v_rank, v_event)
-         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active'))
     ) x order by x.rank desc, x.event_id desc limit p_limit;
   else
     return query
@@ -47,6 +50,7 @@ begin
       (select r.event_id, r.rank as rank from app.event_ranks r
        where r.city_id = p_city and (r.rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
          and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active')
        order by r.rank desc, r.event_id desc limit p_limit)
       union all
       (select r.event_id, o.rank from app.event_ranks r
@@ -54,14 +58,15 @@ begin
          select p.rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
        ) o
        where r.city_id = p_city and r.ranked_at > v_since and (o.rank, r.event_id) < (v_rank, v_event)
-         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active'))
     ) x order by x.rank desc, x.event_id desc limit p_limit;
   end if;
 end
 $$;
-alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) owner to <app>_authz;
-revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) from public;
-grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to <app>_app, <app>_job;
+alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) owner to <app>_authz;
+revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) from public;
+grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) to <app>_app, <app>_job;
 
 -- Events that are not over, of the hosts and at the venues that the caller follows, newest first. The caller of this
 -- function must still apply the access rules to the result. For each host and venue followed, an index scan finds as
@@ -120,3 +125,29 @@ $$;
 alter function app.feed(uuid, int) owner to <app>_authz;
 revoke execute on function app.feed(uuid, int) from public;
 grant execute on function app.feed(uuid, int) to <app>_app, <app>_job;
+
+-- The same without events that the caller may not see, however many of them come first.
+create function app.feed_seen(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+declare
+  -- If many are hidden, a page is found in fewer rounds.
+  v_round constant int := greatest(p_limit, 100);
+  v_before uuid := p_before;
+  v_left int := p_limit;
+  v_found uuid[];
+  v_seen uuid[];
+begin
+  loop
+    v_found := array(select f from app.feed(v_before, v_round) f);
+    v_seen := array(
+      select x.id from unnest(v_found) with ordinality x(id, place) where sec.seen_event(x.id) = 'active' order by x.place limit v_left);
+    return query select unnest(v_seen);
+    v_left := v_left - cardinality(v_seen);
+    exit when v_left = 0 or cardinality(v_found) < v_round;
+    v_before := v_found[v_round];
+  end loop;
+end
+$$;
+alter function app.feed_seen(uuid, int) owner to <app>_authz;
+revoke execute on function app.feed_seen(uuid, int) from public;
+grant execute on function app.feed_seen(uuid, int) to <app>_app, <app>_job;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use server::wire::Parts;
 use sqlx::AssertSqlSafe;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
 /// Few facts are enough, so that a test needs few.
@@ -388,6 +388,78 @@ async fn platform_administrators_decide_once_and_may_suspend() {
         .paula
         .client
         .post(&path, json!({"note": "No."}))
+        .await
+        .expect(204);
+}
+
+/// Two who decide differently at the same moment: only what was confirmed is suspended. If it can't be suspended, the
+/// flag stays open.
+#[tokio::test]
+async fn nothing_is_suspended_by_a_decision_that_did_not_count() {
+    let stage = Stage::changed(false, strict).await;
+    let paula = stage.server.member("paula_watches").await;
+    stage.server.grant(&paula, "platformAdmin", None).await;
+    let event = stage.event;
+    let flag: String = sqlx::query_scalar(AssertSqlSafe(format!(
+        "insert into app.fraud_flags (entity_type, entity_id, rule, score, evidence)
+         values ('event', '{event}', 'likes_from_one_network', 50, '{{}}') returning id::text"
+    )))
+    .fetch_one(&mut stage.server.superuser().await)
+    .await
+    .expect("a flag");
+    let state = async |of: &str| -> String {
+        let text = format!("select f.{of}::text from app.fraud_flags f where f.id = '{flag}'");
+        sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_one(&mut stage.server.superuser().await)
+            .await
+            .expect("a state")
+    };
+    let body = json!({"note": "One machine.", "suspend": true});
+    let confirm = format!("/fraud-flags/{flag}/confirm");
+    let dismiss = format!("/fraud-flags/{flag}/dismiss");
+    // The event is locked, so that its suspension takes a while.
+    let mut busy = stage.server.superuser().await;
+    let hold = format!("begin; select from app.events where id = '{event}' for update");
+    sqlx::raw_sql(AssertSqlSafe(hold))
+        .execute(&mut busy)
+        .await
+        .expect("held");
+    let meanwhile = async {
+        for _ in 0..50 {
+            if state("state").await == "confirmed" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let refused = paula.client.post(&dismiss, json!({"note": "No."})).await;
+        sqlx::raw_sql("commit")
+            .execute(&mut busy)
+            .await
+            .expect("free");
+        refused
+    };
+    let (confirmed, refused) = tokio::join!(paula.client.post(&confirm, body.clone()), meanwhile);
+    refused.expect(409);
+    confirmed.expect(204);
+    assert_eq!(state("state").await, "confirmed");
+    stage
+        .server
+        .client
+        .get(&format!("/events/{event}"))
+        .await
+        .expect(404);
+
+    // It is suspended already.
+    stage
+        .run(&format!(
+            "update app.fraud_flags set state = 'open', decided_at = null, decided_by_id = null, note = null where id = '{flag}'"
+        ))
+        .await;
+    paula.client.post(&confirm, body).await.expect(409);
+    assert_eq!(state("state").await, "open");
+    paula
+        .client
+        .post(&dismiss, json!({"note": "No."}))
         .await
         .expect(204);
 }

@@ -415,3 +415,79 @@ async fn reports_are_what_the_rows_say_and_belong_to_plans_that_include_them() {
         .expect("over");
     printer.client.get(&path).await.expect(403);
 }
+
+/// S2: leads that an organiser makes by hand count for the plan like those that the job makes, and a host that waits for
+/// approval makes none.
+#[tokio::test]
+async fn s2_leads_by_hand_are_held_to_the_plan() {
+    let market = Market::new().await;
+    let business = market.printers[0].1;
+    market
+        .run(&format!(
+            "insert into app.plans (name, price_cents, currency, interval, features, leads_per_month)
+             values ('One', 1000, 'AUD', 'month', '{{}}', 1);
+             insert into app.subscriptions (business_id, plan_id, amount_cents, currency, interval, state, entitled_until, stripe_idempotency_key)
+             select '{business}', id, price_cents, currency, interval, 'active', now() + interval '1 day', 'test:{business}'
+             from app.plans where name = 'One'"
+        ))
+        .await;
+    let mut asked = Vec::new();
+    for title in ["Songs", "More songs", "The last songs"] {
+        // Of a category of its own, so that the job makes no leads.
+        let body = json!({"host_type": "organization", "host_id": market.host, "city_id": market.city, "title": title,
+            "category": "music", "description": "Three"});
+        let made = market.olga.client.post("/service-requests", body).await;
+        asked.push(made.expect(201).id());
+    }
+    let tell = async |request: &str| {
+        let lead = json!({"service_request_id": request, "business_id": business, "title": "Songs", "details": "Three"});
+        market.olga.client.post("/leads", lead).await
+    };
+    let lead = tell(&asked[0]).await.expect(201).id();
+    // The same request again is no further one.
+    let path = format!("/leads/{lead}");
+    market.olga.client.delete(&path).await.expect(204);
+    tell(&asked[0]).await.expect(201);
+    let refused = tell(&asked[1]).await.expect(409);
+    assert!(
+        refused.text.contains("no more requests this month"),
+        "{}",
+        refused.text
+    );
+    // Of two at the same moment, one takes the place that is left.
+    market.run("update app.plans set leads_per_month = 2").await;
+    let both = join_all([tell(&asked[1]), tell(&asked[2])]).await;
+    let mut both: Vec<u16> = both.iter().map(|answer| answer.status.as_u16()).collect();
+    both.sort_unstable();
+    assert_eq!(both, [201, 409]);
+    // The database refuses it without the hook, too. Here it is asked whoever inserts.
+    let request: Uuid = sqlx::query_scalar(
+        "select r.id from app.service_requests r where r.category = 'music' and not exists (select from app.leads l where l.service_request_id = r.id)",
+    )
+    .fetch_one(&mut market.server.superuser().await)
+    .await
+    .expect("the one that was refused");
+    market.run("create trigger tried after insert on app.leads for each row execute function app.hold_lead()").await;
+    let by_hand = format!(
+        "insert into app.leads (service_request_id, business_id, title, details) values ('{request}', '{business}', 'Songs', 'Three')"
+    );
+    let inserted = sqlx::raw_sql(AssertSqlSafe(by_hand))
+        .execute(&mut market.server.superuser().await)
+        .await;
+    let error = inserted.expect_err("one too many");
+    let constraint = error.as_database_error().and_then(|one| one.constraint());
+    assert_eq!(constraint, Some("leads_plan"));
+    // The control: the plan is the reason.
+    market
+        .run("update app.plans set leads_per_month = null")
+        .await;
+    // A host that waits for approval does not write to businesses.
+    let organization = |state: &str| {
+        let host = market.host;
+        format!("update app.organizations set state = '{state}' where id = '{host}'")
+    };
+    market.run(&organization("pending")).await;
+    tell(&request.to_string()).await.expect(409);
+    market.run(&organization("approved")).await;
+    tell(&request.to_string()).await.expect(201);
+}

@@ -5,6 +5,7 @@ mod feed;
 mod graph;
 mod guards;
 mod guests;
+mod hidden;
 mod lists;
 mod ranks;
 mod ratings;

@@ -21,6 +21,9 @@ const ANSWER_MAX: usize = 16 << 20;
 /// How many queries may fill a page, if the caller may not see some of the objects that were found for it.
 pub const ROUNDS: usize = 5;
 
+/// The maximum number of ids in the query string of a generated list.
+const IDS_MAX: usize = 100;
+
 /// The caller and the URI of a request. The caller has not been verified yet: every query that follows makes the
 /// caller known to the database, which refuses callers whose account or session is not active.
 pub fn asked(request: Request<Body>) -> (Caller, Uri) {
@@ -96,16 +99,79 @@ pub async fn shown(
         return Ok(Ok(Vec::new()));
     }
     let list: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let path = format!("/{path}?limit={}&id.in={}", ids.len(), list.join(","));
-    let mut answer = match ask(generated, caller, Asking::Read(path)).await? {
-        Ok(answer) => answer,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut found: HashMap<String, Value> = rows(&mut answer)
-        .into_iter()
-        .filter_map(|one| Some((one["id"].as_str()?.to_owned(), one)))
-        .collect();
+    let mut found: HashMap<String, Value> = HashMap::new();
+    for some in list.chunks(IDS_MAX) {
+        let path = format!("/{path}?limit={}&id.in={}", some.len(), some.join(","));
+        let mut answer = match ask(generated, caller, Asking::Read(path)).await? {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let shown = rows(&mut answer).into_iter();
+        found.extend(shown.filter_map(|one| Some((one["id"].as_str()?.to_owned(), one))));
+    }
     Ok(Ok(list.iter().filter_map(|id| found.remove(id)).collect()))
+}
+
+/// A list whose order a module determines.
+pub trait Ordered: Sync {
+    /// Where a row stands, apart from its id.
+    type Place: Clone + Send + Sync;
+
+    /// The rows after a place, at most `rows`. With `only_seen`, only those that the caller may see; otherwise others may
+    /// be among them, which is faster.
+    fn find(
+        &self,
+        after: Option<&(Self::Place, Uuid)>,
+        rows: i64,
+        only_seen: bool,
+    ) -> impl Future<Output = Result<Vec<(Self::Place, Uuid)>>> + Send;
+}
+
+/// A page of such a list.
+pub struct Page<P> {
+    pub shown: Vec<Value>,
+    /// The last row, if there are more that the caller may see.
+    pub last: Option<(P, Uuid)>,
+}
+
+/// Fills a page with objects that the caller may see. `rows` is one more than a page has. Rows that the caller may not see
+/// change nothing, however many there are: neither the objects of a page, nor whether it has a next one.
+pub async fn page<L: Ordered>(
+    generated: &Router,
+    caller: &Caller,
+    path: &str,
+    list: &L,
+    mut after: Option<(L::Place, Uuid)>,
+    rows: i64,
+) -> Result<std::result::Result<Page<L::Place>, Response>> {
+    let mut filled: Vec<((L::Place, Uuid), Value)> = Vec::new();
+    for round in 0..ROUNDS {
+        let wanted = rows - filled.len() as i64;
+        let found = list.find(after.as_ref(), wanted, round > 0).await?;
+        let is_end = (found.len() as i64) < wanted;
+        let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
+        let mut objects = match shown(generated, caller, path, &ids).await? {
+            Ok(objects) => objects.into_iter().peekable(),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        after = found.last().cloned().or(after);
+        for place in found {
+            let is_this = |one: &Value| one["id"].as_str() == Some(&place.1.to_string());
+            if let Some(object) = objects.next_if(is_this) {
+                filled.push((place, object));
+            }
+        }
+        if is_end || filled.len() as i64 == rows {
+            break;
+        }
+    }
+    let is_more = filled.len() as i64 == rows;
+    filled.truncate(usize::try_from(rows - 1).unwrap_or_default());
+    let last = filled.last().map(|(place, _)| place.clone());
+    Ok(Ok(Page {
+        shown: filled.into_iter().map(|(_, object)| object).collect(),
+        last: last.filter(|_| is_more),
+    }))
 }
 
 /// The objects of a list's answer.

@@ -245,7 +245,10 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         input: &'a mut CreateLead,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(live::lead(cx, input))
+        Box::pin(async move {
+            live::lead(cx, input).await?;
+            self.modules.marketplace.refuse_lead(cx, input).await
+        })
     }
 
     fn service_request_before_reopen<'a>(

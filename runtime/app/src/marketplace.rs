@@ -13,10 +13,12 @@ mod settings;
 use crate::access::{Access, Table};
 use crate::module::{Module, Parts, each};
 use axum::Router;
+use generated::lead::CreateLead;
 use kernel::{
-    Cx, Db, Result,
+    Cx, Db, Error, Result,
     http::ConfigError,
     jobs::{Consumer, Event, Job},
+    problems,
 };
 use settings::Settings;
 use utoipa::openapi::OpenApi;
@@ -141,6 +143,27 @@ impl Marketplace {
             })
         })
         .await
+    }
+
+    /// Explains why a host can't send its request to a business by hand. The database refuses the same, except that it
+    /// does not know how many are free for businesses without a plan. For rows that the caller may not see the function
+    /// is not called, so nothing is revealed and no lock is taken.
+    pub(crate) async fn refuse_lead(&self, cx: &mut Cx, input: &CreateLead) -> Result<()> {
+        let found = sqlx::query_scalar(
+            "select app.lead_obstacle(r.id, b.id, $3) from app.service_requests r cross join app.businesses b
+             where r.id = $1 and b.id = $2",
+        );
+        let found = found
+            .bind(input.service_request_id)
+            .bind(input.business_id)
+            .bind(i32::from(self.settings.marketplace_free_leads));
+        let obstacle: Option<String> = found.fetch_optional(cx.conn()).await?.flatten();
+        let detail = match obstacle.as_deref() {
+            Some("host") => "Businesses are asked once the host has been approved.",
+            Some(_) => "The business gets no more requests this month (UTC).",
+            None => return Ok(()),
+        };
+        Err(Error::new(&problems::STATE).detail(detail))
     }
 
     /// Creates leads of the open requests for a business that was approved. Returns how many.

@@ -3,7 +3,7 @@
 //! Transactions emit events about what they change. [`causes`] maps an event to a message in `spec/messages` and its
 //! recipients; [`tell`] creates a notification for each recipient and a delivery for each channel; [`dispatch`] sends
 //! deliveries by the services. A member's preferences are checked when a delivery is created and again when it is
-//! sent. These rules are in the database (`spec/sql/notifications.sql`).
+//! sent. These rules are in the database (`spec/sql/notifications.sql`, `spec/sql/notifications.due.sql`).
 
 mod causes;
 mod dispatch;
@@ -177,6 +177,12 @@ impl Notifications {
                     .await?,
             );
         }
+        let is_elsewhere = event
+            .changed()
+            .any(|column| reminders::PLACE.contains(&column));
+        if event.event == "event.update" && is_elsewhere {
+            all.extend(self.remind_anew(&mut cx, event.entity_id).await?);
+        }
         let window = self.settings.notifications_digest_minutes;
         let count = tell::tell_all(&mut cx, window, all).await?;
         if event.event == broadcasts::DUE {
@@ -210,13 +216,14 @@ impl Notifications {
             .await
     }
 
-    /// Archives devices that have not been seen for 270 days, whose tokens FCM refuses. Returns how many.
+    /// Archives devices that have not been seen for 270 days, whose tokens FCM refuses. Returns how many. Clients set the
+    /// time at which they were seen, perhaps to one to come; so the time of their last request counts, too.
     pub async fn forget_devices(&self) -> Result<u64> {
         self.db
             .run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let forgotten = sqlx::query(
-                        "update app.devices set status = 'archived' where last_seen_at < now() - make_interval(days => $1) and status = 'active'",
+                        "update app.devices set status = 'archived' where least(last_seen_at, updated_at) < now() - make_interval(days => $1) and status = 'active'",
                     );
                     Ok(forgotten.bind(DEVICE_DAYS).execute(cx.conn()).await?.rows_affected())
                 })

@@ -11,7 +11,7 @@ pub use settings::{ReviewsFrom, Settings};
 
 use crate::{
     access::{Access, Table},
-    generated_routes::{self, Asking},
+    generated_routes::{self, Asking, Ordered},
     module::{Module, Parts, id},
     problems,
 };
@@ -23,7 +23,7 @@ use axum::{
 };
 use generated::review::CreateReview;
 use kernel::{
-    Cx, Db, Error, Result,
+    Caller, Cx, Db, Error, Result,
     cursor::CursorKey,
     http::ConfigError,
     input::Choice,
@@ -202,41 +202,56 @@ async fn top(
     let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
-    let mut after: Option<(String, Uuid)> = asked.after()?;
-    let mut shown = Vec::new();
-    let mut more = false;
-    for _ in 0..generated_routes::ROUNDS {
-        let rows = asked.rows() - shown.len() as i64;
-        let mut cx = lists.module.db.begin_read(&caller).await?;
-        let mut found: Vec<(String, Uuid)> = sqlx::query_as(
-            "select t.score::text, t.target_id from app.top_rated($1, $2, $3::text::numeric, $4, $5::int8::int4) t",
-        )
-        .bind(city)
-        .bind(kind)
-        .bind(after.as_ref().map(|(score, _)| score.as_str()))
-        .bind(after.as_ref().map(|(_, id)| *id))
-        .bind(rows)
-        .fetch_all(cx.conn())
-        .await?;
-        drop(cx);
-        more = found.len() as i64 == rows;
-        if more {
-            found.pop();
-        }
-        let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match generated_routes::shown(&lists.generated, &caller, path, &ids).await? {
-            Ok(profiles) => shown.extend(profiles),
-            Err(refusal) => return Ok(refusal),
-        }
-        after = found.pop().or(after);
-        if !more || shown.len() as i64 + 1 == asked.rows() {
-            break;
-        }
-    }
-    let last = after.filter(|_| more);
+    let best = Best {
+        db: &lists.module.db,
+        caller: &caller,
+        city,
+        kind,
+    };
+    let (after, rows) = (asked.after()?, asked.rows());
+    let page = generated_routes::page(&lists.generated, &caller, path, &best, after, rows).await?;
+    let page = match page {
+        Ok(page) => page,
+        Err(refusal) => return Ok(refusal),
+    };
     // A cursor is only valid for its own kind of profile, since ids differ between kinds.
-    let next_cursor = last.map(|(score, id)| asked.cursor(&score, id));
-    Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
+    let next_cursor = page.last.map(|(score, id)| asked.cursor(&score, id));
+    Ok(Json(json!({"data": page.shown, "next_cursor": next_cursor})).into_response())
+}
+
+/// The top-rated profiles of a kind in a city, for a caller.
+struct Best<'a> {
+    db: &'a Db,
+    caller: &'a Caller,
+    city: Uuid,
+    kind: &'static str,
+}
+
+impl Ordered for Best<'_> {
+    /// The score, in digits as the database writes them.
+    type Place = String;
+
+    async fn find(
+        &self,
+        after: Option<&(String, Uuid)>,
+        rows: i64,
+        only_seen: bool,
+    ) -> Result<Vec<(String, Uuid)>> {
+        let mut cx = self.db.begin_read(self.caller).await?;
+        let found = sqlx::query_as(
+            "select t.score::text, t.target_id from app.top_rated($1, $2, $3::text::numeric, $4, $5::int8::int4, $6) t",
+        );
+        let found = found
+            .bind(self.city)
+            .bind(self.kind)
+            .bind(after.map(|(score, _)| score.as_str()))
+            .bind(after.map(|(_, id)| *id))
+            .bind(rows)
+            .bind(only_seen)
+            .fetch_all(cx.conn())
+            .await?;
+        Ok(found)
+    }
 }
 
 /// `GET /venues/{id}/rating`

@@ -151,5 +151,5 @@ fn wrong_credentials() -> Error {
 fn too_many(seconds: u64) -> Error {
     Error::new(&problems::QUOTA)
         .detail("Too many attempts. `Retry-After` says when to try again.")
-        .retry_after(seconds)
+        .limited("attempts", None, seconds)
 }

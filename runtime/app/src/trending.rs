@@ -134,18 +134,18 @@ impl Module for Trending {
 }
 
 impl Trending {
-    /// The first events of `GET /events/trending` for a city. The caller must check who may see them.
+    /// The first events of `GET /events/trending` for a city, of those that the transaction's member may see.
     pub async fn hottest(&self, cx: &mut Cx, city: Uuid, most: i32) -> Result<Vec<Uuid>> {
         let found = sqlx::query_scalar(
-            "select t.event_id from app.trending($1, false, $2, null, null, null, $3) t",
+            "select t.event_id from app.trending($1, false, $2, null, null, null, $3, true) t",
         );
         let found = found.bind(city).bind(self.settings.trending_verified_hosts);
         Ok(found.bind(most).fetch_all(cx.conn()).await?)
     }
 
-    /// The first events of the transaction's member's `GET /me/feed`. The caller must check who may see them.
+    /// The first events of the transaction's member's `GET /me/feed`.
     pub async fn newest_followed(&self, cx: &mut Cx, most: i32) -> Result<Vec<Uuid>> {
-        let found = sqlx::query_scalar("select app.feed($1, $2)");
+        let found = sqlx::query_scalar("select app.feed_seen($1, $2)");
         let found = found.bind(Uuid::max()).bind(most);
         Ok(found.fetch_all(cx.conn()).await?)
     }

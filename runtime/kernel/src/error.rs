@@ -5,7 +5,7 @@
 use crate::{
     http::metrics,
     input::Invalid,
-    problem::{Item, Problem},
+    problem::{Item, Limit, Problem},
     problems::{self, Kind},
 };
 use axum::response::{IntoResponse, Response};
@@ -119,6 +119,13 @@ impl Error {
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.problem.retry_after = Some(seconds);
         self
+    }
+
+    /// For 429: the limit that is exceeded, and when another attempt may succeed. `policy` is how many are allowed in how
+    /// many seconds.
+    pub fn limited(mut self, name: &'static str, policy: Option<(u32, u64)>, seconds: u64) -> Self {
+        self.0.problem.limit = Some(Limit { name, policy });
+        self.retry_after(seconds)
     }
 
     /// For the log only.

@@ -4,10 +4,15 @@
 
 use crate::{
     error::Result,
+    http::limits::{RATELIMIT, RATELIMIT_POLICY},
     input::FieldError,
     problems::{self, Kind},
 };
-use axum::{body::Body, http::header, response::Response};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::Response,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -21,6 +26,16 @@ pub struct Problem {
     pub errors: Vec<Item>,
     /// Seconds, for 429 and 503.
     pub retry_after: Option<u64>,
+    /// The limit that is exceeded, for `RateLimit`.
+    pub limit: Option<Limit>,
+}
+
+/// A limit of requests or objects of one caller, apart from those of `http::limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub name: &'static str,
+    /// How many are allowed in how many seconds.
+    pub policy: Option<(u32, u64)>,
 }
 
 /// One error: in the body (pointer), in the query (parameter), or about another object that conflicts.
@@ -53,6 +68,25 @@ pub fn refuse(wrong: Vec<Item>) -> Result<()> {
     Err(problem.into())
 }
 
+impl Limit {
+    /// Headers of an answer that this limit has refused for so many seconds.
+    fn describe(self, seconds: u64, headers: &mut HeaderMap) {
+        let mut set = |name: HeaderName, text: String| {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        };
+        let name = self.name;
+        set(RATELIMIT.clone(), format!("\"{name}\";r=0;t={seconds}"));
+        if let Some((most, window)) = self.policy {
+            set(
+                RATELIMIT_POLICY.clone(),
+                format!("\"{name}\";q={most};w={window}"),
+            );
+        }
+    }
+}
+
 impl Problem {
     pub fn new(kind: &'static Kind) -> Self {
         Self {
@@ -60,6 +94,7 @@ impl Problem {
             detail: Cow::Borrowed(kind.doc),
             errors: Vec::new(),
             retry_after: None,
+            limit: None,
         }
     }
 
@@ -86,6 +121,9 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
+            if let Some(limit) = self.limit {
+                limit.describe(seconds, headers);
+            }
         }
         response
     }
@@ -201,5 +239,18 @@ mod tests {
         let mut busy = Problem::new(&problems::UNAVAILABLE);
         busy.retry_after = Some(2);
         assert_eq!(busy.response(None).headers()["retry-after"], "2");
+        assert!(!busy.response(None).headers().contains_key("ratelimit"));
+        let mut over = Problem::new(&problems::QUOTA);
+        over.retry_after = Some(60);
+        over.limit = Some(Limit {
+            name: "uploads",
+            policy: Some((20, 60)),
+        });
+        let answer = over.response(None);
+        assert_eq!(answer.headers()["ratelimit"], "\"uploads\";r=0;t=60");
+        assert_eq!(
+            answer.headers()["ratelimit-policy"],
+            "\"uploads\";q=20;w=60"
+        );
     }
 }

@@ -33,7 +33,7 @@ async fn ask(cx: &mut Cx, text: &'static str, what: &'static str, per_day: u32) 
             .detail(format!(
                 "{per_day} requests of this kind a day are the limit"
             ))
-            .retry_after(seconds_to_midnight())),
+            .limited(what, Some((per_day, 86_400)), seconds_to_midnight())),
     }
 }
 

@@ -180,6 +180,40 @@ async fn se5_the_rules_decide_what_a_member_may_read_there() {
     }
 }
 
+/// The events of a private community that the member follows, and is no member of, don't take the places of others.
+#[tokio::test]
+async fn se5_what_may_not_be_read_takes_no_place() {
+    let stage = Stage::new().await;
+    let mira = stage.server.member("mira_who_goes_out").await;
+    let community: Uuid = stage
+        .one(format!(
+            "insert into app.communities (city_id, name) values ('{}', 'Inner') returning id",
+            stage.city
+        ))
+        .await;
+    follow(&stage, &mira, "community", community).await;
+    let hidden = format!(
+        "insert into app.events (city_id, host_type, host_id, title, starts_at, ends_at, timezone, state)
+         select '{}', 'community', '{community}', 'Event ' || n, now() + interval '1 day', now() + interval '2 days', 'UTC', 'published'
+         from generate_series(1, 510) n returning id",
+        stage.city
+    );
+    let hidden: Vec<Uuid> = stage.all(hidden).await;
+    let later = event(&stage, ("organization", stage.host), "Later", "").await;
+    ticket(&stage, &mira, later, "valid").await;
+    let address = address(&mira).await;
+    // The control: while she may read them, they are among the first five hundred.
+    let shown = read(&stage.server.client, &address).await;
+    assert_eq!(shown.len(), 500);
+    assert!(shown.iter().any(|id| hidden.contains(id)));
+    stage
+        .sql(format!(
+            "update app.communities set visibility = 'private' where id = '{community}'"
+        ))
+        .await;
+    assert_eq!(read(&stage.server.client, &address).await, [later]);
+}
+
 #[tokio::test]
 async fn se5_an_address_ends_with_the_next_one_and_with_the_account() {
     let stage = Stage::new().await;

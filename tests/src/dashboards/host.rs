@@ -290,6 +290,24 @@ async fn od1_a_business_sees_its_leads_quotes_and_plan() {
     assert_eq!(listed as i64, world.sum(&acceptable).await);
     // A member who requests services of the business can't see its dashboard.
     world.olga.client.get(&path).await.expect(403);
+
+    // No quote of a business that is suspended can be accepted.
+    world
+        .run(
+            "set session_replication_role = replica;
+             update app.service_requests set state = 'open' where host_id = :host;
+             update app.leads l set state = 'new' from app.service_requests s where s.id = l.service_request_id and s.host_id = :host;
+             update app.quotes q set state = 'sent', valid_until = now() + interval '1 day'
+             from app.leads l join app.service_requests s on s.id = l.service_request_id
+             where l.id = q.lead_id and s.host_id = :host",
+        )
+        .await;
+    let listed = async || figures(&world).await["services"]["acceptable"].clone();
+    assert_ne!(listed().await, json!([]));
+    world
+        .run("update app.businesses set status = 'suspended' where id in (select l.business_id from app.leads l)")
+        .await;
+    assert_eq!(listed().await, json!([]));
 }
 
 #[tokio::test]

@@ -34,6 +34,10 @@ async fn md9_so_many_are_announced_in_a_minute() {
         (429, "quota-exceeded")
     );
     assert!(refused.header("retry-after").is_some());
+    // The headers tell of this limit, of which nothing is left, and not of that of all requests.
+    assert_eq!(refused.header("ratelimit"), Some("\"uploads\";r=0;t=60"));
+    let policy = Some("\"uploads\";q=20;w=60");
+    assert_eq!(refused.header("ratelimit-policy"), policy);
     // Those of others don't count; a minute later there is room again.
     let other = stage.server.member("other").await;
     let own = announcement("user", &other.id.to_string(), "image/jpeg", &bytes);

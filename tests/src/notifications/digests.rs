@@ -10,6 +10,7 @@ use fake_messengers::{
     fault::{Fault, Kind, Service},
     server::Running,
 };
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
 
@@ -95,6 +96,60 @@ async fn no6_a_window_of_which_nothing_is_left_is_dropped() {
     assert_eq!(states, ["dropped", "dropped"]);
     let address = "dido_follows@example.org";
     assert_eq!(guests.server.mailer.count_to(address), 0);
+}
+
+/// An event is moved while its announcement waits for the digest: the mail tells the new time only, however often it is
+/// moved. Whoever has been told already is not told again.
+#[tokio::test]
+async fn no6_an_announcement_that_waits_tells_the_time_that_holds() {
+    let guests = Guests::with(|parts| {
+        parts.modules.notifications.notifications_digest_minutes = 30;
+    })
+    .await;
+    let member = guests.follower("dora_follows").await;
+    keep_workers_away(&guests).await;
+    published(&guests, "A movable feast").await;
+    let event = guests
+        .one("select id::text from app.events where title = 'A movable feast'")
+        .await;
+    let path = format!("/events/{event}");
+    let move_by = async |minutes: i32| {
+        let text = format!(
+            "select to_char((starts_at + interval '{minutes} minutes') at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from app.events where id = '{event}'"
+        );
+        let starts = guests.one(&text).await;
+        let etag = guests.olga.client.get(&path).await.expect(200).etag();
+        let body = json!({"starts_at": starts});
+        guests
+            .olga
+            .client
+            .patch(&path, &etag, body)
+            .await
+            .expect(200);
+        guests.server.settled().await;
+    };
+    let due =
+        "update app.notification_deliveries set next_attempt_at = now() where state = 'pending';
+        delete from app.delivery_pauses";
+    move_by(7).await;
+    move_by(6).await;
+    guests.run(due).await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("dora_follows@example.org");
+    assert_eq!(mails.len(), 1);
+    let states = guests.deliveries(&member, "event_published").await;
+    let mut states: Vec<&str> = states.iter().map(|(_, state)| state.as_str()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["dropped", "dropped", "sent"]);
+    let clock = format!(
+        "select to_char(starts_at at time zone timezone, 'HH24:MI') from app.events where id = '{event}'"
+    );
+    let clock = guests.one(&clock).await;
+    assert!(mails[0].text.contains(&clock), "{clock}: {}", mails[0].text);
+    assert_eq!(mails[0].text.matches("A movable feast, ").count(), 1);
+    assert!(mails[0].text.contains(&path), "it leads to the event");
+    move_by(5).await;
+    assert_eq!(guests.names(&member).await.len(), 3);
 }
 
 /// The lock of a member's window, as `app.notify` takes it.

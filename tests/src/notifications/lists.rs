@@ -136,7 +136,16 @@ async fn no9_devices_that_were_not_seen_for_long_go() {
             .run(&format!("set session_replication_role = replica; update app.devices set last_seen_at = now() - interval '{days} days' where id = '{device}'"))
             .await;
     }
-    assert_eq!(guests.module().forget_devices().await.expect("a run"), 1);
+    // A client whose clock was wrong has written a time to come, long ago.
+    let wrong = guests.device(&member).await;
+    guests
+        .run(&format!(
+            "set session_replication_role = replica; update app.devices set last_seen_at = '2190-01-01', updated_at = now() - interval '271 days' where id = '{wrong}'"
+        ))
+        .await;
+    assert_eq!(guests.module().forget_devices().await.expect("a run"), 2);
+    let path = format!("/devices/{wrong}");
+    member.client.get(&path).await.expect(404);
     member
         .client
         .get(&format!("/devices/{old}"))

@@ -1,6 +1,7 @@
 //! NO5: quiet hours in the member's local time, including days on which clocks change.
 
-use super::stage::Guests;
+use super::{deliveries::keep_workers_away, stage::Guests};
+use crate::support::Member;
 use chrono::{DateTime, Duration, NaiveTime, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
@@ -145,4 +146,52 @@ async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
         guests.deliveries(&member, "event_moved").await,
         [("email".to_owned(), "dropped".to_owned())]
     );
+}
+
+/// RM4: the place of an event changes while a reminder waits: it tells the new place, and comes once. One that has been
+/// sent is not sent again.
+#[tokio::test]
+async fn rm4_a_reminder_that_waits_tells_the_place_that_holds() {
+    let guests = Guests::new().await;
+    let (asleep, awake) = (
+        guests.guest("nell_sleeps").await,
+        guests.guest("nino_is_awake").await,
+    );
+    guests.dispatch().await;
+    keep_workers_away(&guests).await;
+    guests.begins_in(23 * 60).await;
+    assert_eq!(guests.module().remind().await.expect("reminded"), 2);
+    guests
+        .run(&format!(
+            "update app.notification_deliveries d set state = 'sent', settled_at = now() from app.notifications n
+             where n.id = d.notification_id and n.type = 'event_reminder' and n.user_id = '{}'",
+            awake.id
+        ))
+        .await;
+    let says = async |member: &Member| {
+        let text = format!(
+            "select string_agg(message, '|') from app.notifications where user_id = '{}' and type = 'event_reminder'",
+            member.id
+        );
+        guests.one(&text).await
+    };
+    let before = says(&awake).await;
+    assert_eq!(says(&asleep).await, before);
+    guests
+        .change(json!({"location": {"lat": -37.8, "lng": 144.9}}))
+        .await;
+    assert!(
+        says(&asleep).await.ends_with("Place: Melbourne"),
+        "{}",
+        says(&asleep).await
+    );
+    assert_eq!(says(&awake).await, before);
+    guests.run("delete from app.delivery_pauses").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("nell_sleeps@example.org");
+    let reminders: Vec<_> = (mails.iter())
+        .filter(|mail| mail.subject.ends_with("is coming up"))
+        .collect();
+    assert_eq!(reminders.len(), 1);
+    assert!(reminders[0].text.contains("Place: Melbourne"));
 }

@@ -228,7 +228,7 @@ async fn tr4_a_page_is_read_from_the_index_and_few_pages_of_it() {
     crowd(&mut conn, &stage).await;
     let question = |more: &str| {
         format!(
-            "select event_id from app.trending('{}', false, false, null, null, null, 21){more}",
+            "select event_id from app.trending('{}', false, false, null, null, null, 21, false){more}",
             stage.city
         )
     };

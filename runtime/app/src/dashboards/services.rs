@@ -78,7 +78,7 @@ pub async fn of(cx: &mut Cx, host: Uuid) -> Result<Services> {
              select o.id as quote_id, o.service_request_id, o.business_id, b.name as business_name, o.amount_cents, o.currency,
                o.valid_until
              from offers o join app.businesses b on b.id = o.business_id
-             where o.state = 'sent' and o.valid_until > now() and o.request_state = 'open' and o.lead_state in ('new', 'viewed')
+             where app.host_is_live(o.business_id) and app.host_is_live($1) and o.state = 'sent' and o.valid_until > now() and o.request_state = 'open' and o.lead_state in ('new', 'viewed')
              order by o.valid_until, o.id limit 20) x))",
     );
     part(cx, found.bind(host)).await

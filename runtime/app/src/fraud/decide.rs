@@ -7,7 +7,6 @@ use crate::{
 };
 use axum::{
     Router,
-    body::Body,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -84,12 +83,27 @@ async fn confirm(
 ) -> Result<Response> {
     administrator(&caller)?;
     let flag = id(&path)?;
-    if body.suspend.unwrap_or_default()
-        && let Some(refusal) = deciding.suspend(&caller, flag).await?
-    {
-        return Ok(refusal);
+    if !body.suspend.unwrap_or_default() {
+        return deciding.decide(&caller, flag, "confirmed", body.note).await;
     }
-    deciding.decide(&caller, flag, "confirmed", body.note).await
+    let way = deciding.way_to_suspend(&caller, flag).await?;
+    // Decided first: of two who decide at the same moment, only the one whose decision counts suspends.
+    let decided = deciding
+        .decide(&caller, flag, "confirmed", body.note)
+        .await?;
+    let generated = &deciding.generated;
+    let suspended = generated_routes::ask(generated, caller.caller(), Asking::Act(way)).await;
+    match suspended {
+        Ok(Ok(_)) => Ok(decided),
+        Ok(Err(refusal)) => {
+            deciding.reopen(&caller, flag).await?;
+            Ok(refusal)
+        }
+        Err(error) => {
+            deciding.reopen(&caller, flag).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Dismiss a fraud flag
@@ -116,9 +130,8 @@ async fn dismiss(
 }
 
 impl Deciding {
-    /// Suspends what was flagged, with the caller's permissions and by the rules of its entity. Returns the refusal,
-    /// if any.
-    async fn suspend(&self, caller: &Member, flag: Uuid) -> Result<Option<Response>> {
+    /// The path by which what was flagged is suspended, with the caller's permissions and by the rules of its entity.
+    async fn way_to_suspend(&self, caller: &Member, flag: Uuid) -> Result<String> {
         let run = self
             .module
             .db
@@ -138,7 +151,7 @@ impl Deciding {
         let (entity, target): (String, Uuid) =
             (row.try_get("entity_type")?, row.try_get("entity_id")?);
         let resource = RESOURCES.iter().find(|resource| resource.name == entity);
-        let path = resource
+        resource
             .filter(|resource| resource.lifecycle == kernel::resource::Lifecycle::SoftDelete)
             .map(|resource| format!("/{}/{target}/suspend", resource.path))
             .ok_or_else(|| {
@@ -147,12 +160,26 @@ impl Deciding {
                     "invalid",
                     format!("what was flagged is no such thing: nobody suspends {entity}s"),
                 )
-            })?;
-        let asked =
-            generated_routes::ask(&self.generated, caller.caller(), Asking::Act(path)).await?;
-        Ok(asked
-            .err()
-            .map(|refusal: axum::http::Response<Body>| refusal))
+            })
+    }
+
+    /// Takes back the caller's decision, because what it should suspend was not suspended.
+    async fn reopen(&self, caller: &Member, flag: Uuid) -> Result<()> {
+        let me = caller.id();
+        let run = self.module.db.run(Fraud::NAME, Some(caller), caller.request_id, move |cx| {
+            Box::pin(async move {
+                // Unless newer facts have been flagged meanwhile.
+                let reopened = sqlx::query(
+                    "update app.fraud_flags f set state = 'open', decided_at = null, decided_by_id = null, note = null
+                     where f.id = $1 and f.state = 'confirmed' and f.decided_by_id = $2 and not exists (
+                       select from app.fraud_flags o
+                       where o.rule = f.rule and o.entity_type = f.entity_type and o.entity_id = f.entity_id and o.state = 'open')",
+                );
+                reopened.bind(flag).bind(me).execute(cx.conn()).await?;
+                Ok(())
+            })
+        });
+        run.await
     }
 
     async fn decide(

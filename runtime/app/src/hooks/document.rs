@@ -124,7 +124,8 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/leads",
         &["post"],
-        "409 if the business or the host that asks is suspended or was rejected.",
+        "409 if the business or the host that asks is suspended or was rejected, if the host still waits for approval, \
+         or if the business gets no more requests this month: its plan says how many.",
     ),
     (
         "/service-requests/{id}/reopen",

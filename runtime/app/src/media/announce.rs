@@ -108,11 +108,11 @@ impl Media {
         .bind(member)
         .fetch_one(cx.conn())
         .await?;
-        if row.try_get::<i64, _>("announced")? >= i64::from(self.settings.media_uploads_per_minute)
-        {
+        let per_minute = self.settings.media_uploads_per_minute;
+        if row.try_get::<i64, _>("announced")? >= i64::from(per_minute) {
             let error = Error::new(&kernel::problems::QUOTA)
                 .detail("So many pictures can't be announced within a minute.");
-            return Err(error.retry_after(60));
+            return Err(error.limited("uploads", Some((per_minute, 60)), 60));
         }
         let taken = row.try_get::<i64, _>("pending")? + row.try_get::<i64, _>("kept")?;
         let quota = i64::try_from(self.settings.media_quota_bytes).unwrap_or(i64::MAX);

@@ -13,6 +13,7 @@
 
 mod events;
 pub(super) mod hosts;
+mod moderation;
 mod people;
 mod places;
 mod trade;
@@ -39,6 +40,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     let all = [
         events::CAUSES,
         hosts::CAUSES,
+        moderation::CAUSES,
         people::CAUSES,
         places::CAUSES,
         trade::CAUSES,

@@ -10,8 +10,8 @@ mod compose;
 use super::Notifications;
 use crate::module::Module;
 use chrono::TimeDelta;
-pub use compose::Letter;
 use compose::Parcel;
+pub use compose::{Item, Letter};
 use delivery::{
     mail::{Mail, Undelivered},
     push::{Push, Unpushed},

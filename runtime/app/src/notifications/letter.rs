@@ -1,10 +1,14 @@
 //! Mail about notifications, one or several in a digest: its layout, and the links for unsubscribing.
 
-use super::{Notifications, dispatch::Letter};
+use super::{
+    Notifications,
+    dispatch::{Item, Letter},
+};
 use delivery::mail::Mail;
 use kernel::{Error, Result};
 use minijinja::{Environment, UndefinedBehavior, context};
 use std::sync::LazyLock;
+use uuid::Uuid;
 
 /// The texts around the messages of `spec/messages`, in each of their languages.
 struct Layout {
@@ -69,7 +73,8 @@ impl Notifications {
                 let leave_link = item
                     .entry
                     .map(|entry| self.leaving.url(entry, &letter.to).to_string());
-                context! { title => item.title.as_str(), text => item.text.as_str(), leave_link }
+                let link = item.event.map(|event| self.page(event));
+                context! { title => item.title.as_str(), text => item.text.as_str(), link, leave_link }
             })
             .collect();
         let values = context! {
@@ -78,7 +83,11 @@ impl Notifications {
             language => layout.language,
             open => layout.open,
             leave => layout.leave,
-            link => self.link.as_str(),
+            // A mail about one event leads there, one about several things to the start page.
+            link => match letter.items.as_slice() {
+                [Item { event: Some(event), .. }] => self.page(*event),
+                _ => self.link.to_string(),
+            },
             stop => layout.stop,
             stop_link => stop.as_ref().map(|url| url.as_str()),
         };
@@ -94,6 +103,12 @@ impl Notifications {
             subject,
             unsubscribe: stop,
         })
+    }
+
+    /// The page of an event, as calendars name it.
+    fn page(&self, event: Uuid) -> String {
+        let base = self.link.as_str().trim_end_matches('/');
+        format!("{base}/events/{event}")
     }
 }
 

@@ -16,10 +16,14 @@ use futures_util::{StreamExt, stream};
 use kernel::{Cx, Result};
 use serde_json::Value;
 use sqlx::{Row, types::Json};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The maximum number of events in a run, each in a transaction of its own. The next run follows within a minute.
 const EVENTS_PER_LOOK: i32 = 200;
+
+/// The columns that say where an event is.
+pub(super) const PLACE: [&str; 3] = ["venue_id", "location", "online_url"];
 
 /// How many events are processed concurrently, each on its own connection.
 const EVENTS_AT_ONCE: usize = 2;
@@ -118,6 +122,28 @@ impl Notifications {
             Some(holder),
         )
         .await
+    }
+
+    /// Guests whose reminder waits, for example for the end of quiet hours, are reminded anew, since it tells the place
+    /// that the event had.
+    pub(super) async fn remind_anew(&self, cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
+        let row: Option<(i32, Vec<Uuid>)> = sqlx::query_as(
+            "select s.revision, app.take_back_reminders(s.event_id) from app.event_schedules s
+             where s.event_id = $1 and s.reminded_revision = s.revision",
+        )
+        .bind(event)
+        .fetch_optional(cx.conn())
+        .await?;
+        let Some((revision, waiting)) = row else {
+            return Ok(None);
+        };
+        let waiting: HashSet<Uuid> = waiting.into_iter().collect();
+        // However close the event is by now: the reminder was made in time.
+        let told = reminder(cx, event, revision, 0, None).await?;
+        Ok(told.and_then(|mut told| {
+            told.members.retain(|member| waiting.contains(member));
+            (!told.members.is_empty()).then_some(told)
+        }))
     }
 
     /// The number of minutes before an event from which on no reminder is sent any more.

@@ -328,7 +328,11 @@ async fn limit(cx: &mut Cx, ticket: Uuid) -> Result<()> {
             .detail(format!(
                 "A ticket is offered at most {OFFERS_A_DAY} times in 24 hours."
             ))
-            .retry_after(seconds.max(1).unsigned_abs())),
+            .limited(
+                "ticket-offers",
+                u32::try_from(OFFERS_A_DAY).ok().map(|most| (most, 86_400)),
+                seconds.max(1).unsigned_abs(),
+            )),
         None => Ok(()),
     }
 }

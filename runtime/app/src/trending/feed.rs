@@ -3,7 +3,7 @@
 //! There are few publishers and many followers, so nothing is copied to followers.
 
 use super::Lists;
-use crate::generated_routes;
+use crate::generated_routes::{self, Ordered};
 use axum::{
     Json,
     extract::{Request, State},
@@ -16,43 +16,54 @@ use uuid::Uuid;
 
 static LIST: List = List::new("feed", 20, &[]);
 
+/// The feed of a member.
+struct Feed<'a> {
+    lists: &'a Lists,
+    caller: &'a Caller,
+}
+
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
     caller.user()?;
     let asked = LIST.read_as(uri.query(), &lists.module.cursors, &caller)?;
-    let mut after = asked.after::<String>()?.map(|(_, id)| id);
-    let mut shown = Vec::new();
-    let mut more = false;
-    for _ in 0..generated_routes::ROUNDS {
-        let rows = asked.rows() - shown.len() as i64;
-        let mut found = find(&lists, &caller, after, rows).await?;
-        more = found.len() as i64 == rows;
-        if more {
-            found.pop();
-        }
-        match generated_routes::shown(&lists.generated, &caller, "events", &found).await? {
-            Ok(events) => shown.extend(events),
-            Err(refusal) => return Ok(refusal),
-        }
-        after = found.pop().or(after);
-        if !more || shown.len() as i64 + 1 == asked.rows() {
-            break;
-        }
-    }
-    let last = after.filter(|_| more);
-    let next_cursor = last.map(|id| asked.cursor("", id));
-    let page = Json(json!({"data": shown, "next_cursor": next_cursor}));
+    let feed = Feed {
+        lists: &lists,
+        caller: &caller,
+    };
+    let (after, rows) = (asked.after()?, asked.rows());
+    let (generated, path) = (&lists.generated, "events");
+    let page = generated_routes::page(generated, &caller, path, &feed, after, rows).await?;
+    let page = match page {
+        Ok(page) => page,
+        Err(refusal) => return Ok(refusal),
+    };
+    let next_cursor = page.last.map(|(_, id)| asked.cursor("", id));
+    let page = Json(json!({"data": page.shown, "next_cursor": next_cursor}));
     // Not cached, since the answer reveals whom the member follows.
     Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
 }
 
-/// Runs with the member's permissions; the database finds the feed of the transaction's member.
-async fn find(lists: &Lists, caller: &Caller, after: Option<Uuid>, rows: i64) -> Result<Vec<Uuid>> {
-    let mut cx = lists.module.db.begin_read(caller).await?;
-    let found = sqlx::query_scalar("select app.feed($1, $2::int8::int4)")
-        .bind(after.unwrap_or(Uuid::max()))
-        .bind(rows)
-        .fetch_all(cx.conn())
-        .await?;
-    Ok(found)
+impl Ordered for Feed<'_> {
+    /// Ordered by ids alone; the text in the cursor is empty.
+    type Place = String;
+
+    /// Runs with the member's permissions; the database finds the feed of the transaction's member.
+    async fn find(
+        &self,
+        after: Option<&(String, Uuid)>,
+        rows: i64,
+        only_seen: bool,
+    ) -> Result<Vec<(String, Uuid)>> {
+        let mut cx = self.lists.module.db.begin_read(self.caller).await?;
+        let found = match only_seen {
+            false => sqlx::query_scalar("select app.feed($1, $2::int8::int4)"),
+            true => sqlx::query_scalar("select app.feed_seen($1, $2::int8::int4)"),
+        };
+        let found: Vec<Uuid> = found
+            .bind(after.map_or(Uuid::max(), |(_, id)| *id))
+            .bind(rows)
+            .fetch_all(cx.conn())
+            .await?;
+        Ok(found.into_iter().map(|id| (String::new(), id)).collect())
+    }
 }

@@ -4,7 +4,7 @@
 //! the ranks as of the time of the first page.
 
 use super::Lists;
-use crate::generated_routes;
+use crate::generated_routes::{self, Ordered};
 use axum::{
     Json,
     extract::{Request, State},
@@ -56,71 +56,70 @@ impl FromStr for Place {
     }
 }
 
-struct Wanted {
+/// The hottest events of a city, for a caller.
+struct Hottest<'a> {
+    lists: &'a Lists,
+    caller: &'a Caller,
     city: Uuid,
     spread: bool,
-    after: Option<(Place, Uuid)>,
-    rows: i64,
 }
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
-    let module = &lists.module;
-    let mut asked = LIST.look(uri.query(), &module.cursors, &caller);
+    let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
-    let mut wanted = Wanted {
+    let hottest = Hottest {
+        lists: &lists,
+        caller: &caller,
         city,
         spread: asked.text("variant").as_deref() == Some("scaled"),
-        after: asked.after()?,
-        rows: 0,
     };
-    let mut shown = Vec::new();
-    let mut more = false;
-    for _ in 0..generated_routes::ROUNDS {
-        wanted.rows = asked.rows() - shown.len() as i64;
-        let mut found = find(&lists, &caller, &wanted).await?;
-        more = found.len() as i64 == wanted.rows;
-        if more {
-            found.pop();
-        }
-        let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match generated_routes::shown(&lists.generated, &caller, "events", &ids).await? {
-            Ok(events) => shown.extend(events),
-            Err(refusal) => return Ok(refusal),
-        }
-        wanted.after = found.pop().or(wanted.after);
-        if !more || shown.len() as i64 + 1 == asked.rows() {
-            break;
-        }
-    }
-    let last = wanted.after.filter(|_| more);
-    let next_cursor = last.map(|(place, id)| asked.cursor(&place.text(), id));
-    Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
+    let (after, rows) = (asked.after()?, asked.rows());
+    let (generated, path) = (&lists.generated, "events");
+    let page = generated_routes::page(generated, &caller, path, &hottest, after, rows).await?;
+    let page = match page {
+        Ok(page) => page,
+        Err(refusal) => return Ok(refusal),
+    };
+    let next_cursor = page.last.map(|(place, id)| asked.cursor(&place.text(), id));
+    Ok(Json(json!({"data": page.shown, "next_cursor": next_cursor})).into_response())
 }
 
-/// Runs with the caller's permissions instead of the module's, since it needs nothing that the caller may not see.
-async fn find(lists: &Lists, caller: &Caller, wanted: &Wanted) -> Result<Vec<(Place, Uuid)>> {
-    let mut cx = lists.module.db.begin_read(caller).await?;
-    let rows = sqlx::query(
-        "select t.event_id, t.rank::text as rank, t.as_of from app.trending($1, $2, $3, $4, $5::text::numeric, $6, $7::int8::int4) t",
-    )
-    .bind(wanted.city)
-    .bind(wanted.spread)
-    .bind(lists.module.settings.trending_verified_hosts)
-    .bind(wanted.after.as_ref().map(|(place, _)| place.as_of))
-    .bind(wanted.after.as_ref().map(|(place, _)| place.rank.as_str()))
-    .bind(wanted.after.as_ref().map(|(_, id)| *id))
-    .bind(wanted.rows)
-    .fetch_all(cx.conn())
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let place = Place {
-                as_of: row.try_get("as_of")?,
-                rank: row.try_get("rank")?,
-            };
-            Ok((place, row.try_get("event_id")?))
-        })
-        .collect()
+impl Ordered for Hottest<'_> {
+    type Place = Place;
+
+    /// Runs with the caller's permissions instead of the module's, since it needs nothing that the caller may not see.
+    async fn find(
+        &self,
+        after: Option<&(Place, Uuid)>,
+        rows: i64,
+        only_seen: bool,
+    ) -> Result<Vec<(Place, Uuid)>> {
+        let module = &self.lists.module;
+        let mut cx = module.db.begin_read(self.caller).await?;
+        let rows = sqlx::query(
+            "select t.event_id, t.rank::text as rank, t.as_of
+             from app.trending($1, $2, $3, $4, $5::text::numeric, $6, $7::int8::int4, $8) t",
+        )
+        .bind(self.city)
+        .bind(self.spread)
+        .bind(module.settings.trending_verified_hosts)
+        .bind(after.map(|(place, _)| place.as_of))
+        .bind(after.map(|(place, _)| place.rank.as_str()))
+        .bind(after.map(|(_, id)| *id))
+        .bind(rows)
+        .bind(only_seen)
+        .fetch_all(cx.conn())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let place = Place {
+                    as_of: row.try_get("as_of")?,
+                    rank: row.try_get("rank")?,
+                };
+                Ok((place, row.try_get("event_id")?))
+            })
+            .collect()
+    }
 }

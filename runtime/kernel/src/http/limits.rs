@@ -8,10 +8,7 @@ use crate::{
     error::{Error, Result},
     problems,
 };
-use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue},
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -20,20 +17,16 @@ use governor::{
 };
 use std::{fmt::Write, hash::Hash, num::NonZeroU32, time::Duration};
 
-static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 pub struct Limiter<K: Hash + Eq + Clone> {
     name: &'static str,
     policy: HeaderValue,
+    /// The same as numbers: how many in how many seconds.
+    numbers: (u32, u64),
     clock: DefaultClock,
     buckets: RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>,
-}
-
-/// A refusal together with its headers.
-pub struct Exceeded {
-    error: Error,
-    headers: [(HeaderName, HeaderValue); 2],
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
@@ -47,10 +40,12 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         let burst =
             NonZeroU32::new(limit.burst).ok_or_else(|| error("needs a burst of at least 1"))?;
         let window = Duration::from_secs(60) * burst.get() / per_minute.get();
-        let policy = format!("\"{name}\";q={burst};w={}", window.as_secs().max(1));
+        let window = window.as_secs().max(1);
+        let policy = format!("\"{name}\";q={burst};w={window}");
         Ok(Self {
             name,
             policy: HeaderValue::from_str(&policy).map_err(|_| error("the name is not a token"))?,
+            numbers: (burst.get(), window),
             clock: DefaultClock::default(),
             buckets: RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst))
                 .with_middleware(),
@@ -58,33 +53,27 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     /// Takes one token from the bucket of `key` and returns how many are left.
-    pub fn check(&self, key: &K) -> Result<u32, Box<Exceeded>> {
+    pub fn check(&self, key: &K) -> Result<u32> {
         match self.buckets.check_key(key) {
             Ok(state) => Ok(state.remaining_burst_capacity()),
             Err(not_until) => {
                 let seconds = not_until.wait_time_from(self.clock.now()).as_secs() + 1;
                 super::metrics::RATE_LIMITED.add();
-                let left = HeaderValue::from_str(&format!("\"{}\";r=0;t={seconds}", self.name));
-                Err(Box::new(Exceeded {
-                    error: Error::new(&problems::QUOTA).retry_after(seconds),
-                    headers: [
-                        (RATELIMIT_POLICY.clone(), self.policy.clone()),
-                        (
-                            RATELIMIT.clone(),
-                            left.unwrap_or_else(|_| self.policy.clone()),
-                        ),
-                    ],
-                }))
+                Err(Error::new(&problems::QUOTA).limited(self.name, Some(self.numbers), seconds))
             }
         }
     }
 
-    /// The same for handlers that only need the error.
+    /// The same for callers that don't need the number.
     pub fn take(&self, key: &K) -> Result<()> {
-        self.check(key).map(drop).map_err(|exceeded| exceeded.error)
+        self.check(key).map(drop)
     }
 
+    /// Tells how many are left, unless the answer tells of another limit that has refused the request.
     pub(crate) fn describe(&self, left: u32, headers: &mut HeaderMap) {
+        if headers.contains_key(&RATELIMIT) {
+            return;
+        }
         let mut text = String::with_capacity(24);
         let _ = write!(text, "\"{}\";r={left}", self.name);
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
@@ -99,17 +88,10 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 }
 
-impl IntoResponse for Box<Exceeded> {
-    fn into_response(self) -> Response {
-        let mut response = self.error.into_response();
-        response.headers_mut().extend(self.headers);
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
 
     #[test]
     fn a_burst_is_free_and_one_more_is_not() {

@@ -129,9 +129,7 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
             .because("handler timeout")
             .into_response(),
     };
-    if let Some((limiter, left)) = quota
-        && !response.headers().contains_key("ratelimit")
-    {
+    if let Some((limiter, left)) = quota {
         limiter.describe(left, response.headers_mut());
     }
     response

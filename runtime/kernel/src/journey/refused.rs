@@ -356,7 +356,7 @@ fn of_constraint(attempt: &Attempt<'_>, constraint: &Constraint) -> Error {
         (Answer::Quota, _) => {
             return Error::new(&problems::QUOTA)
                 .detail(constraint.detail)
-                .retry_after(quota::seconds_to_midnight());
+                .limited(constraint.name, None, quota::seconds_to_midnight());
         }
     };
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))

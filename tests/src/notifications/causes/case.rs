@@ -40,7 +40,13 @@ pub struct Told {
 }
 
 /// Messages whose object can't be opened any more when they are read, with the reason.
-const GONE: [(&str, &str); 1] = [("role_ended", "whoever held it reads no role that ended")];
+const GONE: [(&str, &str); 2] = [
+    ("role_ended", "whoever held it reads no role that ended"),
+    (
+        "event_withheld",
+        "guests don't see an event while it is suspended",
+    ),
+];
 
 impl Case {
     pub async fn holds(&self, world: &World) {

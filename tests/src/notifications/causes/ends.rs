@@ -10,21 +10,14 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Messages about something that has already happened: they stay correct, and only the end of the account stops them.
-const STAYS: [&str; 21] = [
+const STAYS: [&str; 14] = [
     "community_banned",
-    "credits_lapse",
     "credits_received",
     "event_off",
     "order_paid",
     "password_changed",
-    "profile_approved",
-    "profile_rejected",
-    "promotion_approved",
-    "promotion_rejected",
     "proposal_accepted",
     "proposal_declined",
-    "quote_accepted",
-    "quote_declined",
     "refund_failed",
     "refund_paid",
     "role_accepted",
@@ -43,6 +36,8 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.community_members set status = 'archived' where id = :community_member",
             "update app.community_members set state = 'active' where id = :community_member",
             "update app.communities set status = 'suspended' where id = :community",
+            "update app.role_assignments set status = 'archived' where user_id = :named",
+            "update app.users set status = 'suspended' where id = :named",
         ],
     ),
     (
@@ -50,6 +45,8 @@ const ENDS: &[(&str, &[&str])] = &[
         &[
             "update app.community_members set status = 'archived' where id = :community_member",
             "update app.community_members set state = 'banned' where id = :community_member",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+            "update app.users set status = 'suspended' where id = :named",
         ],
     ),
     (
@@ -61,11 +58,23 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "credits_lapse",
+        &["update app.wallet_credits set remaining_cents = 0 where wallet_id = :wallet_account"],
+    ),
+    (
+        "event_back",
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+        ],
+    ),
+    (
         "event_elsewhere",
         &[
             "update app.events set status = 'suspended' where id = :event",
             "update app.events set state = 'cancelled' where id = :event",
             "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+            "insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id) select user_id, type, title, message, data, 'again', event_id from app.notifications where user_id = :member and event_id = :event and type = 'event_changed' limit 1",
         ],
     ),
     (
@@ -74,6 +83,7 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.events set status = 'suspended' where id = :event",
             "update app.events set state = 'cancelled' where id = :event",
             "update app.tickets set holder_id = (select id from app.users where id <> :member limit 1) where event_id = :event and holder_id = :member",
+            "insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id) select user_id, type, title, message, data, 'again', event_id from app.notifications where user_id = :member and event_id = :event and type = 'event_changed' limit 1",
         ],
     ),
     (
@@ -86,6 +96,7 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.businesses set status = 'suspended' where id = (select host_id from app.events where id = :event)",
             "update app.businesses set state = 'rejected' where id = (select host_id from app.events where id = :event)",
             "update app.follows set status = 'archived' where follower_id = :member",
+            "update app.events set starts_at = starts_at + interval '1 minute' where id = :event",
         ],
     ),
     (
@@ -99,11 +110,20 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "event_withheld",
+        &[
+            "update app.events set status = 'active' where id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.tickets set state = 'refunded' where event_id = :event and holder_id = :member",
+        ],
+    ),
+    (
         "followed_profile",
         &[
             "update app.follows set status = 'archived' where follower_id = :named",
             "update app.users set is_public = false where id = :named",
             "update app.users set status = 'suspended' where id = :named",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
         ],
     ),
     (
@@ -116,7 +136,10 @@ const ENDS: &[(&str, &[&str])] = &[
     ),
     (
         "host_wrote",
-        &["update app.events set status = 'suspended' where id = :event"],
+        &[
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.broadcasts set status = 'suspended' where id = :broadcast",
+        ],
     ),
     (
         "lead_new",
@@ -124,6 +147,7 @@ const ENDS: &[(&str, &[&str])] = &[
             "update app.leads set status = 'suspended' where id = :lead",
             "update app.leads set state = 'lost' where id = :lead",
             "update app.role_assignments set status = 'archived' where user_id = :member",
+            "update app.service_requests set state = 'closed' where id = (select service_request_id from app.leads where id = :lead)",
         ],
     ),
     (
@@ -148,6 +172,14 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "profile_approved",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
+        "profile_rejected",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
         "promotion_asked",
         &[
             "update app.promotions set state = 'rejected' where id = :promotion",
@@ -155,14 +187,34 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "promotion_approved",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
+        "promotion_rejected",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
         "proposal_made",
         &[
             "update app.commission_proposals set state = 'withdrawn' where id = :commission_proposal",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
         ],
     ),
     (
+        "quote_accepted",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
+        "quote_declined",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
         "quote_sent",
-        &["update app.quotes set state = 'expired' where id = :quote"],
+        &[
+            "update app.quotes set state = 'expired' where id = :quote",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
     ),
     (
         "review_answered",
@@ -176,6 +228,7 @@ const ENDS: &[(&str, &[&str])] = &[
         &[
             "update app.reviews set status = 'suspended' where id = :review",
             "update app.users set status = 'suspended' where id = :named",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
         ],
     ),
     (
@@ -186,8 +239,22 @@ const ENDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "suspension_began",
+        &["update app.role_assignments set status = 'archived' where user_id = :member"],
+    ),
+    (
+        "suspension_ended",
+        &[
+            "update app.businesses set status = 'suspended' where id = :business",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
         "ticket_offered",
-        &["update app.ticket_transfers set state = 'withdrawn' where id = :ticket_transfer"],
+        &[
+            "update app.ticket_transfers set state = 'withdrawn' where id = :ticket_transfer",
+            "update app.events set state = 'cancelled' where id = :event",
+        ],
     ),
 ];
 
@@ -215,8 +282,8 @@ pub async fn hold(world: &World, message: &str, notification: Uuid) {
     .await;
     let told = Told::read(&mut conn, notification).await;
     let delivery: Uuid = sqlx::query_scalar(
-        "insert into app.notification_deliveries (notification_id, user_id, channel, device_id)
-         values ($1, $2, 'email', $1) returning id",
+        "insert into app.notification_deliveries (notification_id, user_id, channel, device_id, expires_at)
+         select $1, $2, 'email', $1, max(d.expires_at) from app.notification_deliveries d where d.notification_id = $1 returning id",
     )
     .bind(notification)
     .bind(told.member)

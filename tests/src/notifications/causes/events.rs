@@ -11,7 +11,11 @@ cases! {
     event_published: published,
     event_moved: moved,
     event_elsewhere: elsewhere,
+    event_elsewhere: where_nobody_sees_the_venue,
+    event_elsewhere: streamed_elsewhere,
     event_off: cancelled,
+    event_withheld: withheld,
+    event_back: back,
     event_soon: soon,
     host_wrote: wrote,
     order_paid: paid,
@@ -85,6 +89,49 @@ async fn elsewhere(world: &World) -> Told {
     world.of_the_host(&guest, &night, title, &place)
 }
 
+/// The place changes while the event's venue is suspended, which is not named then.
+async fn where_nobody_sees_the_venue(world: &World) -> Told {
+    let night = world.night("A night at a hidden venue", 5).await;
+    let guest = world.guest(&night, "gaia_goes").await;
+    let id = night.id;
+    world
+        .run(format!(
+            "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+             select city_id, host_type, host_id, 'The hidden hall', '1 Lane', public.st_makepoint(144.96, -37.81)::public.geography
+             from app.events where id = '{id}';
+             update app.venues set status = 'suspended' where name = 'The hidden hall';
+             set session_replication_role = replica;
+             update app.events set venue_id = (select id from app.venues where name = 'The hidden hall') where id = '{id}'"
+        ))
+        .await;
+    let change = json!({"location": {"lat": -37.8, "lng": 144.9}});
+    world.changed(id, change).await;
+    let city = world.city;
+    let city = world
+        .text(format!("select name from app.cities where id = '{city}'"))
+        .await;
+    let title = "New place: A night at a hidden venue";
+    let says = format!("takes place here now: {city}");
+    world.of_the_host(&guest, &night, title, &says)
+}
+
+/// The stream of an event that is nowhere else has another address.
+async fn streamed_elsewhere(world: &World) -> Told {
+    let night = world.night("A night on a screen", 5).await;
+    let guest = world.guest(&night, "gero_goes").await;
+    let id = night.id;
+    world
+        .run(format!(
+            "set session_replication_role = replica;
+             update app.events set venue_id = null, location = null, online_url = 'https://example.org/one' where id = '{id}'"
+        ))
+        .await;
+    let change = json!({"online_url": "https://example.org/two"});
+    world.changed(id, change).await;
+    let title = "New place: A night on a screen";
+    world.of_the_host(&guest, &night, title, "takes place here now: online")
+}
+
 async fn cancelled(world: &World) -> Told {
     let night = world.night("No night", 5).await;
     let guest = world.guest(&night, "gwen_goes").await;
@@ -94,6 +141,39 @@ async fn cancelled(world: &World) -> Told {
     olga.post(&path, reason).await.expect(200);
     let title = "Cancelled: No night";
     world.of_the_host(&guest, &night, title, "is given back")
+}
+
+async fn withheld(world: &World) -> Told {
+    suspended(world, "A night in doubt", &["suspend"]).await
+}
+
+async fn back(world: &World) -> Told {
+    let verbs = ["suspend", "unsuspend"];
+    suspended(world, "A night after all", &verbs).await
+}
+
+/// What the city does with an event, the last of which is told to its guest.
+async fn suspended(world: &World, title: &str, verbs: &[&str]) -> Told {
+    let night = world.night(title, 5).await;
+    let guest = world
+        .guest(&night, &title.to_lowercase().replace(' ', "_"))
+        .await;
+    for verb in verbs {
+        let path = format!("/events/{}/{verb}", night.id);
+        world.carlo.client.act(&path).await.expect(200);
+        world.stage.server.settled().await;
+    }
+    let (title, says) = match verbs.len() {
+        1 => (format!("Suspended: {title}"), "has suspended"),
+        _ => (format!("It takes place: {title}"), "no longer suspended"),
+    };
+    Told {
+        by: world.carlo.id,
+        to: vec![guest.id],
+        title,
+        says: says.into(),
+        leads_to: ("event", night.id.to_string()),
+    }
 }
 
 async fn soon(world: &World) -> Told {

@@ -23,6 +23,9 @@ cases! {
     profile_approved: business_approved,
     profile_rejected: organization_rejected,
     profile_rejected: business_rejected,
+    suspension_began: organization_suspended,
+    suspension_began: event_suspended,
+    suspension_ended: business_unsuspended,
 }
 
 /// A community that members have to ask to join.
@@ -265,4 +268,57 @@ async fn organization_rejected(world: &World) -> Told {
 
 async fn business_rejected(world: &World) -> Told {
     decided(world, "business", "reject").await
+}
+
+async fn organization_suspended(world: &World) -> Told {
+    moderated(world, "organization", &["approve", "suspend"]).await
+}
+
+async fn business_unsuspended(world: &World) -> Told {
+    moderated(world, "business", &["approve", "suspend", "unsuspend"]).await
+}
+
+/// What the city does with a new profile, the last of which is told.
+async fn moderated(world: &World, entity: &'static str, verbs: &[&str]) -> Told {
+    let plural = if entity == "business" {
+        "businesses"
+    } else {
+        "organizations"
+    };
+    let is_over = verbs.contains(&"unsuspend");
+    let name = format!("odd {entity}");
+    let founder = world.member(&name.replace(' ', "_")).await;
+    let id = world.founded(&founder, plural, &name, json!({})).await;
+    for verb in verbs {
+        let path = format!("/{plural}/{id}/{verb}");
+        world.carlo.client.act(&path).await.expect(200);
+        world.stage.server.settled().await;
+    }
+    let (title, says) = match is_over {
+        false => ("is suspended", "has suspended"),
+        true => ("is no longer suspended", "shown as before"),
+    };
+    Told {
+        by: world.carlo.id,
+        to: vec![founder.id],
+        title: format!("{name} {title}"),
+        says: says.into(),
+        leads_to: (entity, id),
+    }
+}
+
+async fn event_suspended(world: &World) -> Told {
+    let id = world.another_event().await;
+    let path = format!("/events/{id}/suspend");
+    world.carlo.client.act(&path).await.expect(200);
+    let name = world
+        .text(format!("select title from app.events where id = '{id}'"))
+        .await;
+    Told {
+        by: world.carlo.id,
+        to: world.administrators(world.host).await,
+        title: format!("{name} is suspended"),
+        says: "has suspended".into(),
+        leads_to: ("event", id.to_string()),
+    }
 }

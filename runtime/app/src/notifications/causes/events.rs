@@ -39,6 +39,20 @@ pub(super) const CAUSES: &[Cause] = &[
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
     Cause {
+        event: "event.update",
+        changed: &["online_url"],
+        message: "event_elsewhere",
+        to_its_cause: true,
+        // The stream of an event that takes place nowhere else has another address: guests find it with the event. Members
+        // on the waiting list may not see it.
+        sql: "select jsonb_build_object('event', e.title, 'place', 'online') as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid') as members
+              from app.events e
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
+                and e.venue_id is null and e.location is null and e.online_url is not null",
+    },
+    Cause {
         event: "event.cancel",
         changed: &[],
         message: "event_off",
@@ -70,6 +84,24 @@ pub(super) const CAUSES: &[Cause] = &[
                       or exists (select from app.community_members m
                         where m.community_id = c.id and m.user_id = f.follower_id and m.state = 'active' and m.status = 'active'))) as members
               from app.events e left join app.communities c on c.id = e.host_community_id
+              where e.id = $1 and e.state = 'published' and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at > now()
+                and app.is_shown(e.host_id)",
+    },
+    Cause {
+        event: "event.update",
+        changed: &["starts_at"],
+        message: "event_published",
+        to_its_cause: false,
+        // Followers for whom the announcement still waits (for a digest or the end of quiet hours) get it with the new time;
+        // the old one is dropped. Whoever was told already is no guest, and is not bothered with changes.
+        sql: "select jsonb_build_object('event', e.title, 'followed', app.name_of(e.host_id),
+                  'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
+                jsonb_build_object('event', e.id) as data, e.id as event_id, e.starts_at as expires_at,
+                'event_published:' || e.id || ':' || coalesce(s.revision, 1) as key,
+                array(select n.user_id from app.notifications n join app.notification_deliveries d on d.notification_id = n.id
+                  where n.event_id = e.id and n.type = 'new_event' and d.state = 'pending'
+                  group by n.user_id having not bool_or(d.expires_at = e.starts_at)) as members
+              from app.events e left join app.event_schedules s on s.event_id = e.id
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.visibility <> 'unlisted' and e.starts_at > now()
                 and app.is_shown(e.host_id)",
     },

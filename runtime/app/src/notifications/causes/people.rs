@@ -1,7 +1,8 @@
 //! Messages about what members do to each other: follow, review, invite, ask to join, give roles.
 //!
-//! What can be ended and done again as often as one likes is told three times a day (UTC) at most: the deduplication
-//! key has the number of times, up to three. Otherwise a member could be pestered by invitations that are withdrawn.
+//! What can be ended and done again as often as one likes is told three times a day (UTC) at most, and an exclusion once:
+//! the deduplication key has the number of times, up to three. Otherwise a member could be pestered by invitations that
+//! are withdrawn. The same holds for offers of tickets, quotes and what cities are asked for, in other files.
 
 use super::Cause;
 
@@ -107,7 +108,8 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "community_banned",
         to_its_cause: false,
         sql: "select jsonb_build_object('community', c.name) as values, jsonb_build_object('community', c.id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[m.user_id] as members
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'community_banned:' || c.id || ':' || (m.updated_at at time zone 'UTC')::date as key, array[m.user_id] as members
               from app.community_members m join app.communities c on c.id = m.community_id
               where m.id = $1 and m.state = 'banned'",
     },

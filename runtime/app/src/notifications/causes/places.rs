@@ -50,7 +50,11 @@ pub(super) const CAUSES: &[Cause] = &[
         to_its_cause: false,
         sql: "select jsonb_build_object('target', app.name_of(p.target_id), 'city', c.name) as values,
                 jsonb_build_object('promotion', p.id, 'city', c.id) as data,
-                null::uuid as event_id, p.ends_at as expires_at, null::text as key,
+                null::uuid as event_id, p.ends_at as expires_at,
+                'promotion_asked:' || p.target_id || ':' || (p.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.promotions x
+                      where x.target_id = p.target_id and x.id <= p.id
+                        and x.created_at >= date_trunc('day', p.created_at, 'UTC')) as key,
                 app.admins_of(c.id) as members
               from app.promotions p join app.cities c on c.id = p.city_id
               where p.id = $1 and p.state = 'requested' and p.status = 'active'",
@@ -84,7 +88,11 @@ pub(super) const CAUSES: &[Cause] = &[
         message: "proposal_made",
         to_its_cause: false,
         sql: "select jsonb_build_object('city', c.name) as values, jsonb_build_object('commission_proposal', p.id, 'city', c.id) as data,
-                null::uuid as event_id, null::timestamptz as expires_at, 'proposal_made:' || p.id as key,
+                null::uuid as event_id, null::timestamptz as expires_at,
+                'proposal_made:' || c.id || ':' || (p.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.commission_proposals x
+                      where x.city_id = p.city_id and x.id <= p.id
+                        and x.created_at >= date_trunc('day', p.created_at, 'UTC')) as key,
                 array(select r.user_id from app.role_assignments r
                   where r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active') as members
               from app.commission_proposals p join app.cities c on c.id = p.city_id

@@ -46,7 +46,11 @@ pub(super) const CAUSES: &[Cause] = &[
         sql: "select jsonb_build_object('from', f.display_name, 'event', e.title,
                   'until', jsonb_build_object('at', x.expires_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('ticket_transfer', x.id, 'event', e.id, 'user', f.id) as data, e.id as event_id, x.expires_at as expires_at,
-                'ticket_offered:' || x.id as key, array[x.to_id] as members
+                'ticket_offered:' || f.id || ':' || (x.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 10) from app.ticket_transfers y
+                      where y.from_id = x.from_id and y.to_id = x.to_id and y.id <= x.id
+                        and y.created_at >= date_trunc('day', x.created_at, 'UTC')) as key,
+                array[x.to_id] as members
               from app.ticket_transfers x join app.tickets t on t.id = x.ticket_id join app.events e on e.id = t.event_id
               join app.users f on f.id = x.from_id
               where x.id = $1 and x.state = 'offered' and x.expires_at > now()",
@@ -132,7 +136,10 @@ pub(super) const CAUSES: &[Cause] = &[
         sql: "select jsonb_build_object('business', b.name, 'request', l.title,
                   'amount', jsonb_build_object('cents', q.amount_cents, 'currency', q.currency)) as values,
                 jsonb_build_object('quote', q.id, 'lead', l.id) as data,
-                null::uuid as event_id, q.valid_until as expires_at, 'quote_sent:' || q.id as key,
+                null::uuid as event_id, q.valid_until as expires_at,
+                'quote_sent:' || l.id || ':' || (q.created_at at time zone 'UTC')::date || ':'
+                  || (select least(count(*), 3) from app.quotes x
+                      where x.lead_id = l.id and x.id <= q.id and x.created_at >= date_trunc('day', q.created_at, 'UTC')) as key,
                 app.admins_of(s.host_id) as members
               from app.quotes q join app.leads l on l.id = q.lead_id join app.businesses b on b.id = l.business_id
               join app.service_requests s on s.id = l.service_request_id

@@ -43,6 +43,8 @@ pub struct Letter {
 pub struct Item {
     pub title: String,
     pub text: String,
+    /// The event that it is about.
+    pub event: Option<Uuid>,
     /// The waiting list entry that can be left by a link in the mail.
     pub entry: Option<Uuid>,
 }
@@ -115,7 +117,7 @@ fn texts(data: &Value) -> impl Iterator<Item = (String, String)> {
 async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
     let rows = sqlx::query(
         "with parts as (
-           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message,
+           select d.id, coalesce(d.carrier_id, d.id) as carrier, n.title, coalesce(d.wording, n.message) as message, n.event_id,
              case when not d.required then n.type end as optional_type,
              case when n.data ->> 'message' in ('place_awaited', 'place_offered') then (n.data ->> 'waitlist_entry')::uuid end as entry
            from app.delivery_obstacles(array(
@@ -126,13 +128,13 @@ async fn mails(cx: &mut Cx, claimed: &[Uuid]) -> Result<Vec<Parcel>> {
            where o.obstacle is null
          ), mails as (
            select p.carrier, array_agg(p.title order by p.id) as titles, array_agg(p.message order by p.id) as messages,
-             array_agg(p.entry order by p.id) as entries,
+             array_agg(p.entry order by p.id) as entries, array_agg(p.event_id order by p.id) as events,
              array_agg(distinct p.optional_type order by p.optional_type) filter (where p.optional_type is not null) as optional_types
            from parts p group by p.carrier
          )
          select c.id, c.attempts, c.user_id, u.email::text as email, u.locale,
            coalesce(m.titles, '{}') as titles, coalesce(m.messages, '{}') as messages, coalesce(m.entries, '{}') as entries,
-           coalesce(m.optional_types, '{}') as optional_types
+           coalesce(m.events, '{}') as events, coalesce(m.optional_types, '{}') as optional_types
          from app.notification_deliveries c
          join app.users u on u.id = c.user_id
          left join mails m on m.carrier = c.id
@@ -150,6 +152,7 @@ fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
     let titles: Vec<String> = row.try_get("titles")?;
     let messages: Vec<String> = row.try_get("messages")?;
     let entries: Vec<Option<Uuid>> = row.try_get("entries")?;
+    let events: Vec<Option<Uuid>> = row.try_get("events")?;
     if titles.is_empty() {
         return Ok(Parcel::Nothing { claim });
     }
@@ -164,8 +167,13 @@ fn mail(row: &PgRow) -> Result<Parcel, sqlx::Error> {
             items: titles
                 .into_iter()
                 .zip(messages)
-                .zip(entries)
-                .map(|((title, text), entry)| Item { title, text, entry })
+                .zip(entries.into_iter().zip(events))
+                .map(|((title, text), (entry, event))| Item {
+                    title,
+                    text,
+                    event,
+                    entry,
+                })
                 .collect(),
         },
     })
