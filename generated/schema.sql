@@ -29968,37 +29968,41 @@ create function app.calendar_of_member(p_most int) returns setof uuid
   language plpgsql stable security definer rows 500 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
-  select x.id from (
-    select e.id, e.starts_at, e.starts_at < now() as begun from (
-      select t.event_id from app.tickets t join app.events c on c.id = t.event_id
-      where t.holder_id = sec.uid()
-        and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
-      union
-      select a.event_id from app.attendances a where a.user_id = sec.uid()
-      union
-      select f.id from app.follows w
-      cross join lateral (
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'community' and e.host_community_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'business' and e.host_business_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
-        union all
-        select e.id, e.status, e.state, e.visibility from app.events e
-        where w.entity_type = 'venue' and e.venue_id = w.entity_id
-      ) f
-      where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
-    ) mine(id)
-    join app.events e on e.id = mine.id
-    where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
-  ) x
-  order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id limit p_most;
+  select y.id from (
+    select x.id from (
+      select e.id, e.starts_at, e.starts_at < now() as begun from (
+        select t.event_id from app.tickets t join app.events c on c.id = t.event_id
+        where t.holder_id = sec.uid()
+          and (t.state in ('valid', 'checked_in') or (c.state = 'cancelled' and t.state in ('void', 'refunded')))
+        union
+        select a.event_id from app.attendances a where a.user_id = sec.uid()
+        union
+        select f.id from app.follows w
+        cross join lateral (
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'organization' and e.host_organization_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'community' and e.host_community_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'business' and e.host_business_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'institution' and e.host_institution_id = w.entity_id
+          union all
+          select e.id, e.status, e.state, e.visibility from app.events e
+          where w.entity_type = 'venue' and e.venue_id = w.entity_id
+        ) f
+        where w.follower_id = sec.uid() and w.status = 'active' and f.visibility <> 'unlisted'
+      ) mine(id)
+      join app.events e on e.id = mine.id
+      where e.status = 'active' and app.in_calendars(e.state, e.ends_at, e.updated_at)
+    ) x
+    order by x.begun, case when not x.begun then x.starts_at end, x.starts_at desc, x.id offset 0
+  ) y
+  where sec.seen_event(y.id) = 'active'
+  limit p_most;
 end
 $$;
 alter function app.calendar_of_member(int) owner to culturepass_authz;
@@ -30672,6 +30676,53 @@ alter function app.settle_request() owner to culturepass_counter;
 revoke execute on function app.settle_request() from public;
 grant update (state) on app.quotes, app.leads, app.service_requests to culturepass_counter;
 
+create function app.lead_obstacle(p_request uuid, p_business uuid, p_free int) returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request record;
+  v_most int := p_free;
+  v_plan record;
+begin
+  select r.city_id, app.is_shown(r.host_id) as is_shown into v_request from app.service_requests r where r.id = p_request;
+  if not v_request.is_shown then
+    return 'host';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('marketplace:' || v_request.city_id::text, 0));
+  select p.leads_per_month into v_plan from app.subscriptions s join app.plans p on p.id = s.plan_id
+  where s.business_id = p_business and s.state <> 'canceled' and s.entitled_until > now();
+  if found then
+    v_most := v_plan.leads_per_month;
+  end if;
+  if v_most <= (
+    select count(distinct l.service_request_id) from app.leads l
+    where l.business_id = p_business and l.service_request_id <> p_request
+      and l.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC')
+  then
+    return 'month';
+  end if;
+  return null;
+end
+$$;
+alter function app.lead_obstacle(uuid, uuid, int) owner to culturepass_authz;
+revoke execute on function app.lead_obstacle(uuid, uuid, int) from public;
+grant execute on function app.lead_obstacle(uuid, uuid, int) to culturepass_app;
+
+create function app.hold_lead() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  case app.lead_obstacle(new.service_request_id, new.business_id, null)
+    when 'host' then
+      raise exception 'nobody has looked at the host yet' using errcode = '23514', constraint = 'leads_host';
+    when 'month' then
+      raise exception 'as many as the plan includes' using errcode = '23514', constraint = 'leads_plan';
+    else
+      return new;
+  end case;
+end
+$$;
+alter function app.hold_lead() owner to culturepass_authz;
+revoke execute on function app.hold_lead() from public;
+
 create function app.is_withdrawn(p_id uuid) returns boolean
   language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from app.users x where x.id = p_id and x.status <> 'active')
@@ -30710,6 +30761,316 @@ $$;
 alter function app.pictures_below(uuid) owner to culturepass_owner;
 revoke execute on function app.pictures_below(uuid) from public;
 grant execute on function app.pictures_below(uuid) to culturepass_job;
+
+create function app.wait_of_change(p_message text, p_event uuid, p_user uuid) returns interval
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_first timestamptz;
+  v_count bigint;
+  v_window interval;
+begin
+  select min(n.created_at), count(*) into v_first, v_count
+  from app.notifications n
+  -- Not `=`, so that the index by member is read, and not that by event, which has all guests.
+  where n.user_id = p_user and n.event_id is not distinct from p_event and n.type = 'event_changed' and n.data ->> 'message' = p_message
+    and n.created_at > now() - interval '1 day';
+  if v_count = 0 or exists (select from app.events e where e.id = p_event and e.starts_at < now() + interval '3 hours') then
+    return null;
+  end if;
+  v_window := case when v_count < 3 then interval '15 minutes' else interval '1 hour' end;
+  return date_bin(v_window, now(), v_first) + v_window - now();
+end
+$$;
+alter function app.wait_of_change(text, uuid, uuid) owner to culturepass_owner;
+revoke execute on function app.wait_of_change(text, uuid, uuid) from public;
+grant execute on function app.wait_of_change(text, uuid, uuid) to culturepass_job;
+
+create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.events e
+    left join app.event_schedules s on s.event_id = e.id
+    where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
+      and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
+      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'));
+end
+$$;
+alter function app.reminder_holds(uuid, uuid, text) owner to culturepass_owner;
+revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
+grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
+
+create function app.take_back_reminders(p_event uuid) returns uuid[]
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting uuid[];
+  v_members uuid[];
+begin
+  -- Waits for claims; later ones find nothing.
+  perform from app.notification_deliveries d join app.notifications n on n.id = d.notification_id
+  where n.event_id = p_event and n.type = 'event_reminder' and d.state = 'pending'
+  order by d.id for update of d;
+  v_waiting := array(
+    select n.id from app.notifications n
+    where n.event_id = p_event and n.type = 'event_reminder'
+      and exists (select from app.notification_deliveries d where d.notification_id = n.id and d.state = 'pending')
+      and not exists (
+        select from app.notification_deliveries d where d.notification_id = n.id and d.state not in ('pending', 'dropped')));
+  delete from app.notification_deliveries d where d.notification_id = any(v_waiting);
+  with gone as (
+    delete from app.notifications n where n.id = any(v_waiting) returning n.user_id
+  )
+  select coalesce(array_agg(g.user_id), '{}') into v_members from gone g;
+  return v_members;
+end
+$$;
+alter function app.take_back_reminders(uuid) owner to culturepass_counter;
+revoke execute on function app.take_back_reminders(uuid) from public;
+grant execute on function app.take_back_reminders(uuid) to culturepass_job;
+
+create function app.looks_after(p_user uuid, p_community uuid) returns boolean
+  language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from app.users u join app.communities c on c.id = p_community
+    where u.id = p_user and u.status = 'active'
+      and (exists (
+          select from app.role_assignments r
+          where r.user_id = u.id and r.state = 'accepted' and r.status = 'active'
+            and (r.role = 'platformAdmin' or r.scope_id in (c.id, c.city_id)))
+        or exists (
+          select from app.community_members m
+          where m.community_id = c.id and m.user_id = u.id and m.role = 'moderator' and m.state = 'active' and m.status = 'active')))
+$$;
+alter function app.looks_after(uuid, uuid) owner to culturepass_owner;
+revoke execute on function app.looks_after(uuid, uuid) from public;
+grant execute on function app.looks_after(uuid, uuid) to culturepass_job;
+
+create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  case p_message
+    when 'community_invited' then
+      -- A community that is open to everybody can be joined whoever has invited (`app.invitation_stands`).
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active'
+          and (c.join_policy = 'open' or app.looks_after(m.added_by_id, c.id)));
+    when 'community_asked' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id join app.users u on u.id = m.user_id
+        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active'
+          and u.status = 'active' and app.looks_after(p_user, c.id));
+    when 'community_joined' then
+      return exists (
+        select from app.community_members m join app.communities c on c.id = m.community_id
+        where c.id = (p_data ->> 'community')::uuid and m.user_id = p_user and m.status = 'active' and m.state = 'active'
+          and c.status = 'active');
+    when 'followed_you', 'followed_profile' then
+      return exists (
+        select from app.follows f join app.users u on u.id = f.follower_id
+        where f.follower_id = p_named and f.status = 'active' and u.is_public and u.status = 'active'
+          and case p_message
+            when 'followed_you' then f.entity_id = p_user
+            else f.entity_id = split_part(p_key, ':', 2)::uuid and p_user = any(app.admins_of(f.entity_id))
+          end);
+    when 'reviewed' then
+      return exists (
+        select from app.reviews r join app.users u on u.id = r.reviewer_id
+        where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and u.is_public and u.status = 'active'
+          and p_user = any(app.admins_of(r.entity_id)));
+    when 'review_answered' then
+      return exists (
+        select from app.reviews r where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and r.reply is not null);
+    when 'role_offered' then
+      return exists (
+        select from app.role_assignments r
+        where r.id = (p_data ->> 'role_assignment')::uuid and r.status = 'active' and r.state = 'offered');
+    when 'ticket_offered' then
+      return exists (
+        select from app.ticket_transfers x join app.tickets t on t.id = x.ticket_id join app.events e on e.id = t.event_id
+        where x.id = (p_data ->> 'ticket_transfer')::uuid and x.state = 'offered' and e.status = 'active' and e.state = 'published');
+    when 'place_awaited', 'place_offered' then
+      return exists (
+        select from app.waitlist_entries w join app.events e on e.id = w.event_id
+        where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
+    when 'place_lapsed' then
+      return app.may_order((p_data ->> 'event')::uuid, p_user);
+    when 'lead_new' then
+      return exists (
+        select from app.leads l join app.service_requests r on r.id = l.service_request_id
+        where l.id = (p_data ->> 'lead')::uuid and l.status = 'active' and l.state in ('new', 'viewed')
+          and r.status = 'active' and r.state = 'open' and p_user = any(app.admins_of(l.business_id)));
+    when 'quote_sent' then
+      return exists (
+        select from app.quotes q join app.leads l on l.id = q.lead_id join app.service_requests r on r.id = l.service_request_id
+        where q.id = (p_data ->> 'quote')::uuid and q.status = 'active' and q.state = 'sent'
+          and p_user = any(app.admins_of(r.host_id)));
+    when 'quote_accepted', 'quote_declined' then
+      return exists (
+        select from app.quotes q join app.leads l on l.id = q.lead_id
+        where q.id = (p_data ->> 'quote')::uuid and p_user = any(app.admins_of(l.business_id)));
+    when 'promotion_asked' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
+          and p_user = any(app.admins_of(p.city_id)));
+    when 'promotion_approved', 'promotion_rejected' then
+      return exists (
+        select from app.promotions p
+        where p.id = (p_data ->> 'promotion')::uuid and p_user = any(app.admins_of(p.target_id)));
+    when 'profile_approved', 'profile_rejected' then
+      return p_user = any(app.admins_of(coalesce(p_data ->> 'organization', p_data ->> 'business')::uuid));
+    when 'suspension_began', 'suspension_ended' then
+      v_id := coalesce(p_data ->> 'organization', p_data ->> 'community', p_data ->> 'business', p_data ->> 'institution',
+        p_data ->> 'venue', p_data ->> 'event')::uuid;
+      return app.is_withdrawn(v_id) = (p_message = 'suspension_began') and p_user = any(app.admins_of(v_id));
+    when 'proposal_made' then
+      return exists (
+        select from app.commission_proposals p
+        where p.id = (p_data ->> 'commission_proposal')::uuid and p.status = 'active' and p.state = 'proposed'
+          and exists (
+            select from app.role_assignments r
+            where r.user_id = p_user and r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active'));
+    when 'credits_lapse' then
+      return exists (
+        select from app.wallet_credits c where c.id = split_part(p_key, ':', 2)::uuid and c.remaining_cents > 0);
+    else
+      return true;
+  end case;
+end
+$$;
+alter function app.message_holds(text, jsonb, uuid, uuid, text) owner to culturepass_owner;
+revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from public;
+grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to culturepass_job;
+
+create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
+  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select x.id,
+    case
+      when x.expires_at <= now() then 'it came too late'
+      when u.status <> 'active' then 'the account is closed'
+      when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
+      when x.channel = 'email' and n.type <> 'security'
+        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
+      when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
+      when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
+      when n.type = 'new_event' and n.event_id is not null and not exists (
+        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
+        -- and may see the event. If it has another time, `event_published` is told again.
+        select from app.events e left join app.communities c on c.id = e.host_community_id
+        where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
+          -- The time that the message tells, which is that at which it expires.
+          and (x.expires_at is null or e.starts_at = x.expires_at)
+          and (c.status = 'active'
+            or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
+            or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active'))
+          and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
+            or exists (select from app.community_members m
+              where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
+          and exists (select from app.follows f
+            where f.follower_id = u.id and f.status = 'active'
+              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
+      ) then 'the event has another time, or the member does not follow it or may not see it any more'
+      when n.type = 'event_changed' and exists (
+        select from app.notifications x
+        where x.user_id = n.user_id and x.event_id is not distinct from n.event_id and x.type = n.type
+          and x.data ->> 'message' = n.data ->> 'message' and x.id > n.id
+      ) then 'a later change is told instead'
+      when n.type = 'event_changed' and n.event_id is not null and not exists (
+        select from app.events e
+        where e.id = n.event_id and e.state = 'published'
+          and e.status = case n.data ->> 'message' when 'event_withheld' then 'suspended' else 'active' end
+          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
+            or exists (select from app.waitlist_entries w
+              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
+                and app.may_order(e.id, w.user_id)))
+      ) then 'the event or the ticket is another by now'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
+          and app.is_shown(e.host_id)) then 'the event is hidden'
+      when n.type = 'broadcast'
+        and not exists (select from app.broadcasts b where b.id = (n.data ->> 'broadcast')::uuid and b.status = 'active') then 'the broadcast is withdrawn'
+      when n.type = 'broadcast' and n.event_id is not null
+        and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
+        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
+      when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system', 'wallet')
+        and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
+    end,
+    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
+  from app.notification_deliveries x
+  join app.notifications n on n.id = x.notification_id
+  join app.users u on u.id = n.user_id
+  left join app.devices d on d.id = x.device_id
+  cross join lateral (
+    -- Like app.choices, but for the type and channel of each delivery.
+    select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
+           (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
+    from app.notification_preferences p
+    where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
+  ) chosen
+  where x.id = any(p_deliveries);
+end
+$$;
+alter function app.delivery_obstacles(uuid[]) owner to culturepass_owner;
+revoke execute on function app.delivery_obstacles(uuid[]) from public;
+grant execute on function app.delivery_obstacles(uuid[]) to culturepass_job;
+
+create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_due uuid[];
+begin
+  if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
+    return;
+  end if;
+  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
+  -- half a second for 100,000.
+  v_due := array(
+    select d.id from app.notification_deliveries d
+    where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
+    order by d.next_attempt_at limit p_most for update skip locked);
+  v_due := v_due || array(
+    select d.id from app.notification_deliveries d
+    where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
+    order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
+  -- A mail that carries other deliveries is sent without those that must not be sent any more.
+  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
+  from app.delivery_obstacles(array(
+    select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
+  where d.id = o.delivery and o.obstacle is not null;
+  return query
+  with changed as (
+    update app.notification_deliveries d
+    set state = o.state,
+        attempts = d.attempts + (o.state = 'sending')::int,
+        lease_until = case o.state when 'sending' then now() + p_lease end,
+        next_attempt_at = case o.state when 'pending' then o.quiet_until else d.next_attempt_at end,
+        error = case o.state when 'dropped' then o.obstacle else d.error end,
+        settled_at = case o.state when 'dropped' then now() end
+    from (
+      select o.*,
+             case
+               when o.obstacle is not null and not exists (select from app.notification_deliveries i where i.carrier_id = o.delivery) then 'dropped'
+               when o.quiet_until > now() then 'pending'
+               else 'sending'
+             end as state
+      from app.delivery_obstacles(v_due) o
+    ) o
+    where d.id = o.delivery
+    returning d.id, d.state
+  )
+  select c.id from changed c where c.state = 'sending';
+end
+$$;
+alter function app.claim_deliveries(text, int, interval) owner to culturepass_owner;
+revoke execute on function app.claim_deliveries(text, int, interval) from public;
+grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
 
 create function app.choices(p_users uuid[], p_type text) returns table (user_id uuid, channel text, enabled boolean, quiet_hours jsonb)
   language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
@@ -30812,7 +31173,13 @@ begin
           and d.attempts = 0
         order by d.id limit 1 for update
       ) carrier on true
-      cross join lateral (select now() + case when w.digest then $5 else interval '0' end as at) due
+      cross join lateral (
+        select now() + case
+          when w.digest then $5
+          when $1 = 'event_changed' then coalesce(app.wait_of_change($7 ->> 'message', $8, w.user_id), interval '0')
+          else interval '0'
+        end as at
+      ) due
       returning notification_id
     )
     select count(*) from told
@@ -30824,202 +31191,6 @@ $$;
 alter function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) owner to culturepass_owner;
 revoke execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) from public;
 grant execute on function app.notify(text, text[], text[], boolean, interval, text, jsonb, uuid, timestamptz, uuid[], int[], text[], text[], text[], text[]) to culturepass_job;
-
-create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return exists (
-    select from app.events e
-    left join app.event_schedules s on s.event_id = e.id
-    where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
-      and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
-      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'));
-end
-$$;
-alter function app.reminder_holds(uuid, uuid, text) owner to culturepass_owner;
-revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
-grant execute on function app.reminder_holds(uuid, uuid, text) to culturepass_job;
-
-create function app.message_holds(p_message text, p_data jsonb, p_user uuid, p_named uuid, p_key text) returns boolean
-  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  case p_message
-    when 'community_invited', 'community_asked' then
-      return exists (
-        select from app.community_members m join app.communities c on c.id = m.community_id
-        where m.id = (p_data ->> 'community_member')::uuid and m.status = 'active' and m.state = 'pending' and c.status = 'active');
-    when 'community_joined' then
-      return exists (
-        select from app.community_members m join app.communities c on c.id = m.community_id
-        where c.id = (p_data ->> 'community')::uuid and m.user_id = p_user and m.status = 'active' and m.state = 'active'
-          and c.status = 'active');
-    when 'followed_you', 'followed_profile' then
-      return exists (
-        select from app.follows f join app.users u on u.id = f.follower_id
-        where f.follower_id = p_named and f.status = 'active' and u.is_public and u.status = 'active'
-          and f.entity_id = case p_message when 'followed_you' then p_user else split_part(p_key, ':', 2)::uuid end);
-    when 'reviewed' then
-      return exists (
-        select from app.reviews r join app.users u on u.id = r.reviewer_id
-        where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and u.is_public and u.status = 'active');
-    when 'review_answered' then
-      return exists (
-        select from app.reviews r where r.id = (p_data ->> 'review')::uuid and r.status = 'active' and r.reply is not null);
-    when 'role_offered' then
-      return exists (
-        select from app.role_assignments r
-        where r.id = (p_data ->> 'role_assignment')::uuid and r.status = 'active' and r.state = 'offered');
-    when 'ticket_offered' then
-      return exists (
-        select from app.ticket_transfers x where x.id = (p_data ->> 'ticket_transfer')::uuid and x.state = 'offered');
-    when 'place_awaited', 'place_offered' then
-      return exists (
-        select from app.waitlist_entries w join app.events e on e.id = w.event_id
-        where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
-          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
-    when 'place_lapsed' then
-      return app.may_order((p_data ->> 'event')::uuid, p_user);
-    when 'lead_new' then
-      return exists (
-        select from app.leads l
-        where l.id = (p_data ->> 'lead')::uuid and l.status = 'active' and l.state in ('new', 'viewed')
-          and p_user = any(app.admins_of(l.business_id)));
-    when 'quote_sent' then
-      return exists (
-        select from app.quotes q where q.id = (p_data ->> 'quote')::uuid and q.status = 'active' and q.state = 'sent');
-    when 'promotion_asked' then
-      return exists (
-        select from app.promotions p
-        where p.id = (p_data ->> 'promotion')::uuid and p.status = 'active' and p.state = 'requested'
-          and p_user = any(app.admins_of(p.city_id)));
-    when 'proposal_made' then
-      return exists (
-        select from app.commission_proposals p
-        where p.id = (p_data ->> 'commission_proposal')::uuid and p.status = 'active' and p.state = 'proposed');
-    else
-      return true;
-  end case;
-end
-$$;
-alter function app.message_holds(text, jsonb, uuid, uuid, text) owner to culturepass_owner;
-revoke execute on function app.message_holds(text, jsonb, uuid, uuid, text) from public;
-grant execute on function app.message_holds(text, jsonb, uuid, uuid, text) to culturepass_job;
-
-create function app.delivery_obstacles(p_deliveries uuid[]) returns table (delivery uuid, obstacle text, quiet_until timestamptz)
-  language plpgsql stable rows 256 set search_path = pg_catalog, pg_temp as $$
-begin
-  return query
-  select x.id,
-    case
-      when x.expires_at <= now() then 'it came too late'
-      when u.status <> 'active' then 'the account is closed'
-      when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
-      when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
-      when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
-      when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
-      when n.type = 'new_event' and n.event_id is not null and not exists (
-        -- The conditions under which `event_published` is sent: on the event, its host, and whether the member follows
-        -- and may see the event.
-        select from app.events e left join app.communities c on c.id = e.host_community_id
-        where e.id = n.event_id and e.status = 'active' and e.state = 'published' and e.visibility <> 'unlisted'
-          and (c.status = 'active'
-            or exists (select from app.organizations h where h.id = e.host_organization_id and h.state = 'approved' and h.status = 'active')
-            or exists (select from app.businesses h where h.id = e.host_business_id and h.state = 'approved' and h.status = 'active')
-            or exists (select from app.institutions h where h.id = e.host_institution_id and h.status = 'active'))
-          and (e.visibility = 'public' and (c.id is null or c.visibility = 'public')
-            or exists (select from app.community_members m
-              where m.community_id = c.id and m.user_id = u.id and m.state = 'active' and m.status = 'active'))
-          and exists (select from app.follows f
-            where f.follower_id = u.id and f.status = 'active'
-              and (f.entity_type = e.host_type and f.entity_id = e.host_id or f.entity_type = 'venue' and f.entity_id = e.venue_id))
-      ) then 'the member does not follow the event or may not see it any more'
-      when n.type = 'event_changed' and n.event_id is not null and not exists (
-        select from app.events e
-        where e.id = n.event_id and e.status = 'active' and e.state = 'published'
-          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
-            or exists (select from app.waitlist_entries w
-              where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                and app.may_order(e.id, w.user_id)))
-      ) then 'the event or the ticket is another by now'
-      when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
-          and app.is_shown(e.host_id)) then 'the event is hidden'
-      when n.type = 'broadcast' and n.event_id is not null
-        and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
-        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
-      when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system')
-        and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
-    end,
-    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
-  from app.notification_deliveries x
-  join app.notifications n on n.id = x.notification_id
-  join app.users u on u.id = n.user_id
-  left join app.devices d on d.id = x.device_id
-  cross join lateral (
-    -- Like app.choices, but for the type and channel of each delivery.
-    select (array_agg(p.enabled order by p.channel = 'all', p.type = 'all'))[1] as enabled,
-           (array_agg(p.quiet_hours order by p.channel = 'all', p.type = 'all') filter (where p.quiet_hours is not null))[1] as quiet_hours
-    from app.notification_preferences p
-    where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
-  ) chosen
-  where x.id = any(p_deliveries);
-end
-$$;
-alter function app.delivery_obstacles(uuid[]) owner to culturepass_owner;
-revoke execute on function app.delivery_obstacles(uuid[]) from public;
-grant execute on function app.delivery_obstacles(uuid[]) to culturepass_job;
-
-create function app.claim_deliveries(p_channel text, p_most int, p_lease interval) returns setof uuid
-  language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_due uuid[];
-begin
-  if exists (select from app.delivery_pauses p where p.channel = p_channel and p.until > now()) then
-    return;
-  end if;
-  -- Two queries, each of which reads an index from its oldest row. A single one would read all waiting deliveries:
-  -- half a second for 100,000.
-  v_due := array(
-    select d.id from app.notification_deliveries d
-    where d.channel = p_channel and d.carrier_id is null and d.state = 'sending' and d.lease_until <= now()
-    order by d.next_attempt_at limit p_most for update skip locked);
-  v_due := v_due || array(
-    select d.id from app.notification_deliveries d
-    where d.channel = p_channel and d.carrier_id is null and d.state = 'pending' and d.next_attempt_at <= now()
-    order by d.next_attempt_at limit p_most - cardinality(v_due) for update skip locked);
-  -- A mail that carries other deliveries is sent without those that must not be sent any more.
-  update app.notification_deliveries d set state = 'dropped', error = o.obstacle, settled_at = now()
-  from app.delivery_obstacles(array(
-    select x.id from app.notification_deliveries x where x.carrier_id = any(v_due) and x.state = 'pending')) o
-  where d.id = o.delivery and o.obstacle is not null;
-  return query
-  with changed as (
-    update app.notification_deliveries d
-    set state = o.state,
-        attempts = d.attempts + (o.state = 'sending')::int,
-        lease_until = case o.state when 'sending' then now() + p_lease end,
-        next_attempt_at = case o.state when 'pending' then o.quiet_until else d.next_attempt_at end,
-        error = case o.state when 'dropped' then o.obstacle else d.error end,
-        settled_at = case o.state when 'dropped' then now() end
-    from (
-      select o.*,
-             case
-               when o.obstacle is not null and not exists (select from app.notification_deliveries i where i.carrier_id = o.delivery) then 'dropped'
-               when o.quiet_until > now() then 'pending'
-               else 'sending'
-             end as state
-      from app.delivery_obstacles(v_due) o
-    ) o
-    where d.id = o.delivery
-    returning d.id, d.state
-  )
-  select c.id from changed c where c.state = 'sending';
-end
-$$;
-alter function app.claim_deliveries(text, int, interval) owner to culturepass_owner;
-revoke execute on function app.claim_deliveries(text, int, interval) from public;
-grant execute on function app.claim_deliveries(text, int, interval) to culturepass_job;
 
 create function app.reschedule_event() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -31093,7 +31264,7 @@ create function app.is_shown(p_host uuid) returns boolean
 $$;
 alter function app.is_shown(uuid) owner to culturepass_owner;
 revoke execute on function app.is_shown(uuid) from public;
-grant execute on function app.is_shown(uuid) to culturepass_job;
+grant execute on function app.is_shown(uuid) to culturepass_authz, culturepass_job;
 
 create function app.host_is_live(p_host uuid) returns boolean
   language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -31691,19 +31862,25 @@ alter function app.refresh_ratings() owner to culturepass_owner;
 revoke execute on function app.refresh_ratings() from public;
 grant execute on function app.refresh_ratings() to culturepass_job;
 
-create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int) returns table (target_id uuid, score numeric)
+create function app.top_rated(p_city uuid, p_type text, p_score numeric, p_target uuid, p_limit int, p_seen boolean) returns table (target_id uuid, score numeric)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select r.target_id, r.score from app.ratings r
   where r.city_id = p_city and r.target_type = p_type and r.votes > 0
     and (r.score, r.target_id) < (coalesce(p_score, 'Infinity'), coalesce(p_target, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    and (not p_seen or 'active' = case p_type
+      when 'organization' then sec.seen_organization(r.target_id)
+      when 'business' then sec.seen_business(r.target_id)
+      when 'venue' then sec.seen_venue(r.target_id)
+      else sec.seen_community(r.target_id)
+    end)
   order by r.score desc, r.target_id desc limit p_limit;
 end
 $$;
-alter function app.top_rated(uuid, text, numeric, uuid, int) owner to culturepass_authz;
-revoke execute on function app.top_rated(uuid, text, numeric, uuid, int) from public;
-grant execute on function app.top_rated(uuid, text, numeric, uuid, int) to culturepass_app, culturepass_job;
+alter function app.top_rated(uuid, text, numeric, uuid, int, boolean) owner to culturepass_authz;
+revoke execute on function app.top_rated(uuid, text, numeric, uuid, int, boolean) from public;
+grant execute on function app.top_rated(uuid, text, numeric, uuid, int, boolean) to culturepass_app, culturepass_job;
 
 create function app.stars_of(p_target uuid) returns int[]
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -32481,7 +32658,7 @@ alter function app.host_is_verified(uuid) owner to culturepass_authz;
 revoke execute on function app.host_is_verified(uuid) from public;
 
 create function app.trending(
-  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int
+  p_city uuid, p_spread boolean, p_verified boolean, p_as_of timestamptz, p_rank numeric, p_event uuid, p_limit int, p_seen boolean
 ) returns table (event_id uuid, rank numeric, as_of timestamptz)
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
 declare
@@ -32497,6 +32674,7 @@ begin
       (select r.event_id, r.spread_rank as rank from app.event_ranks r
        where r.city_id = p_city and (r.spread_rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
          and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active')
        order by r.spread_rank desc, r.event_id desc limit p_limit)
       union all
       (select r.event_id, o.spread_rank from app.event_ranks r
@@ -32504,7 +32682,8 @@ begin
          select p.spread_rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
        ) o
        where r.city_id = p_city and r.ranked_at > v_since and (o.spread_rank, r.event_id) < (v_rank, v_event)
-         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active'))
     ) x order by x.rank desc, x.event_id desc limit p_limit;
   else
     return query
@@ -32512,6 +32691,7 @@ begin
       (select r.event_id, r.rank as rank from app.event_ranks r
        where r.city_id = p_city and (r.rank, r.event_id) < (v_rank, v_event) and r.ranked_at <= v_since
          and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active')
        order by r.rank desc, r.event_id desc limit p_limit)
       union all
       (select r.event_id, o.rank from app.event_ranks r
@@ -32519,14 +32699,15 @@ begin
          select p.rank from app.rank_pasts p where p.event_id = r.event_id and p.until > v_since order by p.until limit 1
        ) o
        where r.city_id = p_city and r.ranked_at > v_since and (o.rank, r.event_id) < (v_rank, v_event)
-         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id)))
+         and r.shown_until > now() and (not p_verified or app.host_is_verified(r.host_id))
+         and (not p_seen or sec.seen_event(r.event_id) = 'active'))
     ) x order by x.rank desc, x.event_id desc limit p_limit;
   end if;
 end
 $$;
-alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) owner to culturepass_authz;
-revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) from public;
-grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int) to culturepass_app, culturepass_job;
+alter function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) owner to culturepass_authz;
+revoke execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) from public;
+grant execute on function app.trending(uuid, boolean, boolean, timestamptz, numeric, uuid, int, boolean) to culturepass_app, culturepass_job;
 
 create function app.feed(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
@@ -32581,6 +32762,31 @@ $$;
 alter function app.feed(uuid, int) owner to culturepass_authz;
 revoke execute on function app.feed(uuid, int) from public;
 grant execute on function app.feed(uuid, int) to culturepass_app, culturepass_job;
+
+create function app.feed_seen(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable security definer rows 20 set search_path = pg_catalog, pg_temp as $$
+declare
+  -- If many are hidden, a page is found in fewer rounds.
+  v_round constant int := greatest(p_limit, 100);
+  v_before uuid := p_before;
+  v_left int := p_limit;
+  v_found uuid[];
+  v_seen uuid[];
+begin
+  loop
+    v_found := array(select f from app.feed(v_before, v_round) f);
+    v_seen := array(
+      select x.id from unnest(v_found) with ordinality x(id, place) where sec.seen_event(x.id) = 'active' order by x.place limit v_left);
+    return query select unnest(v_seen);
+    v_left := v_left - cardinality(v_seen);
+    exit when v_left = 0 or cardinality(v_found) < v_round;
+    v_before := v_found[v_round];
+  end loop;
+end
+$$;
+alter function app.feed_seen(uuid, int) owner to culturepass_authz;
+revoke execute on function app.feed_seen(uuid, int) from public;
+grant execute on function app.feed_seen(uuid, int) to culturepass_app, culturepass_job;
 
 create function app.shown_until(p_event app.events) returns timestamptz
   language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -36550,6 +36756,9 @@ create trigger service_requests_live_hosts before update of state on app.service
 create trigger quotes_settle
   after update of state on app.quotes
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.settle_request();
+
+create trigger leads_plan after insert on app.leads
+  for each row when (current_user = 'culturepass_app') execute function app.hold_lead();
 
 create trigger events_reschedule
   after update of starts_at, ends_at, timezone, state, status on app.events

@@ -783,6 +783,8 @@ drop trigger notifications_mark on app.notifications;
 
 drop trigger events_reschedule on app.events;
 
+drop trigger leads_plan on app.leads;
+
 drop trigger quotes_settle on app.quotes;
 
 drop trigger service_requests_live_hosts on app.service_requests;
@@ -1811,9 +1813,11 @@ drop function app.note_likes();
 
 drop function app.shown_until(app.events);
 
+drop function app.feed_seen(uuid,int);
+
 drop function app.feed(uuid,int);
 
-drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int);
+drop function app.trending(uuid,boolean,boolean,timestamptz,numeric,uuid,int,boolean);
 
 drop function app.host_is_verified(uuid);
 
@@ -1907,7 +1911,7 @@ drop function app.is_guest(uuid,text,uuid);
 
 drop function app.stars_of(uuid);
 
-drop function app.top_rated(uuid,text,numeric,uuid,int);
+drop function app.top_rated(uuid,text,numeric,uuid,int,boolean);
 
 drop function app.refresh_ratings();
 
@@ -1981,14 +1985,6 @@ drop function app.name_of(uuid);
 
 drop function app.reschedule_event();
 
-drop function app.claim_deliveries(text,int,interval);
-
-drop function app.delivery_obstacles(uuid[]);
-
-drop function app.message_holds(text,jsonb,uuid,uuid,text);
-
-drop function app.reminder_holds(uuid,uuid,text);
-
 drop function app.notify(text,text[],text[],boolean,interval,text,jsonb,uuid,timestamptz,uuid[],int[],text[],text[],text[],text[]);
 
 drop function app.hold_windows(uuid[]);
@@ -1997,11 +1993,29 @@ drop function app.quiet_until(timestamptz,text,jsonb);
 
 drop function app.choices(uuid[],text);
 
+drop function app.claim_deliveries(text,int,interval);
+
+drop function app.delivery_obstacles(uuid[]);
+
+drop function app.message_holds(text,jsonb,uuid,uuid,text);
+
+drop function app.looks_after(uuid,uuid);
+
+drop function app.take_back_reminders(uuid);
+
+drop function app.reminder_holds(uuid,uuid,text);
+
+drop function app.wait_of_change(text,uuid,uuid);
+
 drop function app.pictures_below(uuid);
 
 drop function app.is_served(uuid);
 
 drop function app.is_withdrawn(uuid);
+
+drop function app.hold_lead();
+
+drop function app.lead_obstacle(uuid,uuid,int);
 
 drop function app.settle_request();
 

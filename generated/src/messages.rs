@@ -9,7 +9,7 @@ pub static TYPES: &[Type] = &[
     Type { name: "broadcast", doc: "The host of an event has written to its guests.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "community", doc: "Invitations to communities, requests to join, and what became of them.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: true },
     Type { name: "event_cancelled", doc: "An event that the member goes to is cancelled.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[Channel::InApp, Channel::Email], urgent: true, digest: false },
-    Type { name: "event_changed", doc: "An event that the member goes to has another time or place.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
+    Type { name: "event_changed", doc: "An event that the member goes to has another time or place, or is suspended.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "event_reminder", doc: "An event that the member goes to begins soon.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "follow", doc: "Somebody follows the member, or a profile that the member looks after.", channels: &[Channel::InApp], always: &[], urgent: false, digest: true },
     Type { name: "lead", doc: "Requests for services that a business of the member may answer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
@@ -20,7 +20,7 @@ pub static TYPES: &[Type] = &[
     Type { name: "review", doc: "Reviews of profiles that the member looks after, and replies to the member's own.", channels: &[Channel::InApp, Channel::Email], always: &[], urgent: false, digest: true },
     Type { name: "role", doc: "Roles that are offered to the member, accepted or ended.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "security", doc: "What happened to the member's account.", channels: &[Channel::InApp, Channel::Push], always: &[Channel::InApp, Channel::Push], urgent: true, digest: false },
-    Type { name: "system", doc: "What the platform and the cities decide about profiles that the member looks after, and what cities propose to the platform.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
+    Type { name: "system", doc: "What the platform and the cities decide about profiles, venues and events that the member looks after, and what cities propose to the platform.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "ticket", doc: "A ticket is offered to the member, or has changed hands.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "waitlist", doc: "The member waits for a place, one has come free, or is not kept any longer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: true, digest: false },
     Type { name: "wallet", doc: "Credits that the member got, and credits that lapse soon.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
@@ -107,6 +107,26 @@ pub static MESSAGES: &[Message] = &[
         wordings: &[
             Wording { locale: "en", title: &[Piece::Text("New place: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" takes place here now: "), Piece::Value("place")], push: &[], email: &[] },
             Wording { locale: "de", title: &[Piece::Text("Neuer Ort: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" findet jetzt hier statt: "), Piece::Value("place")], push: &[], email: &[] },
+        ],
+    },
+    // To whoever holds a ticket, when the city or the platform suspends the event.
+    Message {
+        name: "event_withheld",
+        ty: "event_changed",
+        values: &[("event", ValueType::Text), ("starts", ValueType::Time)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("Suspended: "), Piece::Value("event")], text: &[Piece::Text("The city or the platform has suspended "), Piece::Value("event"), Piece::Text(", planned for "), Piece::Value("starts"), Piece::Text(". We tell you whether it takes place after all or is cancelled.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Ausgesetzt: "), Piece::Value("event")], text: &[Piece::Text("Die Stadt oder die Plattform hat "), Piece::Value("event"), Piece::Text(", geplant für "), Piece::Value("starts"), Piece::Text(", ausgesetzt. Wir sagen dir, ob es doch stattfindet oder abgesagt wird.")], push: &[], email: &[] },
+        ],
+    },
+    // To the same, when the suspension ends.
+    Message {
+        name: "event_back",
+        ty: "event_changed",
+        values: &[("event", ValueType::Text), ("starts", ValueType::Time)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("It takes place: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" is no longer suspended. It begins "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Es findet statt: "), Piece::Value("event")], text: &[Piece::Value("event"), Piece::Text(" ist nicht mehr ausgesetzt. Beginn: "), Piece::Value("starts"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To whoever holds a ticket, a day before.
@@ -337,6 +357,26 @@ pub static MESSAGES: &[Message] = &[
         wordings: &[
             Wording { locale: "en", title: &[Piece::Value("profile"), Piece::Text(" is not approved")], text: &[Piece::Value("profile"), Piece::Text(" is not public. Change what is missing, and hand it in again.")], push: &[], email: &[] },
             Wording { locale: "de", title: &[Piece::Value("profile"), Piece::Text(" ist nicht bestätigt")], text: &[Piece::Value("profile"), Piece::Text(" ist nicht öffentlich. Ändere, was fehlt, und reiche es neu ein.")], push: &[], email: &[] },
+        ],
+    },
+    // To those who look after what is suspended, a profile, a venue or an event.
+    Message {
+        name: "suspension_began",
+        ty: "system",
+        values: &[("name", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("name"), Piece::Text(" is suspended")], text: &[Piece::Text("The city or the platform has suspended "), Piece::Value("name"), Piece::Text(". Until that ends, only those who look after it see it.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("name"), Piece::Text(" ist gesperrt")], text: &[Piece::Text("Die Stadt oder die Plattform hat "), Piece::Value("name"), Piece::Text(" gesperrt. Bis die Sperre endet, sehen es nur die, die sich darum kümmern.")], push: &[], email: &[] },
+        ],
+    },
+    // To the same.
+    Message {
+        name: "suspension_ended",
+        ty: "system",
+        values: &[("name", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("name"), Piece::Text(" is no longer suspended")], text: &[Piece::Text("The suspension of "), Piece::Value("name"), Piece::Text(" has ended. It is shown as before.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("name"), Piece::Text(" ist nicht mehr gesperrt")], text: &[Piece::Text("Die Sperre von "), Piece::Value("name"), Piece::Text(" ist beendet. Es wird wieder gezeigt wie zuvor.")], push: &[], email: &[] },
         ],
     },
     // To the platform's administrators, when a city proposes another commission.

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "24b066a8da9743d910e564b6982329b7af7e653010eb8e2b7d96c4d42b0568607458a7fcf872959c13e78d5f0f6a4be6",
+        checksum: "389f4661a656b64b7747707fc87e61fe4b69b06cd65a8df5205b5cff5c7276324ef3097d90835f26ca1e5405de2f91de",
     },
 ];
