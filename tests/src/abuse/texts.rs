@@ -154,7 +154,6 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
     );
 }
 
-/// Texts that show nothing, or something else than they contain.
 /// Mails to an address that nobody has proven say nothing that whoever typed it could choose, except a handle: the
 /// platform's mail would carry everybody's advertisements.
 #[tokio::test]
@@ -183,6 +182,7 @@ async fn abuse_27_mails_to_strangers_carry_no_text_of_others() {
     }
 }
 
+/// Texts that show nothing, or something else than they contain.
 const UNSEEN: [&str; 8] = [
     " ",
     "\u{a0}\u{2003}",
