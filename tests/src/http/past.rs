@@ -86,8 +86,14 @@ fn every_time_that_people_write_is_refused_in_the_past_or_said_to_make_sense() {
     let written = written();
     let gone: Vec<_> = once.difference(&written).collect();
     assert!(gone.is_empty(), "there are no such times: {gone:?}");
-    let of_new = |entity: &str| model().entity(entity).is_some_and(|(_, entity)| is_new(entity));
-    let unsaid = written.difference(&once).filter(|(entity, _)| !of_new(entity));
+    let of_new = |entity: &str| {
+        model()
+            .entity(entity)
+            .is_some_and(|(_, entity)| is_new(entity))
+    };
+    let unsaid = written
+        .difference(&once)
+        .filter(|(entity, _)| !of_new(entity));
     let unsaid: Vec<_> = unsaid.collect();
     assert!(unsaid.is_empty(), "may these be in the past? {unsaid:?}");
 }
