@@ -27,10 +27,10 @@ pub use database::Database;
 pub use pools::{Pools, database};
 pub use server::{Member, TestServer};
 
+use ::server::seed::examples::{MADE_LATER, ROWS};
 use codegen::model::{Entity, Model};
 use kernel::resource::Resource;
 use serde_json::Value;
-use server::seed::examples::{MADE_LATER, ROWS};
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
 /// The root folder of the workspace.
