@@ -5,6 +5,7 @@
 mod benchmarks;
 mod built_once;
 mod clocks;
+mod constraints;
 mod floats;
 mod names;
 

@@ -124,7 +124,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether the trigger or its function refuses statements of the running version.
+    /// Whether the trigger, its function or the policy refuses statements of the running version, or whether these fail
+    /// without the trigger.
     fn refuses(&self, object: &Object) -> bool {
         self.hints.refusing.contains(base_name(&object.name))
     }
@@ -203,6 +204,7 @@ impl<'a> Judge<'a> {
                 vec![Class::Breaking]
             }
             Kind::Table => vec![Class::Lossy, Class::Breaking],
+            Kind::Trigger if after.is_none() && self.refuses(object) => vec![Class::Breaking],
             Kind::View if after.is_none() => vec![Class::Breaking],
             Kind::Grant if after.is_none() && !self.goes_along(object) => vec![Class::Breaking],
             Kind::Function | Kind::TableFunction if !is_trigger(object) => match after {

@@ -2,7 +2,8 @@
 //!
 //! The guard of a table refuses a transition that doesn't set exactly what the spec says, and a transition without the
 //! reason that it asks for. The version that is still running sets what the spec said before. A new `keep` is a refusal
-//! that it doesn't know, and so are a time that has to be in the future and a quota. Compares two models; knows no SQL
+//! that it doesn't know, and so are a time that has to be in the future and a quota. A transition that is gone is refused,
+//! and a slug that no trigger makes any more is missing. Compares two models; knows no SQL
 //! beyond the names of triggers and their functions.
 
 use std::collections::BTreeSet;
@@ -11,10 +12,11 @@ use super::access::{AccessChange, Effect};
 use super::hints::{former, table};
 use crate::emit::schema::names;
 use crate::model::{
-    Assigned, Change, Entity, Field, Future, Keep, Literal, Model, Set, Transition,
+    Assigned, Change, Entity, Field, Future, Keep, Literal, Model, Set, Transition, Ty,
 };
 
-/// Names of trigger functions, and of triggers, that refuse statements of the running version. Expects the old model with the new names
+/// Names of trigger functions, triggers and policies that refuse statements of the running version, and of triggers
+/// without which they fail. Expects the old model with the new names
 /// of renamed values, as [`changes`] does.
 pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -26,6 +28,8 @@ pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
             (was.keeps.iter()).any(|k| (&k.per, &k.filter) == (&keep.per, &keep.filter))
         };
         found.extend(new_limits(was, entity));
+        found.extend(lost_transitions(was, entity));
+        found.extend(lost_slugs(was, entity));
         if narrower_quota(was, entity) {
             found.insert(format!("{}.{}", table(entity), names::quota(entity)));
         }
@@ -57,6 +61,29 @@ fn new_limits(was: &Entity, entity: &Entity) -> Vec<String> {
         }
     }
     found
+}
+
+/// The guard and the policy of updates, if they no longer know a transition that the running version makes.
+fn lost_transitions(was: &Entity, entity: &Entity) -> Vec<String> {
+    let stays = |name: &str| entity.transitions.iter().any(|after| after.name == name);
+    if was.transitions.iter().all(|before| stays(&before.name)) {
+        return Vec::new();
+    }
+    let own = table(entity);
+    vec![
+        format!("{own}_guard"),
+        format!("{own}.{}_update", entity.plural),
+    ]
+}
+
+/// The triggers that made the slugs which the running version leaves to the database.
+fn lost_slugs(was: &Entity, entity: &Entity) -> Vec<String> {
+    let made = |ty: &Ty| matches!(ty, Ty::Slug { from: Some(_) });
+    let lost = kept_fields(was, entity).filter(|(before, after)| {
+        made(&before.ty) && !made(&after.ty) && !after.optional && after.default.is_none()
+    });
+    lost.map(|(before, _)| format!("{}.{}_{}", table(was), was.plural, before.name))
+        .collect()
 }
 
 /// The version before doesn't know the error of a quota that is new, and promises its clients more than a lower one

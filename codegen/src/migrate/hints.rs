@@ -24,8 +24,9 @@ pub struct Hints {
     pub relations: BTreeSet<(String, String)>,
     /// Entries of `dropped` that an earlier migration has used already.
     pub spent: BTreeSet<String>,
-    /// Trigger functions that refuse statements of the running version (`app.events_guard`), and triggers of functions
-    /// that several tables share (`app.quotes.quotes_valid_until_future`).
+    /// Trigger functions that refuse statements of the running version (`app.events_guard`), triggers of functions that
+    /// several tables share (`app.quotes.quotes_valid_until_future`), policies (`app.events.events_update`), and triggers
+    /// without which these statements fail (`app.events.events_slug`).
     pub refusing: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,

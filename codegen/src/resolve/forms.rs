@@ -94,6 +94,12 @@ fn is_line(text: &str) -> bool {
         let mut pairs = text.chars().zip(text.chars().skip(1));
         pairs.any(|(a, b)| JOINERS.contains(&a) && JOINERS.contains(&b))
     };
+    let needless = || {
+        let letters: Vec<char> = text.chars().collect();
+        let mut threes = letters.windows(3);
+        threes
+            .any(|part| JOINERS.contains(&part[1]) && is_unjoined(part[0]) && is_unjoined(part[2]))
+    };
     text.is_empty()
         || (is_seen(text)
             && !text.starts_with(is_blank)
@@ -102,9 +108,15 @@ fn is_line(text: &str) -> bool {
             && !text.ends_with('\u{200c}')
             // The other joiner may end a word of an Indic script; the database knows after which letters.
             && !doubled()
+            && !needless()
             // Emoji, flags and Mongolian words contain characters that are hidden elsewhere; the database looks at
             // their place.
             && (!hides(text) || text.contains(BELONGING)))
+}
+
+/// Characters that are not written with joiners between each other.
+fn is_unjoined(c: char) -> bool {
+    matches!(c, '\u{0}'..='\u{52f}' | '\u{1e00}'..='\u{200a}' | '\u{3000}')
 }
 
 /// Blanks that do not end a line.

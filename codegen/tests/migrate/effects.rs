@@ -53,6 +53,29 @@ fn other_rules_of_a_transition_and_no_reason_are_safe() {
     }
 }
 
+/// The running version makes a transition that the database doesn't know any more, or leaves a slug to it that it
+/// doesn't make any more.
+#[test]
+fn what_the_running_version_still_needs_is_breaking() {
+    let hooks = ("event", "hooks: [create, publish]", "hooks: [create]");
+    let publish = "  publish: draft -> published, by host, when starts_at > now()\n";
+    let renamed = publish.replace("publish:", "announce:");
+    let cases: [(&[Edit], u8); 3] = [
+        (&[("event", publish, &renamed), hooks], 4),
+        (&[("event", "slug from title", "slug")], 4),
+        (&[("event", "unique: [[city, slug]]\n", "")], 0),
+    ];
+    for (to, class) in cases {
+        let plan = step(&[], to)
+            .unwrap_or_else(|refused| panic!("{refused:#?}"))
+            .plan;
+        assert_eq!(plan.worst().exit_code(), class, "{}", plan.render());
+    }
+    let back = step(&[("event", "slug from title", "slug")], &[]);
+    let plan = back.unwrap_or_else(|refused| panic!("{refused:#?}")).plan;
+    assert_eq!(plan.worst().exit_code(), 0, "{}", plan.render());
+}
+
 #[test]
 fn a_new_keep_is_breaking() {
     let keep = "keep:\n  somebody: one per organization where state == active\naccess:\n";

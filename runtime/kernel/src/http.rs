@@ -13,6 +13,7 @@ mod identify;
 pub mod limits;
 pub mod metrics;
 pub(crate) mod outer;
+mod place;
 pub mod stream;
 
 pub use body::{Json, Raw, Sent};

@@ -3,7 +3,7 @@
 use super::sign_in::{behind_proxy, from, wish};
 use crate::support::{
     Client, TestServer,
-    people::{self, PASSWORD, address, sign_in},
+    people::{self, PASSWORD, address, mailed_token, sign_in},
 };
 use serde_json::{Value, json};
 
@@ -338,4 +338,30 @@ fn raw_hash(password: &str) -> String {
     use argon2::password_hash::PasswordHasher;
     let hash = argon2::Argon2::default().hash_password(password.as_bytes());
     hash.expect("a hash").to_string()
+}
+
+/// Signing up refuses them too: whoever guesses passwords begins with the names of the account.
+#[tokio::test]
+async fn abuse_18_no_new_password_contains_the_names_of_its_member() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "marianne").await;
+    let signed = sign_in(&server.client, "marianne", PASSWORD).await;
+    let token = signed.expect(200).json["access_token"].clone();
+    let marianne = server.client.with_token(token.as_str().expect("a token"));
+    let own = "xx-Marianne-99";
+    let body = json!({"current_password": PASSWORD, "password": own});
+    let refused = marianne.send(reqwest::Method::PUT, "/me/password", Some(body), &[]);
+    assert_eq!(refused.await.expect(422).pointers(), ["/password"]);
+    let before = server.mailer.count();
+    let body = json!({"email": address("marianne")});
+    let asked = server.client.post("/auth/forgot-password", body).await;
+    asked.expect(202);
+    let token = mailed_token(&server, &address("marianne"), before).await;
+    let reset = async |password: &str| {
+        let body = json!({"token": token, "password": password});
+        server.client.post("/auth/reset-password", body).await
+    };
+    assert_eq!(reset(own).await.expect(422).pointers(), ["/password"]);
+    // After the refusal, the link is still good.
+    reset("nine large giraffes").await.expect(204);
 }

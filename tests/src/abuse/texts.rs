@@ -6,6 +6,7 @@ use crate::support::{
 };
 use codegen::model::Ty;
 use kernel::input::{LINE_MAX, is_seen, normal_line};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -151,6 +152,34 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
             .any(|line| line.starts_with("Bcc:") || line.starts_with("Click")),
         "{text}"
     );
+}
+
+/// Mails to an address that nobody has proven say nothing that whoever typed it could choose, except a handle: the
+/// platform's mail would carry everybody's advertisements.
+#[tokio::test]
+async fn abuse_27_mails_to_strangers_carry_no_text_of_others() {
+    let server = TestServer::start().await;
+    let name = "Win a car at evil.example";
+    let body = json!({"email": address("eve"), "handle": "eve", "display_name": name});
+    server.client.post("/auth/sign-up", body).await.expect(202);
+    let token = mailed_token(&server, &address("eve"), 0).await;
+    let of_sign_up = server.mailer.last_to(&address("eve")).expect("a mail");
+    let body = json!({"token": token, "password": PASSWORD});
+    let verified = server.client.post("/auth/verify-email", body).await;
+    verified.expect(204);
+    let signed = people::sign_in(&server.client, "eve", PASSWORD).await;
+    let token = signed.expect(200).json["access_token"].clone();
+    let eve = server.client.with_token(token.as_str().expect("a token"));
+    assert_eq!(eve.get("/me").await.expect(200).json["display_name"], name);
+    let before = server.mailer.count();
+    let body = json!({"email": address("stranger")});
+    let asked = eve.send(Method::PUT, "/me/email", Some(body), &[]).await;
+    asked.expect(202);
+    mailed_token(&server, &address("stranger"), before).await;
+    let of_change = server.mailer.last_to(&address("stranger"));
+    for text in [of_sign_up, of_change.expect("a mail")] {
+        assert!(text.contains("@eve") && !text.contains("evil"), "{text}");
+    }
 }
 
 /// Texts that show nothing, or something else than they contain.

@@ -73,7 +73,7 @@ fn types() -> Vec<(Ty, &'static str, &'static [&'static str])> {
                 "a",
                 "Ana Costa",
                 "two  blanks",
-                "a\u{200d}b",
+                "می\u{200c}خواهم",
                 "☺\u{fe0f}",
             ],
         ),

@@ -18,7 +18,7 @@ use crate::{
         oracle::{Oracle, text},
         world::Row,
     },
-    support::{Answer, model, resources},
+    support::{Answer, is_new, model, resources},
 };
 use futures_util::future::join_all;
 use kernel::resource::{Lifecycle, Resource};
@@ -323,10 +323,16 @@ fn promises_are_kept(said: &BTreeMap<String, &Value>, lines: &[Line], people: &[
     };
     let strangers = of_strangers(&empty);
     assert!(strangers.is_empty(), "never let through: {strangers:?}");
+    // Which callers a new entity's rows let through is not known; its snapshot shows them.
+    let is_of_new = |title: &str| {
+        let mut lines = lines.iter().map(|line| line.operation);
+        let of = lines.find(|operation| operation.title() == title);
+        of.is_some_and(|operation| is_new(operations::entity(model(), operation.resource)))
+    };
+    let known = empty.iter().filter(|(title, _)| !is_of_new(title)).count();
     assert!(
-        empty.len() <= NEVER_LET_THROUGH,
-        "{} instead of {NEVER_LET_THROUGH} are allowed by the document and never let through: {empty:?}",
-        empty.len()
+        known <= NEVER_LET_THROUGH,
+        "{known} instead of {NEVER_LET_THROUGH} are allowed by the document and never let through: {empty:?}"
     );
     // Negative control: a document that allows too much is detected.
     let order = "GET /orders/{id}".to_owned();

@@ -1,7 +1,7 @@
 //! Amounts that end as a charge of a card: what no card can be charged is refused when it is set, by every writer.
 
 use super::{fees::Deal, stage::Stage};
-use crate::support::{database::Content, model};
+use crate::support::{database::Content, is_new, model};
 use codegen::model::Ty;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -142,7 +142,8 @@ fn p5_every_amount_of_money_is_said_to_be_charged_or_not() {
                 .flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned())),
         )
         .collect();
-    let entities = model().entities.iter();
+    // Nothing is written by hand for a new entity, so nothing charges what it says.
+    let entities = model().entities.iter().filter(|entity| !is_new(entity));
     let all: BTreeSet<String> = entities
         .flat_map(|entity| {
             let money = entity.fields.iter();

@@ -36,9 +36,12 @@ pub fn names(entity: &Entity) -> String {
         .exclude
         .iter()
         .map(|exclude| names::exclusion(entity, &exclude.named()));
+    let checks = entity.checks.iter();
+    let checks = checks.map(|check| names::check(entity, &check.name, "check"));
     let all: Vec<String> = uniques
         .map(|columns| names::unique(entity, &columns))
         .chain(exclusions)
+        .chain(checks)
         .collect();
     if all.is_empty() {
         return String::new();

@@ -68,20 +68,16 @@ impl Sessions {
         if !live {
             return Ok(());
         }
-        let (name, handle): (String, String) =
-            sqlx::query_as("select display_name, handle from app.users where id = $1")
-                .bind(user)
-                .fetch_one(cx.conn())
-                .await?;
+        let handle: String = sqlx::query_scalar("select handle from app.users where id = $1")
+            .bind(user)
+            .fetch_one(cx.conn())
+            .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
             .keep_link(cx, user, session, Purpose::ChangeEmail, email, lifetime)
             .await?;
-        let values = [
-            ("name", name.as_str()),
-            ("handle", handle.as_str()),
-            ("hours", &hours(lifetime)),
-        ];
+        // Without the name of the account: the address may be anybody's, and the name could be an advertisement.
+        let values = [("handle", handle.as_str()), ("hours", &hours(lifetime))];
         let link = Link::Token("confirm-email", &token);
         self.mail(cx, Template::ConfirmEmail, email, &values, link)
             .await

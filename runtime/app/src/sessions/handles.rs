@@ -22,8 +22,11 @@ static RESERVED: LazyLock<[HashSet<String>; 2]> = LazyLock::new(|| {
 });
 
 /// Whether the handle is reserved, or could be mistaken for one that is. `admin_7`, `the_support` and `cu1turepass`
-/// are; `ticketmaster` only contains such a name and is allowed.
+/// are, and so are such names written together; `ticketmaster` only contains one and is allowed.
 pub fn is_reserved(handle: &str) -> bool {
+    if !handle.is_ascii() {
+        return false;
+    }
     let [speaking, exact] = &*RESERVED;
     let whole = skeleton(handle);
     if speaking.contains(&whole) || exact.contains(&whole) {
@@ -41,17 +44,44 @@ pub fn is_reserved(handle: &str) -> bool {
         || speaks(&without_fillers)
         || (words.iter().any(|word| speaks(word))
             && words.iter().all(|word| is_filler(word) || speaks(word)))
-        || words.iter().any(|word| skeleton(word) == *PLATFORM)
+        || whole.replace(&*PASSION, "").contains(&*PLATFORM)
+        || speaks_together(numbered)
 }
+
+/// Whether the handle consists of names that speak for the platform and of filler words, written together:
+/// `supportteam`.
+fn speaks_together(handle: &str) -> bool {
+    let [speaking, _] = &*RESERVED;
+    let text = skeleton(handle);
+    // For each place in the text: whether what stands before it consists of such words, and whether one of them speaks.
+    let mut ends: Vec<Option<bool>> = vec![None; text.len() + 1];
+    ends[0] = Some(false);
+    for end in 1..=text.len() {
+        for start in 0..end {
+            let (Some(before), word) = (ends[start], &text[start..end]) else {
+                continue;
+            };
+            let speaks = speaking.contains(word);
+            if speaks || FILLERS.iter().any(|filler| skeleton(filler) == word) {
+                ends[end] = Some(before || speaks || ends[end] == Some(true));
+            }
+        }
+    }
+    ends[text.len()] == Some(true)
+}
+
+const FILLERS: [&str; 6] = ["the", "real", "official", "team", "desk", "x"];
 
 /// Whether the word adds no meaning to a name beside it: a filler word or a number.
 fn is_filler(word: &str) -> bool {
-    matches!(word, "the" | "real" | "official" | "team" | "desk" | "x")
-        || word.bytes().all(|byte| byte.is_ascii_digit())
+    FILLERS.contains(&word) || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The platform's own name is reserved together with any other word.
+/// The platform's own name is reserved together with anything else.
 static PLATFORM: LazyLock<String> = LazyLock::new(|| skeleton("culturepass"));
+
+/// Another word, which only begins with that name.
+static PASSION: LazyLock<String> = LazyLock::new(|| skeleton("culturepassion"));
 
 /// Maps handles that look alike to the same text. Handles are ASCII, so there are no other look-alikes.
 fn skeleton(handle: &str) -> String {
@@ -113,6 +143,15 @@ mod tests {
             "support_24_security",
             "aclmin",
             "moclerator",
+            "supportteam",
+            "therealadmin",
+            "officialhelpdesk2",
+            "superadmin",
+            "moderators",
+            "culturepassteam",
+            "culturepass2026",
+            "myculturepass",
+            "cultur3passnews",
         ] {
             assert!(is_reserved(handle), "{handle}");
         }
@@ -134,6 +173,13 @@ mod tests {
             "clara",
             "claudia_help_me",
             "x_24",
+            "culture_passion",
+            "teamwork",
+            "theodora",
+            "presley",
+            "modesty",
+            "rooter",
+            "desktop",
         ] {
             assert!(!is_reserved(handle), "{handle}");
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Sessions,
-    bodies::{Address, ChangePassword, ResetPassword},
+    bodies::{Address, ChangePassword, ResetPassword, weak_password},
     endings::Event,
     hours,
     links::Purpose,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::mail::Template;
 use kernel::{Cx, Member, Result, Visitor, jobs};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -31,6 +32,10 @@ impl Sessions {
         let former = self
             .check_own_password(caller, user, session, input.current_password)
             .await?;
+        let mut cx = self.cx_of(caller).await?;
+        self.refuse_own_names(&mut cx, user, &input.password)
+            .await?;
+        drop(cx);
         let hasher = &self.0.hasher;
         let hash = hasher.hash(&network(caller.ip), input.password).await?;
         let mut cx = self.cx_of(caller).await?;
@@ -88,6 +93,9 @@ impl Sessions {
         let opened = self
             .open_link(&mut cx, Purpose::ResetPassword, &input.token)
             .await?;
+        // Before the commit: after a refusal, the link is still good.
+        self.refuse_own_names(&mut cx, opened.user, &input.password)
+            .await?;
         // Committed at once, so that a link is good for one attempt and no row is locked while the password is hashed.
         cx.commit().await?;
 
@@ -104,6 +112,22 @@ impl Sessions {
         self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
         Ok(())
+    }
+
+    /// Refuses (422) a password that contains the member's handle or the beginning of their address, as signing up does.
+    async fn refuse_own_names(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        password: &SecretString,
+    ) -> Result<()> {
+        let (handle, email): (String, String) =
+            sqlx::query_as("select handle, email::text from app.users where id = $1")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
+        let local = email.split('@').next().unwrap_or_default();
+        weak_password(password, &[&handle, local])
     }
 
     pub(super) async fn password_hash(&self, cx: &mut Cx, user: Uuid) -> Result<Option<String>> {

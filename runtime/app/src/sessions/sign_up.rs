@@ -94,11 +94,8 @@ impl Sessions {
         .execute(cx.conn())
         .await?;
         let hours = hours(self.0.config.sign_up_lifetime);
-        let values = [
-            ("name", input.display_name.as_str()),
-            ("handle", input.handle.as_str()),
-            ("hours", &hours),
-        ];
+        // Without the name: whoever typed the address may not be its owner, and could send advertisements to everybody.
+        let values = [("handle", input.handle.as_str()), ("hours", &hours)];
         let link = Link::Token("verify-email", &token);
         self.mail(cx, Template::ConfirmSignUp, &input.email, &values, link)
             .await

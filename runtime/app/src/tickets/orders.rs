@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{module::Module, problems, wallet::ledger};
 use chrono::{DateTime, TimeDelta, Utc};
+use generated::promo_code::constraint;
 use kernel::{Cx, Error, Member, Result, error::violated, problem::Item};
 use money::{PaidBy, Quote};
 use sqlx::postgres::PgDatabaseError;
@@ -211,7 +212,7 @@ impl New<'_> {
         .execute(cx.conn())
         .await;
         inserted.map_err(|error| match violated(&error) {
-            Some("promo_codes_redeemed_within_check") => Error::new(&problems::PROMO_CODE),
+            Some(constraint::REDEEMED_WITHIN_CHECK) => Error::new(&problems::PROMO_CODE),
             _ => error.into(),
         })?;
         self.insert_items(cx).await

@@ -9,7 +9,7 @@
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
 use chrono::{DateTime, Utc};
-use generated::{order::OrderState, refund::RefundReason};
+use generated::{order::OrderState, promo_code::constraint, refund::RefundReason};
 use kernel::{Cx, Error, Result, error::violated, jobs};
 use serde_json::json;
 use sqlx::Row;
@@ -63,7 +63,7 @@ impl Lacking {
     fn of(error: &sqlx::Error) -> Option<Self> {
         match violated(error)? {
             "ticket_types_sold_out" | "events_sold_out" => Some(Self::Tickets),
-            "promo_codes_redeemed_within_check" => Some(Self::PromoCode),
+            constraint::REDEEMED_WITHIN_CHECK => Some(Self::PromoCode),
             "ticket_types_per_user_limit" | "promo_codes_per_user_limit" => Some(Self::Limit),
             _ => None,
         }

@@ -5,6 +5,7 @@
 
 use crate::problems;
 use chrono::{DateTime, Utc};
+use generated::{wallet_account, wallet_journal};
 use kernel::{Cx, Error, Result, error::violated};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -147,8 +148,9 @@ impl Grant<'_> {
             .bind(self.amount_cents)
             .bind(self.expires_at);
         // Only accounts of the platform are debited, and of these only budgets must not become negative.
-        let beyond_budget =
-            |error: &sqlx::Error| violated(error) == Some("wallet_accounts_never_negative_check");
+        let beyond_budget = |error: &sqlx::Error| {
+            violated(error) == Some(wallet_account::constraint::NEVER_NEGATIVE_CHECK)
+        };
         posted
             .fetch_one(cx.conn())
             .await
@@ -162,11 +164,13 @@ impl Grant<'_> {
 /// Turns the refusals of the database into errors that say what is wrong.
 fn refused(error: sqlx::Error) -> Error {
     match violated(&error) {
-        Some("wallet_accounts_never_negative_check") => Error::new(&problems::INSUFFICIENT_CREDITS),
+        Some(wallet_account::constraint::NEVER_NEGATIVE_CHECK) => {
+            Error::new(&problems::INSUFFICIENT_CREDITS)
+        }
         Some("wallet_accounts_frozen") => Error::new(&problems::WALLET_FROZEN),
         Some("wallet_holds_over") => Error::new(&problems::ORDER_EXPIRED),
         Some("wallet_journals_key_reused") => Error::new(&kernel::problems::KEY_REUSED),
-        Some("wallet_journals_reverses_id_key") => {
+        Some(wallet_journal::constraint::REVERSES_ID_KEY) => {
             Error::new(&kernel::problems::CONFLICT).detail("This entry has been reversed.")
         }
         _ => error.into(),

@@ -1,7 +1,9 @@
 //! Request bodies: limits for size, time and media type.
 
+use super::place::Place;
 use crate::{
     error::{Error, Result},
+    http::metrics,
     input::{Body as Sending, Mode, Posted, refuse_cards},
     problems,
 };
@@ -98,6 +100,10 @@ pub fn refusal(error: axum::Error) -> Error {
         match at.downcast_ref::<Exceeded>() {
             Some(Exceeded::Size(limit)) => return too_large(*limit),
             Some(Exceeded::Time) => return Error::new(&problems::TIMEOUT),
+            Some(Exceeded::Requests) => {
+                metrics::SHED.add();
+                return Error::unavailable().retry_after(1);
+            }
             None => source = at.source(),
         }
     }
@@ -133,24 +139,47 @@ enum Exceeded {
     Size(usize),
     #[error("body too slow")]
     Time,
+    #[error("too many requests in progress")]
+    Requests,
 }
 
-/// A body that fails when it is larger or slower than allowed.
+/// For how long a request keeps its place while its body does not arrive. Bodies usually arrive together with the head.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A body that fails when it is larger or slower than allowed. While it is slow, its request has no place among those in
+/// progress.
 pub(crate) struct Limited {
     body: Body,
     limit: usize,
     left: usize,
     deadline: Pin<Box<Sleep>>,
+    place: Place,
+    /// When the place is given up. None: it was.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Limited {
-    pub fn new(body: Body, limit: usize, time: Duration) -> Self {
+    pub fn new(body: Body, limit: usize, time: Duration, place: Place) -> Self {
+        let after = |time| Box::pin(sleep_until(Instant::now() + time));
         Self {
             body,
             limit,
             left: limit,
-            deadline: Box::pin(sleep_until(Instant::now() + time)),
+            deadline: after(time),
+            place,
+            patience: Some(after(PATIENCE)),
         }
+    }
+
+    /// The body has not arrived yet.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Exceeded> {
+        if let Some(patience) = &mut self.patience
+            && patience.as_mut().poll(cx).is_ready()
+        {
+            self.patience = None;
+            self.place.give_up();
+        }
+        self.deadline.as_mut().poll(cx).map(|()| Exceeded::Time)
     }
 }
 
@@ -163,11 +192,12 @@ impl HttpBody for Limited {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            return match self.deadline.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(Exceeded::Time)))),
-                Poll::Pending => Poll::Pending,
-            };
+            let failed = self.wait(cx);
+            return failed.map(|why| Some(Err(axum::Error::new(why))));
         };
+        if frame.is_none() && !self.place.take_again() {
+            return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Requests))));
+        }
         if let Some(Ok(frame)) = &frame {
             let length = frame.data_ref().map_or(0, Bytes::len);
             match self.left.checked_sub(length) {
@@ -193,6 +223,8 @@ impl HttpBody for Limited {
 mod tests {
     use super::*;
     use futures_util::stream;
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
 
     #[test]
     fn json_is_recognised_by_its_media_type() {
@@ -221,6 +253,10 @@ mod tests {
         assert_eq!(read.unwrap(), text);
     }
 
+    fn place() -> Place {
+        Place::take(&Arc::new(Semaphore::new(1))).expect("a place")
+    }
+
     #[tokio::test]
     async fn a_long_body_ends_at_the_limit() {
         let chunks = stream::iter(
@@ -230,6 +266,7 @@ mod tests {
             Body::from_stream(chunks),
             45,
             Duration::from_secs(60),
+            place(),
         ));
         assert_eq!(read(body).await.unwrap_err().status(), 413);
     }
@@ -241,6 +278,7 @@ mod tests {
             Body::from_stream(never),
             45,
             Duration::from_millis(5),
+            place(),
         ));
         assert_eq!(read(body).await.unwrap_err().status(), 408);
     }

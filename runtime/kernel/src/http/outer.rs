@@ -3,7 +3,7 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
 //! future only.
 
-use super::{Http, body, client, compress, metrics};
+use super::{Http, body, client, compress, metrics, place::Place};
 use crate::{
     caller::Caller,
     error::{Carried, Error},
@@ -19,11 +19,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use hyper::body::Body as _;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -103,9 +99,10 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
     if header_bytes(&request) > http.config.max_header_bytes {
         return Error::new(&problems::HEADERS_TOO_LARGE).into_response();
     }
-    if let Err(error) = limit_body(http, &mut request) {
-        return error.into_response();
-    }
+    let body_limit = match body_limit(http, &request) {
+        Ok(limit) => limit,
+        Err(error) => return error.into_response(),
+    };
     let caller = request.extensions().get::<Caller>().copied();
     let mut quota = None;
     if let (Some(limiter), Some(ip)) = (&http.per_ip, caller.and_then(|caller| caller.ip)) {
@@ -114,14 +111,18 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
             Err(refused) => return refused.into_response(),
         }
     }
-    let Ok(_permit) = http.requests.clone().try_acquire_owned() else {
+    let Some(place) = Place::take(&http.requests) else {
         metrics::SHED.add();
         return Error::unavailable().retry_after(1).into_response();
     };
     // The body has a time limit of its own, and the handler's time is added to it.
     let mut time = http.config.handler_timeout;
-    if !request.body().is_end_stream() {
+    if let Some(limit) = body_limit {
         time += http.config.body_timeout;
+        let whole = std::mem::replace(request.body_mut(), Body::empty());
+        let place = place.clone();
+        let limited = body::Limited::new(whole, limit, http.config.body_timeout, place);
+        *request.body_mut() = Body::new(limited);
     }
     let mut response = match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
@@ -145,7 +146,8 @@ fn header_bytes(request: &Request) -> usize {
     })
 }
 
-fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
+/// The greatest length of the body; None without a body.
+fn body_limit(http: &Http, request: &Request) -> Result<Option<usize>, Error> {
     let headers = request.headers();
     if headers
         .get(header::CONTENT_ENCODING)
@@ -154,7 +156,7 @@ fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
         return Err(Error::new(&problems::MEDIA_TYPE).detail("Compressed bodies are not accepted."));
     }
     if request.body().is_end_stream() {
-        return Ok(());
+        return Ok(None);
     }
     let (limits, path) = (&http.config.body_limits, request.uri().path());
     let own = limits.iter().find(|limit| limit.is_for(path));
@@ -162,10 +164,7 @@ fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
     if request.body().size_hint().lower() > limit as u64 {
         return Err(body::too_large(limit));
     }
-    let time: Duration = http.config.body_timeout;
-    let whole = std::mem::replace(request.body_mut(), Body::empty());
-    *request.body_mut() = Body::new(body::Limited::new(whole, limit, time));
-    Ok(())
+    Ok(Some(limit))
 }
 
 /// Turns every refusal into problem+json with the id of the request, whichever layer made it.

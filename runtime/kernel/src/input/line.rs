@@ -13,7 +13,7 @@ pub const LINE_MAX: u32 = 300;
 /// Characters that a line may not contain: control characters, line breaks, characters that change the direction of
 /// writing, private characters and those that are none, and characters that are invisible where they stand. They would
 /// allow two different names to look the same, and get past unique constraints. Blanks are visible between words.
-/// Joiners are allowed because writing needs them; selectors and tags only where they belong ([`hidden`]).
+/// Joiners are allowed where writing needs them ([`loose_joiner`]); selectors and tags only where they belong ([`hidden`]).
 const HIDDEN: &[(char, char)] = &[
     ('\u{0}', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -36,7 +36,11 @@ const HIDDEN: &[(char, char)] = &[
     ('\u{ffa0}', '\u{ffa0}'),
     ('\u{fff0}', '\u{fffc}'),
     ('\u{fffe}', '\u{ffff}'),
+    ('\u{1107f}', '\u{1107f}'),
+    ('\u{13430}', '\u{13442}'),
+    ('\u{16fe4}', '\u{16fe4}'),
     ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d159}', '\u{1d159}'),
     ('\u{1d173}', '\u{1d17a}'),
     ('\u{e0000}', '\u{e0fff}'),
     // The rest are private, or the last two of their plane, which are no characters.
@@ -95,7 +99,11 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{feff}', '\u{feff}'),
     ('\u{ffa0}', '\u{ffa0}'),
     ('\u{fff0}', '\u{fffc}'),
+    ('\u{1107f}', '\u{1107f}'),
+    ('\u{13430}', '\u{13442}'),
+    ('\u{16fe4}', '\u{16fe4}'),
     ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d159}', '\u{1d159}'),
     ('\u{1d173}', '\u{1d17a}'),
     ('\u{e0000}', '\u{e0fff}'),
 ];
@@ -136,6 +144,14 @@ const CHILLUS: [(&str, &str); 6] = [
 
 /// Joiners, which Persian words and emoji families need between two other characters.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+
+/// Characters that need no joiner between each other: ASCII, Latin, Greek and Cyrillic letters with their marks, blanks.
+/// One of them may stand beside a joiner: Persian words end foreign ones.
+const UNJOINED: &[(char, char)] = &[
+    ('\u{0}', '\u{52f}'),
+    ('\u{1e00}', '\u{200a}'),
+    ('\u{3000}', '\u{3000}'),
+];
 
 /// The form in which a line is stored: without blanks and marks of direction at its ends, in Unicode normal form NFC, and
 /// with the present spelling of Malayalam letters, so that texts that look the same are the same. Bodies and filters are
@@ -204,17 +220,25 @@ fn hidden(text: &str) -> Option<(usize, char)> {
     None
 }
 
-/// The first joiner that joins nothing, and its number in the text: at the ends, beside another one.
+/// The first joiner that joins nothing, and its number in the text: at the ends, beside another one, between characters
+/// that are not written with joiners.
 fn loose_joiner(text: &str) -> Option<(usize, char)> {
     let mut before = None;
     let mut chars = text.chars().enumerate().peekable();
     while let Some((at, c)) = chars.next() {
-        let is_last = chars.peek().is_none();
-        let is_half = c == '\u{200d}' && before.is_some_and(|c| VIRAMAS.contains(&c));
-        if is_joiner(c) && (before.is_none_or(is_joiner) || (is_last && !is_half)) {
+        let former = before.replace(c);
+        if !is_joiner(c) {
+            continue;
+        }
+        let next = chars.peek().map(|(_, next)| *next);
+        let is_half = c == '\u{200d}' && former.is_some_and(|c| VIRAMAS.contains(&c));
+        let is_needless = [former, next]
+            .into_iter()
+            .flatten()
+            .all(|c| is_in(c, UNJOINED));
+        if former.is_none_or(is_joiner) || is_needless || (next.is_none() && !is_half) {
             return Some((at + 1, c));
         }
-        before = Some(c);
     }
     None
 }
@@ -260,6 +284,7 @@ mod tests {
             "",
             "Ana",
             "می\u{200c}خواهم",
+            "PDF\u{200c}ها",
             "👩\u{200d}👩\u{200d}👧",
             "👁\u{fe0f}\u{200d}🗨\u{fe0f}",
             "é",
@@ -292,6 +317,12 @@ mod tests {
             "a\u{200d}",
             "\u{200c}a",
             "a\u{200d}\u{200c}b",
+            // A second `Ana Costa`, with joiners that join nothing, and with blanks of other scripts.
+            "An\u{200d}a Costa",
+            "Ana \u{200c}Costa",
+            "Ана\u{200c}Коста",
+            "Ana\u{1d159}Costa",
+            "\u{16fe4}\u{13441}",
             "a\u{85}",
             "\u{feff}a",
             " Ana",
@@ -332,11 +363,7 @@ mod tests {
     /// Invisible characters are invisible beside a letter too, except for those that writing needs.
     #[test]
     fn nothing_that_is_not_seen_hides_among_letters() {
-        const WRITTEN_WITH: &[(char, char)] = &[
-            ('\u{300}', '\u{34e}'),
-            ('\u{350}', '\u{36f}'),
-            ('\u{200c}', '\u{200d}'),
-        ];
+        const WRITTEN_WITH: &[(char, char)] = &[('\u{300}', '\u{34e}'), ('\u{350}', '\u{36f}')];
         let all = '\u{0}'..=char::MAX;
         let unseen = all.filter(|c| is_in(*c, UNSEEN) && !is_in(*c, WRITTEN_WITH));
         let blank = |c: &char| c.is_whitespace() && !c.is_control();
@@ -383,7 +410,8 @@ mod tests {
             ("Ä\u{fe0f}", Some((2, '\u{fe0f}'))),
             ("🏴\u{e0067}x", Some((2, '\u{e0067}'))),
             ("Ana\u{200d}", Some((4, '\u{200d}'))),
-            ("a\u{200c}\u{200d}b", Some((3, '\u{200d}'))),
+            ("a\u{200c}\u{200d}ه", Some((3, '\u{200d}'))),
+            ("a\u{200c}b", Some((2, '\u{200c}'))),
             ("\u{200c}a", Some((1, '\u{200c}'))),
             ("a\nb", Some((2, '\n'))),
         ] {

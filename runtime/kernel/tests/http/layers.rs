@@ -280,6 +280,39 @@ async fn too_much_at_once_is_turned_away_at_once() {
     );
 }
 
+/// Clients that send their bodies slowly would otherwise hold all places while nothing is worked on.
+#[tokio::test]
+async fn a_slow_body_holds_no_place() {
+    let http = http(|config| config.max_requests = 1);
+    let routes = routes(&http);
+    let never = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let slow = request("POST", "/json").header("content-type", "application/json");
+    let slow = slow.body(Body::from_stream(never)).unwrap();
+    let others = async {
+        let (mut refused, mut tries) = (0, 0);
+        while tries < 600 {
+            match send(&routes, empty(request("GET", "/echo")))
+                .await
+                .status
+                .as_u16()
+            {
+                200 => return refused,
+                503 => refused += 1,
+                other => panic!("{other}"),
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the slow body still holds the place")
+    };
+    let refused = tokio::select! {
+        biased;
+        answer = send(&routes, slow) => panic!("{}", answer.status),
+        refused = others => refused,
+    };
+    assert!(refused > 0, "while the body could still arrive in time");
+}
+
 #[tokio::test]
 async fn pages_of_known_origins_may_call() {
     let http = http(|config| config.cors_origins = vec!["https://app.test".into()]);

@@ -119,6 +119,7 @@ pub struct UpdateBody {
 pub mod constraint {
     pub const NAME_KEY: &str = "bodies_name_key";
     pub const SAME_ID_SLUG_KEY: &str = "bodies_same_id_slug_key";
+    pub const BODY_CHECK: &str = "bodies_body_check";
 }
 
 #[rustfmt::skip]

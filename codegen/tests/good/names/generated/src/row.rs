@@ -96,6 +96,7 @@ pub struct UpdateRow {
 #[rustfmt::skip]
 pub mod constraint {
     pub const PARENT_ID_NAME_KEY: &str = "rows_parent_id_name_key";
+    pub const ROW_CHECK: &str = "rows_row_check";
 }
 
 #[rustfmt::skip]
