@@ -60,6 +60,12 @@ pub struct UpdateBroadcast {
     #[input(optional)] pub send_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TYPES_FOR_TYPES_CHECK: &str = "broadcasts_types_for_types_check";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.message, t.audience, t.ticket_type_ids, t.send_at, t.state, t.recipient_count,

@@ -48,6 +48,7 @@ pub struct UpdateCheckpoint {
 #[rustfmt::skip]
 pub mod constraint {
     pub const EVENT_ID_NAME_KEY: &str = "checkpoints_event_id_name_key";
+    pub const REENTRY_NEEDS_EXITS_CHECK: &str = "checkpoints_reentry_needs_exits_check";
 }
 
 #[rustfmt::skip]

@@ -67,6 +67,12 @@ pub struct CreateCommissionProposal {
     pub city_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const MAX_ABOVE_MIN_CHECK: &str = "commission_proposals_max_above_min_check";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.type, t.basis_points, t.fixed_cents, t.min_cents, t.max_cents, t.currency, t.paid_by,

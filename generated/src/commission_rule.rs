@@ -82,6 +82,7 @@ pub struct UpdateCommissionRule {
 #[rustfmt::skip]
 pub mod constraint {
     pub const SCOPE_TYPE_SCOPE_ID_TYPE_CURRENCY__D5A971_EXCL: &str = "commission_rules_scope_type_scope_id_type_currency__d5a971_excl";
+    pub const MAX_ABOVE_MIN_CHECK: &str = "commission_rules_max_above_min_check";
 }
 
 #[rustfmt::skip]

@@ -105,6 +105,7 @@ pub struct UpdateEvent {
 #[rustfmt::skip]
 pub mod constraint {
     pub const CITY_ID_SLUG_KEY: &str = "events_city_id_slug_key";
+    pub const MEMBERS_HAVE_A_COMMUNITY_CHECK: &str = "events_members_have_a_community_check";
 }
 
 #[rustfmt::skip]

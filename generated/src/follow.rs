@@ -34,6 +34,7 @@ pub struct CreateFollow {
 #[rustfmt::skip]
 pub mod constraint {
     pub const FOLLOWER_ID_ENTITY_TYPE_ENTITY_ID_KEY: &str = "follows_follower_id_entity_type_entity_id_key";
+    pub const NOT_ONESELF_CHECK: &str = "follows_not_oneself_check";
 }
 
 #[rustfmt::skip]

@@ -51,6 +51,12 @@ pub struct UpdateGrantAnnouncement {
     #[input(optional, format = "url")] pub url: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const AMOUNT_HAS_CURRENCY_CHECK: &str = "grant_announcements_amount_has_currency_check";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.description, t.amount_cents, t.currency, t.opens_at, t.closes_at, t.url,

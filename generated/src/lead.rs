@@ -56,6 +56,7 @@ pub struct UpdateLead {
 #[rustfmt::skip]
 pub mod constraint {
     pub const SERVICE_REQUEST_ID_BUSINESS_ID_KEY: &str = "leads_service_request_id_business_id_key";
+    pub const BUDGET_HAS_CURRENCY_CHECK: &str = "leads_budget_has_currency_check";
 }
 
 #[rustfmt::skip]

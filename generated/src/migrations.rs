@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "389f4661a656b64b7747707fc87e61fe4b69b06cd65a8df5205b5cff5c7276324ef3097d90835f26ca1e5405de2f91de",
+        checksum: "6259fbb1a78eed5b40962a5d31773806e4e13121cf3ea41f6056321c5eec74683c8e35bd7fff5d99f117e15e765656e0",
     },
 ];

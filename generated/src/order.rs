@@ -86,6 +86,10 @@ pub struct Order {
 pub mod constraint {
     pub const WALLET_HOLD_ID_KEY: &str = "orders_wallet_hold_id_key";
     pub const USER_ID_IDEMPOTENCY_KEY_KEY: &str = "orders_user_id_idempotency_key_key";
+    pub const FUNDED_CHECK: &str = "orders_funded_check";
+    pub const ADDS_UP_CHECK: &str = "orders_adds_up_check";
+    pub const SHARED_OUT_CHECK: &str = "orders_shared_out_check";
+    pub const REFUND_WITHIN_CHECK: &str = "orders_refund_within_check";
 }
 
 #[rustfmt::skip]

@@ -27,6 +27,7 @@ pub struct OrderItem {
 #[rustfmt::skip]
 pub mod constraint {
     pub const ORDER_ID_TICKET_TYPE_ID_KEY: &str = "order_items_order_id_ticket_type_id_key";
+    pub const ADDS_UP_CHECK: &str = "order_items_adds_up_check";
 }
 
 #[rustfmt::skip]

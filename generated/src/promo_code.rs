@@ -62,6 +62,10 @@ pub struct UpdatePromoCode {
 #[rustfmt::skip]
 pub mod constraint {
     pub const EVENT_ID_CODE_KEY: &str = "promo_codes_event_id_code_key";
+    pub const ONE_DISCOUNT_CHECK: &str = "promo_codes_one_discount_check";
+    pub const AMOUNT_HAS_CURRENCY_CHECK: &str = "promo_codes_amount_has_currency_check";
+    pub const REDEEMED_WITHIN_CHECK: &str = "promo_codes_redeemed_within_check";
+    pub const VALID_RANGE_CHECK: &str = "promo_codes_valid_range_check";
 }
 
 #[rustfmt::skip]

@@ -69,6 +69,8 @@ pub struct CreatePromotion {
 #[rustfmt::skip]
 pub mod constraint {
     pub const TARGET_TYPE_TARGET_ID_SLOT_STARTS_AT_EXCL: &str = "promotions_target_type_target_id_slot_starts_at_excl";
+    pub const SHARE_WITHIN_CHECK: &str = "promotions_share_within_check";
+    pub const PLAN_WITHIN_CHECK: &str = "promotions_plan_within_check";
 }
 
 #[rustfmt::skip]

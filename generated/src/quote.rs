@@ -71,6 +71,7 @@ pub struct UpdateQuote {
 #[rustfmt::skip]
 pub mod constraint {
     pub const LEAD_ID_KEY: &str = "quotes_lead_id_key";
+    pub const SHARE_WITHIN_CHECK: &str = "quotes_share_within_check";
 }
 
 #[rustfmt::skip]

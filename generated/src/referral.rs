@@ -36,6 +36,7 @@ pub struct CreateReferral {
 #[rustfmt::skip]
 pub mod constraint {
     pub const REFEREE_ID_KEY: &str = "referrals_referee_id_key";
+    pub const NOT_ONESELF_CHECK: &str = "referrals_not_oneself_check";
 }
 
 #[rustfmt::skip]

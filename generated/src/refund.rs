@@ -63,6 +63,10 @@ pub mod constraint {
     pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "refunds_stripe_idempotency_key_key";
     pub const ORDER_ID_KEY: &str = "refunds_order_id_key";
     pub const PROMOTION_ID_KEY: &str = "refunds_promotion_id_key";
+    pub const OF_ONE_CHECK: &str = "refunds_of_one_check";
+    pub const FUNDED_CHECK: &str = "refunds_funded_check";
+    pub const SHARED_OUT_CHECK: &str = "refunds_shared_out_check";
+    pub const WITHHELD_CHECK: &str = "refunds_withheld_check";
 }
 
 #[rustfmt::skip]

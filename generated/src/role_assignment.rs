@@ -53,6 +53,7 @@ pub struct CreateRoleAssignment {
 #[rustfmt::skip]
 pub mod constraint {
     pub const USER_ID_ROLE_SCOPE_TYPE_SCOPE_ID_KEY: &str = "role_assignments_user_id_role_scope_type_scope_id_key";
+    pub const ROLE_FITS_SCOPE_CHECK: &str = "role_assignments_role_fits_scope_check";
 }
 
 #[rustfmt::skip]

@@ -69,6 +69,12 @@ pub struct UpdateServiceRequest {
     #[input(optional)] pub needed_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const BUDGET_HAS_CURRENCY_CHECK: &str = "service_requests_budget_has_currency_check";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.category, t.description, t.budget_cents, t.currency, t.needed_at, t.state, t.city_id,

@@ -78,6 +78,8 @@ pub struct UpdateTicketType {
 #[rustfmt::skip]
 pub mod constraint {
     pub const EVENT_ID_NAME_KEY: &str = "ticket_types_event_id_name_key";
+    pub const WITHIN_CAPACITY_CHECK: &str = "ticket_types_within_capacity_check";
+    pub const SALES_END_LATER_CHECK: &str = "ticket_types_sales_end_later_check";
 }
 
 #[rustfmt::skip]

@@ -68,6 +68,11 @@ pub mod constraint {
     pub const ORDER_ID_KEY: &str = "transactions_order_id_key";
     pub const PROMOTION_ID_KEY: &str = "transactions_promotion_id_key";
     pub const QUOTE_ID_KEY: &str = "transactions_quote_id_key";
+    pub const REFUND_WITHIN_CHECK: &str = "transactions_refund_within_check";
+    pub const REFUNDED_IS_TOLD_CHECK: &str = "transactions_refunded_is_told_check";
+    pub const BEHALF_OF_ONE_CHECK: &str = "transactions_behalf_of_one_check";
+    pub const FEE_WITHIN_CHECK: &str = "transactions_fee_within_check";
+    pub const SHARE_WITHIN_CHECK: &str = "transactions_share_within_check";
 }
 
 #[rustfmt::skip]

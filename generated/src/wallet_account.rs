@@ -44,6 +44,9 @@ pub struct WalletAccount {
 #[rustfmt::skip]
 pub mod constraint {
     pub const USER_ID_OWNER_TYPE_OWNER_ID_KIND_CURRENCY_KEY: &str = "wallet_accounts_user_id_owner_type_owner_id_kind_currency_key";
+    pub const USERS_OWN_CHECK: &str = "wallet_accounts_users_own_check";
+    pub const PAYABLES_CHECK: &str = "wallet_accounts_payables_check";
+    pub const NEVER_NEGATIVE_CHECK: &str = "wallet_accounts_never_negative_check";
 }
 
 #[rustfmt::skip]

@@ -24,6 +24,7 @@ pub struct WalletCredit {
 #[rustfmt::skip]
 pub mod constraint {
     pub const JOURNAL_ID_KEY: &str = "wallet_credits_journal_id_key";
+    pub const REMAINING_WITHIN_CHECK: &str = "wallet_credits_remaining_within_check";
 }
 
 #[rustfmt::skip]

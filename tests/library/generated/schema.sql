@@ -182,7 +182,7 @@ create function sec.is_seen(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
 begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001107f\U00013430-\U00013442\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
 end
 $$;
 alter function sec.is_seen(text) owner to library_owner;
@@ -191,7 +191,7 @@ create function sec.hides(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Some character shows nothing where it stands, turns the direction of writing, is private, or is none.
 begin
-  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
+  return p_text ~ '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe-\uffff\U0001107f\U00013430-\U00013442\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000efffe-\U0010ffff]';
 end
 $$;
 alter function sec.hides(text) owner to library_owner;
@@ -199,13 +199,13 @@ alter function sec.hides(text) owner to library_owner;
 create function sec.is_line(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, nothing that shows nothing where it stands, nothing that
--- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, or after an
--- Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
+-- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, not both of
+-- them Latin, Greek or Cyrillic letters or blanks, or after an Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
 -- in form NFC, and Malayalam letters without a vowel are one character: what looks the same is the same, and unique.
 begin
   return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
-    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d'
+    and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d|[\u0001-\u052f\u1e00-\u200a\u3000][\u200c\u200d][\u0001-\u052f\u1e00-\u200a\u3000]'
     and (not sec.hides(p_text) or (p_text ~ '[\u180b-\u180f\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
       '[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934-\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff][\ufe0e\ufe0f]|[#*0-9]\ufe0f(?=\u20e3)|[\u1820-\u18aa][\u180b-\u180d\u180f]|[\u1820-\u18aa]\u180e(?=[\u1820\u1821])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f', '', 'g')))));
 end

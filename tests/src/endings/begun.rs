@@ -178,8 +178,13 @@ async fn a_rejected_host_goes_on_preparing_drafts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_generated_routes_begin_without_a_guard_is_found() {
     let hall = Hall::new().await;
-    let unguarded = "create or replace function app.host_is_live(p_host uuid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'";
-    run(&mut hall.server.superuser().await, unguarded.to_owned()).await;
+    // A lead is not begun for a host that is not shown, either.
+    for guard in ["host_is_live(p_host uuid)", "is_shown(p_id uuid)"] {
+        let unguarded = format!(
+            "create or replace function app.{guard} returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'"
+        );
+        run(&mut hall.server.superuser().await, unguarded).await;
+    }
     for case in CASES {
         let answer = case
             .play(&hall, Some(("organization", How::Suspended)))

@@ -41,6 +41,7 @@ pub struct UpdateCategory {
 #[rustfmt::skip]
 pub mod constraint {
     pub const SHELF_MARK_KEY: &str = "categories_shelf_mark_key";
+    pub const NOT_BELOW_ITSELF_CHECK: &str = "categories_not_below_itself_check";
 }
 
 #[rustfmt::skip]

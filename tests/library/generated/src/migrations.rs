@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "aefaafdd5cb1a8a155e0ae7bb0399e9e661049be62f99ed7f96ad4ab6c64b63ad18f9d5a7b0c42f214170d6d976c7830",
+        checksum: "37318ccf0d0e1808d984983157d726936c55c705eed0343630a51853ce61caf4a9e1f614ffd8ccdbfae3b0f4b54469c1",
     },
 ];
