@@ -179,7 +179,7 @@ async fn a_rejected_host_goes_on_preparing_drafts() {
 async fn what_generated_routes_begin_without_a_guard_is_found() {
     let hall = Hall::new().await;
     // A lead is not begun for a host that is not shown, either.
-    for guard in ["host_is_live(p_host uuid)", "is_shown(p_id uuid)"] {
+    for guard in ["host_is_live(p_host uuid)", "is_shown(p_host uuid)"] {
         let unguarded = format!(
             "create or replace function app.{guard} returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'"
         );
