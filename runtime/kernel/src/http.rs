@@ -14,6 +14,7 @@ pub mod limits;
 pub mod metrics;
 pub(crate) mod outer;
 pub mod stream;
+mod unread;
 
 pub use body::{Json, Raw, Sent};
 

@@ -1,17 +1,22 @@
 //! The part in front of the routes: the page at `/`, request ids, compression, and local web pages as origins.
 
+use super::operations::documented;
 use crate::support::{
     Database, TestServer,
     database::Content,
     people::{PASSWORD, address, sign_up},
     program::Program,
     rows,
-    socket::talk,
+    socket::{connect, talk},
 };
 use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -287,6 +292,61 @@ async fn pages_of_ones_own_machine_may_call_only_in_development() {
     }
 }
 
+/// A page may send every header that the document names, and read every header of answers. `Last-Event-ID` is what a
+/// stream is continued with; webhooks are not called by pages.
+#[tokio::test]
+async fn pages_may_send_and_read_every_header_of_the_document() {
+    let server =
+        TestServer::start_with(Content::Empty, |parts| parts.http.cors_localhost = true).await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    let (mut sent, mut read) = (BTreeSet::new(), BTreeSet::new());
+    let resolved = |one: &Value| match one["$ref"].as_str() {
+        Some(target) => document.pointer(&target[1..]).expect("a target").clone(),
+        None => one.clone(),
+    };
+    for (title, operation) in documented(&document) {
+        if title.contains(" /webhooks/") {
+            continue;
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let parameter = resolved(parameter);
+            if parameter["in"] == "header" {
+                sent.insert(parameter["name"].as_str().expect("a name").to_lowercase());
+            }
+        }
+        for answer in operation["responses"]
+            .as_object()
+            .expect("answers")
+            .values()
+        {
+            let headers = resolved(answer)["headers"].clone();
+            let names = headers.as_object().into_iter().flat_map(|all| all.keys());
+            read.extend(names.map(|name| name.to_lowercase()));
+        }
+    }
+    assert!(sent.contains("last-event-id") && read.contains("etag"));
+    let headers = [
+        ("origin", "http://localhost:3000"),
+        ("access-control-request-method", "GET"),
+    ];
+    let asked = server
+        .client
+        .send(Method::OPTIONS, "/events", None, &headers)
+        .await;
+    let missing = |name: &str, wanted: &BTreeSet<String>| -> Vec<String> {
+        let told = asked.header(name).unwrap_or_default();
+        let told: BTreeSet<&str> = told.split(',').map(str::trim).collect();
+        let missing = wanted.iter().filter(|one| !told.contains(one.as_str()));
+        missing.cloned().collect()
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(missing("access-control-allow-headers", &sent), none);
+    assert_eq!(missing("access-control-expose-headers", &read), none);
+    // The names of files to save stand in a header, which the document says nothing about.
+    let files = BTreeSet::from(["content-disposition".to_owned()]);
+    assert_eq!(missing("access-control-expose-headers", &files), none);
+}
+
 /// Local origins are allowed only in development, by the setting of the environment.
 #[tokio::test]
 async fn the_program_lets_local_pages_in_only_in_development() {
@@ -353,4 +413,68 @@ async fn a_head_that_is_too_long_or_no_http_is_told_so() {
         let body: Value = serde_json::from_str(body).expect("a problem");
         assert_eq!(body["type"], format!("/problems/{problem}"), "{start}");
     }
+}
+
+/// Requests that are answered before their body was read, and how many bytes of body they announce.
+const EARLY: [(&str, &str, usize); 7] = [
+    ("POST /events", "", 20),
+    ("POST /events", "authorization: Bearer nonsense\r\n", 20),
+    ("PUT /nowhere", "", 20),
+    ("DELETE /openapi.json", "", 20),
+    ("POST /auth/sign-in", "content-type: text/plain\r\n", 20),
+    ("POST /events", "", 300_000),
+    ("POST /auth/sign-in", "expect: 100-continue\r\n", 300_000),
+];
+
+/// The client sends its next request on the connection unless the answer says that it is closed. A body that comes after
+/// the answer was decided must not end it in silence: clients do not repeat a POST.
+#[tokio::test]
+async fn an_early_answer_leaves_the_connection_or_says_that_it_ends() {
+    let server = TestServer::start_with(Content::Empty, |_| {}).await;
+    let (mut left, mut ended) = (0, 0);
+    for (line, headers, length) in EARLY {
+        let mut stream = connect(server.client.base()).await;
+        let head =
+            format!("{line} HTTP/1.1\r\nhost: t\r\ncontent-length: {length}\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        // Long enough for the server to have refused it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // What is too long is not even begun.
+        if length < 1000 {
+            let _ = stream.write_all(&vec![b' '; length]).await;
+        }
+        let answer = answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{line}: {answer}");
+        if answer.to_lowercase().contains("connection: close") {
+            ended += 1;
+            continue;
+        }
+        left += 1;
+        let next = "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n";
+        stream.write_all(next.as_bytes()).await.expect("sent");
+        let next = self::answer(&mut stream).await;
+        assert!(next.starts_with("HTTP/1.1 200"), "{line} {headers}: {next}");
+    }
+    assert!(left >= 5 && ended >= 2, "{left} {ended}");
+}
+
+/// The head of the next answer; its body is read and dropped. Empty if the connection ends before.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return String::new(),
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.expect("the body");
+    head
 }

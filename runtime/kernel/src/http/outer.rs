@@ -3,7 +3,7 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
 //! future only.
 
-use super::{Http, body, client, compress, metrics};
+use super::{Http, body, client, compress, metrics, unread};
 use crate::{
     caller::Caller,
     error::{Carried, Error},
@@ -56,6 +56,7 @@ pub(super) async fn outer(
     );
     let credential = request.headers().contains_key(header::AUTHORIZATION);
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let rest = unread::lend(&mut request);
 
     let run = AssertUnwindSafe(admit(&http, request, next)).catch_unwind();
     let mut response = match run.instrument(span.clone()).await {
@@ -79,6 +80,9 @@ pub(super) async fn outer(
             "answered"
         )
     });
+    if let Some(rest) = rest {
+        rest.settle(http.config.body_limit, &mut response).await;
+    }
     response
 }
 
