@@ -6,6 +6,7 @@ mod answers;
 mod audiences;
 mod audit_log;
 mod audited;
+mod beside;
 pub mod bodies;
 mod dead_jobs;
 mod deeds;

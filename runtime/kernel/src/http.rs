@@ -16,7 +16,7 @@ pub(crate) mod outer;
 pub mod stream;
 mod unread;
 
-pub use body::{Json, Raw, Sent};
+pub use body::{Beside, Json, Raw, Sent};
 
 use crate::{
     auth::Authenticator,

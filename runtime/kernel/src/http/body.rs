@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     input::{Body as Sending, Mode, Posted, refuse_cards},
+    problem::Problem,
     problems,
 };
 use axum::{
@@ -48,11 +49,29 @@ impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let beside = parts.extensions.remove::<Beside>().map(|found| found.0);
         let text = read_json(&parts.headers, body, Mode::Create).await?;
-        let mut body = Sending::parse(&text, Mode::Create)?;
-        let input = T::from_body(&mut body);
-        Ok(Self(body.finish(input)?))
+        let sent = Sending::parse(&text, Mode::Create).and_then(|mut body| {
+            let input = T::from_body(&mut body);
+            body.finish(input)
+        });
+        match (sent, beside.map(Error::from)) {
+            (Ok(input), None) => Ok(Self(input)),
+            (Ok(_), Some(beside)) => Err(beside),
+            (Err(invalid), beside) => Err(Error::from(invalid).after(beside)),
+        }
+    }
+}
+
+/// What a layer has found wrong with the request outside of its body: an extension of the request. [`Sent`] reports it
+/// together with what is wrong with the body, and refuses the request in any case.
+#[derive(Clone, Debug)]
+pub struct Beside(Problem);
+
+impl Beside {
+    pub fn new(error: &Error) -> Self {
+        Self(error.problem().clone())
     }
 }
 
