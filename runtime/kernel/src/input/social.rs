@@ -5,7 +5,7 @@
 
 mod networks;
 
-use super::address::{ascii_host, is_host};
+use super::address::{ascii_host, is_host, undelimited};
 use networks::{ALL, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page, SHORT_LINKS};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Network {
 
     /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
-        let text = text.trim();
+        let text = undelimited(text.trim());
         match self {
             Network::Mastodon => return mastodon(text),
             Network::Whatsapp => {
