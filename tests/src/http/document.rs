@@ -104,6 +104,31 @@ async fn objects_say_what_they_are() {
     );
 }
 
+/// Generators choose the type of a number by its format; without one each has its own idea.
+#[tokio::test]
+async fn every_number_has_a_format() {
+    let document = served().await;
+    let (mut faults, mut numbers) = (Vec::new(), 0);
+    formats(&document, "#", &mut |place, format| {
+        numbers += 1;
+        let known = ["int32", "int64", "float", "double"];
+        if !format.is_some_and(|format| known.contains(&format)) {
+            faults.push(format!("{place}: {format:?}"));
+        }
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(numbers > 300, "only {numbers} numbers");
+}
+
+/// Calls `with` for the schema of each number.
+fn formats(at: &Value, place: &str, with: &mut impl FnMut(&str, Option<&str>)) {
+    let mut types = list(&at["type"]).chain([&at["type"]]);
+    if types.any(|one| one == "integer" || one == "number") {
+        with(place, at["format"].as_str());
+    }
+    each(at, place, &mut |place, inner| formats(inner, place, with));
+}
+
 /// Linters and clients follow every reference, so schemas must not be recursive: an expanded object has no further
 /// expansions.
 #[tokio::test]

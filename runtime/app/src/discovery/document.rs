@@ -15,7 +15,7 @@ pub fn add(document: &mut Value) {
             city(),
             types(search::KINDS, "All types if left out"),
             json!({"name": "limit", "in": "query", "description": "Maximum number of hits of each type.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5}}),
+                "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 20, "default": 5}}),
         ],
         answer("SearchResult", ""),
     )});
@@ -26,7 +26,7 @@ pub fn add(document: &mut Value) {
             bbox(),
             types(map::KINDS, "`event,venue` if left out"),
             json!({"name": "cells", "in": "query", "description": "Maximum number of clusters.",
-                "schema": {"type": "integer", "minimum": 10, "maximum": 500, "default": 200}}),
+                "schema": {"type": "integer", "format": "int32", "minimum": 10, "maximum": 500, "default": 200}}),
             words(),
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
