@@ -17,7 +17,7 @@ pub fn add(document: &mut Value) {
             json!({"name": "limit", "in": "query", "description": "Maximum number of hits of each type.",
                 "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 20, "default": 5}}),
         ],
-        answer("SearchResult", ""),
+        answer("SearchHits", ""),
     )});
     paths["/map"] = json!({"get": operation(
         ("getMap", "Get the objects on a map"),
@@ -127,7 +127,7 @@ fn schemas(schemas: &mut Value) {
             "starts_at": or_null("date-time", "Begin of an event; null for other types."),
         },
     });
-    schemas["SearchResult"] = json!({
+    schemas["SearchHits"] = json!({
         "type": "object",
         "required": ["data"],
         "properties": {"data": {"type": "array", "maxItems": 140, "items": {"$ref": "#/components/schemas/SearchHit"}}},

@@ -140,7 +140,11 @@ fn is_json(value: Option<&HeaderValue>, mode: Mode) -> bool {
     known
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, charset)) if name.eq_ignore_ascii_case("charset") => {
-                charset.trim_matches('"').eq_ignore_ascii_case("utf-8")
+                // Many write it without the hyphen.
+                let charset = charset.trim_matches('"');
+                ["utf-8", "utf8"]
+                    .iter()
+                    .any(|one| charset.eq_ignore_ascii_case(one))
             }
             _ => true,
         })
@@ -218,6 +222,7 @@ mod tests {
         let json = |text: &'static str, mode| is_json(Some(&HeaderValue::from_static(text)), mode);
         assert!(json("application/json", Mode::Create));
         assert!(json("Application/JSON; charset=UTF-8", Mode::Replace));
+        assert!(json("application/json;charset=utf8", Mode::Create));
         assert!(json("application/merge-patch+json", Mode::Merge));
         assert!(!json("application/merge-patch+json", Mode::Replace));
         assert!(!json("application/json; charset=latin1", Mode::Create));
