@@ -12,6 +12,7 @@ mod dead_jobs;
 mod deeds;
 mod document;
 mod documentation;
+mod early;
 mod erasure;
 mod examples;
 mod expect;
