@@ -393,8 +393,10 @@ create function sec.slugify(p_text text) returns text
 declare
   -- Ligatures, full-width letters and loose accents are what normalising takes apart; `unaccent` knows the letters that
   -- are no combinations (đ, ı, œ, þ), and is not immutable only because its rules are a file.
-  v_plain text := lower(replace(replace(public.unaccent('public.unaccent'::regdictionary,
-    regexp_replace(normalize(p_text, nfkc), '[\u0300-\u036f]', '', 'g')), 'ə', 'e'), 'Ə', 'e'));
+  -- It does not know the vowels of Azerbaijani, Akan and Ewe, nor that the sign of Hawaiian is a letter that is left out.
+  v_plain text := lower(public.unaccent('public.unaccent'::regdictionary, translate(
+    normalize(regexp_replace(normalize(p_text, nfkd), '[\u0300-\u036f]', '', 'g'), nfkc),
+    'əƏǝƎɛƐɔƆɣƔʒƷʻʼ', 'eeeeeeooggzz')));
   v_all int := char_length(regexp_replace(v_plain collate "und-x-icu", '[^[:alnum:]]', '', 'g'));
   v_slug text := btrim(left(regexp_replace(v_plain, '[^a-z0-9]+', '-', 'g'), 80), '-');
 begin

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6259fbb1a78eed5b40962a5d31773806e4e13121cf3ea41f6056321c5eec74683c8e35bd7fff5d99f117e15e765656e0",
+        checksum: "0f5295920b2b09ae90daa06b08af6afa11c17179e2e542abc43acbce34f91b8edab9328a7e5f0aa627943db563b35fc0",
     },
 ];

@@ -120,7 +120,7 @@ struct Document;
 
 /// One change of one object.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": 4711, "entity_type": "event", "entity_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002",
+#[schema(example = json!({"id": 4711, "entity_type": "event", "entity_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
     "action": "update", "performed_by": "019a6d3c-7c3e-7b1a-9d2f-0242ac120003", "performed_role": "orgAdmin",
     "request_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120004", "reason": null,
     "changed": {"title": ["Lights", "Festival of Lights"]}, "created_at": "2026-11-20T18:30:00Z"}))]

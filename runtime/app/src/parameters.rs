@@ -3,6 +3,7 @@
 //!
 //! Handlers that take parameters report unknown ones themselves, together with all other errors. The other handlers do
 //! not look at the query string. Which ones these are is read from the API document, so a new route needs nothing.
+//! If such an operation has a body, both are refused together ([`kernel::http::Sent`]).
 
 use crate::{api, modules};
 use axum::{
@@ -12,7 +13,7 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use kernel::{Caller, own::refuse_any};
+use kernel::{Caller, http::Beside, own::refuse_any};
 use serde_json::Value;
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -38,36 +39,43 @@ async fn refuse(path: MatchedPath, request: Request, next: Next) -> Response {
     if request.uri().query().is_none_or(str::is_empty) {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let method = match parts.method {
         Method::HEAD => "GET",
         ref other => other.as_str(),
     };
-    let of_nobody = match bare().get(&(method.to_owned(), path.as_str().to_owned())) {
-        Some(Access::Open) => true,
-        // The handler answers 401, which comes before errors in the request.
-        Some(Access::Token) => Caller::unproven(&parts).user().is_ok(),
-        None => false,
-    };
-    if of_nobody && let Err(error) = refuse_any(parts.uri.query()) {
-        return error.into_response();
+    let known = bare().get(&(method.to_owned(), path.as_str().to_owned()));
+    if let Some(operation) = known
+        && let Err(error) = refuse_any(parts.uri.query())
+    {
+        match operation {
+            Bare::Body => {
+                parts.extensions.insert(Beside::new(&error));
+            }
+            // The handler answers 401, which comes before errors in the request.
+            Bare::Token if Caller::unproven(&parts).user().is_err() => {}
+            Bare::Open | Bare::Token => return error.into_response(),
+        }
     }
     next.run(Request::from_parts(parts, body)).await
 }
 
+/// An operation without query parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+enum Bare {
+    /// It has a body, whose reader refuses the parameters together with what is wrong with the body.
+    Body,
     /// The document says that no token is needed.
     Open,
     Token,
 }
 
-/// Method and path of the operations without query parameters.
-type Bare = HashMap<(String, String), Access>;
+/// By method and path.
+type Known = HashMap<(String, String), Bare>;
 
 /// Made for the first request that has a query string, since reading the document takes a while.
-fn bare() -> &'static Bare {
-    static BARE: OnceLock<Bare> = OnceLock::new();
+fn bare() -> &'static Known {
+    static BARE: OnceLock<Known> = OnceLock::new();
     BARE.get_or_init(|| {
         let own = serde_json::to_value(modules::document()).unwrap_or_default();
         let mut found = of_document(&api::amended());
@@ -76,8 +84,8 @@ fn bare() -> &'static Bare {
     })
 }
 
-fn of_document(document: &Value) -> Bare {
-    let mut found = Bare::new();
+fn of_document(document: &Value) -> Known {
+    let mut found = Known::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         if FREE.contains(&path.as_str()) || takes_query(document, &item["parameters"]) {
             continue;
@@ -91,8 +99,17 @@ fn of_document(document: &Value) -> Bare {
                 let needs_nothing = |one: &Value| one.as_object().is_some_and(|one| one.is_empty());
                 all.is_empty() || all.iter().any(needs_nothing)
             });
-            let access = if is_open { Access::Open } else { Access::Token };
-            found.insert((method.to_uppercase(), path.clone()), access);
+            let bare = match is_open {
+                _ if operation["requestBody"]["content"]
+                    .get("application/json")
+                    .is_some() =>
+                {
+                    Bare::Body
+                }
+                true => Bare::Open,
+                false => Bare::Token,
+            };
+            found.insert((method.to_uppercase(), path.clone()), bare);
         }
     }
     found
@@ -119,13 +136,14 @@ mod tests {
         let key = |method: &str, path: &str| (method.to_owned(), path.to_owned());
         let bare = bare();
         for (method, path, access) in [
-            ("GET", "/events/{id}/sales", Access::Token),
-            ("GET", "/me/wallet", Access::Token),
-            ("PUT", "/events/{id}/view", Access::Token),
-            ("POST", "/notifications/read-all", Access::Token),
-            ("GET", "/events/{id}/calendar.ics", Access::Open),
-            ("GET", "/venues/{id}/rating", Access::Open),
-            ("POST", "/auth/sign-in", Access::Open),
+            ("GET", "/events/{id}/sales", Bare::Token),
+            ("GET", "/me/wallet", Bare::Token),
+            ("PUT", "/events/{id}/view", Bare::Token),
+            ("POST", "/notifications/read-all", Bare::Token),
+            ("GET", "/events/{id}/calendar.ics", Bare::Open),
+            ("GET", "/venues/{id}/rating", Bare::Open),
+            ("POST", "/auth/sign-in", Bare::Body),
+            ("POST", "/orders", Bare::Body),
         ] {
             assert_eq!(bare.get(&key(method, path)), Some(&access), "{path}");
         }

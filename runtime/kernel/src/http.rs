@@ -15,8 +15,9 @@ pub mod metrics;
 pub(crate) mod outer;
 mod place;
 pub mod stream;
+mod unread;
 
-pub use body::{Json, Raw, Sent};
+pub use body::{Beside, Json, Raw, Sent};
 
 use crate::{
     auth::Authenticator,

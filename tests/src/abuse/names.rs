@@ -116,6 +116,12 @@ async fn slugs_keep_latin_letters_or_fall_back() {
         ("Þórshöfn á Langanesi, Ðað", "thorshofn-a-langanesi-dad"),
         ("Straße in Łódź", "strasse-in-lodz"),
         ("Ærø Ŋgaŋa Ħamrun Gəncə", "aero-ngana-hamrun-gence"),
+        (
+            "Ǿresund, Ɔkɔmfo Ɛyɛ, Ɖɔ ƒe ɣe",
+            "oresund-okomfo-eye-do-fe-ge",
+        ),
+        ("Hawaiʻi – ʻŌlelo", "hawaii-olelo"),
+        ("L’été à l'Opéra", "l-ete-a-l-opera"),
         ("ﬁnale ２０２６ Ｊａｚｚ", "finale-2026-jazz"),
         ("“Jazz” – 👨‍👩‍👧‍👦 fun!", "jazz-fun"),
         ("東京 Jazz Night", "jazz-night"),

@@ -104,6 +104,31 @@ async fn objects_say_what_they_are() {
     );
 }
 
+/// Generators choose the type of a number by its format; without one each has its own idea.
+#[tokio::test]
+async fn every_number_has_a_format() {
+    let document = served().await;
+    let (mut faults, mut numbers) = (Vec::new(), 0);
+    formats(&document, "#", &mut |place, format| {
+        numbers += 1;
+        let known = ["int32", "int64", "float", "double"];
+        if !format.is_some_and(|format| known.contains(&format)) {
+            faults.push(format!("{place}: {format:?}"));
+        }
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(numbers > 300, "only {numbers} numbers");
+}
+
+/// Calls `with` for the schema of each number.
+fn formats(at: &Value, place: &str, with: &mut impl FnMut(&str, Option<&str>)) {
+    let mut types = list(&at["type"]).chain([&at["type"]]);
+    if types.any(|one| one == "integer" || one == "number") {
+        with(place, at["format"].as_str());
+    }
+    each(at, place, &mut |place, inner| formats(inner, place, with));
+}
+
 /// Linters and clients follow every reference, so schemas must not be recursive: an expanded object has no further
 /// expansions.
 #[tokio::test]
@@ -149,7 +174,27 @@ async fn names_stay_apart_in_every_language() {
             }
         }
     }
+    // A type is made of each property that has none of its own: `Quote.fee_paid_at` and a schema `QuoteFee` with `paid_at` make one.
+    for (name, schema) in schemas {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        for (property, told) in properties {
+            let is_inline = told.get("$ref").is_none() && told.get("anyOf").is_none();
+            let is_constant = told.get("const").is_some() || property == "object";
+            if is_inline && !is_constant && !seen.insert(plain(&format!("{name}{property}"))) {
+                faults.push(format!("{name}.{property} is another type's name"));
+            }
+        }
+    }
     for (title, operation) in documented(&document) {
+        // What generators call the types of an operation.
+        let id = plain(operation["operationId"].as_str().expect("an id"));
+        for end in [
+            "body", "data", "error", "params", "request", "response", "result",
+        ] {
+            if seen.contains(&format!("{id}{end}")) {
+                faults.push(format!("{title}: its {end} is called like a schema"));
+            }
+        }
         let mut seen = BTreeSet::new();
         for parameter in list(&operation["parameters"]).map(|one| resolve(&document, one)) {
             if !seen.insert(plain(parameter["name"].as_str().expect("a name"))) {

@@ -4,6 +4,7 @@
 //! Some entities have no row that can be an example: new ones, and those that are created through Stripe or uploads
 //! (`seed trade`, `seed pictures`) with a new id in each run. For these, rows generated for tests are requested.
 
+use super::operations::documented;
 use crate::support::{Database, Member, TestServer, database::Content, document, resources};
 use serde_json::Value;
 use server::seed::{
@@ -241,6 +242,64 @@ fn examples_of_bodies_are_none_that_would_be_refused() {
     assert_ne!(*other, PEOPLE[OLGA].id.to_string());
     let hours = &of("CreateNotificationPreference")["quiet_hours"];
     assert_ne!(hours["starts"], hours["ends"]);
+    let role = of("CreateRoleAssignment");
+    assert_eq!(role["scope_id"], example_id("organization"));
+    assert_eq!(role["user_id"], example_id("another user"));
+    // At the door credits are refused, and codes belong to one event.
+    let cart = of("Cart").as_object().expect("an object");
+    assert_eq!(cart.keys().collect::<Vec<_>>(), ["event_id", "items"]);
+}
+
+/// Ids in examples of bodies are those of the example objects, which a server with the demonstration data replaces by ids
+/// of its rows; those of hand-written routes too. An id that is made up can't be tried.
+#[test]
+fn ids_in_examples_of_bodies_are_of_example_objects() {
+    let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
+    let document = document.expect("JSON");
+    let names = resources().keys().copied().chain(["another user"]);
+    let known: BTreeMap<String, &str> = names.map(|name| (example_id(name), name)).collect();
+    let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut sent = Vec::new();
+    for (title, operation) in documented(&document) {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let target = content["schema"]["$ref"].as_str().unwrap_or_default();
+        let schema = document.pointer(target.trim_start_matches('#'));
+        let example = content
+            .get("example")
+            .or(schema.and_then(|one| one.get("example")));
+        sent.extend(example.map(|example| (title, example)));
+    }
+    for (title, example) in sent {
+        each_id(example, "", &mut |key, id| {
+            let name = known.get(id).copied();
+            // What a key says by itself, such as `event_id`; `target_id` may be of any entity.
+            let wanted = key.trim_end_matches('s').trim_end_matches("_id");
+            let is_right = name
+                .is_some_and(|name| !resources().contains_key(wanted) || name.ends_with(wanted));
+            if !is_right {
+                faults.push(format!("{title}: {key} is {id} of {name:?}"));
+            }
+            seen.insert(key.to_owned());
+        });
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let hand_written = ["ticket_type_id", "plan_id", "payment_method_id"];
+    assert!(
+        hand_written.iter().all(|key| seen.contains(*key)),
+        "{seen:?}"
+    );
+}
+
+/// Calls `with` for each text that is an id, with the key that it is under.
+fn each_id(value: &Value, key: &str, with: &mut impl FnMut(&str, &str)) {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| each_id(inner, key, with)),
+        Value::Array(list) => list.iter().for_each(|inner| each_id(inner, key, with)),
+        Value::String(text) if text.parse::<uuid::Uuid>().is_ok() => with(key, text),
+        _ => {}
+    }
 }
 
 /// There is an example for every entity that has rows in the demonstration data, and for no other.

@@ -1,5 +1,6 @@
 //! The part in front of the routes: the page at `/`, request ids, compression, and local web pages as origins.
 
+use super::operations::documented;
 use crate::support::{
     Database, TestServer,
     database::Content,
@@ -11,7 +12,7 @@ use crate::support::{
 use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -285,6 +286,61 @@ async fn pages_of_ones_own_machine_may_call_only_in_development() {
             }
         }
     }
+}
+
+/// A page may send every header that the document names, and read every header of answers. `Last-Event-ID` is what a
+/// stream is continued with; webhooks are not called by pages.
+#[tokio::test]
+async fn pages_may_send_and_read_every_header_of_the_document() {
+    let server =
+        TestServer::start_with(Content::Empty, |parts| parts.http.cors_localhost = true).await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    let (mut sent, mut read) = (BTreeSet::new(), BTreeSet::new());
+    let resolved = |one: &Value| match one["$ref"].as_str() {
+        Some(target) => document.pointer(&target[1..]).expect("a target").clone(),
+        None => one.clone(),
+    };
+    for (title, operation) in documented(&document) {
+        if title.contains(" /webhooks/") {
+            continue;
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let parameter = resolved(parameter);
+            if parameter["in"] == "header" {
+                sent.insert(parameter["name"].as_str().expect("a name").to_lowercase());
+            }
+        }
+        for answer in operation["responses"]
+            .as_object()
+            .expect("answers")
+            .values()
+        {
+            let headers = resolved(answer)["headers"].clone();
+            let names = headers.as_object().into_iter().flat_map(|all| all.keys());
+            read.extend(names.map(|name| name.to_lowercase()));
+        }
+    }
+    assert!(sent.contains("last-event-id") && read.contains("etag"));
+    let headers = [
+        ("origin", "http://localhost:3000"),
+        ("access-control-request-method", "GET"),
+    ];
+    let asked = server
+        .client
+        .send(Method::OPTIONS, "/events", None, &headers)
+        .await;
+    let missing = |name: &str, wanted: &BTreeSet<String>| -> Vec<String> {
+        let told = asked.header(name).unwrap_or_default();
+        let told: BTreeSet<&str> = told.split(',').map(str::trim).collect();
+        let missing = wanted.iter().filter(|one| !told.contains(one.as_str()));
+        missing.cloned().collect()
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(missing("access-control-allow-headers", &sent), none);
+    assert_eq!(missing("access-control-expose-headers", &read), none);
+    // The names of files to save stand in a header, which the document says nothing about.
+    let files = BTreeSet::from(["content-disposition".to_owned()]);
+    assert_eq!(missing("access-control-expose-headers", &files), none);
 }
 
 /// Local origins are allowed only in development, by the setting of the environment.

@@ -56,7 +56,7 @@ async fn texts_of_one_line_take_no_other() {
 }
 
 /// The JSON bodies of hand-written operations.
-fn bodies(document: &Value) -> Vec<(Method, &str, &Value)> {
+pub(super) fn bodies(document: &Value) -> Vec<(Method, &str, &Value)> {
     let generated: Vec<String> = documented(operations::document())
         .into_iter()
         .map(|(title, _)| title)

@@ -350,7 +350,7 @@ async fn chooses_nothing(client: &Client, path: &str) -> bool {
             .send(Method::POST, &target, nonsense(), &[])
             .await
             .status;
-        // Hand-written routes refuse unknown parameters before they read a body or a key.
+        // Hand-written routes without a body refuse unknown parameters before they read a key.
         assert!(
             status == post.status || status == 422,
             "POST {target}: {status}, not {}",

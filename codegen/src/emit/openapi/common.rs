@@ -241,7 +241,7 @@ pub fn headers() -> Value {
         },
         "RetryAfter": {
             "description": "Seconds to wait before the next attempt.",
-            "schema": {"type": "integer", "minimum": 0},
+            "schema": {"type": "integer", "format": "int32", "minimum": 0},
             "example": 2,
         },
         "WwwAuthenticate": {

@@ -71,6 +71,10 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
                 continue;
             }
             Source::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
+            // Whoever may give the role of the example has it already.
+            Source::IdOf(relation) if is_holder(model, entity, relation) => {
+                json!(settled::another(&model.entities[model.identity].name))
+            }
             Source::IdOf(relation) => reference(model, relation),
             _ => continue,
         };
@@ -82,6 +86,12 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
         example = example.into_iter().take(1).collect();
     }
     Value::Object(example)
+}
+
+/// Whether the relation says who holds a role.
+fn is_holder(model: &Model, entity: EntityId, relation: &Relation) -> bool {
+    let holder = model.holder(&model.entities[entity]);
+    entity == model.assignments && holder.is_some_and(|holder| holder.name == relation.name)
 }
 
 fn is_list_of_ids(field: &Field) -> bool {

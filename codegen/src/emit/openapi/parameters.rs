@@ -375,7 +375,7 @@ pub fn of_searches() -> [(&'static str, Value); 4] {
         (
             "radius_m",
             "Radius around `near` in metres, 5000 if left out.",
-            json!({"type": "integer", "minimum": 1, "maximum": 100000}),
+            json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 100000}),
         ),
         (
             "bbox",

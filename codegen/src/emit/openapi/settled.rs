@@ -7,8 +7,8 @@ use crate::{
 };
 use serde_json::{Map, Value as Json, json};
 
-/// Changes values until no check is known to fail: another object where it would be the caller's own, and without
-/// optional properties that exclude each other.
+/// Changes values until no check is known to fail: another object where it would be the caller's own, without optional
+/// properties that exclude each other, and with an optional object that is needed.
 pub fn settle(model: &Model, entity: &Entity, columns: &[Column], example: &mut Map<String, Json>) {
     let of_fields = entity
         .fields
@@ -37,7 +37,9 @@ pub fn settle(model: &Model, entity: &Entity, columns: &[Column], example: &mut 
             .filter(|one| is_compared(&one.id_column()))
         {
             let (own, kind) = (relation.id_column(), format!("{}_type", relation.name));
-            if !fails(example) || !example.contains_key(&own) {
+            let is_there = example.contains_key(&own);
+            let may_be_there = columns.iter().any(|column| column.name() == own);
+            if !fails(example) || !(is_there || may_be_there) {
                 continue;
             }
             for target in &relation.targets {
@@ -51,6 +53,10 @@ pub fn settle(model: &Model, entity: &Entity, columns: &[Column], example: &mut 
                 if !fails(example) {
                     break;
                 }
+            }
+            if !is_there && fails(example) {
+                example.shift_remove(&kind);
+                example.shift_remove(&own);
             }
         }
         let optional = columns.iter().filter(|column| column.optional());

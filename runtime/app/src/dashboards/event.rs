@@ -48,7 +48,7 @@ struct EventDashboard {
     sold: Vec<SoldInBucket>,
     /// The same orders by `referrer`, if they have one: the 20 with the most tickets.
     referrers: Vec<SoldByReferrer>,
-    capacity: EventCapacity,
+    capacity: PlacesOfEvent,
     /// All sales, regardless of the period: by ticket type, and amounts by currency.
     sales: Sales,
     waiting_list: WaitingList,
@@ -86,7 +86,7 @@ struct SoldByReferrer {
 
 /// Capacity of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct EventCapacity {
+struct PlacesOfEvent {
     /// Limit of the whole event; null: only its ticket types have limits.
     capacity: Option<i32>,
     /// Total capacity of its ticket types.
@@ -263,7 +263,7 @@ async fn sold(
 
 #[derive(Deserialize)]
 struct Counts {
-    capacity: EventCapacity,
+    capacity: PlacesOfEvent,
     waiting_list: WaitingList,
     likes: i64,
     attendances: i64,

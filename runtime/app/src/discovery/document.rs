@@ -15,9 +15,9 @@ pub fn add(document: &mut Value) {
             city(),
             types(search::KINDS, "All types if left out"),
             json!({"name": "limit", "in": "query", "description": "Maximum number of hits of each type.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5}}),
+                "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 20, "default": 5}}),
         ],
-        answer("SearchResult", ""),
+        answer("SearchHits", ""),
     )});
     paths["/map"] = json!({"get": operation(
         ("getMap", "Get the objects on a map"),
@@ -26,7 +26,7 @@ pub fn add(document: &mut Value) {
             bbox(),
             types(map::KINDS, "`event,venue` if left out"),
             json!({"name": "cells", "in": "query", "description": "Maximum number of clusters.",
-                "schema": {"type": "integer", "minimum": 10, "maximum": 500, "default": 200}}),
+                "schema": {"type": "integer", "format": "int32", "minimum": 10, "maximum": 500, "default": 200}}),
             words(),
             city(),
             json!({"$ref": "#/components/parameters/Event.category"}),
@@ -127,7 +127,7 @@ fn schemas(schemas: &mut Value) {
             "starts_at": or_null("date-time", "Begin of an event; null for other types."),
         },
     });
-    schemas["SearchResult"] = json!({
+    schemas["SearchHits"] = json!({
         "type": "object",
         "required": ["data"],
         "properties": {"data": {"type": "array", "maxItems": 140, "items": {"$ref": "#/components/schemas/SearchHit"}}},

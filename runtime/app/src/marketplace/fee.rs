@@ -16,7 +16,7 @@ use money::{
     Chain, Charge, Currency, Host, HostKind, Money, PaidBy, card, commission as fees,
     rule::{Unresolved, resolve},
 };
-use routes::QuoteFee;
+use routes::FeeOfQuote;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ impl Marketplace {
     }
 
     /// The fee that the caller's side pays; 0 if the other side pays it.
-    async fn fee(&self, caller: &Member, quote: Uuid) -> Result<QuoteFee> {
+    async fn fee(&self, caller: &Member, quote: Uuid) -> Result<FeeOfQuote> {
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
@@ -88,7 +88,7 @@ async fn charge(cx: &mut Cx, quote: Uuid) -> Result<()> {
 }
 
 /// The fee as it was fixed; before that, as it would be now.
-async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
+async fn shown(cx: &mut Cx, quote: Uuid) -> Result<FeeOfQuote> {
     let row = sqlx::query(
         "select q.amount_cents, q.currency, coalesce(q.accepted_at, now()) as at, l.business_id, r.event_id, r.city_id, c.country_id,
            q.fee_decided_at is not null as is_decided, q.fee_cents, q.fee_paid_by, q.fee_paid_at
@@ -113,7 +113,7 @@ async fn shown(cx: &mut Cx, quote: Uuid) -> Result<QuoteFee> {
         false => price(cx, &row).await?,
     };
     let is_theirs = cx.holds(&QUOTE, fee.paid_by, quote).await?;
-    Ok(QuoteFee {
+    Ok(FeeOfQuote {
         quote_id: quote,
         amount_cents: if is_theirs { fee.amount } else { 0 },
         currency: row.try_get("currency")?,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"entity_type": "event", "entity_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc", "content_type": "image/jpeg", "bytes": 482133,
+    example = r#"{"entity_type": "event", "entity_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c", "content_type": "image/jpeg", "bytes": 482133,
       "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", "alt_text": "Three singers on a stage", "position": 0}"#
 )]
 pub struct AnnouncedPicture {

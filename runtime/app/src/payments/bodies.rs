@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Input, Clone, Debug, Default)]
 #[input(
     body,
-    example = r#"{"payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc", "return_url": "https://example.org/back"}"#
+    example = r#"{"payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4", "return_url": "https://example.org/back"}"#
 )]
 pub struct PaymentRequest {
     /// Saved card to charge at once. Without it, the client confirms the payment with `client_secret` and any card.
@@ -107,7 +107,7 @@ pub struct Onboarding {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"plan_id": "0199e005-7f50-7e55-820c-639f580d23cc", "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"}"#
+    example = r#"{"plan_id": "019caddd-0f20-7648-a79f-7d6b960a0190", "payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4"}"#
 )]
 pub struct SubscriptionRequest {
     pub plan_id: Uuid,
@@ -120,7 +120,7 @@ pub struct SubscriptionRequest {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"}"#
+    example = r#"{"payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4"}"#
 )]
 pub struct OtherCard {
     /// Saved card of the caller, who must be the member who subscribed.
@@ -131,7 +131,7 @@ pub struct OtherCard {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"plan_id": "0199e005-7f50-7e55-820c-639f580d23cc"}"#
+    example = r#"{"plan_id": "019caddd-0f20-7648-a79f-7d6b960a0190"}"#
 )]
 pub struct OtherPlan {
     /// A plan in the currency of the subscription.

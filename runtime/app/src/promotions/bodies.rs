@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"target_type": "event", "target_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc", "city_id": "0199e001-6a21-7a30-9d3c-0f4cc05f4ddb",
+    example = r#"{"target_type": "event", "target_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c", "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
       "slot": "home", "starts_at": "2027-03-01T00:00:00Z", "ends_at": "2027-03-08T00:00:00Z"}"#
 )]
 pub struct AskedPlace {

@@ -20,9 +20,8 @@ pub struct Item {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
-    "items": [{"ticket_type_id": "0199e005-7f50-7e55-820c-639f580d23cc", "quantity": 2}],
-    "promo_code": "SUMMER25", "use_credits": true}"#
+    example = r#"{"event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+    "items": [{"ticket_type_id": "019caddd-0f20-73a6-aafe-5b1eb7cabfd1", "quantity": 2}]}"#
 )]
 pub struct Cart {
     pub event_id: Uuid,
@@ -107,10 +106,7 @@ pub enum Target {
 
 /// Tickets to refund.
 #[derive(Input, Clone, Debug)]
-#[input(
-    body,
-    example = r#"{"ticket_ids": ["0199e005-7f50-7e55-820c-639f580d23cc"], "to": "wallet"}"#
-)]
+#[input(body, example = r#"{"to": "wallet"}"#)]
 pub struct GiveBack {
     /// If left out, all tickets that are left; for the buyer, all that the buyer still holds.
     pub ticket_ids: Option<Values<Uuid, 500>>,
@@ -150,7 +146,7 @@ pub enum Direction {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"code": "AeF2…", "event_id": "0199e005-7f50-7e55-820c-639f580d23cc", "nonce": "01a21e7c-a3c8-737d",
+    example = r#"{"code": "AeF2…", "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c", "nonce": "01a21e7c-a3c8-737d",
     "gate": "North", "device": "Scanner 3"}"#
 )]
 pub struct Scan {

@@ -53,7 +53,7 @@ pub struct LateScan {
 #[derive(Input, Clone, Debug)]
 #[input(
     body,
-    example = r#"{"event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+    example = r#"{"event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
     "scans": [{"code": "AeF2…", "nonce": "01a21e7c-a3c8-737d", "gate": "North", "device": "Scanner 3", "at": "2040-05-01T17:55:00Z"}]}"#
 )]
 pub struct ScanBatch {

@@ -39,7 +39,7 @@ const OFFERS_A_DAY: i64 = 10;
 
 /// Recipient of the offer: either `to_id` or `to_handle`.
 #[derive(Input, Clone, Debug)]
-#[input(body, example = r#"{"to_handle": "priya"}"#)]
+#[input(body, example = r#"{"to_handle": "mira_member"}"#)]
 pub struct OfferTicket {
     pub to_id: Option<Uuid>,
     /// With or without `@`.
@@ -51,7 +51,7 @@ pub struct OfferTicket {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "offered_ticket")]
 #[schema(example = json!({"object": "offered_ticket", "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
-    "ticket_id": "0199e005-7f50-7e55-820c-639f580d23cc", "to_id": "0199e004-8028-7807-89c4-7773d680a1e8", "state": "offered",
+    "ticket_id": "019caddd-0f20-7140-a694-29150abcbf24", "to_id": "019caddd-0f20-7fdf-a029-5d1b37c38385", "state": "offered",
     "expires_at": "2040-05-01T18:00:00Z"}))]
 pub struct OfferedTicket {
     /// `GET /ticket-transfers/{id}` returns the whole offer.

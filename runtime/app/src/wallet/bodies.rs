@@ -32,7 +32,7 @@ pub enum CreditKind {
 #[derive(Input)]
 #[input(
     body,
-    example = r#"{"user_id": "0199e004-8028-7807-89c4-7773d680a1e8", "kind": "promotion_bonus", "amount_cents": 1000,
+    example = r#"{"user_id": "019caddd-0f20-704f-a899-6da763b7a969", "kind": "promotion_bonus", "amount_cents": 1000,
     "currency": "AUD", "reference": "Opening night", "expires_at": "2040-01-01T00:00:00Z"}"#
 )]
 pub struct GiveCredits {
@@ -61,7 +61,7 @@ pub struct Reversal {
 /// A booked ledger entry.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "booked")]
-#[schema(example = json!({"journal_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8"}))]
+#[schema(example = json!({"journal_id": "019caddd-0f20-71bb-a7cc-126f6a853290"}))]
 pub struct Booked {
     /// Id for `GET /wallet-journals/{id}`.
     pub journal_id: Uuid,
@@ -91,7 +91,7 @@ pub struct Lapsing {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"data": [{"object": "balance", "wallet_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "currency": "AUD",
+#[schema(example = json!({"data": [{"object": "balance", "wallet_id": "019caddd-0f20-7382-a2e8-d7ff1235421f", "currency": "AUD",
     "balance_cents": 2500, "held_cents": 500, "available_cents": 2000,
     "lapsing": [{"amount_cents": 1000, "expires_at": "2040-01-01T00:00:00Z"}]}]}))]
 pub struct BalanceList {

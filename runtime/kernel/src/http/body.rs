@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     http::metrics,
     input::{Body as Sending, Mode, Posted, refuse_cards},
+    problem::Problem,
     problems,
 };
 use axum::{
@@ -50,11 +51,29 @@ impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let beside = parts.extensions.remove::<Beside>().map(|found| found.0);
         let text = read_json(&parts.headers, body, Mode::Create).await?;
-        let mut body = Sending::parse(&text, Mode::Create)?;
-        let input = T::from_body(&mut body);
-        Ok(Self(body.finish(input)?))
+        let sent = Sending::parse(&text, Mode::Create).and_then(|mut body| {
+            let input = T::from_body(&mut body);
+            body.finish(input)
+        });
+        match (sent, beside.map(Error::from)) {
+            (Ok(input), None) => Ok(Self(input)),
+            (Ok(_), Some(beside)) => Err(beside),
+            (Err(invalid), beside) => Err(Error::from(invalid).after(beside)),
+        }
+    }
+}
+
+/// What a layer has found wrong with the request outside of its body: an extension of the request. [`Sent`] reports it
+/// together with what is wrong with the body, and refuses the request in any case.
+#[derive(Clone, Debug)]
+pub struct Beside(Problem);
+
+impl Beside {
+    pub fn new(error: &Error) -> Self {
+        Self(error.problem().clone())
     }
 }
 
@@ -127,7 +146,11 @@ fn is_json(value: Option<&HeaderValue>, mode: Mode) -> bool {
     known
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, charset)) if name.eq_ignore_ascii_case("charset") => {
-                charset.trim_matches('"').eq_ignore_ascii_case("utf-8")
+                // Many write it without the hyphen.
+                let charset = charset.trim_matches('"');
+                ["utf-8", "utf8"]
+                    .iter()
+                    .any(|one| charset.eq_ignore_ascii_case(one))
             }
             _ => true,
         })
@@ -231,6 +254,7 @@ mod tests {
         let json = |text: &'static str, mode| is_json(Some(&HeaderValue::from_static(text)), mode);
         assert!(json("application/json", Mode::Create));
         assert!(json("Application/JSON; charset=UTF-8", Mode::Replace));
+        assert!(json("application/json;charset=utf8", Mode::Create));
         assert!(json("application/merge-patch+json", Mode::Merge));
         assert!(!json("application/merge-patch+json", Mode::Replace));
         assert!(!json("application/json; charset=latin1", Mode::Create));

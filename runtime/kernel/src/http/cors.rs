@@ -8,11 +8,15 @@ use axum::{
 };
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+/// Those of the API document, and those by which tracing tools follow a request from the page on (they send them with
+/// every request, which would otherwise not be sent at all). A test compares them with the document.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, if-match, if-none-match, idempotency-key, x-amz-checksum-sha256, x-request-id",
+    "authorization, content-type, if-match, if-none-match, idempotency-key, last-event-id, x-amz-checksum-sha256, \
+     x-request-id, x-requested-with, traceparent, tracestate, baggage, sentry-trace",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotent-replayed",
+    "etag, location, allow, content-disposition, retry-after, ratelimit, ratelimit-policy, x-request-id, \
+     idempotent-replayed, www-authenticate",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

@@ -3,7 +3,11 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
 //! future only.
 
+<<<<<<< HEAD
 use super::{Http, body, client, compress, metrics, place::Place};
+=======
+use super::{Http, body, client, compress, metrics, unread};
+>>>>>>> h-a9
 use crate::{
     caller::Caller,
     error::{Carried, Error},
@@ -52,6 +56,7 @@ pub(super) async fn outer(
     );
     let credential = request.headers().contains_key(header::AUTHORIZATION);
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let rest = unread::lend(&mut request);
 
     let run = AssertUnwindSafe(admit(&http, request, next)).catch_unwind();
     let mut response = match run.instrument(span.clone()).await {
@@ -75,6 +80,9 @@ pub(super) async fn outer(
             "answered"
         )
     });
+    if let Some(rest) = rest {
+        rest.settle(http.config.body_limit, &mut response).await;
+    }
     response
 }
 

@@ -24,23 +24,45 @@ pub fn is_host(host: &str) -> bool {
         && last.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-/// A link to an address (`mailto:ana@example.org?subject=…`) is that address.
+/// A link to an address (`mailto:ana@example.org?subject=…`) is that address, and so is what mail programs copy
+/// (`Ana Costa <ana@example.org>`).
 pub fn normal_email(text: &str) -> String {
-    let text = text.trim();
+    let text = bracketed(text.trim());
     let text = match text.split_at_checked(MAILTO.len()) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(MAILTO) => {
             rest.split('?').next().unwrap_or_default()
         }
         _ => text,
     };
+    // Some keyboards type it in the width of Chinese and Japanese letters.
+    let text = text.replace('＠', "@");
     let host = |host: &str| ascii_host(host).filter(|_| !host.is_ascii());
     match text
         .rsplit_once('@')
         .map(|(local, domain)| (local, host(domain)))
     {
         Some((local, Some(domain))) => format!("{local}@{domain}"),
-        _ => text.to_owned(),
+        _ => text,
     }
+}
+
+/// The address in the angle brackets at the end. With more than one pair there is more than one address.
+fn bracketed(text: &str) -> &str {
+    let inside = text
+        .strip_suffix('>')
+        .and_then(|text| text.split_once('<'))
+        .map(|(_, inside)| inside.trim());
+    inside
+        .filter(|inside| !inside.contains(['<', '>']))
+        .unwrap_or(text)
+}
+
+/// `<https://example.org>`, `"https://example.org"`: the brackets and quotation marks that stand around addresses in
+/// texts (RFC 3986, appendix C).
+pub fn undelimited(text: &str) -> &str {
+    let pairs = [('<', '>'), ('"', '"'), ('“', '”'), ('„', '“'), ('«', '»')];
+    let inside = |(open, close)| text.strip_prefix(open)?.strip_suffix(close);
+    pairs.into_iter().find_map(inside).map_or(text, str::trim)
 }
 
 pub fn email(text: &str) -> bool {
@@ -71,7 +93,7 @@ fn host_label(label: &str) -> bool {
 /// address means the same, every program can read it, and it shows what it holds. A text without a scheme that begins
 /// with the name of a host is an address too.
 pub fn normal_url(text: &str) -> String {
-    let text = text.trim();
+    let text = undelimited(text.trim());
     if begins_with_host(text) {
         return normal_url(&format!("https://{text}"));
     }

@@ -286,7 +286,12 @@ mod tests {
             Locale,
             &["de", "pt-BR", "zh-Hant-TW", "es-419", "ca-ES-valencia"],
         );
-        no(Locale, &["", "DE", "de_DE", "de-", "de-DE-x"]);
+        no(
+            Locale,
+            &[
+                "", "DE", "de_DE", "de-", "de-DE-x", "deu", "xx", "de-XX", "de-deu",
+            ],
+        );
         yes(
             Timezone,
             &[
@@ -325,6 +330,25 @@ mod tests {
                 "MailTo:ana@example.org?subject=a%40b",
                 "ana@example.org",
             ),
+            (Email, "Ana Costa <ana@example.org>", "ana@example.org"),
+            (
+                Email,
+                "\"Costa, Ana\" <ana@example.org> ",
+                "ana@example.org",
+            ),
+            (
+                Email,
+                "<mailto:ana@bücher.example>",
+                "ana@xn--bcher-kva.example",
+            ),
+            (Email, "ana＠example.org", "ana@example.org"),
+            (Url, "<https://example.org/a>", "https://example.org/a"),
+            (Url, "“Example.org/a”", "https://example.org/a"),
+            (
+                Format::INSTAGRAM,
+                "<https://instagram.com/foo>",
+                "https://www.instagram.com/foo",
+            ),
             (Phone, "Tel:+49-30-123456", "+4930123456"),
             (
                 Url,
@@ -359,6 +383,12 @@ mod tests {
             (Url, "http://example.org", "http://example.org"),
             (Locale, "iw-IL", "he-IL"),
             (Locale, "mo", "ro"),
+            (Locale, "deu", "de"),
+            (Locale, "ENG-uk", "en-GB"),
+            (Locale, "zh-cmn-Hans-CN", "zh-Hans-CN"),
+            (Locale, "zh-yue-HK", "yue-HK"),
+            (Locale, "gsw_CH", "gsw-CH"),
+            (Locale, "sq-XK", "sq-XK"),
             (Phone, "+49 (0)30 123-456", "+4930123456"),
             (Phone, "\u{202a}+49 30 123456\u{202c}", "+4930123456"),
             (Email, "\u{feff}ana@example.org\u{200b}", "ana@example.org"),
@@ -389,8 +419,19 @@ mod tests {
             assert_eq!(format.normal(sent), stored, "{format:?} {sent:?}");
             assert!(format.accepts(stored), "{format:?} {stored:?}");
         }
+        for text in [
+            "Ana <ana@example.org>, Bo <bo@example.org>",
+            "Ana <<ana@example.org>>",
+            "<ana@example.org> Ana",
+            "<>",
+            "Ana <Ana>",
+        ] {
+            assert_eq!(Email.read(text), None, "{text}");
+        }
         // No host, or more than one.
         for text in [
+            "<example.org",
+            "<https://example.org> and more",
             "ana@example.org",
             "javascript:alert(1.x)",
             "10.0.0.1",

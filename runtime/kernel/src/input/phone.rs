@@ -35,8 +35,26 @@ pub fn e164(text: &str) -> Option<String> {
     };
     let written = written.replace("(0)", zero);
     let digits = digits(&written)?;
-    let is_whole = exists(&digits) && is_one(&written, &|digits| read(None, &format!("+{digits}")));
-    is_whole.then(|| format!("+{digits}"))
+    let is_whole = exists(&digits) && is_one(&written, &abroad);
+    is_whole.then(|| without_trunk(&digits).unwrap_or_else(|| format!("+{digits}")))
+}
+
+/// A number with the code of its country.
+fn abroad(digits: &str) -> Option<PhoneNumber> {
+    read(None, &format!("+{digits}"))
+}
+
+/// `+49 (030) 123456`, `+44 07911 123456`: the zero is dialled within the country only, and is often written after its
+/// code all the same. `None` if there is none, or if it belongs to the number, as in Italy and the Congo.
+fn without_trunk(digits: &str) -> Option<String> {
+    // Codes of countries have one to three digits. Whatever else has no zero there needs no numbering plan.
+    if !digits[1..=3].contains('0') {
+        return None;
+    }
+    let number = abroad(digits)?;
+    let code = number.code().value().to_string();
+    digits.strip_prefix(&code)?.strip_prefix('0')?;
+    Some(number.format().mode(Mode::E164).to_string())
 }
 
 /// Whether these may be the digits of a number: its length, and a country that exists.
@@ -96,8 +114,8 @@ fn is_one(written: &str, known: &dyn Fn(&str) -> Option<PhoneNumber>) -> bool {
 }
 
 fn national(text: &str) -> Option<String> {
-    let text = without_scheme(text);
-    if text.starts_with(PLUS) {
+    let text = without_label(text);
+    if text.trim_start_matches(OPEN).starts_with(PLUS) {
         return None;
     }
     let written = latin(text);
@@ -106,18 +124,44 @@ fn national(text: &str) -> Option<String> {
         .then_some(written)
 }
 
-fn without_scheme(text: &str) -> &str {
-    let text = pasted(text);
-    match text.split_at_checked(4) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel:") => rest,
-        _ => text,
+/// What stands before a number on cards and in signatures, and in links (`tel:`), with a full stop, a colon or a blank
+/// after it.
+const LABELS: [&str; 12] = [
+    "telephone",
+    "telefon",
+    "téléphone",
+    "phone",
+    "mobile",
+    "mobil",
+    "tel",
+    "tél",
+    "mob",
+    "ph",
+    "t",
+    "m",
+];
+
+/// Telephones as signs, with the selector that shows them as emoji.
+const SIGNS: [char; 6] = ['☎', '☏', '✆', '📞', '📱', '\u{fe0f}'];
+
+fn without_label(text: &str) -> &str {
+    let text = pasted(text).trim_start_matches(SIGNS).trim_start();
+    let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(0);
+    let (label, rest) = text.split_at(end);
+    let label = label.to_lowercase();
+    match LABELS.contains(&label.as_str()) {
+        true => rest.trim_start_matches(['.', ':']).trim_start(),
+        false => text,
     }
 }
 
 const PLUS: [char; 2] = ['+', '＋'];
+const OPEN: [char; 2] = ['(', '（'];
 
 fn international(text: &str) -> Option<&str> {
-    let text = without_scheme(text);
+    let text = without_label(text);
+    // `(+41) 44 668 18 00`: the other bracket is punctuation like those around an area code.
+    let text = text.strip_prefix(OPEN).unwrap_or(text).trim_start();
     let zero = |c: char| digit(c) == Some('0');
     text.strip_prefix(PLUS)
         .or_else(|| text.strip_prefix(zero)?.strip_prefix(zero))
@@ -180,6 +224,20 @@ mod tests {
             "+٤١ ٤٤ ٦٦٨ ١٨ ٠٠",
             "٠٠٤١ ٤٤ ٦٦٨ ١٨ ٠٠",
             "＋４１（０）４４ ６６８ １８ ００",
+            "(+41) 44 668 18 00",
+            "(0041) 44 668 18 00",
+            "（＋４１）４４ ６６８ １８ ００",
+            "+(41) 44 668 18 00",
+            "Tel. +41 44 668 18 00",
+            "TEL: 0041 44 668 18 00",
+            "Tél.: +41 44 668 18 00",
+            "T +41 44 668 18 00",
+            "☎\u{fe0f} +41 44 668 18 00",
+            "📞+41 44 668 18 00",
+            // The zero of the area code, which is not dialled from abroad.
+            "+41 044 668 18 00",
+            "+41 (044) 668 18 00",
+            "0041 044/668 18 00",
         ] {
             assert_eq!(e164(text).as_deref(), Some("+41446681800"), "{text:?}");
         }
@@ -204,6 +262,9 @@ mod tests {
             "+41 44 668 18 00 (01)",
             "+677 20123 / 20124",
             "+49 30 / 12",
+            "Fax +41 44 668 18 00",
+            "Tel. Tel. +41 44 668 18 00",
+            "((+41) 44 668 18 00",
             "",
         ] {
             assert_eq!(e164(text), None, "{text:?}");
@@ -217,6 +278,20 @@ mod tests {
             ("+32 475/12/34/56", "+32475123456"),
             // No plan has it: numbers are newer than plans.
             ("+41 99/123 45 67", "+41991234567"),
+            ("+49 (030) 123456", "+4930123456"),
+            ("+49 0171 1234567", "+491711234567"),
+            ("+44 07911 123456", "+447911123456"),
+            ("+61 (03) 9123 4567", "+61391234567"),
+            ("+54 011 15-2345-6789", "+5491123456789"),
+            // Here the zero belongs to the number.
+            ("+39 06 6982 0000", "+390669820000"),
+            ("+225 07 07 12 34 56", "+2250707123456"),
+            ("+242 06 612 3456", "+242066123456"),
+            ("+7 800 555 35 35", "+78005553535"),
+            ("+20 2 2391 3000", "+20223913000"),
+            ("+1 305 555 0123", "+13055550123"),
+            // No plan has it, with the zero or without.
+            ("+41 099 123 45 67", "+410991234567"),
         ] {
             assert_eq!(e164(text).as_deref(), Some(stored), "{text:?}");
         }
@@ -256,6 +331,9 @@ mod tests {
             ("RU", "8 (912) 345-67-89", "+79123456789"),
             ("HU", "06 20 123 4567", "+36201234567"),
             ("ES", "612 34 56 78", "+34612345678"),
+            ("AU", "Tel. (03) 9123 4567", "+61391234567"),
+            ("AU", "ph 0412 345 678", "+61412345678"),
+            ("US", "(011) 41 44 668 18 00", "+41446681800"),
         ] {
             assert!(is_national(text), "{text:?}");
             let found = of_country(text, country);

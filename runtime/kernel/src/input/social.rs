@@ -5,8 +5,10 @@
 
 mod networks;
 
-use super::address::{ascii_host, is_host};
-use networks::{ALL, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page, SHORT_LINKS};
+use super::address::{ascii_host, is_host, undelimited};
+use networks::{
+    ALL, MAIL_HOSTS, MASTODON_TABS, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page, SHORT_LINKS,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
@@ -30,7 +32,7 @@ impl Network {
 
     /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
-        let text = text.trim();
+        let text = undelimited(text.trim());
         match self {
             Network::Mastodon => return mastodon(text),
             Network::Whatsapp => {
@@ -237,17 +239,27 @@ fn encoded(path: &str) -> String {
 /// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server has its own host, but
 /// hosts of other networks are refused. On a server, `/@name@host` is a member of another server.
 fn mastodon(text: &str) -> Option<String> {
+    let text = text.strip_prefix("acct:").unwrap_or(text);
     let pair = |text: &str| {
         let (name, host) = text.strip_prefix('@').unwrap_or(text).split_once('@')?;
-        Some((name.to_owned(), host.to_owned()))
+        let is_mail = MAIL_HOSTS
+            .iter()
+            .any(|mail| host.eq_ignore_ascii_case(mail));
+        (!is_mail).then(|| (name.to_owned(), host.to_owned()))
     };
     let (name, host) = match link(text) {
         Some((host, path)) => {
             let path = path.split('?').next()?.trim_matches('/');
-            let path = path.strip_prefix("web/").unwrap_or(path);
+            let mut apps = ["web/", "deck/"].into_iter();
+            let path = apps.find_map(|app| path.strip_prefix(app)).unwrap_or(path);
             let name = path
                 .strip_prefix('@')
                 .or_else(|| path.strip_prefix("users/"))?;
+            // A tab of the same page; a post has a number there.
+            let (name, tab) = name.split_once('/').unwrap_or((name, ""));
+            if !tab.is_empty() && !MASTODON_TABS.contains(&tab) {
+                return None;
+            }
             pair(name).unwrap_or_else(|| (name.to_owned(), host))
         }
         None => pair(text)?,

@@ -1,4 +1,6 @@
-//! Whether a query string is UTF-8. Its parser replaces what is not, and does not tell.
+//! Whether a query string is UTF-8. Its parser replaces what is not, and does not tell. And what is around its values.
+
+use std::borrow::Cow;
 
 pub const NOT_UTF8: &str = "Send UTF-8, percent-encoded: `Z%C3%BCrich`.";
 
@@ -27,4 +29,24 @@ pub fn is_utf8(text: &str) -> bool {
         }
     }
     std::str::from_utf8(&decoded).is_ok()
+}
+
+/// Without the blanks that are copied along with a value. (A `+` in front of it arrives as one.)
+pub fn trimmed(value: Cow<str>) -> Cow<str> {
+    match value.trim() {
+        text if text.len() < value.len() => Cow::Owned(text.to_owned()),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trimmed;
+
+    #[test]
+    fn blanks_around_a_value_do_not_belong_to_it() {
+        for (text, value) in [(" a b\t", "a b"), ("a", "a"), ("\u{a0}a", "a"), (" ", "")] {
+            assert_eq!(trimmed(text.into()), value, "{text:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ pub use super::condition::{Condition, Near, Places};
 
 use super::{
     cursor,
-    encoding::{NOT_UTF8, is_replaced, is_utf8},
+    encoding::{NOT_UTF8, is_replaced, is_utf8, trimmed},
     place,
     time::Day,
     value::Value,
@@ -198,6 +198,7 @@ impl<'a> Reader<'a> {
             if reader.refuse_undecodable(&name, &value, text) {
                 continue;
             }
+            let value = trimmed(value);
             match reader.pairs.iter_mut().find(|(known, _)| *known == name) {
                 None => reader.pairs.push((name, value)),
                 Some((_, known)) if is_list(resource, &name) => {

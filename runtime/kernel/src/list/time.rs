@@ -21,9 +21,14 @@ impl Day {
     }
 }
 
-/// `2026-11-27T10:00:00Z`, and also with a blank instead of `T`, without seconds, or with a zone such as `+01`. A `+`
-/// that was not percent-encoded arrives as a blank and is read as a `+`.
+/// `2026-11-27T10:00:00Z`, and also with a blank instead of `T`, without seconds, or with a zone such as `+01` or `UTC`. A
+/// `+` that was not percent-encoded arrives as a blank and is read as a `+`. Java and JavaScript add the name of the zone
+/// to the offset, which says it all (RFC 9557).
 pub fn read(text: &str) -> Option<DateTime<Utc>> {
+    let text = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        Some((text, _)) => text,
+        None => text,
+    };
     if let Some(time) = parse_time(text) {
         return Some(time);
     }
@@ -61,7 +66,7 @@ fn parts(text: &str) -> Option<(String, &str)> {
 /// As RFC 3339 writes it.
 fn zone_of(text: &str) -> Option<String> {
     let zone = text.trim_start();
-    if matches!(zone, "Z" | "z") {
+    if matches!(zone, "Z" | "z" | "UTC" | "GMT") {
         return Some("Z".to_owned());
     }
     let (sign, digits) = match zone.strip_prefix('-') {
@@ -102,6 +107,10 @@ mod tests {
             "2026-11-27T11:00:00 01:00",
             "2026-11-27 11:00:00.000 01:00",
             "2026-11-27 11:00  01:00",
+            "2026-11-27 10:00 UTC",
+            "2026-11-27T10:00:00GMT",
+            "2026-11-27T11:00+01:00[Europe/Berlin]",
+            "2026-11-27T10:00Z[UTC]",
         ] {
             assert_eq!(read(text), moment, "{text}");
         }
@@ -129,6 +138,9 @@ mod tests {
             "2026-11-27T10:00Europe/Berlin",
             "27.11.2026 10:00Z",
             "2026-11-27T10:00:00ZZ",
+            "2026-11-27T10:00[Europe/Berlin]",
+            "2026-11-27T10:00Z[UTC",
+            "2026-11-27T10:00ZUTC",
             "2026-11-2éT10:00Z",
         ] {
             assert_eq!(read(text), None, "{text}");

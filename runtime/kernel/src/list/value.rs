@@ -61,11 +61,11 @@ impl Value {
             Kind::Int => text.parse().ok().map(Self::Int),
             Kind::Bigint => text.parse().ok().map(Self::Bigint),
             Kind::Decimal => is_decimal(text).then(|| Self::Decimal(text.to_owned())),
-            Kind::Bool => match text {
-                "true" => Some(Self::Bool(true)),
-                "false" => Some(Self::Bool(false)),
-                _ => None,
-            },
+            // Python writes `True`.
+            Kind::Bool => [("true", true), ("false", false)]
+                .into_iter()
+                .find(|(word, _)| text.eq_ignore_ascii_case(word))
+                .map(|(_, value)| Self::Bool(value)),
             Kind::Time => time::read(text).map(Self::Time),
             Kind::Date => parse_date(text).map(Self::Date),
             Kind::Point => None,
@@ -152,6 +152,12 @@ fn most(format: Format) -> usize {
 }
 
 fn expected(kind: Kind, text: &str) -> String {
+    if text == "null" {
+        let wants = expected(kind, "");
+        return format!(
+            "{wants} Objects without a value are found with `.null=true` after the name of the parameter."
+        );
+    }
     match kind {
         Kind::Uuid => "Use an id such as 0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e.".to_owned(),
         // PostgreSQL's texts have no such character.
@@ -191,6 +197,9 @@ mod tests {
             assert_eq!(read.text(), stored);
         }
         assert!(Value::read(Kind::Formatted(Format::Code), "").is_err());
+        for (sent, read) in [("True", true), ("FALSE", false)] {
+            assert_eq!(Value::read(Kind::Bool, sent), Ok(Value::Bool(read)));
+        }
         let slug = |length| Value::read(Kind::Formatted(Format::Slug), &"a".repeat(length));
         assert!(slug(100).is_ok());
         assert_eq!(slug(101).unwrap_err(), "Use 1 to 100 characters.");
@@ -227,6 +236,13 @@ mod tests {
             (Kind::Date, "01.05.2026"),
         ] {
             assert!(Value::read(kind, text).is_err(), "{text}");
+        }
+        for kind in [Kind::Uuid, Kind::Int, Kind::Enum(&["draft"]), Kind::Time] {
+            assert!(
+                Value::read(kind, "null")
+                    .unwrap_err()
+                    .contains(".null=true")
+            );
         }
     }
 }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "37318ccf0d0e1808d984983157d726936c55c705eed0343630a51853ce61caf4a9e1f614ffd8ccdbfae3b0f4b54469c1",
+        checksum: "25a4d1b9bcb26c758c5c93b1fa21bc01cd60767febe5fc37ec9801b2f67ee8fcb90214136ed2c133e2455ac64b0b7adb",
     },
 ];

@@ -16,9 +16,13 @@ use uuid::Uuid;
 /// The platform's fee for connecting organiser and business, as charged to the caller's side.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "quote_fee")]
+<<<<<<< HEAD
 #[schema(example = json!({"object": "quote_fee", "quote_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "amount_cents": 5000, "currency": "AUD",
     "is_decided": true, "paid_at": null}))]
 pub struct QuoteFee {
+=======
+pub struct FeeOfQuote {
+>>>>>>> h-a9
     pub quote_id: Uuid,
     /// In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
     pub amount_cents: i64,
@@ -35,7 +39,7 @@ pub fn router(marketplace: Marketplace) -> Router {
         .with_state(marketplace)
 }
 
-static OBJECTS: Objects = Objects(&[("QuoteFee", "quote_fee")]);
+static OBJECTS: Objects = Objects(&[("FeeOfQuote", "quote_fee")]);
 
 #[derive(OpenApi)]
 #[openapi(paths(fee), modifiers(&OBJECTS))]
@@ -52,12 +56,12 @@ pub fn document() -> openapi::OpenApi {
 #[utoipa::path(get, path = "/quotes/{id}/fee", operation_id = "getQuoteFee", tag = "Quotes", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the quote")),
     responses(
-        (status = 200, description = "The fee", body = QuoteFee),
+        (status = 200, description = "The fee", body = FeeOfQuote),
         (status = 404, description = "There is no such quote, or the caller may not see it")))]
 async fn fee(
     State(marketplace): State<Marketplace>,
     caller: Member,
     Path(path): Path<String>,
-) -> Result<Json<QuoteFee>> {
+) -> Result<Json<FeeOfQuote>> {
     marketplace.fee(&caller, id(&path)?).await.map(Json)
 }

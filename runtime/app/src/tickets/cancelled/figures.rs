@@ -12,7 +12,7 @@ const NAMED: i64 = 50;
 /// Refunds of a cancelled event, as numbers of orders. `orders` is the sum of the six counts after it.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "cancellation")]
-#[schema(example = json!({"object": "cancellation", "event_id": "0199e005-7f50-7e55-820c-639f580d23cc", "is_done": false,
+#[schema(example = json!({"object": "cancellation", "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c", "is_done": false,
     "orders": 300, "refunded": 240, "voided": 30, "pending": 25, "left": 2, "disputed": 1, "failed": 2,
     "currencies": [{"currency": "AUD", "refunded_cents": 1080000, "pending_cents": 112500}],
     "failures": [{"order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "reason": "wallet-frozen: The wallet is being checked"}]}))]

@@ -384,6 +384,37 @@ pub(super) const PAGES_BESIDE_NAMES: [&str; 19] = [
 /// The host of Facebook's short links.
 pub(super) const SHORT_LINKS: &str = "fb.me";
 
+/// Hosts of mail, where `name@host` is an address of mail and no member of a Mastodon server.
+pub(super) const MAIL_HOSTS: [&str; 18] = [
+    "aol.com",
+    "bluewin.ch",
+    "gmail.com",
+    "gmx.ch",
+    "gmx.com",
+    "gmx.de",
+    "gmx.net",
+    "googlemail.com",
+    "hotmail.com",
+    "icloud.com",
+    "live.com",
+    "mail.ru",
+    "msn.com",
+    "outlook.com",
+    "proton.me",
+    "protonmail.com",
+    "web.de",
+    "yahoo.com",
+];
+
+/// What follows a name on Mastodon within the same page.
+pub(super) const MASTODON_TABS: [&str; 5] = [
+    "with_replies",
+    "media",
+    "featured",
+    "followers",
+    "following",
+];
+
 /// Path segments that come between a name and a single post or video.
 pub(super) const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
 
