@@ -3,11 +3,7 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
 //! future only.
 
-<<<<<<< HEAD
-use super::{Http, body, client, compress, metrics, place::Place};
-=======
-use super::{Http, body, client, compress, metrics, unread};
->>>>>>> h-a9
+use super::{Http, body, client, compress, metrics, place::Place, unread};
 use crate::{
     caller::Caller,
     error::{Carried, Error},

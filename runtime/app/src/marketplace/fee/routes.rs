@@ -16,13 +16,9 @@ use uuid::Uuid;
 /// The platform's fee for connecting organiser and business, as charged to the caller's side.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "quote_fee")]
-<<<<<<< HEAD
 #[schema(example = json!({"object": "quote_fee", "quote_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8", "amount_cents": 5000, "currency": "AUD",
     "is_decided": true, "paid_at": null}))]
-pub struct QuoteFee {
-=======
 pub struct FeeOfQuote {
->>>>>>> h-a9
     pub quote_id: Uuid,
     /// In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
     pub amount_cents: i64,
