@@ -42,3 +42,31 @@ async fn slugs_and_handles_are_found_in_capitals() {
     }
     assert!(tried.len() >= 6, "{tried:?}");
 }
+
+#[tokio::test]
+async fn blanks_around_values_make_no_difference() {
+    let server = TestServer::demo().await;
+    let mut tried = 0;
+    for resource in resources().values() {
+        let path = format!("/{}", resource.path);
+        let page = server.client.get(&format!("{path}?limit=1")).await;
+        let Some(id) = page.json["data"][0]["id"].as_str() else {
+            continue;
+        };
+        let exact = all(&server.client, &format!("{path}?id={id}")).await;
+        assert_eq!(exact.len(), 1, "{path}");
+        for query in [
+            format!("id=%20{id}%20"),
+            format!("id=+{id}"),
+            format!("id={id}&sort=+id"),
+        ] {
+            let found = all(&server.client, &format!("{path}?{query}")).await;
+            assert_eq!(found, exact, "{path}?{query}");
+        }
+        // The control: a blank inside is no id.
+        let broken = format!("{path}?id={}%20{}", &id[..9], &id[9..]);
+        server.client.get(&broken).await.expect(422);
+        tried += 1;
+    }
+    assert!(tried >= 6, "{tried}");
+}

@@ -400,6 +400,8 @@ mod tests {
             (Timezone, "europe/berlin", "Europe/Berlin"),
             (Timezone, "Europe/Kiev", "Europe/Kyiv"),
             (Timezone, "US/Eastern", "America/New_York"),
+            (Timezone, "EST5EDT", "America/New_York"),
+            (Timezone, "pst8pdt", "America/Los_Angeles"),
             (Timezone, "Etc/UTC", "UTC"),
             (LocalTime, "8:30", "08:30"),
             (LocalTime, "22:00:00", "22:00"),

@@ -106,7 +106,12 @@ pub fn normal_timezone(text: &str) -> Option<&'static str> {
     match found.canonical {
         _ if found.time_zone.is_unknown() => None,
         "Etc/UTC" | "Etc/GMT" => Some("UTC"),
-        // `EST5EDT` and the like are rules of an age, not places; the database refuses them, too.
+        // Since 2024 these are other names of places.
+        "EST5EDT" => Some("America/New_York"),
+        "CST6CDT" => Some("America/Chicago"),
+        "MST7MDT" => Some("America/Denver"),
+        "PST8PDT" => Some("America/Los_Angeles"),
+        // What is no place is refused by the database, too.
         zone => zone.contains('/').then_some(zone),
     }
 }
