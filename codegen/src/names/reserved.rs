@@ -290,6 +290,8 @@ const TYPES: &[&str] = &[
     "edit",
     "expand",
     "filter",
+    "guarded_column",
+    "guarded_update",
     "json",
     "kind",
     "lifecycle",
