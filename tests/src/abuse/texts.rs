@@ -110,7 +110,9 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
     for email in [
         "ana@example.org\r\nBcc: x@example.org",
         "ana@example.org, x@example.org",
-        "<ana@example.org>",
+        "Ana <ana@example.org>, Ben <ben@example.org>",
+        "Ana\r\nBcc: x@example.org <ana@example.org>",
+        "<ana@example.org>\r\nBcc: x@example.org",
         "ana@example.org\0",
     ] {
         let body = json!({ "email": email });

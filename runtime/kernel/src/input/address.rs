@@ -46,11 +46,13 @@ pub fn normal_email(text: &str) -> String {
     }
 }
 
-/// The address in the angle brackets at the end. With more than one pair there is more than one address.
+/// The address in the angle brackets at the end. With more than one pair there is more than one address; a line break
+/// before it may be an attempt to add a header to a mail.
 fn bracketed(text: &str) -> &str {
     let inside = text
         .strip_suffix('>')
         .and_then(|text| text.split_once('<'))
+        .filter(|(name, _)| !name.contains(char::is_control))
         .map(|(_, inside)| inside.trim());
     inside
         .filter(|inside| !inside.contains(['<', '>']))
