@@ -5852,7 +5852,7 @@ export type paths = {
          *
          *     **Who may**: `staff`.
          *
-         *     **Also**: 422 if `capacity` is less than the number of tickets that are reserved or sold. 409 if the event has tickets and a new `starts_at` or `ends_at` is in the past.
+         *     **Also**: 409 if `capacity` is less than the number of tickets that are reserved or sold, or if the event has tickets and a new `starts_at` or `ends_at` is in the past.
          */
         put: operations["replaceEvent"];
         post?: never;
@@ -5871,7 +5871,7 @@ export type paths = {
          *
          *     **Who may**: `staff`.
          *
-         *     **Also**: 422 if `capacity` is less than the number of tickets that are reserved or sold. 409 if the event has tickets and a new `starts_at` or `ends_at` is in the past.
+         *     **Also**: 409 if `capacity` is less than the number of tickets that are reserved or sold, or if the event has tickets and a new `starts_at` or `ends_at` is in the past.
          */
         patch: operations["updateEvent"];
         trace?: never;
@@ -6313,7 +6313,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be charged in.
+         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be charged in and for a price above what they can be charged.
          */
         post: operations["createTicketType"];
         delete?: never;
@@ -6340,7 +6340,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or currency that `POST /ticket-types` refuses.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         put: operations["replaceTicketType"];
         post?: never;
@@ -6359,7 +6359,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, and for moving a `refundable_until` that has not passed to an earlier time while tickets are reserved or sold. 422 for a price or currency that `POST /ticket-types` refuses.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         patch: operations["updateTicketType"];
         trace?: never;
@@ -9119,7 +9119,7 @@ export type paths = {
          *
          *     **Who may**: `organizer`.
          *
-         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected, if the host still waits for approval, or if the business gets no more requests this month: its plan says how many.
          */
         post: operations["createLead"];
         delete?: never;
@@ -11628,7 +11628,9 @@ export type components = {
         /**
          * @example {
          *       "role": "orgAdmin",
-         *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969"
+         *       "user_id": "019caddd-0f20-7fdf-a029-5d1b37c38385",
+         *       "scope_type": "organization",
+         *       "scope_id": "019caddd-0f20-7af3-aa1b-b312bf843005"
          *     }
          */
         CreateRoleAssignment: {
@@ -13134,7 +13136,10 @@ export type components = {
         CreateTicketTypeOfEvent: {
             name: string;
             description?: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description At most what cards can be charged, unless `door_only`.
+             */
             price_cents: number;
             /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
@@ -13314,7 +13319,10 @@ export type components = {
             name: string;
             /** @example Description of the ticket type */
             description: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description At most what cards can be charged, unless `door_only`.
+             */
             price_cents: number;
             /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
@@ -13396,7 +13404,10 @@ export type components = {
         CreateTicketType: {
             name: string;
             description?: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description At most what cards can be charged, unless `door_only`.
+             */
             price_cents: number;
             /** @description Can't be changed once tickets have been ordered. */
             currency: components["schemas"]["CurrencyCode"];
@@ -15963,7 +15974,10 @@ export type components = {
             status: components["schemas"]["Status"];
             /** @description Where the target is shown. */
             slot: components["schemas"]["PromotionSlot"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description A time that is over becomes the time of the booking.
+             */
             starts_at: string;
             /** Format: date-time */
             ends_at: string;
@@ -16054,7 +16068,10 @@ export type components = {
         CreatePromotion: {
             /** @description Where the target is shown. */
             slot: components["schemas"]["PromotionSlot"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description A time that is over becomes the time of the booking.
+             */
             starts_at: string;
             /**
              * Format: date-time
@@ -16928,7 +16945,7 @@ export type components = {
              */
             starts_at: string | null;
         };
-        SearchResult: {
+        SearchHits: {
             data: components["schemas"]["SearchHit"][];
         };
         /** @description An object on the map. */
@@ -17100,7 +17117,7 @@ export type components = {
          * @description A picture to be uploaded, and the object that it is for.
          * @example {
          *       "entity_type": "event",
-         *       "entity_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
+         *       "entity_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "content_type": "image/jpeg",
          *       "bytes": 482133,
          *       "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
@@ -17145,8 +17162,8 @@ export type components = {
          * @description A featured place and a time, as in `POST /promotions`.
          * @example {
          *       "target_type": "event",
-         *       "target_id": "0199e002-7b28-7c06-8aa1-27dcfb2f4adc",
-         *       "city_id": "0199e001-6a21-7a30-9d3c-0f4cc05f4ddb",
+         *       "target_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a",
          *       "slot": "home",
          *       "starts_at": "2027-03-01T00:00:00Z",
          *       "ends_at": "2027-03-08T00:00:00Z"
@@ -17164,7 +17181,19 @@ export type components = {
             /** Format: date-time */
             ends_at: string;
         };
-        /** @description A requested refund. */
+        /**
+         * @description A requested refund.
+         * @example {
+         *       "object": "asked_refund",
+         *       "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "state": "pending",
+         *       "currency": "AUD",
+         *       "amount_cents": 4500,
+         *       "card_cents": 4500,
+         *       "wallet_cents": 0,
+         *       "cash_cents": 0
+         *     }
+         */
         AskedRefund: {
             /**
              * Format: uuid
@@ -17179,6 +17208,11 @@ export type components = {
             card_cents: number;
             /** Format: int64 */
             wallet_cents: number;
+            /**
+             * Format: int64
+             * @description Handed back in cash by the host.
+             */
+            cash_cents: number;
             /** @enum {string} */
             object?: "asked_refund";
         };
@@ -17226,7 +17260,7 @@ export type components = {
          * @example {
          *       "id": 4711,
          *       "entity_type": "event",
-         *       "entity_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002",
+         *       "entity_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "action": "update",
          *       "performed_by": "019a6d3c-7c3e-7b1a-9d2f-0242ac120003",
          *       "performed_role": "orgAdmin",
@@ -17293,7 +17327,7 @@ export type components = {
             held_cents: number;
             /**
              * Format: int64
-             * @description Available to spend: the balance minus reserved credits.
+             * @description Available to spend: the balance minus reserved credits; 0 while the account is being checked.
              */
             available_cents: number;
             /** @description Credits that expire, the soonest first. */
@@ -17306,7 +17340,7 @@ export type components = {
          *       "data": [
          *         {
          *           "object": "balance",
-         *           "wallet_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *           "wallet_id": "019caddd-0f20-7382-a2e8-d7ff1235421f",
          *           "currency": "AUD",
          *           "balance_cents": 2500,
          *           "held_cents": 500,
@@ -17328,7 +17362,7 @@ export type components = {
         /**
          * @description A booked ledger entry.
          * @example {
-         *       "journal_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "journal_id": "019caddd-0f20-71bb-a7cc-126f6a853290",
          *       "object": "booked"
          *     }
          */
@@ -17458,7 +17492,7 @@ export type components = {
          * @description Refunds of a cancelled event, as numbers of orders. `orders` is the sum of the six counts after it.
          * @example {
          *       "object": "cancellation",
-         *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "is_done": false,
          *       "orders": 300,
          *       "refunded": 240,
@@ -17547,7 +17581,14 @@ export type components = {
             order_id: string;
             reason: string;
         };
-        /** @description A card that is being saved. */
+        /**
+         * @description A card that is being saved.
+         * @example {
+         *       "object": "card_setup",
+         *       "client_secret": "seti_example_secret_example",
+         *       "page_url": null
+         *     }
+         */
         CardSetup: {
             /** @description For the payment provider's client library; do not store or log it. */
             client_secret: string | null;
@@ -17559,15 +17600,13 @@ export type components = {
         /**
          * @description Tickets to buy and how to pay. The same body prices and places an order.
          * @example {
-         *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "items": [
          *         {
-         *           "ticket_type_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *           "ticket_type_id": "019caddd-0f20-73a6-aafe-5b1eb7cabfd1",
          *           "quantity": 2
          *         }
-         *       ],
-         *       "promo_code": "SUMMER25",
-         *       "use_credits": true
+         *       ]
          *     }
          */
         Cart: {
@@ -17830,30 +17869,6 @@ export type components = {
             /** @description Reason for the decision, for later reviewers. */
             note: string;
         };
-        /** @description Capacity of an event. */
-        EventCapacity: {
-            /**
-             * Format: int32
-             * @description Limit of the whole event; null: only its ticket types have limits.
-             */
-            capacity: number | null;
-            /**
-             * Format: int64
-             * @description Total capacity of its ticket types.
-             */
-            places: number;
-            /** Format: int64 */
-            held: number;
-            /** Format: int64 */
-            sold: number;
-            /** Format: int64 */
-            checked_in: number;
-            /**
-             * Format: int64
-             * @description Tickets that can still be sold.
-             */
-            left: number;
-        };
         /**
          * @description Time and title of the copy of an event.
          * @example {
@@ -17881,7 +17896,7 @@ export type components = {
             sold: components["schemas"]["SoldInBucket"][];
             /** @description The same orders by `referrer`, if they have one: the 20 with the most tickets. */
             referrers: components["schemas"]["SoldByReferrer"][];
-            capacity: components["schemas"]["EventCapacity"];
+            capacity: components["schemas"]["PlacesOfEvent"];
             /** @description All sales, regardless of the period: by ticket type, and amounts by currency. */
             sales: components["schemas"]["Sales"];
             waiting_list: components["schemas"]["WaitingList"];
@@ -17951,6 +17966,36 @@ export type components = {
             ends_at: string;
         };
         /**
+         * @description The platform's fee for connecting organiser and business, as charged to the caller's side.
+         * @example {
+         *       "object": "quote_fee",
+         *       "quote_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "amount_cents": 5000,
+         *       "currency": "AUD",
+         *       "is_decided": true,
+         *       "paid_at": null
+         *     }
+         */
+        FeeOfQuote: {
+            /** Format: uuid */
+            quote_id: string;
+            /**
+             * Format: int64
+             * @description In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
+             */
+            amount_cents: number;
+            currency: string;
+            /** @description Whether the fee is final, shortly after the quote is accepted; an estimate before. */
+            is_decided: boolean;
+            /**
+             * Format: date-time
+             * @description Null if unpaid, or if the other side pays the fee.
+             */
+            paid_at: string | null;
+            /** @enum {string} */
+            object?: "quote_fee";
+        };
+        /**
          * @description A refund of a quote's fee.
          * @example {
          *       "amount_cents": 500,
@@ -18007,16 +18052,16 @@ export type components = {
         /**
          * @description Tickets to refund.
          * @example {
-         *       "ticket_ids": [
-         *         "0199e005-7f50-7e55-820c-639f580d23cc"
-         *       ],
          *       "to": "wallet"
          *     }
          */
         GiveBack: {
             /** @description If left out, all tickets that are left; for the buyer, all that the buyer still holds. */
             ticket_ids?: string[] | null;
-            /** @description `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. */
+            /**
+             * @description `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. Only the
+             *     buyer may choose `wallet` for what was paid by card.
+             */
             to?: components["schemas"]["GiveBackTo"] | null;
             /** @description Reason; only kept if sent by staff of the event. */
             note?: string | null;
@@ -18024,7 +18069,7 @@ export type components = {
         /**
          * @description Credits for one member.
          * @example {
-         *       "user_id": "0199e004-8028-7807-89c4-7773d680a1e8",
+         *       "user_id": "019caddd-0f20-704f-a899-6da763b7a969",
          *       "kind": "promotion_bonus",
          *       "amount_cents": 1000,
          *       "currency": "AUD",
@@ -18172,7 +18217,8 @@ export type components = {
          *         "currency": "AUD",
          *         "amount_cents": 4500,
          *         "card_cents": 4500,
-         *         "wallet_cents": 0
+         *         "wallet_cents": 0,
+         *         "cash_cents": 0
          *       }
          *     }
          */
@@ -18272,7 +18318,7 @@ export type components = {
         /**
          * @description Recipient of the offer: either `to_id` or `to_handle`.
          * @example {
-         *       "to_handle": "priya"
+         *       "to_handle": "mira_member"
          *     }
          */
         OfferTicket: {
@@ -18286,8 +18332,8 @@ export type components = {
          * @example {
          *       "object": "offered_ticket",
          *       "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
-         *       "ticket_id": "0199e005-7f50-7e55-820c-639f580d23cc",
-         *       "to_id": "0199e004-8028-7807-89c4-7773d680a1e8",
+         *       "ticket_id": "019caddd-0f20-7140-a694-29150abcbf24",
+         *       "to_id": "019caddd-0f20-7fdf-a029-5d1b37c38385",
          *       "state": "offered",
          *       "expires_at": "2040-05-01T18:00:00Z"
          *     }
@@ -18308,7 +18354,15 @@ export type components = {
             /** @enum {string} */
             object?: "offered_ticket";
         };
-        /** @description A link to the payment provider's pages, where the owner enters their details. Valid once, for a few minutes. */
+        /**
+         * @description A link to the payment provider's pages, where the owner enters their details. Valid once, for a few minutes.
+         * @example {
+         *       "object": "onboarding",
+         *       "connected_account_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "url": "https://connect.example.org/setup/c/example",
+         *       "expires_at": "2026-05-01T18:05:00Z"
+         *     }
+         */
         Onboarding: {
             /** Format: uuid */
             connected_account_id: string;
@@ -18390,7 +18444,7 @@ export type components = {
         /**
          * @description The card to change to.
          * @example {
-         *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"
+         *       "payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4"
          *     }
          */
         OtherCard: {
@@ -18403,7 +18457,7 @@ export type components = {
         /**
          * @description The plan to change to.
          * @example {
-         *       "plan_id": "0199e005-7f50-7e55-820c-639f580d23cc"
+         *       "plan_id": "019caddd-0f20-7648-a79f-7d6b960a0190"
          *     }
          */
         OtherPlan: {
@@ -18418,7 +18472,24 @@ export type components = {
             /** Format: password */
             password: string;
         };
-        /** @description A payment and the steps left to complete it. */
+        /**
+         * @description A payment and the steps left to complete it.
+         * @example {
+         *       "object": "payment",
+         *       "id": "01a21e7c-a3d2-7a10-8f1c-3f0c6a5d2b11",
+         *       "order_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "order_state": "pending",
+         *       "promotion_id": null,
+         *       "promotion_state": null,
+         *       "quote_id": null,
+         *       "status": "requires_action",
+         *       "amount_cents": 6350,
+         *       "currency": "AUD",
+         *       "client_secret": "pi_example_secret_example",
+         *       "next_action_url": "https://hooks.example.org/authenticate",
+         *       "page_url": null
+         *     }
+         */
         Payment: {
             /**
              * Format: uuid
@@ -18464,7 +18535,7 @@ export type components = {
         /**
          * @description How to pay an order, a featured place or a fee by card.
          * @example {
-         *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4",
          *       "return_url": "https://example.org/back"
          *     }
          */
@@ -18554,7 +18625,18 @@ export type components = {
             /** Format: int64 */
             in_use: number;
         };
-        /** @description Current price of a featured place. A booking costs the same unless the price changes in the meantime. */
+        /**
+         * @description Current price of a featured place. A booking costs the same unless the price changes in the meantime.
+         * @example {
+         *       "object": "place_price",
+         *       "currency": "AUD",
+         *       "day_price_cents": 900,
+         *       "days": 7,
+         *       "plan_days": 2,
+         *       "amount_cents": 4500,
+         *       "room": 3
+         *     }
+         */
         PlacePrice: {
             currency: string;
             /**
@@ -18564,7 +18646,7 @@ export type components = {
             day_price_cents: number;
             /**
              * Format: int32
-             * @description Started days between `starts_at` and `ends_at`.
+             * @description Started days between `starts_at`, or now if that is later, and `ends_at`.
              */
             days: number;
             /**
@@ -18579,13 +18661,28 @@ export type components = {
             amount_cents: number;
             /**
              * Format: int32
-             * @description Bookings still possible in the place during that time; 0 if it is full.
+             * @description Bookings still possible in the place during that time; 0 if it is full, or if the target is booked there already, in
+             *     whatever city.
              */
             room: number;
             /** @enum {string} */
             object?: "place_price";
         };
-        /** @description An order and its state. */
+        /**
+         * @description An order and its state.
+         * @example {
+         *       "object": "placed_order",
+         *       "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "state": "pending",
+         *       "currency": "AUD",
+         *       "amount_cents": 8350,
+         *       "wallet_cents": 2000,
+         *       "card_cents": 6350,
+         *       "cash_cents": 0,
+         *       "expires_at": "2026-05-01T18:15:00Z",
+         *       "ticket_ids": []
+         *     }
+         */
         PlacedOrder: {
             /**
              * Format: uuid
@@ -18602,6 +18699,11 @@ export type components = {
             /** Format: int64 */
             card_cents: number;
             /**
+             * Format: int64
+             * @description Paid in cash at the door.
+             */
+            cash_cents: number;
+            /**
              * Format: date-time
              * @description When the tickets of an unpaid order go back on sale; null if not pending.
              */
@@ -18611,6 +18713,30 @@ export type components = {
             /** @enum {string} */
             object?: "placed_order";
         };
+        /** @description Capacity of an event. */
+        PlacesOfEvent: {
+            /**
+             * Format: int32
+             * @description Limit of the whole event; null: only its ticket types have limits.
+             */
+            capacity: number | null;
+            /**
+             * Format: int64
+             * @description Total capacity of its ticket types.
+             */
+            places: number;
+            /** Format: int64 */
+            held: number;
+            /** Format: int64 */
+            sold: number;
+            /** Format: int64 */
+            checked_in: number;
+            /**
+             * Format: int64
+             * @description Tickets that can still be sold.
+             */
+            left: number;
+        };
         /** @description Key figures of the platform. */
         PlatformDashboard: components["schemas"]["Watch"] & {
             period: components["schemas"]["ShownPeriod"];
@@ -18619,7 +18745,28 @@ export type components = {
             /** @description Card payments by type and currency. */
             charges: components["schemas"]["Charge"][];
         };
-        /** @description Price of an order that would be placed now, and how it would be paid. */
+        /**
+         * @description Price of an order that would be placed now, and how it would be paid.
+         * @example {
+         *       "object": "price",
+         *       "currency": "AUD",
+         *       "lines": [
+         *         {
+         *           "ticket_type_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *           "quantity": 2,
+         *           "unit_price_cents": 4500,
+         *           "discount_cents": 900,
+         *           "total_cents": 8100
+         *         }
+         *       ],
+         *       "subtotal_cents": 9000,
+         *       "discount_cents": 900,
+         *       "fee_cents": 250,
+         *       "amount_cents": 8350,
+         *       "wallet_cents": 2000,
+         *       "card_cents": 6350
+         *     }
+         */
         Price: {
             currency: string;
             lines: components["schemas"]["PriceLine"][];
@@ -18684,26 +18831,6 @@ export type components = {
             currency: string | null;
             /** Format: int64 */
             discount_cents: number;
-        };
-        /** @description The platform's fee for connecting organiser and business, as charged to the caller's side. */
-        QuoteFee: {
-            /** Format: uuid */
-            quote_id: string;
-            /**
-             * Format: int64
-             * @description In minor units (cents). 0 without a commission rule, or if the other side pays the fee.
-             */
-            amount_cents: number;
-            currency: string;
-            /** @description Whether the fee is final, shortly after the quote is accepted; an estimate before. */
-            is_decided: boolean;
-            /**
-             * Format: date-time
-             * @description Null if unpaid, or if the other side pays the fee.
-             */
-            paid_at: string | null;
-            /** @enum {string} */
-            object?: "quote_fee";
         };
         /** @description Number of quotes by state. Drafts are counted for the business only, and 0 for hosts. */
         QuotesByState: {
@@ -18928,7 +19055,7 @@ export type components = {
          * @description A scan of a ticket's code, at the door or at a checkpoint.
          * @example {
          *       "code": "AeF2…",
-         *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "nonce": "01a21e7c-a3c8-737d",
          *       "gate": "North",
          *       "device": "Scanner 3"
@@ -18967,7 +19094,7 @@ export type components = {
         /**
          * @description Scans at one event, in any order.
          * @example {
-         *       "event_id": "0199e005-7f50-7e55-820c-639f580d23cc",
+         *       "event_id": "019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
          *       "scans": [
          *         {
          *           "code": "AeF2…",
@@ -19011,7 +19138,17 @@ export type components = {
                 force?: boolean | null;
             }[];
         };
-        /** @description Result of a scan. */
+        /**
+         * @description Result of a scan.
+         * @example {
+         *       "object": "scan_result",
+         *       "result": "already_used",
+         *       "ticket_id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "first_at": "2026-05-01T18:00:00Z",
+         *       "first_gate": "North",
+         *       "overruled": null
+         *     }
+         */
         ScanResult: {
             /**
              * @description `ok`: entry or exit recorded. Otherwise the reason for refusal: `already_used`, `wrong_event`, `refunded`,
@@ -19168,7 +19305,17 @@ export type components = {
             /** Format: int64 */
             organizer_cents: number;
         };
-        /** @description State of a subscription. */
+        /**
+         * @description State of a subscription.
+         * @example {
+         *       "object": "subscribed",
+         *       "id": "01a21e7c-a3c8-737d-9b75-6e034adcf8c8",
+         *       "state": "active",
+         *       "payment_status": null,
+         *       "client_secret": null,
+         *       "page_url": null
+         *     }
+         */
         Subscribed: {
             /**
              * Format: uuid
@@ -19192,8 +19339,8 @@ export type components = {
         /**
          * @description A plan for a business.
          * @example {
-         *       "plan_id": "0199e005-7f50-7e55-820c-639f580d23cc",
-         *       "payment_method_id": "0199e005-7f50-7e55-820c-639f580d23cc"
+         *       "plan_id": "019caddd-0f20-7648-a79f-7d6b960a0190",
+         *       "payment_method_id": "019caddd-0f20-7e80-a9aa-9424f2ffd8a4"
          *     }
          */
         SubscriptionRequest: {
@@ -21599,7 +21746,7 @@ export type Rating = components['schemas']['Rating'];
 export type CalendarFeed = components['schemas']['CalendarFeed'];
 export type CalendarFeedAddress = components['schemas']['CalendarFeedAddress'];
 export type SearchHit = components['schemas']['SearchHit'];
-export type SearchResult = components['schemas']['SearchResult'];
+export type SearchHits = components['schemas']['SearchHits'];
 export type MapObject = components['schemas']['MapObject'];
 export type MapCluster = components['schemas']['MapCluster'];
 export type Map = components['schemas']['Map'];
@@ -21650,7 +21797,6 @@ export type CurrentSubscription = components['schemas']['CurrentSubscription'];
 export type DeadJob = components['schemas']['DeadJob'];
 export type DeadJobList = components['schemas']['DeadJobList'];
 export type DismissedFraud = components['schemas']['DismissedFraud'];
-export type EventCapacity = components['schemas']['EventCapacity'];
 export type EventCopy = components['schemas']['EventCopy'];
 export type EventDashboard = components['schemas']['EventDashboard'];
 export type EventRevenue = components['schemas']['EventRevenue'];
@@ -21658,6 +21804,7 @@ export type ExternalIdentity = components['schemas']['ExternalIdentity'];
 export type FailedDeliveries = components['schemas']['FailedDeliveries'];
 export type Featured = components['schemas']['Featured'];
 export type FeaturedBooking = components['schemas']['FeaturedBooking'];
+export type FeeOfQuote = components['schemas']['FeeOfQuote'];
 export type FeeRefund = components['schemas']['FeeRefund'];
 export type FlagsOfRule = components['schemas']['FlagsOfRule'];
 export type Followers = components['schemas']['Followers'];
@@ -21699,11 +21846,11 @@ export type PlaceInLine = components['schemas']['PlaceInLine'];
 export type PlaceInUse = components['schemas']['PlaceInUse'];
 export type PlacePrice = components['schemas']['PlacePrice'];
 export type PlacedOrder = components['schemas']['PlacedOrder'];
+export type PlacesOfEvent = components['schemas']['PlacesOfEvent'];
 export type PlatformDashboard = components['schemas']['PlatformDashboard'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
 export type PromoCodeUse = components['schemas']['PromoCodeUse'];
-export type QuoteFee = components['schemas']['QuoteFee'];
 export type QuotesByState = components['schemas']['QuotesByState'];
 export type ReadNotifications = components['schemas']['ReadNotifications'];
 export type RefreshToken = components['schemas']['RefreshToken'];
@@ -24686,7 +24833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["QuoteFee"];
+                    "application/json": components["schemas"]["FeeOfQuote"];
                 };
             };
             404: components["responses"]["404"];
@@ -40575,7 +40722,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SearchResult"];
+                    "application/json": components["schemas"]["SearchHits"];
                 };
             };
             422: components["responses"]["422"];
