@@ -25,19 +25,19 @@ use std::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where the body is put back if it was not read to its end.
-type Place = Arc<Mutex<Option<Body>>>;
+type Slot = Arc<Mutex<Option<Body>>>;
 
 /// A body that its request has only borrowed.
 struct Lent {
     /// Taken when it is put back.
     body: Option<Body>,
     is_over: bool,
-    place: Place,
+    slot: Slot,
 }
 
 /// What may be left of a body once its request was answered.
 pub(super) struct Rest {
-    place: Place,
+    slot: Slot,
     /// The client sends it only if it is told to, which reading it would do.
     is_held_back: bool,
 }
@@ -47,15 +47,15 @@ pub(super) fn lend(request: &mut Request) -> Option<Rest> {
     if request.body().is_end_stream() {
         return None;
     }
-    let place = Place::default();
+    let slot = Slot::default();
     let lent = Lent {
         body: Some(std::mem::replace(request.body_mut(), Body::empty())),
         is_over: false,
-        place: place.clone(),
+        slot: slot.clone(),
     };
     *request.body_mut() = Body::new(lent);
     Some(Rest {
-        place,
+        slot,
         is_held_back: request.headers().contains_key(header::EXPECT),
     })
 }
@@ -64,7 +64,7 @@ impl Rest {
     /// Reads what is left, `most` bytes at most, or marks the answer as the last one of its connection.
     pub async fn settle(self, most: usize, response: &mut Response) {
         let left = self
-            .place
+            .slot
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
@@ -136,7 +136,7 @@ impl Drop for Lent {
             .body
             .take()
             .filter(|body| !self.is_over && !body.is_end_stream());
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = rest;
     }
 }
 
