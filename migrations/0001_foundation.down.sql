@@ -21,6 +21,14 @@ drop policy wallet_holds_job_select on app.wallet_holds;
 
 drop policy wallet_holds_select on app.wallet_holds;
 
+drop policy wallet_credit_uses_job_delete on app.wallet_credit_uses;
+
+drop policy wallet_credit_uses_job_update on app.wallet_credit_uses;
+
+drop policy wallet_credit_uses_job_insert on app.wallet_credit_uses;
+
+drop policy wallet_credit_uses_job_select on app.wallet_credit_uses;
+
 drop policy wallet_credits_job_update on app.wallet_credits;
 
 drop policy wallet_credits_job_insert on app.wallet_credits;
@@ -709,6 +717,20 @@ drop trigger ticket_types_currency_kept on app.ticket_types;
 
 drop trigger waitlist_entries_begin on app.waitlist_entries;
 
+drop trigger ticket_transfers_taken_by_allowed on app.ticket_transfers;
+
+drop trigger ticket_transfers_to_allowed on app.ticket_transfers;
+
+drop trigger users_without_places on app.users;
+
+drop trigger community_members_without_places on app.community_members;
+
+drop trigger role_assignments_live_scope on app.role_assignments;
+
+drop trigger community_members_live_scope on app.community_members;
+
+drop trigger community_members_without_offers on app.community_members;
+
 drop trigger community_members_without_role on app.community_members;
 
 drop trigger community_members_invitation on app.community_members;
@@ -783,6 +805,10 @@ drop trigger notifications_mark on app.notifications;
 
 drop trigger events_reschedule on app.events;
 
+drop trigger quotes_in_time_changed on app.quotes;
+
+drop trigger quotes_in_time on app.quotes;
+
 drop trigger leads_plan on app.leads;
 
 drop trigger quotes_settle on app.quotes;
@@ -818,6 +844,10 @@ drop trigger wallet_journals_audit on app.wallet_journals;
 drop trigger wallet_holds_audit on app.wallet_holds;
 
 drop trigger wallet_holds_stamp on app.wallet_holds;
+
+drop trigger wallet_credit_uses_audit on app.wallet_credit_uses;
+
+drop trigger wallet_credit_uses_stamp on app.wallet_credit_uses;
 
 drop trigger wallet_credits_emit_create on app.wallet_credits;
 
@@ -887,7 +917,7 @@ drop trigger users_audit on app.users;
 
 drop trigger users_keep_holders on app.users;
 
-drop trigger "0_end_children" on app.users;
+drop trigger "00_end_children" on app.users;
 
 drop trigger users_counters on app.users;
 
@@ -969,7 +999,7 @@ drop trigger sessions_begin_on_user_id_update on app.sessions;
 
 drop trigger sessions_begin_on_user_id_insert on app.sessions;
 
-drop trigger "0_end_children" on app.sessions;
+drop trigger "00_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
 
@@ -1759,11 +1789,7 @@ drop function app.hold_credits(uuid,bigint,text,timestamptz);
 
 drop function app.available_credits(uuid);
 
-drop function app.expire_credits(int);
-
-drop function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz);
-
-drop function app.use_credits(uuid,bigint);
+drop function app.lapsed_credits(uuid);
 
 drop function app.post_journal(text,text,text,uuid,uuid,jsonb);
 
@@ -1774,6 +1800,16 @@ drop function app.wallet_of(uuid,text);
 drop function app.claim_credits(uuid,uuid,bigint);
 
 drop function app.book_dispute(uuid,text,bigint,text);
+
+drop function app.give_back_credits(text,text,text,uuid,uuid,bigint);
+
+drop function app.expire_credits(int);
+
+drop function app.lapse_credit(uuid,bigint);
+
+drop function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz);
+
+drop function app.use_credits(uuid,uuid,bigint,uuid);
 
 drop function app.compare_ranks(jsonb);
 
@@ -1845,8 +1881,6 @@ drop function app.sell_held_tickets(uuid);
 
 drop function app.hold_tickets(uuid);
 
-drop function app.keep_limits(uuid);
-
 drop function app.wait_for_buyer(uuid);
 
 drop function app.wait_for_event(uuid);
@@ -1875,9 +1909,29 @@ drop function app.waiting_obstacle(uuid,uuid);
 
 drop function app.begin_waiting();
 
+drop function app.void_covered(uuid,bigint,boolean);
+
+drop function app.lost_to_banks(uuid);
+
+drop function app.keep_limits(uuid);
+
 drop function app.tickets_of_buyer(uuid,uuid);
 
-drop function app.may_order(uuid,uuid);
+drop function app.keep_tickets_from_banned();
+
+drop function app.end_places_of_suspended();
+
+drop function app.end_places_of_banned();
+
+drop function app.may_receive(uuid,uuid);
+
+drop function app.may_order_tickets(uuid,uuid);
+
+drop function app.take_in_while_live();
+
+drop function app.is_withheld(uuid);
+
+drop function app.ban_without_offers();
 
 drop function app.ban_without_role();
 
@@ -1949,11 +2003,11 @@ drop function app.priced_in_steps();
 
 drop function app.is_charged_in(text);
 
-drop function app.is_paid_in(text);
-
 drop function app.charged_by_card();
 
 drop function app.erase_member(uuid);
+
+drop function app.archived_of_caller(uuid,int);
 
 drop function app.purge_stripe_events(timestamptz,int);
 
@@ -1962,6 +2016,10 @@ drop function app.forbid_older_news();
 drop function app.forbid_payment_going_back();
 
 drop function app.payment_rank(text);
+
+drop function app.shares_lost_to_banks(timestamptz);
+
+drop function app.city_part(bigint,bigint,bigint,bigint,bigint);
 
 drop function app.make_proposed_rule();
 
@@ -1982,6 +2040,8 @@ drop function app.purge_notifications(timestamptz,int);
 drop function app.admins_of(uuid);
 
 drop function app.name_of(uuid);
+
+drop function app.mail_arrived(text);
 
 drop function app.reschedule_event();
 
@@ -2007,11 +2067,17 @@ drop function app.reminder_holds(uuid,uuid,text);
 
 drop function app.wait_of_change(text,uuid,uuid);
 
+drop function app.begins_soon(uuid,uuid);
+
 drop function app.pictures_below(uuid);
 
 drop function app.is_served(uuid);
 
 drop function app.is_withdrawn(uuid);
+
+drop function app.quote_in_time();
+
+drop function app.lead_is_open(uuid);
 
 drop function app.hold_lead();
 
@@ -2035,6 +2101,8 @@ drop function app.first_id(timestamptz);
 
 drop function app.upcoming_events(uuid,text,timestamptz,timestamptz,float8,float8,float8,float8,text,boolean,bigint,text,int,timestamptz,uuid,int);
 
+drop function app.upcoming_in_city(uuid,text,timestamptz,timestamptz,float8,float8,float8,float8,bigint,text,int,timestamptz,uuid,int);
+
 drop function app.sees_event(uuid);
 
 drop function app.events_in_box(float8,float8,float8,float8,int);
@@ -2049,7 +2117,9 @@ drop function app.map_points(text[],float8,float8,float8,float8,text,boolean,uui
 
 drop function app.map_boxes(float8,float8,float8,float8);
 
-drop function app.search_hits(text[],text,boolean,uuid,int);
+drop function app.search_hits(text[],text,boolean,uuid,boolean,int);
+
+drop function app.similar_names(text,text,uuid,int);
 
 drop function app.keep_local_times();
 
@@ -2237,7 +2307,23 @@ drop function sec.mine_business_update();
 
 drop function sec.mine_business_admin();
 
+drop function sec.many_quote_payer();
+
+drop function sec.many_promotion_admin();
+
+drop function sec.many_promotion_city_admin();
+
+drop function sec.many_lead_organizer();
+
+drop function sec.many_lead_provider();
+
+drop function sec.many_event_staff();
+
+drop function sec.many_event_admin();
+
 drop function sec.outranks(uuid,uuid);
+
+drop function requests.forget(uuid);
 
 drop function requests.purge(timestamptz,integer);
 
@@ -2260,6 +2346,8 @@ drop function jobs.tell(text,text,uuid,jsonb);
 drop function jobs.emit();
 
 drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.forget(text,text[],text,timestamptz);
 
 drop function jobs.discard(uuid);
 
@@ -2330,6 +2418,8 @@ drop function sec.may_wallet_journal(uuid,text);
 drop function audit.record_wallet_holds();
 
 drop function sec.may_wallet_hold(uuid,text);
+
+drop function audit.record_wallet_credit_uses();
 
 drop function audit.record_wallet_credits();
 
@@ -3183,6 +3273,8 @@ drop function app.attendances_count_insert();
 
 drop function sec.may_attendance(uuid,text);
 
+drop function sec.my_event_tickets_2();
+
 drop function sec.my_event_tickets();
 
 drop function sec.my_community_members_3();
@@ -3208,6 +3300,10 @@ alter table app.wallet_journals drop constraint wallet_journals_reverses_id_fkey
 alter table app.wallet_holds drop constraint wallet_holds_journal_id_fkey;
 
 alter table app.wallet_holds drop constraint wallet_holds_wallet_id_fkey;
+
+alter table app.wallet_credit_uses drop constraint wallet_credit_uses_credit_id_fkey;
+
+alter table app.wallet_credit_uses drop constraint wallet_credit_uses_journal_id_fkey;
 
 alter table app.wallet_credits drop constraint wallet_credits_journal_id_fkey;
 
@@ -3815,6 +3911,8 @@ drop table app.wallet_journals;
 
 drop table app.wallet_holds;
 
+drop table app.wallet_credit_uses;
+
 drop table app.wallet_credits;
 
 drop table app.wallet_accounts;
@@ -4102,6 +4200,8 @@ drop function sec.hides(text);
 drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
+
+drop function sec.patched_if_seen(text,boolean,jsonb,jsonb);
 
 drop function sec.patched(jsonb,jsonb);
 

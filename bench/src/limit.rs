@@ -95,6 +95,16 @@ pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     )?)
 }
 
+/// Runs the script so many times with each of sixteen concurrent clients.
+pub fn pgbench_times(times: u32, script: &Path, url: &str) -> Result<Ran> {
+    ran(&said(
+        script,
+        url,
+        "",
+        &["-c", "16", "-t", &times.to_string()],
+    )?)
+}
+
 /// Runs the script with so many clients, and with the settings of the server's connections.
 pub fn pgbench_by(clients: u32, script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     let (clients, seconds) = (clients.to_string(), seconds.to_string());
@@ -104,18 +114,6 @@ pub fn pgbench_by(clients: u32, script: &Path, url: &str, seconds: u32) -> Resul
         AS_THE_SERVER,
         &["-c", &clients, "-T", &seconds],
     )?)
-}
-
-fn ran(text: &str) -> Result<Ran> {
-    let number = |prefix: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
-        line.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    Ok(Ran {
-        transactions_per_second: number("tps = ").with_context(|| format!("pgbench: {text}"))?,
-        transactions: number("number of transactions actually processed: ")
-            .context("pgbench counted nothing")?,
-    })
 }
 
 /// The latency of each transaction in milliseconds, of a single client without other load, with the settings of the
@@ -152,6 +150,19 @@ pub fn latencies(script: &Path, url: &str, transactions: usize) -> Result<Vec<f6
     }
     ensure!(all.len() == transactions, "{} latencies", all.len());
     Ok(all)
+}
+
+fn ran(text: &str) -> Result<Ran> {
+    let number = |prefix: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
+        // With a number of transactions for each client, it is followed by `/` and their sum.
+        line.split([' ', '/']).next()?.parse::<f64>().ok()
+    };
+    Ok(Ran {
+        transactions_per_second: number("tps = ").with_context(|| format!("pgbench: {text}"))?,
+        transactions: number("number of transactions actually processed: ")
+            .context("pgbench counted nothing")?,
+    })
 }
 
 fn logs(folder: &Path) -> Result<Vec<PathBuf>> {

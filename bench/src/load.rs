@@ -102,6 +102,12 @@ impl Load<'_> {
     }
 }
 
+/// The run whose rate is the median of `runs`; of two in the middle, the slower one.
+pub fn median(mut runs: Vec<Figures>) -> Figures {
+    runs.sort_by(|a, b| a.requests_per_second.total_cmp(&b.requests_per_second));
+    runs.swap_remove((runs.len() - 1) / 2)
+}
+
 fn numbers<const N: usize>(line: &str) -> Result<[f64; N]> {
     let parsed: Vec<f64> = line
         .split_whitespace()
@@ -110,10 +116,4 @@ fn numbers<const N: usize>(line: &str) -> Result<[f64; N]> {
     parsed
         .try_into()
         .map_err(|got| anyhow::anyhow!("expected {N} numbers from wrk, got {got:?}"))
-}
-
-/// The run whose rate is the median of `runs`; of two in the middle, the slower one.
-pub fn median(mut runs: Vec<Figures>) -> Figures {
-    runs.sort_by(|a, b| a.requests_per_second.total_cmp(&b.requests_per_second));
-    runs.swap_remove((runs.len() - 1) / 2)
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -70,6 +70,14 @@ const WORLD: &str = "
   create table public.bench_accounts (n int primary key, id uuid not null);
   insert into public.bench_accounts
     select row_number() over (order by w.id), w.id from app.wallet_accounts w where w.kind = 'user' and w.currency = 'AUD';
+  create function public.bench_holds(p_order uuid) returns boolean language plpgsql as $$
+  begin
+    perform app.hold_tickets(p_order);
+    return true;
+  exception when check_violation then
+    return false;
+  end
+  $$;
   create table public.bench_buyers (n int primary key, id uuid not null);
   insert into public.bench_buyers
     select row_number() over (order by u.id), u.id from app.users u where u.handle like 'bench_buyer_%'";
@@ -112,21 +120,54 @@ const SCRIPTS: [(&str, usize, &str); 6] = [
 /// An order, its item, and, as the last statement, reserving the stock, in one transaction.
 const ORDER: &str = "\\set buyer random(1, BUYERS)
 begin;
-insert into app.orders (user_id, event_id, subtotal_cents, amount_cents, card_cents, organizer_cents, currency, expires_at, idempotency_key)
-  select b.id, 'b0000000-0000-7000-8000-000000000000', 1500, 1500, 1500, 1500, 'AUD', now() + interval '15 minutes', gen_random_uuid()::text
-  from public.bench_buyers b where b.n = :buyer returning id as order_id \\gset
-insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency)
-  values ((:order_id)::uuid, ('c0000000-0000-7000-8000-' || lpad((:type)::int::text, 12, '0'))::uuid, 1, 1500, 1500, 1500, 'AUD');
+INSERT
 select app.hold_tickets((:order_id)::uuid);
 commit;
 ";
+
+const INSERT: &str = "insert into app.orders (user_id, event_id, subtotal_cents, amount_cents, card_cents, organizer_cents, currency, expires_at, idempotency_key)
+  select b.id, 'b0000000-0000-7000-8000-000000000000', 1500, 1500, 1500, 1500, 'AUD', now() + interval '15 minutes', gen_random_uuid()::text
+  from public.bench_buyers b where b.n = :buyer returning id as order_id \\gset
+insert into app.order_items (order_id, ticket_type_id, quantity, unit_price_cents, subtotal_cents, total_cents, currency)
+  values ((:order_id)::uuid, ('c0000000-0000-7000-8000-' || lpad((:type)::int::text, 12, '0'))::uuid, 1, 1500, 1500, 1500, 'AUD');";
+
+/// More attempts than there are tickets, as pgbench's number of transactions for each of its sixteen clients.
+const ATTEMPTS: u32 = 250;
+
+/// An attempt to buy one of the last tickets of a type, as the server makes it: who comes too late for an order is
+/// refused when the type is read, and who comes too late for the stock by `app.hold_tickets`.
+const ATTEMPT: &str = "\\set type 0
+\\set buyer random(1, BUYERS)
+begin;
+select t.held + t.sold < t.capacity as is_left from app.ticket_types t where t.id = 'c0000000-0000-7000-8000-000000000000' \\gset
+\\if :is_left
+INSERT
+select public.bench_holds((:order_id)::uuid) as is_held \\gset
+\\if :is_held
+commit;
+\\else
+rollback;
+\\endif
+\\else
+rollback;
+\\endif
+";
+
+pub const STAMPEDE: &str = "4,000 attempts to buy one of the last 2,000 tickets of a type";
 
 const TRANSFER: &str = "select app.post_journal('adjustment', 'transfer:' || gen_random_uuid(), null, null, null, jsonb_build_array(
   jsonb_build_object('wallet_id', f.id, 'amount_cents', -1), jsonb_build_object('wallet_id', t.id, 'amount_cents', 1)))
 from public.bench_accounts f, public.bench_accounts t where f.n = :from and t.n = :to;
 ";
 
-pub const PURCHASE: &str = "purchase with credits over HTTP, from the order to the ticket";
+/// Purchases with credits over HTTP, from the order to the ticket: a name and the number of ticket types.
+const PURCHASES: [(&str, usize); 2] = [
+    (
+        "purchase with credits over HTTP, from the order to the ticket, one type for all",
+        1,
+    ),
+    ("the same, one of 100 types", 100),
+];
 
 pub struct Money<'a> {
     pub admin: &'a str,
@@ -146,8 +187,10 @@ pub async fn run(money: &Money<'_>, rounds: u32) -> Result<String> {
             .await?;
     }
     let tokens = money.tokens(&mut conn).await?;
-    let mut rates = vec![Vec::new(); SCRIPTS.len()];
-    let (mut purchases, mut milliseconds) = (Vec::new(), Vec::new());
+    let mut measured = Measured {
+        rates: vec![Vec::new(); SCRIPTS.len()],
+        ..Measured::default()
+    };
     for round in 1..=rounds {
         let mut order: Vec<usize> = (0..SCRIPTS.len()).collect();
         if round.is_multiple_of(2) {
@@ -156,30 +199,93 @@ pub async fn run(money: &Money<'_>, rounds: u32) -> Result<String> {
         for n in order {
             let rate = money.pgbench(SCRIPTS[n].2)?;
             eprintln!("round {round} {rate:8.0}/s {}", SCRIPTS[n].0);
-            rates[n].push(rate);
+            measured.rates[n].push(rate);
         }
-        let (rate, p95) = money.purchases(&tokens).await?;
-        eprintln!("round {round} {rate:8.0}/s {PURCHASE}");
-        purchases.push(rate);
-        milliseconds.push(p95);
+        let rate = money.stampede(&mut conn).await?;
+        eprintln!("round {round} {rate:8.0}/s {STAMPEDE}");
+        measured.stampedes.push(rate);
+        for (n, (name, types)) in PURCHASES.into_iter().enumerate() {
+            let (rate, p95) = money.purchases(&tokens, types).await?;
+            eprintln!("round {round} {rate:8.0}/s {name}");
+            measured.purchases[n].push(rate);
+            measured.p95_ms[n].push(p95);
+        }
         for text in ["vacuum analyze", "checkpoint"] {
             sqlx::raw_sql(text).execute(&mut conn).await?;
         }
     }
     money.sound(&mut conn).await?;
-    Ok(table(&rates, &purchases, &milliseconds))
+    Ok(measured.table())
+}
+
+/// Rates per second, a list for each measurement with a value of each round.
+#[derive(Default)]
+struct Measured {
+    rates: Vec<Vec<f64>>,
+    stampedes: Vec<f64>,
+    purchases: [Vec<f64>; PURCHASES.len()],
+    p95_ms: [Vec<f64>; PURCHASES.len()],
+}
+
+impl Measured {
+    fn table(&self) -> String {
+        let limits = &self.rates[0];
+        let mut text = "| what | a second | of the update |\n|---|--:|--:|\n".to_owned();
+        let mut row = |name: &str, measured: &[f64], note: &str, limits: &[f64]| {
+            let (rate, ratio) = (median(measured), ratio(measured, limits));
+            text += &format!("| {name} | {rate:.0}{note} | {ratio:.2} |\n");
+        };
+        for ((name, limit, _), measured) in SCRIPTS.iter().zip(&self.rates) {
+            row(name, measured, "", &self.rates[*limit]);
+        }
+        row(STAMPEDE, &self.stampedes, "", limits);
+        for (n, (name, _)) in PURCHASES.iter().enumerate() {
+            let note = format!(" (p95 {:.0} ms)", median(&self.p95_ms[n]));
+            row(name, &self.purchases[n], &note, limits);
+        }
+        text
+    }
 }
 
 impl Money<'_> {
     fn pgbench(&self, script: &str) -> Result<f64> {
+        let (file, url) = self.script(script)?;
+        limit::pgbench(&file, &url, self.seconds).map(|ran| ran.transactions_per_second)
+    }
+
+    /// Attempts per second.
+    async fn stampede(&self, conn: &mut PgConnection) -> Result<f64> {
+        let (file, url) = self.script(ATTEMPT)?;
+        let capacity = |capacity: &str| {
+            format!(
+                "update app.ticket_types set capacity = {capacity} where id = 'c0000000-0000-7000-8000-000000000000'"
+            )
+        };
+        sqlx::raw_sql(AssertSqlSafe(capacity("held + sold + 2000")))
+            .execute(&mut *conn)
+            .await?;
+        let ran = limit::pgbench_times(ATTEMPTS, &file, &url)?;
+        let left: i32 = sqlx::query_scalar(
+            "select capacity - held - sold from app.ticket_types where id = 'c0000000-0000-7000-8000-000000000000'",
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        ensure!(left == 0, "{left} tickets are left");
+        sqlx::raw_sql(AssertSqlSafe(capacity("1000000")))
+            .execute(conn)
+            .await?;
+        Ok(ran.transactions_per_second)
+    }
+
+    fn script(&self, script: &str) -> Result<(PathBuf, String)> {
         let script = script
             .replace("ORDER", ORDER)
+            .replace("INSERT", INSERT)
             .replace("TRANSFER", TRANSFER)
             .replace("BUYERS", &BUYERS.to_string());
         let file = self.files.join("money.sql");
         fs::write(&file, script)?;
-        let url = prepare::on(self.admin, prepare::SECURED);
-        limit::pgbench(&file, &url, self.seconds).map(|ran| ran.transactions_per_second)
+        Ok((file, prepare::on(self.admin, prepare::SECURED)))
     }
 
     async fn tokens(&self, conn: &mut PgConnection) -> Result<Vec<String>> {
@@ -202,7 +308,7 @@ impl Money<'_> {
     }
 
     /// Purchases per second, and the p95 of a purchase in milliseconds.
-    async fn purchases(&self, tokens: &[String]) -> Result<(f64, f64)> {
+    async fn purchases(&self, tokens: &[String], types: usize) -> Result<(f64, f64)> {
         let server = Server::start(GENERATED_SECURED, self.admin, self.pool, self.keys)?;
         let url = format!("http://127.0.0.1:{}/orders", server.port);
         let tokens: Arc<[String]> = tokens.into();
@@ -211,7 +317,7 @@ impl Money<'_> {
         let mut tasks = Vec::new();
         for _ in 0..AT_ONCE {
             let (url, tokens, next) = (url.clone(), tokens.clone(), next.clone());
-            tasks.push(tokio::spawn(buy(url, tokens, next, until)));
+            tasks.push(tokio::spawn(buy(url, tokens, next, types, until)));
         }
         let begun = Instant::now();
         let mut all = Vec::new();
@@ -241,18 +347,20 @@ async fn buy(
     url: String,
     tokens: Arc<[String]>,
     next: Arc<AtomicU64>,
+    types: usize,
     until: Instant,
 ) -> Result<Vec<f64>> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let mut took = Vec::new();
-    let body = json!({"event_id": "b0000000-0000-7000-8000-000000000000", "use_credits": true,
-        "items": [{"ticket_type_id": "c0000000-0000-7000-8000-000000000000", "quantity": 1}]});
     while Instant::now() < until {
-        let n = usize::try_from(next.fetch_add(1, Relaxed))? % tokens.len();
+        let n = usize::try_from(next.fetch_add(1, Relaxed))?;
+        let kind = format!("c0000000-0000-7000-8000-{:012}", n % types);
+        let body = json!({"event_id": "b0000000-0000-7000-8000-000000000000", "use_credits": true,
+            "items": [{"ticket_type_id": kind, "quantity": 1}]});
         let begun = Instant::now();
         let answer = client
             .post(&url)
-            .bearer_auth(&tokens[n])
+            .bearer_auth(&tokens[n % tokens.len()])
             .header("idempotency-key", Uuid::now_v7().to_string())
             .json(&body)
             .send()
@@ -284,19 +392,4 @@ fn ratio(rates: &[f64], limits: &[f64]) -> f64 {
         .map(|(rate, limit)| rate / limit)
         .collect();
     median(&each)
-}
-
-fn table(rates: &[Vec<f64>], purchases: &[f64], milliseconds: &[f64]) -> String {
-    let mut text = "| what | a second | of the update |\n|---|--:|--:|\n".to_owned();
-    for ((name, limit, _), measured) in SCRIPTS.iter().zip(rates) {
-        let ratio = ratio(measured, &rates[*limit]);
-        text += &format!("| {name} | {:.0} | {ratio:.2} |\n", median(measured));
-    }
-    let ratio = ratio(purchases, &rates[0]);
-    text += &format!(
-        "| {PURCHASE}, one type for all | {:.0} (p95 {:.0} ms) | {ratio:.2} |\n",
-        median(purchases),
-        median(milliseconds)
-    );
-    text
 }

@@ -166,6 +166,12 @@ pub fn binary(name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
+/// The URL of the same login on another database.
+pub fn on(url: &str, database: &str) -> String {
+    let base = url.rsplit_once('/').map_or(url, |(base, _)| base);
+    format!("{base}/{database}")
+}
+
 async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
     let id = ID.replace(":n", "n");
     let text = format!(
@@ -275,10 +281,4 @@ async fn postmaster(conn: &mut PgConnection) -> Result<u32> {
 async fn run(conn: &mut PgConnection, text: String) -> Result<()> {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(conn).await?;
     Ok(())
-}
-
-/// The URL of the same login on another database.
-pub fn on(url: &str, database: &str) -> String {
-    let base = url.rsplit_once('/').map_or(url, |(base, _)| base);
-    format!("{base}/{database}")
 }

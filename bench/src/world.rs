@@ -119,10 +119,6 @@ pub fn member(number: usize) -> Result<Uuid> {
     Ok(format!("d1000000-0000-7000-8000-{number:012}").parse()?)
 }
 
-fn session(number: usize) -> Result<Uuid> {
-    Ok(format!("d2000000-0000-7000-8000-{number:012}").parse()?)
-}
-
 pub async fn run(conn: &mut PgConnection, text: &str) -> Result<()> {
     sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
         .execute(conn)
@@ -189,6 +185,15 @@ impl Line {
     }
 }
 
+pub fn table(lines: &[Line]) -> String {
+    let rows: String = lines.iter().map(Line::row).collect();
+    format!("| what | measured | aim |\n|---|--:|--:|\n{rows}")
+}
+
+fn session(number: usize) -> Result<Uuid> {
+    Ok(format!("d2000000-0000-7000-8000-{number:012}").parse()?)
+}
+
 fn aim(sign: &str, bound: f64, unit: &str, held: bool) -> String {
     let missed = if held { "" } else { ", **missed**" };
     let bound = format!("{sign} {bound} {unit}");
@@ -202,9 +207,4 @@ fn number(figure: f64) -> String {
         middle if middle < 100.0 => format!("{figure:.1}"),
         _ => format!("{figure:.0}"),
     }
-}
-
-pub fn table(lines: &[Line]) -> String {
-    let rows: String = lines.iter().map(Line::row).collect();
-    format!("| what | measured | aim |\n|---|--:|--:|\n{rows}")
 }

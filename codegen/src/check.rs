@@ -10,6 +10,7 @@ mod created;
 mod cycles;
 mod entities;
 mod fields;
+mod former;
 mod future;
 mod guarded;
 mod known;
@@ -18,7 +19,7 @@ mod relations;
 mod required;
 mod together;
 mod transitions;
-mod walk;
+pub mod walk;
 
 pub(crate) use fields::is_parameter;
 
@@ -51,6 +52,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         };
         entities::check(&of);
         fields::check(&of);
+        former::check(&of);
         future::check(&of);
         guarded::check(&of);
         known::check(&of);

@@ -23,14 +23,18 @@ use crate::tree::Tree;
 pub fn emit(model: &Model, database: &Schema, messages: &[MessageType], tree: &mut Tree) {
     tree.add("generated/schema.sql", schema::render(database));
     tree.add("generated/openapi.json", openapi::render(model));
-    let rust = (0..model.entities.len()).map(|id| entity::file(model, id));
-    let messages = (!messages.is_empty()).then(|| messages::file(messages));
-    for (path, text) in rust.chain(messages.clone()).chain([
-        root::file(model, messages.is_some()),
+    let has_messages = !messages.is_empty();
+    let mut files: Vec<_> = (0..model.entities.len())
+        .map(|id| entity::file(model, id))
+        .collect();
+    files.extend(has_messages.then(|| messages::file(messages)));
+    files.extend([
+        root::file(model, has_messages),
         objects::file(model),
         hooks::file(model),
         rbac::file(model),
-    ]) {
+    ]);
+    for (path, text) in files {
         tree.add(format!("generated/{path}"), text);
     }
 }

@@ -102,7 +102,8 @@ fn check(root: &Path) -> ExitCode {
 }
 
 fn new(root: &Path, entity: &str) -> ExitCode {
-    let (path, text) = match codegen::starter::starter(entity) {
+    let app = std::fs::read_to_string(root.join("spec/app.yaml")).unwrap_or_default();
+    let (path, text) = match codegen::starter::starter(entity, &app) {
         Ok(starter) => starter,
         Err(why) => return fail(&why),
     };

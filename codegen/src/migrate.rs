@@ -30,6 +30,7 @@ mod file;
 mod hints;
 mod history;
 pub mod list;
+mod meaning;
 mod op;
 mod phrase;
 mod placeholder;
@@ -42,6 +43,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unaware;
 
 pub use access::{AccessChange, Effect};
 pub use class::Class;
@@ -181,10 +183,10 @@ impl Plan {
 
     /// Every file of the migration with its steps, their classes and statements.
     pub fn render(&self) -> String {
-        if self.migrations.is_empty() {
-            return "Nothing to migrate.\n".to_owned();
-        }
         let mut text = String::new();
+        if self.migrations.is_empty() {
+            text.push_str("Nothing to migrate.\n");
+        }
         for planned in &self.migrations {
             text.push_str(&format!("{FOLDER}/{}\n", planned.entry.up_file()));
             for step in &planned.steps {
@@ -197,7 +199,9 @@ impl Plan {
         for change in &self.access {
             text.push_str(&format!("  {change}\n"));
         }
-        text.push_str(&format!("Worst: {}.\n", self.worst()));
+        if !self.migrations.is_empty() {
+            text.push_str(&format!("Worst: {}.\n", self.worst()));
+        }
         text
     }
 }

@@ -18,6 +18,7 @@ pub mod whereabouts;
 pub use expr::{Expr, OfWhat, Op, Value};
 pub use invariants::{Check, Exclude, Keep, UniqueWhere};
 pub use literal::Literal;
+pub use lookup::ENDED_BY;
 pub use memo::Memo;
 pub use networks::NETWORKS;
 use serde::{Deserialize, Serialize};
@@ -427,40 +428,3 @@ pub enum Hook {
 fn audited() -> bool {
     true
 }
-
-impl Model {
-    pub fn entity(&self, name: &str) -> Option<(EntityId, &Entity)> {
-        self.entities
-            .iter()
-            .enumerate()
-            .find(|(_, e)| e.name == name)
-    }
-    /// The owner of an assignment or session: the reference to `identity` with the same name as that entity, or else
-    /// the first one.
-    pub fn holder(&self, entity: &Entity) -> Option<&Relation> {
-        let to_identity = |r: &&Relation| !r.polymorphic && r.targets == [self.identity];
-        let name = &self.entities.get(self.identity)?.name;
-        let index = entity
-            .belongs
-            .iter()
-            .position(|r| to_identity(&r) && r.name == *name);
-        let index = index.or_else(|| entity.belongs.iter().position(|r| to_identity(&r)))?;
-        self.entities
-            .iter()
-            .find(|e| e.name == entity.name)?
-            .belongs
-            .get(index)
-    }
-}
-
-impl Model {
-    /// Whether there is a nested list of it under its parent, which requires that the parent has routes. There is none
-    /// for a reference with a `read` rule, because the list would reveal its value.
-    pub fn is_listed(&self, has: &Has) -> bool {
-        let child = &self.entities[has.child];
-        let via = child.relation(&has.via);
-        !child.internal && via.is_some_and(|via| via.read.is_none())
-    }
-}
-/// The prefix of a relation's internal column, which no body and no answer contains.
-pub const ENDED_BY: &str = "ended_by_";

@@ -164,10 +164,7 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, kind: &
     match known.as_slice() {
         [] => format!("there are no {kind} here"),
         few if few.len() <= 24 => format!("{kind}: {}", quoted(few)),
-        many => format!(
-            "there are {} of {kind}; none is called `{word}`",
-            many.len()
-        ),
+        many => format!("none of the {} {kind} is called `{word}`", many.len()),
     }
 }
 

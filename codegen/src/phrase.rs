@@ -6,6 +6,7 @@ mod assignments;
 mod check;
 mod derived;
 mod field;
+pub mod foreign;
 mod keep;
 mod lexer;
 mod reader;

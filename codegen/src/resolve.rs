@@ -18,6 +18,7 @@ mod places;
 mod possible;
 mod relations;
 mod rules;
+mod scopes;
 mod transition;
 mod values;
 
@@ -78,6 +79,7 @@ pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> 
         parts.put_into(entity);
     }
     model.counted = counted;
+    scopes::fold(&mut model, &mut places, &errors);
     errors.finish(sources)?;
     consent::fold(&mut model);
     Ok(Resolved { model, places })

@@ -3,6 +3,7 @@
 mod app;
 mod entity;
 mod keys;
+mod layout;
 mod messages;
 mod sql;
 pub mod yaml;
@@ -54,6 +55,7 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
             ))),
         }
     }
+    astray(root, &errors);
     for path in paths {
         match std::fs::read(root.join(&path)) {
             Ok(bytes) => match String::from_utf8(bytes) {
@@ -74,37 +76,6 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
     }
     errors.finish(&sources)?;
     Ok(sources)
-}
-
-/// Paths of the files in a folder, sorted. Files with another ending are errors.
-fn folder(
-    root: &Path,
-    folder: &str,
-    ending: &str,
-    errors: &Collector,
-) -> std::io::Result<Vec<String>> {
-    let mut names: Vec<String> = std::fs::read_dir(root.join(folder))?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort_unstable();
-    let (read, others): (Vec<_>, Vec<_>) = names
-        .into_iter()
-        .map(|name| format!("{folder}/{name}"))
-        .partition(|path| path.ends_with(ending));
-    for path in others {
-        let what = match ending {
-            ".sql" => "<module>",
-            _ if folder == MESSAGE_FOLDER => "<type>",
-            _ => "<entity>",
-        };
-        errors.push(
-            Diagnostic::without_place(format!("{path} is not read")).help(format!(
-                "files there are called `{what}{ending}`; move everything else away"
-            )),
-        );
-    }
-    Ok(read)
 }
 
 /// Parses all sources. The first one is `app.yaml`; each other one is an entity, the SQL of a module or a type of
@@ -158,4 +129,60 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
             list: Vec::new(),
         }),
     }
+}
+
+/// Refuses YAML files and folders directly in `spec/` that nothing reads, such as an entity or `spec/entity/`.
+fn astray(root: &Path, errors: &Collector) {
+    let known = [APP_FILE, ENTITY_FOLDER, SQL_FOLDER, MESSAGE_FOLDER];
+    let entries = std::fs::read_dir(root.join("spec")).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| format!("spec/{}", entry.file_name().to_string_lossy()))
+        .filter(|path| !known.contains(&path.as_str()))
+        .filter(|path| {
+            let is_yaml = [".yaml", ".yml"]
+                .iter()
+                .any(|ending| path.ends_with(ending));
+            is_yaml || root.join(path).is_dir()
+        })
+        .collect();
+    names.sort_unstable();
+    for path in names {
+        errors.push(
+            Diagnostic::without_place(format!("{path} is not read")).help(
+                "the spec is `spec/app.yaml`, and files in `spec/entities/`, `spec/messages/` and `spec/sql/`",
+            ),
+        );
+    }
+}
+
+/// Paths of the files in a folder, sorted. Files with another ending are errors.
+fn folder(
+    root: &Path,
+    folder: &str,
+    ending: &str,
+    errors: &Collector,
+) -> std::io::Result<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(root.join(folder))?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    let (read, others): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .map(|name| format!("{folder}/{name}"))
+        .partition(|path| path.ends_with(ending));
+    for path in others {
+        let what = match ending {
+            ".sql" => "<module>",
+            _ if folder == MESSAGE_FOLDER => "<type>",
+            _ => "<entity>",
+        };
+        errors.push(
+            Diagnostic::without_place(format!("{path} is not read")).help(format!(
+                "files there are called `{what}{ending}`; move everything else away"
+            )),
+        );
+    }
+    Ok(read)
 }

@@ -2,15 +2,20 @@
 
 use crate::names;
 
-/// Returns the path from the root and the text, or the reason why the name is not allowed.
-pub fn starter(entity: &str) -> Result<(String, String), String> {
-    if !names::is_name(entity) || names::is_rust_reserved(entity) {
+/// Returns the path from the root and the text, or the reason why the name is not allowed. `app` is the text of
+/// app.yaml, which says what those who sign in are called.
+pub fn starter(entity: &str, app: &str) -> Result<(String, String), String> {
+    let is_taken = names::is_rust_reserved(entity) || names::is_yaml_word(entity);
+    if !names::is_name(entity) || is_taken {
         return Err(format!(
             "`{entity}` can't be an entity: write it like `ticket_type`, singular, in small letters"
         ));
     }
     let path = format!("{}/{entity}.yaml", crate::spec::ENTITY_FOLDER);
     let title = entity.replace('_', " ");
+    let identity = app.lines().find_map(|line| line.strip_prefix("identity:"));
+    let identity = identity.and_then(|rest| rest.split_whitespace().next());
+    let identity = identity.unwrap_or("user");
     let text = format!(
         "# The language is described in spec/README.md. `cargo gen explain {entity}` shows what this becomes.
 entity: {entity}
@@ -22,8 +27,7 @@ fields:
   # state:     states(draft, published) = draft, filter
 
 belongs:
-  created_by: user?, set me, on archive detach
-  # city:     city, filter
+  created_by: {identity}?, set me, on archive detach
 
 # has:
 #   likes: like* via {entity}

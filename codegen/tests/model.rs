@@ -139,12 +139,38 @@ fn every_mistake_of_a_stage_is_told_at_once() {
 
 #[test]
 fn the_starter_of_a_new_entity_has_no_mistakes() {
-    let (path, text) = codegen::starter::starter("wish_list").unwrap();
-    let mut sources = sources(&[]);
-    sources.add(path, text);
-    let model = codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"));
-    assert_eq!(entity(&model, "wish_list").plural, "wish_lists");
-    assert!(codegen::starter::starter("Wish-List").is_err());
+    for mut sources in [sources(&[]), library()] {
+        let app = sources.files[0].text.clone();
+        let (path, text) = codegen::starter::starter("wish_list", &app).unwrap();
+        sources.add(path, text);
+        // Where entities are under tags, the new one has to be put under one.
+        let tagged = app.replace("\ntags:\n", "\ntags:\n  Wishes: [wish_list]\n");
+        sources.files[0].text = tagged;
+        let model = codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"));
+        assert_eq!(entity(&model, "wish_list").plural, "wish_lists");
+    }
+    for name in ["Wish-List", "on", "type"] {
+        assert!(codegen::starter::starter(name, "").is_err(), "{name}");
+    }
+}
+
+/// Another application, whose members are not called users.
+fn library() -> Sources {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/library/spec");
+    let mut sources = Sources::default();
+    let mut read = |path: String| {
+        let text = std::fs::read_to_string(root.join(&path)).unwrap();
+        sources.add(format!("spec/{path}"), text);
+    };
+    read("app.yaml".to_owned());
+    let mut names: Vec<_> = (std::fs::read_dir(root.join("entities")).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .for_each(|name| read(format!("entities/{name}")));
+    sources
 }
 
 /// A rule that names what the transition changes says nothing of the row afterwards.

@@ -105,10 +105,17 @@ fn bytes_that_are_no_text_are_told() {
     std::fs::create_dir_all(root.join("spec/entities")).unwrap();
     std::fs::write(root.join("spec/app.yaml"), b"app: \xff\xfe").unwrap();
     std::fs::write(root.join("spec/entities/note.txt"), b"").unwrap();
+    std::fs::write(root.join("spec/README.md"), b"Read me.").unwrap();
+    std::fs::write(root.join("spec/event.yaml"), b"entity: event").unwrap();
+    std::fs::create_dir_all(root.join("spec/entity")).unwrap();
     let said = codegen::load(&root).unwrap_err().to_string();
     std::fs::remove_dir_all(&root).unwrap();
     assert!(said.contains("spec/app.yaml is not UTF-8"), "{said}");
     assert!(said.contains("note.txt is not read"), "{said}");
+    for astray in ["spec/event.yaml", "spec/entity"] {
+        assert!(said.contains(&format!("{astray} is not read")), "{said}");
+    }
+    assert!(!said.contains("README.md"), "{said}");
 }
 
 fn spoil(text: &str, random: &mut Random) -> String {

@@ -99,6 +99,7 @@ pub static BROADCAST: Resource = Resource {
         from app.broadcasts as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.broadcasts as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.broadcasts as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.broadcasts as t where t.id = any($1)"),
         create: concat!("insert into app.broadcasts as t
           (title, message, audience, ticket_type_ids, send_at, event_id)
@@ -119,7 +120,8 @@ pub static BROADCAST: Resource = Resource {
           case when me.is_platform_admin then 'suspend' end,
           case when sec.seen_event_admin(t.event_id) then 'schedule' end,
           case when sec.seen_event_admin(t.event_id) then 'revise' end,
-          case when sec.seen_event_admin(t.event_id) then 'cancel' end
+          case when sec.seen_event_admin(t.event_id) then 'cancel' end,
+          case when sec.seen_event_admin(t.event_id) then 'update when state is draft' end
         ], null) as may from app.broadcasts as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
@@ -146,7 +148,7 @@ pub static BROADCAST: Resource = Resource {
             sql: "update app.broadcasts as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::invalid("broadcasts_types_for_types_check", "", "must hold: audience is not ticket_types or ticket_type_ids is set"),
+        Constraint::invalid("broadcasts_types_for_types_check", "/ticket_type_ids", "must hold: audience is not ticket_types or ticket_type_ids is set"),
         Constraint::future("broadcasts_send_at_future", "/send_at", "must be in the future"),
         Constraint::reference("broadcasts_event_id_fkey", "/event_id"), Constraint::reference("broadcasts_live_event_id_fkey", "/event_id"),
         Constraint::conflict("broadcasts_schedule_from", "/state", "only possible while state is draft"),

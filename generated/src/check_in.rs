@@ -71,6 +71,7 @@ pub static CHECK_IN: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.check_ins as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.check_ins as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.check_ins as t where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -74,6 +74,7 @@ pub static CHECKPOINT: Resource = Resource {
         from app.checkpoints as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.checkpoints as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.checkpoints as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_staff())", sets: &["select sec.mine_event_staff()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.checkpoints as t where t.id = any($1)"),
         create: concat!("insert into app.checkpoints as t
           (name, all_ticket_types, counts_exits, allows_reentry, event_id)

@@ -42,6 +42,7 @@ pub static CHECKPOINT_ENTRY: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.checkpoint_entries as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.checkpoint_entries as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_staff())", sets: &["select sec.mine_event_staff()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.checkpoint_entries as t where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -54,6 +54,7 @@ pub static CHECKPOINT_TICKET_TYPE: Resource = Resource {
         from app.checkpoint_ticket_types as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.checkpoint_ticket_types as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.checkpoint_ticket_types as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_staff())", sets: &["select sec.mine_event_staff()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.checkpoint_ticket_types as t where t.id = any($1)"),
         create: concat!("insert into app.checkpoint_ticket_types as t
           (checkpoint_id, ticket_type_id, event_id)

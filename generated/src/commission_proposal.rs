@@ -104,6 +104,7 @@ pub static COMMISSION_PROPOSAL: Resource = Resource {
         from app.commission_proposals as t, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.commission_proposals as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.commission_proposals as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_city_admin())"], by: &[("t.city_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.commission_proposals as t where t.id = any($1)"),
         create: concat!("insert into app.commission_proposals as t
           (type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points,
@@ -146,7 +147,7 @@ pub static COMMISSION_PROPOSAL: Resource = Resource {
     ],
     constraints: &[
         Constraint::invalid("commission_proposals_valid_to_check", "/valid_to", "must hold: valid_to > valid_from"),
-        Constraint::invalid("commission_proposals_max_above_min_check", "", "must hold: max_cents is empty or max_cents ≥ min_cents"),
+        Constraint::invalid("commission_proposals_max_above_min_check", "/max_cents", "must hold: max_cents is empty or max_cents ≥ min_cents"),
         Constraint::future("commission_proposals_valid_to_future", "/valid_to", "must be in the future"),
         Constraint::reference("commission_proposals_city_id_fkey", "/city_id"), Constraint::reference("commission_proposals_live_city_id_fkey", "/city_id"),
         Constraint::conflict("commission_proposals_accept_from", "/state", "only possible while state is proposed"),

@@ -110,6 +110,7 @@ pub static COMMISSION_RULE: Resource = Resource {
         from app.commission_rules as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.commission_rules as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.commission_rules as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) union all select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())", "select unnest(sec.scopes_city_admin())"], by: &[("t.scope_organization_id", Some(0)), ("t.scope_community_id", Some(0)), ("t.scope_business_id", Some(0)), ("t.scope_institution_id", Some(0)), ("t.scope_city_id", Some(1))] }),
         by_ids: concat!("select ", columns!(), " from app.commission_rules as t where t.id = any($1)"),
         create: concat!("insert into app.commission_rules as t
           (type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points,
@@ -160,7 +161,7 @@ pub static COMMISSION_RULE: Resource = Resource {
         Constraint::conflict("commission_rules_scope_type_scope_id_type_currency__d5a971_excl", "/valid_from", "overlaps another commission rule of the same scope type and scope id and type and currency"),
         Constraint::invalid("commission_rules_valid_to_order", "/valid_to", "must be after valid from"),
         Constraint::invalid("commission_rules_valid_to_check", "/valid_to", "must hold: valid_to > valid_from"),
-        Constraint::invalid("commission_rules_max_above_min_check", "", "must hold: max_cents is empty or max_cents ≥ min_cents"),
+        Constraint::invalid("commission_rules_max_above_min_check", "/max_cents", "must hold: max_cents is empty or max_cents ≥ min_cents"),
         Constraint::reference("commission_rules_scope_country_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_country_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_city_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_city_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_organization_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_organization_id_fkey", "/scope_id"),

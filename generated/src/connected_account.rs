@@ -69,6 +69,7 @@ pub static CONNECTED_ACCOUNT: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.connected_accounts as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.connected_accounts as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) union all select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())", "select unnest(sec.scopes_city_admin())"], by: &[("t.owner_organization_id", Some(0)), ("t.owner_business_id", Some(0)), ("t.owner_city_id", Some(1))] }),
         by_ids: concat!("select ", columns!(), " from app.connected_accounts as t where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -65,6 +65,7 @@ pub static DISPUTE: Resource = Resource {
           t.promotion_id, t.quote_id, t.transaction_id, t.version, t.created_at, t.updated_at
           from app.disputes as t"),
         list_end: ") as t left join lateral app.dispute_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin()) or (select count(*) > 500 from (select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id limit 501) as s)", sets: &["select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id"], by: &[("t.order_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.disputes as t left join lateral app.dispute_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

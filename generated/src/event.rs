@@ -133,8 +133,9 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static IS_GUEST: Rule = In("id", "my_event_tickets");
+#[rustfmt::skip] pub static IS_WAS_GUEST: Rule = All(&[Compare(V::Column("state"), Op::Eq, V::Text("cancelled")), In("id", "my_event_tickets_2")]);
 #[rustfmt::skip] pub static IS_OUT: Rule = Compare(V::Column("state"), Op::Ne, V::Text("draft"));
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("public")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ)))] })]), All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("community")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("community", Some(&crate::community::IS_MEMBER))] })]), Ref(&IS_GUEST), Ref(&IS_STAFF)]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("public")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ)))] })]), All(&[Ref(&IS_OUT), Compare(V::Column("visibility"), Op::Eq, V::Text("community")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("community", Some(&crate::community::IS_MEMBER))] })]), Ref(&IS_GUEST), Ref(&IS_STAFF), All(&[Ref(&IS_WAS_GUEST), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ)))] })])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_STAFF), Compare(V::Column("ticket_count"), Op::Eq, V::Int(0))]);
@@ -147,7 +148,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
-    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update"],
+    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update", "archive"],
     fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -195,7 +196,8 @@ pub static EVENT: Resource = Resource {
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'unpublish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'cancel' end,
-          case when strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete when ticket_count is 0' end
         ], null) as may from app.events as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

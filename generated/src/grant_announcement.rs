@@ -131,7 +131,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::invalid("grant_announcements_closes_at_check", "/closes_at", "must hold: closes_at > opens_at"),
-        Constraint::invalid("grant_announcements_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
+        Constraint::invalid("grant_announcements_amount_has_currency_check", "/currency", "must hold: amount_cents is empty or currency is set"),
         Constraint::reference("grant_announcements_institution_id_fkey", "/institution_id"), Constraint::reference("grant_announcements_live_institution_id_fkey", "/institution_id"),
         Constraint::quota("grant_announcements_quota", "You have created 50 grant announcements today; the next day begins at midnight UTC."),
     ],

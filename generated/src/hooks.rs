@@ -62,6 +62,12 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn community_member_before_approve<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn event_before_update<'a>(
@@ -70,6 +76,8 @@ pub trait AppHooks: Send + Sync {
         id: Uuid,
         input: &'a mut event::UpdateEvent,
     ) -> BoxFuture<'a, Result<()>>;
+
+    fn event_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn featured_place_before_create<'a>(
         &'a self,
@@ -128,6 +136,13 @@ pub trait AppHooks: Send + Sync {
         input: &'a mut quote::CreateQuote,
     ) -> BoxFuture<'a, Result<()>>;
 
+    fn quote_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        input: &'a mut quote::UpdateQuote,
+    ) -> BoxFuture<'a, Result<()>>;
+
     fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
@@ -136,6 +151,12 @@ pub trait AppHooks: Send + Sync {
         &'a self,
         cx: &'a mut Cx,
         input: &'a mut review::CreateReview,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn role_assignment_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn service_request_before_reopen<'a>(
@@ -155,6 +176,12 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
         input: &'a mut ticket_type::UpdateTicketType,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn ticket_type_before_archive<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
 
     fn waitlist_entry_before_create<'a>(
@@ -207,7 +234,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&refund::REFUND),
         plain(&revenue_share::REVENUE_SHARE),
         hooked(&review::REVIEW, ReviewHooks(app.clone())),
-        plain(&role_assignment::ROLE_ASSIGNMENT),
+        hooked(&role_assignment::ROLE_ASSIGNMENT, RoleAssignmentHooks(app.clone())),
         hooked(&service_request::SERVICE_REQUEST, ServiceRequestHooks(app.clone())),
         plain(&stripe_event::STRIPE_EVENT),
         plain(&subscription::SUBSCRIPTION),
@@ -357,6 +384,7 @@ impl Hooks for CommunityMemberHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("join", Some(id), _) => self.0.community_member_before_join(cx, id),
+            ("approve", Some(id), _) => self.0.community_member_before_approve(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -372,6 +400,7 @@ impl Hooks for EventHooks {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
             ("update", Some(id), Some(input)) => self.0.event_before_update(cx, id, typed(input)),
+            ("archive", Some(id), _) => self.0.event_before_archive(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -459,6 +488,7 @@ impl Hooks for QuoteHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.quote_before_create(cx, typed(input)),
+            ("update", Some(id), Some(input)) => self.0.quote_before_update(cx, id, typed(input)),
             ("send", Some(id), _) => self.0.quote_before_send(cx, id),
             ("accept", Some(id), _) => self.0.quote_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
@@ -475,6 +505,20 @@ impl Hooks for ReviewHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.review_before_create(cx, typed(input)),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct RoleAssignmentHooks(Arc<dyn AppHooks>);
+
+impl Hooks for RoleAssignmentHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("accept", Some(id), _) => self.0.role_assignment_before_accept(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -504,6 +548,7 @@ impl Hooks for TicketTypeHooks {
         match (action, id, input) {
             ("create", _, Some(input)) => self.0.ticket_type_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.ticket_type_before_update(cx, id, typed(input)),
+            ("archive", Some(id), _) => self.0.ticket_type_before_archive(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

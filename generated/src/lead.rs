@@ -92,6 +92,7 @@ pub static LEAD: Resource = Resource {
         from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.leads as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.leads as t"),
+        ways: Some(&Ways { walks: "(select count(*) > 500 from (select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_institution_id = m.id union all select unnest(sec.scopes_org_admin()) limit 501) as s)", sets: &["select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.service_requests as p on p.host_institution_id = m.id", "select unnest(sec.scopes_org_admin())"], by: &[("t.service_request_id", Some(0)), ("t.business_id", Some(1))] }),
         by_ids: concat!("select ", columns!(), " from app.leads as t where t.id = any($1)"),
         create: concat!("insert into app.leads as t
           (title, details, budget_cents, currency, needed_at, service_request_id, business_id)
@@ -147,7 +148,7 @@ pub static LEAD: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("leads_service_request_id_business_id_key", "/business_id", "there is already a lead with this service request and business"),
-        Constraint::invalid("leads_budget_has_currency_check", "", "must hold: budget_cents is empty or currency is set"),
+        Constraint::invalid("leads_budget_has_currency_check", "/currency", "must hold: budget_cents is empty or currency is set"),
         Constraint::future("leads_needed_at_future", "/needed_at", "must be in the future"),
         Constraint::reference("leads_service_request_id_fkey", "/service_request_id"), Constraint::reference("leads_live_service_request_id_fkey", "/service_request_id"),
         Constraint::reference("leads_business_id_fkey", "/business_id"), Constraint::reference("leads_live_business_id_fkey", "/business_id"),

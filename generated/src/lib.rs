@@ -85,6 +85,7 @@ pub mod visit;
 pub mod waitlist_entry;
 pub mod wallet_account;
 pub mod wallet_credit;
+pub mod wallet_credit_use;
 pub mod wallet_hold;
 pub mod wallet_journal;
 pub mod wallet_transaction;

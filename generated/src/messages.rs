@@ -293,30 +293,30 @@ pub static MESSAGES: &[Message] = &[
     Message {
         name: "role_offered",
         ty: "role",
-        values: &[("role", ValueType::Text), ("scope", ValueType::Text)],
+        values: &[("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A role is offered to you: "), Piece::Value("role")], text: &[Piece::Text("You are asked to be "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(". It holds once you accept.")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Text("Dir wird eine Rolle angeboten: "), Piece::Value("role")], text: &[Piece::Text("Du wirst gefragt, ob du "), Piece::Value("role"), Piece::Text(" sein möchtest: "), Piece::Value("scope"), Piece::Text(". Es gilt, sobald du annimmst.")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Text("You are asked to administer "), Piece::Value("scope")], text: &[Piece::Text("You are asked to become an administrator of "), Piece::Value("scope"), Piece::Text(". You are one once you accept.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du sollst "), Piece::Value("scope"), Piece::Text(" verwalten")], text: &[Piece::Text("Du wirst gefragt, ob du "), Piece::Value("scope"), Piece::Text(" mit verwalten möchtest. Es gilt, sobald du annimmst.")], push: &[], email: &[] },
         ],
     },
     // To whoever offered it.
     Message {
         name: "role_accepted",
         ty: "role",
-        values: &[("member", ValueType::Text), ("role", ValueType::Text), ("scope", ValueType::Text)],
+        values: &[("member", ValueType::Text), ("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" has accepted")], text: &[Piece::Value("member"), Piece::Text(" is "), Piece::Value("role"), Piece::Text(" now: "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" hat angenommen")], text: &[Piece::Value("member"), Piece::Text(" ist jetzt "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Value("member"), Piece::Text(" has accepted")], text: &[Piece::Value("member"), Piece::Text(" is now an administrator of "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("member"), Piece::Text(" hat angenommen")], text: &[Piece::Value("member"), Piece::Text(" verwaltet jetzt "), Piece::Value("scope"), Piece::Text(" mit.")], push: &[], email: &[] },
         ],
     },
     // To whoever held it, when somebody else ends it.
     Message {
         name: "role_ended",
         ty: "role",
-        values: &[("role", ValueType::Text), ("scope", ValueType::Text)],
+        values: &[("scope", ValueType::Text)],
         wordings: &[
-            Wording { locale: "en", title: &[Piece::Text("A role of yours has ended: "), Piece::Value("role")], text: &[Piece::Text("You are no longer "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
-            Wording { locale: "de", title: &[Piece::Text("Eine deiner Rollen endete: "), Piece::Value("role")], text: &[Piece::Text("Du bist nicht mehr "), Piece::Value("role"), Piece::Text(": "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "en", title: &[Piece::Text("You no longer administer "), Piece::Value("scope")], text: &[Piece::Text("You are no longer an administrator of "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du verwaltest "), Piece::Value("scope"), Piece::Text(" nicht mehr")], text: &[Piece::Text("Du gehörst nicht mehr zur Verwaltung von "), Piece::Value("scope"), Piece::Text(".")], push: &[], email: &[] },
         ],
     },
     // To the member; the mail about it is the sessions' own.

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "0f5295920b2b09ae90daa06b08af6afa11c17179e2e542abc43acbce34f91b8edab9328a7e5f0aa627943db563b35fc0",
+        checksum: "084d0e17de824d1e25502b0a7c8e3550f6e4eadf4d2220a085bd324ddfbee22d5fd0cf8842b4593c4b39d7227f0beba4",
     },
 ];

@@ -16,7 +16,7 @@ pub enum OrderFeePaidBy { Buyer, Organizer }
 #[derive(Debug, Clone, Entity)]
 pub struct Order {
     pub id: Uuid,
-    /// `charged_back` if the payment was lost in a dispute.
+    /// `charged_back` if the payment was lost in a dispute; `part_refunded` also if a part of it was.
     pub state: OrderState,
     /// Price before discount and fee.
     pub subtotal_cents: i64,
@@ -121,6 +121,7 @@ pub static ORDER: Resource = Resource {
           t.wallet_hold_id, t.version, t.created_at, t.updated_at
           from app.orders as t"),
         list_end: ") as t left join lateral app.order_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.user_id", None), ("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -47,6 +47,7 @@ pub static ORDER_ITEM: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.order_items as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.order_items as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin()) or (select count(*) > 500 from (select p.id from app.orders as p where p.user_id = (select sec.uid()) union all select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id limit 501) as s)", sets: &["select p.id from app.orders as p where p.user_id = (select sec.uid()) union all select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id"], by: &[("t.order_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.order_items as t where t.id = any($1)"),
         ..Sql::NONE
     },

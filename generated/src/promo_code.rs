@@ -91,6 +91,7 @@ pub static PROMO_CODE: Resource = Resource {
         from app.promo_codes as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.promo_codes as t"),
+        ways: Some(&Ways { walks: "(select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.promo_codes as t where t.id = any($1)"),
         create: concat!("insert into app.promo_codes as t
           (code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to,
@@ -137,9 +138,9 @@ pub static PROMO_CODE: Resource = Resource {
     constraints: &[
         Constraint::conflict("promo_codes_event_id_code_key", "/code", "there is already a promo code with this event and code"),
         Constraint::invalid("promo_codes_one_discount_check", "", "must hold: (basis_points is set and amount_cents is empty) or (basis_points is empty and amount_cents is set)"),
-        Constraint::invalid("promo_codes_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
+        Constraint::invalid("promo_codes_amount_has_currency_check", "/currency", "must hold: amount_cents is empty or currency is set"),
         Constraint::invalid("promo_codes_redeemed_within_check", "", "must hold: max_redemptions is empty or redemption_count ≤ max_redemptions"),
-        Constraint::invalid("promo_codes_valid_range_check", "", "must hold: valid_to is empty or valid_to > valid_from"),
+        Constraint::invalid("promo_codes_valid_range_check", "/valid_to", "must hold: valid_to is empty or valid_to > valid_from"),
         Constraint::future_on_create("promo_codes_valid_to_future", "/valid_to", "must be in the future"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),
         Constraint::quota("promo_codes_quota", "You have created 200 promo codes today; the next day begins at midnight UTC."),

@@ -97,7 +97,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static QUOTE: Resource = Resource {
     name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: true, page: 20,
-    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), hooks: &["create", "send", "accept"],
+    encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), hooks: &["create", "update", "send", "accept"],
     fixed: &["id", "status", "state", "accepted_at", "fee_cents", "fee_city_share_cents", "fee_paid_by", "fee_decided_at", "fee_paid_at", "lead_id", "accepted_by_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -117,6 +117,7 @@ pub static QUOTE: Resource = Resource {
           t.fee_decided_at, t.lead_id, t.accepted_by_id, t.version, t.created_at, t.updated_at
           from app.quotes as t"),
         list_end: ") as t left join lateral app.quote_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.many_lead_provider()) or (select sec.many_lead_organizer())", sets: &["select sec.mine_lead_provider() union all select sec.mine_lead_organizer()"], by: &[("t.lead_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.quotes as t
           (amount_cents, currency, terms, valid_until, lead_id)
@@ -138,7 +139,10 @@ pub static QUOTE: Resource = Resource {
           case when sec.seen_lead_provider(t.lead_id) then 'send' end,
           case when sec.seen_lead_organizer(t.lead_id) then 'accept' end,
           case when sec.seen_lead_organizer(t.lead_id) then 'decline' end,
-          case when sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id) then 'expire' end
+          case when sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id) then 'expire' end,
+          case when sec.seen_lead_provider(t.lead_id) then 'update when state is draft' end,
+          case when sec.seen_lead_provider(t.lead_id) then 'delete when state is draft' end,
+          case when sec.seen_lead_provider(t.lead_id) then 'restore when state is draft' end
         ], null) as may from app.quotes as t where t.id = $1",
         ..Sql::NONE
     },

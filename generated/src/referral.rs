@@ -56,6 +56,7 @@ pub static REFERRAL: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.referrals as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.referrals as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin())", sets: &[], by: &[("t.referrer_id", None), ("t.referee_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.referrals as t where t.id = any($1)"),
         create: concat!("insert into app.referrals as t
           (referrer_id)
@@ -77,7 +78,7 @@ pub static REFERRAL: Resource = Resource {
     together: &[],
     transitions: &[],
     constraints: &[
-        Constraint::conflict("referrals_referee_id_key", "/referee_id", "there is already a referral with this referee"),
+        Constraint::conflict("referrals_referee_id_key", "", "there is already a referral with this referee"),
         Constraint::invalid("referrals_not_oneself_check", "", "must hold: referrer_id is not referee_id"),
         Constraint::reference("referrals_referrer_id_fkey", "/referrer_id"), Constraint::reference("referrals_live_referrer_id_fkey", "/referrer_id"),
     ],

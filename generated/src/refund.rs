@@ -97,6 +97,7 @@ pub static REFUND: Resource = Resource {
           t.created_at, t.updated_at
           from app.refunds as t"),
         list_end: ") as t left join lateral app.refund_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin()) or (select sec.many_promotion_city_admin()) or (select sec.many_promotion_admin()) or (select sec.many_quote_payer()) or (select count(*) > 500 from (select p.id from app.orders as p where p.user_id = (select sec.uid()) union all select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id limit 501) as s)", sets: &["select p.id from app.orders as p where p.user_id = (select sec.uid()) union all select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id", "select sec.mine_promotion_city_admin() union all select sec.mine_promotion_admin()", "select sec.mine_quote_payer()"], by: &[("t.order_id", Some(0)), ("t.promotion_id", Some(1)), ("t.quote_id", Some(2))] }),
         by_ids: concat!("select ", columns!(), " from app.refunds as t left join lateral app.refund_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -49,6 +49,7 @@ pub static REVENUE_SHARE: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.revenue_shares as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.revenue_shares as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_city_admin())"], by: &[("t.city_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.revenue_shares as t where t.id = any($1)"),
         ..Sql::NONE
     },

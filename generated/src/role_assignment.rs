@@ -74,7 +74,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
     name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, hooks: &[],
+    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, hooks: &["accept"],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -124,7 +124,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("role_assignments_user_id_role_scope_type_scope_id_key", "/scope_id", "there is already a role assignment with this user and role and scope type and scope"),
-        Constraint::invalid("role_assignments_role_fits_scope_check", "", "must hold: (role is platformAdmin and scope_id is empty) or (role is cityAdmin and scope_type is city) or (role is orgAdmin and scope_id is set and scope_type is not city)"),
+        Constraint::invalid("role_assignments_role_fits_scope_check", "", "The role is not held of such an object."),
         Constraint::reference("role_assignments_user_id_fkey", "/user_id"), Constraint::reference("role_assignments_live_user_id_fkey", "/user_id"),
         Constraint::reference("role_assignments_scope_city_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_city_id_fkey", "/scope_id"),
         Constraint::reference("role_assignments_scope_organization_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_organization_id_fkey", "/scope_id"),

@@ -111,6 +111,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
         from app.service_requests as t join counters.service_requests as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = $1"),
         list: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())"], by: &[("t.host_organization_id", Some(0)), ("t.host_community_id", Some(0)), ("t.host_business_id", Some(0)), ("t.host_institution_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.service_requests as t
           (title, category, description, budget_cents, currency, needed_at, city_id, host_type, host_id, event_id)
@@ -169,7 +170,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
             sql: "update app.service_requests as t set state = 'open' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::invalid("service_requests_budget_has_currency_check", "", "must hold: budget_cents is empty or currency is set"),
+        Constraint::invalid("service_requests_budget_has_currency_check", "/currency", "must hold: budget_cents is empty or currency is set"),
         Constraint::future("service_requests_needed_at_future", "/needed_at", "must be in the future"),
         Constraint::reference("service_requests_city_id_fkey", "/city_id"), Constraint::reference("service_requests_live_city_id_fkey", "/city_id"),
         Constraint::reference("service_requests_host_organization_id_same_city_fkey", "/host_id"), Constraint::reference("service_requests_live_host_organization_id_fkey", "/host_id"),

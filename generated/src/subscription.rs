@@ -88,6 +88,7 @@ pub static SUBSCRIPTION: Resource = Resource {
           t.user_id, t.version, t.created_at, t.updated_at
           from app.subscriptions as t"),
         list_end: ") as t left join lateral app.subscription_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())"], by: &[("t.business_id", Some(0)), ("t.user_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -72,6 +72,7 @@ pub static TICKET: Resource = Resource {
           t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id, t.refund_id, t.version, t.created_at, t.updated_at
           from app.tickets as t"),
         list_end: ") as t left join lateral app.ticket_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.holder_id", None), ("t.buyer_id", None), ("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -47,6 +47,7 @@ pub static TICKET_TRANSFER: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.ticket_transfers as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.ticket_transfers as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin())", sets: &[], by: &[("t.from_id", None), ("t.to_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.ticket_transfers as t where t.id = any($1)"),
         ..Sql::NONE
     },

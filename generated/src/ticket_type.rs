@@ -97,7 +97,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
     name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
-    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), hooks: &["create", "update"],
+    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), hooks: &["create", "update", "archive"],
     fixed: &["id", "status", "held", "sold", "event_id", "version", "created_at", "updated_at", "object"], moving: &["sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -138,7 +138,8 @@ pub static TICKET_TYPE: Resource = Resource {
           case when sec.seen_event_admin(t.event_id) then 'update' end,
           case when sec.seen_event_admin(t.event_id) and (t.held::bigint + t.sold) = 0 then 'delete' end,
           case when sec.seen_event_admin(t.event_id) then 'restore' end,
-          case when sec.seen_event_moderates(t.event_id) then 'suspend' end
+          case when sec.seen_event_moderates(t.event_id) then 'suspend' end,
+          case when sec.seen_event_admin(t.event_id) then 'delete when held + sold is 0' end
         ], null) as may from app.ticket_types as t where t.id = $1",
         ..Sql::NONE
     },
@@ -164,7 +165,7 @@ pub static TICKET_TYPE: Resource = Resource {
     constraints: &[
         Constraint::conflict("ticket_types_event_id_name_key", "/name", "there is already a ticket type with this event and name"),
         Constraint::invalid("ticket_types_within_capacity_check", "", "must hold: held + sold ≤ capacity"),
-        Constraint::invalid("ticket_types_sales_end_later_check", "", "must hold: sales_start is empty or sales_end is empty or sales_end > sales_start"),
+        Constraint::invalid("ticket_types_sales_end_later_check", "/sales_end", "must hold: sales_start is empty or sales_end is empty or sales_end > sales_start"),
         Constraint::reference("ticket_types_event_id_fkey", "/event_id"), Constraint::reference("ticket_types_live_event_id_fkey", "/event_id"),
         Constraint::quota("ticket_types_quota", "You have created 200 ticket types today; the next day begins at midnight UTC."),
     ],

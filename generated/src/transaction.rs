@@ -102,6 +102,7 @@ pub static TRANSACTION: Resource = Resource {
           t.promotion_id, t.quote_id, t.version, t.created_at, t.updated_at
           from app.transactions as t"),
         list_end: ") as t left join lateral app.transaction_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_city_admin())"], by: &[("t.user_id", None), ("t.city_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -76,6 +76,7 @@ pub static TRANSFER: Resource = Resource {
           t.refund_id, t.dispute_id, t.city_id, t.source_id, t.version, t.created_at, t.updated_at
           from app.transfers as t"),
         list_end: ") as t left join lateral app.transfer_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select sec.many_event_admin()) or (select count(*) > 500 from (select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id union all select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select p.id from (select sec.mine_event_admin()) as m(id) join app.orders as p on p.event_id = m.id", "select unnest(sec.scopes_city_admin())"], by: &[("t.order_id", Some(0)), ("t.city_id", Some(1))] }),
         by_ids: concat!("select ", columns!(), " from app.transfers as t left join lateral app.transfer_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

@@ -88,6 +88,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
           t.user_id, t.version, t.created_at, t.updated_at
           from app.waitlist_entries as t"),
         list_end: ") as t left join lateral app.waitlist_entry_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.many_event_admin())", sets: &["select sec.mine_event_admin()"], by: &[("t.user_id", None), ("t.event_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.waitlist_entries as t left join lateral app.waitlist_entry_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.waitlist_entries as t
           (priority, event_id, ticket_type_id)
@@ -121,7 +122,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
     together: &[],
     transitions: &[],
     constraints: &[
-        Constraint::conflict("waitlist_entries_event_id_ticket_type_id_user_id_key", "/user_id", "there is already a waitlist entry with this event and ticket type and user where state is one of waiting, offered"),
+        Constraint::conflict("waitlist_entries_event_id_ticket_type_id_user_id_key", "/ticket_type_id", "there is already a waitlist entry with this event and ticket type and user where state is one of waiting, offered"),
         Constraint::reference("waitlist_entries_event_id_fkey", "/event_id"), Constraint::reference("waitlist_entries_live_event_id_fkey", "/event_id"),
         Constraint::reference("waitlist_entries_ticket_type_id_same_event_fkey", "/ticket_type_id"), Constraint::reference("waitlist_entries_live_ticket_type_id_fkey", "/ticket_type_id"),
         Constraint::quota("waitlist_entries_quota", "You have created 100 waitlist entries today; the next day begins at midnight UTC."),

@@ -73,6 +73,7 @@ pub static WALLET_ACCOUNT: Resource = Resource {
           t.owner_type, t.owner_id, t.version, t.created_at, t.updated_at
           from app.wallet_accounts as t"),
         list_end: ") as t left join lateral app.wallet_account_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select unnest(sec.scopes_org_admin()) union all select unnest(sec.scopes_city_admin()) limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin())", "select unnest(sec.scopes_city_admin())"], by: &[("t.user_id", None), ("t.owner_organization_id", Some(0)), ("t.owner_business_id", Some(0)), ("t.owner_community_id", Some(0)), ("t.owner_institution_id", Some(0)), ("t.owner_city_id", Some(1))] }),
         by_ids: concat!("select ", columns!(), " from app.wallet_accounts as t left join lateral app.wallet_account_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },

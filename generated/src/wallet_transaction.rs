@@ -8,6 +8,13 @@ use macros::{Choice, Entity};
 #[rustfmt::skip]
 pub enum WalletTransactionType { Credit, Debit }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum WalletTransactionKind {
+    Funding, RefundCredit, EventCredit, PromotionBonus, ReferralReward, Purchase, Expiry, Reversal, Adjustment,
+    DisputeTaken, DisputeWon, DisputeLost,
+}
+
 /// A credit or debit of one account, part of a wallet journal. It is never changed.
 #[derive(Debug, Clone, Entity)]
 pub struct WalletTransaction {
@@ -15,6 +22,8 @@ pub struct WalletTransaction {
     pub amount_cents: i64,
     pub currency: String,
     pub r#type: WalletTransactionType,
+    /// Reason of the movement.
+    pub kind: WalletTransactionKind,
     pub reference: Option<String>,
     /// Number within the account, without gaps.
     pub seq: Option<i64>,
@@ -33,8 +42,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.amount_cents, t.currency, t.type, t.reference, t.seq, t.balance_after_cents, t.wallet_id, t.journal_id,
-    t.created_at"
+    "t.id, t.amount_cents, t.currency, t.type, t.kind, t.reference, t.seq, t.balance_after_cents, t.wallet_id,
+    t.journal_id, t.created_at"
 } }
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "wallet_id", type_column: None, targets: &[("wallet_account", Some(&Readable(&crate::wallet_account::CAN_READ)))] });
@@ -48,12 +57,14 @@ pub static WALLET_TRANSACTION: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.wallet_transactions as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.wallet_transactions as t"),
+        ways: Some(&Ways { walks: "(select sec.is_platform_admin()) or (select count(*) > 500 from (select p.id from app.wallet_accounts as p where p.user_id = (select sec.uid()) union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_institution_id = m.id union all select p.id from (select unnest(sec.scopes_city_admin())) as m(id) join app.wallet_accounts as p on p.owner_city_id = m.id limit 501) as s)", sets: &["select p.id from app.wallet_accounts as p where p.user_id = (select sec.uid()) union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_organization_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_business_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_community_id = m.id union all select p.id from (select unnest(sec.scopes_org_admin())) as m(id) join app.wallet_accounts as p on p.owner_institution_id = m.id union all select p.id from (select unnest(sec.scopes_city_admin())) as m(id) join app.wallet_accounts as p on p.owner_city_id = m.id"], by: &[("t.wallet_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.wallet_transactions as t where t.id = any($1)"),
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("type", "t.type", Kind::Enum(WalletTransactionType::WORDS)),
+        Filter::new("kind", "t.kind", Kind::Enum(WalletTransactionKind::WORDS)),
         Filter::new("wallet_id", "t.wallet_id", Kind::Uuid),
     ],
     within: &[], public_to_all: true,

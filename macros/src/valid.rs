@@ -93,6 +93,24 @@ pub fn input(item: &Struct) -> Result<InputKind> {
     Ok(kind)
 }
 
+pub fn choice(item: &Enum) -> Result<()> {
+    let words: Vec<String> = item.variants.iter().map(word).collect();
+    all(words.iter().enumerate().map(|(i, word)| {
+        let variant = &item.variants[i].ident;
+        if word.is_empty() {
+            return Err(Error::new_spanned(variant, "a word must not be empty"));
+        }
+        match words[..i].contains(word) {
+            true => Err(Error::new_spanned(
+                variant,
+                format!("the word `{word}` stands here twice"),
+            )),
+            false => Ok(()),
+        }
+    }))?;
+    Ok(())
+}
+
 /// In a create body, the field's type says whether it is required.
 fn create_field(field: &Field) -> Result<()> {
     if let Shape::Patch(_) = field.shape {
@@ -189,22 +207,4 @@ fn is_text(field: &Field) -> bool {
 
 fn is_list(field: &Field) -> bool {
     matches!(field.shape.value(), syn::Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Vec"))
-}
-
-pub fn choice(item: &Enum) -> Result<()> {
-    let words: Vec<String> = item.variants.iter().map(word).collect();
-    all(words.iter().enumerate().map(|(i, word)| {
-        let variant = &item.variants[i].ident;
-        if word.is_empty() {
-            return Err(Error::new_spanned(variant, "a word must not be empty"));
-        }
-        match words[..i].contains(word) {
-            true => Err(Error::new_spanned(
-                variant,
-                format!("the word `{word}` stands here twice"),
-            )),
-            false => Ok(()),
-        }
-    }))?;
-    Ok(())
 }

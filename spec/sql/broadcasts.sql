@@ -3,8 +3,10 @@
 
 -- The greatest number of broadcasts to the guests of one event in a day (UTC).
 create function app.broadcasts_a_day() returns int
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select 5
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return 5;
+end
 $$;
 alter function app.broadcasts_a_day() owner to <app>_owner;
 revoke execute on function app.broadcasts_a_day() from public;
@@ -13,13 +15,15 @@ grant execute on function app.broadcasts_a_day() to <app>_authz, <app>_job;
 -- Whether a host may send broadcasts: it has been approved or, since communities need no approval, it is a community
 -- that is verified or has existed for two weeks. Institutions always may.
 create function app.may_broadcast(p_host uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.organizations o where o.id = p_host and o.state = 'approved' and o.status = 'active')
     or exists (select from app.businesses b where b.id = p_host and b.state = 'approved' and b.status = 'active')
     or exists (select from app.institutions i where i.id = p_host and i.status = 'active')
     or exists (
       select from app.communities c
-      where c.id = p_host and c.status = 'active' and (c.verified or c.created_at < now() - interval '14 days'))
+      where c.id = p_host and c.status = 'active' and (c.verified or c.created_at < now() - interval '14 days'));
+end
 $$;
 alter function app.may_broadcast(uuid) owner to <app>_authz;
 revoke execute on function app.may_broadcast(uuid) from public;
@@ -28,11 +32,13 @@ grant execute on function app.may_broadcast(uuid) to <app>_app, <app>_job;
 -- Whether the author of a broadcast may still write in the name of a host: their account is active, and they administer
 -- the host or the platform. Asked when it is scheduled and again when it is due.
 create function app.author_may(p_author uuid, p_host uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
     select from app.users u join app.role_assignments r on r.user_id = u.id and r.state = 'accepted' and r.status = 'active'
     where u.id = p_author and u.status = 'active'
-      and (r.role = 'platformAdmin' or r.role = 'orgAdmin' and r.scope_id = p_host))
+      and (r.role = 'platformAdmin' or r.role = 'orgAdmin' and r.scope_id = p_host));
+end
 $$;
 alter function app.author_may(uuid, uuid) owner to <app>_authz;
 revoke execute on function app.author_may(uuid, uuid) from public;
@@ -122,9 +128,12 @@ begin
         and not exists (select from app.checkpoint_entries x where x.ticket_id = t.id)
       else false end
     union
-    select w.user_id from app.broadcasts b join app.waitlist_entries w on w.event_id = b.event_id
+    select w.user_id from app.broadcasts b
+    -- Of an event that everybody sees it need not be asked for each of those who wait.
+    cross join lateral (select app.may_order_tickets(b.event_id, null) as everybody offset 0) may
+    join app.waitlist_entries w on w.event_id = b.event_id
     where b.id = p_id and b.audience = 'waiting_list' and w.status = 'active' and w.state in ('waiting', 'offered')
-      and app.may_order(w.event_id, w.user_id));
+      and (may.everybody or app.may_order_tickets(w.event_id, w.user_id)));
 end
 $$;
 alter function app.broadcast_audience(uuid) owner to <app>_owner;

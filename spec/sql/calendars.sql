@@ -4,8 +4,10 @@
 -- The revision of an event's times, starting at 1. A row exists once the event was moved or its guests were reminded.
 -- Callers who may read the event see its times, and it is no secret that they were changed.
 create function app.schedule_revision(p_event uuid) returns int
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1);
+end
 $$;
 alter function app.schedule_revision(uuid) owner to <app>_authz;
 revoke execute on function app.schedule_revision(uuid) from public;

@@ -2,8 +2,10 @@
 
 -- The lowest id that a row created at this time can have. It allows finding rows by time through the primary key.
 create function app.first_id(p_at timestamptz) returns uuid
-  language sql immutable strict set search_path = pg_catalog, pg_temp as $$
-  select (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid
+  language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
+begin
+  return (lpad(to_hex(greatest(extract(epoch from p_at) * 1000, 0)::bigint), 12, '0') || '70008000000000000000')::uuid;
+end
 $$;
 alter function app.first_id(timestamptz) owner to <app>_owner;
 revoke execute on function app.first_id(timestamptz) from public;

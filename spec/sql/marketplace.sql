@@ -24,6 +24,8 @@ declare
   v_request uuid;
 begin
   select l.service_request_id into v_request from app.leads l where l.id = new.lead_id;
+  -- Before the quotes are read: whoever is sending one has locked its lead, so it is waited for and declined with the others.
+  perform from app.leads l where l.service_request_id = v_request order by l.id for no key update;
   update app.leads l set state = 'won' where l.id = new.lead_id and l.state in ('new', 'viewed');
   update app.quotes q set state = 'declined' from app.leads l
   where l.id = q.lead_id and l.service_request_id = v_request and q.id <> new.id and q.state = 'sent' and q.status <> 'archived';
@@ -95,3 +97,41 @@ revoke execute on function app.hold_lead() from public;
 
 create trigger leads_plan after insert on app.leads
   for each row when (current_user = '<app>_app') execute function app.hold_lead();
+
+-- Whether quotes for a lead can still be made, changed, sent and accepted: neither the request nor the lead is decided or
+-- closed, and what was asked for is not over.
+create function app.lead_is_open(p_lead uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from app.leads l join app.service_requests r on r.id = l.service_request_id
+    where l.id = p_lead and l.state in ('new', 'viewed') and l.status = 'active' and r.state = 'open' and r.status = 'active'
+      and (r.needed_at is null or r.needed_at > now())
+  );
+end
+$$;
+alter function app.lead_is_open(uuid) owner to <app>_authz;
+revoke execute on function app.lead_is_open(uuid) from public;
+grant execute on function app.lead_is_open(uuid) to <app>_app;
+
+create function app.quote_in_time() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not app.lead_is_open(new.lead_id) then
+    raise exception 'nothing is asked for any more' using errcode = '23514', table = 'service_requests', constraint = 'service_requests_open';
+  end if;
+  return new;
+end
+$$;
+alter function app.quote_in_time() owner to <app>_authz;
+revoke execute on function app.quote_in_time() from public;
+
+create trigger quotes_in_time after insert on app.quotes
+  for each row when (current_user = '<app>_app') execute function app.quote_in_time();
+
+-- Quotes can still be declined, withdrawn and archived.
+create trigger quotes_in_time_changed before update on app.quotes
+  for each row when (current_user = '<app>_app' and (
+    (new.amount_cents, new.currency, new.terms, new.valid_until) is distinct from (old.amount_cents, old.currency, old.terms, old.valid_until)
+    or new.state in ('sent', 'accepted') and new.state <> old.state))
+  execute function app.quote_in_time();

@@ -1,11 +1,30 @@
 -- Which deliveries of the module `notifications` are due, and which must not be sent any more because their message is not
 -- true by now.
 
--- How long mail and push about a change of an event wait, because the member was told of such a change today: the first
--- one within a day is sent at once (null), the next two at the end of a quarter of an hour, and more at the end of an
--- hour, counted from the first. Of several that wait only the last one is sent (`app.delivery_obstacles`), so a host
--- who often changes their mind sends few messages, and the last one is right. In the last three hours before the event
--- nothing waits.
+-- Whether an event begins within three hours, has begun not longer ago, or was to begin then for all that the member knows:
+-- a reminder expires when the event was to begin.
+create function app.begins_soon(p_event uuid, p_user uuid) returns boolean
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+      select from app.events e
+      where e.id = p_event and e.starts_at between now() - interval '3 hours' and now() + interval '3 hours')
+    or exists (
+      select from app.notifications n join app.notification_deliveries d on d.notification_id = n.id
+      where n.user_id = p_user and n.event_id is not distinct from p_event and n.type = 'event_reminder'
+        and d.expires_at between now() and now() + interval '3 hours');
+end
+$$;
+alter function app.begins_soon(uuid, uuid) owner to <app>_owner;
+revoke execute on function app.begins_soon(uuid, uuid) from public;
+grant execute on function app.begins_soon(uuid, uuid) to <app>_job;
+
+-- How long mail and push about a change of an event wait, because the member was told of such a change today (of another
+-- time of an announced event: because the member was told of the event): the first one within a day is sent at once
+-- (null), the next two at the end of a quarter of an hour, and more at the end of an hour, counted from the first. Of
+-- several that wait only the last one is sent (`app.delivery_obstacles`), so a host who often changes their mind sends
+-- few messages, and the last one is right. In the last three hours before the event nothing waits, also not for the end
+-- of quiet hours (`app.notify`).
 create function app.wait_of_change(p_message text, p_event uuid, p_user uuid) returns interval
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -16,9 +35,11 @@ begin
   select min(n.created_at), count(*) into v_first, v_count
   from app.notifications n
   -- Not `=`, so that the index by member is read, and not that by event, which has all guests.
-  where n.user_id = p_user and n.event_id is not distinct from p_event and n.type = 'event_changed' and n.data ->> 'message' = p_message
+  where n.user_id = p_user and n.event_id is not distinct from p_event and n.type in ('event_changed', 'new_event')
+    and n.data ->> 'message' = p_message
     and n.created_at > now() - interval '1 day';
-  if v_count = 0 or exists (select from app.events e where e.id = p_event and e.starts_at < now() + interval '3 hours') then
+  if v_count = 0 or exists (select from app.events e where e.id = p_event and e.starts_at < now() + interval '3 hours')
+    or app.begins_soon(p_event, p_user) then
     return null;
   end if;
   v_window := case when v_count < 3 then interval '15 minutes' else interval '1 hour' end;
@@ -30,7 +51,7 @@ revoke execute on function app.wait_of_change(text, uuid, uuid) from public;
 grant execute on function app.wait_of_change(text, uuid, uuid) to <app>_job;
 
 -- Whether a reminder is still valid: the event takes place at the time for which the reminder was made, and the member
--- has a valid ticket.
+-- has a ticket. It may have been scanned already, if the event was put off while guests came in.
 create function app.reminder_holds(p_event uuid, p_user uuid, p_key text) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -39,15 +60,16 @@ begin
     left join app.event_schedules s on s.event_id = e.id
     where e.id = p_event and e.status = 'active' and e.state = 'published' and e.starts_at > now()
       and p_key = 'event_soon:' || e.id || ':' || coalesce(s.revision, 1)
-      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state = 'valid'));
+      and exists (select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state in ('valid', 'checked_in')));
 end
 $$;
 alter function app.reminder_holds(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.reminder_holds(uuid, uuid, text) from public;
 grant execute on function app.reminder_holds(uuid, uuid, text) to <app>_job;
 
--- Takes back the reminders of an event that still wait, because they tell the place that the event had. Those of which a
--- copy has been sent, or is being sent, stay. Returns the members, who are reminded anew.
+-- Takes back the reminders of an event that still wait, because they tell the place that the event had, and those for its
+-- present time that were dropped when it was suspended (`app.reschedule_event`). Those of which a copy has been sent, or is
+-- being sent, stay. Returns the members, who are reminded anew.
 create function app.take_back_reminders(p_event uuid) returns uuid[]
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -61,7 +83,13 @@ begin
   v_waiting := array(
     select n.id from app.notifications n
     where n.event_id = p_event and n.type = 'event_reminder'
-      and exists (select from app.notification_deliveries d where d.notification_id = n.id and d.state = 'pending')
+      and exists (
+        select from app.notification_deliveries d
+        where d.notification_id = n.id
+          and (d.state = 'pending'
+            or d.state = 'dropped' and d.error = 'the event has another time, or none'
+              and n.dedupe_key = 'event_soon:' || p_event || ':'
+                || coalesce((select s.revision from app.event_schedules s where s.event_id = p_event), 1)))
       and not exists (
         select from app.notification_deliveries d where d.notification_id = n.id and d.state not in ('pending', 'dropped')));
   delete from app.notification_deliveries d where d.notification_id = any(v_waiting);
@@ -78,8 +106,9 @@ grant execute on function app.take_back_reminders(uuid) to <app>_job;
 
 -- Whether a member looks after a community and so may invite to it and decide about requests to join it.
 create function app.looks_after(p_user uuid, p_community uuid) returns boolean
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
     select from app.users u join app.communities c on c.id = p_community
     where u.id = p_user and u.status = 'active'
       and (exists (
@@ -88,7 +117,8 @@ create function app.looks_after(p_user uuid, p_community uuid) returns boolean
             and (r.role = 'platformAdmin' or r.scope_id in (c.id, c.city_id)))
         or exists (
           select from app.community_members m
-          where m.community_id = c.id and m.user_id = u.id and m.role = 'moderator' and m.state = 'active' and m.status = 'active')))
+          where m.community_id = c.id and m.user_id = u.id and m.role = 'moderator' and m.state = 'active' and m.status = 'active')));
+end
 $$;
 alter function app.looks_after(uuid, uuid) owner to <app>_owner;
 revoke execute on function app.looks_after(uuid, uuid) from public;
@@ -148,9 +178,9 @@ begin
       return exists (
         select from app.waitlist_entries w join app.events e on e.id = w.event_id
         where w.id = (p_data ->> 'waitlist_entry')::uuid and w.status = 'active' and e.status = 'active' and e.state = 'published'
-          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order(e.id, w.user_id));
+          and (w.state = 'offered' or w.state = 'waiting' and p_message = 'place_awaited') and app.may_order_tickets(e.id, w.user_id));
     when 'place_lapsed' then
-      return app.may_order((p_data ->> 'event')::uuid, p_user);
+      return app.may_order_tickets((p_data ->> 'event')::uuid, p_user);
     when 'lead_new' then
       return exists (
         select from app.leads l join app.service_requests r on r.id = l.service_request_id
@@ -241,10 +271,10 @@ begin
         select from app.events e
         where e.id = n.event_id and e.state = 'published'
           and e.status = case n.data ->> 'message' when 'event_withheld' then 'suspended' else 'active' end
-          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state = 'valid')
+          and (exists (select from app.tickets t where t.event_id = e.id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
             or exists (select from app.waitlist_entries w
               where w.event_id = e.id and w.user_id = u.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                and app.may_order(e.id, w.user_id)))
+                and app.may_order_tickets(e.id, w.user_id)))
       ) then 'the event or the ticket is another by now'
       when n.type = 'broadcast' and n.event_id is not null
         and not exists (select from app.events e where e.id = n.event_id and e.status = 'active' and e.state in ('published', 'completed')
@@ -253,11 +283,12 @@ begin
         and not exists (select from app.broadcasts b where b.id = (n.data ->> 'broadcast')::uuid and b.status = 'active') then 'the broadcast is withdrawn'
       when n.type = 'broadcast' and n.event_id is not null
         and not exists (select from app.tickets t where t.event_id = n.event_id and t.holder_id = u.id and t.state in ('valid', 'checked_in'))
-        and not app.may_order(n.event_id, u.id) then 'the member may not see the event any more'
+        and not app.may_order_tickets(n.event_id, u.id) then 'the member may not see the event any more'
       when n.type in ('community', 'follow', 'review', 'role', 'ticket', 'waitlist', 'lead', 'quote', 'promotion', 'system', 'wallet')
         and not app.message_holds(n.data ->> 'message', n.data, n.user_id, n.named_id, n.dedupe_key) then 'it is not true any more'
     end,
-    case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end
+    -- As when the delivery was made (`app.notify`): in the meantime the event may have come close.
+    case when quiet.until >= case n.type when 'ticket' then x.expires_at else soon.useful_until end then null else quiet.until end
   from app.notification_deliveries x
   join app.notifications n on n.id = x.notification_id
   join app.users u on u.id = n.user_id
@@ -269,6 +300,13 @@ begin
     from app.notification_preferences p
     where p.user_id = u.id and p.status = 'active' and p.channel in (x.channel, 'all') and p.type in (n.type, 'all')
   ) chosen
+  cross join lateral (
+    select case when not x.urgent then app.quiet_until(now(), u.timezone, chosen.quiet_hours) end offset 0
+  ) quiet(until)
+  left join lateral (
+    select case when e.starts_at > now() then e.starts_at when e.ends_at > now() then e.ends_at end as useful_until
+    from app.events e where n.type in ('event_changed', 'broadcast') and e.id = n.event_id
+  ) soon on true
   where x.id = any(p_deliveries);
 end
 $$;

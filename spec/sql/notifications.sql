@@ -86,33 +86,47 @@ begin
   execute $statement$
     with choices as (
       select c.* from app.choices($10, $1) c
+    ), readers as materialized (
+      select u.id, r.text, u.timezone from unnest($10, $11) r(id, text) join app.users u on u.id = r.id and u.status = 'active'
     ), told as (
-      insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app)
-      select u.id, $1, $12[r.text], $13[r.text], $7, $6, $8, ($7 ->> 'user')::uuid,
-             'in_app' = any($3) or coalesce(chosen.enabled, 'in_app' = any($2))
-      from unnest($10, $11) r(id, text)
-      join app.users u on u.id = r.id and u.status = 'active'
-      left join choices chosen on chosen.user_id = u.id and chosen.channel = 'in_app'
+      insert into app.notifications (user_id, type, title, message, data, dedupe_key, event_id, named_id, in_app, changed_in)
+      select r.id, $1, $12[r.text], $13[r.text], $7, $6, $8, ($7 ->> 'user')::uuid,
+             'in_app' = any($3) or coalesce(chosen.enabled, 'in_app' = any($2)), pg_current_xact_id()::text::bigint
+      from readers r
+      left join choices chosen on chosen.user_id = r.id and chosen.channel = 'in_app'
       on conflict do nothing
       returning id, user_id
     ), ways as (
       select t.id, t.user_id, 'email' as channel, null::uuid as device_id from told t
       union all
-      select t.id, t.user_id, 'push', d.id from told t join app.devices d on d.user_id = t.user_id and d.status = 'active'
+      select t.id, t.user_id, 'push', d.id
+      from told t
+      -- Looked up for each member: as a join, all devices would be read for each thousand members. The status is compared
+      -- afterwards, so that only the index by member can be used for it.
+      cross join lateral (select d.id, d.status from app.devices d where d.user_id = t.user_id offset 0) d
+      where d.status = 'active'
     ), wanted as (
-      select w.id, w.user_id, w.channel, w.device_id, w.channel = any($3) as required, u.timezone, chosen.quiet_hours,
+      select w.id, w.user_id, w.channel, w.device_id, w.channel = any($3) as required, r.timezone, chosen.quiet_hours,
              $5 is not null and w.channel = 'email' as digest,
              case w.channel when 'email' then $15[r.text] else $14[r.text] end as wording
-      from ways w join app.users u on u.id = w.user_id
-      join unnest($10, $11) r(id, text) on r.id = w.user_id
+      from ways w join readers r on r.id = w.user_id
       left join choices chosen on chosen.user_id = w.user_id and chosen.channel = w.channel
       where w.channel = any($3) or coalesce(chosen.enabled, w.channel = any($2))
+    ), near as (
+      -- Asked once, so that of most messages `app.begins_soon` is not asked for each guest.
+      select $1 = 'event_changed'
+               and (s.reminded_revision > 0 or e.starts_at between now() - interval '3 hours' and now() + interval '3 hours') as so,
+             -- An offer of a ticket is of use until it lapses.
+             case when $1 = 'ticket' then $9 when e.starts_at > now() then e.starts_at when e.ends_at > now() then e.ends_at end as useful_until
+      from (values (1)) one
+      left join app.events e on $1 in ('event_changed', 'broadcast') and e.id = $8
+      left join app.event_schedules s on s.event_id = e.id
     ), delivered as (
       insert into app.notification_deliveries
         (notification_id, user_id, channel, device_id, urgent, required, digest, carrier_id, expires_at, wording, next_attempt_at)
-      select w.id, w.user_id, w.channel, w.device_id, $4, w.required, w.digest, carrier.id, $9, w.wording,
-             case when $4 then due.at else coalesce(app.quiet_until(due.at, w.timezone, w.quiet_hours), due.at) end
-      from wanted w
+      select w.id, w.user_id, w.channel, w.device_id, haste.urgent, w.required, w.digest, carrier.id, $9, w.wording,
+             case when haste.urgent then due.at else coalesce(quiet.until, due.at) end
+      from wanted w cross join near
       left join lateral (
         select d.id from app.notification_deliveries d
         where w.digest and d.user_id = w.user_id and d.channel = 'email' and d.state = 'pending' and d.digest and d.carrier_id is null
@@ -122,10 +136,20 @@ begin
       cross join lateral (
         select now() + case
           when w.digest then $5
-          when $1 = 'event_changed' then coalesce(app.wait_of_change($7 ->> 'message', $8, w.user_id), interval '0')
+          -- Of announcements only those that are told anew, with another time.
+          when $1 = 'event_changed' or $1 = 'new_event' and $6 like 'event_published:%:%'
+            then coalesce(app.wait_of_change($7 ->> 'message', $8, w.user_id), interval '0')
           else interval '0'
         end as at
+        offset 0 -- Computed once, and not wherever it is used.
       ) due
+      cross join lateral (select case when w.quiet_hours is not null then app.quiet_until(due.at, w.timezone, w.quiet_hours) end offset 0) quiet(until)
+      -- What guests hear of in the morning after the event has begun, or is over, is of no use to them.
+      cross join lateral (
+        select $4 or coalesce(quiet.until >= near.useful_until, false)
+          or case when near.so then app.begins_soon($8, w.user_id) else false end
+        offset 0
+      ) haste(urgent)
       returning notification_id
     )
     select count(*) from told
@@ -167,17 +191,33 @@ create trigger events_reschedule
     or (new.state in ('cancelled', 'draft') or new.status <> 'active') and (new.state, new.status) is distinct from (old.state, old.status))
   execute function app.reschedule_event();
 
+-- Forgets that mail to this address came back, because a link in such a mail was opened. Whoever reported a mail as spam
+-- is sent none any more.
+create function app.mail_arrived(p_email text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from app.mail_suppressions s where s.email operator(public.=) p_email::public.citext and s.reason = 'bounced';
+end
+$$;
+alter function app.mail_arrived(text) owner to <app>_counter;
+revoke execute on function app.mail_arrived(text) from public;
+grant execute on function app.mail_arrived(text) to <app>_job;
+
 -- The name of a city, profile, venue or event.
 create function app.name_of(p_id uuid) returns text
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select x.name from app.cities x where x.id = p_id
-  union all select x.name from app.organizations x where x.id = p_id
-  union all select x.name from app.communities x where x.id = p_id
-  union all select x.name from app.businesses x where x.id = p_id
-  union all select x.name from app.institutions x where x.id = p_id
-  union all select x.name from app.venues x where x.id = p_id
-  union all select x.title from app.events x where x.id = p_id
-  limit 1
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select x.name from app.cities x where x.id = p_id
+    union all select x.name from app.organizations x where x.id = p_id
+    union all select x.name from app.communities x where x.id = p_id
+    union all select x.name from app.businesses x where x.id = p_id
+    union all select x.name from app.institutions x where x.id = p_id
+    union all select x.name from app.venues x where x.id = p_id
+    union all select x.title from app.events x where x.id = p_id
+    limit 1
+  );
+end
 $$;
 alter function app.name_of(uuid) owner to <app>_owner;
 revoke execute on function app.name_of(uuid) from public;
@@ -185,11 +225,13 @@ grant execute on function app.name_of(uuid) to <app>_job;
 
 -- The members with a role for a city, a profile, a venue (or its owner) or an event (or its host).
 create function app.admins_of(p_id uuid) returns uuid[]
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select array(
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
     select r.user_id from app.role_assignments r
     where r.role <> 'platformAdmin' and r.state = 'accepted' and r.status = 'active'
-      and r.scope_id in (p_id, (select v.owner_id from app.venues v where v.id = p_id), (select e.host_id from app.events e where e.id = p_id)))
+      and r.scope_id in (p_id, (select v.owner_id from app.venues v where v.id = p_id), (select e.host_id from app.events e where e.id = p_id)));
+end
 $$;
 alter function app.admins_of(uuid) owner to <app>_owner;
 revoke execute on function app.admins_of(uuid) from public;
@@ -215,11 +257,13 @@ grant delete on app.notifications, app.notification_deliveries to <app>_counter;
 
 -- Whether a host is visible to everybody or, for a private community, to all of its members.
 create function app.is_shown(p_host uuid) returns boolean
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.organizations x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state = 'approved' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
-    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active');
+end
 $$;
 alter function app.is_shown(uuid) owner to <app>_owner;
 revoke execute on function app.is_shown(uuid) from public;
@@ -228,11 +272,13 @@ grant execute on function app.is_shown(uuid) to <app>_authz, <app>_job;
 -- Whether a host is neither suspended, archived nor rejected, so that something new may be sold or asked in its name. It may
 -- still wait for approval.
 create function app.host_is_live(p_host uuid) returns boolean
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.organizations x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.businesses x where x.id = p_host and x.state <> 'rejected' and x.status = 'active')
     or exists (select from app.communities x where x.id = p_host and x.status = 'active')
-    or exists (select from app.institutions x where x.id = p_host and x.status = 'active')
+    or exists (select from app.institutions x where x.id = p_host and x.status = 'active');
+end
 $$;
 alter function app.host_is_live(uuid) owner to <app>_owner;
 revoke execute on function app.host_is_live(uuid) from public;
@@ -241,8 +287,10 @@ grant execute on function app.host_is_live(uuid) to <app>_authz, <app>_job;
 -- When the guests of an event are reminded: 24 hours before its start, or (`p_wall`) at the same local time of the day
 -- before.
 create function app.reminder_due(p_starts timestamptz, p_zone text, p_wall boolean) returns timestamptz
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when p_wall then (p_starts at time zone p_zone - interval '1 day') at time zone p_zone else p_starts - interval '24 hours' end;
+end
 $$;
 alter function app.reminder_due(timestamptz, text, boolean) owner to <app>_owner;
 revoke execute on function app.reminder_due(timestamptz, text, boolean) from public;
@@ -260,9 +308,10 @@ $$;
 alter function app.mark_notification() owner to <app>_owner;
 revoke execute on function app.mark_notification() from public;
 
+-- Statements that change many rows set the number themselves: the function would be called for each of them.
 create trigger notifications_mark
   before insert or update of is_read on app.notifications
-  for each row execute function app.mark_notification();
+  for each row when (new.changed_in <> pg_current_xact_id()::text::bigint) execute function app.mark_notification();
 
 -- Notifications that have become visible since a snapshot: for each of these members at most `p_most`, the oldest
 -- change first, and the number of unread ones. Each row contains the snapshot for the next call; if nothing is new,

@@ -3,11 +3,13 @@
 
 -- The rank of a payment's status. A payment that is cancelled or paid never returns to a status of lower rank.
 create function app.payment_rank(p_status text) returns int
-  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-  select case p_status
+  language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_status
     when 'created' then 0 when 'requires_action' then 1 when 'processing' then 2 when 'failed' then 3 when 'cancelled' then 4
     else 5
-  end
+  end;
+end
 $$;
 alter function app.payment_rank(text) owner to <app>_owner;
 revoke execute on function app.payment_rank(text) from public;
@@ -205,12 +207,13 @@ create view app.payment_faults with (security_invoker = true) as
   left join (
     select x.transaction_id, sum(x.amount_cents) as amount from app.share_returns x group by 1
   ) b on b.transaction_id = t.id
+  left join (
+    select d.transaction_id, sum(d.amount_cents) as amount from app.disputes d where d.state = 'lost' group by 1
+  ) d on d.transaction_id = t.id
   where (t.city_share_cents > 0 or b.amount is not null)
     and case
-      when t.refunded_cents = t.amount_cents
-        or exists (select from app.disputes d where d.transaction_id = t.id and d.state = 'lost')
-      then coalesce(b.amount, 0) <> t.city_share_cents
-      else abs(coalesce(b.amount, 0) * t.amount_cents - t.city_share_cents::numeric * t.refunded_cents)
+      when t.refunded_cents + coalesce(d.amount, 0) >= t.amount_cents then coalesce(b.amount, 0) <> t.city_share_cents
+      else abs(coalesce(b.amount, 0) * t.amount_cents - t.city_share_cents::numeric * (t.refunded_cents + coalesce(d.amount, 0)))
         >= t.amount_cents * app.card_step(t.currency)
     end
   union all

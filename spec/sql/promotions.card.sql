@@ -38,28 +38,21 @@ create trigger quotes_fee_by_card before insert or update of fee_cents, currency
 create trigger orders_card_by_card before insert or update of card_cents, currency on app.orders
   for each row when (new.card_cents > 0) execute function app.charged_by_card('card_cents', 'whole');
 
--- Whether people pay in a currency. Metals, testing codes and units of account are codes of ISO 4217 too. As in
--- `Currency` in the crate `money`, which a test checks.
-create function app.is_paid_in(p_currency text) returns boolean
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select p_currency not in ('CLF', 'UYW', 'XAG', 'XAU', 'XBA', 'XBB', 'XBC', 'XBD', 'XDR', 'XPD', 'XPT', 'XSU', 'XTS', 'XUA', 'XXX')
-$$;
-alter function app.is_paid_in(text) owner to <app>_owner;
-revoke execute on function app.is_paid_in(text) from public;
-grant execute on function app.is_paid_in(text) to <app>_counter;
-
--- Whether cards can be charged in a currency, as `card::is_charged` in the crate `money`, which a test checks.
+-- Whether cards can be charged in a currency (`sec.is_currency`), as `card::is_charged` in the crate `money`, which a test
+-- checks.
 create function app.is_charged_in(p_currency text) returns boolean
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select app.is_paid_in(p_currency) and p_currency not in ('BTN', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR', 'ISK', 'KPW', 'LYD', 'MGA',
-    'MRU', 'SDG', 'SSP', 'SVC', 'SYP', 'TMT', 'UGX', 'VED', 'VES', 'ZWG')
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_currency not in ('BTN', 'CUP', 'ERN', 'GHS', 'IQD', 'IRR', 'ISK', 'KPW', 'LYD', 'MGA', 'MRU', 'SDG', 'SSP', 'SVC', 'SYP',
+    'TMT', 'UGX', 'VED', 'VES', 'ZWG');
+end
 $$;
 alter function app.is_charged_in(text) owner to <app>_owner;
 revoke execute on function app.is_charged_in(text) from public;
 grant execute on function app.is_charged_in(text) to <app>_counter;
 
--- Refuses a row with amounts, in the columns that are the arguments, from which no order can be priced: they are finer
--- than the step of the currency, or it is one in which nobody pays. They hold for sales at the door, too.
+-- Refuses a row with amounts, in the columns that are the arguments, from which no order can be priced, not even at the
+-- door: they are finer than the step of the currency.
 create function app.priced_in_steps() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -67,10 +60,6 @@ declare
 begin
   if new.currency is null then
     return new;
-  end if;
-  if not app.is_paid_in(new.currency) then
-    raise exception 'nobody pays in %', new.currency
-      using errcode = '23514', constraint = tg_table_name || '_currency_paid_in';
   end if;
   foreach v_column in array tg_argv loop
     if (to_jsonb(new) ->> v_column)::bigint % app.card_step(new.currency) <> 0 then

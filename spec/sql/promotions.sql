@@ -4,11 +4,13 @@
 -- Whether a booking occupies its place: it is approved or active, or it is requested and either free, paid, or still
 -- within the time for payment.
 create function app.keeps_place(p app.promotions) returns boolean
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select (p).status <> 'archived' and (
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p).status <> 'archived' and (
     (p).state in ('approved', 'active')
     or ((p).state = 'requested' and ((p).amount_cents = 0 or (p).paid_at is not null or (p).pay_by > now()))
-  )
+  );
+end
 $$;
 alter function app.keeps_place(app.promotions) owner to <app>_owner;
 revoke execute on function app.keeps_place(app.promotions) from public;
@@ -95,22 +97,26 @@ alter function app.plan_days_left(text, uuid) owner to <app>_counter;
 revoke execute on function app.plan_days_left(text, uuid) from public;
 
 -- Limits of card charges: the step of which every amount is a multiple, the smallest and the largest charge. They equal those of
--- `card` in the crate `money`, which a test checks.
+-- `card` in the crate `money`, which a test checks. In PL/pgSQL, because an SQL function with a search path of its own is
+-- planned again for each row.
 create function app.card_step(p_currency text) returns bigint
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
     when p_currency = 'MGA' then 100
     when p_currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 10
     else 1
-  end::bigint
+  end::bigint;
+end
 $$;
 alter function app.card_step(text) owner to <app>_owner;
 revoke execute on function app.card_step(text) from public;
 grant execute on function app.card_step(text) to <app>_counter, <app>_job;
 
 create function app.card_minimum(p_currency text) returns bigint
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
     when p_currency in ('USD', 'ARS', 'AUD', 'BRL', 'CAD', 'CHF', 'COP', 'EUR', 'IDR', 'ILS', 'INR', 'JPY', 'KRW', 'NZD', 'PHP',
       'RUB', 'SGD', 'ZAR') then 50
     when p_currency = 'GBP' then 30
@@ -122,20 +128,23 @@ create function app.card_minimum(p_currency text) returns bigint
     when p_currency = 'CZK' then 1500
     when p_currency = 'HUF' then 17500
     else app.card_step(p_currency)
-  end::bigint
+  end::bigint;
+end
 $$;
 alter function app.card_minimum(text) owner to <app>_owner;
 revoke execute on function app.card_minimum(text) from public;
 grant execute on function app.card_minimum(text) to <app>_counter;
 
 create function app.card_maximum(p_currency text) returns bigint
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
     when p_currency in ('ISK', 'UGX') then 999999
     when p_currency = 'MGA' then 9999999900
     when p_currency = 'IDR' then 999999999999
     else 99999999 / app.card_step(p_currency) * app.card_step(p_currency)
-  end::bigint
+  end::bigint;
+end
 $$;
 alter function app.card_maximum(text) owner to <app>_owner;
 revoke execute on function app.card_maximum(text) from public;
@@ -145,8 +154,9 @@ grant execute on function app.card_maximum(text) to <app>_counter;
 -- event to that of the platform. The whole price is the platform's commission, and without a rule the city gets no
 -- share of it. The share is rounded to whole steps; half a step goes to the platform.
 create function app.city_share_of_place(p_target_type text, p_target uuid, p_city uuid, p_currency text, p_amount bigint) returns bigint
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select coalesce((
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((
     select (p_amount / app.card_step(p_currency) * r.city_share_basis_points + 4999) / 10000 * app.card_step(p_currency)
     from app.commission_rules r
     left join app.events e on p_target_type = 'event' and e.id = p_target
@@ -157,7 +167,8 @@ create function app.city_share_of_place(p_target_type text, p_target uuid, p_cit
       and (r.scope_id is null or r.scope_id in (p_target, e.host_id, v.owner_id, p_city, c.country_id))
     order by case r.scope_type when 'event' then 0 when 'city' then 2 when 'country' then 3 else case when r.scope_id is null then 4 else 1 end end
     limit 1
-  ), 0)
+  ), 0);
+end
 $$;
 alter function app.city_share_of_place(text, uuid, uuid, text, bigint) owner to <app>_counter;
 revoke execute on function app.city_share_of_place(text, uuid, uuid, text, bigint) from public;

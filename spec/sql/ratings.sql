@@ -3,8 +3,10 @@
 -- The score of a profile: the average as if ten more reviewers had given the city's average, or three stars if the city
 -- has none yet.
 create function app.rating_score(p_stars bigint, p_votes int, p_mean numeric) returns numeric
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes)
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (10 * coalesce(p_mean, 3) + p_stars) / (10 + p_votes);
+end
 $$;
 alter function app.rating_score(bigint, int, numeric) owner to <app>_owner;
 revoke execute on function app.rating_score(bigint, int, numeric) from public;
@@ -132,9 +134,11 @@ grant execute on function app.top_rated(uuid, text, numeric, uuid, int, boolean)
 
 -- The numbers of reviews of a profile with one to five stars.
 create function app.stars_of(p_target uuid) returns int[]
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select coalesce(
-    (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}')
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce(
+    (select array[r.one, r.two, r.three, r.four, r.five] from app.ratings r where r.target_id = p_target), '{0,0,0,0,0}');
+end
 $$;
 alter function app.stars_of(uuid) owner to <app>_authz;
 revoke execute on function app.stars_of(uuid) from public;
@@ -143,8 +147,9 @@ grant execute on function app.stars_of(uuid) to <app>_app, <app>_job;
 -- Whether a member was a guest: they were checked in to an event of this host or at this venue; or they hold a ticket,
 -- not refunded, to one that has begun; or, for a business, they have accepted one of its quotes.
 create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
     select from app.attendances a join app.events e on e.id = a.event_id
     where a.user_id = p_member and p_target = case p_type when 'venue' then e.venue_id else e.host_id end
   ) or exists (
@@ -155,15 +160,18 @@ create function app.is_guest(p_member uuid, p_type text, p_target uuid) returns 
   ) or p_type = 'business' and exists (
     select from app.quotes q join app.leads l on l.id = q.lead_id
     where q.accepted_by_id = p_member and q.state = 'accepted' and l.business_id = p_target
-  )
+  );
+end
 $$;
 alter function app.is_guest(uuid, text, uuid) owner to <app>_authz;
 revoke execute on function app.is_guest(uuid, text, uuid) from public;
 
 -- Whether only guests may write reviews.
 create function app.takes_guests_alone() returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.review_policies p where p.name = 'reviews' and p.guests_only);
+end
 $$;
 alter function app.takes_guests_alone() owner to <app>_authz;
 revoke execute on function app.takes_guests_alone() from public;
@@ -171,8 +179,10 @@ revoke execute on function app.takes_guests_alone() from public;
 -- Whether a new review by the caller is refused, because only guests may write reviews and the caller wasn't one.
 -- `p_guests` is the setting of the server that asks, which may be newer than the stored one.
 create function app.refuses_review(p_type text, p_target uuid, p_guests boolean) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (p_guests or app.takes_guests_alone()) and not app.is_guest(sec.uid(), p_type, p_target);
+end
 $$;
 alter function app.refuses_review(text, uuid, boolean) owner to <app>_authz;
 revoke execute on function app.refuses_review(text, uuid, boolean) from public;

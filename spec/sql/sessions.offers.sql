@@ -171,3 +171,60 @@ revoke execute on function app.ban_without_role() from public;
 
 create trigger community_members_without_role before update of state on app.community_members
   for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_role();
+
+-- A ban ends the offers of roles that the member has from the community, also declined ones, which can still be accepted:
+-- otherwise a member who is banned while an offer is open could become an administrator. Offers that are made after
+-- the ban are meant. An offer that is being accepted at the same time is waited for, and stays if it was.
+create function app.ban_without_offers() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update app.role_assignments r set status = 'archived'
+  where r.user_id = new.user_id and r.scope_id = new.community_id and r.state <> 'accepted' and r.status <> 'archived';
+  return null;
+end
+$$;
+alter function app.ban_without_offers() owner to <app>_counter;
+revoke execute on function app.ban_without_offers() from public;
+
+create trigger community_members_without_offers after update of state on app.community_members
+  for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.ban_without_offers();
+
+-- Whether a community, or what a role is held for, is suspended. Nobody is taken in then, as nothing else begins for what
+-- has ended (ADR 78): new offers are refused as references, and these triggers refuse the open ones until it is back. Hooks
+-- say the same with a reason (`runtime/app/src/hooks/live.rs`).
+create function app.is_withheld(p_scope uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return app.is_withdrawn(p_scope) or exists (select from app.cities x where x.id = p_scope and x.status <> 'active');
+end
+$$;
+alter function app.is_withheld(uuid) owner to <app>_authz;
+revoke execute on function app.is_withheld(uuid) from public;
+grant execute on function app.is_withheld(uuid) to <app>_app;
+
+create function app.take_in_while_live() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_scope uuid;
+begin
+  if tg_table_name = 'community_members' then
+    v_scope := new.community_id;
+  else
+    v_scope := new.scope_id;
+  end if;
+  if app.is_withheld(v_scope) then
+    raise exception 'it is suspended' using errcode = '23514', table = 'hosts', constraint = 'hosts_live';
+  end if;
+  return new;
+end
+$$;
+alter function app.take_in_while_live() owner to <app>_authz;
+revoke execute on function app.take_in_while_live() from public;
+
+create trigger community_members_live_scope before update of state on app.community_members
+  for each row when (current_user = '<app>_app' and new.state = 'active' and old.state <> 'active')
+  execute function app.take_in_while_live();
+
+create trigger role_assignments_live_scope before update of state on app.role_assignments
+  for each row when (current_user = '<app>_app' and new.state = 'accepted' and old.state <> 'accepted')
+  execute function app.take_in_while_live();

@@ -2,7 +2,7 @@
 -- pointer (`runtime/app/src/tickets/promises.rs`); these triggers hold for every writer.
 
 -- Refuses to join the waiting list of an event that has begun or was cancelled, and of a community's event by a ticket
--- alone (`app.may_order`). Who does not see the event at all is refused by the policy. Requests alone are held to it.
+-- alone (`app.may_order_tickets`). Who does not see the event at all is refused by the policy. Requests alone are held to it.
 create function app.begin_waiting() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -25,7 +25,7 @@ begin
   return (
     select case
       when e.starts_at <= now() or e.state in ('cancelled', 'completed') then 'over'
-      when e.host_community_id is not null and not app.may_order(e.id, p_user) and exists (
+      when e.host_community_id is not null and not app.may_order_tickets(e.id, p_user) and exists (
         select from app.tickets t where t.event_id = e.id and t.holder_id = p_user and t.state in ('valid', 'checked_in')) then 'members'
     end
     from app.events e where e.id = p_event and e.status = 'active');
@@ -37,8 +37,10 @@ grant execute on function app.waiting_obstacle(uuid, uuid) to <app>_app;
 
 -- Whether a ticket type was ever ordered, also by orders that have expired or were refunded since.
 create function app.was_ordered(p_type uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.order_items i where i.ticket_type_id = p_type)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.order_items i where i.ticket_type_id = p_type);
+end
 $$;
 alter function app.was_ordered(uuid) owner to <app>_counter;
 revoke execute on function app.was_ordered(uuid) from public;
@@ -82,8 +84,12 @@ create trigger ticket_types_refundable_until_kept before update of refundable_un
 
 -- How many tickets of an event are held or sold.
 create function app.taken_of_event(p_event uuid) returns bigint
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select coalesce(sum(t.held + t.sold), 0)::bigint from app.ticket_types t where t.event_id = p_event
+  );
+end
 $$;
 alter function app.taken_of_event(uuid) owner to <app>_counter;
 revoke execute on function app.taken_of_event(uuid) from public;
@@ -154,6 +160,8 @@ create trigger order_items_at_door before insert on app.order_items
 create function app.lock_event(p_event uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  -- As in `app.hold_tickets`: many that wait for a row are slower than many that wait for this lock.
+  perform pg_advisory_xact_lock(hashtextextended('event:' || p_event::text, 0));
   perform from app.events e where e.id = p_event for no key update;
 end
 $$;

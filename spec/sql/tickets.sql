@@ -49,7 +49,7 @@ begin
       where w.event_id = v_type.event_id and w.state = 'waiting' and w.status = 'active'
         and (w.ticket_type_id is null or w.ticket_type_id = p_type)
         -- Who could not order is passed over, and goes on waiting.
-        and app.may_order(w.event_id, w.user_id) and app.tickets_of_buyer(p_type, w.user_id) < v_type.per_user_limit
+        and app.may_order_tickets(w.event_id, w.user_id) and app.tickets_of_buyer(p_type, w.user_id) < v_type.per_user_limit
         -- A member has one offer for an event at a time, also with several entries.
         and not exists (
           select from app.waitlist_entries o
@@ -123,105 +123,88 @@ alter function app.wait_for_buyer(uuid) owner to <app>_owner;
 revoke execute on function app.wait_for_buyer(uuid) from public;
 grant execute on function app.wait_for_buyer(uuid) to <app>_job;
 
--- Refuses an order that would exceed the limit per person of a ticket type or promo code. Called for a late payment,
--- whose order has released its tickets; when an order is placed, the cart checks these limits. Orders at the door are
--- those of guests, although the staff have placed them.
-create function app.keep_limits(p_order uuid) returns void
-  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
-declare
-  v_order record;
-begin
-  select o.user_id, o.promo_code_id into v_order from app.orders o where o.id = p_order;
-  if exists (
-    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
-    where i.order_id = p_order
-      and i.quantity + (
-        select count(*) from app.tickets k join app.orders o on o.id = k.order_id
-        where k.ticket_type_id = t.id and k.buyer_id = v_order.user_id and k.state in ('valid', 'checked_in') and not o.sold_at_door
-      ) + (
-        select coalesce(sum(x.quantity), 0) from app.order_items x join app.orders o on o.id = x.order_id
-        where x.ticket_type_id = t.id and o.user_id = v_order.user_id and o.state = 'pending' and o.id <> p_order
-          and not o.sold_at_door
-      ) > t.per_user_limit
-  ) then
-    raise exception 'more than one person may have' using errcode = '23514', constraint = 'ticket_types_per_user_limit';
-  end if;
-  if exists (
-    select from app.promo_codes p
-    where p.id = v_order.promo_code_id and p.per_user_limit <= (
-      select count(*) from app.orders o
-      where o.promo_code_id = p.id and o.user_id = v_order.user_id and o.id <> p_order
-        and o.state in ('pending', 'paid', 'part_refunded') and not o.sold_at_door
-    )
-  ) then
-    raise exception 'used as often as one person may' using errcode = '23514', constraint = 'promo_codes_per_user_limit';
-  end if;
-end
-$$;
-alter function app.keep_limits(uuid) owner to <app>_owner;
-revoke execute on function app.keep_limits(uuid) from public;
-grant execute on function app.keep_limits(uuid) to <app>_job;
-
 -- Holds tickets for an order, all or none. If there aren't enough, the error lists the types that lack tickets, or the
--- places that the event has left. Members who waited before get free places first; a place that has been offered to the
--- buyer is used for the order.
+-- places that the event has left; a type that is archived or suspended has an error of its own. Members who waited before
+-- get free places first; a place that has been offered to the buyer is used for the order.
 create function app.hold_tickets(p_order uuid) returns void
   language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'tickets' as $$
 declare
   v_order record;
+  v_ordered uuid[];
+  v_types uuid[];
+  v_type uuid;
   v_item record;
   v_own int;
   v_need int;
   v_needed int := 0;
   v_lacking uuid[] := '{}';
+  v_currency text;
   v_room bigint;
 begin
   select o.user_id, o.event_id, e.capacity is not null as is_limited into v_order
   from app.orders o join app.events e on e.id = o.event_id where o.id = p_order;
   perform app.wait_for_event(v_order.event_id);
+  -- Orders of a type wait for each other here and not at its row: who waits for a row is woken for each version of it,
+  -- which costs more than the order itself when many wait. The row's own lock still guards the numbers.
+  v_ordered := array(select i.ticket_type_id from app.order_items i where i.order_id = p_order order by i.ticket_type_id);
+  foreach v_type in array v_ordered loop
+    perform pg_advisory_xact_lock(hashtextextended('stock:' || v_type::text, 0));
+  end loop;
   -- Of an event with a capacity of its own, who waits for another type waits for the same room.
-  for v_item in
-    select t.id, i.order_id is not null as is_ordered from app.ticket_types t
-    left join app.order_items i on i.ticket_type_id = t.id and i.order_id = p_order
-    where t.event_id = v_order.event_id and (v_order.is_limited or i.order_id is not null) order by t.id
-  loop
-    if v_order.is_limited and v_item.is_ordered then
+  v_types := v_ordered;
+  if v_order.is_limited then
+    v_types := array(select t.id from app.ticket_types t where t.event_id = v_order.event_id order by t.id);
+  end if;
+  foreach v_type in array v_types loop
+    if v_order.is_limited and v_type = any (v_ordered) then
       -- Rows of types are locked in the order of their ids.
-      perform from app.ticket_types t where t.id = v_item.id for no key update;
+      perform from app.ticket_types t where t.id = v_type for no key update;
     end if;
-    perform app.offer_places(v_item.id);
+    perform app.offer_places(v_type);
   end loop;
   for v_item in
-    select i.ticket_type_id, i.quantity from app.order_items i where i.order_id = p_order order by i.ticket_type_id
+    select i.ticket_type_id, i.quantity, i.currency from app.order_items i where i.order_id = p_order order by i.ticket_type_id
   loop
-    with own as (
-      select w.id from app.waitlist_entries w
+    v_own := 0;
+    if exists (
+      select from app.waitlist_entries w
       where w.user_id = v_order.user_id and w.offered_type_id = v_item.ticket_type_id and w.state = 'offered'
-        and w.status = 'active' and w.offer_expires_at > now()
-      order by w.position, w.id limit v_item.quantity for no key update
-    ), taken as (
-      update app.waitlist_entries w set state = 'taken', offered_type_id = null, offer_expires_at = null
-      from own where w.id = own.id returning w.id
-    )
-    select count(*) into v_own from taken;
+    ) then
+      with own as (
+        select w.id from app.waitlist_entries w
+        where w.user_id = v_order.user_id and w.offered_type_id = v_item.ticket_type_id and w.state = 'offered'
+          and w.status = 'active' and w.offer_expires_at > now()
+        order by w.position, w.id limit v_item.quantity for no key update
+      ), taken as (
+        update app.waitlist_entries w set state = 'taken', offered_type_id = null, offer_expires_at = null
+        from own where w.id = own.id returning w.id
+      )
+      select count(*) into v_own from taken;
+    end if;
     v_need := v_item.quantity - v_own;
     v_needed := v_needed + v_need;
+    -- A type may be withdrawn between the price and this, or before a late payment: an archived row takes no tickets.
     update app.ticket_types t set held = t.held + v_need
-    where t.id = v_item.ticket_type_id and t.held + t.sold + v_need <= t.capacity;
+    where t.id = v_item.ticket_type_id and t.status = 'active' and t.held + t.sold + v_need <= t.capacity
+    returning t.currency into v_currency;
     if not found then
       v_lacking := array_append(v_lacking, v_item.ticket_type_id);
+    elsif v_currency <> v_item.currency then
+      -- The order was priced before the type was locked, and the type got another currency in between. The transaction
+      -- runs again and prices it anew; an order that was placed before keeps its type from getting one.
+      raise exception 'the currency was changed meanwhile' using errcode = '40001';
     end if;
   end loop;
+  if exists (select from app.ticket_types t where t.id = any (v_lacking) and t.status <> 'active') then
+    raise exception 'withdrawn' using errcode = '23514', constraint = 'ticket_types_withdrawn';
+  end if;
   if v_lacking <> '{}' then
     raise exception 'sold out' using errcode = '23514', constraint = 'ticket_types_sold_out', detail = array_to_string(v_lacking, ' ');
   end if;
-  -- The order was priced before the types were locked. If a type got another currency in between, the transaction runs
-  -- again and prices it anew; an order that was placed before keeps its type from getting one.
-  if exists (
-    select from app.order_items i join app.ticket_types t on t.id = i.ticket_type_id
-    where i.order_id = p_order and i.currency <> t.currency
-  ) then
-    raise exception 'the currency was changed meanwhile' using errcode = '40001';
+  -- The event had no capacity of its own when this began, so that nobody was waited for, and has one now. Of two orders of
+  -- two types that have both waited for the transaction that set it, neither would count the other.
+  if not v_order.is_limited and exists (select from app.events e where e.id = v_order.event_id and e.capacity is not null) then
+    raise exception 'the event has got a capacity meanwhile' using errcode = '40001';
   end if;
   v_room := app.room_of_event(v_order.event_id);
   if v_room < 0 then
@@ -428,9 +411,13 @@ create trigger tickets_end_transfers
 -- are found by the next query from this time on. Sessions of other database roles are not visible here; `p_overlap` is
 -- repeated so that their changes are found too.
 create function app.changes_told_until(p_overlap interval) returns timestamptz
-  language sql set search_path = pg_catalog, pg_temp as $$
-  select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
-  where a.datname = current_database() and a.usename = current_user
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select least(now() - p_overlap, min(a.xact_start)) from pg_catalog.pg_stat_activity a
+    where a.datname = current_database() and a.usename = current_user
+  );
+end
 $$;
 alter function app.changes_told_until(interval) owner to <app>_owner;
 revoke execute on function app.changes_told_until(interval) from public;
@@ -439,8 +426,12 @@ grant execute on function app.changes_told_until(interval) to <app>_job;
 -- Until when an event admits guests, according to its current times: a day after its end, because it may run long and
 -- scans may arrive late.
 create function app.admits_until(p_event uuid) returns timestamptz
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select e.ends_at + interval '1 day' from app.events e where e.id = p_event
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select e.ends_at + interval '1 day' from app.events e where e.id = p_event
+  );
+end
 $$;
 alter function app.admits_until(uuid) owner to <app>_owner;
 revoke execute on function app.admits_until(uuid) from public;
@@ -450,129 +441,11 @@ grant execute on function app.admits_until(uuid) to <app>_job;
 -- wrong by up to an hour. The end is taken from the event instead of the code, because the event may have been moved
 -- since.
 create function app.admits_at(p_event uuid, p_not_before timestamptz, p_at timestamptz) returns boolean
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event)
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_at >= p_not_before - interval '1 hour' and p_at <= app.admits_until(p_event);
+end
 $$;
 alter function app.admits_at(uuid,timestamptz,timestamptz) owner to <app>_owner;
 revoke execute on function app.admits_at(uuid,timestamptz,timestamptz) from public;
 grant execute on function app.admits_at(uuid,timestamptz,timestamptz) to <app>_job;
-
--- Faults of tickets and orders. Must always be empty.
-create view app.ticket_faults with (security_invoker = true) as
-  select 'held is not what pending orders and offers are for' as fault, 'ticket_type' as entity_type, t.id as entity_id
-  from app.ticket_types t
-  left join (
-    select i.ticket_type_id, sum(i.quantity) as total from app.order_items i
-    join app.orders o on o.id = i.order_id where o.state = 'pending' group by 1
-  ) s on s.ticket_type_id = t.id
-  left join (
-    select w.offered_type_id, count(*) as total from app.waitlist_entries w where w.state = 'offered' group by 1
-  ) w on w.offered_type_id = t.id
-  where t.held <> coalesce(s.total, 0) + coalesce(w.total, 0)
-  union all
-  select 'sold is not the number of tickets', 'ticket_type', t.id
-  from app.ticket_types t
-  left join (
-    select k.ticket_type_id, count(*) as total from app.tickets k where k.state in ('valid', 'checked_in') group by 1
-  ) s on s.ticket_type_id = t.id
-  where t.sold <> coalesce(s.total, 0)
-  union all
-  select 'oversold', 'ticket_type', t.id from app.ticket_types t where t.held + t.sold > t.capacity
-  union all
-  select 'more taken than the event has room for', 'event', e.id
-  from app.events e
-  where e.capacity < (select sum(t.held + t.sold) from app.ticket_types t where t.event_id = e.id)
-  union all
-  select 'offered and not to be handed on', 'ticket_transfer', x.id
-  from app.ticket_transfers x join app.tickets k on k.id = x.ticket_id
-  where x.state = 'offered' and (k.state <> 'valid' or k.refund_id is not null or k.holder_id <> x.from_id)
-  union all
-  select 'paid without its tickets', 'order', o.id
-  from app.orders o
-  where o.state = 'paid'
-    and (select coalesce(sum(i.quantity), 0) from app.order_items i where i.order_id = o.id)
-      <> (select count(*) from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
-  union all
-  select 'another number of tickets than it says', 'order', o.id
-  from app.orders o
-  where o.ticket_count <> (select count(*) from app.tickets k where k.order_id = o.id)
-  union all
-  select 'tickets without payment', 'order', o.id
-  from app.orders o
-  where o.state in ('pending', 'expired', 'cancelled', 'refunded')
-    and exists (select from app.tickets k where k.order_id = o.id and k.state in ('valid', 'checked_in'))
-  union all
-  select 'let in after the payment was taken back', 'order', o.id
-  from app.orders o
-  where o.state = 'charged_back'
-    and exists (
-      select from app.tickets k
-      where k.order_id = o.id and k.state = 'valid' and not exists (select from app.checkpoint_entries x where x.ticket_id = k.id))
-  union all
-  select 'owed and not on its way back', 'order', o.id
-  from app.orders o
-  where o.state = 'refund_pending'
-    and not exists (select from app.refunds r where r.order_id = o.id and r.state in ('pending', 'succeeded'))
-  union all
-  select 'refunded is not the sum of the refunds', 'order', o.id
-  from app.orders o
-  left join (
-    select r.order_id, sum(r.amount_cents) as total, sum(r.card_cents) as card from app.refunds r where r.state = 'succeeded' group by 1
-  ) s on s.order_id = o.id
-  where o.refunded_cents <> coalesce(s.total, 0) or o.refunded_card_cents <> coalesce(s.card, 0)
-  union all
-  select 'a hold of an order that is not pending', 'order', o.id
-  from app.orders o join app.wallet_holds h on h.id = o.wallet_hold_id
-  where o.state <> 'pending' and h.state = 'pending'
-  union all
-  select 'let in twice', 'ticket', c.ticket_id from app.check_ins c
-  where c.result = 'ok' and c.checkpoint_id is null group by c.ticket_id having count(*) > 1
-  union all
-  select 'inside a checkpoint twice', 'ticket', x.ticket_id from app.checkpoint_entries x
-  where x.left_at is null group by x.ticket_id, x.checkpoint_id having count(*) > 1
-  union all
-  select 'entries are not the good scans', 'checkpoint', p.id
-  from app.checkpoints p
-  left join (
-    select x.checkpoint_id, count(*) as entries, count(x.left_at) as exits from app.checkpoint_entries x group by 1
-  ) x on x.checkpoint_id = p.id
-  left join (
-    select c.checkpoint_id, count(*) filter (where c.direction = 'entry') as entries, count(*) filter (where c.direction = 'exit') as exits
-    from app.check_ins c where c.result = 'ok' and c.checkpoint_id is not null group by 1
-  ) c on c.checkpoint_id = p.id
-  where (coalesce(x.entries, 0), coalesce(x.exits, 0)) <> (coalesce(c.entries, 0), coalesce(c.exits, 0))
-  union all
-  select 'tickets are not what was paid', 'order', o.id
-  from app.orders o join app.tickets k on k.order_id = o.id group by o.id, o.amount_cents
-  having sum(k.paid_cents) <> o.amount_cents
-  union all
-  select 'parts are not the whole', 'order', o.id
-  from app.orders o where o.platform_fee_cents + o.city_share_cents + o.organizer_cents <> o.amount_cents
-  union all
-  select 'card and top-up are not the part of the host', 'order', o.id
-  from app.orders o
-  where not o.sold_at_door and o.card_cents - o.application_fee_cents + o.top_up_cents <> o.organizer_cents
-  union all
-  select 'parts of a refund are not the whole', 'refund', r.id
-  from app.refunds r where r.platform_fee_cents + r.city_share_cents + r.organizer_cents <> r.amount_cents
-  union all
-  select 'a refund of another sum than its tickets cost', 'refund', r.id
-  from app.refunds r
-  where exists (select from app.tickets k where k.order_id = r.order_id)
-    and r.amount_cents <> (select coalesce(sum(k.paid_cents), 0) from app.tickets k where k.refund_id = r.id)
-  union all
-  select 'given back without a refund', 'ticket', k.id
-  from app.tickets k where k.state = 'refunded' and k.paid_cents > 0 and k.refund_id is null
-  union all
-  select 'given back is not what each had', 'order', o.id
-  from app.orders o
-  join (
-    select r.order_id, sum(r.amount_cents) as total, sum(r.organizer_cents) as organizer, sum(r.platform_fee_cents) as platform,
-      sum(r.city_share_cents) as city
-    from app.refunds r
-    where r.state <> 'failed' and exists (select from app.tickets k where k.order_id = r.order_id) group by r.order_id
-  ) s on s.order_id = o.id
-  where s.organizer > o.organizer_cents or s.platform > o.platform_fee_cents or s.city > o.city_share_cents
-    or (s.total = o.amount_cents
-      and (s.organizer, s.platform, s.city) is distinct from (o.organizer_cents, o.platform_fee_cents, o.city_share_cents));
-alter view app.ticket_faults owner to <app>_counter;

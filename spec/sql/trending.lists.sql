@@ -3,11 +3,13 @@
 
 -- Whether the city has verified the host of an event.
 create function app.host_is_verified(p_host uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select exists (select from app.organizations o where o.id = p_host and o.verified)
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (select from app.organizations o where o.id = p_host and o.verified)
     or exists (select from app.communities c where c.id = p_host and c.verified)
     or exists (select from app.businesses b where b.id = p_host and b.verified)
-    or exists (select from app.institutions i where i.id = p_host and i.verified)
+    or exists (select from app.institutions i where i.id = p_host and i.verified);
+end
 $$;
 alter function app.host_is_verified(uuid) owner to <app>_authz;
 revoke execute on function app.host_is_verified(uuid) from public;

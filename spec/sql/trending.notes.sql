@@ -2,10 +2,12 @@
 
 -- Until when an event may be among the trending ones: its end, if it is published and public; otherwise null.
 create function app.shown_until(p_event app.events) returns timestamptz
-  language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
     when (p_event).status = 'active' and (p_event).state = 'published' and (p_event).visibility = 'public' then (p_event).ends_at
-  end
+  end;
+end
 $$;
 alter function app.shown_until(app.events) owner to <app>_owner;
 revoke execute on function app.shown_until(app.events) from public;
@@ -163,10 +165,13 @@ create view app.rank_facts with (security_invoker = true) as
 alter view app.rank_facts owner to <app>_owner;
 grant select on app.rank_facts to <app>_job;
 
--- Since when a fact holds that counts; null if it doesn't.
+-- Since when a fact holds that counts; null if it doesn't. It is asked for each action of a batch, so it keeps its plans
+-- although its callers plan anew, and these use the indexes however small the tables were when they were made.
 create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns timestamptz
-  language sql stable set search_path = pg_catalog, pg_temp as $$
-  select case p_kind
+  language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_nestloop = on as $$
+begin
+  return case p_kind
     when 'like' then (
       select min(l.created_at) from app.likes l where l.user_id = p_actor and l.event_id = p_event and l.status = 'active')
     when 'check_in' then (
@@ -182,20 +187,26 @@ create function app.rank_fact(p_actor uuid, p_event uuid, p_kind text) returns t
       select min(t.created_at) from app.tickets t
       where t.buyer_id = p_actor and t.event_id = p_event and t.state in ('valid', 'checked_in')
         and (t.paid_cents > 0) = (p_kind = 'ticket'))
-  end
+  end;
+end
 $$;
 alter function app.rank_fact(uuid, uuid, text) owner to <app>_owner;
 revoke execute on function app.rank_fact(uuid, uuid, text) from public;
 grant execute on function app.rank_fact(uuid, uuid, text) to <app>_job;
 
--- The events that a follow counts for: the next ten of those that were published when it began.
+-- The events that a follow counts for: the next ten of those that were published when it began. It keeps its plan for
+-- the same reason.
 create function app.followed_events(p_entity uuid, p_at timestamptz) returns setof uuid
-  language sql stable set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+begin
+  return query
   select e.id from app.events e
   where (e.host_organization_id = p_entity or e.host_community_id = p_entity or e.host_business_id = p_entity
       or e.host_institution_id = p_entity or e.venue_id = p_entity)
     and e.status = 'active' and e.state = 'published' and e.created_at <= p_at and e.ends_at > now()
-  order by e.starts_at, e.id limit 10
+  order by e.starts_at, e.id limit 10;
+end
 $$;
 alter function app.followed_events(uuid, timestamptz) owner to <app>_owner;
 revoke execute on function app.followed_events(uuid, timestamptz) from public;

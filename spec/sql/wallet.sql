@@ -104,12 +104,12 @@ begin
         held_cents = w.held_cents - case when v_leg.amount < 0 and w.id = v_hold.wallet_id then v_hold.amount_cents else 0 end
       where w.id = v_leg.id returning w.last_seq, w.balance_cents into v_seq, v_balance;
     end if;
-    insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, reference, seq, balance_after_cents)
+    insert into app.wallet_transactions (wallet_id, journal_id, amount_cents, currency, type, kind, reference, seq, balance_after_cents)
     values (v_leg.id, v_journal, abs(v_leg.amount), v_leg.currency, case when v_leg.amount > 0 then 'credit' else 'debit' end,
-      p_reference, v_seq, v_balance);
+      p_kind, p_reference, v_seq, v_balance);
     -- Taking back expired credits, or credits of a disputed payment, is not spending.
     if v_leg.kind = 'user' and v_leg.amount < 0 and p_kind <> 'expiry' and p_key not like 'disputed:%' then
-      perform app.use_credits(v_leg.id, -v_leg.amount);
+      perform app.use_credits(v_journal, v_leg.id, -v_leg.amount, p_reverses);
     end if;
     if v_leg.id = v_hold.wallet_id and v_leg.amount < 0 then
       if -v_leg.amount > v_hold.amount_cents then
@@ -131,95 +131,27 @@ alter function app.post_journal(text,text,text,uuid,uuid,jsonb) owner to <app>_o
 revoke execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) from public;
 grant execute on function app.post_journal(text,text,text,uuid,uuid,jsonb) to <app>_job;
 
--- Spending uses expiring credits first, in the order of their expiry.
-create function app.use_credits(p_wallet uuid, p_amount bigint) returns void
-  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
-declare
-  v_left bigint := p_amount;
-  v_credit record;
+-- What is left of credits that have expired and that the job has not taken back yet.
+create function app.lapsed_credits(p_wallet uuid) returns bigint
+  language plpgsql stable set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 begin
-  for v_credit in
-    select c.id, c.remaining_cents from app.wallet_credits c
-    where c.wallet_id = p_wallet and c.remaining_cents > 0
-    order by c.expires_at, c.id for update
-  loop
-    exit when v_left = 0;
-    update app.wallet_credits c set remaining_cents = c.remaining_cents - least(v_left, v_credit.remaining_cents)
-    where c.id = v_credit.id;
-    v_left := v_left - least(v_left, v_credit.remaining_cents);
-  end loop;
+  return (
+    select coalesce(sum(c.remaining_cents), 0)::bigint from app.wallet_credits c
+    where c.wallet_id = p_wallet and c.remaining_cents > 0 and c.expires_at <= now()
+  );
 end
 $$;
-alter function app.use_credits(uuid,bigint) owner to <app>_owner;
-revoke execute on function app.use_credits(uuid,bigint) from public;
-grant execute on function app.use_credits(uuid,bigint) to <app>_job;
+alter function app.lapsed_credits(uuid) owner to <app>_owner;
+revoke execute on function app.lapsed_credits(uuid) from public;
+grant execute on function app.lapsed_credits(uuid) to <app>_job;
 
--- Books credits, and stores when they expire (`p_expires`; null: never).
-create function app.grant_credits(p_kind text, p_key text, p_reference text, p_from uuid, p_to uuid, p_amount bigint, p_expires timestamptz) returns uuid
-  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
-declare
-  v_journal uuid;
-begin
-  v_journal := app.post_journal(p_kind, p_key, p_reference, null, null, jsonb_build_array(
-    jsonb_build_object('wallet_id', p_from, 'amount_cents', -p_amount),
-    jsonb_build_object('wallet_id', p_to, 'amount_cents', p_amount)));
-  if p_expires is not null then
-    insert into app.wallet_credits (wallet_id, journal_id, amount_cents, remaining_cents, currency, expires_at)
-    select w.id, v_journal, p_amount, p_amount, w.currency, p_expires from app.wallet_accounts w where w.id = p_to
-    on conflict (journal_id) do nothing;
-  end if;
-  return v_journal;
-end
-$$;
-alter function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) owner to <app>_owner;
-revoke execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) from public;
-grant execute on function app.grant_credits(text,text,text,uuid,uuid,bigint,timestamptz) to <app>_job;
-
--- Takes back what is left of expired credits. Credits held for a purchase, and those of frozen accounts, are kept for
--- as long. An account whose books are wrong is skipped, so that it doesn't prevent others from being processed; the
--- comparison of the books finds it. Returns the number of credits that expired.
-create function app.expire_credits(p_limit int) returns int
-  language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
-declare
-  v_credit record;
-  v_amount bigint;
-  v_done int := 0;
-begin
-  for v_credit in
-    select c.id, c.wallet_id, c.currency from app.wallet_credits c join app.wallet_accounts a on a.id = c.wallet_id
-    where c.remaining_cents > 0 and c.expires_at <= now() and a.frozen_at is null and a.balance_cents > a.held_cents
-    order by c.wallet_id, c.expires_at, c.id limit p_limit
-  loop
-    begin
-      -- Locks the account first, as spending does, so that no other transaction changes the credit meanwhile.
-      perform from app.wallet_accounts w where w.id = v_credit.wallet_id for update;
-      select least(c.remaining_cents, w.balance_cents - w.held_cents) into v_amount
-      from app.wallet_credits c join app.wallet_accounts w on w.id = c.wallet_id
-      where c.id = v_credit.id and w.frozen_at is null for update of c;
-      continue when coalesce(v_amount, 0) <= 0;
-      perform app.post_journal('expiry', 'expiry:' || v_credit.id || ':' || (
-          select w.last_seq from app.wallet_accounts w where w.id = v_credit.wallet_id),
-        'lapsed', null, null, jsonb_build_array(
-          jsonb_build_object('wallet_id', v_credit.wallet_id, 'amount_cents', -v_amount),
-          jsonb_build_object('wallet_id', app.system_wallet('platform_cash', null, null, v_credit.currency), 'amount_cents', v_amount)));
-      update app.wallet_credits c set remaining_cents = c.remaining_cents - v_amount where c.id = v_credit.id;
-      v_done := v_done + 1;
-    exception when check_violation then
-      null;
-    end;
-  end loop;
-  return v_done;
-end
-$$;
-alter function app.expire_credits(int) owner to <app>_owner;
-revoke execute on function app.expire_credits(int) from public;
-grant execute on function app.expire_credits(int) to <app>_job;
-
+-- What can be held or spent now. Expired credits that are held are still good for that purchase, but for no other:
+-- otherwise a member who orders and cancels again and again would keep them for ever.
 create function app.available_credits(p_wallet uuid) returns bigint
   language plpgsql stable set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 begin
   return (
-    select case when w.frozen_at is null then w.balance_cents - w.held_cents else 0 end
+    select case when w.frozen_at is null then greatest(w.balance_cents - greatest(w.held_cents, app.lapsed_credits(w.id)), 0) else 0 end
     from app.wallet_accounts w where w.id = p_wallet
   );
 end
@@ -228,16 +160,25 @@ alter function app.available_credits(uuid) owner to <app>_owner;
 revoke execute on function app.available_credits(uuid) from public;
 grant execute on function app.available_credits(uuid) to <app>_job;
 
--- Holds credits. If the account doesn't have enough, its check constraint refuses that.
+-- Holds credits. If the account doesn't have enough, its check constraint refuses that; expired credits don't count.
 create function app.hold_credits(p_wallet uuid, p_amount bigint, p_reference text, p_expires timestamptz) returns uuid
   language plpgsql set search_path = pg_catalog, pg_temp set app.job = 'wallet' as $$
 declare
   v_hold uuid;
+  v_lapsed bigint;
 begin
   insert into app.wallet_holds (wallet_id, amount_cents, currency, reference, expires_at)
   select w.id, p_amount, w.currency, p_reference, p_expires from app.wallet_accounts w where w.id = p_wallet
   returning id into strict v_hold;
   update app.wallet_accounts w set held_cents = w.held_cents + p_amount where w.id = p_wallet;
+  v_lapsed := app.lapsed_credits(p_wallet);
+  if v_lapsed > 0 and exists (
+    select from app.wallet_accounts w
+    where w.id = p_wallet and p_amount > w.balance_cents - greatest(w.held_cents - p_amount, v_lapsed)
+  ) then
+    raise exception 'the credits have expired' using errcode = '23514', table = 'wallet_accounts',
+      constraint = 'wallet_accounts_never_negative_check';
+  end if;
   return v_hold;
 end
 $$;
@@ -407,6 +348,28 @@ create view app.wallet_faults with (security_invoker = true) as
     select c.wallet_id, sum(c.remaining_cents) as total from app.wallet_credits c group by c.wallet_id
   ) s on s.wallet_id = w.id
   where s.total > w.balance_cents
+  union all
+  select 'credits that lapse are not what was given, spent and given back', 'wallet_credit', c.id
+  from app.wallet_credits c
+  left join (
+    select u.credit_id, sum(u.amount_cents - u.returned_cents) as total from app.wallet_credit_uses u group by 1
+  ) u on u.credit_id = c.id
+  left join (
+    select split_part(j.idempotency_key, ':', 2) as credit_id, sum(t.amount_cents) as total
+    from app.wallet_journals j join app.wallet_transactions t on t.journal_id = j.id and t.type = 'debit'
+    where j.kind = 'expiry' group by 1
+  ) x on x.credit_id = c.id::text
+  where c.amount_cents - c.remaining_cents <> coalesce(u.total, 0) + coalesce(x.total, 0)
+  union all
+  select 'an entry of a member does not say which credits it has spent', 'wallet_journal', t.journal_id
+  from app.wallet_transactions t
+  join app.wallet_journals j on j.id = t.journal_id
+  join app.wallet_accounts w on w.id = t.wallet_id and w.kind = 'user'
+  left join (
+    select u.journal_id, sum(u.amount_cents) as total from app.wallet_credit_uses u group by 1
+  ) u on u.journal_id = t.journal_id
+  where t.type = 'debit' and j.kind <> 'expiry' and j.idempotency_key not like 'disputed:%'
+  group by t.journal_id, u.total having sum(t.amount_cents) <> coalesce(u.total, 0)
   union all
   select 'less than nothing, or less than is set aside', 'wallet_account', w.id
   from app.wallet_accounts w

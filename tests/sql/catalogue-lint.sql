@@ -7,7 +7,7 @@ with
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
     and c.relname ~ '_public(_else)?$' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
-  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace, 'counters'::regnamespace))
+  functions as (select p.oid, p.proname, p.pronamespace, p.prosrc, p.proowner, p.prosecdef, p.proconfig, p.prolang, p.proargmodes from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace, 'counters'::regnamespace))
 
 select 'row-level security is not forced: ' || oid::regclass as problem from tables t
   where not (relrowsecurity and relforcerowsecurity)
@@ -43,6 +43,17 @@ select 'definer function without search path: ' || oid::regprocedure from functi
 union all
 select 'definer function for everybody: ' || oid::regprocedure from functions
   where prosecdef and has_function_privilege('public', oid, 'execute')
+union all
+-- PostgreSQL can't inline such a function and plans it again at each call. Those that return a table are called seldom.
+select 'planned at each call, should be PL/pgSQL: ' || oid::regprocedure from functions
+  where prolang = (select l.oid from pg_language l where l.lanname = 'sql') and (prosecdef or proconfig is not null) and proargmodes is null
+union all
+-- The setting of the caller counts in what it calls, so that such a function would be planned anew for each row.
+select 'planned at each call, because of ' || caller.oid::regprocedure || ': ' || called.oid::regprocedure
+  from functions caller
+  join functions called on caller.prosrc ~ ('\m' || called.pronamespace::regnamespace || '\.' || called.proname || '\(') and called.oid <> caller.oid
+  where array_to_string(caller.proconfig, ' ') ~ 'plan_cache_mode=force_custom_plan'
+    and called.prosrc ~* '\mfrom\s+(app|sec|search|counters|requests|audit|jobs)\.' and not coalesce(array_to_string(called.proconfig, ' '), '') ~ 'plan_cache_mode'
 union all
 select 'definer function of the wrong role: ' || oid::regprocedure from functions
   where prosecdef and pg_get_userbyid(proowner) not in ('culturepass_authz', 'culturepass_counter', 'culturepass_audit', 'culturepass_queue')

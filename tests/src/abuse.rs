@@ -2,6 +2,7 @@
 
 mod administrators;
 mod archived;
+mod asked;
 mod banned;
 mod bodies;
 mod canaries;
@@ -13,6 +14,7 @@ mod crowds;
 mod devices;
 mod endings;
 mod errors;
+mod failover;
 mod failures;
 pub mod fields;
 mod gone;
@@ -28,6 +30,7 @@ mod logs;
 mod mailboxes;
 pub mod moderated;
 mod modules;
+mod moments;
 mod names;
 mod offers;
 mod origins;

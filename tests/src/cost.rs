@@ -9,4 +9,5 @@ mod searches;
 mod sets;
 mod statements;
 mod trips;
+mod ways;
 mod writes;

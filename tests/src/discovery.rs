@@ -3,6 +3,7 @@
 mod boxes;
 mod search;
 mod upcoming;
+mod upcoming_large;
 
 use crate::{support::Client, trending::stage::Stage};
 use uuid::Uuid;

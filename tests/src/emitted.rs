@@ -1,5 +1,6 @@
 //! Generated and hand-written Rust code, checked against a real database: statements, rows, formats.
 
+mod ended;
 mod formats;
 mod forms;
 mod functions;
@@ -7,4 +8,5 @@ mod guarded;
 mod rows;
 mod statements;
 mod texts;
+mod unseen;
 pub mod written;

@@ -18,6 +18,7 @@ mod examples;
 mod expect;
 mod export;
 mod front;
+mod held_back;
 mod hidden;
 mod idempotency;
 mod matrix;

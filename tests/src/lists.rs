@@ -9,3 +9,4 @@ mod places;
 mod private_members;
 mod search;
 mod search_own;
+mod ways;

@@ -1,5 +1,7 @@
 //! Requests for services: who hears of them, what each side sees, and what an accepted quote decides.
 
+mod closed;
+
 use crate::support::{Answer, Member, TestServer, database::Content, rows};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -232,28 +234,30 @@ async fn an_accepted_quote_decides_the_request() {
     stranger.client.act(&path).await.expect(404);
     market.printers[0].0.client.act(&path).await.expect(403);
 
-    market.accept(&quotes[0]).await.expect(200);
-    let settled = (
-        "settled".to_owned(),
-        texts(&["lost", "lost", "won"]),
-        texts(&["accepted", "declined", "declined"]),
-    );
-    assert_eq!(market.states(&request).await, settled);
-    let refused = market.accept(&quotes[1]).await.expect(409);
-    assert_eq!(refused.problem(), "invalid-state");
     // Whose lead is lost sends nothing any more.
     let (printer, _) = &market.printers[2];
     let lead = market.of(printer, "leads", &request).await[0]["id"].clone();
+    let body = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2040-01-01T00:00:00Z"});
+    let late = printer.client.post("/quotes", body).await.expect(201).id();
+
     // No quote is made that can't be accepted any more.
     let past = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2020-01-01T00:00:00Z"});
     let over = printer.client.post("/quotes", past).await.expect(422);
     assert_eq!(over.json["errors"][0]["pointer"], "/valid_until");
-    let body = json!({"lead_id": lead, "amount_cents": 1, "currency": "AUD", "terms": "", "valid_until": "2040-01-01T00:00:00Z"});
-    let late = printer.client.post("/quotes", body).await.expect(201).id();
     let draft = format!("/quotes/{late}");
     let past = json!({"valid_until": "2020-01-01T00:00:00Z"});
     let over = printer.client.patch(&draft, "*", past).await.expect(422);
     assert_eq!(over.json["errors"][0]["pointer"], "/valid_until");
+
+    market.accept(&quotes[0]).await.expect(200);
+    let settled = (
+        "settled".to_owned(),
+        texts(&["lost", "lost", "won"]),
+        texts(&["accepted", "declined", "declined", "draft"]),
+    );
+    assert_eq!(market.states(&request).await, settled);
+    let refused = market.accept(&quotes[1]).await.expect(409);
+    assert_eq!(refused.problem(), "invalid-state");
     let path = format!("/quotes/{late}/send");
     printer.client.act(&path).await.expect(409);
     // Another request of the same host is as it was.
@@ -462,8 +466,10 @@ async fn s2_leads_by_hand_are_held_to_the_plan() {
     assert_eq!(both, [201, 409]);
     // The database refuses it without the hook, too. Here it is asked whoever inserts.
     let request: Uuid = sqlx::query_scalar(
-        "select r.id from app.service_requests r where r.category = 'music' and not exists (select from app.leads l where l.service_request_id = r.id)",
+        "select r.id from app.service_requests r where r.category = 'music'
+           and not exists (select from app.leads l where l.service_request_id = r.id and l.business_id = $1::uuid)",
     )
+    .bind(business)
     .fetch_one(&mut market.server.superuser().await)
     .await
     .expect("the one that was refused");

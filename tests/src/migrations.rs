@@ -2,6 +2,7 @@
 
 pub mod blank;
 mod cases;
+mod effects;
 mod mended;
 mod random;
 pub mod repository;

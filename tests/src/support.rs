@@ -21,11 +21,13 @@ mod sample;
 pub mod server;
 pub mod socket;
 pub mod stripe;
+pub mod superuser;
 
 pub use client::{Answer, Client};
 pub use database::Database;
 pub use pools::{Pools, database};
 pub use server::{Member, TestServer};
+pub use superuser::Superuser;
 
 use ::server::seed::examples::{MADE_LATER, ROWS};
 use codegen::model::{Entity, Model};

@@ -16,7 +16,7 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Field) -> Verdict; 21] = [
+const RULES: [fn(&Of, &Field) -> Verdict; 20] = [
     money_has_currency,
     search_is_for_texts,
     search_is_public,
@@ -37,8 +37,16 @@ const RULES: [fn(&Of, &Field) -> Verdict; 21] = [
     write_has_an_effect,
     no_list_of_internal,
     redact_has_an_effect,
-    was_is_another_name,
 ];
+
+/// Query parameters that every list has, or that `search` and points add.
+const PARAMETERS: [&str; 9] = [
+    "q", "sort", "cursor", "limit", "expand", "count", "near", "bbox", "radius_m",
+];
+
+pub fn is_parameter(name: &str) -> bool {
+    PARAMETERS.contains(&name)
+}
 
 fn money_has_currency(of: &Of, field: &Field) -> Verdict {
     if !matches!(field.ty, Ty::Money { .. }) {
@@ -100,15 +108,6 @@ fn filter_has_a_kind(_: &Of, field: &Field) -> Verdict {
         );
     }
     None
-}
-
-/// Query parameters that every list has, or that `search` and points add.
-const PARAMETERS: [&str; 9] = [
-    "q", "sort", "cursor", "limit", "expand", "count", "near", "bbox", "radius_m",
-];
-
-pub fn is_parameter(name: &str) -> bool {
-    PARAMETERS.contains(&name)
 }
 
 fn filter_has_a_name(_: &Of, field: &Field) -> Verdict {
@@ -414,25 +413,6 @@ fn redact_has_an_effect(of: &Of, field: &Field) -> Verdict {
             "redact",
             "`redact` has no effect: this entity is not audited",
             "remove `redact`",
-        );
-    }
-    None
-}
-
-fn was_is_another_name(of: &Of, field: &Field) -> Verdict {
-    let was = field.was.as_deref()?;
-    if !names::is_name(was) {
-        return wrong(
-            "was",
-            format!("`{was}` can't have been a name"),
-            "names are small letters, digits and `_`",
-        );
-    }
-    if of.entity.field(was).is_some() {
-        return wrong(
-            "was",
-            format!("`{was}` is still a field"),
-            "write the former name, or remove `was`",
         );
     }
     None

@@ -44,15 +44,6 @@ pub fn check(of: &Of) {
     }
 }
 
-fn refuse_default(of: &Of, rule: &Rule, field: &Field, default: &Literal) {
-    of.refuse(
-        Part::Default,
-        &field.name,
-        format!("{} breaks the check of `{}`", shown(default), rule.name),
-        "write a default that fulfils it, or leave the default out",
-    );
-}
-
 /// A check of a field or of the row.
 struct Rule<'a> {
     part: Part,
@@ -60,48 +51,7 @@ struct Rule<'a> {
     expr: &'a Expr,
 }
 
-fn rules<'a>(of: &Of<'a>) -> Vec<Rule<'a>> {
-    let fields = of.entity.fields.iter().filter_map(|field| {
-        Some(Rule {
-            part: Part::Field,
-            name: &field.name,
-            expr: field.check.as_ref()?,
-        })
-    });
-    let rows = of.entity.checks.iter().map(|check| Rule {
-        part: Part::Check,
-        name: &check.name,
-        expr: &check.expr,
-    });
-    fields.chain(rows).collect()
-}
-
 pub(super) type Known<'a> = Vec<(&'a str, Literal)>;
-
-/// What every new row begins with: counters at zero, and the first state unless a module writes another one.
-fn start<'a>(of: &Of<'a>) -> Known<'a> {
-    let counters = (of.entity.derived.iter())
-        .filter(|d| matches!(d.kind, DerivedKind::Count { .. } | DerivedKind::Sum { .. }))
-        .map(|d| (d.name.as_str(), Literal::Int(0)));
-    let states = of.entity.states_field();
-    let state = states.and_then(|field| Some((field.name.as_str(), field.default.clone()?)));
-    counters
-        .chain(state.filter(|_| !of.written_by_module()))
-        .collect()
-}
-
-/// What a transition leaves behind.
-fn after(transition: &Transition) -> Known<'_> {
-    let state = match &transition.change {
-        Change::State { field, to, .. } => Some((field.as_str(), Literal::Text(to.clone()))),
-        Change::Set(_) => None,
-    };
-    let sets = transition.sets().filter_map(|set| match &set.value {
-        Assigned::Value(value) => Some((set.column.as_str(), value.clone())),
-        Assigned::Me => None,
-    });
-    state.into_iter().chain(sets).collect()
-}
 
 pub(super) fn told(known: &Known) -> String {
     let all = known
@@ -143,6 +93,56 @@ pub(super) fn holds(expr: &Expr, known: &Known) -> Option<bool> {
         },
         _ => None,
     }
+}
+
+fn refuse_default(of: &Of, rule: &Rule, field: &Field, default: &Literal) {
+    of.refuse(
+        Part::Default,
+        &field.name,
+        format!("{} breaks the check of `{}`", shown(default), rule.name),
+        "write a default that fulfils it, or leave the default out",
+    );
+}
+
+fn rules<'a>(of: &Of<'a>) -> Vec<Rule<'a>> {
+    let fields = of.entity.fields.iter().filter_map(|field| {
+        Some(Rule {
+            part: Part::Field,
+            name: &field.name,
+            expr: field.check.as_ref()?,
+        })
+    });
+    let rows = of.entity.checks.iter().map(|check| Rule {
+        part: Part::Check,
+        name: &check.name,
+        expr: &check.expr,
+    });
+    fields.chain(rows).collect()
+}
+
+/// What every new row begins with: counters at zero, and the first state unless a module writes another one.
+fn start<'a>(of: &Of<'a>) -> Known<'a> {
+    let counters = (of.entity.derived.iter())
+        .filter(|d| matches!(d.kind, DerivedKind::Count { .. } | DerivedKind::Sum { .. }))
+        .map(|d| (d.name.as_str(), Literal::Int(0)));
+    let states = of.entity.states_field();
+    let state = states.and_then(|field| Some((field.name.as_str(), field.default.clone()?)));
+    counters
+        .chain(state.filter(|_| !of.written_by_module()))
+        .collect()
+}
+
+/// What a transition leaves behind.
+fn after(transition: &Transition) -> Known<'_> {
+    let state = match &transition.change {
+        Change::State { field, to, .. } => Some((field.as_str(), Literal::Text(to.clone()))),
+        Change::Set(_) => None,
+    };
+    let sets = transition.sets().filter_map(|set| match &set.value {
+        Assigned::Value(value) => Some((set.column.as_str(), value.clone())),
+        Assigned::Me => None,
+    });
+    state.into_iter().chain(sets).collect()
 }
 
 fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {

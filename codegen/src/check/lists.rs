@@ -1,7 +1,7 @@
 //! Checks `unique`, `exclude` and `index`: lists of columns, and the conditions on rows.
 
 use super::Of;
-use crate::model::{Entity, Relation, Ty};
+use crate::model::{Entity, Expr, OnArchive, Op, Relation, Ty, Value};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
@@ -9,6 +9,25 @@ pub fn check(of: &Of) {
     about_own_columns(of);
     keys_fit_an_index(of);
     exclude(of);
+    emptied(of);
+}
+
+/// Bytes that a key of a B-tree may take. PostgreSQL limits an index row to a third of a page and refuses longer ones
+/// when they are written.
+pub const KEY_BYTES_MAX: usize = 2_600;
+
+/// The most bytes, in UTF-8, that a column can take in a key.
+pub fn key_bytes(entity: &Entity, column: &str) -> usize {
+    match entity.field(column).map(|field| &field.ty) {
+        Some(Ty::Text { max, .. } | Ty::Code { max, .. }) => *max as usize * 4,
+        Some(Ty::Handle { max, .. }) => *max as usize,
+        Some(Ty::Url) => 2_000,
+        Some(Ty::Email) => 254,
+        Some(Ty::Social { .. }) => 300,
+        Some(Ty::Slug { .. }) => 100,
+        Some(Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) => usize::MAX / 64,
+        _ => 64,
+    }
 }
 
 fn column_lists(of: &Of) {
@@ -95,6 +114,49 @@ fn about_own_columns(of: &Of) {
     }
 }
 
+/// A null reference is a value like any other here, so rows whose reference is emptied would clash with each other, and
+/// the second of the objects to which they refer could never be archived.
+fn emptied(of: &Of) {
+    let entity = of.entity;
+    let uniques = entity.unique.iter().map(|columns| {
+        let filter = entity.unique_where(columns);
+        (Part::Unique, columns.join(","), columns.clone(), filter)
+    });
+    let excludes = entity.exclude.iter().map(|e| {
+        let filter = e.filter.as_ref();
+        (Part::Exclude, e.place(), e.columns.clone(), filter)
+    });
+    for (part, place, columns, filter) in uniques.chain(excludes) {
+        let cleared = entity.belongs.iter().find(|relation| {
+            let id = relation.id_column();
+            relation.on_archive == OnArchive::Detach
+                && columns.contains(&id)
+                // A unique reference by itself: any number of rows may lack it.
+                && (part == Part::Exclude || columns != columns_of(relation))
+                && !filter.is_some_and(|filter| needs(filter, &id))
+        });
+        if let Some(relation) = cleared {
+            let (name, id) = (&relation.name, relation.id_column());
+            of.refuse(
+                part,
+                &place,
+                format!("`on archive detach` empties `{name}`, and rows without one clash here"),
+                format!("add `where {id} != null`, or let `{name}` say `on archive cascade` or `restrict`"),
+            );
+        }
+    }
+}
+
+/// Whether the condition never holds while the column is null.
+fn needs(filter: &Expr, column: &str) -> bool {
+    match filter {
+        Expr::All(parts) => parts.iter().any(|part| needs(part, column)),
+        Expr::Any(parts) => parts.iter().all(|part| needs(part, column)),
+        Expr::Not(part) => matches!(&**part, Expr::IsNull(Value::Column(one)) if one == column),
+        _ => false,
+    }
+}
+
 fn exclude(of: &Of) {
     for (n, exclude) in of.entity.exclude.iter().enumerate() {
         let place = exclude.place();
@@ -120,6 +182,18 @@ fn exclude(of: &Of) {
             );
             continue;
         }
+        if is_later(of.entity, &exclude.from, &exclude.to) {
+            of.refuse(
+                Part::Exclude,
+                &place,
+                format!(
+                    "this range ends before it begins: a `check` says that `{}` is later",
+                    exclude.from
+                ),
+                format!("write `{}..{}`", exclude.to, exclude.from),
+            );
+            continue;
+        }
         let help = "a range goes from a required field that is a time (or date) to another, which may be optional: \
                     an open end; `created_at` and `updated_at` are no fields";
         match (end(&exclude.from), end(&exclude.to)) {
@@ -129,22 +203,26 @@ fn exclude(of: &Of) {
     }
 }
 
-/// Bytes that a key of a B-tree may take. PostgreSQL limits an index row to a third of a page and refuses longer ones
-/// when they are written.
-pub const KEY_BYTES_MAX: usize = 2_600;
-
-/// The most bytes, in UTF-8, that a column can take in a key.
-pub fn key_bytes(entity: &Entity, column: &str) -> usize {
-    match entity.field(column).map(|field| &field.ty) {
-        Some(Ty::Text { max, .. } | Ty::Code { max, .. }) => *max as usize * 4,
-        Some(Ty::Handle { max, .. }) => *max as usize,
-        Some(Ty::Url) => 2_000,
-        Some(Ty::Email) => 254,
-        Some(Ty::Social { .. }) => 300,
-        Some(Ty::Slug { .. }) => 100,
-        Some(Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) => usize::MAX / 64,
-        _ => 64,
+/// Whether a check demands that the one time is later than the other, or not earlier.
+fn is_later(entity: &Entity, late: &str, early: &str) -> bool {
+    fn says(expr: &Expr, late: &str, early: &str) -> bool {
+        match expr {
+            Expr::All(parts) => parts.iter().any(|part| says(part, late, early)),
+            Expr::Compare {
+                left: Value::Column(left),
+                op,
+                right: Value::Column(right),
+            } => match op {
+                Op::Gt | Op::Ge => (left, right) == (&late.to_owned(), &early.to_owned()),
+                Op::Lt | Op::Le => (right, left) == (&late.to_owned(), &early.to_owned()),
+                Op::Eq | Op::Ne => false,
+            },
+            _ => false,
+        }
     }
+    let fields = entity.fields.iter().filter_map(|f| f.check.as_ref());
+    let mut checks = fields.chain(entity.checks.iter().map(|c| &c.expr));
+    checks.any(|expr| says(expr, late, early))
 }
 
 fn keys_fit_an_index(of: &Of) {
@@ -158,13 +236,25 @@ fn keys_fit_an_index(of: &Of) {
     }
     for exclude in &of.entity.exclude {
         key_fits(of, Part::Exclude, &exclude.place(), &exclude.columns);
+        // The index of an exclusion compares places by distance, and not whether they are the same.
+        if let Some(point) = exclude.columns.iter().find(|column| is_point(of, column)) {
+            of.refuse(
+                Part::Exclude,
+                &exclude.place(),
+                format!("`{point}` is a point, and no exclude compares points"),
+                "name what is at the place: a relation, a code, a number",
+            );
+        }
     }
+}
+
+fn is_point(of: &Of, column: &str) -> bool {
+    of.entity.field(column).is_some_and(|f| f.ty == Ty::Point)
 }
 
 fn key_fits(of: &Of, part: Part, place: &str, columns: &[String]) {
     let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
-    let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
-    if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
+    if bytes > KEY_BYTES_MAX && !columns.iter().any(|column| is_point(of, column)) {
         of.refuse(
             part,
             place,

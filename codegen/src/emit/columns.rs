@@ -49,32 +49,6 @@ pub fn update(entity: &Entity) -> Vec<Column<'_>> {
     body(entity, |field| !field.fixed, |relation| relation.movable)
 }
 
-fn body(
-    entity: &Entity,
-    field: fn(&Field) -> bool,
-    relation: fn(&Relation) -> bool,
-) -> Vec<Column<'_>> {
-    let fields = entity
-        .fields
-        .iter()
-        .filter(|f| !f.system && !matches!(f.ty, Ty::States { .. }) && field(f));
-    let relations = entity
-        .belongs
-        .iter()
-        .filter(|r| !r.of_caller() && !r.system && relation(r));
-    let sources = fields
-        .map(Source::Field)
-        .chain(relations.flat_map(of_relation));
-    sources.map(|source| Column { entity, source }).collect()
-}
-
-fn of_relation(relation: &Relation) -> Vec<Source<'_>> {
-    match relation.polymorphic {
-        true => vec![Source::TypeOf(relation), Source::IdOf(relation)],
-        false => vec![Source::IdOf(relation)],
-    }
-}
-
 impl<'a> Column<'a> {
     pub fn name(&self) -> String {
         match self.source {
@@ -157,6 +131,32 @@ pub fn guarded(entity: &Entity) -> bool {
     row(entity)
         .iter()
         .any(|column| column.read_rule().is_some())
+}
+
+fn body(
+    entity: &Entity,
+    field: fn(&Field) -> bool,
+    relation: fn(&Relation) -> bool,
+) -> Vec<Column<'_>> {
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|f| !f.system && !matches!(f.ty, Ty::States { .. }) && field(f));
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|r| !r.of_caller() && !r.system && relation(r));
+    let sources = fields
+        .map(Source::Field)
+        .chain(relations.flat_map(of_relation));
+    sources.map(|source| Column { entity, source }).collect()
+}
+
+fn of_relation(relation: &Relation) -> Vec<Source<'_>> {
+    match relation.polymorphic {
+        true => vec![Source::TypeOf(relation), Source::IdOf(relation)],
+        false => vec![Source::IdOf(relation)],
+    }
 }
 
 #[cfg(test)]

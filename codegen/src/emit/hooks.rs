@@ -83,6 +83,12 @@ fn hooked(resource: &'static Resource, hooks: impl Hooks + 'static) -> Mounted {
 }
 ";
 
+/// Names of the trait methods of one entity.
+pub fn methods(entity: &Entity) -> Vec<String> {
+    let hooks = entity.hooks.iter();
+    hooks.map(|hook| method_name(entity, hook)).collect()
+}
+
 fn imports(hooked: &[&Entity]) -> String {
     let mut out = String::from("use crate::*;\n");
     if !hooked.is_empty() {
@@ -108,12 +114,6 @@ fn imports(hooked: &[&Entity]) -> String {
     });
     out.push_str("use kernel::resource::Resource;\nuse std::sync::Arc;\n");
     out
-}
-
-/// Names of the trait methods of one entity.
-pub fn methods(entity: &Entity) -> Vec<String> {
-    let hooks = entity.hooks.iter();
-    hooks.map(|hook| method_name(entity, hook)).collect()
 }
 
 /// `event_before_create`

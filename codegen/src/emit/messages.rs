@@ -68,7 +68,7 @@ fn pieces(pieces: &[Piece]) -> String {
         .iter()
         .map(|piece| match piece {
             Piece::Text(value) => format!("Piece::Text({value:?})"),
-            Piece::Value(name) => format!("Piece::Value({name:?})"),
+            Piece::Value(name) => format!("Piece::Value({:?})", name.it),
         })
         .collect();
     format!("&[{}]", pieces.join(", "))

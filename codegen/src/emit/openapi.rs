@@ -72,6 +72,61 @@ pub fn document(model: &Model) -> Value {
     })
 }
 
+/// Schemas that every application has.
+pub fn common_schemas() -> Vec<String> {
+    // The last two are made from lists in the engine.
+    let names = types::FORMATS
+        .into_iter()
+        .chain(["ProblemType", "ProblemCode"]);
+    common::own_schemas()
+        .into_iter()
+        .map(|(name, _)| name)
+        .chain(names.map(str::to_owned))
+        .collect()
+}
+
+/// Names of the schemas of an entity.
+pub fn schemas_of(model: &Model, id: EntityId) -> Vec<String> {
+    let operations = operations(model, id);
+    if operations.is_empty() {
+        return Vec::new();
+    }
+    let name = pascal(&model.entities[id].name);
+    let bodies = operations
+        .iter()
+        .filter_map(|operation| match operation.action {
+            Action::Create => Some(format!("Create{name}")),
+            Action::Replace => Some(format!("Replace{name}")),
+            Action::Patch => Some(format!("Patch{name}")),
+            _ => None,
+        });
+    let restored = (operations.iter())
+        .any(|operation| matches!(operation.action, Action::Restore))
+        .then(|| format!("Restored{name}"));
+    let expanded = schema::expanded(model, id).map(|_| format!("Expanded{name}"));
+    let named = named::all(model, id, &action::allowed(model, id)).into_iter();
+    [name.clone(), format!("{name}List")]
+        .into_iter()
+        .chain(bodies)
+        .chain(restored)
+        .chain(expanded)
+        .chain(named.map(|(name, _)| name))
+        .chain(
+            together::schemas(model, id)
+                .into_iter()
+                .map(|(name, _)| name),
+        )
+        .collect()
+}
+
+pub fn operation_ids(model: &Model, id: EntityId) -> Vec<String> {
+    let operations = operations(model, id);
+    operations
+        .iter()
+        .map(|operation| operation.id(model))
+        .collect()
+}
+
 /// Entities with routes, as `tags:` of app.yaml orders them, then the others.
 fn reading_order(model: &Model) -> Vec<EntityId> {
     let mut order: Vec<EntityId> = Vec::new();
@@ -157,61 +212,6 @@ fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
         groups.push(group("Other", rest));
     }
     groups
-}
-
-/// Schemas that every application has.
-pub fn common_schemas() -> Vec<String> {
-    // The last two are made from lists in the engine.
-    let names = types::FORMATS
-        .into_iter()
-        .chain(["ProblemType", "ProblemCode"]);
-    common::own_schemas()
-        .into_iter()
-        .map(|(name, _)| name)
-        .chain(names.map(str::to_owned))
-        .collect()
-}
-
-/// Names of the schemas of an entity.
-pub fn schemas_of(model: &Model, id: EntityId) -> Vec<String> {
-    let operations = operations(model, id);
-    if operations.is_empty() {
-        return Vec::new();
-    }
-    let name = pascal(&model.entities[id].name);
-    let bodies = operations
-        .iter()
-        .filter_map(|operation| match operation.action {
-            Action::Create => Some(format!("Create{name}")),
-            Action::Replace => Some(format!("Replace{name}")),
-            Action::Patch => Some(format!("Patch{name}")),
-            _ => None,
-        });
-    let restored = (operations.iter())
-        .any(|operation| matches!(operation.action, Action::Restore))
-        .then(|| format!("Restored{name}"));
-    let expanded = schema::expanded(model, id).map(|_| format!("Expanded{name}"));
-    let named = named::all(model, id, &action::allowed(model, id)).into_iter();
-    [name.clone(), format!("{name}List")]
-        .into_iter()
-        .chain(bodies)
-        .chain(restored)
-        .chain(expanded)
-        .chain(named.map(|(name, _)| name))
-        .chain(
-            together::schemas(model, id)
-                .into_iter()
-                .map(|(name, _)| name),
-        )
-        .collect()
-}
-
-pub fn operation_ids(model: &Model, id: EntityId) -> Vec<String> {
-    let operations = operations(model, id);
-    operations
-        .iter()
-        .map(|operation| operation.id(model))
-        .collect()
 }
 
 fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {

@@ -4,6 +4,7 @@
 //! question that refers to another entity is compared in the same way with the rules of that entity. Knows no SQL.
 
 mod grants;
+mod meanings;
 
 use super::hints::former;
 use crate::emit::openapi::words::explain;
@@ -83,6 +84,7 @@ pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
         }
     }
     found.extend(grants::changes(old, new, &known));
+    found.extend(meanings::changes(old, new, &known));
     found
 }
 

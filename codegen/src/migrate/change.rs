@@ -13,14 +13,39 @@ use crate::objects::{Column, Kind, Object, Schema};
 pub struct Renames {
     /// Old and new name of a table: `app.events` → `app.happenings`.
     pub tables: Vec<(String, String)>,
-    /// New table, old column, new column.
-    pub columns: Vec<(String, String, String)>,
-    /// Renamed values that rows hold: new table, new column, old value, new value.
-    pub words: Vec<(String, String, String, String)>,
-    /// The value that existing rows get in a new column: new table, new column, SQL.
-    pub fills: Vec<(String, String, String)>,
+    pub columns: Vec<RenamedColumn>,
+    pub words: Vec<RenamedWord>,
+    pub fills: Vec<FirstValue>,
     /// Relations that led to one of several, and lead to one of them from now on.
     pub narrowed: Vec<Narrowed>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RenamedColumn {
+    /// The new table.
+    pub table: String,
+    pub from: String,
+    pub to: String,
+}
+
+/// A renamed value of a column, which rows hold.
+#[derive(Clone, Debug)]
+pub struct RenamedWord {
+    /// New names of the table and the column.
+    pub table: String,
+    pub column: String,
+    pub from: String,
+    pub to: String,
+}
+
+/// The value that existing rows get in a new column.
+#[derive(Clone, Debug)]
+pub struct FirstValue {
+    /// The new table.
+    pub table: String,
+    pub column: String,
+    /// An SQL expression.
+    pub value: String,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +61,7 @@ pub struct Narrowed {
 
 impl Narrowed {
     /// The value of `type_column` in a down migration.
-    fn fill(&self) -> String {
+    fn value(&self) -> String {
         let Narrowed {
             id_column, target, ..
         } = self;
@@ -52,11 +77,9 @@ impl Renames {
             found.map_or(table, |(old, _)| old).to_owned()
         };
         let old_column = |table: &str, column: &str| {
-            let found = self
-                .columns
-                .iter()
-                .find(|(t, _, new)| t == table && new == column);
-            found.map_or(column, |(_, old, _)| old).to_owned()
+            let mut columns = self.columns.iter();
+            let found = columns.find(|c| c.table == table && c.to == column);
+            found.map_or(column, |c| &c.from).to_owned()
         };
         Renames {
             tables: self
@@ -64,17 +87,28 @@ impl Renames {
                 .iter()
                 .map(|(old, new)| (new.clone(), old.clone()))
                 .collect(),
-            columns: self
-                .columns
-                .iter()
-                .map(|(t, old, new)| (back(t), new.clone(), old.clone()))
+            columns: (self.columns.iter())
+                .map(|c| RenamedColumn {
+                    table: back(&c.table),
+                    from: c.to.clone(),
+                    to: c.from.clone(),
+                })
                 .collect(),
             fills: (self.narrowed.iter())
-                .map(|n| (back(&n.table), n.type_column.clone(), n.fill()))
+                .map(|n| FirstValue {
+                    table: back(&n.table),
+                    column: n.type_column.clone(),
+                    value: n.value(),
+                })
                 .collect(),
             narrowed: Vec::new(),
             words: (self.words.iter())
-                .map(|(t, c, old, new)| (back(t), old_column(t, c), new.clone(), old.clone()))
+                .map(|w| RenamedWord {
+                    table: back(&w.table),
+                    column: old_column(&w.table, &w.column),
+                    from: w.to.clone(),
+                    to: w.from.clone(),
+                })
                 .collect(),
         }
     }
@@ -97,8 +131,8 @@ pub struct TableChange<'a> {
     pub run: Vec<String>,
     /// Whether the table is logged (written to the write-ahead log) after the change. `None` if that does not change.
     pub logged: Option<bool>,
-    /// Values for existing rows in added columns: column, SQL.
-    pub fills: Vec<(String, String)>,
+    /// Values for existing rows in added columns.
+    pub fills: Vec<FirstValue>,
     /// Relations of the table that lead to one of several no longer.
     pub narrowed: Vec<Narrowed>,
 }
@@ -180,8 +214,8 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
         run: Vec::new(),
         logged: beside::logged_from_now_on(old, new),
         fills: (renames.fills.iter())
-            .filter(|(table, ..)| *table == new.name)
-            .map(|(_, column, value)| (column.clone(), value.clone()))
+            .filter(|fill| fill.table == new.name)
+            .cloned()
             .collect(),
         narrowed: (renames.narrowed.iter())
             .filter(|narrowed| narrowed.table == new.name)
@@ -242,8 +276,8 @@ fn former_name<'a>(
 ) -> Option<&'a str> {
     let has = |table: &Object, name: &str| table.columns.iter().any(|c| c.name == name);
     let stated = (renames.columns.iter())
-        .filter(|(table, _, to)| *table == new.name && *to == column.name)
-        .map(|(_, from, _)| from.as_str());
+        .filter(|renamed| renamed.table == new.name && renamed.to == column.name)
+        .map(|renamed| renamed.from.as_str());
     (stated.chain(column.was.as_deref()))
         .find(|was| has(old, was) && !has(old, &column.name) && !has(new, was))
 }

@@ -78,6 +78,11 @@ impl<'a> Judge<'a> {
             Op::Create { object, how } => self.create(object, *how),
             Op::Drop { object } => self.drop(object),
             Op::RenameTable { .. } | Op::RenameColumn { .. } => vec![Breaking],
+            // The type of a reference that leads to one of several from now on. Rows that exist get it, those of the
+            // running version don't.
+            Op::AddColumn { table, column, .. } if self.is_filled(table, &column.name) => {
+                vec![Breaking]
+            }
             Op::AddColumn { column, .. } => {
                 let rewrites =
                     column.generated.is_some() || column.default.as_deref().is_some_and(volatile);
@@ -114,6 +119,11 @@ impl<'a> Judge<'a> {
             Op::ReplaceWord { .. } => vec![Blocking, Breaking],
             // The running version doesn't know what the trigger demands from now on.
             Op::Replace { new, .. } if self.refuses(new) => vec![Breaking],
+            // Refusals are recognized by the name of the constraint, so the running version takes those of a new name
+            // for failures.
+            Op::RenameObject { new, .. } if refuses_rows(new) && !self.renamed_along(new) => {
+                vec![Breaking]
+            }
             Op::Replace { .. }
             | Op::RenameObject { .. }
             | Op::SetNotNull { .. }
@@ -128,6 +138,12 @@ impl<'a> Judge<'a> {
     /// without the trigger.
     fn refuses(&self, object: &Object) -> bool {
         self.hints.refusing.contains(base_name(&object.name))
+    }
+
+    /// Whether the table or one of its columns has a new name too, which is reported already.
+    fn renamed_along(&self, object: &Object) -> bool {
+        let table = table_of(object).and_then(|table| self.change(table));
+        table.is_some_and(|change| change.old.name != change.new.name || !change.renamed.is_empty())
     }
 
     fn create(&self, object: &Object, how: How) -> Vec<Class> {
@@ -158,7 +174,7 @@ impl<'a> Judge<'a> {
     /// Whether the new rule restricts columns that the running version writes, and isn't known to be looser than the
     /// rule before.
     fn narrows(&self, object: &Object, change: &TableChange) -> bool {
-        if object.kind == Kind::Index && !mentions(&object.create, "unique") {
+        if !refuses_rows(object) {
             return false;
         }
         if let Some(fewer) = self.hints.fewer_rows(last_name(&object.name)) {
@@ -168,11 +184,12 @@ impl<'a> Judge<'a> {
         let kept: Vec<&Column> = (change.kept.iter().map(|(_, new)| *new))
             .filter(named)
             .collect();
-        // The running version doesn't know the added columns, so they keep their defaults; a null satisfies every
-        // rule.
+        // The running version doesn't know the added columns, so they keep their defaults; a null satisfies a
+        // comparison.
         let mut added = change.added.iter().copied().filter(named).peekable();
         let passes = |c: &Column| !c.not_null && c.default.is_none() && c.generated.is_none();
-        if kept.is_empty() || (added.peek().is_some() && added.all(passes)) {
+        let unaware = self.hints.refuses_null(last_name(&object.name));
+        if !unaware && (kept.is_empty() || (added.peek().is_some() && added.all(passes))) {
             return false;
         }
         let is_known = self.old.objects.iter().any(|o| key(o) == key(object));
@@ -224,6 +241,11 @@ impl<'a> Judge<'a> {
             .any(|c| Some(c.old.name.as_str()) == table)
     }
 
+    fn is_filled(&self, table: &str, column: &str) -> bool {
+        self.change(table)
+            .is_some_and(|change| change.fills.iter().any(|fill| fill.column == column))
+    }
+
     /// Whether the column existed before with a default. (An added column may have a temporary default, which this
     /// migration itself gave it.)
     fn leans_on_default(&self, table: &str, name: &str) -> bool {
@@ -238,24 +260,6 @@ impl<'a> Judge<'a> {
     fn change(&self, table: &str) -> Option<&TableChange<'a>> {
         self.changes.iter().find(|c| c.new.name == table)
     }
-}
-
-/// Whether every whole number of the integer type `whole` fits before the decimal point of the numeric type `to`.
-fn holds_all(whole: &str, to: &str) -> bool {
-    let digits = match whole {
-        "smallint" => 5,
-        "integer" => 10,
-        "bigint" => 19,
-        _ => return false,
-    };
-    numeric_parts(to).is_some_and(|(all, behind)| all - behind >= digits)
-}
-
-/// Precision and scale of a numeric type: the number of all digits, and of those after the decimal point.
-fn numeric_parts(ty: &str) -> Option<(i32, i32)> {
-    let inner = ty.strip_prefix("numeric(")?.strip_suffix(')')?;
-    let (all, behind) = inner.split_once(',')?;
-    Some((all.trim().parse().ok()?, behind.trim().parse().ok()?))
 }
 
 /// Whether every value of the one type is a value of the other.
@@ -286,6 +290,32 @@ pub fn widens(from: &str, to: &str) -> bool {
         }
         (None, Some(_)) => from.starts_with("numeric(") && to == "numeric",
     }
+}
+
+/// Whether the object is one that refuses rows. An index that is not unique only finds them.
+fn refuses_rows(object: &Object) -> bool {
+    match object.kind {
+        Kind::Index => mentions(&object.create, "unique"),
+        kind => matches!(kind, Kind::Constraint | Kind::ForeignKey),
+    }
+}
+
+/// Whether every whole number of the integer type `whole` fits before the decimal point of the numeric type `to`.
+fn holds_all(whole: &str, to: &str) -> bool {
+    let digits = match whole {
+        "smallint" => 5,
+        "integer" => 10,
+        "bigint" => 19,
+        _ => return false,
+    };
+    numeric_parts(to).is_some_and(|(all, behind)| all - behind >= digits)
+}
+
+/// Precision and scale of a numeric type: the number of all digits, and of those after the decimal point.
+fn numeric_parts(ty: &str) -> Option<(i32, i32)> {
+    let inner = ty.strip_prefix("numeric(")?.strip_suffix(')')?;
+    let (all, behind) = inner.split_once(',')?;
+    Some((all.trim().parse().ok()?, behind.trim().parse().ok()?))
 }
 
 /// `numeric(12,2)` → `numeric(14,2)`: digits are added before or after the decimal point, none removed.

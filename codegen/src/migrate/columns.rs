@@ -50,40 +50,6 @@ pub fn is_archiving(column: &Column) -> bool {
     column.name == "status" && column.default.as_deref() == Some("'active'")
 }
 
-/// Makes the migration fail while rows are archived or suspended: without the status column they would be visible
-/// again.
-fn nothing_comes_back(table: &str) -> Op {
-    let sql = format!(
-        "do $$ begin\n  if exists (select from {table} where status <> 'active') then\n    \
-         raise exception 'rows of {table} are archived or suspended and would be there again: restore or delete them first';\n  \
-         end if;\nend $$;"
-    );
-    Op::Run {
-        table: table.to_owned(),
-        sql,
-    }
-}
-
-/// Makes the migration fail while a row leads to another than the target that is left: which one it was would be lost
-/// with the column, before a foreign key finds it.
-fn nothing_leads_elsewhere(narrowed: &Narrowed) -> Op {
-    let Narrowed {
-        table,
-        type_column,
-        target,
-        ..
-    } = narrowed;
-    let sql = format!(
-        "do $$ begin\n  if exists (select from {table} where {type_column} <> '{target}') then\n    \
-         raise exception 'rows of {table} have another {type_column} than {target}: change or delete them first';\n  \
-         end if;\nend $$;"
-    );
-    Op::Run {
-        table: table.clone(),
-        sql,
-    }
-}
-
 pub fn alter(
     change: &TableChange,
     functions: &[&Object],
@@ -93,8 +59,8 @@ pub fn alter(
     let table = &change.new.name;
     let plain = change.added.iter().copied();
     for column in plain.clone().filter(|c| c.generated.is_none()) {
-        if let Some((_, value)) = change.fills.iter().find(|(name, _)| *name == column.name) {
-            ops.extend(added_and_filled(table, column, value));
+        if let Some(fill) = change.fills.iter().find(|fill| fill.column == column.name) {
+            ops.extend(added_and_filled(table, column, &fill.value));
             continue;
         }
         ops.push(add(table, column, direction));
@@ -162,6 +128,47 @@ pub fn validate_if_possible(object: &Object) -> Op {
          raise warning '{name} does not hold for every row of {table}: left not valid';\nend $$;"
     );
     Op::Run { table, sql }
+}
+
+/// The default, if it is a value for rows that exist: nobody calls while a migration runs, so who calls, and with which
+/// session, would be null for them.
+pub fn default_for_rows(column: &Column) -> Option<&String> {
+    let of_the_caller = |sql: &str| ["sec.uid", "sec.session"].iter().any(|f| mentions(sql, f));
+    column.default.as_ref().filter(|sql| !of_the_caller(sql))
+}
+
+/// Makes the migration fail while rows are archived or suspended: without the status column they would be visible
+/// again.
+fn nothing_comes_back(table: &str) -> Op {
+    let sql = format!(
+        "do $$ begin\n  if exists (select from {table} where status <> 'active') then\n    \
+         raise exception 'rows of {table} are archived or suspended and would be there again: restore or delete them first';\n  \
+         end if;\nend $$;"
+    );
+    Op::Run {
+        table: table.to_owned(),
+        sql,
+    }
+}
+
+/// Makes the migration fail while a row leads to another than the target that is left: which one it was would be lost
+/// with the column, before a foreign key finds it.
+fn nothing_leads_elsewhere(narrowed: &Narrowed) -> Op {
+    let Narrowed {
+        table,
+        type_column,
+        target,
+        ..
+    } = narrowed;
+    let sql = format!(
+        "do $$ begin\n  if exists (select from {table} where {type_column} <> '{target}') then\n    \
+         raise exception 'rows of {table} have another {type_column} than {target}: change or delete them first';\n  \
+         end if;\nend $$;"
+    );
+    Op::Run {
+        table: table.clone(),
+        sql,
+    }
 }
 
 fn add(table: &str, column: &Column, direction: &Direction) -> Op {
@@ -232,13 +239,6 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
         }
         _ => {}
     }
-}
-
-/// The default, if it is a value for rows that exist: nobody calls while a migration runs, so who calls, and with which
-/// session, would be null for them.
-pub fn default_for_rows(column: &Column) -> Option<&String> {
-    let of_the_caller = |sql: &str| ["sec.uid", "sec.session"].iter().any(|f| mentions(sql, f));
-    column.default.as_ref().filter(|sql| !of_the_caller(sql))
 }
 
 fn default_uses(column: &Column, functions: &[&Object]) -> bool {

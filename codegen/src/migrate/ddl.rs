@@ -151,13 +151,42 @@ fn retype(table: &str, old: &Column, new: &Column) -> String {
     if old.default.is_some() {
         parts.push(alter_column(table, name, &default_clause(None)));
     }
-    let change = format!("type {ty} using ({name}::{ty})");
+    let value = cast(name, &old.sql_type, ty);
+    let change = format!("type {ty} using ({value})");
     parts.push(alter_column(table, name, &change));
     if new.default.is_some() {
         let default = default_clause(new.default.as_deref());
         parts.push(alter_column(table, name, &default));
     }
     parts.join("\n")
+}
+
+/// The value of a column in another type. Between some types PostgreSQL has no cast and would refuse the statement,
+/// whatever the rows are. The text of the value is read then: nulls pass, and a value that can't be read is named.
+fn cast(name: &str, from: &str, to: &str) -> String {
+    let is_large = |ty: &str| ty == "bigint" || ty.starts_with("numeric");
+    match (from, to) {
+        ("boolean", to) if is_large(to) => format!("{name}::integer::{to}"),
+        (from, "boolean") if is_large(from) => format!("{name} <> 0"),
+        (from, to) if has_cast(from, to) => format!("{name}::{to}"),
+        _ => format!("{name}::text::{to}"),
+    }
+}
+
+/// Whether PostgreSQL casts one type of column to the other.
+fn has_cast(from: &str, to: &str) -> bool {
+    let family = |ty: &str| ty.split('(').next().unwrap_or_default().to_owned();
+    let number = |ty: &str| ["integer", "bigint", "numeric"].contains(&ty);
+    let text = |ty: &str| ["text", "citext"].contains(&ty);
+    let (from, to) = (family(from), family(to));
+    match (from.as_str(), to.as_str()) {
+        (a, b) if a == b || text(a) || text(b) => true,
+        (a, b) if number(a) && number(b) => true,
+        ("integer", "boolean") | ("boolean", "integer") => true,
+        ("date", "timestamptz") | ("timestamptz", "date") => true,
+        ("jsonb", b) => number(b) || b == "boolean",
+        _ => false,
+    }
 }
 
 fn create(object: &Object, how: How) -> String {

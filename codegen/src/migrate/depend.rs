@@ -30,6 +30,7 @@ pub fn dropped<'a>(
 ) -> BTreeSet<Key<'a>> {
     let after = by_key(new);
     let changed = changed_functions(old, &after);
+    let writers = writers_of_documents(old);
     let (mut gone, mut left): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
         .filter(|o| o.kind != Kind::Table)
         .partition(|o| {
@@ -44,7 +45,9 @@ pub fn dropped<'a>(
             .for_each(|change| follow_generated(change, &gone, &changed));
         let held_on_to: Vec<&Object> = gone.iter().copied().filter(|g| is_held_on_to(g)).collect();
         let (more, rest): (Vec<&Object>, Vec<&Object>) = left.into_iter().partition(|object| {
-            held_on_to.iter().any(|g| uses_object(object, g))
+            held_on_to
+                .iter()
+                .any(|g| uses_object(object, g) || writes(&writers, object, g))
                 || changes.iter().any(|c| uses_column(object, c))
                 || leaves_log_with_target(object, changes)
         });
@@ -77,6 +80,33 @@ fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec
         found.extend(more);
         rest = others;
     }
+}
+
+/// Trigger functions, each with a table of search documents that it writes.
+fn writers_of_documents(old: &Schema) -> Vec<(&Object, &Object)> {
+    let objects = || old.objects.iter();
+    let documents = objects().filter(|o| o.kind == Kind::View && holds_answers(o));
+    documents
+        .flat_map(|table| {
+            let writes = |o: &&Object| {
+                matches!(o.kind, Kind::Function | Kind::TableFunction)
+                    && signature(&o.create).contains("returns trigger")
+                    && mentions(&o.create, &table.name)
+            };
+            objects()
+                .filter(writes)
+                .map(move |function| (function, table))
+        })
+        .collect()
+}
+
+/// Whether the object is a trigger that writes the table `gone`. It must not run while the table is missing: a down
+/// migration fills columns that become required again, which fires the triggers of their rows.
+fn writes(writers: &[(&Object, &Object)], object: &Object, gone: &Object) -> bool {
+    object.kind == Kind::Trigger
+        && writers.iter().any(|(function, table)| {
+            key(table) == key(gone) && mentions(&object.create, base_name(&function.name))
+        })
 }
 
 /// Whether the object stores results of functions that were computed when the rows were written: constraints, indexes

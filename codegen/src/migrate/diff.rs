@@ -39,12 +39,12 @@ pub fn diff(old: &Schema, new: &Schema, renames: &Renames, direction: &Direction
     plan.drop_tables(&mut ops);
     plan.rename(&mut ops);
     plan.drop_columns_and_functions(&mut ops);
-    for (table, name, from, to) in &renames.words {
+    for word in &renames.words {
         ops.push(Op::ReplaceWord {
-            table: table.clone(),
-            name: name.clone(),
-            from: from.clone(),
-            to: to.clone(),
+            table: word.table.clone(),
+            name: word.column.clone(),
+            from: word.from.clone(),
+            to: word.to.clone(),
         });
     }
     plan.create(&mut ops);

@@ -45,6 +45,49 @@ pub fn refusing(old: &Model, new: &Model) -> BTreeSet<String> {
     found
 }
 
+/// A line of the plan for each transition that has another effect or asks for a reason from now on, for each time that
+/// has to be in the future from now on or no longer has to, and for each other quota.
+pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
+    let mut found = Vec::new();
+    for (was, entity) in both(old, new) {
+        if was.quota != entity.quota {
+            found.push(AccessChange {
+                what: format!("{}: rows that one member creates", entity.name),
+                effect: match narrower_quota(was, entity) {
+                    true => Effect::Narrower,
+                    false => Effect::Wider,
+                },
+                before: a_day(was.quota),
+                after: a_day(entity.quota),
+            });
+        }
+        for (before, after) in kept_fields(was, entity) {
+            if before.future != after.future {
+                found.push(AccessChange {
+                    what: format!("{}: values of {}", entity.name, after.name),
+                    effect: match (before.future, after.future) {
+                        (None, _) | (Some(Future::OnCreate), Some(_)) => Effect::Narrower,
+                        _ => Effect::Wider,
+                    },
+                    before: limit(before.future).to_owned(),
+                    after: limit(after.future).to_owned(),
+                });
+            }
+        }
+        for (before, after) in transitions(was, entity) {
+            if refuses(entity, before, after) {
+                found.push(AccessChange {
+                    what: format!("{}: effect of {}", entity.name, after.name),
+                    effect: Effect::Other,
+                    before: told(&Demand::of(entity, before)),
+                    after: told(&Demand::of(entity, after)),
+                });
+            }
+        }
+    }
+    found
+}
+
 /// Triggers of `future` that the table gets, for fields that the running version gives past times to.
 fn new_limits(was: &Entity, entity: &Entity) -> Vec<String> {
     let mut found = Vec::new();
@@ -109,49 +152,6 @@ fn kept_fields<'m>(
         let before = was.field(&field.name).or(former)?;
         Some((before, field))
     })
-}
-
-/// A line of the plan for each transition that has another effect or asks for a reason from now on, for each time that
-/// has to be in the future from now on or no longer has to, and for each other quota.
-pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
-    let mut found = Vec::new();
-    for (was, entity) in both(old, new) {
-        if was.quota != entity.quota {
-            found.push(AccessChange {
-                what: format!("{}: rows that one member creates", entity.name),
-                effect: match narrower_quota(was, entity) {
-                    true => Effect::Narrower,
-                    false => Effect::Wider,
-                },
-                before: a_day(was.quota),
-                after: a_day(entity.quota),
-            });
-        }
-        for (before, after) in kept_fields(was, entity) {
-            if before.future != after.future {
-                found.push(AccessChange {
-                    what: format!("{}: values of {}", entity.name, after.name),
-                    effect: match (before.future, after.future) {
-                        (None, _) | (Some(Future::OnCreate), Some(_)) => Effect::Narrower,
-                        _ => Effect::Wider,
-                    },
-                    before: limit(before.future).to_owned(),
-                    after: limit(after.future).to_owned(),
-                });
-            }
-        }
-        for (before, after) in transitions(was, entity) {
-            if refuses(entity, before, after) {
-                found.push(AccessChange {
-                    what: format!("{}: effect of {}", entity.name, after.name),
-                    effect: Effect::Other,
-                    before: told(&Demand::of(entity, before)),
-                    after: told(&Demand::of(entity, after)),
-                });
-            }
-        }
-    }
-    found
 }
 
 fn both<'m>(old: &'m Model, new: &'m Model) -> impl Iterator<Item = (&'m Entity, &'m Entity)> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Narrowed, Renames};
+use super::change::{FirstValue, Narrowed, RenamedColumn, RenamedWord, Renames};
 use super::reworded;
 use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
@@ -33,6 +33,8 @@ pub struct Hints {
     /// Names of unique and exclusion constraints whose condition changed, and whether they apply to fewer rows than
     /// before.
     rows: BTreeMap<String, bool>,
+    /// Names of constraints that refuse rows in which new columns are null.
+    unaware: BTreeSet<String>,
 }
 
 impl Hints {
@@ -53,6 +55,11 @@ impl Hints {
     /// `None` if the condition is the same.
     pub fn fewer_rows(&self, rule: &str) -> Option<bool> {
         self.rows.get(rule).copied()
+    }
+
+    /// Whether the constraint may refuse a row whose new columns are null, as those of the running version are.
+    pub fn refuses_null(&self, rule: &str) -> bool {
+        self.unaware.contains(rule)
     }
 
     pub fn entity<'a>(&'a self, table: &'a str) -> &'a str {
@@ -126,6 +133,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         of_entity(&mut hints, entity, was, old, new);
         if let Some(was) = former(entity, &spoken, new) {
             hints.rows.extend(super::rows::changed(was, entity));
+            hints.unaware.extend(super::unaware::refusing(was, entity));
         }
     }
     hints.renames.words = renamed_words(old, new);
@@ -145,14 +153,22 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     old.entity(was).map(|(_, e)| e)
 }
 
+/// Whether a stated loss is new. An entry of `dropped` that the last migration knew has been used and does not confirm
+/// another loss.
+pub fn states(old: &Model, new: &Model, word: &str) -> bool {
+    let has = |model: &Model| model.dropped.iter().any(|dropped| dropped == word);
+    has(new) && !has(old)
+}
+
 fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Model, new: &Model) {
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {
-            hints
-                .renames
-                .columns
-                .push((own.clone(), from.clone(), field.name.clone()));
+            hints.renames.columns.push(RenamedColumn {
+                table: own.clone(),
+                from: from.clone(),
+                to: field.name.clone(),
+            });
         }
         let before = was.and_then(|e| {
             e.field(
@@ -179,11 +195,8 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Mod
             hints.relations.insert((own.clone(), column));
         }
         if let Some(from) = &relation.was {
-            let columns = renamed_columns(relation, from, new);
-            hints
-                .renames
-                .columns
-                .extend(columns.into_iter().map(|(a, b)| (own.clone(), a, b)));
+            let columns = renamed_columns(&own, relation, from, new);
+            hints.renames.columns.extend(columns);
         }
     }
     let stated = entity
@@ -201,13 +214,6 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Mod
         .extend(stated.chain(retyped).map(|name| (own.clone(), name)));
 }
 
-/// Whether a stated loss is new. An entry of `dropped` that the last migration knew has been used and does not confirm
-/// another loss.
-pub fn states(old: &Model, new: &Model, word: &str) -> bool {
-    let has = |model: &Model| model.dropped.iter().any(|dropped| dropped == word);
-    has(new) && !has(old)
-}
-
 /// A relation to one entity that becomes a relation to several: all existing rows refer to the former target.
 fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, old: &Model) {
     let before = relation.was.as_deref().and_then(|name| was.relation(name));
@@ -220,7 +226,11 @@ fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, ol
             "case when {} is not null then '{target}' end",
             relation.id_column()
         );
-        hints.renames.fills.push((own.to_owned(), column, value));
+        hints.renames.fills.push(FirstValue {
+            table: own.to_owned(),
+            column,
+            value,
+        });
     }
 }
 
@@ -248,20 +258,25 @@ fn narrow(
     });
 }
 
-fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(String, String)> {
-    let to = &relation.name;
-    let mut columns = vec![
-        (format!("{from}_id"), format!("{to}_id")),
-        (format!("{from}_type"), format!("{to}_type")),
-    ];
-    for target in relation.targets.iter().map(|t| &model.entities[*t].name) {
-        columns.push((format!("{from}_{target}_id"), format!("{to}_{target}_id")));
-    }
-    columns
+/// All columns that a relation may have, with its former and its present name.
+fn renamed_columns<'m>(
+    own: &'m str,
+    relation: &'m Relation,
+    from: &'m str,
+    model: &'m Model,
+) -> impl Iterator<Item = RenamedColumn> + 'm {
+    let targets = relation.targets.iter().map(|t| &model.entities[*t].name);
+    let endings = ["id".to_owned(), "type".to_owned()].into_iter();
+    let endings = endings.chain(targets.map(|target| format!("{target}_id")));
+    endings.map(move |ending| RenamedColumn {
+        table: own.to_owned(),
+        from: format!("{from}_{ending}"),
+        to: format!("{}_{ending}", relation.name),
+    })
 }
 
 /// The renamed targets of polymorphic relations, whose rows hold the name of their target.
-fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> {
+fn renamed_words(old: &Model, new: &Model) -> Vec<RenamedWord> {
     let mut words = Vec::new();
     for entity in &new.entities {
         let Some(was) = former(entity, old, new) else {
@@ -284,12 +299,12 @@ fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, Strin
                     .iter()
                     .any(|t| old.entities[*t].name == target_was.name);
                 if there && target_was.name != target.name {
-                    words.push((
-                        table(entity),
-                        column.clone(),
-                        target_was.name.clone(),
-                        target.name.clone(),
-                    ));
+                    words.push(RenamedWord {
+                        table: table(entity),
+                        column: column.clone(),
+                        from: target_was.name.clone(),
+                        to: target.name.clone(),
+                    });
                 }
             }
         }

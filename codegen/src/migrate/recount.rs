@@ -66,8 +66,8 @@ fn means_the_same(before: &Recount, after: &Recount, renames: &Renames) -> bool 
     for (from, to) in &renames.tables {
         sql = rename(&sql, from, to);
     }
-    for (_, from, to) in &renames.columns {
-        sql = rename(&sql, from, to);
+    for column in &renames.columns {
+        sql = rename(&sql, &column.from, &column.to);
     }
     before.sql == after.sql || sql == after.sql
 }

@@ -6,6 +6,7 @@ use super::change::{Renames, TableChange, table_changes, tables};
 use super::class::widens;
 use super::columns::{default_for_rows, is_archiving};
 use super::hints::{Hints, former, states};
+use super::meaning;
 use super::phrase::phrase;
 use super::reworded;
 use super::text::{bare_table, statements};
@@ -56,6 +57,7 @@ pub fn refusals(
         at.altered(&mut found);
         at.inline(&mut found);
     }
+    found.extend(models.into_iter().flat_map(meaning::lost));
     found.extend(models.into_iter().flat_map(two_of_one));
     found.extend(models.into_iter().flat_map(nothing_to_drop));
     found

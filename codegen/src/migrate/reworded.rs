@@ -4,6 +4,7 @@
 //! Comparisons of what two models mean (who may do what, what is counted, which rows a rule applies to) need those
 //! copies: they would take a renamed value for a different one. Knows no SQL beyond the names of tables and columns.
 
+use super::change::RenamedWord;
 use super::hints::{former, table};
 use crate::model::{
     Assigned, Change, DerivedKind, Entity, EntityId, Expr, Literal, Model, RenamedValue, Ty, Value,
@@ -17,14 +18,14 @@ struct Word<'m> {
     to: &'m str,
 }
 
-/// The values to convert in rows: new table, new column, old value, new value.
-pub fn words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> {
-    renamed(old, new)
-        .map(|(_, entity, _, value)| {
-            let (from, to) = (value.from.clone(), value.to.clone());
-            (table(entity), value.field.clone(), from, to)
-        })
-        .collect()
+/// The values to convert in rows.
+pub fn words<'m>(old: &'m Model, new: &'m Model) -> impl Iterator<Item = RenamedWord> + 'm {
+    renamed(old, new).map(|(_, entity, _, value)| RenamedWord {
+        table: table(entity),
+        column: value.field.clone(),
+        from: value.from.clone(),
+        to: value.to.clone(),
+    })
 }
 
 /// Stated renames whose new name was a value of the old model too, so that it isn't clear which rows are meant.

@@ -102,6 +102,26 @@ pub enum Value {
 }
 
 impl Expr {
+    /// Divides a rule such as `staff and ticket_count == 0` into who may do something, and the state of the row in which
+    /// they may. `None` if it is not of this form. Named conditions count as about the caller.
+    pub fn who_and_state(&self) -> Option<(Self, Self)> {
+        let Self::All(parts) = self else {
+            return None;
+        };
+        let (state, who): (Vec<_>, Vec<_>) =
+            parts.iter().cloned().partition(Self::is_about_the_row);
+        (!state.is_empty() && !who.is_empty()).then_some((Self::All(who), Self::All(state)))
+    }
+
+    fn is_about_the_row(&self) -> bool {
+        match self {
+            Self::Compare { .. } | Self::In { .. } | Self::IsNull(_) | Self::Flag(_) => true,
+            Self::Not(inner) => inner.is_about_the_row(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_about_the_row),
+            _ => false,
+        }
+    }
+
     /// The columns of the row that the expression compares, not including those of named conditions and of other rows.
     pub fn columns(&self) -> Vec<String> {
         let mut found = Vec::new();

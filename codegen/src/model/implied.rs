@@ -39,6 +39,27 @@ pub fn hides(model: &Model, id: EntityId) -> bool {
     !rules.all(|rule| implies(model, id, &rule, read, 0))
 }
 
+/// Whether everybody who may write a row that equals another one in these columns can read them in that other row.
+pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> bool {
+    writer_reads(model, id, columns, columns)
+}
+
+/// Whether everybody who may write a row that the constraint refuses can read the row that it overlaps.
+pub fn writer_reads_overlaps(model: &Model, id: EntityId, exclude: &Exclude) -> bool {
+    writer_reads(model, id, &exclude.columns, &exclude.tried())
+}
+
+/// Whether a body may hold one of these columns.
+pub fn is_chosen(entity: &Entity, columns: &[String]) -> bool {
+    let chosen = |r: &Relation| !r.of_caller() && !r.system;
+    let field = |column: &String| entity.field(column).is_some_and(|f| !f.system);
+    let relation = |column: &String| {
+        let mut belongs = entity.belongs.iter();
+        belongs.any(|r| r.id_column() == *column && chosen(r))
+    };
+    columns.iter().any(|c| field(c) || relation(c))
+}
+
 /// What is still known from a rule when this column may have changed to any value.
 fn without(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> Expr {
     let part = |part: &Expr| without(entity, part, column, depth + 1);
@@ -75,16 +96,6 @@ fn names(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> bool {
                 || matches!(flag.map(|d| &d.kind), Some(DerivedKind::Flag { expr }) if depth > DEPTH_MAX || part(expr))
         }),
     }
-}
-
-/// Whether everybody who may write a row that equals another one in these columns can read them in that other row.
-pub fn writer_reads_equals(model: &Model, id: EntityId, columns: &[String]) -> bool {
-    writer_reads(model, id, columns, columns)
-}
-
-/// Whether everybody who may write a row that the constraint refuses can read the row that it overlaps.
-pub fn writer_reads_overlaps(model: &Model, id: EntityId, exclude: &Exclude) -> bool {
-    writer_reads(model, id, &exclude.columns, &exclude.tried())
 }
 
 /// Whether everybody who may write the columns `tried` of a row that equals another one in the columns `equal` can read
@@ -230,15 +241,4 @@ fn names_only(entity: &Entity, value: &Value, columns: &[String]) -> bool {
             names_only(entity, a, columns) && names_only(entity, b, columns)
         }
     }
-}
-
-/// Whether a body may hold one of these columns.
-pub fn is_chosen(entity: &Entity, columns: &[String]) -> bool {
-    let chosen = |r: &Relation| !r.of_caller() && !r.system;
-    let field = |column: &String| entity.field(column).is_some_and(|f| !f.system);
-    let relation = |column: &String| {
-        let mut belongs = entity.belongs.iter();
-        belongs.any(|r| r.id_column() == *column && chosen(r))
-    };
-    columns.iter().any(|c| field(c) || relation(c))
 }

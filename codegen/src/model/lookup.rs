@@ -2,6 +2,34 @@
 
 use super::*;
 
+/// The prefix of a relation's internal column, which no body and no answer contains.
+pub const ENDED_BY: &str = "ended_by_";
+
+impl Model {
+    pub fn entity(&self, name: &str) -> Option<(EntityId, &Entity)> {
+        self.entities
+            .iter()
+            .enumerate()
+            .find(|(_, e)| e.name == name)
+    }
+    /// The owner of an assignment or session: the reference to `identity` with the same name as that entity, or else
+    /// the first one.
+    pub fn holder<'a>(&self, entity: &'a Entity) -> Option<&'a Relation> {
+        let name = &self.entities.get(self.identity)?.name;
+        let mut to_identity =
+            (entity.belongs.iter()).filter(|r| !r.polymorphic && r.targets == [self.identity]);
+        let first = to_identity.clone().next();
+        to_identity.find(|r| r.name == *name).or(first)
+    }
+    /// Whether there is a list of these children under their parent, which requires that the parent has routes. There is
+    /// none for a reference with a `read` rule, because the list would reveal its value.
+    pub fn is_listed(&self, has: &Has) -> bool {
+        let child = &self.entities[has.child];
+        let via = child.relation(&has.via);
+        !child.internal && via.is_some_and(|via| via.read.is_none())
+    }
+}
+
 impl Relation {
     /// The server sets the value from the caller; no body contains it.
     pub fn of_caller(&self) -> bool {
@@ -65,5 +93,20 @@ impl Transition {
             Change::Set(_) => None,
         };
         (state.into_iter()).chain(self.sets().map(|set| set.column.as_str()))
+    }
+}
+
+impl Model {
+    /// The value of the assignments' column `role` that stands for a role.
+    pub fn role_value(&self, role: &Role) -> String {
+        let values = match self.entities[self.assignments].field("role").map(|f| &f.ty) {
+            Some(Ty::Enum { values }) => values.as_slice(),
+            _ => &[],
+        };
+        let snake = crate::names::snake(&role.name);
+        if !values.contains(&role.name) && values.contains(&snake) {
+            return snake;
+        }
+        role.name.clone()
     }
 }

@@ -316,6 +316,7 @@ const TYPES: &[&str] = &[
     "uuid",
     "v",
     "vec",
+    "ways",
 ];
 
 #[cfg(test)]

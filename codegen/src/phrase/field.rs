@@ -69,6 +69,11 @@ pub fn field(text: &Text) -> Parsed<FieldLine> {
             "`?` stands right after the type: `text(..20)? = x`",
         ));
     }
+    if default.is_some() && matches!(r.peek(), Some(super::lexer::Token::Unknown(':'))) {
+        return Err(r
+            .unexpected("the end", "")
+            .help("a default with a colon stands in quotes: `= \"08:00\"`"));
+    }
     let mut modifiers = Vec::new();
     while r.take_sign(",").is_some() {
         modifiers.push(modifier(&mut r)?);

@@ -1,5 +1,6 @@
 //! Reads the tokens of a phrase: looks ahead, takes tokens, and reports what was expected.
 
+use super::foreign;
 use super::lexer::{Token, tokens};
 use super::{At, Word};
 use crate::diag::{Diagnostic, Span};
@@ -252,15 +253,35 @@ impl Reader {
     pub fn unknown(&self, what: &str, known: &[&str]) -> Diagnostic {
         match self.peek() {
             Some(Token::Word(word)) => {
-                Diagnostic::at(self.span(), format!("unknown {what} `{word}`")).help(
-                    names::suggest(word, known.iter().copied(), &format!("{what}s")),
-                )
+                let help = match foreign::modifier(word) {
+                    Some(mend) if is_known(mend, known) => mend.to_owned(),
+                    _ => names::suggest(word, known.iter().copied(), &several(what)),
+                };
+                Diagnostic::at(self.span(), format!("unknown {what} `{word}`")).help(help)
             }
             _ => self.unexpected(
                 &format!("a {what}"),
-                &format!("{what}s: {}", names::quoted(known)),
+                &format!("{}: {}", several(what), names::quoted(known)),
             ),
         }
+    }
+}
+
+fn several(what: &str) -> String {
+    match what.strip_prefix("part of ") {
+        Some(whole) => format!("parts of {whole}"),
+        None => format!("{what}s"),
+    }
+}
+
+/// Whether the place has the word that is suggested for it. What stands elsewhere is possible everywhere.
+fn is_known(mend: &str, known: &[&str]) -> bool {
+    let of_columns = known.contains(&"unique");
+    let quoted = mend.strip_prefix("write `");
+    let word = quoted.and_then(|rest| rest.split(['`', ' ']).next());
+    match word {
+        None | Some("?") => of_columns,
+        Some(word) => (known.iter()).any(|known| known.split(' ').next() == Some(word)),
     }
 }
 
@@ -271,6 +292,7 @@ fn mend(token: &Token) -> Option<&'static str> {
         Token::Unknown('!') => "write `not`",
         Token::Unknown('&') => "write `and`",
         Token::Unknown(';') => "parts stand after commas",
+        Token::Unknown(':') => "write it without the colon",
         _ => return None,
     })
 }

@@ -60,10 +60,27 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
         return Err(Diagnostic::at(r.span(), "`*` in `belongs`")
             .help("a row belongs to one other row; the many side is named under `has:` of the other entity"));
     }
+    if polymorphic && r.is_word("or") {
+        let told = Diagnostic::at(r.span(), "`or` between entities");
+        return Err(told.help(format!("write `one of {} | …`", targets[0].it)));
+    }
     let optional = r.take_sign("?").is_some();
+    if polymorphic && optional && r.is_sign("|") {
+        let told = Diagnostic::at(r.span(), "a `?` before the last entity");
+        return Err(told.help("one `?` after the last of them makes the whole relation optional"));
+    }
     let mut modifiers = Vec::new();
     while r.take_sign(",").is_some() {
-        modifiers.push(modifier(&mut r)?);
+        let told = modifier(&mut r);
+        // Whoever names another entity after a comma means one more target.
+        modifiers.push(match told {
+            Err(wrong) if polymorphic && modifiers.is_empty() && is_unknown(&wrong) => {
+                let also = "; entities are separated by `|`: `one of a | b`";
+                let help = wrong.help.clone().unwrap_or_default() + also;
+                return Err(wrong.help(help));
+            }
+            told => told?,
+        });
     }
     r.expect_end("modifiers stand after commas: `city, on archive restrict, filter`")?;
     Ok(RelationLine::Relation(Box::new(RelationPhrase {
@@ -72,6 +89,30 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
         optional,
         modifiers,
     })))
+}
+
+pub fn has(text: &Text) -> Parsed<HasPhrase> {
+    let mut r = Reader::new(text);
+    let help = "write `like* via event`: the child entity, `*`, `via`, and the child's relation to this entity";
+    let child = r.expect_name("an entity", help)?;
+    r.expect_sign("*", help)?;
+    r.expect_word("via", help)?;
+    let via = r.expect_name("a relation of the child", help)?;
+    let create_with = match r.take_sign(",") {
+        Some(_) if r.is_word("create") => Some(create_with(&mut r)?),
+        Some(_) => return Err(r.unknown("modifier", &HAS_MODIFIERS)),
+        None => None,
+    };
+    r.expect_end(help)?;
+    Ok(HasPhrase {
+        child,
+        via,
+        create_with,
+    })
+}
+
+fn is_unknown(wrong: &Diagnostic) -> bool {
+    wrong.message.starts_with("unknown modifier")
 }
 
 fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
@@ -143,26 +184,6 @@ fn on_end(r: &mut Reader) -> Parsed<OnEndPhrase> {
         return Err(r.unknown("choice", &["archive", "set"]));
     }
     Ok(OnEndPhrase::Set(r.expect_name("a field", help)?))
-}
-
-pub fn has(text: &Text) -> Parsed<HasPhrase> {
-    let mut r = Reader::new(text);
-    let help = "write `like* via event`: the child entity, `*`, `via`, and the child's relation to this entity";
-    let child = r.expect_name("an entity", help)?;
-    r.expect_sign("*", help)?;
-    r.expect_word("via", help)?;
-    let via = r.expect_name("a relation of the child", help)?;
-    let create_with = match r.take_sign(",") {
-        Some(_) if r.is_word("create") => Some(create_with(&mut r)?),
-        Some(_) => return Err(r.unknown("modifier", &HAS_MODIFIERS)),
-        None => None,
-    };
-    r.expect_end(help)?;
-    Ok(HasPhrase {
-        child,
-        via,
-        create_with,
-    })
 }
 
 fn create_with(r: &mut Reader) -> Parsed<At<i64>> {

@@ -1,5 +1,6 @@
 //! Rules and row expressions: `(state != draft) or me holds orgAdmin of host`.
 
+use super::foreign;
 use super::lexer::Token;
 use super::reader::{Parsed, Reader};
 use super::{At, Form, Operand, OperandForm, Rule, Word};
@@ -57,18 +58,15 @@ fn joined(
     form: fn(Vec<Rule>) -> Form,
 ) -> Parsed<Rule> {
     let first = part(r)?;
+    foreign::after(r, &first)?;
     if !r.is_word(word) {
-        if let Some(Token::Sign(sign @ "|")) = r.peek() {
-            return Err(
-                Diagnostic::at(r.span(), format!("`{sign}` does not join conditions"))
-                    .help("write `or`"),
-            );
-        }
         return Ok(first);
     }
     let mut parts = vec![first];
     while r.take_word(word).is_some() {
-        parts.push(part(r)?);
+        let next = part(r)?;
+        foreign::after(r, &next)?;
+        parts.push(next);
     }
     let span = parts[0].span.to(r.last_span());
     Ok(Rule {
@@ -359,6 +357,12 @@ fn operand(r: &mut Reader) -> Parsed<Operand> {
         } else {
             return Ok(left);
         };
+        if matches!(r.peek(), Some(Token::Quoted(_) | Token::Unknown('\'')))
+            || r.is_word("interval")
+        {
+            let told = Diagnostic::at(r.span(), "only numbers are added and subtracted");
+            return Err(told.help("compare times as they are: `ends_at > starts_at`"));
+        }
         let right = term(r)?;
         let span = left.span.to(right.span);
         left = Operand {

@@ -18,6 +18,10 @@ pub fn transition(text: &Text) -> Parsed<TransitionPhrase> {
             while r.take_sign("|").is_some() {
                 from.push(r.expect_name("a state", help)?);
             }
+            if r.is_sign(",") || r.is_word("or") {
+                let told = Diagnostic::at(r.span(), "states are separated by `|`");
+                return Err(told.help(format!("write `{} | … -> …`", from[0].it)));
+            }
             r.expect_sign("->", help)?;
             ChangePhrase::State {
                 from,

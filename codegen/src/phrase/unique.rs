@@ -19,11 +19,6 @@ pub fn unique(text: &Text) -> Parsed<UniquePhrase> {
     Ok(UniquePhrase { columns, filter })
 }
 
-fn names(columns: &[Word]) -> String {
-    let names: Vec<&str> = columns.iter().map(|column| column.it.as_str()).collect();
-    names.join(", ")
-}
-
 pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {
     let mut r = Reader::new(text);
     let help = "write `scope, valid_from..valid_to`: what must be equal, then the range that must not overlap";
@@ -44,6 +39,11 @@ pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {
         columns.push(name);
         r.expect_sign(",", help)?;
     }
+}
+
+fn names(columns: &[Word]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.it.as_str()).collect();
+    names.join(", ")
 }
 
 fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {

@@ -13,7 +13,17 @@ pub fn values(r: &mut Reader, example: &str) -> Parsed<Vec<ValuePhrase>> {
     r.expect_sign("(", &help)?;
     let mut values: Vec<ValuePhrase> = Vec::new();
     loop {
-        let value = r.expect_name("a value", &help)?;
+        let value = match r.peek() {
+            Some(Token::Quoted(_) | Token::Unknown('\'')) => {
+                let told = Diagnostic::at(r.span(), "a value in quotes");
+                return Err(told.help(format!("write the values without quotes: `{example}`")));
+            }
+            Some(Token::Number(number)) => {
+                let told = Diagnostic::at(r.span(), format!("`{number}` can't be a value"));
+                return Err(told.help("start with a letter, as in `from_18`"));
+            }
+            _ => r.expect_name("a value", &help)?,
+        };
         if let Some(first) = words(&values).find(|v| v.it == value.it) {
             return Err(Diagnostic::at(
                 value.span,
@@ -47,6 +57,14 @@ pub fn values(r: &mut Reader, example: &str) -> Parsed<Vec<ValuePhrase>> {
             None => None,
         };
         values.push(ValuePhrase { word: value, was });
+        if r.is_sign("-") {
+            let told = Diagnostic::at(r.span(), "`-` in a value");
+            return Err(told.help("letters, digits and `_` make a value, as in `pay_later`"));
+        }
+        if r.is_sign("|") {
+            let told = Diagnostic::at(r.span(), "`|` does not separate values");
+            return Err(told.help(format!("write commas between them: `{example}`")));
+        }
         if r.take_sign(",").is_none() {
             break;
         }

@@ -88,26 +88,6 @@ pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
     builtin(id, entity, name)
 }
 
-fn builtin(id: EntityId, entity: &Entity, name: &str) -> Option<Column> {
-    let class = match (name, entity.lifecycle) {
-        ("id", _) => Class::Id(vec![id]),
-        ("created_at", _) => Class::Time,
-        ("updated_at", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Time,
-        ("version", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Number,
-        ("status", Lifecycle::SoftDelete) => Class::Choice(
-            ["active", "suspended", "archived"]
-                .map(str::to_owned)
-                .to_vec(),
-        ),
-        _ => return None,
-    };
-    Some(Column {
-        name: name.to_owned(),
-        class,
-        nullable: false,
-    })
-}
-
 /// Names to suggest when one is unknown.
 pub fn known(entity: &Entity) -> Vec<&str> {
     let fields = entity.fields.iter().map(|f| f.name.as_str());
@@ -140,4 +120,24 @@ pub fn class(ty: &Ty) -> Class {
         Ty::Object { .. } => Class::Opaque("an object"),
         Ty::TextList { .. } => Class::Opaque("a list"),
     }
+}
+
+fn builtin(id: EntityId, entity: &Entity, name: &str) -> Option<Column> {
+    let class = match (name, entity.lifecycle) {
+        ("id", _) => Class::Id(vec![id]),
+        ("created_at", _) => Class::Time,
+        ("updated_at", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Time,
+        ("version", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Number,
+        ("status", Lifecycle::SoftDelete) => Class::Choice(
+            ["active", "suspended", "archived"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
+        _ => return None,
+    };
+    Some(Column {
+        name: name.to_owned(),
+        class,
+        nullable: false,
+    })
 }

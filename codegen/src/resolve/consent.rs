@@ -35,14 +35,6 @@ pub fn fold(model: &mut Model) {
     }
 }
 
-/// Optional relations only record who did something, and are emptied when that account is closed.
-fn is_about(relation: &Relation, identity: EntityId) -> bool {
-    !relation.polymorphic
-        && relation.targets == [identity]
-        && !relation.optional
-        && !relation.system
-}
-
 /// Whether the rule holds for nobody but that user.
 pub fn only_for(entity: &Entity, rule: &Expr, person: usize) -> bool {
     match rule {
@@ -53,4 +45,12 @@ pub fn only_for(entity: &Entity, rule: &Expr, person: usize) -> bool {
         Expr::Condition(index) => only_for(entity, &entity.conditions[*index].expr, person),
         _ => false,
     }
+}
+
+/// Optional relations only record who did something, and are emptied when that account is closed.
+fn is_about(relation: &Relation, identity: EntityId) -> bool {
+    !relation.polymorphic
+        && relation.targets == [identity]
+        && !relation.optional
+        && !relation.system
 }

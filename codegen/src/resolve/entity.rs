@@ -268,6 +268,7 @@ fn put_keys(id: EntityId, lines: &Lines, places: &mut Places) {
     let spec = lines.spec;
     for (key, span) in [
         ("creator", spec.creator.as_ref().map(|c| c.span)),
+        ("was", spec.was.as_ref().map(|w| w.span)),
         ("page", spec.page.as_ref().map(|p| p.span)),
         ("quota", spec.quota.as_ref().map(|q| q.span)),
         ("audit", spec.audit_off),

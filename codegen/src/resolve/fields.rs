@@ -73,47 +73,6 @@ pub fn resolve(
     model.entities[id].dropped = lines.dropped.clone();
 }
 
-/// Values that have a former name.
-fn renamed(phrase: &TyPhrase) -> impl Iterator<Item = (&Word, &Word)> {
-    let values = match phrase {
-        TyPhrase::Enum(values) | TyPhrase::States(values) => values.as_slice(),
-        _ => &[],
-    };
-    values
-        .iter()
-        .filter_map(|v| Some((&v.word, v.was.as_ref()?)))
-}
-
-/// Front ends link by slugs, so a slug that everybody may read can be filtered by without the word `filter`.
-fn is_address(phrase: &FieldPhrase, field: &Field) -> bool {
-    let is_private = |m: &At<FieldModifier>| matches!(m.it, FieldModifier::Read(_));
-    matches!(field.ty, Ty::Slug { .. })
-        && !phrase.modifiers.iter().any(is_private)
-        && !crate::check::is_parameter(&field.name)
-}
-
-/// Runs before transitions are resolved, which would otherwise be taken for those of the first states field.
-fn refuse_second_states(lines: &Lines, errors: &Collector) {
-    let states = |(_, phrase): &&(&Word, &FieldPhrase)| matches!(phrase.ty.it, TyPhrase::States(_));
-    let mut states = lines.fields.iter().filter(states);
-    let (Some((first, _)), Some((second, phrase))) = (states.next(), states.next()) else {
-        return;
-    };
-    let name = &second.it;
-    let default = if phrase.default.is_some() {
-        ""
-    } else {
-        " with a default"
-    };
-    errors.push(
-        Diagnostic::at(second.span, format!("`{name}` would be a second field of states"))
-            .also(first.span, "the first")
-            .help(format!(
-                "make `{name}` an `enum(…)`{default} and `system`; transitions change it with `set {name} = …`"
-            )),
-    );
-}
-
 /// Resolves the fields of an object, which have a type and may be optional, but have no modifiers.
 pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Field> {
     let mut fields = Vec::new();
@@ -192,6 +151,47 @@ pub(super) fn refuse_name(name: &Word, errors: &Collector) {
             format!("`{}` can't be a field: it {clash}", name.it),
         )
         .help(format!("choose another name, like `{}_value`", name.it)),
+    );
+}
+
+/// Values that have a former name.
+fn renamed(phrase: &TyPhrase) -> impl Iterator<Item = (&Word, &Word)> {
+    let values = match phrase {
+        TyPhrase::Enum(values) | TyPhrase::States(values) => values.as_slice(),
+        _ => &[],
+    };
+    values
+        .iter()
+        .filter_map(|v| Some((&v.word, v.was.as_ref()?)))
+}
+
+/// Front ends link by slugs, so a slug that everybody may read can be filtered by without the word `filter`.
+fn is_address(phrase: &FieldPhrase, field: &Field) -> bool {
+    let is_private = |m: &At<FieldModifier>| matches!(m.it, FieldModifier::Read(_));
+    matches!(field.ty, Ty::Slug { .. })
+        && !phrase.modifiers.iter().any(is_private)
+        && !crate::check::is_parameter(&field.name)
+}
+
+/// Runs before transitions are resolved, which would otherwise be taken for those of the first states field.
+fn refuse_second_states(lines: &Lines, errors: &Collector) {
+    let states = |(_, phrase): &&(&Word, &FieldPhrase)| matches!(phrase.ty.it, TyPhrase::States(_));
+    let mut states = lines.fields.iter().filter(states);
+    let (Some((first, _)), Some((second, phrase))) = (states.next(), states.next()) else {
+        return;
+    };
+    let name = &second.it;
+    let default = if phrase.default.is_some() {
+        ""
+    } else {
+        " with a default"
+    };
+    errors.push(
+        Diagnostic::at(second.span, format!("`{name}` would be a second field of states"))
+            .also(first.span, "the first")
+            .help(format!(
+                "make `{name}` an `enum(…)`{default} and `system`; transitions change it with `set {name} = …`"
+            )),
     );
 }
 

@@ -29,6 +29,10 @@ pub fn literal_fits(
         (Ty::Decimal { places }, Literal::Decimal(text)) => given.decimal(*places as usize, text),
         (Ty::Decimal { .. }, Literal::Int(_)) | (Ty::Bool, Literal::Bool(_)) => Ok(()),
         (Ty::Decimal { .. }, _) => given.wrong("a number"),
+        (Ty::Bool, Literal::Text(text)) if ["true", "false"].contains(&text.as_str()) => {
+            let told = Diagnostic::at(span, format!("\"{text}\" in quotes is a text"));
+            Err(told.help(format!("write `= {text}`")))
+        }
         (Ty::Bool, _) => given.wrong("`true` or `false`"),
         (Ty::Time | Ty::Date, Literal::Now) => Ok(()),
         (Ty::Time | Ty::Date, _) => Err(Diagnostic::at(
@@ -57,11 +61,6 @@ pub fn literal_fits(
         ) => Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional")),
         _ => given.wrong("a text"),
     }
-}
-
-/// Types of text that a literal can stand for. Pages of networks have no defaults.
-fn is_text(ty: &Ty) -> bool {
-    columns::class(ty) == Class::Text && !matches!(ty, Ty::Social { .. })
 }
 
 struct Given<'a> {
@@ -118,15 +117,35 @@ impl Given<'_> {
     }
 }
 
+pub fn shown(literal: &Literal) -> String {
+    match literal {
+        Literal::Null => "`null`".into(),
+        Literal::Bool(b) => format!("`{b}`"),
+        Literal::Int(n) => format!("`{n}`"),
+        Literal::Decimal(n) => format!("`{n}`"),
+        Literal::Text(text) => format!("`{text}`"),
+        Literal::Now | Literal::Today => "`now()`".into(),
+    }
+}
+
+/// Types of text that a literal can stand for. Pages of networks have no defaults.
+fn is_text(ty: &Ty) -> bool {
+    columns::class(ty) == Class::Text && !matches!(ty, Ty::Social { .. })
+}
+
 fn example(ty: &Ty, literal: &Literal) -> String {
     match ty {
         Ty::Enum { values } | Ty::States { values } => format!("values: {}", names::quoted(values)),
         Ty::Bool => match literal {
-            Literal::Text(word) if ["yes", "on", "y"].contains(&word.to_lowercase().as_str()) => {
+            Literal::Text(word)
+                if ["yes", "on", "y", "true"].contains(&word.to_lowercase().as_str()) =>
+            {
                 "write `= true`".into()
             }
             Literal::Int(1) => "write `= true`".into(),
-            Literal::Text(word) if ["no", "off", "n"].contains(&word.to_lowercase().as_str()) => {
+            Literal::Text(word)
+                if ["no", "off", "n", "false"].contains(&word.to_lowercase().as_str()) =>
+            {
                 "write `= false`".into()
             }
             Literal::Int(0) => "write `= false`".into(),
@@ -140,16 +159,5 @@ fn example(ty: &Ty, literal: &Literal) -> String {
         Ty::Currency => "write it like `= AUD`".into(),
         Ty::Country => "write it like `= AU`".into(),
         _ => "write it like `= \"text\"`".into(),
-    }
-}
-
-pub fn shown(literal: &Literal) -> String {
-    match literal {
-        Literal::Null => "`null`".into(),
-        Literal::Bool(b) => format!("`{b}`"),
-        Literal::Int(n) => format!("`{n}`"),
-        Literal::Decimal(n) => format!("`{n}`"),
-        Literal::Text(text) => format!("`{text}`"),
-        Literal::Now | Literal::Today => "`now()`".into(),
     }
 }

@@ -220,6 +220,16 @@ impl Bounds {
     }
 }
 
+/// A number as a whole one, in units that are small enough for all decimals. `None` for other literals, and for more
+/// decimal places than that.
+pub fn number(literal: &Literal) -> Option<i128> {
+    match literal {
+        Literal::Int(number) => Some(scaled(*number)),
+        Literal::Decimal(text) => decimal(text),
+        _ => None,
+    }
+}
+
 /// Whether a comparison holds for all values within the bounds, or for none.
 fn outcome(a: Bounds, op: Op, b: Bounds) -> Option<bool> {
     let below = |a: Option<i128>, b: Option<i128>| a.zip(b).is_some_and(|(a, b)| a < b);
@@ -241,16 +251,6 @@ fn outcome(a: Bounds, op: Op, b: Bounds) -> Option<bool> {
     match (always, never) {
         (true, _) => Some(true),
         (_, true) => Some(false),
-        _ => None,
-    }
-}
-
-/// A number as a whole one, in units that are small enough for all decimals. `None` for other literals, and for more
-/// decimal places than that.
-pub fn number(literal: &Literal) -> Option<i128> {
-    match literal {
-        Literal::Int(number) => Some(scaled(*number)),
-        Literal::Decimal(text) => decimal(text),
         _ => None,
     }
 }

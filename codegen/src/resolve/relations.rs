@@ -46,6 +46,75 @@ pub fn belongs(
     model.entities[id].belongs = belongs;
 }
 
+pub fn has(
+    model: &mut Model,
+    id: EntityId,
+    lines: &Lines,
+    places: &mut Places,
+    errors: &Collector,
+) {
+    let mut has = Vec::new();
+    for (name, phrase) in &lines.has {
+        places.put(id, Part::Has, &name.it, name.span);
+        let Some(child) = entity_id(model, &phrase.child, errors) else {
+            continue;
+        };
+        let other = &model.entities[child];
+        let back = other
+            .belongs
+            .iter()
+            .filter(|r| r.targets.contains(&id))
+            .map(|r| r.name.as_str());
+        match other.relation(&phrase.via.it) {
+            None => errors.push(
+                Diagnostic::at(
+                    phrase.via.span,
+                    format!("`{}` has no relation `{}`", other.name, phrase.via.it),
+                )
+                .help(names::suggest(
+                    &phrase.via.it,
+                    back,
+                    "relations back to this entity",
+                )),
+            ),
+            Some(relation) if !relation.targets.contains(&id) => errors.push(
+                Diagnostic::at(
+                    phrase.via.span,
+                    format!(
+                        "`{}` of `{}` does not lead to `{}`",
+                        phrase.via.it, other.name, model.entities[id].name
+                    ),
+                )
+                .help(names::suggest(
+                    &phrase.via.it,
+                    back,
+                    "relations back to this entity",
+                )),
+            ),
+            Some(_) => has.push(Has {
+                name: name.it.clone(),
+                child,
+                via: phrase.via.it.clone(),
+                create_with: phrase.create_with.as_ref().map(|max| {
+                    let modifier = format!("{} create with", name.it);
+                    places.put(id, Part::Modifier, &modifier, max.span);
+                    u32::try_from(max.it).unwrap_or(u32::MAX)
+                }),
+            }),
+        }
+    }
+    model.entities[id].has = has;
+}
+
+/// The relations that refer to exactly one row of the identity entity.
+pub fn identity_relations(model: &Model, entity: EntityId) -> impl Iterator<Item = &str> {
+    model.entities[entity]
+        .belongs
+        .iter()
+        .filter(|r| !r.polymorphic && r.targets == [model.identity])
+        .map(|r| r.name.as_str())
+}
+
 /// A relation whose modifiers have not been applied yet.
 fn plain(name: &Word, phrase: &RelationPhrase, targets: Vec<EntityId>) -> Relation {
     Relation {
@@ -146,73 +215,4 @@ fn refuse_unknown_same(lines: &Lines, name: &Word, same: &Word, errors: &Collect
             .help(names::suggest(&same.it, others, "relations")),
         );
     }
-}
-
-pub fn has(
-    model: &mut Model,
-    id: EntityId,
-    lines: &Lines,
-    places: &mut Places,
-    errors: &Collector,
-) {
-    let mut has = Vec::new();
-    for (name, phrase) in &lines.has {
-        places.put(id, Part::Has, &name.it, name.span);
-        let Some(child) = entity_id(model, &phrase.child, errors) else {
-            continue;
-        };
-        let other = &model.entities[child];
-        let back = other
-            .belongs
-            .iter()
-            .filter(|r| r.targets.contains(&id))
-            .map(|r| r.name.as_str());
-        match other.relation(&phrase.via.it) {
-            None => errors.push(
-                Diagnostic::at(
-                    phrase.via.span,
-                    format!("`{}` has no relation `{}`", other.name, phrase.via.it),
-                )
-                .help(names::suggest(
-                    &phrase.via.it,
-                    back,
-                    "relations back to this entity",
-                )),
-            ),
-            Some(relation) if !relation.targets.contains(&id) => errors.push(
-                Diagnostic::at(
-                    phrase.via.span,
-                    format!(
-                        "`{}` of `{}` does not lead to `{}`",
-                        phrase.via.it, other.name, model.entities[id].name
-                    ),
-                )
-                .help(names::suggest(
-                    &phrase.via.it,
-                    back,
-                    "relations back to this entity",
-                )),
-            ),
-            Some(_) => has.push(Has {
-                name: name.it.clone(),
-                child,
-                via: phrase.via.it.clone(),
-                create_with: phrase.create_with.as_ref().map(|max| {
-                    let modifier = format!("{} create with", name.it);
-                    places.put(id, Part::Modifier, &modifier, max.span);
-                    u32::try_from(max.it).unwrap_or(u32::MAX)
-                }),
-            }),
-        }
-    }
-    model.entities[id].has = has;
-}
-
-/// The relations that refer to exactly one row of the identity entity.
-pub fn identity_relations(model: &Model, entity: EntityId) -> impl Iterator<Item = &str> {
-    model.entities[entity]
-        .belongs
-        .iter()
-        .filter(|r| !r.polymorphic && r.targets == [model.identity])
-        .map(|r| r.name.as_str())
 }

@@ -3,7 +3,7 @@
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::{EntityId, Expr, Field, Model, Ty};
 use crate::names;
-use crate::phrase::{Form, Rule};
+use crate::phrase::{Form, Rule, foreign};
 use crate::spec::{ACTIONS, Spec};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -251,6 +251,11 @@ impl<'a> Resolver<'a> {
             };
             return format!("write `me holds {name}{of}`");
         }
+        if this.relation(name).is_none()
+            && let Some(mend) = foreign::condition(name)
+        {
+            return mend.to_owned();
+        }
         if let Some(relation) = this.relation(name) {
             return if relation.targets == [self.model.identity] {
                 format!("write `me is {name}`")
@@ -300,8 +305,17 @@ impl<'a> Resolver<'a> {
             };
             for (index, (name, _)) in access.conditions.iter().enumerate() {
                 if !self.used_conditions.borrow().contains(&(id, index)) {
-                    let help = names::closest(&name.it, ACTIONS).map_or_else(
-                        || "use it in a rule, or remove it".to_owned(),
+                    let verb = entity
+                        .transitions
+                        .iter()
+                        .any(|(verb, _)| verb.it == name.it);
+                    let near =
+                        foreign::action(&name.it).or_else(|| names::closest(&name.it, ACTIONS));
+                    let help = near.map_or_else(
+                        || match verb {
+                            true => format!("who may do it stands in the line of `{}` under `transitions:`, as `by <rule>`", name.it),
+                            false => "use it in a rule, or remove it".to_owned(),
+                        },
                         |action| format!("did you mean the action `{action}`? Otherwise use it in a rule, or remove it"),
                     );
                     self.errors.push(

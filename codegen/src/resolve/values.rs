@@ -6,7 +6,7 @@ use super::rules::{Kind, Resolver};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{EntityId, Expr, Literal, Op, Value};
 use crate::names;
-use crate::phrase::{At, Operand, OperandForm};
+use crate::phrase::{At, Operand, OperandForm, foreign};
 
 /// A side of a comparison. `class` is `None` for `null`.
 struct Side {
@@ -58,65 +58,8 @@ impl Resolver<'_> {
         if let Some(null) = compare_null(&left, op, &right, whole) {
             return self.errors.keep(null);
         }
-        let (Some(a), Some(b)) = (&left.class, &right.class) else {
-            return None;
-        };
-        if matches!(
-            (&left.value, &right.value),
-            (Value::Literal(_), Value::Literal(_))
-        ) {
-            self.errors.push(
-                Diagnostic::at(whole, "this comparison is always the same")
-                    .help("compare a field of the row"),
-            );
-            return None;
-        }
-        if let (Class::Id(a), Class::Id(b)) = (a, b)
-            && !comparable(
-                &Class::Id(a.clone()),
-                &Class::Id(b.clone()),
-                &left.value,
-                &right.value,
-            )
-        {
-            let names = |ids: &[EntityId]| {
-                let names: Vec<&str> = (ids.iter())
-                    .map(|id| self.model.entities[*id].name.as_str())
-                    .collect();
-                names::quoted(&names)
-            };
-            self.errors.push(
-                Diagnostic::at(
-                    whole,
-                    format!("a row of {} is never one of {}", names(a), names(b)),
-                )
-                .help("compare relations that lead to the same entity"),
-            );
-            return None;
-        }
-        if !comparable(a, b, &left.value, &right.value) {
-            self.errors.push(
-                Diagnostic::at(whole, format!("{} is compared with {}", a.name(), b.name())).help(
-                    match (a, b) {
-                        (Class::Time | Class::Date, _) | (_, Class::Time | Class::Date) => {
-                            "compare times with other times, dates with dates, or with `now()`"
-                        }
-                        _ => "both sides must be of one kind",
-                    },
-                ),
-            );
-            return None;
-        }
-        if matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && !a.is_ordered() {
-            self.errors.push(
-                Diagnostic::at(
-                    whole,
-                    format!("{} is neither more nor less than another", a.name()),
-                )
-                .help("compare with `==`, `!=` or `in (…)`"),
-            );
-            return None;
-        }
+        self.errors
+            .keep(self.check_comparable(&left, op, &right, whole))?;
         let of = self.possible(entity);
         self.errors
             .keep(of.compared(left.shown(), op, right.shown()))?;
@@ -125,6 +68,56 @@ impl Resolver<'_> {
             op,
             right: right.value,
         })
+    }
+
+    /// Refuses a comparison of values of different kinds, of two literals, and by `<` of values that have no order.
+    fn check_comparable(
+        &self,
+        left: &Side,
+        op: Op,
+        right: &Side,
+        whole: Span,
+    ) -> Result<(), Diagnostic> {
+        let (Some(a), Some(b)) = (&left.class, &right.class) else {
+            return Ok(());
+        };
+        let is_literal = |side: &Side| matches!(side.value, Value::Literal(_));
+        if is_literal(left) && is_literal(right) {
+            let message = "this comparison is always the same";
+            return Err(Diagnostic::at(whole, message).help("compare a field of the row"));
+        }
+        if !comparable(a, b, &left.value, &right.value) {
+            return Err(self.incomparable(a, b, whole));
+        }
+        if matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && !a.is_ordered() {
+            let message = format!("{} is neither more nor less than another", a.name());
+            return Err(Diagnostic::at(whole, message).help("compare with `==`, `!=` or `in (…)`"));
+        }
+        Ok(())
+    }
+
+    fn incomparable(&self, a: &Class, b: &Class, whole: Span) -> Diagnostic {
+        let names = |ids: &[EntityId]| {
+            let names: Vec<&str> = (ids.iter())
+                .map(|id| self.model.entities[*id].name.as_str())
+                .collect();
+            names::quoted(&names)
+        };
+        let (message, help) = match (a, b) {
+            (Class::Id(a), Class::Id(b)) => (
+                format!("a row of {} is never one of {}", names(a), names(b)),
+                "compare relations that lead to the same entity",
+            ),
+            (Class::Time | Class::Date, _) | (_, Class::Time | Class::Date) => (
+                format!("{} is compared with {}", a.name(), b.name()),
+                "compare times with other times, dates with dates, or with `now()`",
+            ),
+            _ => (
+                format!("{} is compared with {}", a.name(), b.name()),
+                "both sides must be of one kind",
+            ),
+        };
+        Diagnostic::at(whole, message).help(help)
     }
 
     pub(super) fn is_in(
@@ -310,6 +303,8 @@ impl Resolver<'_> {
             "a derived condition is no column: write it out".to_owned()
         } else if other == Some(&Class::Text) {
             format!("a text stands in quotes: \"{name}\"")
+        } else if let Some(mend) = foreign::value(name) {
+            mend.to_owned()
         } else {
             names::suggest(name, known, "fields")
         };

@@ -144,6 +144,16 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
     })
 }
 
+pub fn body(keys: &Keys) -> Body {
+    Body {
+        fields: keys.phrases("fields", "name: type, modifiers", phrase::field),
+        belongs: keys.phrases("belongs", "name: entity, modifiers", phrase::relation),
+        has: keys.phrases("has", "name: child* via relation", phrase::has),
+        derived: keys.phrases("derived", "name: count(has)", phrase::derived),
+        check: keys.phrases("check", "name: expression", phrase::check),
+    }
+}
+
 fn refuse_other_file(entity: &Word, stem: &str, errors: &Collector) {
     let name = &entity.it;
     if name != stem {
@@ -154,16 +164,6 @@ fn refuse_other_file(entity: &Word, stem: &str, errors: &Collector) {
             )
             .help(format!("rename the file to `{name}.yaml`, or the entity")),
         );
-    }
-}
-
-pub fn body(keys: &Keys) -> Body {
-    Body {
-        fields: keys.phrases("fields", "name: type, modifiers", phrase::field),
-        belongs: keys.phrases("belongs", "name: entity, modifiers", phrase::relation),
-        has: keys.phrases("has", "name: child* via relation", phrase::has),
-        derived: keys.phrases("derived", "name: count(has)", phrase::derived),
-        check: keys.phrases("check", "name: expression", phrase::check),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
-use crate::phrase::{Parsed, Word};
+use crate::phrase::{Parsed, Word, foreign};
 
 /// One mapping of a file.
 pub struct Keys<'a> {
@@ -36,7 +36,10 @@ impl<'a> Keys<'a> {
         }
         for (n, (key, node)) in entries.iter().enumerate() {
             if !known.contains(&key.value.as_str()) {
-                let near = names::suggest(&key.value, known.iter().copied(), "keys");
+                let near = match foreign::key(&key.value).filter(|ours| known.contains(ours)) {
+                    Some(ours) => format!("write `{ours}`"),
+                    None => names::suggest(&key.value, known.iter().copied(), "keys"),
+                };
                 let help = match outdented(&entries[..n], node, known) {
                     Some(above) => format!(
                         "indent `{}` by two spaces if it belongs to `{above}:`; else: {near}",
@@ -123,40 +126,6 @@ impl<'a> Keys<'a> {
             .map(|node| phrases(node, &format!("`{key}`"), what, read, self.errors))
             .unwrap_or_default()
     }
-}
-
-/// A phrase without a key after a mapping, probably the last line of that mapping without its indentation.
-fn outdented<'n>(before: &'n [(Text, Node)], node: &Node, known: &[&str]) -> Option<&'n str> {
-    let last = before.iter().rev();
-    let (above, lines) = last
-        .into_iter()
-        .find(|(key, _)| known.contains(&key.value.as_str()))?;
-    let is_mapping = matches!(lines, Node::Map(..));
-    (is_mapping && matches!(node, Node::Scalar(_))).then_some(above.value.as_str())
-}
-
-/// Lines at the margin below a key without a value, which are probably meant to be inside it.
-fn not_indented(entries: &[(Text, Node)], known: &[&str]) -> Option<Diagnostic> {
-    let is_known = |key: &Text| known.contains(&key.value.as_str());
-    let nothing = |node: &Node| matches!(node, Node::Scalar(text) if text.value.is_empty());
-    let pair = entries
-        .windows(2)
-        .find(|pair| is_known(&pair[0].0) && nothing(&pair[0].1) && !is_known(&pair[1].0))?;
-    let (above, below) = (&pair[0].0, &pair[1].0);
-    Some(
-        Diagnostic::at(
-            below.span,
-            format!(
-                "`{}` stands at the margin, and nothing is below `{}:`",
-                below.value, above.value
-            ),
-        )
-        .also(above.span, "the key above")
-        .help(format!(
-            "indent `{}` by two spaces if it belongs to `{}:`",
-            below.value, above.value
-        )),
-    )
 }
 
 pub fn scalar<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) -> Option<&'a Text> {
@@ -303,4 +272,38 @@ pub fn name(key: &Text, errors: &Collector) -> Option<Word> {
 /// Like [`name`], for a scalar that must be a name.
 pub fn name_of(text: Option<&Text>, errors: &Collector) -> Option<Word> {
     text.and_then(|text| name(text, errors))
+}
+
+/// A phrase without a key after a mapping, probably the last line of that mapping without its indentation.
+fn outdented<'n>(before: &'n [(Text, Node)], node: &Node, known: &[&str]) -> Option<&'n str> {
+    let last = before.iter().rev();
+    let (above, lines) = last
+        .into_iter()
+        .find(|(key, _)| known.contains(&key.value.as_str()))?;
+    let is_mapping = matches!(lines, Node::Map(..));
+    (is_mapping && matches!(node, Node::Scalar(_))).then_some(above.value.as_str())
+}
+
+/// Lines at the margin below a key without a value, which are probably meant to be inside it.
+fn not_indented(entries: &[(Text, Node)], known: &[&str]) -> Option<Diagnostic> {
+    let is_known = |key: &Text| known.contains(&key.value.as_str());
+    let nothing = |node: &Node| matches!(node, Node::Scalar(text) if text.value.is_empty());
+    let pair = entries
+        .windows(2)
+        .find(|pair| is_known(&pair[0].0) && nothing(&pair[0].1) && !is_known(&pair[1].0))?;
+    let (above, below) = (&pair[0].0, &pair[1].0);
+    Some(
+        Diagnostic::at(
+            below.span,
+            format!(
+                "`{}` stands at the margin, and nothing is below `{}:`",
+                below.value, above.value
+            ),
+        )
+        .also(above.span, "the key above")
+        .help(format!(
+            "indent `{}` by two spaces if it belongs to `{}:`",
+            below.value, above.value
+        )),
+    )
 }

@@ -67,10 +67,10 @@ impl Wording {
     }
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Piece {
     Text(String),
-    Value(String),
+    Value(Word),
 }
 
 pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> {
@@ -337,16 +337,16 @@ fn wording(key: &Text, node: &Node, errors: &Collector) -> Option<Wording> {
 
 /// `"{{ event }} begins {{ starts }}"`
 fn pieces(text: &Text) -> Result<Vec<Piece>, Diagnostic> {
+    let place = |at: usize, len: usize| match text.phrase_start {
+        Some(start) => Span {
+            start: start + at,
+            end: start + at + len,
+            ..text.span
+        },
+        None => text.span,
+    };
     let wrong = |at: usize, len: usize, said: &str| {
-        let span = match text.phrase_start {
-            Some(start) => Span {
-                start: start + at,
-                end: start + at + len,
-                ..text.span
-            },
-            None => text.span,
-        };
-        Diagnostic::at(span, said.to_owned())
+        Diagnostic::at(place(at, len), said.to_owned())
             .help("a value is written `{{ name }}`, and braces mean nothing else")
     };
     let mut pieces = Vec::new();
@@ -369,7 +369,10 @@ fn pieces(text: &Text) -> Result<Vec<Piece>, Diagnostic> {
         if open > 0 {
             pieces.push(Piece::Text(rest[..open].to_owned()));
         }
-        pieces.push(Piece::Value(name.to_owned()));
+        pieces.push(Piece::Value(Word {
+            it: name.to_owned(),
+            span: place(at + open, close + 4),
+        }));
         let end = open + 2 + close + 2;
         (at, rest) = (at + end, &rest[end..]);
     }
@@ -385,17 +388,13 @@ fn held_to_values(message: &Message, errors: &Collector) {
     for wording in &message.wordings {
         for piece in wording.pieces() {
             let Piece::Value(name) = piece else { continue };
-            if !known().any(|value| value == name) {
-                errors.push(
-                    Diagnostic::at(
-                        wording.locale.span,
-                        format!(
-                            "the text names `{name}`, which is no value of `{}`",
-                            message.name.it
-                        ),
-                    )
-                    .help(names::suggest(name, known(), "values")),
+            if !known().any(|value| value == name.it) {
+                let told = format!(
+                    "the text names `{}`, which is no value of `{}`",
+                    name.it, message.name.it
                 );
+                let help = names::suggest(&name.it, known(), "values");
+                errors.push(Diagnostic::at(name.span, told).help(help));
             }
         }
     }
@@ -403,7 +402,7 @@ fn held_to_values(message: &Message, errors: &Collector) {
         let pieces = message.wordings.iter().flat_map(Wording::pieces);
         pieces
             .into_iter()
-            .any(|piece| matches!(piece, Piece::Value(name) if name == value))
+            .any(|piece| matches!(piece, Piece::Value(name) if name.it == value))
     };
     for (name, _) in message.values.iter().filter(|(name, _)| !named(&name.it)) {
         errors.push(

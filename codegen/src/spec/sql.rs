@@ -88,6 +88,11 @@ fn object(text: &str) -> Result<Object, String> {
     if !text.ends_with(';') {
         return Err("this statement does not end".to_owned());
     }
+    if text.lines().skip(1).any(|line| line.starts_with("create ")) {
+        return Err(
+            "after this statement, another one begins without a blank line between them".to_owned(),
+        );
+    }
     let words: Vec<&str> = text.split_whitespace().take(12).collect();
     match words.as_slice() {
         ["create", "function", ..] => function(text),
@@ -219,6 +224,8 @@ grant select on app.sums to <app>_job;
             "create function add() returns int as $$ select 1 $$ language sql;",
             "create view app.sums as select 1",
             "create trigger one after insert on legs execute function app.f();",
+            "create trigger one after insert on app.legs execute function app.f();\n\
+             create trigger two after update on app.legs execute function app.f();",
         ] {
             let errors = Collector::default();
             let found = read(0, "wallet", text, "town", &errors);

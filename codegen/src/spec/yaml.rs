@@ -3,6 +3,7 @@
 //! Accepts the small part of YAML that a spec needs and refuses the rest: anchors, aliases, merge keys, tags,
 //! directives, second documents and duplicate keys. Knows nothing of what the keys mean.
 
+use super::layout;
 use crate::diag::{Collector, Diagnostic, Span};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
@@ -129,6 +130,12 @@ fn stray_line(file: usize, text: &str) -> Option<Span> {
     None
 }
 
+/// rustc refuses the marks of direction even in comments, as what is shown would not be what is compiled.
+fn is_unwritable(sign: char) -> bool {
+    (sign.is_control() && !['\n', '\t'].contains(&sign))
+        || matches!(sign, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The rest of the file can't be parsed; the reason has been reported.
 struct Stop;
 
@@ -215,30 +222,13 @@ where
                     start,
                     end: (start + 1).min(self.text.len()),
                 };
-                self.errors.push(
+                let told = layout::explain(self.file, self.text, start).unwrap_or_else(|| {
                     Diagnostic::at(at, format!("this is not YAML: {}", error.info()))
-                        .help(self.mend(start)),
-                );
+                        .help(layout::mend(self.text, start, &error.info()))
+                });
+                self.errors.push(told);
                 Err(Stop)
             }
-        }
-    }
-
-    /// The most common reasons why a line of a spec is not valid YAML.
-    fn mend(&self, at: usize) -> &'static str {
-        let mut at = at.min(self.text.len());
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
-        let line = self.text[self.text[..at].rfind('\n').map_or(0, |n| n + 1)..]
-            .lines()
-            .next()
-            .unwrap_or("");
-        if line.matches(": ").count() > 1 {
-            "a value that has `: ` in it must stand in quotes"
-        } else {
-            "one `key: value` per line, inner lines indented by two spaces; \
-             a value that has `: ` or ` #` in it must stand in quotes"
         }
     }
 
@@ -246,6 +236,7 @@ where
         match event {
             Event::Scalar(value, style, anchor, tag) => {
                 self.refuse_properties(anchor, tag, span);
+                self.refuse_signs(&value, span);
                 Ok(Node::Scalar(self.scalar(value, style, span)))
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -290,9 +281,12 @@ where
             let (event, at) = self.next()?.ok_or(Stop)?;
             let value = self.node(event, at)?;
             let Node::Scalar(key) = key else {
-                self.errors.push(
-                    Diagnostic::at(key.span(), "a key must be a word").help("write `key: value`"),
-                );
+                let help = match key {
+                    Node::Map(..) => "a value that begins with `{` must stand in quotes",
+                    _ => "write `key: value`",
+                };
+                self.errors
+                    .push(Diagnostic::at(key.span(), "a key must be a word").help(help));
                 continue;
             };
             if key.value == "<<" {
@@ -327,9 +321,31 @@ where
                     self.word_before(span, '!'),
                     format!("a tag, `{}`", tag.original()),
                 )
-                .help("remove the `!…`; the type is the first word of the phrase"),
+                .help("remove the `!…`; a type is the first word of its phrase, and a rule says `not …`"),
             );
         }
+    }
+
+    /// Refuses what neither SQL nor Rust can hold in a text or a comment: control characters, and those that change
+    /// the direction of writing.
+    fn refuse_signs(&self, value: &str, span: Span) {
+        let Some(sign) = value.chars().find(|sign| is_unwritable(*sign)) else {
+            return;
+        };
+        let here = self.text.get(span.start..span.end).unwrap_or_default();
+        // Written as an escape, it is somewhere in the scalar.
+        let at = here.find(sign).map_or(span, |at| Span {
+            start: span.start + at,
+            end: span.start + at + sign.len_utf8(),
+            ..span
+        });
+        self.errors.push(
+            Diagnostic::at(
+                at,
+                format!("the invisible character U+{:04X}", u32::from(sign)),
+            )
+            .help("remove it; perhaps it was pasted along with the text"),
+        );
     }
 
     /// The `&anchor` or `!tag` in front of a node.

@@ -209,3 +209,67 @@ fn sums_that_may_exceed_their_type_are_computed_in_a_wider_one() {
     assert!(with("bigint").contains("seats::numeric + stands"));
     assert!(with("int(0..100)").contains("(seats + stands)"));
 }
+
+/// Rules whose words stay the same, but that hold for others now.
+#[test]
+fn what_rules_stand_on_is_told_when_it_changes() {
+    let counted = |rows: &str| {
+        format!(
+            "has:\n  events: event* via city\nderived:\n  event_count: count(events{rows})\naccess:"
+        )
+    };
+    let (all, some) = (counted(""), counted(" where state == published"));
+    let read = ("city", "update: admin", "update: admin and event_count < 3");
+    let counters: [&[Edit]; 2] = [
+        &[("city", "access:", &some), read],
+        &[("city", "access:", &all), read],
+    ];
+    let scope = "  scope: one of organization | city?, on archive cascade";
+    let given = |more: &str| {
+        format!("{scope}\naccess:\n  read: anyone\n  create: me holds platformAdmin{more}")
+    };
+    let (by_one, by_more) = (given(""), given(" or role == orgAdmin and signed_in"));
+    let public = ("role_assignment", "internal: true\n", "");
+    let suspend = (
+        "user",
+        "update: self",
+        "update: self\n  suspend: me outranks this",
+    );
+    let givers: [&[Edit]; 2] = [
+        &[public, suspend, ("role_assignment", scope, &by_one)],
+        &[public, suspend, ("role_assignment", scope, &by_more)],
+    ];
+    let cases: [(&[Edit], &[Edit], &str); 4] = [
+        (
+            givers[0],
+            givers[1],
+            "`me outranks`, by who may give a role, widened: was the caller holds `platformAdmin`; now",
+        ),
+        (
+            counters[0],
+            counters[1],
+            "city: event_count, which rules read, changed: was count(events where `state` is `published`); now count(events)",
+        ),
+        (
+            &[],
+            &[(
+                "event",
+                "same city, on archive cascade",
+                "same city, on archive restrict",
+            )],
+            "event: what archiving the host does changed: was archives this too, in the states that its `delete` rule allows; now nothing, it is refused",
+        ),
+        (
+            &[],
+            &[("app", "sessions: sign_in\n", "")],
+            "requests of members widened: was not after their sign_in is revoked; now whatever became of their session",
+        ),
+    ];
+    for (from, to, line) in cases {
+        let next = step(from, to).unwrap_or_else(|refused| panic!("{refused:#?}"));
+        let told = next.plan.render();
+        assert!(told.contains(line), "{told}");
+        let same = step(to, to).unwrap_or_else(|refused| panic!("{refused:#?}"));
+        assert!(!same.plan.render().contains(line));
+    }
+}

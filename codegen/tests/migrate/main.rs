@@ -2,12 +2,15 @@
 
 mod beside;
 mod effects;
+mod meaning;
 mod plan;
+mod told;
+mod unaware;
 mod world;
 
 use codegen::emit::schema::schema;
 use codegen::migrate::{Past, next};
-use world::{after, file, refused, refused_after, step, world};
+use world::{RENAMED, after, file, refused, refused_after, step, world};
 
 #[test]
 fn nothing_changes_nothing() {
@@ -456,23 +459,7 @@ fn counters_are_counted_again_when_they_mean_something_else() {
 
 #[test]
 fn an_entity_with_a_new_name_keeps_its_rows_and_what_refers_to_them() {
-    let renamed = [
-        (
-            "organization",
-            "entity: organization\n",
-            "entity: guild\nwas: organization\n",
-        ),
-        ("app", "of organization", "of guild"),
-        ("app", "[event, organization]", "[event, guild]"),
-        ("event", "one of organization", "one of guild"),
-        (
-            "member",
-            "organization: organization",
-            "organization: guild",
-        ),
-        ("role_assignment", "one of organization", "one of guild"),
-    ];
-    let next = step(&[], &renamed).unwrap();
+    let next = step(&[], &RENAMED).unwrap();
     let up = file(&next, "migrations/0002_rename_organization_to_guild.up.sql");
     for part in [
         "alter table app.organizations rename to guilds;",

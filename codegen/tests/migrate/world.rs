@@ -97,3 +97,21 @@ pub fn world(edits: &[Edit]) -> Model {
     }
     codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"))
 }
+
+/// Renames the entity `organization`, with all that refers to it.
+pub const RENAMED: [Edit<'static>; 6] = [
+    (
+        "organization",
+        "entity: organization\n",
+        "entity: guild\nwas: organization\n",
+    ),
+    ("app", "of organization", "of guild"),
+    ("app", "[event, organization]", "[event, guild]"),
+    ("event", "one of organization", "one of guild"),
+    (
+        "member",
+        "organization: organization",
+        "organization: guild",
+    ),
+    ("role_assignment", "one of organization", "one of guild"),
+];

@@ -398,7 +398,23 @@ fn filters_are_typed() {
         find("sort")["schema"]["$ref"],
         "#/components/schemas/EventSort"
     );
-    assert_eq!(schemas["EventSort"]["x-enum-varnames"][3], "starts_at_desc");
+    assert_eq!(
+        schemas["EventSort"]["x-enum-varnames"],
+        json!([
+            "title_asc",
+            "title_desc",
+            "starts_at_asc",
+            "starts_at_desc",
+            "like_count_asc",
+            "like_count_desc",
+            "id_asc",
+            "id_desc"
+        ])
+    );
+    assert_eq!(
+        find("count")["schema"]["$ref"],
+        "#/components/schemas/Count"
+    );
     assert_eq!(
         schemas["EventSort"]["enum"],
         json!([

@@ -58,62 +58,6 @@ pub(crate) fn token(fake: &Fake, world: &mut World, request: &Request) -> Reply 
     }
 }
 
-fn asserted(fake: &Fake, assertion: &str, now: i64) -> Result<(), &'static str> {
-    let parts: Vec<&str> = assertion.split('.').collect();
-    let [head, claims, signature] = parts.as_slice() else {
-        return Err("The assertion is no JWT.");
-    };
-    let read =
-        |part: &str| -> Option<Value> { serde_json::from_slice(&BASE64.decode(part).ok()?).ok() };
-    let (Some(head_json), Some(claims_json), Ok(signature)) =
-        (read(head), read(claims), BASE64.decode(signature))
-    else {
-        return Err("The assertion is no JWT.");
-    };
-    let signed = format!("{head}.{claims}");
-    if head_json["alg"] != "RS256"
-        || !fake
-            .keys
-            .signed_by_the_account(signed.as_bytes(), &signature)
-    {
-        return Err("Invalid JWT Signature.");
-    }
-    let (issued, ends) = (claims_json["iat"].as_i64(), claims_json["exp"].as_i64());
-    let in_time = issued
-        .zip(ends)
-        .is_some_and(|(issued, ends)| issued <= now + 60 && ends > now && ends - issued <= 3600);
-    let scopes = claims_json["scope"].as_str().unwrap_or_default();
-    if !in_time {
-        return Err("Invalid JWT: its time is over, or too long.");
-    }
-    if claims_json["iss"] != keys::EMAIL
-        || claims_json["aud"] != format!("{}/token", fake.config.base_url)
-        || !scopes.split(' ').any(|scope| scope == SCOPE)
-    {
-        return Err("Invalid JWT: for somebody or something else.");
-    }
-    Ok(())
-}
-
-fn error(status: u16, name: &str, message: &str, details: Value) -> Reply {
-    let body = json!({ "error": {
-        "code": status, "message": message, "status": name, "details": details,
-    } });
-    Reply::json(status, &body)
-}
-
-fn of_fcm(code: &str) -> Value {
-    json!([{ "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code }])
-}
-
-fn bad_field(field: &str, why: &str) -> Reply {
-    let details = json!([{
-        "@type": "type.googleapis.com/google.rpc.BadRequest",
-        "fieldViolations": [{ "field": field, "description": why }],
-    }]);
-    error(400, "INVALID_ARGUMENT", why, details)
-}
-
 pub(crate) fn send(world: &mut World, path: &str, request: &Request) -> Reply {
     if !request
         .bearer()
@@ -169,6 +113,62 @@ pub(crate) fn send(world: &mut World, path: &str, request: &Request) -> Reply {
         ),
     }
     Reply::json(200, &json!({ "name": id }))
+}
+
+fn asserted(fake: &Fake, assertion: &str, now: i64) -> Result<(), &'static str> {
+    let parts: Vec<&str> = assertion.split('.').collect();
+    let [head, claims, signature] = parts.as_slice() else {
+        return Err("The assertion is no JWT.");
+    };
+    let read =
+        |part: &str| -> Option<Value> { serde_json::from_slice(&BASE64.decode(part).ok()?).ok() };
+    let (Some(head_json), Some(claims_json), Ok(signature)) =
+        (read(head), read(claims), BASE64.decode(signature))
+    else {
+        return Err("The assertion is no JWT.");
+    };
+    let signed = format!("{head}.{claims}");
+    if head_json["alg"] != "RS256"
+        || !fake
+            .keys
+            .signed_by_the_account(signed.as_bytes(), &signature)
+    {
+        return Err("Invalid JWT Signature.");
+    }
+    let (issued, ends) = (claims_json["iat"].as_i64(), claims_json["exp"].as_i64());
+    let in_time = issued
+        .zip(ends)
+        .is_some_and(|(issued, ends)| issued <= now + 60 && ends > now && ends - issued <= 3600);
+    let scopes = claims_json["scope"].as_str().unwrap_or_default();
+    if !in_time {
+        return Err("Invalid JWT: its time is over, or too long.");
+    }
+    if claims_json["iss"] != keys::EMAIL
+        || claims_json["aud"] != format!("{}/token", fake.config.base_url)
+        || !scopes.split(' ').any(|scope| scope == SCOPE)
+    {
+        return Err("Invalid JWT: for somebody or something else.");
+    }
+    Ok(())
+}
+
+fn error(status: u16, name: &str, message: &str, details: Value) -> Reply {
+    let body = json!({ "error": {
+        "code": status, "message": message, "status": name, "details": details,
+    } });
+    Reply::json(status, &body)
+}
+
+fn of_fcm(code: &str) -> Value {
+    json!([{ "@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code }])
+}
+
+fn bad_field(field: &str, why: &str) -> Reply {
+    let details = json!([{
+        "@type": "type.googleapis.com/google.rpc.BadRequest",
+        "fieldViolations": [{ "field": field, "description": why }],
+    }]);
+    error(400, "INVALID_ARGUMENT", why, details)
 }
 
 fn refusal(message: &Value) -> Option<Reply> {

@@ -19,11 +19,6 @@ pub(crate) struct Kept {
     reply: Reply,
 }
 
-fn refused(status: u16, name: &str, message: &str) -> Reply {
-    let body = json!({ "statusCode": status, "name": name, "message": message });
-    Reply::json(status, &body)
-}
-
 pub(crate) fn send(fake: &Fake, world: &mut World, request: &Request) -> Reply {
     if request.header("user-agent").is_none_or(str::is_empty) {
         return refused(403, "1010", "There is no `User-Agent`.");
@@ -104,6 +99,17 @@ pub(crate) fn send(fake: &Fake, world: &mut World, request: &Request) -> Reply {
 
 type Wrong = (u16, &'static str, &'static str);
 
+pub(crate) fn is_address(text: &str) -> bool {
+    let plain = !text.contains([' ', '<', '>', ',', '\r', '\n']);
+    let halves = text.split_once('@');
+    plain && halves.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+}
+
+fn refused(status: u16, name: &str, message: &str) -> Reply {
+    let body = json!({ "statusCode": status, "name": name, "message": message });
+    Reply::json(status, &body)
+}
+
 fn checked(mail: &Value) -> Result<(), Wrong> {
     let from = mail["from"].as_str().unwrap_or_default();
     let address = from
@@ -158,10 +164,4 @@ fn checked(mail: &Value) -> Result<(), Wrong> {
             "Tags should only contain ASCII letters, numbers, underscores, or dashes.",
         )),
     }
-}
-
-pub(crate) fn is_address(text: &str) -> bool {
-    let plain = !text.contains([' ', '<', '>', ',', '\r', '\n']);
-    let halves = text.split_once('@');
-    plain && halves.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
 }

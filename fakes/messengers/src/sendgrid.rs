@@ -8,15 +8,6 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-fn refused(status: u16, field: &str, message: &str) -> Reply {
-    let field = match field {
-        "" => Value::Null,
-        field => field.into(),
-    };
-    let error = json!({ "message": message, "field": field, "help": null });
-    Reply::json(status, &json!({ "errors": [error] }))
-}
-
 pub(crate) fn send(fake: &Fake, world: &mut World, request: &Request) -> Reply {
     if !fake.takes(request.bearer()) {
         let why = "The provided authorization grant is invalid, expired, or revoked";
@@ -66,6 +57,15 @@ pub(crate) fn send(fake: &Fake, world: &mut World, request: &Request) -> Reply {
         body: Vec::new(),
     };
     reply.with("x-message-id", id)
+}
+
+fn refused(status: u16, field: &str, message: &str) -> Reply {
+    let field = match field {
+        "" => Value::Null,
+        field => field.into(),
+    };
+    let error = json!({ "message": message, "field": field, "help": null });
+    Reply::json(status, &json!({ "errors": [error] }))
 }
 
 fn checked(mail: &Value) -> Result<(), (String, &'static str)> {

@@ -1,25 +1,17 @@
-//! The HTTP server on a loopback port.
-//!
-//! Uses hyper directly, because a fault must be able to close a connection without an answer.
-
-mod post;
+//! The HTTP server on a loopback port, and the webhooks.
 
 use crate::{
     control,
     fake::{Config, Fake},
-    message::{Outcome, Reply, Request},
+    feedback::Post,
+    message::{Outcome, Request},
     pages,
 };
-use anyhow::{Context, Result};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use anyhow::Result;
+use fake_loopback::{Answer, Received};
+use std::sync::Arc;
+use tokio::{net::TcpListener, task::JoinHandle};
 
-const LARGEST_BODY: usize = 4 * 1024 * 1024;
-const TICK: Duration = Duration::from_millis(50);
 const SENDERS: usize = 16;
 
 /// A fake on a free port, which runs until this is dropped.
@@ -51,91 +43,63 @@ impl Drop for Running {
 /// Serves until the future is dropped.
 pub async fn serve(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
     let sends = fake.config.resend_webhook.is_some() || fake.config.sendgrid_webhook.is_some();
+    let handler = Arc::clone(&fake);
     tokio::select! {
-        served = accept(Arc::clone(&fake), listener) => served,
+        served = fake_loopback::serve(listener, move |received| answer(&handler, received)) => served,
         () = send_webhooks(fake), if sends => Ok(()),
     }
 }
 
-async fn accept(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await.context("accepting a connection")?;
-        let fake = Arc::clone(&fake);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&fake), request));
-            // An error means that the client has disconnected, or is a scripted fault.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-async fn answer(
-    fake: Arc<Fake>,
-    request: hyper::Request<Incoming>,
-) -> Result<Response<Full<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, LARGEST_BODY).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("reading a body: {error}"))?;
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let headers = head.headers.iter();
+fn answer(fake: &Fake, received: Received) -> Option<Answer> {
     let request = Request {
-        method: head.method.to_string(),
-        path: path.to_owned(),
-        headers: headers
-            .map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                (name.to_string(), value)
-            })
-            .collect(),
-        body: body.to_bytes().to_vec(),
+        method: received.method,
+        path: received.path,
+        headers: received.headers,
+        body: received.body,
     };
-    match fake.handle(&request) {
-        Some(Outcome::Reply(reply)) => response(&reply),
-        Some(Outcome::Late(reply, seconds)) => {
-            tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
-            response(&reply)
+    let (reply, late_seconds) = match fake.handle(&request) {
+        Some(Outcome::Reply(reply)) => (reply, 0),
+        Some(Outcome::Late(reply, seconds)) => (reply, seconds),
+        Some(Outcome::Dropped) => return None,
+        None => {
+            let page = pages::handle(fake, &request);
+            (page.unwrap_or_else(|| control::handle(fake, &request)), 0)
         }
-        Some(Outcome::Dropped) => anyhow::bail!("dropped"),
-        None => match pages::handle(&fake, &request) {
-            Some(page) => response(&page),
-            None => response(&control::handle(&fake, &request)),
-        },
-    }
-}
-
-fn response(reply: &Reply) -> Result<Response<Full<Bytes>>> {
-    let mut response = Response::builder().status(reply.status);
-    for (name, value) in &reply.headers {
-        response = response.header(name, value);
-    }
-    Ok(response.body(Full::new(Bytes::copy_from_slice(&reply.body)))?)
+    };
+    Some(Answer {
+        status: reply.status,
+        headers: reply.headers,
+        body: reply.body,
+        late_seconds,
+    })
 }
 
 async fn send_webhooks(fake: Arc<Fake>) {
-    let places = Arc::new(Semaphore::new(SENDERS));
-    loop {
-        tokio::time::sleep(TICK).await;
-        let due = match fake.due() {
-            Ok(due) => due,
-            Err(error) => {
-                eprintln!("fake-messengers: {error:#}");
-                continue;
+    let asked = Arc::clone(&fake);
+    let due = move || {
+        asked.due().unwrap_or_else(|error| {
+            eprintln!("fake-messengers: {error:#}");
+            Vec::new()
+        })
+    };
+    let send = move |post: Post| {
+        let fake = Arc::clone(&fake);
+        async move {
+            if !is_taken(&post).await {
+                fake.failed(post);
             }
-        };
-        for due in due {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
-            let fake = Arc::clone(&fake);
-            tokio::spawn(async move {
-                let taken = post::send(&due).await;
-                if !taken.is_ok_and(|status| (200..300).contains(&status)) {
-                    fake.failed(due);
-                }
-                drop(place);
-            });
         }
-    }
+    };
+    fake_loopback::send_due(SENDERS, due, send).await;
+}
+
+async fn is_taken(post: &Post) -> bool {
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("user-agent", "fake-messengers/1.0"),
+    ];
+    let own = post.headers.iter();
+    headers.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+    let status = fake_loopback::post(&post.url, &headers, &post.body).await;
+    status.is_ok_and(|status| (200..300).contains(&status))
 }

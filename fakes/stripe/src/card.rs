@@ -40,20 +40,6 @@ impl Card {
     }
 }
 
-const fn card(
-    number: &'static str,
-    name: &'static str,
-    brand: &'static str,
-    behaviour: Behaviour,
-) -> Card {
-    Card {
-        number,
-        name,
-        brand,
-        behaviour,
-    }
-}
-
 const DECLINED: &str = "card_declined";
 
 pub const CARDS: &[Card] = &[
@@ -240,5 +226,19 @@ pub fn message(code: &str, decline_code: Option<&str>) -> &'static str {
             "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."
         }
         _ => "Your card was declined.",
+    }
+}
+
+const fn card(
+    number: &'static str,
+    name: &'static str,
+    brand: &'static str,
+    behaviour: Behaviour,
+) -> Card {
+    Card {
+        number,
+        name,
+        brand,
+        behaviour,
     }
 }

@@ -43,14 +43,6 @@ const LEAST: &[(&str, i64)] = &[
 /// exchange rates.
 const LEAST_OF_OTHERS: i64 = 10;
 
-/// Eight digits, and twelve of rupiah.
-fn most(currency: &str) -> i64 {
-    match currency {
-        "idr" => 999_999_999_999,
-        _ => 99_999_999,
-    }
-}
-
 /// Parses the parameter `currency`; returns it in lower case.
 pub fn read(params: &Params) -> Result<String> {
     let given = params.required("currency")?;
@@ -63,11 +55,6 @@ pub fn read(params: &Params) -> Result<String> {
         "currency",
         format!("Invalid currency: {given}. Stripe currently supports these currencies: {KNOWN}"),
     ))
-}
-
-fn least(currency: &str) -> i64 {
-    let least = LEAST.iter().find(|(known, _)| *known == currency);
-    least.map_or(LEAST_OF_OTHERS, |(_, least)| *least)
 }
 
 /// The part of what is due that is charged: in whole steps of the currency, and nothing below its minimum.
@@ -118,4 +105,17 @@ pub fn not_too_large(amount: i64, currency: &str) -> Result<()> {
         "amount",
         format!("Amount must be no more than {most} in the smallest unit of {currency}"),
     ))
+}
+
+/// Eight digits, and twelve of rupiah.
+fn most(currency: &str) -> i64 {
+    match currency {
+        "idr" => 999_999_999_999,
+        _ => 99_999_999,
+    }
+}
+
+fn least(currency: &str) -> i64 {
+    let least = LEAST.iter().find(|(known, _)| *known == currency);
+    least.map_or(LEAST_OF_OTHERS, |(_, least)| *least)
 }

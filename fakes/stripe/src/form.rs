@@ -193,6 +193,38 @@ impl Params {
     }
 }
 
+/// The next two bytes as text, if there are two.
+trait NextTwo {
+    fn as_slice_of_two(&self) -> Option<String>;
+}
+
+impl NextTwo for std::str::Bytes<'_> {
+    fn as_slice_of_two(&self) -> Option<String> {
+        let two: Vec<u8> = self.clone().take(2).collect();
+        (two.len() == 2).then(|| String::from_utf8_lossy(&two).into_owned())
+    }
+}
+
+pub fn encode(fields: &[(&str, &str)]) -> String {
+    let escape = |text: &str| {
+        let mut out = String::new();
+        for byte in text.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    out.push(char::from(byte));
+                }
+                other => out.push_str(&format!("%{other:02X}")),
+            }
+        }
+        out
+    };
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect();
+    pairs.join("&")
+}
+
 fn without_indexes(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     for part in name.split_inclusive('[') {
@@ -229,38 +261,6 @@ fn decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The next two bytes as text, if there are two.
-trait NextTwo {
-    fn as_slice_of_two(&self) -> Option<String>;
-}
-
-impl NextTwo for std::str::Bytes<'_> {
-    fn as_slice_of_two(&self) -> Option<String> {
-        let two: Vec<u8> = self.clone().take(2).collect();
-        (two.len() == 2).then(|| String::from_utf8_lossy(&two).into_owned())
-    }
-}
-
-pub fn encode(fields: &[(&str, &str)]) -> String {
-    let escape = |text: &str| {
-        let mut out = String::new();
-        for byte in text.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte));
-                }
-                other => out.push_str(&format!("%{other:02X}")),
-            }
-        }
-        out
-    };
-    let pairs: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
-        .collect();
-    pairs.join("&")
 }
 
 #[cfg(test)]

@@ -1,120 +1,25 @@
-//! The HTTP server on a loopback port.
-//!
-//! Uses hyper directly, because a fault must be able to close a connection without an answer: hyper does so if the
-//! service returns an error, which axum's router can't.
-
-mod post;
+//! The HTTP server on a loopback port, the webhooks, and the file that keeps the state.
 
 use crate::{
     admin,
     fake::Fake,
     message::{Outcome, Reply, Request},
     pages,
+    webhook::Post,
 };
 use anyhow::{Context, Result};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use fake_loopback::{Answer, Received};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
-const LARGEST_BODY: usize = 4 * 1024 * 1024;
-const TICK: Duration = Duration::from_millis(50);
 const SENDERS: usize = 32;
 
 /// Serves until the future is dropped.
 pub async fn serve(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
     let sender = tokio::spawn(send_webhooks(Arc::clone(&fake)));
-    let result = accept(fake, listener).await;
+    let result = fake_loopback::serve(listener, move |received| answer(&fake, received)).await;
     sender.abort();
     result
-}
-
-async fn accept(fake: Arc<Fake>, listener: TcpListener) -> Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await.context("accepting a connection")?;
-        let fake = Arc::clone(&fake);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&fake), request));
-            // An error means that the client has disconnected, or is a scripted fault.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-async fn answer(
-    fake: Arc<Fake>,
-    request: hyper::Request<Incoming>,
-) -> Result<Response<Full<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, LARGEST_BODY).collect().await;
-    let body = body
-        .map_err(|error| anyhow::anyhow!("reading a body: {error}"))?
-        .to_bytes();
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let method = head.method.as_str();
-    if path == "/" {
-        return response(&Reply {
-            status: 303,
-            headers: vec![("Location".to_owned(), "/_fake/".to_owned())],
-            body: Vec::new(),
-        });
-    }
-    if path.starts_with("/_fake") {
-        let page = pages::handle(&fake, method, path, &body);
-        return response(&page.unwrap_or_else(|| admin::handle(&fake, method, path, &body)));
-    }
-    let headers = head.headers.iter();
-    let headers = headers.map(|(name, value)| {
-        (
-            name.to_string(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
-    });
-    let request = Request {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        headers: headers.collect(),
-        body: body.to_vec(),
-    };
-    match fake.handle(&request) {
-        Outcome::Reply(reply) => response(&reply),
-        Outcome::Stall(late) => {
-            tokio::time::sleep(Duration::from_secs(u64::from(late.seconds))).await;
-            response(&late.reply)
-        }
-        // The error makes hyper close the connection.
-        Outcome::DroppedBefore | Outcome::DroppedAfter => anyhow::bail!("dropped"),
-    }
-}
-
-fn response(reply: &Reply) -> Result<Response<Full<Bytes>>> {
-    let mut response = Response::builder().status(reply.status);
-    for (name, value) in &reply.headers {
-        response = response.header(name, value);
-    }
-    Ok(response.body(Full::new(Bytes::copy_from_slice(&reply.body)))?)
-}
-
-async fn send_webhooks(fake: Arc<Fake>) {
-    let places = Arc::new(Semaphore::new(SENDERS));
-    loop {
-        tokio::time::sleep(TICK).await;
-        for due in fake.due_webhooks() {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
-            let fake = Arc::clone(&fake);
-            tokio::spawn(async move {
-                let status = post::send(&due).await.ok();
-                fake.webhook_answered(due.delivery, status);
-                drop(place);
-            });
-        }
-    }
 }
 
 /// Writes the world to a file whenever it has changed, and once more at the end.
@@ -147,4 +52,58 @@ pub async fn keep_in(
             return Ok(());
         }
     }
+}
+
+fn answer(fake: &Fake, received: Received) -> Option<Answer> {
+    let (method, path) = (received.method.as_str(), received.path.as_str());
+    if path == "/" {
+        let pages = Reply {
+            status: 303,
+            headers: vec![("Location".to_owned(), "/_fake/".to_owned())],
+            body: Vec::new(),
+        };
+        return Some(of(pages, 0));
+    }
+    if path.starts_with("/_fake") {
+        let page = pages::handle(fake, method, path, &received.body);
+        let reply = page.unwrap_or_else(|| admin::handle(fake, method, path, &received.body));
+        return Some(of(reply, 0));
+    }
+    let request = Request {
+        method: received.method,
+        path: received.path,
+        headers: received.headers,
+        body: received.body,
+    };
+    match fake.handle(&request) {
+        Outcome::Reply(reply) => Some(of(reply, 0)),
+        Outcome::Stall(late) => Some(of(late.reply, late.seconds)),
+        Outcome::DroppedBefore | Outcome::DroppedAfter => None,
+    }
+}
+
+fn of(reply: Reply, late_seconds: u32) -> Answer {
+    Answer {
+        status: reply.status,
+        headers: reply.headers,
+        body: reply.body,
+        late_seconds,
+    }
+}
+
+async fn send_webhooks(fake: Arc<Fake>) {
+    let asked = Arc::clone(&fake);
+    let send = move |post: Post| {
+        let fake = Arc::clone(&fake);
+        async move {
+            let headers = [
+                ("content-type", "application/json; charset=utf-8"),
+                ("user-agent", "fake-stripe/1.0"),
+                ("stripe-signature", post.signature.as_str()),
+            ];
+            let status = fake_loopback::post(&post.url, &headers, &post.body).await;
+            fake.webhook_answered(post.delivery, status.ok());
+        }
+    };
+    fake_loopback::send_due(SENDERS, move || asked.due_webhooks(), send).await;
 }

@@ -10,14 +10,6 @@ use std::fmt::Write;
 pub const TOLERANCE_SECONDS: i64 = 300;
 pub const LARGEST_BODY: usize = 1024 * 1024;
 
-fn mac(secret: &str, at: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).ok()?;
-    mac.update(at.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    Some(mac)
-}
-
 /// The header for a body sent at this time. Several secrets are used during a rotation.
 pub fn sign(secrets: &[String], at: i64, body: &[u8]) -> String {
     let mut header = format!("t={at}");
@@ -57,6 +49,14 @@ pub fn verify(secrets: &[String], header: &str, body: &[u8], now: i64) -> bool {
             mac(secret, at, body).is_some_and(|mac| mac.verify_slice(signature).is_ok())
         })
     })
+}
+
+fn mac(secret: &str, at: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).ok()?;
+    mac.update(at.as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    Some(mac)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -14,6 +14,21 @@ pub const derive: Derive = Derive {
     fallback: crate::fallback::choice,
 };
 
+/// The word of a variant: `PartRefunded` → `part_refunded`, unless it is renamed.
+pub fn word(variant: &Variant) -> String {
+    if let Some(ChoiceAttr::Rename(word)) = variant.attrs.last() {
+        return word.value();
+    }
+    let mut word = String::new();
+    for (i, c) in variant.ident.unraw().to_string().char_indices() {
+        if i > 0 && c.is_uppercase() {
+            word.push('_');
+        }
+        word.extend(c.to_lowercase());
+    }
+    word
+}
+
 fn expand(node: &DeriveInput) -> Result<TokenStream> {
     let item = Enum::from_syn(node)?;
     crate::valid::choice(&item)?;
@@ -31,19 +46,4 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
         }
         ::kernel::choice_impls!(#name);
     })
-}
-
-/// The word of a variant: `PartRefunded` → `part_refunded`, unless it is renamed.
-pub fn word(variant: &Variant) -> String {
-    if let Some(ChoiceAttr::Rename(word)) = variant.attrs.last() {
-        return word.value();
-    }
-    let mut word = String::new();
-    for (i, c) in variant.ident.unraw().to_string().char_indices() {
-        if i > 0 && c.is_uppercase() {
-            word.push('_');
-        }
-        word.extend(c.to_lowercase());
-    }
-    word
 }

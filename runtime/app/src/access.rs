@@ -88,13 +88,6 @@ pub fn tell(document: &mut OpenApi, tables: &[Table]) {
     }
 }
 
-fn extend(operation: &mut Operation, access: Access) {
-    operation
-        .extensions
-        .get_or_insert_with(Extensions::default)
-        .insert(KEY.to_owned(), access.told());
-}
-
 /// Adds `x-access` to operations that modules describe as JSON.
 pub fn tell_json(document: &mut Value, tables: &[Table]) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
@@ -108,6 +101,13 @@ pub fn tell_json(document: &mut Value, tables: &[Table]) {
             operation[KEY] = access.told();
         }
     }
+}
+
+fn extend(operation: &mut Operation, access: Access) {
+    operation
+        .extensions
+        .get_or_insert_with(Extensions::default)
+        .insert(KEY.to_owned(), access.told());
 }
 
 fn find(tables: &[Table], id: &str) -> Option<Access> {

@@ -79,7 +79,7 @@ impl AuditLogs {
     /// Seals what was written until the worker stopped.
     pub(crate) async fn seal_at_the_end(&self) {
         if let Err(error) = seal(&self.db).await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = error.cause();
             tracing::error!(%error, cause, "the audit log could not be sealed");
         }
     }

@@ -134,7 +134,8 @@ pub struct EventCopy {
         ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key create one copy", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = EventCopy,
     responses(
-        (status = 201, description = "The copy", body = ref("#/components/schemas/Event")),
+        (status = 201, description = "The copy", body = ref("#/components/schemas/CreatedEvent"),
+            headers(("Location" = String, description = "Path of the new object."))),
         (status = 403, description = "The caller may not create events of this host"),
         (status = 404, description = "The event does not exist, or the caller may not see it"),
         (status = 409, description = "The original is suspended or archived; or it was changed after a copy was created with this key"),
@@ -251,7 +252,7 @@ fn draft(event: &Map<String, Value>, types: Vec<Value>, wanted: &EventCopy) -> R
         None => ends_at.checked_add_signed(shift),
     };
     let Some(ends_at) = ends_at else {
-        let item = Item::body("/starts_at", "range", "It is too far away.");
+        let item = Item::body("/starts_at", "range", "must be a time before the year 2200");
         return Err(Error::new(&problems::INVALID).item(item));
     };
     let mut copy = kept(event, &KEPT);

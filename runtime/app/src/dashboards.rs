@@ -26,7 +26,10 @@ use kernel::{Cx, Db, Result, cursor::CursorKey, http::ConfigError};
 use serde::de::DeserializeOwned;
 use sqlx::{Postgres, postgres::PgArguments, query::QueryScalar, types::Json as Jsonb};
 use std::sync::Arc;
-use utoipa::openapi::{OpenApi, Ref, RefOr, Schema, schema::ArrayBuilder};
+use utoipa::{
+    Modify,
+    openapi::{OpenApi, Ref, RefOr, Schema, schema::ArrayBuilder},
+};
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -107,13 +110,31 @@ impl Module for Dashboards {
     }
 }
 
-/// The schema of an event in an answer: that of the generated routes.
+/// The schema of an event in an answer: that of the generated lists.
 fn an_event() -> RefOr<Schema> {
-    Ref::from_schema_name("Event").into()
+    Ref::from_schema_name("ExpandedEvent").into()
 }
 
 fn events() -> RefOr<Schema> {
     ArrayBuilder::new().items(an_event()).into()
+}
+
+/// Adds the parameter `expand` of the list of events to the document of the operations that show events.
+struct Expands;
+
+static EXPANDS: Expands = Expands;
+
+const EXPAND: &str = "#/components/parameters/Event.expand";
+
+impl Modify for Expands {
+    fn modify(&self, document: &mut OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            if let Some(operation) = &mut item.get {
+                let parameters = operation.parameters.get_or_insert_default();
+                parameters.push(RefOr::Ref(Ref::new(EXPAND)));
+            }
+        }
+    }
 }
 
 /// Runs a statement that builds a whole part of a dashboard as JSON.

@@ -1,8 +1,9 @@
 //! Discovery: full-text search, a map, and upcoming events with free places.
 //!
-//! The database does the searching (`spec/sql/discovery.sql`, [ADR 71](../../../docs/adr/0071-search-and-map.md)), on
-//! the connections shared by searches and within their time limit. Search runs with the caller's permissions; the map
-//! contains only what is public; events are shown by their generated list.
+//! The database does the searching (`spec/sql/discovery.sql`, `spec/sql/discovery.similar.sql`,
+//! [ADR 71](../../../docs/adr/0071-search-and-map.md)), on the connections shared by searches and within their time
+//! limit. Search runs with the caller's permissions; the map contains only what is public; events are shown by their
+//! generated list.
 
 mod document;
 mod map;

@@ -88,12 +88,14 @@ pub async fn ask(
     }
 }
 
-/// Those of these objects that the caller may see, in the order of `ids`. `path` is the path of their list.
+/// Those of these objects that the caller may see, in the order of `ids`, with these relations. `path` is the path of
+/// their list.
 pub async fn shown(
     generated: &Router,
     caller: &Caller,
     path: &str,
     ids: &[Uuid],
+    expand: &[&str],
 ) -> Result<std::result::Result<Vec<Value>, Response>> {
     if ids.is_empty() {
         return Ok(Ok(Vec::new()));
@@ -101,7 +103,10 @@ pub async fn shown(
     let list: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let mut found: HashMap<String, Value> = HashMap::new();
     for some in list.chunks(IDS_MAX) {
-        let path = format!("/{path}?limit={}&id.in={}", some.len(), some.join(","));
+        let mut path = format!("/{path}?limit={}&id.in={}", some.len(), some.join(","));
+        if !expand.is_empty() {
+            path = format!("{path}&expand={}", expand.join(","));
+        }
         let mut answer = match ask(generated, caller, Asking::Read(path)).await? {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
@@ -134,15 +139,16 @@ pub struct Page<P> {
     pub last: Option<(P, Uuid)>,
 }
 
-/// Fills a page with objects that the caller may see. `rows` is one more than a page has. Rows that the caller may not see
-/// change nothing, however many there are: neither the objects of a page, nor whether it has a next one.
+/// Fills a page with objects that the caller may see, with these relations. `rows` is one more than a page has. Rows that
+/// the caller may not see change nothing, however many there are: neither the objects of a page, nor whether it has a
+/// next one.
 pub async fn page<L: Ordered>(
     generated: &Router,
     caller: &Caller,
     path: &str,
     list: &L,
     mut after: Option<(L::Place, Uuid)>,
-    rows: i64,
+    (rows, expand): (i64, &[&str]),
 ) -> Result<std::result::Result<Page<L::Place>, Response>> {
     let mut filled: Vec<((L::Place, Uuid), Value)> = Vec::new();
     for round in 0..ROUNDS {
@@ -150,7 +156,7 @@ pub async fn page<L: Ordered>(
         let found = list.find(after.as_ref(), wanted, round > 0).await?;
         let is_end = (found.len() as i64) < wanted;
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        let mut objects = match shown(generated, caller, path, &ids).await? {
+        let mut objects = match shown(generated, caller, path, &ids, expand).await? {
             Ok(objects) => objects.into_iter().peekable(),
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -28,7 +28,7 @@ use generated::{
     plan::{CreatePlan, UpdatePlan},
     promo_code::{CreatePromoCode, UpdatePromoCode},
     promotion::CreatePromotion,
-    quote::CreateQuote,
+    quote::{CreateQuote, UpdateQuote},
     review::CreateReview,
     ticket_type::{CreateTicketType, UpdateTicketType},
     waitlist_entry::CreateWaitlistEntry,
@@ -52,6 +52,10 @@ impl AppHooks for App {
         input: &'a mut UpdateEvent,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(promises::refuse_event(cx, id, input))
+    }
+
+    fn event_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(promises::refuse_removal(cx, id))
     }
 
     fn broadcast_before_create<'a>(
@@ -84,7 +88,26 @@ impl AppHooks for App {
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(accept::invitation(cx, id))
+        Box::pin(async move {
+            live::membership(cx, id).await?;
+            accept::invitation(cx, id).await
+        })
+    }
+
+    fn community_member_before_approve<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::membership(cx, id))
+    }
+
+    fn role_assignment_before_accept<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::role(cx, id))
     }
 
     fn promotion_before_create<'a>(
@@ -130,6 +153,14 @@ impl AppHooks for App {
             let payments = &self.modules.payments;
             payments.refuse_changed_price(cx, id, input).await
         })
+    }
+
+    fn ticket_type_before_archive<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(promises::refuse_withdrawal(cx, id))
     }
 
     /// Refuses prices that no card can be charged; the database refuses them as well.
@@ -224,8 +255,19 @@ impl AppHooks for App {
     fn quote_before_accept<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             live::quote(cx, id).await?;
-            accept::quote(cx, id).await
+            accept::quote(cx, id).await?;
+            // After the lock on the request: whoever closes it at the same time comes before or after.
+            live::asked(cx, id).await
         })
+    }
+
+    fn quote_before_update<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+        _: &'a mut UpdateQuote,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(live::asked(cx, id))
     }
 
     fn quote_before_create<'a>(
@@ -237,7 +279,10 @@ impl AppHooks for App {
     }
 
     fn quote_before_send<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
-        Box::pin(live::quote(cx, id))
+        Box::pin(async move {
+            live::quote(cx, id).await?;
+            live::asked(cx, id).await
+        })
     }
 
     fn lead_before_create<'a>(

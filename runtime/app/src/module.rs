@@ -10,7 +10,7 @@ mod parts;
 pub use batch::each;
 pub use check::check;
 pub use http::{admin_or_platform, administrator, digest, id, idempotency_key, uncached};
-pub use parts::{Parts, Provider};
+pub use parts::{Parts, Provider, secret_list};
 
 use crate::access::Table;
 use axum::Router;

@@ -6,6 +6,7 @@
 //! sent. These rules are in the database (`spec/sql/notifications.sql`, `spec/sql/notifications.due.sql`).
 
 mod causes;
+mod chosen;
 mod dispatch;
 mod feedback;
 mod letter;
@@ -111,6 +112,7 @@ impl Module for Notifications {
             ("unsubscribe", Access::Signed),
             ("readAllNotifications", Access::Member),
             ("streamNotifications", Access::Member),
+            ("getNotificationSettings", Access::Member),
             ("countUnreadNotifications", Access::Member),
             ("readNotification", Access::Concerned),
             ("unreadNotification", Access::Concerned),
@@ -177,10 +179,14 @@ impl Notifications {
                     .await?,
             );
         }
-        let is_elsewhere = event
-            .changed()
-            .any(|column| reminders::PLACE.contains(&column));
-        if event.event == "event.update" && is_elsewhere {
+        let mut changed = event.changed();
+        let is_due_again = match event.event.as_str() {
+            "event.update" => changed.any(|column| reminders::PLACE.contains(&column)),
+            // The suspension has dropped what waited.
+            "event.unsuspend" => true,
+            _ => false,
+        };
+        if is_due_again {
             all.extend(self.remind_anew(&mut cx, event.entity_id).await?);
         }
         let window = self.settings.notifications_digest_minutes;

@@ -44,7 +44,7 @@ mod transfers;
 use crate::{
     access::{Access, Table},
     clock::Clock,
-    module::{Module, Parts, Provider},
+    module::{Module, Parts, Provider, secret_list},
     tickets::Tickets,
 };
 use axum::Router;
@@ -77,26 +77,34 @@ impl Module for Payments {
     const NAME: &'static str = "payments";
     type Settings = Settings;
 
-    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
-        let missing = |setting, list: &[secrecy::SecretString]| {
-            let empty = list.is_empty() && parts.provider.is_some();
-            empty.then(|| ConfigError {
-                setting,
-                reason: "without one nobody tells of payments".to_owned(),
-            })
-        };
-        let secrets = [
-            ("STRIPE_WEBHOOK_SECRETS", &settings.stripe_webhook_secrets),
+    fn new(parts: &Parts, mut settings: Settings) -> Result<Self, ConfigError> {
+        for (setting, list) in [
+            (
+                "STRIPE_WEBHOOK_SECRETS",
+                &mut settings.stripe_webhook_secrets,
+            ),
             (
                 "STRIPE_CONNECT_WEBHOOK_SECRETS",
-                &settings.stripe_connect_webhook_secrets,
+                &mut settings.stripe_connect_webhook_secrets,
             ),
-        ];
-        if let Some(error) = secrets
-            .into_iter()
-            .find_map(|(name, list)| missing(name, list))
-        {
-            return Err(error);
+        ] {
+            *list = secret_list(setting, list, 1)?;
+            if list.is_empty() && parts.provider.is_some() {
+                return Err(ConfigError {
+                    setting,
+                    reason: "without one nobody tells of payments".to_owned(),
+                });
+            }
+        }
+        for (setting, page) in [
+            ("PAYMENT_PAGE_URL", &settings.payment_page_url),
+            ("CARD_PAGE_URL", &settings.card_page_url),
+        ] {
+            let Some(page) = page else { continue };
+            settings::page(page, parts.production).map_err(|reason| ConfigError {
+                setting,
+                reason: reason.to_owned(),
+            })?;
         }
         let tickets = parts.tickets.get().ok_or_else(|| ConfigError {
             setting: "the list of modules",
@@ -142,6 +150,7 @@ impl Module for Payments {
             ("removePaymentMethod", Access::Concerned),
             ("preferPaymentMethod", Access::Concerned),
             ("retryStripeEvent", Access::PlatformAdmin),
+            ("dismissStripeEvent", Access::PlatformAdmin),
             ("retryTransfer", Access::PlatformAdmin),
         ]
     }

@@ -1,15 +1,17 @@
 //! Closed accounts: they can be reopened for a while, then their personal data are erased.
 //!
-//! Which data are erased is defined in the database (`spec/sql/privacy.sql`). Closing an account means archiving the
-//! member, which ends sessions, roles, likes and the like at once; pictures are deleted by the module `media`.
+//! Which data of the tables are erased is defined in the database (`spec/sql/privacy.sql`); what jobs and stored answers
+//! contain is erased here, in the same transaction. Closing an account means archiving the member, which ends sessions,
+//! roles, likes and the like at once; pictures are deleted by the module `media`.
 
 mod settings;
 
 pub use settings::Settings;
 
 use crate::module::{Module, Parts, each};
+use chrono::{DateTime, Utc};
 use kernel::{
-    Db, Result,
+    Cx, Db, Result,
     http::ConfigError,
     jobs::{Job, Periodic},
 };
@@ -20,6 +22,22 @@ const ERASE: &str = "privacy.erase";
 
 /// The number of members that one query returns.
 const AT_ONCE: i64 = 100;
+
+/// Whose data a job contains.
+#[derive(Clone, Copy)]
+enum Of {
+    Address,
+    Member,
+}
+
+/// The jobs whose payloads contain names or addresses, and the place in the payload that says whose. They wait or are dead.
+const JOBS: [(&str, &[&str], Of); 5] = [
+    ("sessions.invite", &["email"], Of::Address),
+    ("sessions.reset", &["email"], Of::Address),
+    ("sessions.change_address", &["user"], Of::Member),
+    ("sessions.mail", &["to"], Of::Address),
+    ("notifications.tell_part", &["data", "user"], Of::Member),
+];
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -85,11 +103,42 @@ impl Privacy {
     async fn erase_one(&self, member: Uuid) -> Result<u64> {
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
-                let erase = sqlx::query_scalar("select app.erase_member($1)").bind(member);
-                let done: bool = erase.fetch_one(cx.conn()).await?;
-                Ok(done)
+                let erase = sqlx::query_as("select email, closed_at from app.erase_member($1)");
+                let erased = erase.bind(member).fetch_optional(cx.conn()).await?;
+                let Some(account) = erased else {
+                    return Ok(false);
+                };
+                forget(cx, member, account).await?;
+                Ok(true)
             })
         });
         Ok(u64::from(run.await?))
     }
+}
+
+/// Deletes the answers that were stored for the member's requests, and jobs with the member's data. What was enqueued after
+/// the account was closed may be for the next owner of its address.
+async fn forget(
+    cx: &mut Cx,
+    member: Uuid,
+    (email, closed_at): (String, DateTime<Utc>),
+) -> Result<()> {
+    sqlx::query("select requests.forget($1)")
+        .bind(member)
+        .execute(cx.conn())
+        .await?;
+    for (job, place, of) in JOBS {
+        let (whose, until) = match of {
+            Of::Address => (email.clone(), Some(closed_at)),
+            Of::Member => (member.to_string(), None),
+        };
+        sqlx::query("select jobs.forget($1, $2, $3, coalesce($4, now()))")
+            .bind(job)
+            .bind(place)
+            .bind(whose)
+            .bind(until)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(())
 }

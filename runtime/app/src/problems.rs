@@ -69,3 +69,24 @@ static OWN: Own = Own {
 pub fn declare() {
     problems::declare(&OWN);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handbook_lists_every_problem_type_of_the_product() {
+        let page = include_str!("../../../docs/api-design.md");
+        let (_, table) = page
+            .split_once("| status | name | title |")
+            .expect("a table");
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let list = ALL
+            .iter()
+            .map(|kind| format!("| {} | `{}` | {} |", kind.status, kind.slug, kind.title));
+        assert_eq!(rows.collect::<Vec<_>>(), list.collect::<Vec<_>>());
+    }
+}

@@ -209,7 +209,8 @@ async fn top(
         kind,
     };
     let (after, rows) = (asked.after()?, asked.rows());
-    let page = generated_routes::page(&lists.generated, &caller, path, &best, after, rows).await?;
+    let show = (rows, asked.expand());
+    let page = generated_routes::page(&lists.generated, &caller, path, &best, after, show).await?;
     let page = match page {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),

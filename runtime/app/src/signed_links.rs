@@ -34,7 +34,8 @@ pub const ADDRESS_BYTES: usize = 8;
 pub struct Links(Arc<Inner>);
 
 struct Inner {
-    key: SecretString,
+    /// The first one signs; what the others have signed is still accepted.
+    keys: Vec<SecretString>,
     page: Url,
 }
 
@@ -64,22 +65,23 @@ impl<S: Sync> FromRequestParts<S> for Token {
 impl Links {
     /// `path` is the path of the page that the links open.
     pub fn new(parts: &Parts, purpose: &str, path: &str) -> Result<Self, ConfigError> {
-        Self::with(parts.secret(purpose), &parts.public_url, path)
+        Self::with(parts.secrets(purpose), &parts.public_url, path)
     }
 
-    fn with(key: SecretString, public_url: &Url, path: &str) -> Result<Self, ConfigError> {
+    fn with(keys: Vec<SecretString>, public_url: &Url, path: &str) -> Result<Self, ConfigError> {
         let text = format!("{}{path}", public_url.as_str().trim_end_matches('/'));
         let page = text.parse().map_err(|error: url::ParseError| ConfigError {
             setting: "PUBLIC_URL",
             reason: error.to_string(),
         })?;
-        Ok(Self(Arc::new(Inner { key, page })))
+        Ok(Self(Arc::new(Inner { keys, page })))
     }
 
     /// The link with these contents; the same contents always give the same link.
     pub fn url(&self, said: &[u8]) -> Url {
         let mut bytes = said.to_vec();
-        bytes.extend(&self.mac(said).finalize().into_bytes()[..SIGNATURE_BYTES]);
+        let mac = mac(&self.0.keys[0], said).finalize().into_bytes();
+        bytes.extend(&mac[..SIGNATURE_BYTES]);
         let mut url = self.0.page.clone();
         url.query_pairs_mut()
             .append_pair("token", &URL_SAFE_NO_PAD.encode(bytes));
@@ -90,43 +92,76 @@ impl Links {
     pub fn read(&self, token: &str) -> Option<Vec<u8>> {
         let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let signature = bytes.split_off(bytes.len().checked_sub(SIGNATURE_BYTES)?);
-        // The comparison takes constant time.
-        self.mac(&bytes).verify_truncated_left(&signature).ok()?;
-        Some(bytes)
+        // Each comparison takes constant time.
+        let signed = |key| mac(key, &bytes).verify_truncated_left(&signature).is_ok();
+        self.0.keys.iter().any(signed).then_some(bytes)
     }
 
     /// A keyed hash of the address that a link is mailed to, to be put into the link's contents: the link is valid only
     /// as long as the member has this address, whoever reads the old mailbox.
     pub fn address(&self, email: &str) -> [u8; ADDRESS_BYTES] {
-        let mut said = b"mailed to ".to_vec();
-        said.extend(email.to_lowercase().as_bytes());
-        let hash = self.mac(&said).finalize().into_bytes();
-        std::array::from_fn(|at| hash[at])
+        address(&self.0.keys[0], email)
     }
 
-    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.key.expose_secret().as_bytes())
-            .expect("any length will do");
-        mac.update(bytes);
-        mac
+    /// Whether a hash that a link contains is that of this address, by any of the keys.
+    pub fn is_address(&self, email: &str, hash: &[u8]) -> bool {
+        let keys = &self.0.keys;
+        keys.iter().any(|key| address(key, email)[..] == *hash)
     }
 }
 
-/// A page with a button that posts to the page's own URL. The caller must escape texts of external origin.
-pub fn question(text: &str, button: &str) -> Response {
-    page(&format!(
-        "<p>{text}</p><form method=\"post\"><button>{button}</button></form>"
-    ))
+fn address(key: &SecretString, email: &str) -> [u8; ADDRESS_BYTES] {
+    let mut said = b"mailed to ".to_vec();
+    said.extend(email.to_lowercase().as_bytes());
+    let hash = mac(key, &said).finalize().into_bytes();
+    std::array::from_fn(|at| hash[at])
 }
 
-/// A page with a text and no button. The caller must escape texts of external origin.
-pub fn statement(text: &str) -> Response {
-    page(&format!("<p>{text}</p>"))
+fn mac(key: &SecretString, bytes: &[u8]) -> Hmac<Sha256> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).expect("any length will do");
+    mac.update(bytes);
+    mac
 }
 
-fn page(body: &str) -> Response {
+/// The texts of the pages that a link leads to, in one of the languages of the mails.
+pub struct Pages {
+    pub language: &'static str,
+    /// `{}` is what it is about.
+    pub question: &'static str,
+    pub button: &'static str,
+    pub done: &'static str,
+}
+
+impl Pages {
+    /// Those for a member's locale, or else the first.
+    pub fn of(all: &'static [Self], locale: &str) -> &'static Self {
+        let language = locale.split('-').next().unwrap_or_default();
+        let known = all.iter().find(|pages| pages.language == language);
+        known.unwrap_or(&all[0])
+    }
+
+    /// A page with a button that posts to the page's own URL. The caller must escape texts of external origin.
+    pub fn ask(&self, about: &str) -> Response {
+        let (text, button) = (self.question.replace("{}", about), self.button);
+        self.page(&format!(
+            "<p>{text}</p><form method=\"post\"><button>{button}</button></form>"
+        ))
+    }
+
+    /// A page without a button.
+    pub fn done(&self) -> Response {
+        self.page(&format!("<p>{}</p>", self.done))
+    }
+
+    fn page(&self, body: &str) -> Response {
+        page(self.language, body)
+    }
+}
+
+fn page(language: &str, body: &str) -> Response {
     let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
+        "<!doctype html><html lang=\"{language}\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
     );
     let policy =
         HeaderValue::from_static("default-src 'none'; form-action 'self'; frame-ancestors 'none'");
@@ -146,8 +181,14 @@ fn page(body: &str) -> Response {
 impl Links {
     /// Links signed with this key.
     pub fn tried(key: &str) -> Self {
+        Self::of(&[key])
+    }
+
+    /// Links signed with the first of these keys.
+    fn of(keys: &[&str]) -> Self {
         let url = "https://api.test".parse().expect("an address");
-        Self::with(key.to_owned().into(), &url, "/page").expect("links")
+        let keys = keys.iter().map(|key| SecretString::from(*key));
+        Self::with(keys.collect(), &url, "/page").expect("links")
     }
 }
 
@@ -167,6 +208,22 @@ mod tests {
         assert_eq!(hash, ours.address("Ana@Example.org"));
         assert_ne!(hash, ours.address("ana@example.com"));
         assert_ne!(hash, others.address("ana@example.org"));
+    }
+
+    /// A mail may be opened long after the key was replaced.
+    #[test]
+    fn links_outlive_the_key_that_signed_them() {
+        let (before, after) = (Links::tried("old"), Links::of(&["new", "old"]));
+        let hash = before.address("ana@example.org");
+        let old = token(&before, &hash);
+        assert_eq!(after.read(&old).as_deref(), Some(&hash[..]));
+        assert!(after.is_address("Ana@example.org", &hash));
+        assert!(!after.is_address("ana@example.com", &hash));
+        // New links are signed with the new key.
+        assert_eq!(before.read(&token(&after, &hash)), None);
+        let unrelated = Links::tried("new");
+        assert_eq!(unrelated.read(&old), None, "without the old key");
+        assert!(!unrelated.is_address("ana@example.org", &hash));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) mod waitlist;
 pub use bodies::AskedRefund;
 
 use crate::access::{Access, Table};
-use crate::module::{Module, Parts};
+use crate::module::{Module, Parts, secret_list};
 use axum::Router;
 use code::Keys;
 use kernel::{
@@ -54,6 +54,9 @@ use waitlist::leave::Leaving;
 /// The maximum number of orders that expire in one transaction.
 const AT_ONCE: i32 = 100;
 
+/// The smallest number of characters of one of `TICKET_KEYS`: whoever guesses one can make tickets.
+const SHORTEST_KEY: usize = 16;
+
 /// The module. Cheap to clone.
 #[derive(Clone)]
 pub struct Tickets {
@@ -70,12 +73,10 @@ impl Module for Tickets {
     type Settings = Settings;
 
     fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
-        let derived = [parts.secret("tickets")];
-        let secrets = match settings.ticket_keys.as_slice() {
-            [] => &derived[..],
-            given => given,
-        };
-        let keys = Keys::new(secrets).ok_or_else(|| ConfigError {
+        let given = secret_list("TICKET_KEYS", &settings.ticket_keys, SHORTEST_KEY)?;
+        // Codes that were signed before `TICKET_KEYS` was set, or before the server's key was replaced, stay valid.
+        let secrets = [given, parts.secrets("tickets")].concat();
+        let keys = Keys::new(&secrets).ok_or_else(|| ConfigError {
             setting: "TICKET_KEYS",
             reason: "no key can be made of it".to_owned(),
         })?;

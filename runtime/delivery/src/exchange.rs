@@ -106,14 +106,6 @@ impl Exchange {
     }
 }
 
-fn silence(error: &reqwest::Error) -> Silence {
-    match error {
-        error if error.is_connect() || error.is_builder() => Silence::NoConnection,
-        error if error.is_timeout() => Silence::Late,
-        _ => Silence::Broken,
-    }
-}
-
 impl Reply {
     #[cfg(test)]
     pub fn made(status: u16, headers: &[(&'static str, &str)], body: &str) -> Self {
@@ -167,6 +159,14 @@ pub(crate) fn name(text: &str) -> Option<String> {
 
 pub(crate) fn bounded(wait: Duration) -> Duration {
     wait.min(LONGEST_PAUSE)
+}
+
+fn silence(error: &reqwest::Error) -> Silence {
+    match error {
+        error if error.is_connect() || error.is_builder() => Silence::NoConnection,
+        error if error.is_timeout() => Silence::Late,
+        _ => Silence::Broken,
+    }
 }
 
 #[cfg(test)]

@@ -67,15 +67,6 @@ impl Failure {
         }))
     }
 
-    /// Whether repeating the call with the same key can still succeed.
-    pub fn may_be_retried(&self) -> bool {
-        match self {
-            Self::Definite(_) => false,
-            Self::Retryable { .. } => true,
-            Self::Ambiguous { replayed, .. } => !replayed,
-        }
-    }
-
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Definite(refusal) => Some(refusal),

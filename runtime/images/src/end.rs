@@ -14,6 +14,21 @@ pub fn is_whole(bytes: &[u8], kind: Kind) -> bool {
     .is_some()
 }
 
+/// Whether a PNG has a colour profile of more than this many bytes. Profiles are compressed, and decoders unpack them
+/// whole: of a file of 100 MB for minutes.
+pub fn has_profile_beyond(bytes: &[u8], most: usize) -> bool {
+    let mut at: usize = 8;
+    while let Some(head) = bytes.get(at..at.saturating_add(8)) {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        match &head[4..] {
+            b"iCCP" if length > most => return true,
+            b"IDAT" | b"IEND" => return false,
+            _ => at = at.saturating_add(length).saturating_add(12),
+        }
+    }
+    false
+}
+
 /// Skips segments by their length, since a thumbnail in a segment has an end marker of its own, which must not count.
 fn jpeg(bytes: &[u8]) -> Option<()> {
     const END: u8 = 0xd9;

@@ -62,6 +62,9 @@ pub const SIDE_MAX: u32 = 12_000;
 /// The maximum size of a decoded picture in memory, in bytes.
 pub const DECODED_MAX: u64 = 256 << 20;
 
+/// The maximum size of a PNG's colour profile in the file, in bytes. Those of cameras and screens have some kilobytes.
+const PROFILE_MAX: usize = 1 << 20;
+
 /// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -94,6 +97,9 @@ pub fn prepare(bytes: &[u8], kind: Kind) -> Result<Prepared, Refused> {
     // The type is recognized by the first bytes, whatever the client says.
     if image::guess_format(bytes).ok() != Some(kind.format()) {
         return Err(Refused::Kind(kind.content_type()));
+    }
+    if kind == Kind::Png && end::has_profile_beyond(bytes, PROFILE_MAX) {
+        return Err(Refused::Broken);
     }
     let (picture, orientation) = decode(bytes, kind)?;
     // Decoders silently fill in what is missing of an incomplete file.

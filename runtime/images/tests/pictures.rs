@@ -173,6 +173,30 @@ fn md4_what_would_be_huge_is_refused_before_it_is_decoded() {
     }
 }
 
+/// A colour profile that is unpacked to gigabytes keeps nobody waiting; other chunks are not unpacked.
+#[test]
+fn abuse_36_a_profile_that_is_a_bomb_is_refused() {
+    let whole = file(Kind::Png, 8, 8);
+    let with = |name: &[u8], bytes: usize| {
+        let mut chunk = name.to_vec();
+        chunk.extend(b"name\0\0");
+        chunk.resize(4 + bytes, 0);
+        let sum = crc(&chunk).to_be_bytes();
+        let length = u32::try_from(bytes).expect("a length").to_be_bytes();
+        // After the signature and the header.
+        let (head, rest) = whole.split_at(33);
+        [head, &length, &chunk, &sum, rest].concat()
+    };
+    for (name, bytes, is_refused) in [
+        (b"iCCP", (1 << 20) + 1, true),
+        (b"iCCP", 1 << 20, false),
+        (b"zTXt", 4 << 20, false),
+    ] {
+        let refused = prepare(&with(name, bytes), Kind::Png);
+        assert_eq!(refused.is_err(), is_refused, "{bytes}: {refused:?}");
+    }
+}
+
 /// A small file that claims to be a large picture.
 fn claiming(kind: Kind, width: u16, height: u16) -> Vec<u8> {
     let mut bytes = file(kind, 8, 8);

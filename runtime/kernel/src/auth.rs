@@ -72,6 +72,10 @@ impl Authenticator {
     }
 }
 
+pub(crate) fn refuse(refused: Refused) -> Error {
+    Error::new(&problems::INVALID_TOKEN).because(refused)
+}
+
 /// The one bearer token of a request.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -90,10 +94,6 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
         return Err(Refused("too long"));
     }
     Ok(Some(token.trim_start()))
-}
-
-pub(crate) fn refuse(refused: Refused) -> Error {
-    Error::new(&problems::INVALID_TOKEN).because(refused)
 }
 
 fn unix_now() -> i64 {

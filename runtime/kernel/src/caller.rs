@@ -32,9 +32,7 @@ impl Caller {
     pub fn user(&self) -> Result<Uuid> {
         self.actor.user().ok_or_else(Error::unauthenticated)
     }
-}
 
-impl Caller {
     /// The caller that the HTTP layer found in the request, to be handed on to the engine. Whether the account and the
     /// session are still valid has not been checked yet. On a route outside the HTTP layer, which verifies no tokens,
     /// every caller is anonymous.

@@ -20,6 +20,9 @@ pub struct DbConfig {
     pub figure_connections: u32,
     /// The statement timeout on these.
     pub figure_timeout: Duration,
+    /// Whether the connections of requests and jobs are opened at once, so that the first requests don't wait for them.
+    /// Otherwise each is opened when all others are in use, as those for searches and figures always are.
+    pub opened_at_once: bool,
     /// How long a caller waits for a connection before getting 503.
     pub acquire_timeout: Duration,
     /// Size of the statement cache per connection; at least the number of generated statements.
@@ -39,6 +42,7 @@ impl DbConfig {
             search_timeout: Duration::from_secs(2),
             figure_connections: 4,
             figure_timeout: Duration::from_secs(10),
+            opened_at_once: true,
             acquire_timeout: Duration::from_secs(2),
             statement_cache: 2400,
             ping_after_idle: Duration::from_secs(30),
@@ -163,8 +167,8 @@ pub struct TokenConfig {
     pub audience: String,
     /// Ed25519 private key, PKCS #8 PEM.
     pub signing_key: SecretString,
-    /// Ed25519 public keys (PEM) of former signing keys whose tokens are still accepted.
-    pub former_keys: Vec<String>,
+    /// Other signing keys whose tokens are accepted, usually former ones: public or private Ed25519 keys in PEM.
+    pub former_keys: Vec<SecretString>,
     pub lifetime: Duration,
     /// Tolerated clock difference.
     pub leeway: Duration,

@@ -3,6 +3,7 @@
 //! Messages of the database stay in the cause and never reach the client.
 
 use crate::{
+    cx::connect,
     http::metrics,
     input::Invalid,
     problem::{Item, Limit, Problem},
@@ -176,6 +177,16 @@ impl Error {
         &self.0.problem
     }
 
+    /// What led to the error, for logs. `None`: the problem says everything.
+    pub fn cause(&self) -> Option<String> {
+        self.0.cause.as_deref().map(ToString::to_string)
+    }
+
+    /// The cause or, without one, what the client is told. For administrators.
+    pub fn reason(&self) -> String {
+        self.cause().unwrap_or_else(|| self.to_string())
+    }
+
     /// 403 for a statement that changed no row although the rules allow it. Somebody else may have changed the row in
     /// between, which a retry finds out. If it persists, policies and rules differ.
     pub(crate) fn unexplained() -> Self {
@@ -203,17 +214,6 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         self.0.again == Again::No && self.0.problem.kind.status < 500
     }
-}
-
-/// The order in which kinds of errors take precedence.
-fn rank(kind: &Kind) -> usize {
-    let order = [
-        &problems::INVALID,
-        &problems::REFERENCE,
-        &problems::CONFLICT,
-    ];
-    let at = order.iter().position(|known| known.slug == kind.slug);
-    at.unwrap_or(order.len())
 }
 
 impl From<Problem> for Error {
@@ -244,9 +244,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
             sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                 return Self::unavailable().because(error);
             }
+            sqlx::Error::Io(_) => return Self::unavailable().detail(LOST).because(error),
             _ => return Self::internal(error),
         };
         if let Some(missing) = missing_privilege(&error) {
@@ -264,10 +265,15 @@ impl From<sqlx::Error> for Error {
                 again.0.again = Again::Transient;
                 again
             }
-            // Lock and statement timeouts, shutdown of the server, too many connections
-            "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" => {
+            // The database has become a standby, and this connection still leads to it.
+            "25006" => {
+                connect::replace();
                 Self::unavailable()
             }
+            "57P01" | "57P02" => Self::unavailable().detail(LOST),
+            code if is_passing(code) => Self::unavailable(),
+            // Of connecting: the password is being changed, or the login is not let in. (Ours are above.)
+            "28000" | "28P01" => Self::unavailable(),
             "42501" => Self::forbidden(),
             "23505" | "23P01" => Self::new(&problems::CONFLICT),
             "23502" | "23514" | "22001" | "22003" | "22007" | "22008" | "22021" | "22P02"
@@ -279,6 +285,10 @@ impl From<sqlx::Error> for Error {
         answer
     }
 }
+
+/// The answer to a `commit` may be what was lost.
+const LOST: &str = "The connection to the database was lost. If the request was to change something, that may have been \
+done or not: look, or repeat it with the same `Idempotency-Key`, after `Retry-After` seconds.";
 
 /// Whether the database role lacks a grant that one of our own statements needs. That is always a mistake of ours and
 /// never a refusal, so it raises an alarm and is answered 500. (Refusals by policies have the same code 42501.)
@@ -303,6 +313,27 @@ pub(crate) fn missing_privilege(error: &sqlx::Error) -> Option<Error> {
         "missing privilege: {}",
         database.message()
     )))
+}
+
+/// The order in which kinds of errors take precedence.
+fn rank(kind: &Kind) -> usize {
+    let order = [
+        &problems::INVALID,
+        &problems::REFERENCE,
+        &problems::CONFLICT,
+    ];
+    let at = order.iter().position(|known| known.slug == kind.slug);
+    at.unwrap_or(order.len())
+}
+
+/// Whether the database can't do now what it can do at other times: locks and statements that take too long, a shutdown,
+/// too many connections, no space left on the disk, no memory, a disk that does not answer.
+fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "55P03" | "57014" | "57P03" | "57P05" | "25P03" | "25P04"
+    ) || code.starts_with("53")
+        || code == "58030"
 }
 
 impl fmt::Display for Error {
@@ -332,5 +363,20 @@ impl IntoResponse for Error {
             problem: self.0.problem,
         });
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administrators_are_told_the_cause_or_what_the_client_is_told() {
+        let failed = Error::internal("the disk is full");
+        assert_eq!(failed.cause().as_deref(), Some("the disk is full"));
+        assert_eq!(failed.reason(), "the disk is full");
+        let refused = Error::not_found();
+        assert_eq!(refused.cause(), None);
+        assert_eq!(refused.reason(), refused.to_string());
     }
 }

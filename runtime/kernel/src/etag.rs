@@ -140,6 +140,11 @@ fn tags<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<Vec<Tag<'a>>> {
     }
     let mut tags = Vec::new();
     while !rest.is_empty() {
+        // Empty entries of a list mean nothing (RFC 9110, 5.6.1).
+        if let Some(after) = rest.strip_prefix(',') {
+            rest = after.trim_start();
+            continue;
+        }
         let tag = rest.strip_prefix("W/").unwrap_or(rest);
         let (text, after) = match tag.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"'),
@@ -148,9 +153,7 @@ fn tags<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<Vec<Tag<'a>>> {
         .ok_or_else(error)?;
         tags.push(Tag::One(text));
         rest = after.trim_start();
-        if let Some(after) = rest.strip_prefix(',') {
-            rest = after.trim_start();
-        } else if !rest.is_empty() {
+        if !rest.is_empty() && !rest.starts_with(',') {
             return Err(error());
         }
     }
@@ -205,6 +208,9 @@ mod tests {
             assert_eq!(if_match(&[one]).unwrap(), Versions(vec![3]), "{one}");
         }
         assert_eq!(if_match(&["3, \"4\""]).unwrap(), Versions(vec![3, 4]));
+        for one in [",\"3\"", "\"3\",", " , ,\"3\" , "] {
+            assert_eq!(if_match(&[one]).unwrap(), Versions(vec![3]), "{one}");
+        }
         assert_eq!(
             if_match(&["\"foreign\", \"-1-x\", \"+3-x\", \"\", \"3-\""]).unwrap(),
             Versions(vec![])

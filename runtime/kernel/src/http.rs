@@ -10,6 +10,7 @@ pub mod docs;
 pub mod health;
 pub mod home;
 mod identify;
+mod limited;
 pub mod limits;
 pub mod metrics;
 pub(crate) mod outer;
@@ -17,7 +18,7 @@ mod place;
 pub mod stream;
 mod unread;
 
-pub use body::{Beside, Json, Raw, Sent};
+pub use body::{Beside, Raw, Sent};
 
 use crate::{
     auth::Authenticator,
@@ -26,7 +27,7 @@ use crate::{
 };
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state},
 };
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{Semaphore, watch};
@@ -86,7 +87,7 @@ impl Http {
             .merge(docs::router())
             .layer(from_fn_with_state(self.clone(), outer::outer))
             .layer(compress::layer())
-            .layer(map_response(compress::weaken))
+            .layer(from_fn(compress::weaken))
     }
 
     pub(crate) fn proxies(&self) -> &[Network] {

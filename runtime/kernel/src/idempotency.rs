@@ -28,7 +28,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sqlx::types::Json;
+use sqlx::{Row, types::Json};
 use std::time::Duration;
 
 static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -97,15 +97,8 @@ impl Request {
 
     /// In the caller's transaction. If another transaction holds the key, waits for it, but not for long.
     pub async fn claim(&self, cx: &mut Cx, lease: Duration) -> Result<Claim> {
-        type Row = (
-            String,
-            i32,
-            Option<i32>,
-            Option<Json<Map<String, Value>>>,
-            Option<Vec<u8>>,
-        );
         let text = "select outcome, attempt, status, headers, body from requests.claim($1, $2, $3, $4, $5)";
-        let claimed: Result<Row, sqlx::Error> = sqlx::query_as(text)
+        let claimed = sqlx::query(text)
             .bind(&self.method)
             .bind(&self.route)
             .bind(&self.key)
@@ -113,17 +106,19 @@ impl Request {
             .bind(TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX))
             .fetch_one(cx.conn())
             .await;
-        let (outcome, attempt, status, headers, body) = match claimed {
+        let row = match claimed {
             Ok(row) => row,
             Err(error) if is_lock_timeout(&error) => return Err(busy().because(error)),
             Err(error) => return Err(error.into()),
         };
-        match (outcome.as_str(), status, headers, body) {
-            ("new" | "again", ..) => Ok(Claim::Work(attempt)),
-            ("done", Some(status), Some(Json(headers)), Some(body)) => {
+        match row.try_get("outcome")? {
+            "new" | "again" => Ok(Claim::Work(row.try_get("attempt")?)),
+            "done" => {
+                let Json(headers) = row.try_get("headers")?;
+                let (status, body) = (row.try_get("status")?, row.try_get("body")?);
                 Ok(Claim::Done(replay(status, &headers, body)?))
             }
-            ("other", ..) => Err(Error::new(&problems::KEY_REUSED)),
+            "other" => Err(Error::new(&problems::KEY_REUSED)),
             _ => Err(busy()),
         }
     }

@@ -126,6 +126,15 @@ impl Action {
     }
 }
 
+/// Runs a transaction again if it lost against a concurrent one.
+pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
+    let again = error.is_transient() && attempt < ATTEMPTS;
+    if again {
+        metrics::RETRIED.add();
+    }
+    again
+}
+
 /// What can be decided without the database: 401 for anonymous callers where they can do nothing, 403 where nobody
 /// can.
 fn require(rule: &Rule, caller: &Caller) -> Result<()> {
@@ -158,15 +167,6 @@ fn span(endpoint: &Endpoint, action: &str) {
     let span = tracing::Span::current();
     span.record("entity", endpoint.resource().name);
     span.record("action", action);
-}
-
-/// Runs a transaction again if it lost against a concurrent one.
-pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
-    let again = error.is_transient() && attempt < ATTEMPTS;
-    if again {
-        metrics::RETRIED.add();
-    }
-    again
 }
 
 /// The error after the last attempt. A refusal without an explanation raises an alarm: policies and rules differ.

@@ -77,9 +77,7 @@ impl Page<'_> {
                 text::archived(self.resource, self.query.limit, before)
             }
         };
-        let mut rows = reader
-            .fetch(statement.map_err(Error::internal)?.question())
-            .await?;
+        let mut rows = reader.fetch(statement.map_err(Error::internal)?).await?;
         let limit = self.query.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -124,7 +122,7 @@ impl Page<'_> {
         }
         let statement = text::count(self.resource, self.query, self.parent);
         let statement = statement.map_err(Error::internal)?;
-        let rows = reader.fetch(statement.question()).await?;
+        let rows = reader.fetch(statement).await?;
         let row = rows
             .first()
             .ok_or_else(|| Error::internal("a count is a row"))?;
@@ -164,7 +162,7 @@ impl Page<'_> {
         }
         let statement = text::place_beside(places, last.try_get("id")?);
         let statement = statement.map_err(Error::internal)?;
-        let rows = reader.fetch(statement.question()).await?;
+        let rows = reader.fetch(statement).await?;
         // The row has gone since the page was read, so the same request would give another page now.
         let row = rows.first().ok_or_else(|| {
             Error::unavailable()
@@ -199,14 +197,6 @@ impl Page<'_> {
     }
 }
 
-fn place(text: &str) -> Option<Point> {
-    let (lng, lat) = text.split_once(' ')?;
-    Some(Point {
-        lat: lat.parse().ok()?,
-        lng: lng.parse().ok()?,
-    })
-}
-
 /// Whether the caller can see the object.
 pub(crate) async fn is_there(
     reader: &mut Reader,
@@ -214,5 +204,13 @@ pub(crate) async fn is_there(
     id: Uuid,
 ) -> Result<bool> {
     let statement = text::exists(resource, id).map_err(Error::internal)?;
-    Ok(!reader.fetch(statement.question()).await?.is_empty())
+    Ok(!reader.fetch(statement).await?.is_empty())
+}
+
+fn place(text: &str) -> Option<Point> {
+    let (lng, lat) = text.split_once(' ')?;
+    Some(Point {
+        lat: lat.parse().ok()?,
+        lng: lng.parse().ok()?,
+    })
 }

@@ -68,7 +68,8 @@ pub enum Error {
     #[error("another run of migrations has been going on for too long")]
     Busy,
     #[error(
-        "the role `{0}` is held to row-level security: it would fill no rows and report success; migrate as a role with BYPASSRLS"
+        "the role `{0}` is held to row-level security: it would fill no rows and report success; migrate as a superuser, \
+         or as a role with BYPASSRLS if no step needs more"
     )]
     Role(String),
     #[error("migration {version}: {source}")]
@@ -108,7 +109,7 @@ pub async fn up_to(
     let mut done = Vec::new();
     for migration in waiting {
         if !migration.transaction {
-            session::drop_unfinished_indexes(&mut conn).await?;
+            session::drop_unfinished_indexes(&mut conn, migration.up).await?;
         }
         let mut attempt = 1;
         while let Err(error) = migrator.run_to(migration.version, &mut conn).await {

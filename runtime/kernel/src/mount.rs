@@ -13,6 +13,7 @@ use crate::{
     list::cursor::CursorKey,
     resource::{Child, Resource},
     rule::Rule,
+    value::parse_id,
 };
 use axum::{
     Router,
@@ -215,11 +216,9 @@ impl Call {
     fn new(request: Request, id: Option<&str>) -> Self {
         let (parts, body) = request.into_parts();
         let caller = Caller::unproven(&parts);
-        // An id in another notation is not an id of ours: 404, as for an unknown id.
-        let id = id.and_then(|id| Uuid::try_parse(id).ok().filter(|_| id.len() == 36));
         Self {
             caller,
-            id,
+            id: id.and_then(parse_id),
             parts,
             body,
         }

@@ -17,7 +17,7 @@ mod unused;
 
 pub use objects::Objects;
 
-use crate::{Error, Result, prelude::BoxFuture, problems};
+use crate::{Error, Result, etag, prelude::BoxFuture, problems};
 use axum::{
     Router,
     body::Body,
@@ -160,25 +160,12 @@ impl Served {
     }
 }
 
-/// Whether `If-None-Match` contains the tag; weak tags match, as for every read.
-fn names(sent: &HeaderValue, etag: &HeaderValue) -> bool {
-    let (Ok(sent), Ok(etag)) = (sent.to_str(), etag.to_str()) else {
-        return false;
-    };
-    sent.split(',')
-        .map(str::trim)
-        .any(|one| one == "*" || one.trim_start_matches("W/") == etag)
-}
-
 impl Document {
     async fn answer(&self, path: &str, headers: &HeaderMap) -> Result<Response> {
         let all = self.served().await;
         let served = all.iter().find(|served| served.path == path);
         let served = served.ok_or_else(|| Error::new(&problems::NO_ROUTE))?;
-        let known = headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .any(|sent| names(sent, &served.etag));
+        let known = etag::not_modified(headers, &served.etag)?;
         let (status, body) = match known {
             true => (StatusCode::NOT_MODIFIED, Body::empty()),
             false => (StatusCode::OK, Body::from(served.text.clone())),

@@ -3,7 +3,7 @@
 pub use crate::input::{Choice as _, Edit, Patch};
 pub use crate::resource::{
     Child, Constraint, Expand, Filter, GuardedColumn, GuardedUpdate, Kind, Lifecycle, Resource,
-    Rules, Sort, Sql, Together, Transition,
+    Rules, Sort, Sql, Together, Transition, Ways,
 };
 pub use crate::rule::Op;
 pub use crate::rule::Rule::{self, *};

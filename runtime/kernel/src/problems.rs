@@ -23,7 +23,7 @@ macro_rules! problem_kinds {
         $(#[doc = $doc]
         pub static $name: $crate::problems::Kind =
             $crate::problems::Kind { slug: $slug, status: $status, title: $title, doc: $doc };)*
-        /// In the order of their status.
+        /// In the order of the list.
         pub static ALL: &[&$crate::problems::Kind] = &[$(&$name),*];
     };
 }

@@ -20,6 +20,12 @@ pub async fn check(cx: &mut Cx, what: &'static str, per_day: u32) -> Result<()> 
     ask(cx, "select requests.has_left($1, $2)", what, per_day).await
 }
 
+/// When the next day begins, in UTC.
+pub fn seconds_to_midnight() -> u64 {
+    let passed = chrono::Utc::now().num_seconds_from_midnight();
+    u64::from(86_400_u32.saturating_sub(passed))
+}
+
 async fn ask(cx: &mut Cx, text: &'static str, what: &'static str, per_day: u32) -> Result<()> {
     let limit = i32::try_from(per_day).unwrap_or(i32::MAX);
     let is_left: bool = sqlx::query_scalar(text)
@@ -35,10 +41,4 @@ async fn ask(cx: &mut Cx, text: &'static str, what: &'static str, per_day: u32) 
             ))
             .limited(what, Some((per_day, 86_400)), seconds_to_midnight())),
     }
-}
-
-/// When the next day begins, in UTC.
-pub fn seconds_to_midnight() -> u64 {
-    let passed = chrono::Utc::now().num_seconds_from_midnight();
-    u64::from(86_400_u32.saturating_sub(passed))
 }

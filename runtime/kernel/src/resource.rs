@@ -117,6 +117,8 @@ pub struct Sql {
     /// If some callers may not read some columns, `list` ends inside of a sub-select, and this text closes it: those
     /// columns are only read for the rows of the page.
     pub list_end: &'static str,
+    /// For lists of which most callers may read few rows: how those are found.
+    pub ways: Option<&'static Ways>,
     /// `select <columns> from … where t.id = any($1)`
     pub by_ids: &'static str,
     /// `insert into … returning <columns>` (guarded: `returning t.id, t.version`); arguments in the order of `Input::bind`.
@@ -137,6 +139,19 @@ pub struct Sql {
     pub probe: &'static str,
     /// How to find the country of national telephone numbers in a body. `None` if they are not accepted.
     pub national: Option<National>,
+}
+
+/// The ways in which rows name the caller. Every row that a caller may read is found by one of them, unless the caller
+/// fulfils `walks`; not every row that is found may be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways {
+    /// The condition for callers who may read rows that don't name them, or of whom very many rows may be: they read
+    /// the table in the order of the list, where a page is full soon.
+    pub walks: &'static str,
+    /// Queries for ids that depend on the caller: `select sec.mine_event_admin()`
+    pub sets: &'static [&'static str],
+    /// A column (`t.event_id`), and the position of the set of ids that it may have; `None`: the caller's own id.
+    pub by: &'static [(&'static str, Option<usize>)],
 }
 
 /// How to find the country that a telephone number without a country code belongs to.
@@ -161,6 +176,7 @@ impl Sql {
         get_anonymous: "",
         list: "",
         list_end: "",
+        ways: None,
         by_ids: "",
         create: "",
         update: "",

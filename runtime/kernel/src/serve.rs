@@ -99,16 +99,16 @@ pub async fn serve(
     Ok(())
 }
 
+/// `/livez`, `/readyz` and `/metrics` on a listener of their own, for as long as the process lives.
+pub async fn serve_admin(listener: TcpListener, health: Health) -> io::Result<()> {
+    axum::serve(listener, health.admin()).await
+}
+
 async fn finish(graceful: GracefulShutdown, patience: Duration) {
     let finished = tokio::time::timeout(patience, graceful.shutdown()).await;
     if finished.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
-}
-
-/// `/livez`, `/readyz` and `/metrics` on a listener of their own, for as long as the process lives.
-pub async fn serve_admin(listener: TcpListener, health: Health) -> io::Result<()> {
-    axum::serve(listener, health.admin()).await
 }
 
 async fn accept(

@@ -10,38 +10,30 @@ pub use json::{Json, object_from_sql, object_to_sql, write_object};
 pub use point::Point;
 pub use time::{parse_date, parse_time, write_time};
 
-/// Minor units per major unit of an ISO 4217 currency: `¥` has none, most have 100, a few 1000.
-pub fn minor_units(currency: &str) -> i64 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
-        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 1,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 1000,
-        _ => 100,
-    }
-}
+use uuid::Uuid;
 
-/// `1250`, `EUR` → `12.50 EUR`, for people.
-pub fn money_text(amount: i64, currency: &str) -> String {
-    let unit = minor_units(currency);
-    let (sign, amount) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs());
-    let (major, minor) = (amount / unit as u64, amount % unit as u64);
-    match unit {
-        1 => format!("{sign}{major} {currency}"),
-        100 => format!("{sign}{major}.{minor:02} {currency}"),
-        _ => format!("{sign}{major}.{minor:03} {currency}"),
-    }
+/// An id as answers spell it. UUIDs in another notation (with braces, as `urn:`, without hyphens) are no ids of ours: the
+/// same id would have several addresses and make several cache keys.
+pub fn parse_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::money_text;
+    use super::*;
 
     #[test]
-    fn money_in_words() {
-        assert_eq!(money_text(1250, "EUR"), "12.50 EUR");
-        assert_eq!(money_text(-5, "EUR"), "-0.05 EUR");
-        assert_eq!(money_text(1250, "JPY"), "1250 JPY");
-        assert_eq!(money_text(1250, "KWD"), "1.250 KWD");
-        assert_eq!(money_text(i64::MIN, "EUR"), "-92233720368547758.08 EUR");
+    fn an_id_has_one_notation() {
+        let id = "019caddd-0f20-7b8e-a1f8-0bd70ae0784c";
+        assert_eq!(parse_id(id).map(|id| id.to_string()), Some(id.to_owned()));
+        for other in [
+            "",
+            "019caddd0f207b8ea1f80bd70ae0784c",
+            "{019caddd-0f20-7b8e-a1f8-0bd70ae0784c}",
+            "urn:uuid:019caddd-0f20-7b8e-a1f8-0bd70ae0784c",
+            "019caddd-0f20-7b8e-a1f8-0bd70ae0784g",
+        ] {
+            assert_eq!(parse_id(other), None, "{other}");
+        }
     }
 }

@@ -67,27 +67,6 @@ pub fn to_processor(money: Money) -> Result<i64> {
     i64::try_from(amount).map_err(|_| Error::Overflow)
 }
 
-/// Converts a number that was received from the processor; `code` is in lower case.
-pub fn from_processor(amount: i64, code: &str) -> Result<Money> {
-    let currency = Currency::parse(&code.to_ascii_uppercase())?;
-    let unit = per_quantum(currency);
-    let read = Money::new(amount, currency);
-    let amount = u64::try_from(amount).map_err(|_| Error::Negative(read))?;
-    // Stripe may round differently from us: its amounts of currencies with three decimals may end in a digit other
-    // than 0.
-    if currency.exponent() == 3 {
-        return Ok(read);
-    }
-    if amount.checked_rem(unit) != Some(0) {
-        let step = i64::try_from(unit).map_err(|_| Error::Overflow)?;
-        return Err(Error::Step {
-            amount: read,
-            step: Money::new(step, currency),
-        });
-    }
-    Money::from_quanta(amount.checked_div(unit).ok_or(Error::Overflow)?, currency)
-}
-
 /// Currencies that cards can't be charged in: those that the processor doesn't have, and the three whose decimals it
 /// writes otherwise than ISO 4217, which the gateway refuses so that no amount is wrong by a factor of a hundred.
 const UNCHARGED: &str =
@@ -96,11 +75,6 @@ const UNCHARGED: &str =
 /// Whether cards can be charged in the currency. In others people pay cash at the door.
 pub fn is_charged(currency: Currency) -> bool {
     !UNCHARGED.split(' ').any(|code| code == currency.code())
-}
-
-/// The currency's code as the processor writes it: in lower case.
-pub fn code(currency: Currency) -> String {
-    currency.code().to_ascii_lowercase()
 }
 
 /// The number of the processor's units in a quantum.
@@ -140,8 +114,6 @@ mod tests {
             (money(5_120, "KWD"), 5_120),
         ] {
             assert_eq!(to_processor(ours), Ok(theirs), "{ours}");
-            let code = code(ours.currency());
-            assert_eq!(from_processor(theirs, &code), Ok(ours), "{ours}");
         }
     }
 
@@ -153,12 +125,6 @@ mod tests {
         ] {
             assert_eq!(to_processor(amount), Err(Error::Step { amount, step }));
         }
-        assert!(matches!(
-            from_processor(550, "isk"),
-            Err(Error::Step { .. })
-        ));
-        assert_eq!(from_processor(5_124, "kwd"), Ok(money(5_124, "KWD")));
-        assert!(matches!(from_processor(-1, "usd"), Err(Error::Negative(_))));
         assert!(matches!(
             to_processor(money(i64::MAX, "ISK")),
             Err(Error::Overflow)

@@ -79,13 +79,6 @@ pub fn pay(total: Money, credits: Money) -> Result<Funds> {
     Ok(Funds { wallet, card })
 }
 
-/// The amount, rounded down to a multiple of the quantum.
-fn steps(amount: Money) -> Result<Money> {
-    let quantum = i64::try_from(card::quantum(amount.currency())).map_err(|_| Error::Overflow)?;
-    let rest = amount.amount().checked_rem(quantum).unwrap_or_default();
-    amount.minus(Money::new(rest, amount.currency()))
-}
-
 /// Application fee and top-up by which the organizer gets `organizer` of a purchase paid like this: `card −
 /// application_fee + top_up = organizer`.
 pub fn funding(paid: &Funds, organizer: Money) -> Result<Funding> {
@@ -97,6 +90,13 @@ pub fn funding(paid: &Funds, organizer: Money) -> Result<Funding> {
         application_fee: nothing.max(paid.card.minus(organizer)?)?,
         top_up: nothing.max(organizer.minus(paid.card)?)?,
     })
+}
+
+/// The amount, rounded down to a multiple of the quantum.
+fn steps(amount: Money) -> Result<Money> {
+    let quantum = i64::try_from(card::quantum(amount.currency())).map_err(|_| Error::Overflow)?;
+    let rest = amount.amount().checked_rem(quantum).unwrap_or_default();
+    amount.minus(Money::new(rest, amount.currency()))
 }
 
 #[cfg(test)]

@@ -37,11 +37,6 @@ pub fn cumulative(paid: &Parts, refunded: Money) -> Result<Parts> {
     })
 }
 
-/// Divides in proportion to two parts; a tie of half a quantum goes to the first.
-fn between(refunded: Money, first: Money, second: Money) -> Result<[Money; 2]> {
-    two(by_weights(refunded, &[first.quanta()?, second.quanta()?])?)
-}
-
 /// The parts of a refund of `amount` after refunds of `already`. Refuses more than is left.
 pub fn parts(paid: &Parts, already: Money, amount: Money) -> Result<Parts> {
     let left = paid.total()?.minus(already)?;
@@ -84,6 +79,11 @@ pub fn destination(paid: &Funds, already: &Funds, amount: Money, to: To) -> Resu
         wallet: amount.minus(card)?,
         card,
     })
+}
+
+/// Divides in proportion to two parts; a tie of half a quantum goes to the first.
+fn between(refunded: Money, first: Money, second: Money) -> Result<[Money; 2]> {
+    two(by_weights(refunded, &[first.quanta()?, second.quanta()?])?)
 }
 
 #[cfg(test)]

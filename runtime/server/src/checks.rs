@@ -1,18 +1,21 @@
 //! Conditions that must hold before the server answers requests. Each error says what to do.
 
+mod database;
+
+pub use database::{CATALOGUE, database};
+
 use crate::{
     cli::{self, Serve},
     seed::demo,
-    settings::{Mail, Secret, SmtpTls},
+    settings::{Http, Mail, Secret, SmtpTls},
     wire::Parts,
 };
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use generated::migrations::MIGRATIONS;
-use kernel::{Caller, Db, config::DbConfig, http::health, migrate};
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
-use std::collections::BTreeSet;
+use kernel::{Caller, Db, http::health, migrate};
+use secrecy::ExposeSecret;
+use std::{collections::BTreeSet, fs};
 use url::Url;
 use uuid::Uuid;
 
@@ -39,6 +42,9 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
         bail!(
             "DEV_OUTBOX_URL shows everybody the mail of everybody; it is for CULTUREPASS_ENV=development"
         );
+    }
+    if settings.app.push.push_dir.is_some() {
+        bail!("PUSH_DIR keeps push messages in a folder; it is for CULTUREPASS_ENV=development");
     }
     if parts.api_docs && !settings.http.api_docs_in_production {
         bail!(
@@ -105,6 +111,57 @@ pub fn addresses(production: bool, settings: &cli::App) -> Result<()> {
     Ok(())
 }
 
+/// Addresses to which paths and tokens are appended.
+pub fn bases(settings: &cli::App) -> Result<()> {
+    let modules = &settings.modules;
+    for (name, url) in [
+        ("PUBLIC_URL", Some(&settings.tokens.public_url)),
+        ("APP_URL", modules.sessions.app_url.as_ref()),
+        ("MEDIA_PUBLIC_URL", modules.media.media_public_url.as_ref()),
+    ] {
+        let Some(url) = url else { continue };
+        // The refusal does not repeat the address, which may hold a password.
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!("{name} holds a login, which everybody would see; leave it out");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            bail!(
+                "{name} ends with `?…` or `#…`, to which no path can be appended; leave that out"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A request that is ended while Stripe is asked leaves open what has become of the payment.
+pub fn time_to_pay(settings: &cli::App, http: &Http) -> Result<()> {
+    let (stripe, all) = (
+        settings.stripe.stripe_timeout_seconds,
+        http.handler_timeout_seconds,
+    );
+    if settings.stripe.stripe_secret_key.get()?.is_some() && stripe >= all {
+        bail!(
+            "STRIPE_TIMEOUT_SECONDS={stripe} is not less than HANDLER_TIMEOUT_SECONDS={all}: requests would be ended while \
+             a payment is made"
+        );
+    }
+    Ok(())
+}
+
+/// A volume that was not mounted, or belongs to another user, is noticed now and not when somebody sends a picture.
+pub fn pictures(settings: &cli::App) -> Result<()> {
+    let media = &settings.modules.media;
+    if media.media_s3_bucket.is_some() {
+        return Ok(());
+    }
+    let folder = &media.media_dir;
+    let named = || format!("MEDIA_DIR: {} can't be written to", folder.display());
+    fs::create_dir_all(folder).with_context(named)?;
+    let file = folder.join(format!(".{}", Uuid::now_v7().simple()));
+    fs::write(&file, []).with_context(named)?;
+    fs::remove_file(&file).with_context(named)
+}
+
 /// Without mail nobody can sign up or reset a password.
 pub fn mail(production: bool, settings: &Mail) -> Result<()> {
     if !production {
@@ -157,12 +214,6 @@ pub fn token_key(pem: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is checked in the database: both logins have the right roles, and the schema enforces its rules.
-pub async fn database(config: &DbConfig) -> Result<()> {
-    tokio::try_join!(request_role(&config.url), job_role(config.job_url.as_ref()))?;
-    Ok(())
-}
-
 /// The passwords of demonstration accounts are public, so anybody could sign in as a platform administrator.
 pub async fn no_demonstration(db: &Db) -> Result<()> {
     let people: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
@@ -179,76 +230,6 @@ pub async fn no_demonstration(db: &Db) -> Result<()> {
         );
     }
     Ok(())
-}
-
-async fn request_role(url: &SecretString) -> Result<()> {
-    let mut connection = connect(url, "APP_DATABASE_URL").await?;
-    login(&mut connection, "APP_DATABASE_URL").await?;
-    migrations(&mut connection).await?;
-    let findings: Vec<String> = sqlx::query_scalar(include_str!("checks/catalogue.sql"))
-        .fetch_all(&mut connection)
-        .await?;
-    connection.close().await?;
-    if !findings.is_empty() {
-        bail!(
-            "the database does not hold the server's roles to its rules; it was changed by hand, or is not the one that \
-             was migrated:\n  {}",
-            findings.join("\n  ")
-        );
-    }
-    Ok(())
-}
-
-async fn job_role(url: Option<&SecretString>) -> Result<()> {
-    let Some(url) = url else { return Ok(()) };
-    let mut connection = connect(url, "JOB_DATABASE_URL").await?;
-    login(&mut connection, "JOB_DATABASE_URL").await?;
-    connection.close().await?;
-    Ok(())
-}
-
-async fn connect(url: &SecretString, setting: &'static str) -> Result<PgConnection> {
-    let options: PgConnectOptions = url.expose_secret().parse().context(setting)?;
-    options
-        .connect()
-        .await
-        .with_context(|| format!("{setting}: the database can't be reached"))
-}
-
-/// A login that can bypass row-level security may not answer requests.
-async fn login(connection: &mut PgConnection, setting: &str) -> Result<()> {
-    let (role, superuser, bypasses, owns): (String, bool, bool, bool) = sqlx::query_as(
-        "select r.rolname::text, r.rolsuper, r.rolbypassrls,
-                exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                        where n.nspname in ('app', 'audit', 'jobs', 'requests', 'counters') and pg_has_role(r.oid, c.relowner, 'member'))
-         from pg_roles r where r.rolname = current_user",
-    )
-    .fetch_one(connection)
-    .await?;
-    let why = match (superuser, bypasses, owns) {
-        (true, _, _) => "is a superuser",
-        (_, true, _) => "bypasses row-level security",
-        (_, _, true) => "owns tables, or may become who does",
-        _ => return Ok(()),
-    };
-    bail!(
-        "{setting}: the role {role} {why}, so no rule of the database would hold it; use the logins that \
-         `culturepass migrate roles` writes"
-    )
-}
-
-async fn migrations(connection: &mut PgConnection) -> Result<()> {
-    let pending = migrate::pending(connection, MIGRATIONS)
-        .await
-        .context("the state of the migrations")?;
-    match pending.first() {
-        None => Ok(()),
-        Some(first) => bail!(
-            "the database is behind this program by {} migrations, from {} on; run `culturepass migrate up`",
-            pending.len(),
-            first.version
-        ),
-    }
 }
 
 /// For `/readyz`: whether the migrations still match. A rollout may migrate the database while this server runs.

@@ -198,6 +198,28 @@ mod tests {
     use kernel::jobs::WorkerConfig;
     use std::time::Duration;
 
+    /// The commands below this one, each in full: `migrate up`.
+    fn commands(command: &clap::Command, before: &str) -> Vec<String> {
+        let below = command.get_subcommands().flat_map(|one| {
+            let name = format!("{before}{}", one.get_name());
+            match one.has_subcommands() {
+                true => commands(one, &format!("{name} ")),
+                false => vec![name],
+            }
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn every_command_is_on_the_page_for_operators() {
+        let page = include_str!("../../../docs/reference.md");
+        let rows = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `culturepass "));
+        let told: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(told, commands(&Cli::command(), ""));
+    }
+
     /// A killed worker's jobs are taken over when their lease expires, which takes less than 30 seconds, and
     /// everything that was committed is in the outbox.
     #[test]

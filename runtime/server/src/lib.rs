@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod cli;
 pub mod commands;
+mod files;
 pub mod log;
 mod outbox;
 pub mod roles;

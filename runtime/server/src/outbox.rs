@@ -21,6 +21,14 @@ const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem a
     h3{margin:.2rem 0}pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}\
     small{color:#555}";
 
+/// Pages of the web app to which mails lead with a token, and what they send to the operation of the same name besides
+/// the token.
+const PAGES: [(&str, &str); 3] = [
+    ("verify-email", r#", "password": "seven small elephants""#),
+    ("reset-password", r#", "password": "seven small elephants""#),
+    ("confirm-email", ""),
+];
+
 struct Outbox {
     client: reqwest::Client,
     url: String,
@@ -109,6 +117,14 @@ fn mail(mail: &Value) -> String {
         text(&mail["to"]),
         linked(mail["text"].as_str().unwrap_or_default()),
     );
+    if let Some(command) = command(mail["text"].as_str().unwrap_or_default()) {
+        let _ = write!(
+            html,
+            "<p>The link leads to a page of the web app. Without one, this does what the page does:</p>\
+             <pre><code>{}</code></pre>",
+            escape(&command)
+        );
+    }
     if mail["html"].is_string() {
         let source = text(&mail["html"]);
         let _ = write!(
@@ -117,6 +133,19 @@ fn mail(mail: &Value) -> String {
         );
     }
     html
+}
+
+/// The request by which the page of the link in a mail redeems its token.
+fn command(text: &str) -> Option<String> {
+    let link = text
+        .split_whitespace()
+        .find_map(|word| word.split_once("#token="));
+    let (address, token) = link?;
+    let (base, page) = address.rsplit_once('/')?;
+    let (_, more) = PAGES.iter().find(|(name, _)| *name == page)?;
+    Some(format!(
+        "curl {base}/auth/{page} --json '{{\"token\": \"{token}\"{more}}}'"
+    ))
 }
 
 fn push(push: &Value) -> String {
@@ -181,6 +210,26 @@ mod tests {
             "{html}"
         );
         assert!(html.contains(", 2 times"));
+    }
+
+    #[test]
+    fn a_token_can_be_redeemed_without_a_web_app() {
+        let link = |page| format!("Hello,\n\nhttp://127.0.0.1:8080/{page}#token=ab-_9\n\nBye");
+        let body = r#"{"token": "ab-_9", "password": "seven small elephants"}"#;
+        assert_eq!(
+            command(&link("verify-email")).unwrap(),
+            format!("curl http://127.0.0.1:8080/auth/verify-email --json '{body}'")
+        );
+        let other = command(&link("confirm-email")).unwrap();
+        assert!(
+            other.ends_with(r#"/auth/confirm-email --json '{"token": "ab-_9"}'"#),
+            "{other}"
+        );
+        assert_eq!(command(&link("help")), None);
+        assert_eq!(
+            command("see http://127.0.0.1:8080/forgotten-password"),
+            None
+        );
     }
 
     #[test]

@@ -7,7 +7,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use generated::migrations::MIGRATIONS;
 use kernel::migrate::Limits;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
-use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 use url::Url;
 
 /// A setting and its role.
@@ -42,6 +48,7 @@ pub async fn migrate(database: &PgConnectOptions) -> Result<Vec<i64>> {
 pub async fn prepare(database: &PgConnectOptions, owner: &str, file: &Path) -> Result<()> {
     let known = read(file)?;
     let mut connection = database.connect().await?;
+    let mut both = connection.begin().await?;
     let mut text = String::from("# Logins of the server's roles. Secret.\n");
     for (setting, role) in LOGINS {
         let password = match known.get(setting) {
@@ -62,13 +69,16 @@ pub async fn prepare(database: &PgConnectOptions, owner: &str, file: &Path) -> R
         sqlx::query(AssertSqlSafe(format!(
             "alter role {role} with login password '{password}'"
         )))
-        .execute(&mut connection)
+        .execute(&mut *both)
         .await
         .with_context(|| format!("the password of {role}"))?;
         text.push_str(&format!("{setting}='{}'\n", login(owner, role, &password)?));
     }
+    // Passwords that nobody knows would lock the servers out: they are set once they are written down.
+    let written = write_secret(file, &text)?;
+    both.commit().await?;
     connection.close().await?;
-    write_secret(file, &text)
+    fs::rename(&written, file).with_context(|| file.display().to_string())
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>> {
@@ -111,23 +121,44 @@ fn random_password() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn write_secret(file: &Path, text: &str) -> Result<()> {
+/// Writes a new file beside this one, and returns its name. Only its owner can read it.
+fn write_secret(file: &Path, text: &str) -> Result<PathBuf> {
     let half = file.with_extension("new");
+    let named = || half.display().to_string();
+    // One that is left from an earlier run may be readable by others.
+    match fs::remove_file(&half) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(named);
+        }
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&half);
-    let mut opened = opened.with_context(|| half.display().to_string())?;
-    opened.write_all(text.as_bytes())?;
-    fs::rename(&half, file).with_context(|| file.display().to_string())
+    let opened = options.write(true).create_new(true).mode(0o600).open(&half);
+    let mut opened = opened.with_context(named)?;
+    opened.write_all(text.as_bytes()).with_context(named)?;
+    opened.sync_all().with_context(named)?;
+    Ok(half)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_written_beside_the_file_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = std::env::temp_dir().join(format!("roles-{}.env", uuid::Uuid::now_v7()));
+        let half = file.with_extension("new");
+        fs::write(&half, "left by an earlier run, for everybody").unwrap();
+        fs::set_permissions(&half, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(write_secret(&file, "secret").unwrap(), half);
+        assert!(!file.exists());
+        assert_eq!(fs::read_to_string(&half).unwrap(), "secret");
+        let mode = fs::metadata(&half).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_file(&half).unwrap();
+        assert!(write_secret(Path::new("/nonexistent/roles.env"), "secret").is_err());
+    }
 
     #[test]
     fn a_login_replaces_the_owner_in_either_kind_of_url() {

@@ -17,7 +17,7 @@ use delivery::{
     mail::{ResendConfig, SendgridConfig},
     push::FcmConfig,
 };
-use std::{net::SocketAddr, path::PathBuf};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf};
 use url::Url;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,10 +105,10 @@ pub struct Http {
     pub admin_listen: Option<SocketAddr>,
     /// Origins that browsers may call the API from, separated by commas. In development also every page of the same
     /// machine.
-    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',', value_parser = listed)]
     pub cors_origins: Vec<String>,
     /// Addresses or networks of proxies whose `X-Forwarded-For` is trusted, separated by commas.
-    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = listed)]
     pub trusted_proxies: Vec<String>,
     /// Serve Swagger UI under `/docs`. Default: only in development.
     #[arg(long, env = "API_DOCS")]
@@ -194,7 +194,8 @@ pub struct Http {
 pub struct Tokens {
     #[command(flatten)]
     pub token_key: secret::TokenKey,
-    /// Files with public keys (PEM) of former signing keys whose tokens are still accepted, separated by commas.
+    /// Files with former values of `TOKEN_KEY`, separated by commas: tokens, tickets and links in mails that were
+    /// signed with them stay valid. With a public key (PEM) only tokens do. Also for the next key, before it signs.
     #[arg(long, env = "TOKEN_FORMER_KEY_FILES", value_delimiter = ',')]
     pub token_former_key_files: Vec<PathBuf>,
     /// The address at which clients reach the API; also the issuer of its tokens.
@@ -215,7 +216,7 @@ pub struct Tokens {
     pub oidc_audience: Option<String>,
     /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
     /// commas. Default: only the audience itself.
-    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
+    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',', value_parser = listed)]
     pub oidc_clients: Vec<String>,
     /// The longest accepted lifetime of its tokens, from `iat` to `exp`.
     #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60,
@@ -355,4 +356,22 @@ pub struct Worker {
     #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub jobs_grace_seconds: u64,
+}
+
+/// One value of a list that is separated by commas, without the blanks around it.
+fn listed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_after_commas_do_not_count() {
+        assert_eq!(
+            listed(" https://b.example"),
+            Ok("https://b.example".to_owned())
+        );
+    }
 }

@@ -3,7 +3,7 @@
 mod couriers;
 
 use crate::{
-    cli, outbox, seed,
+    checks, cli, outbox, seed,
     settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Stripe, Tokens, Worker},
 };
 use anyhow::{Context, Result, bail};
@@ -70,7 +70,9 @@ pub struct Parts {
 /// Connects lazily, so the database need not be there yet.
 pub fn build(parts: Parts) -> Result<Built> {
     let db = Db::connect(&parts.db).context("the database URLs")?;
-    let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
+    let tokens = Arc::new(Issuer::new(&parts.tokens).context(
+        "TOKEN_KEY is no Ed25519 private key in PEM; make one with `culturepass token-key`",
+    )?);
     let shared = module::Parts {
         db: db.clone(),
         keyed: Keyed {
@@ -84,6 +86,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         clock: parts.clock,
         work: Arc::default(),
         key: parts.tokens.signing_key,
+        former_keys: parts.tokens.former_keys,
         app_url: parts.modules.sessions.app_url.clone(),
         public_url: parts.public_url,
         production: parts.production,
@@ -138,6 +141,10 @@ pub fn build(parts: Parts) -> Result<Built> {
 /// The parts that `serve` and `worker` share, from settings.
 pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Result<Parts> {
     let production = common.environment == Environment::Production;
+    checks::bases(app)?;
+    if let Some(http) = http {
+        checks::time_to_pay(app, http)?;
+    }
     let tokens = token_config(&app.tokens)?;
     Ok(Parts {
         db: db_config(&app.roles)?,
@@ -167,10 +174,33 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
     })
 }
 
+pub fn worker_config(settings: &Worker) -> WorkerConfig {
+    WorkerConfig {
+        at_once: settings.jobs_at_once.max(1),
+        poll: Duration::from_millis(settings.jobs_poll_ms.max(1)),
+        lease: Duration::from_secs(settings.jobs_lease_seconds.max(1)),
+        grace: Duration::from_secs(settings.jobs_grace_seconds),
+    }
+}
+
+pub fn db_config(roles: &Roles) -> Result<DbConfig> {
+    let mut config = DbConfig::new(database_url(&roles.app_database_url)?);
+    config.job_url = Some(database_url(&roles.job_database_url)?);
+    config.connections = roles.db_connections.max(1);
+    config.job_connections = roles.db_job_connections.max(1);
+    config.search_connections = roles.db_search_connections.max(1);
+    config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
+    config.figure_connections = roles.db_figure_connections.max(1);
+    config.figure_timeout = Duration::from_millis(roles.db_figure_timeout_ms.max(1));
+    config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
+    Ok(config)
+}
+
 fn provider(settings: &Stripe, production: bool) -> Result<Option<Provider>> {
     let Some(key) = settings.stripe_secret_key.get()? else {
         return Ok(None);
     };
+    let key = stripe_key(&key)?;
     let url = &settings.stripe_url;
     if production && url.scheme() != "https" {
         bail!("STRIPE_URL: in production the secret key goes over https only");
@@ -192,26 +222,15 @@ fn provider(settings: &Stripe, production: bool) -> Result<Option<Provider>> {
     }))
 }
 
-pub fn worker_config(settings: &Worker) -> WorkerConfig {
-    WorkerConfig {
-        at_once: settings.jobs_at_once.max(1),
-        poll: Duration::from_millis(settings.jobs_poll_ms.max(1)),
-        lease: Duration::from_secs(settings.jobs_lease_seconds.max(1)),
-        grace: Duration::from_secs(settings.jobs_grace_seconds),
+/// Stripe would refuse anything else at the first payment, and a line break could not even be sent. The refusal must not
+/// repeat the key.
+fn stripe_key(given: &SecretString) -> Result<SecretString> {
+    let key = given.expose_secret().trim();
+    let is_secret = ["sk_", "rk_"].iter().any(|prefix| key.starts_with(prefix));
+    if !is_secret || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("STRIPE_SECRET_KEY is no secret key (`sk_…`) or restricted key (`rk_…`) of Stripe");
     }
-}
-
-pub fn db_config(roles: &Roles) -> Result<DbConfig> {
-    let mut config = DbConfig::new(database_url(&roles.app_database_url)?);
-    config.job_url = Some(database_url(&roles.job_database_url)?);
-    config.connections = roles.db_connections.max(1);
-    config.job_connections = roles.db_job_connections.max(1);
-    config.search_connections = roles.db_search_connections.max(1);
-    config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
-    config.figure_connections = roles.db_figure_connections.max(1);
-    config.figure_timeout = Duration::from_millis(roles.db_figure_timeout_ms.max(1));
-    config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
-    Ok(config)
+    Ok(key.into())
 }
 
 /// Parsed here only so that an error names the setting.
@@ -238,13 +257,13 @@ fn token_config(settings: &Tokens) -> Result<TokenConfig> {
     for path in &settings.token_former_key_files {
         let key = std::fs::read_to_string(path)
             .with_context(|| format!("TOKEN_FORMER_KEY_FILES: {}", path.display()))?;
-        if !token::is_public_key(&key) {
+        if !token::is_key(&key) {
             bail!(
-                "TOKEN_FORMER_KEY_FILES: {} is no public Ed25519 key in PEM",
+                "TOKEN_FORMER_KEY_FILES: {} is no Ed25519 key in PEM",
                 path.display()
             );
         }
-        config.former_keys.push(key);
+        config.former_keys.push(key.into());
     }
     Ok(config)
 }
@@ -268,7 +287,8 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
         }
         (None, Some(url)) => Jwks::Url(url.clone()),
         (None, None) => {
-            Jwks::Url(format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')).parse()?)
+            let keys = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+            Jwks::Url(keys.parse().context("OIDC_ISSUER is not an address")?)
         }
     };
     let Some(audience) = settings.oidc_audience.clone() else {

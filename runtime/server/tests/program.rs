@@ -50,7 +50,7 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
     let guessable = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\n-----END PRIVATE KEY-----";
     let of_the_rfc = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----";
     let of_the_tests = include_str!("../../../tests/src/support/token-key.pem");
-    let cases: [(&[(&str, &str)], &str); 24] = [
+    let cases: [(&[(&str, &str)], &str); 40] = [
         (&[("TOKEN_KEY", "")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", "canary")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", guessable)], "not random"),
@@ -117,6 +117,55 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
             &[("DEV_OUTBOX_URL", "http://127.0.0.1:8422")],
             "DEV_OUTBOX_URL shows everybody",
         ),
+        (
+            &[("PUSH_DIR", "/tmp")],
+            "PUSH_DIR keeps push messages in a folder",
+        ),
+        (&[("LOG", "inof")], "LOG"),
+        (&[("TICKET_KEYS", "canary")], "TICKET_KEYS"),
+        (
+            &[("TICKET_KEYS", "long enough for a key,")],
+            "TICKET_KEYS: one of its secrets is empty",
+        ),
+        (
+            &[("STRIPE_WEBHOOK_SECRETS", "whsec_canary, ")],
+            "STRIPE_WEBHOOK_SECRETS: one of its secrets is empty",
+        ),
+        (
+            &[("STRIPE_SECRET_KEY", "pk_live_canary")],
+            "STRIPE_SECRET_KEY is no secret key",
+        ),
+        (
+            &[
+                ("STRIPE_SECRET_KEY", "sk_test_canary"),
+                ("STRIPE_TIMEOUT_SECONDS", "15"),
+            ],
+            "not less than HANDLER_TIMEOUT_SECONDS=15",
+        ),
+        (
+            &[("PAYMENT_PAGE_URL", "http://pay.example.org/{id}")],
+            "PAYMENT_PAGE_URL: not https",
+        ),
+        (&[("CARD_PAGE_URL", "card")], "CARD_PAGE_URL"),
+        (
+            &[("PUBLIC_URL", "https://canary:canary@api.example.org")],
+            "PUBLIC_URL holds a login",
+        ),
+        (
+            &[("APP_URL", "https://app.example.org/?page=")],
+            "APP_URL ends with",
+        ),
+        (
+            &[("OIDC_ISSUER", "issuer"), ("OIDC_AUDIENCE", "api")],
+            "OIDC_ISSUER is not an address",
+        ),
+        (
+            &[("MEDIA_DIR", "/dev/null/media")],
+            "MEDIA_DIR: /dev/null/media can't be written to",
+        ),
+        (&[("TRUSTED_PROXIES", "proxy")], "TRUSTED_PROXIES"),
+        (&[("CORS_ORIGINS", "*")], "CORS_ORIGINS"),
+        (&[("SMTP_HOST", "mail.example.org:587")], "SMTP_PORT"),
     ];
     for (settings, why) in cases {
         let said = refused(settings);
@@ -148,6 +197,21 @@ fn abuse_57_a_misspelt_setting_is_refused() {
         said.contains("TOKEN_KEYS") && !said.contains("canary"),
         "{said}"
     );
+}
+
+/// `NAME=` is easily written by a template. Taken as a value it would be a key that everybody knows.
+#[test]
+fn abuse_57_an_empty_setting_is_refused() {
+    for name in [
+        "TICKET_KEYS",
+        "RESEND_API_KEY",
+        "OIDC_AUDIENCE",
+        "TOKEN_KEY",
+    ] {
+        let (output, said) = program(&["serve"], &[(name, "")]);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{name} is empty")), "{said}");
+    }
 }
 
 /// Error messages never repeat the value of a setting.

@@ -248,14 +248,6 @@ impl StripeClient for Client {
 
 const USER_AGENT: &str = concat!("culturepass/", env!("CARGO_PKG_VERSION"));
 
-/// Whether a refusal also tells the result of earlier attempts. Stripe returns the stored answer of a key, but checks
-/// the secret key first; and a DELETE has no stored answer: if the first attempt succeeded, the second finds nothing
-/// to delete.
-fn settles(method: Method, failure: &Failure) -> bool {
-    let status = failure.refusal().and_then(|refusal| refusal.http_status);
-    method != Method::Delete && !matches!(status, Some(401 | 403))
-}
-
 /// Refuses an id with characters that have a meaning in a path or a header.
 pub fn part(id: &str) -> Result<&str, Failure> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -263,6 +255,14 @@ pub fn part(id: &str) -> Result<&str, Failure> {
         return Err(Failure::unsent("malformed_id", "not an id of Stripe's"));
     }
     Ok(id)
+}
+
+/// Whether a refusal also tells the result of earlier attempts. Stripe returns the stored answer of a key, but checks
+/// the secret key first; and a DELETE has no stored answer: if the first attempt succeeded, the second finds nothing
+/// to delete.
+fn settles(method: Method, failure: &Failure) -> bool {
+    let status = failure.refusal().and_then(|refusal| refusal.http_status);
+    method != Method::Delete && !matches!(status, Some(401 | 403))
 }
 
 /// Sorts the parameters by name; those of the same name keep their order. The library has metadata in a hash map,

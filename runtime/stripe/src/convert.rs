@@ -63,28 +63,6 @@ pub fn payment(from: shared::PaymentIntent) -> Converted<Payment> {
     })
 }
 
-fn payment_status(
-    from: &shared::PaymentIntent,
-    charge: Option<&shared::Charge>,
-) -> Converted<PaymentStatus> {
-    use shared::PaymentIntentStatus as Theirs;
-    Ok(match &from.status {
-        // A payment returns to this status after a card was declined.
-        Theirs::RequiresPaymentMethod if from.last_payment_error.is_some() => PaymentStatus::Failed,
-        Theirs::RequiresPaymentMethod | Theirs::RequiresConfirmation => PaymentStatus::Created,
-        Theirs::RequiresAction => PaymentStatus::RequiresAction,
-        // The card was authorized but not charged yet.
-        Theirs::Processing | Theirs::RequiresCapture => PaymentStatus::Processing,
-        Theirs::Canceled => PaymentStatus::Canceled,
-        Theirs::Succeeded => match charge {
-            Some(charge) if charge.refunded => PaymentStatus::Refunded,
-            Some(charge) if charge.amount_refunded > 0 => PaymentStatus::PartiallyRefunded,
-            _ => PaymentStatus::Succeeded,
-        },
-        other => return Err(unknown("a payment", other)),
-    })
-}
-
 pub fn charge(from: shared::Charge) -> Converted<Charge> {
     Ok(Charge {
         payment: from.payment_intent.as_ref().map(id),
@@ -221,6 +199,28 @@ pub fn card(from: shared::PaymentMethod) -> Converted<Option<Card>> {
         last4: card.last4,
         livemode: from.livemode,
     }))
+}
+
+fn payment_status(
+    from: &shared::PaymentIntent,
+    charge: Option<&shared::Charge>,
+) -> Converted<PaymentStatus> {
+    use shared::PaymentIntentStatus as Theirs;
+    Ok(match &from.status {
+        // A payment returns to this status after a card was declined.
+        Theirs::RequiresPaymentMethod if from.last_payment_error.is_some() => PaymentStatus::Failed,
+        Theirs::RequiresPaymentMethod | Theirs::RequiresConfirmation => PaymentStatus::Created,
+        Theirs::RequiresAction => PaymentStatus::RequiresAction,
+        // The card was authorized but not charged yet.
+        Theirs::Processing | Theirs::RequiresCapture => PaymentStatus::Processing,
+        Theirs::Canceled => PaymentStatus::Canceled,
+        Theirs::Succeeded => match charge {
+            Some(charge) if charge.refunded => PaymentStatus::Refunded,
+            Some(charge) if charge.amount_refunded > 0 => PaymentStatus::PartiallyRefunded,
+            _ => PaymentStatus::Succeeded,
+        },
+        other => return Err(unknown("a payment", other)),
+    })
 }
 
 fn id<T: Object>(from: &Expandable<T>) -> String

@@ -126,18 +126,17 @@ create extension if not exists postgis with schema public;
 -- Functions that tables need
 
 create function sec.uuid_v7() returns uuid
-  language plpgsql volatile parallel safe as $$
--- Version 7: milliseconds, then their fraction in 12 bits, then 62 random bits.
--- PL/pgSQL, because it keeps its plan: as SQL it took 100 microseconds of each row that is created.
-declare
-  v_micros constant bigint := extract(epoch from clock_timestamp()) * 1000000;
-begin
-  return encode(
-    overlay(
-      overlay(uuid_send(gen_random_uuid()) placing substring(int8send(v_micros / 1000) from 3) from 1 for 6)
-      placing substring(int4send(28672 + (v_micros % 1000 * 4096 / 1000)::int) from 3) from 7 for 2
-    ), 'hex')::uuid;
-end
+  language sql volatile parallel safe as $$
+-- Version 7: milliseconds, then their fraction in 12 bits, then 62 random bits. The time is read once, in units of
+-- 1/4096 ms, and its hexadecimal digits get the version put between them.
+-- A single expression without a SET clause, so that PostgreSQL inlines it where a row is inserted. A function in PL/pgSQL
+-- is planned anew, for 40 microseconds, each time that a transaction calls it under another search path than before:
+-- inserting a row is followed by triggers, which have one of their own, and in which rows are inserted, too.
+  select (overlay(
+    pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 4096000)::bigint), 15, '0')
+      || pg_catalog.substr(pg_catalog.gen_random_uuid()::pg_catalog.text, 20)
+    placing '7' from 13 for 0
+  ))::pg_catalog.uuid
 $$;
 alter function sec.uuid_v7() owner to library_owner;
 
@@ -168,6 +167,19 @@ create function sec.patched(p_old jsonb, p_edit jsonb) returns jsonb
   select case when p_edit ? 'replace' then p_edit -> 'replace' else sec.merge_patch(p_old, p_edit -> 'merge') end
 $$;
 alter function sec.patched(jsonb,jsonb) owner to library_owner;
+
+create function sec.patched_if_seen(p_name text, p_seen boolean, p_old jsonb, p_edit jsonb) returns jsonb
+  language plpgsql immutable parallel safe as $$
+-- The same of an object that not every caller may read. Merged into one that the caller doesn't see, a PATCH would lose
+-- the keys that it leaves out.
+begin
+  if p_edit ? 'merge' and not p_seen then
+    raise exception 'fields %', p_name using errcode = '42501';
+  end if;
+  return sec.patched(p_old, p_edit);
+end
+$$;
+alter function sec.patched_if_seen(text,boolean,jsonb,jsonb) owner to library_owner;
 
 create function sec.is_plain(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -202,8 +214,9 @@ create function sec.is_line(p_text text) returns boolean
 -- turns the direction of writing. Joiners stand between other characters, as Persian and emoji have them, not both of
 -- them Latin, Greek or Cyrillic letters or blanks, or after an Indic virama; selectors after emoji, in keycaps and after Mongolian letters, tags after a flag. No blanks at its ends,
 -- in form NFC, and Malayalam letters without a vowel are one character: what looks the same is the same, and unique.
+-- The first condition alone decides about printable ASCII, which most lines are; the others take three times as long.
 begin
-  return p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
+  return p_text ~ '^[!-~](?:[ -~]*[!-~])?$' or p_text = '' or (sec.is_seen(p_text) and p_text is nfc normalized
     and p_text !~ '^[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]|[\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]$'
     and p_text !~ '^[\u200c\u200d]|[\u200c\u200d][\u200c\u200d]|\u200c$|[^\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]\u200d$|[\u0d15\u0d23\u0d28\u0d30\u0d32\u0d33]\u0d4d\u200d|[\u0001-\u052f\u1e00-\u200a\u3000][\u200c\u200d][\u0001-\u052f\u1e00-\u200a\u3000]'
     and (not sec.hides(p_text) or (p_text ~ '[\u180b-\u180f\ufe0e\ufe0f\U000e007f]' and not sec.hides(regexp_replace(p_text,
@@ -219,7 +232,7 @@ create function sec.is_text(p_text text, p_min int, p_max int) returns boolean
 begin
   return char_length(p_text) between p_min and p_max and case
     when p_max <= 300 then sec.is_line(p_text)
-    else sec.is_plain(p_text) and (p_min = 0 or sec.is_seen(p_text))
+    else sec.is_plain(p_text) and (p_min = 0 or p_text ~ '[!-~]' or sec.is_seen(p_text))
   end;
 end
 $$;
@@ -366,15 +379,15 @@ create function sec.is_social(p_text text, p_network text) returns boolean
 begin
   return char_length(p_text) <= 300 and p_text ~ case p_network
     when 'instagram' then '^https://www\.instagram\.com/[A-Za-z0-9._]{1,30}$'
-    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150}|p/[A-Za-z0-9.%_-]{1,150}|share/[A-Za-z0-9_-]{6,40})$'
+    when 'facebook' then '^https://www\.facebook\.com/([A-Za-z0-9.-]{1,75}|profile\.php\?id=[0-9]{1,20}|(people|groups|pages)/[A-Za-z0-9.%/_-]{1,150}|p/[A-Za-z0-9.%_-]{1,150}|share/(g/)?[A-Za-z0-9_-]{6,40})$'
     when 'youtube' then '^https://www\.youtube\.com/(@[A-Za-z0-9._%-]{1,180}|channel/[A-Za-z0-9_-]{1,60}|(c|user)/[A-Za-z0-9._%-]{1,100})$'
     when 'linkedin' then '^https://www\.linkedin\.com/(in|company|school|showcase)/[A-Za-z0-9._%-]{1,150}$'
     when 'x' then '^https://x\.com/[A-Za-z0-9_]{1,15}$'
     when 'tiktok' then '^https://www\.tiktok\.com/@[A-Za-z0-9._]{1,24}$'
-    when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|facebook\.com|fb\.com|fb\.me|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
+    when 'mastodon' then '^https://(?!([a-z0-9-]+\.)*(instagram\.com|instagr\.am|ig\.me|facebook\.com|fb\.com|fb\.me|fb\.watch|m\.me|messenger\.com|youtu\.be|lnkd\.in|t\.co|bsky\.social|telegram\.org|youtube\.com|linkedin\.com|x\.com|twitter\.com|tiktok\.com|threads\.com|threads\.net|bsky\.app|wa\.me|whatsapp\.com|t\.me|telegram\.me|telegram\.dog)/)([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*/@[A-Za-z0-9._-]{1,60}$'
     when 'threads' then '^https://www\.threads\.com/@[A-Za-z0-9._]{1,30}$'
     when 'bluesky' then '^https://bsky\.app/profile/(?=[A-Za-z0-9-]*[.:])[A-Za-z0-9.:-]{3,100}$'
-    when 'whatsapp' then '^https://(wa\.me/([1-9][0-9]{6,14}|message/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
+    when 'whatsapp' then '^https://(wa\.me/([1-9][0-9]{6,14}|(message|qr)/[A-Za-z0-9]{8,40})|chat\.whatsapp\.com/[A-Za-z0-9]{10,40}|whatsapp\.com/channel/[A-Za-z0-9]{10,40})$'
     when 'telegram' then '^https://t\.me/([A-Za-z0-9_]{3,32}|\+[A-Za-z0-9_-]{10,40}|joinchat/[A-Za-z0-9_-]{10,40})$'
   end;
 end
@@ -414,16 +427,35 @@ alter function sec.slugify(text) owner to library_owner;
 
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
--- only because its rules are in a file: after a change of that file the documents must be written again.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form and width. `unaccent` is not
+-- immutable only because its rules are in a file: after a change of that file the documents must be written again.
 -- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
+declare
+  v_text text;
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
     return lower(p_text);
   end if;
-  return lower(public.unaccent('public.unaccent'::regdictionary,
-    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end));
+  -- Soft hyphens go first, since `unaccent` makes hyphens of them.
+  v_text := replace(p_text, E'\u00ad', '');
+  v_text := lower(public.unaccent('public.unaccent'::regdictionary,
+    case when v_text is nfkc normalized then v_text else normalize(v_text, nfkc) end));
+  -- What `unaccent` does not know, and Latin and Cyrillic texts don't have: vowel signs of Hebrew and Arabic, which are
+  -- mostly left out; Arabic letters that are written in several ways, lengthened, or as on a Persian keyboard; the Greek
+  -- sigma at the end of a word, which has no capital of its own; dots and nasals of Indian scripts; digits; the marks after
+  -- emoji.
+  if v_text ~ '[\u03c2\u0591-\u06f9\u0900-\u0b7f\ufe0e\ufe0f]' then
+    v_text := regexp_replace(v_text,
+      '[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u093c\u09bc\u0a3c\u0abc\u0b3c\ufe0e\ufe0f]',
+      '', 'g');
+    v_text := translate(v_text,
+      E'\u03c2\u0622\u0623\u0625\u0671\u0629\u0649\u06cc\u06a9\u0929\u0931\u0934\u0901٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९০১২৩৪৫৬৭৮৯',
+      E'\u03c3\u0627\u0627\u0627\u0627\u0647\u064a\u064a\u0643\u0928\u0930\u0933\u09020123456789012345678901234567890123456789');
+    -- हिन्दी and हिंदी, मुम्बई and मुंबई.
+    v_text := regexp_replace(v_text, '[\u0919\u091e\u0923\u0928\u092e]\u094d(?=[\u0915-\u0939])', E'\u0902', 'g');
+  end if;
+  return v_text;
 end
 $$;
 alter function sec.folded(text) owner to library_owner;
@@ -464,8 +496,9 @@ alter function sec.split_words(text, text) owner to library_owner;
 
 create function sec.words(p_text text) returns tsvector
   language plpgsql immutable parallel safe as $$
--- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, and the last character of a text in Chinese,
--- Japanese or Korean by itself (the others begin a pair). These are added at the end, so that they part no phrase.
+-- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `Zürich` also as `zuerich`, as it is written on
+-- keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
+-- pair). These are added at the end, so that they part no phrase.
 declare
   v_text text := sec.folded(p_text);
   v_char constant text := sec.unspaced();
@@ -475,6 +508,13 @@ begin
     v_words := concat_ws(' ', v_words, (
       select string_agg(concat_ws(' ', replace(m[1], '''', ''), replace(substring(m[1] from '^(.*''.*)''s$'), '''', '')), ' ')
       from regexp_matches(v_text, '([[:alnum:]]+(?:''[[:alnum:]]+)+)', 'g') m
+    ));
+  end if;
+  if octet_length(p_text) > char_length(p_text) and normalize(p_text, nfc) ~* '[äöüåø]' then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(sec.folded(
+        replace(replace(replace(replace(replace(m[1], 'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'å', 'aa'), 'ø', 'oe')), ' ')
+      from regexp_matches(lower(normalize(p_text, nfc)), '([[:alnum:]]*[äöüåø][[:alnum:]]*)', 'g') m
     ));
   end if;
   if octet_length(v_text) > char_length(v_text) and v_text ~ v_char then
@@ -493,9 +533,9 @@ create function sec.searched_words(p_text text, p_half boolean) returns tsquery
 -- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
 -- incomplete, unless it is excluded.
 -- Words that are written together (`ac/dc`) are found or excluded as a phrase: they are separated by commas, which end
--- a word for the parser, but not an operand.
+-- a word for the parser, but not an operand. After an `OR` at the end the next word is still being typed.
 declare
-  v_text text := sec.folded(p_text);
+  v_text text := sec.folded(regexp_replace(p_text, '[[:space:]]+OR[[:space:]]*$', ''));
   v_query tsquery;
 begin
   if v_text !~ '[[:alnum:]]' then
@@ -956,6 +996,7 @@ create table app.enquiries (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   book_id uuid,
+  asked_by_id uuid default sec.uid(),
   claimed_by_id uuid,
   keeper_id uuid,
   question text not null,
@@ -971,6 +1012,7 @@ create table app.enquiries (
   constraint enquiries_pkey primary key (id)
 );
 comment on table app.enquiries is 'A question that anybody may leave at the desk, also without a card. Only the staff reads it, and what is for the administration only they do.';
+comment on column app.enquiries.asked_by_id is 'Who asks, if they are signed in.';
 comment on column app.enquiries.claimed_by_id is 'Who looks after it.';
 comment on column app.enquiries.keeper_id is 'Who keeps the answer for the next who asks.';
 alter table app.enquiries owner to library_owner;
@@ -1481,6 +1523,9 @@ create index categories_book_count_id_idx
 create index enquiries_book_id_idx
   on app.enquiries (book_id, id) where book_id is not null;
 
+create index enquiries_asked_by_id_idx
+  on app.enquiries (asked_by_id, id) where asked_by_id is not null;
+
 create index enquiries_claimed_by_id_idx
   on app.enquiries (claimed_by_id, id) where claimed_by_id is not null;
 
@@ -1606,6 +1651,12 @@ alter table app.enquiries add constraint enquiries_book_id_fkey
 alter table app.enquiries add constraint enquiries_live_book_id_fkey
   foreign key (book_id, live_ref) references app.books (id, live_key);
 
+alter table app.enquiries add constraint enquiries_asked_by_id_fkey
+  foreign key (asked_by_id) references app.members (id);
+
+alter table app.enquiries add constraint enquiries_live_asked_by_id_fkey
+  foreign key (asked_by_id, live_ref) references app.members (id, live_key);
+
 alter table app.enquiries add constraint enquiries_claimed_by_id_fkey
   foreign key (claimed_by_id) references app.members (id);
 
@@ -1730,9 +1781,11 @@ revoke execute on function sec.enter_job(text,uuid,uuid,uuid) from public;
 grant execute on function sec.enter_job(text,uuid,uuid,uuid) to library_job;
 
 create function sec.is_active(p_user uuid) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the account is active now. Checked before a job works on behalf of a member.
-  select exists (select 1 from app.members u where u.id = p_user and u.status = 'active')
+begin
+  return exists (select 1 from app.members u where u.id = p_user and u.status = 'active');
+end
 $$;
 alter function sec.is_active(uuid) owner to library_authz;
 revoke execute on function sec.is_active(uuid) from public;
@@ -1974,9 +2027,11 @@ declare
   -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
   -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
   -- many hits began (`v_dense`).
-  v_first constant bigint := sec.era((select d.id from search.authors d order by d.id limit 1));
-  v_end bigint := 1 + sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc limit 1));
-  v_back bigint := 16 * (v_end - sec.era((select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  -- `sec.era` is called within the queries: PostgreSQL does not inline it for the result of a query.
+  v_first constant bigint := (select sec.era(d.id) from search.authors d order by d.id limit 1);
+  v_end bigint := (select 1 + sec.era(d.id) from search.authors d where d.id < p_before order by d.id desc limit 1);
+  v_back bigint := (
+    select 16 * (v_end - sec.era(o.id)) from (select d.id from search.authors d where d.id < p_before order by d.id desc offset 249 limit 1) o);
   v_begin bigint;
   v_dense bigint;
   v_eras bigint[];
@@ -2020,7 +2075,7 @@ begin
     end if;
     v_before := sec.era_start(v_begin);
     -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
-    v_end := coalesce(1 + sec.era((select d.id from search.authors d where d.id < v_before order by d.id desc limit 1)), v_first);
+    v_end := coalesce((select 1 + sec.era(d.id) from search.authors d where d.id < v_before order by d.id desc limit 1), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -2045,14 +2100,15 @@ declare
   v_hits uuid[];
   v_newest uuid;
   v_oldest uuid;
+  v_near bigint;
   v_eras bigint[];
   v_endings text[];
   v_more text[];
-  v_rows int;
+  v_rows int := 250;
 begin
-  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
-  -- enough.
-  foreach v_rows in array array[250, 20000] loop
+  -- Common words are found by reading the newest rows. The first 250 show whether the newest 4,000 would contain enough,
+  -- or whether at least one in ten contains the words: then up to 20,000 are read.
+  while v_rows is not null loop
     v_found := array(
       select w.id
       from (select d.id, d.document from search.authors d where d.id < p_before order by d.id desc limit v_rows) w
@@ -2062,7 +2118,10 @@ begin
     if cardinality(v_found) >= p_wanted then
       return v_found;
     end if;
-    exit when cardinality(v_found) < 25;
+    v_rows := case
+      when v_rows < 4000 and cardinality(v_found)::bigint * 4000 >= v_rows * p_wanted::bigint then 4000
+      when v_rows < 20000 and cardinality(v_found) * 10 >= v_rows then 20000
+    end;
   end loop;
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_authors(v_words, null, null, p_before, p_wanted);
@@ -2077,10 +2136,29 @@ begin
     -- There are no other rows.
     return v_found;
   end if;
+  -- About four thousand rows lie after this time, if they lie as close together as the second half of the newest 250.
+  v_near := (
+    select sec.era(v_newest) - 30 * (sec.era(o.id) - sec.era(v_newest))
+    from (select d.id from search.authors d where d.id < p_before order by d.id desc offset 124 limit 1) o
+  );
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_authors(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.authors d order by d.id limit 1));
+    -- Rows that are not far from the newest are read one by one as well: for the start of a word, the index gathers all
+    -- rows that contain such a word, also those of other cities.
+    if cardinality(v_found) >= p_wanted and sec.era(v_oldest) > v_near then
+      v_hits := array(
+        select w.id
+        from (select d.id, d.document from search.authors d where d.id >= v_oldest and d.id < p_before order by d.id desc limit 4000) w
+        where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
+        limit p_wanted
+      );
+      -- There are as many, unless the rows lie closer together than those.
+      if cardinality(v_hits) >= p_wanted then
+        return v_hits;
+      end if;
+    end if;
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
       select w.id
@@ -2234,7 +2312,7 @@ revoke execute on function app.authors_search_own(text,boolean,text[],uuid,int) 
 grant execute on function app.authors_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_authors(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -2472,9 +2550,11 @@ declare
   -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
   -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
   -- many hits began (`v_dense`).
-  v_first constant bigint := sec.era((select d.id from search.books d order by d.id limit 1));
-  v_end bigint := 1 + sec.era((select d.id from search.books d where d.id < p_before order by d.id desc limit 1));
-  v_back bigint := 16 * (v_end - sec.era((select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  -- `sec.era` is called within the queries: PostgreSQL does not inline it for the result of a query.
+  v_first constant bigint := (select sec.era(d.id) from search.books d order by d.id limit 1);
+  v_end bigint := (select 1 + sec.era(d.id) from search.books d where d.id < p_before order by d.id desc limit 1);
+  v_back bigint := (
+    select 16 * (v_end - sec.era(o.id)) from (select d.id from search.books d where d.id < p_before order by d.id desc offset 249 limit 1) o);
   v_begin bigint;
   v_dense bigint;
   v_eras bigint[];
@@ -2518,7 +2598,7 @@ begin
     end if;
     v_before := sec.era_start(v_begin);
     -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
-    v_end := coalesce(1 + sec.era((select d.id from search.books d where d.id < v_before order by d.id desc limit 1)), v_first);
+    v_end := coalesce((select 1 + sec.era(d.id) from search.books d where d.id < v_before order by d.id desc limit 1), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -2543,14 +2623,15 @@ declare
   v_hits uuid[];
   v_newest uuid;
   v_oldest uuid;
+  v_near bigint;
   v_eras bigint[];
   v_endings text[];
   v_more text[];
-  v_rows int;
+  v_rows int := 250;
 begin
-  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
-  -- enough.
-  foreach v_rows in array array[250, 20000] loop
+  -- Common words are found by reading the newest rows. The first 250 show whether the newest 4,000 would contain enough,
+  -- or whether at least one in ten contains the words: then up to 20,000 are read.
+  while v_rows is not null loop
     v_found := array(
       select w.id
       from (select d.id, d.document from search.books d where d.id < p_before order by d.id desc limit v_rows) w
@@ -2560,7 +2641,10 @@ begin
     if cardinality(v_found) >= p_wanted then
       return v_found;
     end if;
-    exit when cardinality(v_found) < 25;
+    v_rows := case
+      when v_rows < 4000 and cardinality(v_found)::bigint * 4000 >= v_rows * p_wanted::bigint then 4000
+      when v_rows < 20000 and cardinality(v_found) * 10 >= v_rows then 20000
+    end;
   end loop;
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_books(v_words, null, null, p_before, p_wanted);
@@ -2575,10 +2659,29 @@ begin
     -- There are no other rows.
     return v_found;
   end if;
+  -- About four thousand rows lie after this time, if they lie as close together as the second half of the newest 250.
+  v_near := (
+    select sec.era(v_newest) - 30 * (sec.era(o.id) - sec.era(v_newest))
+    from (select d.id from search.books d where d.id < p_before order by d.id desc offset 124 limit 1) o
+  );
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_books(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.books d order by d.id limit 1));
+    -- Rows that are not far from the newest are read one by one as well: for the start of a word, the index gathers all
+    -- rows that contain such a word, also those of other cities.
+    if cardinality(v_found) >= p_wanted and sec.era(v_oldest) > v_near then
+      v_hits := array(
+        select w.id
+        from (select d.id, d.document from search.books d where d.id >= v_oldest and d.id < p_before order by d.id desc limit 4000) w
+        where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
+        limit p_wanted
+      );
+      -- There are as many, unless the rows lie closer together than those.
+      if cardinality(v_hits) >= p_wanted then
+        return v_hits;
+      end if;
+    end if;
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
       select w.id
@@ -2732,7 +2835,7 @@ revoke execute on function app.books_search_own(text,boolean,text[],uuid,int) fr
 grant execute on function app.books_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_books(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -2989,7 +3092,7 @@ begin
   end if;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
-    select parent, sum(book_count) as book_count
+    select parent, sum(book_count) as book_count, count(*) over () as parents
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
     ) changed
@@ -2997,6 +3100,12 @@ begin
     having sum(book_count) <> 0
     order by parent
   loop
+    if pg_catalog.current_setting('app.counted', true) is distinct from '1' then
+      if v_row.parents = 1 then
+        perform pg_advisory_xact_lock(uuid_hash_extended(v_row.parent, 0));
+      end if;
+      perform set_config('app.counted', '1', true);
+    end if;
     update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
     if not found then
       insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
@@ -3021,7 +3130,7 @@ begin
   end if;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
-    select parent, sum(book_count) as book_count
+    select parent, sum(book_count) as book_count, count(*) over () as parents
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
       union all
@@ -3031,6 +3140,12 @@ begin
     having sum(book_count) <> 0
     order by parent
   loop
+    if pg_catalog.current_setting('app.counted', true) is distinct from '1' then
+      if v_row.parents = 1 then
+        perform pg_advisory_xact_lock(uuid_hash_extended(v_row.parent, 0));
+      end if;
+      perform set_config('app.counted', '1', true);
+    end if;
     update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
     if not found then
       insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
@@ -3321,7 +3436,7 @@ begin
   end if;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
-    select parent, sum(work_count) as work_count
+    select parent, sum(work_count) as work_count, count(*) over () as parents
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
     ) changed
@@ -3329,6 +3444,12 @@ begin
     having sum(work_count) <> 0
     order by parent
   loop
+    if pg_catalog.current_setting('app.counted', true) is distinct from '1' then
+      if v_row.parents = 1 then
+        perform pg_advisory_xact_lock(uuid_hash_extended(v_row.parent, 0));
+      end if;
+      perform set_config('app.counted', '1', true);
+    end if;
     update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
     if not found then
       insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
@@ -3353,7 +3474,7 @@ begin
   end if;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
-    select parent, sum(work_count) as work_count
+    select parent, sum(work_count) as work_count, count(*) over () as parents
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
       union all
@@ -3363,6 +3484,12 @@ begin
     having sum(work_count) <> 0
     order by parent
   loop
+    if pg_catalog.current_setting('app.counted', true) is distinct from '1' then
+      if v_row.parents = 1 then
+        perform pg_advisory_xact_lock(uuid_hash_extended(v_row.parent, 0));
+      end if;
+      perform set_config('app.counted', '1', true);
+    end if;
     update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
     if not found then
       insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
@@ -3437,9 +3564,11 @@ declare
   -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
   -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
   -- many hits began (`v_dense`).
-  v_first constant bigint := sec.era((select d.id from search.categories d order by d.id limit 1));
-  v_end bigint := 1 + sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc limit 1));
-  v_back bigint := 16 * (v_end - sec.era((select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  -- `sec.era` is called within the queries: PostgreSQL does not inline it for the result of a query.
+  v_first constant bigint := (select sec.era(d.id) from search.categories d order by d.id limit 1);
+  v_end bigint := (select 1 + sec.era(d.id) from search.categories d where d.id < p_before order by d.id desc limit 1);
+  v_back bigint := (
+    select 16 * (v_end - sec.era(o.id)) from (select d.id from search.categories d where d.id < p_before order by d.id desc offset 249 limit 1) o);
   v_begin bigint;
   v_dense bigint;
   v_eras bigint[];
@@ -3483,7 +3612,7 @@ begin
     end if;
     v_before := sec.era_start(v_begin);
     -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
-    v_end := coalesce(1 + sec.era((select d.id from search.categories d where d.id < v_before order by d.id desc limit 1)), v_first);
+    v_end := coalesce((select 1 + sec.era(d.id) from search.categories d where d.id < v_before order by d.id desc limit 1), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4
@@ -3508,14 +3637,15 @@ declare
   v_hits uuid[];
   v_newest uuid;
   v_oldest uuid;
+  v_near bigint;
   v_eras bigint[];
   v_endings text[];
   v_more text[];
-  v_rows int;
+  v_rows int := 250;
 begin
-  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
-  -- enough.
-  foreach v_rows in array array[250, 20000] loop
+  -- Common words are found by reading the newest rows. The first 250 show whether the newest 4,000 would contain enough,
+  -- or whether at least one in ten contains the words: then up to 20,000 are read.
+  while v_rows is not null loop
     v_found := array(
       select w.id
       from (select d.id, d.document from search.categories d where d.id < p_before order by d.id desc limit v_rows) w
@@ -3525,7 +3655,10 @@ begin
     if cardinality(v_found) >= p_wanted then
       return v_found;
     end if;
-    exit when cardinality(v_found) < 25;
+    v_rows := case
+      when v_rows < 4000 and cardinality(v_found)::bigint * 4000 >= v_rows * p_wanted::bigint then 4000
+      when v_rows < 20000 and cardinality(v_found) * 10 >= v_rows then 20000
+    end;
   end loop;
   if p_whole::text = p_words::text or v_ending is null then
     return sec.newest_categories(v_words, null, null, p_before, p_wanted);
@@ -3540,10 +3673,29 @@ begin
     -- There are no other rows.
     return v_found;
   end if;
+  -- About four thousand rows lie after this time, if they lie as close together as the second half of the newest 250.
+  v_near := (
+    select sec.era(v_newest) - 30 * (sec.era(o.id) - sec.era(v_newest))
+    from (select d.id from search.categories d where d.id < p_before order by d.id desc offset 124 limit 1) o
+  );
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := sec.newest_categories(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from search.categories d order by d.id limit 1));
+    -- Rows that are not far from the newest are read one by one as well: for the start of a word, the index gathers all
+    -- rows that contain such a word, also those of other cities.
+    if cardinality(v_found) >= p_wanted and sec.era(v_oldest) > v_near then
+      v_hits := array(
+        select w.id
+        from (select d.id, d.document from search.categories d where d.id >= v_oldest and d.id < p_before order by d.id desc limit 4000) w
+        where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
+        limit p_wanted
+      );
+      -- There are as many, unless the rows lie closer together than those.
+      if cardinality(v_hits) >= p_wanted then
+        return v_hits;
+      end if;
+    end if;
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
       select w.id
@@ -3697,7 +3849,7 @@ revoke execute on function app.categories_search_own(text,boolean,text[],uuid,in
 grant execute on function app.categories_search_own(text,boolean,text[],uuid,int) to library_app;
 
 create function sec.own_categories(p_most int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
 -- Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.
 -- `offset 0`: rows are first looked up by what names the caller, and then sorted.
 begin
@@ -4105,6 +4257,7 @@ begin
     v_changed := jsonb_strip_nulls(jsonb_build_object(
       'status', case when new.status <> 'active' then new.status end,
       'book_id', new.book_id,
+      'asked_by_id', new.asked_by_id,
       'claimed_by_id', new.claimed_by_id,
       'keeper_id', new.keeper_id,
       'question', new.question,
@@ -4120,6 +4273,9 @@ begin
     end if;
     if new.book_id is distinct from old.book_id then
       v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+    end if;
+    if new.asked_by_id is distinct from old.asked_by_id then
+      v_changed := v_changed || jsonb_build_object('asked_by_id', jsonb_build_array(old.asked_by_id, new.asked_by_id));
     end if;
     if new.claimed_by_id is distinct from old.claimed_by_id then
       v_changed := v_changed || jsonb_build_object('claimed_by_id', jsonb_build_array(old.claimed_by_id, new.claimed_by_id));
@@ -4579,6 +4735,7 @@ begin
   update app.appointments t set status = 'archived', archived_with = new.id
     where t.member_id = new.id and t.status <> 'archived';
   update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
+  update app.enquiries set asked_by_id = null where asked_by_id = new.id;
   update app.enquiries set claimed_by_id = null where claimed_by_id = new.id;
   update app.enquiries set keeper_id = null where keeper_id = new.id;
   update app.reservations t set status = 'archived', archived_with = new.id
@@ -4785,7 +4942,7 @@ begin
   end if;
   -- Locks rows in the same order always, so that two statements never deadlock.
   for v_row in
-    select parent, sum(owed_cents) as owed_cents
+    select parent, sum(owed_cents) as owed_cents, count(*) over () as parents
     from (
       select c.member_id as parent, (case when true then c.amount_cents else 0 end) as owed_cents from added c where c.member_id is not null
     ) changed
@@ -4793,6 +4950,12 @@ begin
     having sum(owed_cents) <> 0
     order by parent
   loop
+    if pg_catalog.current_setting('app.counted', true) is distinct from '1' then
+      if v_row.parents = 1 then
+        perform pg_advisory_xact_lock(uuid_hash_extended(v_row.parent, 0));
+      end if;
+      perform set_config('app.counted', '1', true);
+    end if;
     update counters.members p set owed_cents = p.owed_cents + v_row.owed_cents where p.id = v_row.parent;
     if not found then
       insert into counters.members as p (id, owed_cents) values (v_row.parent, v_row.owed_cents)
@@ -5219,28 +5382,34 @@ revoke execute on function counters.roll_up(integer) from public;
 grant execute on function counters.roll_up(integer) to library_job;
 
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
+begin
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
     p_entity_type, p_entity_id, p_action,
     sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
-  )
+  );
+end
 $$;
 alter function audit.note(text,uuid,text,jsonb) owner to library_audit;
 revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to library_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
-  select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
-  from unnest(array[
-    p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
-    p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id::text,
-    p_row.reason, p_row.changed::text, p_row.created_at::text
-  ]) with ordinality as u(v, n)
+begin
+  return (
+    select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
+    from unnest(array[
+      p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
+      p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id::text,
+      p_row.reason, p_row.changed::text, p_row.created_at::text
+    ]) with ordinality as u(v, n)
+  );
+end
 $$;
 alter function audit.row_hash(audit.audit_logs) owner to library_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
@@ -5351,9 +5520,11 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to library_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
-  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+begin
+  return exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash);
+end
 $$;
 alter function audit.has_seal(text) owner to library_audit;
 revoke execute on function audit.has_seal(text) from public;
@@ -5449,11 +5620,13 @@ revoke execute on function requests.take(text,integer) from public;
 grant execute on function requests.take(text,integer) to library_app, library_job;
 
 create function requests.has_left(p_what text, p_limit integer) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.
-  select p_limit > 0 and not exists (
+begin
+  return p_limit > 0 and not exists (
     select from requests.taken q
-    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit)
+    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit);
+end
 $$;
 alter function requests.has_left(text,integer) owner to library_queue;
 revoke execute on function requests.has_left(text,integer) from public;
@@ -5571,11 +5744,14 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to library_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
+begin
+  return query
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
-  returning q.id
+  returning q.id;
+end
 $$;
 alter function jobs.heartbeat(uuid,uuid[],interval) owner to library_queue;
 revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
@@ -5790,6 +5966,23 @@ alter function jobs.discard(uuid) owner to library_queue;
 revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to library_job;
 
+create function jobs.forget(p_name text, p_path text[], p_value text, p_before timestamptz) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Deletes waiting and dead jobs of this name that were enqueued until `p_before` and whose payload has this value at this
+-- place, in any case. Running jobs stay. Returns their number.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q
+  where q.name = p_name and q.state in ('queued', 'dead') and q.created_at <= p_before and lower(q.payload #>> p_path) = lower(p_value);
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.forget(text,text[],text,timestamptz) owner to library_queue;
+revoke execute on function jobs.forget(text,text[],text,timestamptz) from public;
+grant execute on function jobs.forget(text,text[],text,timestamptz) to library_job;
+
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Deletes up to `p_limit` dead jobs that ended before `p_before`; returns their number.
@@ -5842,11 +6035,13 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to library_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
+begin
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
-  on conflict (event, job) do update set seen_at = now()
+  on conflict (event, job) do update set seen_at = now();
+end
 $$;
 alter function jobs.subscribe(text[],text[]) owner to library_queue;
 revoke execute on function jobs.subscribe(text[],text[]) from public;
@@ -6020,6 +6215,22 @@ $$;
 alter function requests.purge(timestamptz,integer) owner to library_queue;
 revoke execute on function requests.purge(timestamptz,integer) from public;
 grant execute on function requests.purge(timestamptz,integer) to library_job;
+
+create function requests.forget(p_principal uuid) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Deletes all requests of a principal with their answers, which contain what the principal wrote. For one that makes no
+-- requests any more: without its key a repeated request would take effect again. Returns their number.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.principal = p_principal;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.forget(uuid) owner to library_queue;
+revoke execute on function requests.forget(uuid) from public;
+grant execute on function requests.forget(uuid) to library_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -6459,8 +6670,8 @@ create trigger enquiries_archived
   for each row execute function sec.keep_status();
 
 create trigger enquiries_stamp
-  before update of status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
-  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.claimed_by_id is distinct from old.claimed_by_id or new.keeper_id is distinct from old.keeper_id or new.question is distinct from old.question or new.answer_to::text is distinct from old.answer_to::text or new.desk is distinct from old.desk or new.state is distinct from old.state or new.claimed_at is distinct from old.claimed_at))
+  before update of status, book_id, asked_by_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
+  for each row when ((new.status is distinct from old.status or new.book_id is distinct from old.book_id or new.asked_by_id is distinct from old.asked_by_id or new.claimed_by_id is distinct from old.claimed_by_id or new.keeper_id is distinct from old.keeper_id or new.question is distinct from old.question or new.answer_to::text is distinct from old.answer_to::text or new.desk is distinct from old.desk or new.state is distinct from old.state or new.claimed_at is distinct from old.claimed_at))
   execute function sec.stamp();
 
 create trigger enquiries_guard
@@ -6469,7 +6680,7 @@ create trigger enquiries_guard
   execute function app.enquiries_guard();
 
 create trigger enquiries_audit
-  after insert or update of status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
+  after insert or update of status, book_id, asked_by_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at on app.enquiries
   for each row execute function audit.record_enquiries();
 
 create trigger enquiries_emit_claim
@@ -6815,7 +7026,8 @@ create policy enquiries_select on app.enquiries for select to library_app
 
 create policy enquiries_insert on app.enquiries for insert to library_app
   with check (
-    enquiries.book_id is null or sec.seen_book(enquiries.book_id) = 'active'
+    enquiries.asked_by_id is not distinct from sec.uid()
+    and (enquiries.book_id is null or sec.seen_book(enquiries.book_id) = 'active')
   );
 
 create policy enquiries_update on app.enquiries for update to library_app
@@ -7083,14 +7295,14 @@ grant select on app.categories to library_authz;
 grant select on app.categories to library_counter;
 grant update (status, archived_from, parent_id) on app.categories to library_counter;
 
-grant select (id, status, book_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at, version, created_at, updated_at) on app.enquiries to library_app;
+grant select (id, status, book_id, asked_by_id, claimed_by_id, keeper_id, question, answer_to, desk, state, claimed_at, version, created_at, updated_at) on app.enquiries to library_app;
 grant insert (book_id, question, answer_to, desk) on app.enquiries to library_app;
 grant update (status, question, answer_to, desk, state, claimed_by_id, claimed_at, keeper_id) on app.enquiries to library_app;
 
 grant select on app.enquiries to library_authz;
 
 grant select on app.enquiries to library_counter;
-grant update (status, archived_from, book_id, claimed_by_id, keeper_id) on app.enquiries to library_counter;
+grant update (status, archived_from, book_id, asked_by_id, claimed_by_id, keeper_id) on app.enquiries to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;

@@ -247,6 +247,8 @@ drop function sec.seen_author(uuid);
 
 drop function sec.outranks(uuid,uuid);
 
+drop function requests.forget(uuid);
+
 drop function requests.purge(timestamptz,integer);
 
 drop function requests.look_up(text);
@@ -268,6 +270,8 @@ drop function jobs.tell(text,text,uuid,jsonb);
 drop function jobs.emit();
 
 drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.forget(text,text[],text,timestamptz);
 
 drop function jobs.discard(uuid);
 
@@ -547,6 +551,10 @@ alter table app.enquiries drop constraint enquiries_live_claimed_by_id_fkey;
 
 alter table app.enquiries drop constraint enquiries_claimed_by_id_fkey;
 
+alter table app.enquiries drop constraint enquiries_live_asked_by_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_asked_by_id_fkey;
+
 alter table app.enquiries drop constraint enquiries_live_book_id_fkey;
 
 alter table app.enquiries drop constraint enquiries_book_id_fkey;
@@ -728,6 +736,8 @@ drop function sec.hides(text);
 drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
+
+drop function sec.patched_if_seen(text,boolean,jsonb,jsonb);
 
 drop function sec.patched(jsonb,jsonb);
 

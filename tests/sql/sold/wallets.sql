@@ -22,20 +22,20 @@ union all
 select pg_temp.demo_id('journal', n), 'referral_reward', 'demonstration:reward:' || n, 'referral', now() - interval '20 days'
   from pg_temp.demo_reward;
 
-insert into app.wallet_transactions (id, wallet_id, journal_id, type, amount_cents, currency, reference, seq, balance_after_cents)
-select pg_temp.demo_id('funding-leg', n * 2), pg_temp.demo_id('budget', n), pg_temp.demo_id('funding', n), 'credit', 100000, currency,
+insert into app.wallet_transactions (id, wallet_id, journal_id, kind, type, amount_cents, currency, reference, seq, balance_after_cents)
+select pg_temp.demo_id('funding-leg', n * 2), pg_temp.demo_id('budget', n), pg_temp.demo_id('funding', n), 'funding', 'credit', 100000, currency,
        'Rewards of the first year', 1, 100000
   from pg_temp.demo_budget
 union all
-select pg_temp.demo_id('funding-leg', n * 2 + 1), pg_temp.demo_id('cash', n), pg_temp.demo_id('funding', n), 'debit', 100000, currency,
+select pg_temp.demo_id('funding-leg', n * 2 + 1), pg_temp.demo_id('cash', n), pg_temp.demo_id('funding', n), 'funding', 'debit', 100000, currency,
        'Rewards of the first year', null, null
   from pg_temp.demo_budget
 union all
-select pg_temp.demo_id('leg', r.n * 2), pg_temp.demo_id('wallet', r.n), pg_temp.demo_id('journal', r.n), 'credit', 500, r.currency,
+select pg_temp.demo_id('leg', r.n * 2), pg_temp.demo_id('wallet', r.n), pg_temp.demo_id('journal', r.n), 'referral_reward', 'credit', 500, r.currency,
        'Thank you for bringing a friend', 1, 500
   from pg_temp.demo_reward r
 union all
-select pg_temp.demo_id('leg', r.n * 2 + 1), pg_temp.demo_id('budget', b.n), pg_temp.demo_id('journal', r.n), 'debit', 500, r.currency,
+select pg_temp.demo_id('leg', r.n * 2 + 1), pg_temp.demo_id('budget', b.n), pg_temp.demo_id('journal', r.n), 'referral_reward', 'debit', 500, r.currency,
        'Referral reward', 1 + row_number() over (partition by r.currency order by r.n),
        100000 - 500 * row_number() over (partition by r.currency order by r.n)
   from pg_temp.demo_reward r

@@ -1,6 +1,9 @@
 //! Members whom a community has banned, and others who may not see an event any more: nothing more is sold to them, no
 //! place is kept for them, nobody writes to them about it, and their invitations are worth nothing.
 
+mod cancelled;
+mod late;
+
 use crate::{
     money::stage::{Stage, keyed},
     support::{Answer, Client, Member, TestServer},
@@ -203,8 +206,96 @@ async fn nothing_is_kept_for_or_told_to_who_may_not_see_the_event() {
     }
 }
 
-/// What `app.may_order` says of members without a ticket is whether they can read the event. The negative control: if
-/// it takes members who are banned for others, the two differ.
+/// A place that is kept for a member goes to the next one when the member is banned or suspended, not at the end of the time
+/// for which it is kept. The negative controls: without the triggers it stays.
+#[tokio::test]
+async fn a_place_is_kept_no_longer_for_who_was_banned_or_suspended() {
+    let circle = Circle::new("community", 1).await;
+    let (first, _) = circle.member("first_in_the_circle").await;
+    circle.buy(&first).await.expect(201);
+    let olga = &circle.stage.olga.client;
+    let tables = ["community_members", "users"];
+    for (round, is_guarded) in [true, true, false, false].into_iter().enumerate() {
+        let table = tables[round % 2];
+        let (ben, membership) = circle.member(&format!("ben_{round}")).await;
+        let (eve, _) = circle.member(&format!("eve_{round}")).await;
+        let bens = circle.join(&ben).await.expect(201).id();
+        let eves = circle.join(&eve).await.expect(201).id();
+        let path = format!("/ticket-types/{}", circle.kind);
+        let one_more = json!({"capacity": round + 2});
+        olga.patch(&path, "*", one_more).await.expect(200);
+        circle.serve().await;
+        assert_eq!(circle.place(&ben, &bens).await, "offered", "{round}");
+        if !is_guarded {
+            let off = format!("alter table app.{table} disable trigger {table}_without_places");
+            circle.run(&off).await;
+        }
+        if table == "users" {
+            let suspend = "update app.users set status = 'suspended' where id";
+            circle.run(&format!("{suspend} = '{}'", ben.id)).await;
+        } else {
+            circle.ban(&membership).await;
+        }
+        circle.serve().await;
+        let now = if is_guarded { "offered" } else { "waiting" };
+        assert_eq!(circle.place(&eve, &eves).await, now, "{round} {table}");
+        if !is_guarded {
+            let path = format!("/waitlist-entries/{eves}");
+            eve.client.delete(&path).await.expect(204);
+        }
+    }
+}
+
+/// A friend's ticket does not show a banned member what the ban has hidden, and a ban is not told to the friend. The
+/// negative control: without its trigger, the database lets them accept.
+#[tokio::test]
+async fn a_banned_member_gets_no_ticket_of_a_friend() {
+    let circle = Circle::new("community", 9).await;
+    let (eve, _) = circle.member("eve_in_the_circle").await;
+    let (ben, membership) = circle.member("ben_in_the_circle").await;
+    let mut tickets = Vec::new();
+    for _ in 0..2 {
+        let bought = circle.buy(&eve).await.expect(201);
+        let ticket = bought.json["ticket_ids"][0].as_str().expect("a ticket");
+        tickets.push(ticket.to_owned());
+    }
+    let offer = |ticket: &str, to: Uuid| {
+        let (client, path) = (eve.client.clone(), format!("/tickets/{ticket}/transfers"));
+        async move { client.post(&path, json!({"to_id": to})).await }
+    };
+    let before = offer(&tickets[0], ben.id).await.expect(201).id();
+    circle.ban(&membership).await;
+    let accept = format!("/ticket-transfers/{before}/accept");
+    let refused = ben.client.act(&accept).await.expect(409);
+    assert_eq!(refused.problem(), "invalid-state");
+    let path = format!("/events/{}", circle.event);
+    ben.client.get(&path).await.expect(404);
+    let banned = offer(&tickets[1], ben.id).await.expect(422);
+    let nobody = offer(&tickets[1], Uuid::now_v7()).await.expect(422);
+    assert_eq!(banned.json["errors"], nobody.json["errors"]);
+    // Others may take it.
+    let vera = circle.stage.server.member("vera_who_goes").await;
+    let offered = offer(&tickets[1], vera.id).await.expect(201).id();
+    let accept = format!("/ticket-transfers/{offered}/accept");
+    vera.client.act(&accept).await.expect(200);
+
+    let accept = format!(
+        "update app.ticket_transfers set state = 'accepted', decided_at = now() where id = '{before}'"
+    );
+    let mut conn = circle.stage.server.superuser().await;
+    let refused = sqlx::raw_sql(AssertSqlSafe(accept.clone()))
+        .execute(&mut conn)
+        .await;
+    let refused = refused.expect_err("refused").to_string();
+    assert!(refused.contains("banned from the event"), "{refused}");
+    circle
+        .run("alter table app.ticket_transfers disable trigger ticket_transfers_taken_by_allowed")
+        .await;
+    circle.run(&accept).await;
+}
+
+/// What `app.may_order_tickets` says of members without a ticket is whether they can read the event. The negative controls: if
+/// it takes members who are banned for others, or who have only asked to join for invited ones, the two differ.
 #[tokio::test]
 async fn who_may_order_is_who_can_read_the_event() {
     let circle = Circle::new("community", 9).await;
@@ -214,12 +305,17 @@ async fn who_may_order_is_who_can_read_the_event() {
     for member in [&circle.stage.paula, &circle.stage.olga] {
         members.push((member.id, member.client.clone()));
     }
-    for state in ["none", "pending", "active", "banned", "unbanned"] {
-        let member = server.member(&format!("{state}_in_the_circle")).await;
-        if state != "none" {
+    for name in ["none", "asked", "invited", "active", "banned", "unbanned"] {
+        let member = server.member(&format!("{name}_in_the_circle")).await;
+        let (state, by) = match name {
+            "asked" => ("pending", member.id),
+            "invited" => ("pending", circle.stage.olga.id),
+            state => (state, member.id),
+        };
+        if name != "none" {
             circle
                 .run(&format!(
-                    "insert into app.community_members (community_id, user_id, added_by_id, state) values ('{0}', '{1}', '{1}', '{state}')",
+                    "insert into app.community_members (community_id, user_id, added_by_id, state) values ('{}', '{}', '{by}', '{state}')",
                     circle.community, member.id
                 ))
                 .await;
@@ -258,15 +354,24 @@ async fn who_may_order_is_who_can_read_the_event() {
     }
     assert_eq!(differences(&circle, &members, &sets).await, 0);
     let mut conn = server.superuser().await;
-    let text: String =
-        sqlx::query_scalar("select pg_get_functiondef('app.may_order(uuid, uuid)'::regprocedure)")
-            .fetch_one(&mut conn)
-            .await
-            .expect("the function");
-    let careless = text.replace("m.state <> 'banned'", "true");
-    assert_ne!(careless, text);
-    circle.run(&careless).await;
-    assert!(differences(&circle, &members, &sets).await > 0);
+    let text: String = sqlx::query_scalar(
+        "select pg_get_functiondef('app.may_order_tickets(uuid, uuid)'::regprocedure)",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("the function");
+    for (condition, wider) in [
+        ("m.state in ('active', 'unbanned')", "true"),
+        ("m.added_by_id <> m.user_id", "true"),
+    ] {
+        let careless = text.replace(condition, wider);
+        assert_ne!(careless, text);
+        circle.run(&careless).await;
+        assert!(
+            differences(&circle, &members, &sets).await > 0,
+            "{condition}"
+        );
+    }
 }
 
 async fn differences(circle: &Circle, members: &[(Uuid, Client)], sets: &[String]) -> usize {
@@ -277,7 +382,7 @@ async fn differences(circle: &Circle, members: &[(Uuid, Client)], sets: &[String
         for (member, client) in members {
             let path = format!("/events/{event}");
             let is_read = client.get(&path).await.status == 200;
-            let may: bool = sqlx::query_scalar("select app.may_order($1, $2)")
+            let may: bool = sqlx::query_scalar("select app.may_order_tickets($1, $2)")
                 .bind(event)
                 .bind(member)
                 .fetch_one(&mut circle.stage.server.superuser().await)

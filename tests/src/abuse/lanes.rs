@@ -1,7 +1,7 @@
 //! Slow searches and dashboards delay each other, but not other reads and writes.
 
 use crate::support::{
-    Client, TestServer,
+    Client, Superuser, TestServer,
     database::Content,
     people::{self, PASSWORD, sign_in},
 };
@@ -12,7 +12,7 @@ use std::time::Duration;
 const LOCK: &str = "815";
 
 /// A server with two ordinary connections and four for searches, whose searches last until the lock is released.
-async fn server(timeout: Duration) -> (TestServer, PgConnection) {
+async fn server(timeout: Duration) -> (TestServer, Superuser) {
     let server = TestServer::start_with(Content::Demo, |parts| {
         parts.db.connections = 2;
         parts.db.search_connections = 4;

@@ -1,6 +1,6 @@
 //! A slow, full or locked database: requests are refused in time, and no restart is needed.
 
-use crate::support::{Answer, Member, TestServer, database::Content};
+use crate::support::{Answer, Member, Superuser, TestServer, database::Content};
 use kernel::http::health::Health;
 use reqwest::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn run(conn: &mut PgConnection, text: &str) {
 }
 
 /// Changes a setting of the request role and ends its sessions, so that new ones have the setting.
-async fn limited(server: &TestServer, setting: &str) -> PgConnection {
+async fn limited(server: &TestServer, setting: &str) -> Superuser {
     let mut conn = server.superuser().await;
     run(
         &mut conn,

@@ -3,7 +3,7 @@
 use crate::support::{Database, TestServer, database::Content, program};
 use kernel::config::DbConfig;
 use server::checks;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 async fn run(database: &Database, text: &str) {
@@ -226,6 +226,93 @@ async fn abuse_57_a_database_that_falls_behind_is_not_ready() {
     assert_eq!(ready().await, Ok(()));
     run(&server.database, "delete from public._sqlx_migrations").await;
     assert!(ready().await.is_err());
+}
+
+/// While a release is rolled out, a process of the former one may have to start again.
+#[tokio::test]
+async fn abuse_57_a_former_version_starts_on_a_newer_database() {
+    let database = prepared().await;
+    run(
+        &database,
+        "insert into public._sqlx_migrations (version, description, success, checksum, execution_time)
+         values (999999, 'of a later release', true, '', 0)",
+    )
+    .await;
+    assert_eq!(refusal(&config(&database)).await, "");
+}
+
+/// Each login has rights that the other has not, and both work on the same rows.
+#[tokio::test]
+async fn abuse_57_logins_are_not_exchanged_and_lead_to_one_database() {
+    let (database, other) = (prepared().await, prepared().await);
+    let (app, job) = ("culturepass_app", "culturepass_job");
+    let with = |app_url: String, job_url: String| {
+        let mut config = config(&database);
+        (config.url, config.job_url) = (app_url.into(), Some(job_url.into()));
+        config
+    };
+    let cases = [
+        (
+            with(database.url(job), database.url(job)),
+            "APP_DATABASE_URL is the login of culturepass_job",
+        ),
+        (
+            with(database.url(app), database.url(app)),
+            "JOB_DATABASE_URL is the login of culturepass_app",
+        ),
+        (
+            with(database.url(app), other.url(job)),
+            "lead to different databases",
+        ),
+    ];
+    for (config, why) in cases {
+        let said = refusal(&config).await;
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(refusal(&config(&database)).await, "");
+}
+
+/// Roles are not part of a dump. Where they were made by hand, members would be told that their accounts are suspended.
+/// In a transaction that is rolled back, because all databases of the cluster share the roles.
+#[tokio::test]
+async fn abuse_57_roles_that_lack_what_the_schema_builds_on_are_refused() {
+    let database = prepared().await;
+    let mut conn = database.superuser().await;
+    for (change, why) in [
+        ("select 1", ""),
+        (
+            "alter role culturepass_authz nobypassrls",
+            "culturepass_authz is held to row-level security",
+        ),
+        (
+            "alter role culturepass_counter nobypassrls",
+            "culturepass_counter is held to row-level security",
+        ),
+        (
+            "alter role culturepass_app reset statement_timeout",
+            "culturepass_app has no statement_timeout",
+        ),
+        (
+            "alter role culturepass_job reset all",
+            "culturepass_job has no idle_in_transaction_session_timeout",
+        ),
+    ] {
+        let mut changed = conn.begin().await.expect("begin");
+        sqlx::raw_sql(change)
+            .execute(&mut *changed)
+            .await
+            .expect(change);
+        let findings: Vec<String> = sqlx::query_scalar(checks::CATALOGUE)
+            .fetch_all(&mut *changed)
+            .await
+            .expect("findings");
+        changed.rollback().await.expect("rollback");
+        let said = findings.join("\n");
+        assert!(
+            said.contains(why) && said.is_empty() == why.is_empty(),
+            "{change}: {said}"
+        );
+    }
 }
 
 /// Runs `culturepass` as the database's owner. Returns whether it succeeded, and its output.

@@ -47,7 +47,7 @@ fn expect_problem(what: &str, answer: &Answer, status: u16, slug: &str) {
 async fn abuse_63_of_two_changes_of_one_version_one_wins() {
     let server = TestServer::demo().await;
     let document = document();
-    let people = rows::people(&mut server.superuser().await).await;
+    let people = rows::people(server.superuser().await.looking()).await;
     let (mut covered, mut acted) = (BTreeSet::new(), BTreeSet::new());
     let mut edited = BTreeSet::new();
     for resource in resources().values() {
@@ -107,7 +107,7 @@ async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Reso
 #[tokio::test]
 async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
     let server = TestServer::demo().await;
-    let people = rows::people(&mut server.superuser().await).await;
+    let people = rows::people(server.superuser().await.looking()).await;
     let mut covered = BTreeSet::new();
     for resource in resources().values() {
         if resource.update.is_none() {
@@ -326,7 +326,7 @@ async fn verbs(client: &Client, path: &str, resource: &Resource) -> Vec<String> 
 #[tokio::test]
 async fn abuse_63_a_verb_takes_a_list_of_tags() {
     let server = TestServer::demo().await;
-    let people = rows::people(&mut server.superuser().await).await;
+    let people = rows::people(server.superuser().await.looking()).await;
     let resource = resources()["venue"];
     let right = rows::who_may(&server.database, &people, resource, "suspend").await;
     let right = right.expect("somebody who may");
@@ -373,7 +373,7 @@ async fn not_told(client: &Client, path: &str, resource: &Resource) {
 #[tokio::test]
 async fn abuse_64_audiences_who_see_different_things_have_different_tags() {
     let server = TestServer::demo().await;
-    let people = rows::people(&mut server.superuser().await).await;
+    let people = rows::people(server.superuser().await.looking()).await;
     let mut clients = vec![server.client.clone()];
     for person in &people[..6] {
         clients.push(server.sign_in(*person).await.client);

@@ -160,7 +160,7 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
 
     // The control: the check notices such a policy.
     run(
-        &mut database.superuser().await,
+        &mut *database.superuser().await,
         "drop policy likes_select on app.likes; create policy likes_select on app.likes \
          for select to culturepass_app using (user_id = sec.uid())",
     )
@@ -286,7 +286,7 @@ pub(super) async fn pretend_to_be_large(database: &Database) {
     let text = "analyze;
         update pg_class set reltuples = 200000, relpages = greatest(pg_relation_size(oid) / 8192, 1)
         where relnamespace in ('app'::regnamespace, 'search'::regnamespace, 'counters'::regnamespace) and relkind = 'r'";
-    run(&mut database.superuser().await, text).await;
+    run(&mut *database.superuser().await, text).await;
 }
 
 /// Whether the list's own table is read completely.

@@ -200,3 +200,74 @@ async fn compare(conn: &mut PgConnection, me: Uuid, action: &str, set: &str) -> 
     run(conn, "rollback").await;
     counted
 }
+
+/// The functions of sets, as calls.
+async fn functions(conn: &mut PgConnection) -> Vec<String> {
+    column(
+        conn,
+        "select format('sec.%I()', proname) from pg_proc where pronamespace = 'sec'::regnamespace
+           and (proname like 'mine\\_%' or proname like 'many\\_%') order by 1",
+    )
+    .await
+}
+
+/// The tables that the sets of this member read completely, on a connection of its own because functions keep plans. Reading
+/// an index seems expensive, as it does where a column has few different values.
+async fn read_whole(database: &Database, me: Uuid) -> Vec<String> {
+    let mut conn = database.superuser().await;
+    let sets = functions(&mut conn).await;
+    assert!(sets.len() > 20, "{sets:?}");
+    run(
+        &mut conn,
+        "set plan_cache_mode = force_generic_plan; set jit = off; set cpu_index_tuple_cost = 1; begin",
+    )
+    .await;
+    run(
+        &mut conn,
+        &format!("select sec.enter('{me}', null, 'read', null)"),
+    )
+    .await;
+    // `sec.enter` has read tables, too.
+    let before = scanned(&mut conn).await;
+    for set in sets {
+        run(&mut conn, &format!("select count(*) from {set}")).await;
+    }
+    let mut after = scanned(&mut conn).await;
+    after.retain(|table| !before.contains(table));
+    after
+}
+
+/// Tables with the number of times that this transaction has read them completely.
+async fn scanned(conn: &mut PgConnection) -> Vec<String> {
+    column(
+        conn,
+        "select relname || ' ' || seq_scan from pg_stat_xact_user_tables where schemaname = 'app' and seq_scan > 0 order by 1",
+    )
+    .await
+}
+
+/// Claim: the sets of a member without roles read no table completely, even if indexes seem expensive, as that of the city
+/// of events does while there are few cities.
+#[tokio::test]
+async fn a_set_of_somebody_who_holds_nothing_reads_no_table() {
+    let database = Database::new(Content::Demo).await;
+    super::plans::pretend_to_be_large(&database).await;
+    let mut conn = database.superuser().await;
+    let stranger: Uuid = column(
+        &mut conn,
+        "select id from app.users u where status = 'active'
+         and not exists (select from app.role_assignments a where a.user_id = u.id) order by id limit 1",
+    )
+    .await[0];
+    assert_eq!(read_whole(&database, stranger).await, Vec::<String>::new());
+
+    // The control: with the plans that PostgreSQL would choose, tables are read completely.
+    for set in functions(&mut conn).await {
+        run(
+            &mut conn,
+            &format!("alter function {set} reset enable_seqscan"),
+        )
+        .await;
+    }
+    assert!(!read_whole(&database, stranger).await.is_empty());
+}

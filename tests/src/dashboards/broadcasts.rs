@@ -146,7 +146,7 @@ async fn od5_a_broadcast_waits_for_its_time_and_can_be_called_off() {
     olga.client
         .patch(&path, "*", change.clone())
         .await
-        .expect(403);
+        .expect(409);
     act(olga, &first, "revise").await.expect(200);
     olga.client.patch(&path, "*", change).await.expect(200);
     act(olga, &first, "schedule").await.expect(200);
@@ -211,7 +211,7 @@ async fn od5_what_a_dismissed_administrator_wrote_is_not_sent() {
     // Nobody else schedules the draft, which would be cancelled in the same way.
     let refused = act(&guests.olga, &broadcasts[2], "schedule").await;
     let refused = refused.expect(409);
-    assert!(refused.text.contains("Write it anew"), "{}", refused.text);
+    assert!(refused.text.contains("Write a new one"), "{}", refused.text);
 }
 
 #[tokio::test]

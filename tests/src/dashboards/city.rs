@@ -1,6 +1,7 @@
 //! `GET /cities/{id}/dashboard`.
 
 use super::world::{World, number};
+use serde_json::Value;
 use server::seed::demo::PEOPLE;
 
 const ZONE: &str = "at time zone 'Australia/Melbourne'";
@@ -108,6 +109,23 @@ async fn od1_figures_of_a_city_are_what_the_tables_add_up_to() {
     assert!(number(&shown, "/months/*/tickets") > 0);
     assert!(number(&shown, "/featured/places/*/in_use") > 0);
     world.whole("/cities/{id}/dashboard", &[]);
+    // Bookings say for what they are, so that the page needs no request for each.
+    let mut conn = world.server.superuser().await;
+    for list in ["/approvals/promotions", "/featured/now", "/featured/coming"] {
+        for booking in shown
+            .pointer(list)
+            .and_then(Value::as_array)
+            .expect("bookings")
+        {
+            let id = booking["target_id"].as_str().expect("an id");
+            let name: String = sqlx::query_scalar("select app.name_of($1::text::uuid)")
+                .bind(id)
+                .fetch_one(&mut conn)
+                .await
+                .expect("a name");
+            assert_eq!(booking["target_name"], name, "{list}");
+        }
+    }
     // The oldest first, and no more than twenty.
     let waiting = shown["approvals"]["organizations"]
         .as_array()

@@ -30,6 +30,21 @@ fn back(what: &str, currency: &str) -> String {
     )
 }
 
+/// What the host's account was debited for disputes, less what it got back.
+fn disputed(currency: &str) -> String {
+    let moved = |kind: &str| {
+        format!(
+            "select coalesce(sum(t.amount_cents), 0) from app.transfers t join app.orders o on o.id = t.order_id
+               join app.events e on e.id = o.event_id
+             where e.host_id = :host and t.currency = '{currency}' and t.kind = '{kind}' and t.state = 'succeeded'
+               and exists (select from app.tickets k where k.order_id = o.id)
+               and (t.settled_at {ZONE})::date > (now() {ZONE})::date - 365 and (t.settled_at {ZONE})::date <= (now() {ZONE})::date"
+        )
+    };
+    let [taken, returned] = ["dispute_reversal", "dispute_return"].map(moved);
+    format!("select ({taken}) - ({returned})")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
     let world = World::new().await;
@@ -38,9 +53,10 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
         for currency in ["AUD", "NZD"] {
             let of = |field: &str| format!("/{list}/{currency}/{field}");
             let net = format!(
-                "({}) - coalesce(({}), 0)",
+                "({}) - coalesce(({}), 0) - coalesce(({}), 0)",
                 paid("sum(o.organizer_cents)", currency),
-                back("organizer_cents", currency)
+                back("organizer_cents", currency),
+                disputed(currency)
             );
             let sums = [
                 (of("orders"), paid("count(*)", currency)),
@@ -75,12 +91,14 @@ async fn od1_figures_of_a_host_are_what_the_tables_add_up_to() {
                     of("organizer_refunded_cents"),
                     back("organizer_cents", currency),
                 ),
+                (of("organizer_disputed_cents"), disputed(currency)),
                 (of("net_cents"), format!("select {net}")),
             ];
             let sums: Vec<(&str, &str)> =
                 sums.iter().map(|(path, text)| (&**path, &**text)).collect();
             world.agree(&shown, &sums).await;
             assert!(number(&shown, &of("refunded_cents")) > 0);
+            assert!(number(&shown, &of("organizer_disputed_cents")) > 0);
         }
     }
     world

@@ -121,6 +121,78 @@ async fn od1_home_is_what_concerns_the_member() {
     world.server.client.get("/me/home").await.expect(401);
 }
 
+/// A page with events names their places and hosts without further requests, wherever the order of a list is not that of
+/// the generated one. Without `expand`, nothing is added.
+#[tokio::test]
+async fn od1_lists_of_events_show_their_places_and_hosts_if_asked() {
+    let world = World::new().await;
+    let mira = &world.mira;
+    world
+        .run(&told(
+            mira,
+                "set session_replication_role = replica;
+                 insert into app.follows (follower_id, entity_type, entity_id) values (:me, 'organization', :host) on conflict do nothing;
+                 update app.users set home_city_id = :city where id = :me;
+                 update app.events set state = 'published', status = 'active', visibility = 'public',
+                   starts_at = now() + interval '5 days', ends_at = now() + interval '6 days',
+                   venue_id = (select v.id from app.venues v where v.city_id = :city and v.status = 'active' order by v.id limit 1)
+                 where id = :event",
+        ))
+        .await;
+    let city = world.city;
+    let client = &mira.client;
+    let mut named = 0;
+    for path in [
+        "/me/home".to_owned(),
+        "/me/calendar".to_owned(),
+        "/me/feed".to_owned(),
+        format!("/events/upcoming?city_id={city}"),
+        format!("/events/trending?city_id={city}"),
+        format!("/events/featured?city_id={city}"),
+    ] {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let plain = client.get(&path).await.expect(200).json;
+        let full = format!("{path}{sign}expand=host,venue");
+        let full = client.get(&full).await.expect(200).json;
+        let events = |answer: &Value| -> Vec<Value> {
+            let list = answer.get("events").unwrap_or(&answer["data"]);
+            let list = list.as_array().expect("events").iter();
+            list.map(|one| one.get("event").unwrap_or(one).clone())
+                .collect()
+        };
+        for event in events(&plain) {
+            assert!(
+                event.get("host").is_none() && event.get("venue").is_none(),
+                "{path}"
+            );
+        }
+        let shown = events(&full);
+        assert_eq!(shown.len(), events(&plain).len(), "{path}");
+        for event in shown {
+            let is_asked_for = |name: &str| event.get(name).is_some();
+            assert!(
+                is_asked_for("host") && is_asked_for("venue") && !is_asked_for("city"),
+                "{path}"
+            );
+            // One that the caller may not see is null.
+            for (object, id) in [("host", "host_id"), ("venue", "venue_id")] {
+                if event[object].is_object() {
+                    assert_eq!(event[object]["id"], event[id], "{path}");
+                    named += 1;
+                }
+            }
+        }
+        let wrong = format!("{path}{sign}expand=tickets");
+        let wrong = client.get(&wrong).await.expect(422).json;
+        assert_eq!(wrong["errors"][0]["parameter"], "expand", "{path}");
+    }
+    assert!(named >= 4, "{named}");
+    for wrong in ["limit=2", "cursor=x"] {
+        let refused = client.get(&format!("/me/home?{wrong}")).await;
+        assert_eq!(refused.expect(422).json["errors"][0]["code"], "unknown");
+    }
+}
+
 #[tokio::test]
 async fn od1_home_tells_of_what_waits_for_an_answer() {
     let world = World::new().await;
@@ -155,17 +227,34 @@ async fn od1_home_tells_of_what_waits_for_an_answer() {
              values (:event, :me, 'offered', now() + interval '1 hour', 900)",
         ))
         .await;
+    let title: String = sqlx::query_scalar("select title from app.events where id = $1")
+        .bind(world.event)
+        .fetch_one(&mut world.server.superuser().await)
+        .await
+        .expect("a title");
     for (member, is_own) in [(mira, false), (olga, true)] {
         let shown = home(member).await;
         let transfer = (shown["transfers"].as_array().expect("transfers").iter())
             .find(|one| one["ticket_id"] == ticket.as_str())
             .cloned();
-        assert_eq!(transfer.expect("the transfer")["is_own"], is_own);
+        let transfer = transfer.expect("the transfer");
+        assert_eq!(transfer["is_own"], is_own);
+        // Enough to be shown: the event may be one that only holders of tickets see, and members may be private.
+        let other = if is_own { mira } else { olga };
+        let named = other.client.get("/me").await.expect(200).json;
+        assert_eq!(transfer["other_id"], named["id"]);
+        assert_eq!(transfer["other_name"], named["display_name"]);
+        assert_eq!(transfer["ticket_type"], "Gift");
+        assert_eq!(transfer["event_title"], title);
     }
     let shown = home(mira).await;
     let offers = shown["waiting_list_offers"].as_array().expect("offers");
     assert_eq!(offers.len(), 1);
     assert_eq!(offers[0]["event_id"], world.event.to_string());
+    assert_eq!(
+        (&offers[0]["event_title"], &offers[0]["ticket_type"]),
+        (&json!(title), &json!(null))
+    );
     // Expired offers are not shown.
     world
         .run("set session_replication_role = replica; update app.waitlist_entries set offer_expires_at = now(); update app.ticket_transfers set expires_at = now()")

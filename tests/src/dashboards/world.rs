@@ -62,6 +62,12 @@ const ROWS: &str = "
       d.amount / 2 - d.amount / 20 - d.amount / 100, d.amount / 20, d.amount / 100, d.currency, 'random-refund-' || d.id,
       coalesce(d.paid_at, now()) + random() * interval '20 days', 'requested'
     from drawn d where d.n % 2 = 0;
+    insert into app.transfers (order_id, kind, amount_cents, currency, state, stripe_account_id, stripe_idempotency_key, settled_at)
+    select d.id, k.kind, 1 + d.amount / k.part, d.currency,
+      (array['pending', 'succeeded', 'succeeded', 'succeeded', 'failed'])[1 + floor(random() * 5)::int], 'acct_random',
+      'random-transfer-' || k.kind || d.id, coalesce(d.paid_at, now()) + random() * interval '20 days'
+    from drawn d, (values ('dispute_reversal', 2), ('dispute_return', 4), ('refund_reversal', 3), ('top_up', 3)) k(kind, part)
+    where d.n % 5 = 0 and (k.kind <> 'dispute_return' or d.n % 10 = 0);
     insert into app.check_ins (event_id, ticket_id, result, nonce, at)
     select t.event_id, t.id, case when t.state = 'checked_in' then 'ok' else 'void' end, 'random-' || t.id,
       now() - random() * interval '5 hours'
@@ -137,7 +143,8 @@ impl World {
 
     /// One number, computed from the tables.
     pub async fn sum(&self, text: &str) -> i64 {
-        self.sum_on(&mut self.server.superuser().await, text).await
+        self.sum_on(self.server.superuser().await.looking(), text)
+            .await
     }
 
     pub async fn sum_on(&self, conn: &mut PgConnection, text: &str) -> i64 {

@@ -2,6 +2,8 @@
 
 use super::world::{World, attempt, event_values, new, world};
 use crate::support;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Column, table in the schema `counters`, and the expression that counts.
@@ -254,6 +256,103 @@ async fn who_follows_each_other_at_once_is_counted_once_each() {
         task.await.expect("no deadlock");
     }
     assert_eq!(drift(&world).await, Vec::<String>::new());
+}
+
+fn like(member: Uuid, event: Uuid) -> String {
+    format!("insert into app.likes (user_id, event_id) values ('{member}', '{event}')")
+}
+
+/// Runs the statements in a transaction of their own, in another task.
+fn begin(world: &World, statements: String) -> JoinHandle<Result<u64, String>> {
+    let pool = world.database.superuser.clone();
+    tokio::spawn(async move { attempt(&pool, statements).await })
+}
+
+/// Waits until a session waits for a lock of this kind.
+async fn until_one_waits_for(world: &World, kind: &str) {
+    let waiting = format!(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = '{kind}'"
+    );
+    for _ in 0..1_000 {
+        if world.look::<i64>(waiting.clone()).await == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits for {kind}");
+}
+
+/// Claim: those who like an event at the same moment wait in a queue, and not for each new version of the counter's row.
+#[tokio::test]
+async fn who_waits_for_a_counter_waits_in_a_queue() {
+    let world = world().await;
+    let pool = &world.database.superuser;
+    let mut first = pool.begin().await.expect("begun");
+    let liked = attempt(&mut *first, like(world.ana, world.event)).await;
+    assert_eq!(liked, Ok(1));
+    let second = begin(&world, like(world.ben, world.event));
+    until_one_waits_for(&world, "advisory").await;
+    first.commit().await.expect("committed");
+    assert_eq!(second.await.expect("ended"), Ok(1));
+
+    // The negative control: whoever has counted before in the transaction waits for the row.
+    let mut first = pool.begin().await.expect("begun");
+    let liked = attempt(&mut *first, like(world.host, world.event)).await;
+    assert_eq!(liked, Ok(1));
+    let counted = "select set_config('app.counted', '1', true)";
+    let second = begin(
+        &world,
+        format!("{counted}; {}", like(world.city_admin, world.event)),
+    );
+    until_one_waits_for(&world, "transactionid").await;
+    first.commit().await.expect("committed");
+    assert!(second.await.expect("ended").is_ok());
+    assert_eq!(drift(&world).await, Vec::<String>::new());
+}
+
+/// A transaction has changed the counters of two events by one statement and changes that of one of them again, for which
+/// another transaction has begun to wait. The queue must not be entered by whoever holds a counter already.
+async fn counts_again(world: &World, other: Uuid, again: &str) -> [Result<u64, String>; 2] {
+    let pool = &world.database.superuser;
+    let mut first = pool.begin().await.expect("begun");
+    let both = format!(
+        "insert into app.likes (user_id, event_id) values ('{0}', '{1}'), ('{0}', '{other}')",
+        world.ana, world.event
+    );
+    assert_eq!(attempt(&mut *first, both).await, Ok(2));
+    let second = begin(world, like(world.ben, world.event));
+    until_one_waits_for(world, "transactionid").await;
+    let liked = attempt(
+        &mut *first,
+        format!("{again}{}", like(world.host, world.event)),
+    )
+    .await;
+    if liked.is_ok() {
+        first.commit().await.expect("committed");
+    } else {
+        first.rollback().await.expect("rolled back");
+    }
+    [liked, second.await.expect("ended")]
+}
+
+#[tokio::test]
+async fn the_queue_for_a_counter_causes_no_deadlock() {
+    let world = world().await;
+    let other = new(
+        &world.database.superuser,
+        &event_values(world.city, world.organization, None, "Zwei"),
+    )
+    .await;
+    assert_eq!(counts_again(&world, other, "").await, [Ok(1), Ok(1)]);
+    assert_eq!(drift(&world).await, Vec::<String>::new());
+
+    // The negative control: the transaction forgets that it has counted.
+    world.admin("truncate app.likes").await.expect("emptied");
+    let forgets = "select set_config('app.counted', '', true); ";
+    let ended = counts_again(&world, other, forgets).await;
+    let deadlock =
+        |end: &Result<u64, String>| end.as_ref().is_err_and(|error| error.starts_with("40P01"));
+    assert!(ended.iter().any(deadlock), "{ended:?}");
 }
 
 /// Claim: a like changes neither the event's row nor its indexes.

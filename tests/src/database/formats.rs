@@ -169,6 +169,32 @@ async fn ids_are_of_version_7_and_in_order() {
     assert!(world.admin(in_order).await.is_ok());
 }
 
+/// Functions of ours in defaults of columns that PostgreSQL can't inline. It plans such a function again whenever the
+/// search path differs from that of the call before, as between a request and its triggers: twice for each like.
+const NOT_INLINED: &str = "select coalesce(string_agg(distinct p.oid::regprocedure::text, ', '), '')
+    from pg_depend d join pg_proc p on p.oid = d.refobjid join pg_namespace n on n.oid = p.pronamespace
+    where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_proc'::regclass
+      and n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'counters', 'search')
+      and (p.prolang <> (select l.oid from pg_language l where l.lanname = 'sql') or p.prosecdef or p.proconfig is not null)";
+
+#[tokio::test]
+async fn defaults_of_columns_are_inlined() {
+    let world = world().await;
+    assert_eq!(world.look::<String>(NOT_INLINED).await, "");
+    let plan = "explain (verbose, format json) select sec.uuid_v7()";
+    let inlined: serde_json::Value = world.look(plan).await;
+    let output = inlined[0]["Plan"]["Output"].to_string();
+    assert!(output.contains("gen_random_uuid"), "{output}");
+
+    // The negative control: a function with a search path of its own.
+    let path = "alter function sec.uuid_v7() set search_path = pg_catalog, pg_temp";
+    world.admin(path).await.expect("altered");
+    assert_eq!(world.look::<String>(NOT_INLINED).await, "sec.uuid_v7()");
+    let called: serde_json::Value = world.look(plan).await;
+    let output = called[0]["Plan"]["Output"].to_string();
+    assert!(output.contains("uuid_v7"), "{output}");
+}
+
 #[tokio::test]
 async fn slugs_are_made_and_kept_apart() {
     let world = world().await;

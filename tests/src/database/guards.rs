@@ -47,6 +47,33 @@ impl Offer {
         Offer { lead, quote }
     }
 
+    /// The draft of another business of `ben` for the same request.
+    async fn draft_of_another(&self, world: &World) -> Offer {
+        let pool = &world.database.superuser;
+        let business = format!(
+            "businesses (city_id, name, state) values ('{}', 'Licht', 'approved')",
+            world.city
+        );
+        let business = new(pool, &business).await;
+        let role = format!(
+            "role_assignments (user_id, role, scope_type, scope_id, state) values ('{}', 'orgAdmin', 'business', '{business}', 'accepted')",
+            world.ben
+        );
+        new(pool, &role).await;
+        let lead = format!(
+            "leads (service_request_id, business_id, title, details) \
+             select service_request_id, '{business}', 'Light', 'Bright' from app.leads where id = '{}'",
+            self.lead
+        );
+        let lead = new(pool, &lead).await;
+        let quote = format!(
+            "quotes (lead_id, amount_cents, currency, terms, valid_until) \
+             values ('{lead}', 90, 'EUR', '', now() + interval '1 day')"
+        );
+        let quote = new(pool, &quote).await;
+        Offer { lead, quote }
+    }
+
     fn accept(&self) -> String {
         format!(
             "update app.quotes set state = 'accepted', accepted_at = now(), accepted_by_id = sec.uid() where id = '{}'",
@@ -155,6 +182,35 @@ async fn abuse_75_two_quotes_of_one_lead_are_not_both_accepted() {
         let two = world.request(Some(world.host), "accept").await;
         let answer = second(one, two, [offer.accept(), other.accept()]).await;
         assert_eq!(answer, (Err(told.to_owned()), true));
+    }
+}
+
+/// Accepting a quote declines the others of its request, also one that is just being sent.
+#[tokio::test]
+async fn abuse_75_a_quote_that_is_being_sent_is_declined_with_the_others() {
+    for is_kept in [true, false] {
+        let world = world().await;
+        if !is_kept {
+            // The control: the others are read while one of them is still a draft.
+            let text = "select pg_get_functiondef('app.settle_request()'::regprocedure)";
+            let function = world.look::<String>(text).await;
+            let careless = function.replace("for no key update", "");
+            assert_ne!(careless, function);
+            world.admin(careless).await.expect("another function");
+        }
+        let accepted = Offer::new(&world).await;
+        let sent = accepted.draft_of_another(&world).await;
+        let sending = world.request(Some(world.ben), "send").await;
+        let accepting = world.request(Some(world.host), "accept").await;
+        let send = format!(
+            "update app.quotes set state = 'sent' where id = '{}'",
+            sent.quote
+        );
+        let answer = second(sending, accepting, [send, accepted.accept()]).await;
+        assert_eq!(answer, (Ok(1), true));
+        let state = format!("select state from app.quotes where id = '{}'", sent.quote);
+        let expected = if is_kept { "declined" } else { "sent" };
+        assert_eq!(world.look::<String>(state).await, expected);
     }
 }
 

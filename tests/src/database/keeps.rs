@@ -85,6 +85,32 @@ async fn abuse_43_no_statement_takes_the_last_administrator() {
     assert_eq!(admins(&world).await, 0);
 }
 
+/// Venues and institutions have no administrator of their own at first, and others who manage them: whoever was given the
+/// role can give it up, and it can be taken away.
+#[tokio::test]
+async fn abuse_43_a_role_that_nobody_had_at_first_is_given_up() {
+    let world = world().await;
+    let institution = new(
+        &world.database.superuser,
+        &format!(
+            "institutions (city_id, name, type) values ('{}', 'Council', 'council')",
+            world.city
+        ),
+    )
+    .await;
+    for (kind, scope) in [("venue", world.venue), ("institution", institution)] {
+        for caller in [world.ana, world.city_admin] {
+            let values = format!(
+                "role_assignments (user_id, role, scope_type, scope_id, state) values ('{}', 'orgAdmin', '{kind}', '{scope}', 'accepted')",
+                world.ana
+            );
+            let role = new(&world.database.superuser, &values).await;
+            let archive = end("role_assignments", role, "archived");
+            assert_eq!(world.act(caller, "archive", archive).await, Ok(1), "{kind}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_profile_takes_its_administrators_along_and_brings_them_back() {
     let world = world().await;

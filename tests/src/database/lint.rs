@@ -40,6 +40,10 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "definer function for everybody",
         ),
         (
+            "create function app.slow() returns int language sql stable set search_path = pg_catalog, pg_temp as 'select 1'",
+            "planned at each call",
+        ),
+        (
             "create view app.strangers_public as select * from app.users",
             "owner's rights",
         ),

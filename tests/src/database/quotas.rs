@@ -55,9 +55,30 @@ async fn like(client: &Client, events: &[Uuid]) -> (usize, usize) {
             .parse()
             .unwrap();
         assert!((1..=86_400).contains(&seconds), "{seconds}");
+        let policy = format!("\"likes_quota\";q={};w=86400", quota("like"));
+        assert_eq!(refused.header("ratelimit-policy"), Some(policy.as_str()));
     }
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     (made, answers.len() - made)
+}
+
+/// Whoever creates an object is given a role of it, which counts too: the quota is that of another entity.
+#[tokio::test]
+async fn the_quota_of_roles_is_told_to_the_creator_of_an_object() {
+    let server = TestServer::start().await;
+    let ada = server.member("ada_of_many").await;
+    let city = server.city("melbourne").await;
+    used(&server, ada.id, "role_assignment", quota("role_assignment")).await;
+    let body = json!({"city_id": city, "name": "Choir"});
+    let refused = ada.client.post("/communities", body).await.expect(429);
+    assert_eq!(refused.problem(), "quota-exceeded", "{}", refused.text);
+    let detail = refused.json["detail"].as_str().expect("a detail");
+    assert!(detail.contains("role assignments"), "{detail}");
+    let policy = format!(
+        "\"role_assignments_quota\";q={};w=86400",
+        quota("role_assignment")
+    );
+    assert_eq!(refused.header("ratelimit-policy"), Some(policy.as_str()));
 }
 
 #[tokio::test]

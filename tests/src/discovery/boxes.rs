@@ -40,16 +40,21 @@ async fn venues(stage: &Stage, count: usize) {
         .await;
 }
 
-/// The condition in plain numbers.
+/// The condition in plain numbers. The date line is at 180 and at -180 degrees.
 fn inside([west, south, east, north]: [f64; 4]) -> String {
     let joined = if west <= east { "and" } else { "or" };
+    let line = if west == -180.0 || east == 180.0 {
+        "abs(public.st_x(location::public.geometry)) = 180"
+    } else {
+        "false"
+    };
     format!(
         "select id from app.venues where public.st_y(location::public.geometry) between {south} and {north}
-           and (public.st_x(location::public.geometry) >= {west} {joined} public.st_x(location::public.geometry) <= {east})"
+           and ({line} or public.st_x(location::public.geometry) >= {west} {joined} public.st_x(location::public.geometry) <= {east})"
     )
 }
 
-const BOXES: [[f64; 4]; 10] = [
+const BOXES: [[f64; 4]; 17] = [
     [170.0, -20.0, -170.0, 20.0],
     [179.0, -90.0, -179.0, 90.0],
     [100.0, -50.0, -100.0, 50.0],
@@ -60,7 +65,58 @@ const BOXES: [[f64; 4]; 10] = [
     [-60.0, -60.0, 60.0, 60.0],
     [180.0, -90.0, -180.0, 90.0],
     [0.0, 0.0, 0.0, 0.0],
+    // They end at the date line, or are that line.
+    [170.0, -90.0, 180.0, 90.0],
+    [-180.0, -90.0, -175.0, 90.0],
+    [-180.0, -90.0, -180.0, 90.0],
+    [180.0, -90.0, 180.0, 90.0],
+    [-60.0, -90.0, 180.0, 90.0],
+    // They end at a pole, or are a pole.
+    [-180.0, 89.0, 180.0, 90.0],
+    [-180.0, -90.0, 180.0, -90.0],
 ];
+
+/// Claim: a place on the date line is in a box that ends there, whichever of the line's two names the place and the box have.
+/// The negative control is that the same place is not in a box that ends a little before the line.
+#[tokio::test]
+async fn se2_the_date_line_is_one_line() {
+    let stage = Stage::new().await;
+    let client = &stage.server.client;
+    for (name, lng) in [("Taveuni east", 180.0), ("Taveuni west", -180.0)] {
+        let hall = venue(&stage, name, "").await;
+        let place = format!("location = 'SRID=4326;POINT({lng} -16.8)'");
+        set(&stage, "venues", hall, &place).await;
+        let concert = event(&stage, name, &format!("venue_id = '{hall}'")).await;
+        let outside = event(&stage, &format!("{name} outside"), &place).await;
+        let events = BTreeSet::from([concert, outside]);
+        for (edges, is_in) in [
+            ("170,-20,180,-10", true),
+            ("-180,-20,-170,-10", true),
+            ("180,-20,180,-10", true),
+            ("-180,-20,-180,-10", true),
+            ("180,-20,-180,-10", true),
+            ("-180,-20,180,-10", true),
+            ("170,-20,-170,-10", true),
+            ("180,-16.8,180,-16.8", true),
+            ("-180,-16.8,-180,-16.8", true),
+            ("170,-20,179.999,-10", false),
+            ("-179.999,-20,-170,-10", false),
+            ("-179.999,-20,179.999,-10", false),
+            ("170,-10,180,0", false),
+        ] {
+            let bbox = format!("bbox={edges}");
+            let shown = shown(client, &bbox).await;
+            assert_eq!(shown.contains(&hall), is_in, "{name}: {bbox}");
+            assert_eq!(events.is_subset(&shown), is_in, "{name}: {bbox}");
+            for path in ["events", "events/upcoming"] {
+                let page = client.get(&format!("/{path}?{bbox}&limit=100")).await;
+                let found = crate::trending::stage::ids(&page.expect(200).json);
+                let found: BTreeSet<Uuid> = found.into_iter().collect();
+                assert_eq!(events.is_subset(&found), is_in, "{name}: {path} {bbox}");
+            }
+        }
+    }
+}
 
 #[tokio::test]
 async fn se2_boxes_hold_what_is_inside_also_over_the_date_line() {
@@ -182,6 +238,13 @@ async fn se2_the_map_shows_what_everybody_may_see() {
         .await;
     let bbox = "bbox=144.9,-37.9,145.1,-37.7";
     let found = async |more: &str| shown(&stage.server.client, &format!("{bbox}{more}")).await;
+    // The time of an event comes with the clocks by which it is told.
+    let all = map(&stage.server.client, bbox).await;
+    for object in all["objects"].as_array().expect("objects") {
+        let is_event = object["type"] == "event";
+        let told = ["starts_at", "timezone"].map(|name| object[name].is_string());
+        assert_eq!(told, [is_event; 2], "{object}");
+    }
     let set_of = |ids: &[Uuid]| ids.iter().copied().collect::<BTreeSet<_>>();
     assert_eq!(found("").await, set_of(&[hall, there, here]));
     assert_eq!(

@@ -106,9 +106,51 @@ async fn se3_words_find_things_of_every_kind_without_accents_and_half_typed() {
     assert!(slug.starts_with("zurich-salsa"), "{slug}");
     assert_eq!(shown["data"][0]["subtitle"], "Melbourne");
     assert!(shown["data"][0]["starts_at"].is_string());
+    // By which clocks: a hit is shown without reading the event.
+    assert!(shown["data"][0]["timezone"].is_string());
     assert_eq!(shown["data"][6]["name"], "Zürich Salsa");
     assert_eq!(shown["data"][6]["subtitle"], "@known_by_name");
-    assert!(shown["data"][6]["starts_at"].is_null());
+    assert!(shown["data"][6]["starts_at"].is_null() && shown["data"][6]["timezone"].is_null());
+}
+
+/// Claim: words with typing errors find similar names, but only in a city and only if nothing has the words themselves.
+#[tokio::test]
+async fn se3_a_typing_error_finds_similar_names_in_a_city() {
+    let stage = Stage::new().await;
+    let client = &stage.server.client;
+    let market = event(&stage, "Winter Market of Footscray", "").await;
+    let language = event(&stage, "Language Café", "").await;
+    let hall = venue(&stage, "Tiergarten Hall", "").await;
+    let hidden = event(&stage, "Secret Orchestra", "state = 'draft'").await;
+    let found = async |words: &str, more: &str| ids(client, &format!("q={words}{more}")).await;
+    let nothing: Vec<Uuid> = Vec::new();
+    let (here, elsewhere) = (
+        format!("&city_id={}", stage.city),
+        format!("&city_id={}", stage.server.city("auckland").await),
+    );
+    for (words, expected) in [
+        ("marcket", market),
+        ("footscary%20market", market),
+        ("langauge", language),
+        ("tiergaten", hall),
+    ] {
+        let hits = found(words, &here).await;
+        assert_eq!(hits.first(), Some(&expected), "{words}");
+        assert_eq!(found(words, "").await, nothing, "{words} without a city");
+        assert_eq!(found(words, &elsewhere).await, nothing, "{words} elsewhere");
+        assert_eq!(
+            found(words, &format!("{here}&types=member")).await,
+            nothing,
+            "{words}"
+        );
+    }
+    for exact in ["marcket%20-night", "%22marcket%22", "mrk", "xqzwvk"] {
+        assert_eq!(found(exact, &here).await, nothing, "{exact}");
+    }
+    assert!(!found("secret%20orchestar", &here).await.contains(&hidden));
+    // What has the word is found alone.
+    let other = event(&stage, "Marcket Research Night", "").await;
+    assert_eq!(found("marcket", &here).await, [other]);
 }
 
 #[tokio::test]
@@ -302,7 +344,7 @@ async fn touched(conn: &mut PgConnection) -> i64 {
     .execute(&mut *cx)
     .await
     .expect("a stranger");
-    let plan: Value = sqlx::query_scalar("explain (analyze, buffers, format json) select * from app.search_hits('{event}', 'jazz', false, null, 5)")
+    let plan: Value = sqlx::query_scalar("explain (analyze, buffers, format json) select * from app.search_hits('{event}', 'jazz', false, null, false, 5)")
         .fetch_one(&mut *cx)
         .await
         .expect("a plan");

@@ -183,7 +183,7 @@ async fn se4_prices_and_places_that_are_left() {
     assert_eq!(
         told(client, &format!("/events/upcoming?{wrong}")).await,
         [
-            "category format",
+            "category choice",
             "currency format",
             "from format",
             "max_price_cents range",

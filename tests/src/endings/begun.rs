@@ -183,7 +183,7 @@ async fn what_generated_routes_begin_without_a_guard_is_found() {
         let unguarded = format!(
             "create or replace function app.{guard} returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'"
         );
-        run(&mut hall.server.superuser().await, unguarded).await;
+        run(&mut *hall.server.superuser().await, unguarded).await;
     }
     for case in CASES {
         let answer = case

@@ -160,7 +160,7 @@ async fn nothing_new_comes_of_what_has_ended() {
 async fn a_request_that_succeeds_without_a_guard_is_found() {
     let hall = Hall::new().await;
     let unguarded = "create or replace function app.host_is_live(p_host uuid) returns boolean language sql stable set search_path = pg_catalog, pg_temp as 'select true'";
-    run(&mut hall.server.superuser().await, unguarded.to_owned()).await;
+    run(&mut *hall.server.superuser().await, unguarded.to_owned()).await;
     let book = Book::of(crate::support::documented::document());
     let good = operations::GOODS
         .iter()

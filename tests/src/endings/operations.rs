@@ -266,6 +266,12 @@ pub const GOODS: &[Good] = &[
     ),
     good("retryTransfer", "platform", "transfer"),
     good("retryStripeEvent", "platform", "stripe event"),
+    with(
+        "dismissStripeEvent",
+        "platform",
+        "stripe event",
+        |_| json!({"reason": "Nothing is left of it"}),
+    ),
 ];
 
 /// Operations about the caller's own account, or for administrators of the platform about no row of an entity. They
@@ -284,6 +290,7 @@ pub const OWN: &[&str] = &[
     "getMyHome",
     "getMyRequests",
     "getMyWallet",
+    "getNotificationSettings",
     "getPlatformDashboard",
     "listAuditLogs",
     "listDeadJobs",

@@ -44,6 +44,10 @@ const MAY: &[(&str, &str)] = &[
         "tells a client when to come again; the database counts the days",
     ),
     (
+        "server/src/checks/database.rs",
+        "compares it with the clock of the database",
+    ),
+    (
         "server/src/seed/sales/services.rs",
         "a command that fills a new database with examples",
     ),

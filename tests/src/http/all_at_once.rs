@@ -116,7 +116,7 @@ async fn of_a_new_object() {
         " invalid",
         "/venue_id reference",
         "/ticket_types/1/name length",
-        "/ticket_types/1 invalid",
+        "/ticket_types/1/sales_end invalid",
     ];
     assert_eq!(found(&answer), set(&all));
 
@@ -132,7 +132,7 @@ async fn of_a_new_object() {
         "/ends_at invalid",
         " invalid",
         "/venue_id reference",
-        "/ticket_types/1 invalid",
+        "/ticket_types/1/sales_end invalid",
     ];
     assert_eq!(found(&answer), set(&all));
 
@@ -161,7 +161,7 @@ async fn of_a_new_object() {
     assert_eq!(answer.problem(), "invalid-request");
     assert_eq!(
         found(&answer),
-        set(&["/slug conflict", "/ticket_types/0 invalid"])
+        set(&["/slug conflict", "/ticket_types/0/sales_end invalid"])
     );
     let mut conn = stage.server.superuser().await;
     let made: i64 =

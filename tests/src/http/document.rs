@@ -1,7 +1,9 @@
 //! The document as served, including hand-written routes: complete, valid by its own schemas, and correct about
 //! errors.
 
+mod enums;
 mod examples;
+mod named;
 mod schemas;
 
 use super::once;
@@ -146,6 +148,12 @@ async fn nothing_recurses() {
     }
 }
 
+/// Types that generated clients import or use without a path, so that a schema of the same name hides them: those of
+/// Java, Kotlin, Swift, Rust, Python and TypeScript that such clients consist of.
+const TYPES_OF_LANGUAGES: &str = "Any Array Boolean Box Byte Character Class Client Configuration Data Date Dict Double \
+    Enum Error Exception File Float Function HashMap Integer Iterable List Literal Long Map Number Object Option Optional \
+    Promise Record Request Response Result Set String Type Union Vec";
+
 /// Client generators change names: `Event.city_id` becomes `EventCityId`, `NewPassword(…)` constructs a `Password`,
 /// and file names have no capitals. Names must stay distinct.
 #[tokio::test]
@@ -165,6 +173,9 @@ async fn names_stay_apart_in_every_language() {
     for name in schemas.keys() {
         if !seen.insert(plain(name)) {
             faults.push(format!("schema {name}"));
+        }
+        if TYPES_OF_LANGUAGES.split(' ').any(|one| one == name) {
+            faults.push(format!("schema {name} is called like a type of a language"));
         }
         for before in ["New", "Nullable"] {
             if schemas

@@ -163,3 +163,46 @@ async fn no_number_is_called_like_its_schema() {
     }
     assert!(numbers > 100, "only {numbers} numbers");
 }
+
+/// A schema that allows null beside a closed set names null in the set as well: clients that check values by it would
+/// refuse null otherwise. Sets of texts have a name, wherever they are.
+#[tokio::test]
+async fn closed_sets_that_may_be_null_name_null() {
+    let server = TestServer::start().await;
+    let document = server.client.get("/openapi.json").await.expect(200).json;
+    let (mut faults, mut sets) = (Vec::new(), 0);
+    closed_sets(
+        &document["components"]["schemas"],
+        "",
+        &mut |place, schema| {
+            sets += 1;
+            let may_be_null = schema["type"].to_string().contains("\"null\"");
+            let words = schema["enum"].as_array().expect("words");
+            if may_be_null != words.contains(&Value::Null) {
+                faults.push(format!("{place}: {schema}"));
+            }
+            let is_named = place.matches('/').count() == 1;
+            if words.len() > 1 && !is_named && schema.get("default").is_none() {
+                faults.push(format!("{place} has no name"));
+            }
+        },
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(sets > 60, "only {sets} sets");
+}
+
+/// Calls `with` for each schema that is a closed set.
+fn closed_sets(at: &Value, place: &str, with: &mut impl FnMut(&str, &Value)) {
+    if at["enum"].is_array() {
+        with(place, at);
+    }
+    match at {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| closed_sets(inner, &format!("{place}/{key}"), with)),
+        Value::Array(list) => list
+            .iter()
+            .for_each(|inner| closed_sets(inner, &format!("{place}/-"), with)),
+        _ => {}
+    }
+}

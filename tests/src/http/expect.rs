@@ -53,9 +53,43 @@ pub fn expected(
         }
         _ if !seen(operation, row, oracle) => &[404],
         Kind::Get => &[200],
+        _ if is_held_back(operation, row, oracle) => &[412],
         _ if !decide(operation.rule(), row, oracle) => denied,
         // Only the version does not match.
         _ => &[412],
+    }
+}
+
+/// Whether the caller may not do it, but could in another state of the row: all parts of the rule hold except some that
+/// only look at values of the row.
+pub fn is_held_back(operation: &Operation, row: &Row, oracle: &Oracle) -> bool {
+    let right = match operation.kind {
+        Kind::Archive => "delete",
+        Kind::Merge | Kind::Replace => "update",
+        Kind::Restore => "restore",
+        _ => return false,
+    };
+    let is_told = operation
+        .resource
+        .sql
+        .probe
+        .contains(&format!("then '{right} when "));
+    let Rule::All(parts) = operation.rule() else {
+        return false;
+    };
+    is_told
+        && !decide(operation.rule(), row, oracle)
+        && parts
+            .iter()
+            .all(|part| is_about_the_row(part) || decide(part, row, oracle))
+}
+
+fn is_about_the_row(rule: &Rule) -> bool {
+    match rule {
+        Rule::Compare(..) | Rule::OneOf(..) | Rule::IsNull(_) | Rule::Flag(_) => true,
+        Rule::Not(inner) => is_about_the_row(inner),
+        Rule::All(parts) | Rule::Any(parts) => parts.iter().all(is_about_the_row),
+        _ => false,
     }
 }
 

@@ -1,8 +1,8 @@
 //! `GET /me/export`: all data of a member and none of others, complete or visibly incomplete.
 
 use crate::support::{TestServer, document, model};
-use codegen::model::{OnArchive, Relation};
-use serde_json::Value;
+use codegen::model::{Lifecycle, OnArchive, Relation};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Relations to members whose rows are not the member's own data, and why. Rows that only lose their reference when
@@ -102,6 +102,11 @@ const NOT_THEIRS_BEYOND: &[(&str, &str, &str)] = &[
     ),
     ("transfer", "order", "between the platform and the host"),
     ("transfer", "refund", "between the platform and the host"),
+    (
+        "wallet_credit_use",
+        "credit",
+        "which entry has spent them; the entries and what is left of the credits are listed",
+    ),
 ];
 
 /// Relations to rows that are the member's own, by which rows are exported as well, and the name in the file.
@@ -343,6 +348,7 @@ async fn a_member_takes_along_what_the_lists_show_them() {
     assert!(lists >= 15, "{lists}");
     let rest: BTreeSet<&str> = file.keys().map(String::as_str).collect();
     let mut expected = BTreeSet::from([
+        "archived",
         "exported_at",
         "identities",
         "member",
@@ -361,6 +367,92 @@ async fn a_member_takes_along_what_the_lists_show_them() {
     for secret in ["password", "token_hash", "stripe_customer_id\":\"cus"] {
         assert!(!answer.text.contains(secret), "{secret}");
     }
+}
+
+/// The texts of the function that lists what a member has deleted.
+async fn listed(server: &TestServer) -> String {
+    let body =
+        "select prosrc from pg_proc where oid = 'app.archived_of_caller(uuid, int)'::regprocedure";
+    sqlx::query_scalar(body)
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .expect("a function")
+}
+
+/// What a member has deleted is still stored, until it is erased with the account: the file has it, too.
+#[tokio::test]
+async fn a_member_takes_along_what_they_deleted() {
+    let server = TestServer::sample().await;
+    let member = server.member("edda_deletes").await;
+    let other = server.member("egon_deletes").await;
+    let mut conn = server.superuser().await;
+    let venue: uuid::Uuid =
+        sqlx::query_scalar("select id from app.venues where status = 'active' order by id limit 1")
+            .fetch_one(&mut conn)
+            .await
+            .expect("a venue");
+    for (of, words) in [(&member, "It was loud."), (&other, "It was quiet.")] {
+        let body =
+            json!({"entity_type": "venue", "entity_id": venue, "rating": 2, "comment": words});
+        let review = of.client.post("/reviews", body).await.expect(201).id();
+        let path = format!("/reviews/{review}");
+        of.client.delete(&path).await.expect(204);
+    }
+    // More than is read at once, and one row of each other kind.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "set session_replication_role = replica;
+         insert into app.likes (user_id, event_id, status) select '{0}', sec.uuid_v7(), 'archived' from generate_series(1, 1000);
+         insert into app.follows (follower_id, entity_type, entity_id, status) values ('{0}', 'venue', '{venue}', 'archived');
+         insert into app.devices (user_id, platform, push_token, status) values ('{0}', 'ios', 'a-token-of-long-ago', 'archived')",
+        member.id
+    )))
+    .execute(&mut conn)
+    .await
+    .expect("rows");
+    // What the app does not show, because the member has turned that off.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "insert into app.notifications (user_id, title, message, type, dedupe_key, in_app) values
+           ('{}', 'By mail alone', 'Hello', 'system', 'test', false), ('{}', 'To another one', 'Hello', 'system', 'test', false)",
+        member.id, other.id
+    )))
+    .execute(&mut server.superuser().await)
+    .await
+    .expect("notifications");
+    let answer = member.client.get("/me/export").await.expect(200);
+    let rows = answer.json["archived"].as_array().expect("a list");
+    assert!(answer.text.contains("By mail alone") && !answer.text.contains("To another one"));
+    let of = |object: &str| rows.iter().filter(|row| row["object"] == object).count();
+    let counts = ["review", "like", "follow", "device"].map(of);
+    assert_eq!(counts, [1, 1000, 1, 1]);
+    let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    assert_eq!(ids.len(), rows.len(), "each once");
+    assert!(answer.text.contains("It was loud."));
+    for others in ["It was quiet.", "a-token-of-long-ago"] {
+        assert!(!answer.text.contains(others), "{others}");
+    }
+    assert!(answer.json["reviews"].as_array().is_some_and(Vec::is_empty));
+}
+
+/// Every list below the member whose rows can be archived is among them.
+#[tokio::test]
+async fn what_can_be_archived_of_a_member_is_in_the_export() {
+    let server = TestServer::start().await;
+    let text = listed(&server).await;
+    let (_, identity) = model().entity("user").expect("members");
+    let mut found = 0;
+    for has in &identity.has {
+        let child = &model().entities[has.child];
+        // Followers are other members' rows.
+        if child.lifecycle != Lifecycle::SoftDelete
+            || (child.name == "follow" && has.via == "entity")
+        {
+            continue;
+        }
+        let from = format!("from app.{} ", child.plural);
+        assert!(text.contains(&from), "{}", child.name);
+        found += 1;
+    }
+    assert!(found >= 9, "{found}");
 }
 
 /// If a member is signed out during the export, the file is cut off, which can be noticed.

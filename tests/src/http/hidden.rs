@@ -14,14 +14,13 @@ use crate::{
         oracle::{Oracle, text},
         world::{Row, World},
     },
-    support::{Answer, model},
+    support::{Answer, Superuser, model},
 };
 use codegen::model::Relation;
 use futures_util::future::join;
 use kernel::resource::{Lifecycle, Resource};
 use kernel::rule::decide::decide;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ struct Asking<'a> {
     world: &'a World,
     people: &'a [Persona],
     oracles: &'a [Oracle<'a>],
-    conn: PgConnection,
+    conn: Superuser,
     wrong: Vec<String>,
     /// The operations that have been compared.
     tried: BTreeSet<String>,
@@ -167,7 +166,7 @@ impl<'a> Asking<'a> {
         world: &'a World,
         people: &'a [Persona],
         oracles: &'a [Oracle<'a>],
-        conn: PgConnection,
+        conn: Superuser,
     ) -> Self {
         Self {
             world,

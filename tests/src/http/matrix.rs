@@ -18,7 +18,7 @@ use crate::{
         oracle::{Oracle, text},
         world::Row,
     },
-    support::{Answer, is_new, model, resources},
+    support::{Answer, Superuser, is_new, model, resources},
 };
 use futures_util::future::join_all;
 use kernel::resource::{Lifecycle, Resource};
@@ -50,7 +50,7 @@ struct Line {
 struct Asking<'a> {
     people: &'a [Persona],
     oracles: &'a [Oracle<'a>],
-    conn: PgConnection,
+    conn: Superuser,
     wrong: Vec<String>,
 }
 

@@ -7,7 +7,7 @@ use kernel::{
     rule::Rule,
 };
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
 #[derive(Clone, Copy)]
@@ -209,11 +209,16 @@ pub fn may<'d>(said: &'d Value, caller: &str) -> Option<&'d str> {
 
 /// The keys of a body: `Create`, `Replace` or `Patch` of an entity.
 pub fn body_keys(kind: &str, entity: &str) -> Vec<&'static str> {
-    let name = format!("{kind}{}", pascal(entity));
-    let properties = document()["components"]["schemas"][&name]["properties"].as_object();
+    let properties = body_properties(kind, entity);
     properties
         .map(|properties| properties.keys().map(String::as_str).collect())
         .unwrap_or_default()
+}
+
+/// The properties of a body, with their schemas.
+pub fn body_properties(kind: &str, entity: &str) -> Option<&'static Map<String, Value>> {
+    let name = format!("{kind}{}", pascal(entity));
+    document()["components"]["schemas"][&name]["properties"].as_object()
 }
 
 /// `ticket_type` → `TicketType`

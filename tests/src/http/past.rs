@@ -214,11 +214,11 @@ async fn a_past_time_is_told_with_all_that_is_wrong() {
         // Money without a currency breaks a check of the row.
         (
             with(json!({"budget_cents": 5})),
-            vec![("", "invalid"), late],
+            vec![("/currency", "invalid"), late],
         ),
         (
             with(json!({"budget_cents": 5, "title": ""})),
-            vec![("", "invalid"), late, ("/title", "length")],
+            vec![("/currency", "invalid"), late, ("/title", "length")],
         ),
         // The decoder knows that it is no time.
         (

@@ -167,7 +167,7 @@ fn rules_read(entity: &codegen::model::Entity, column: &str) -> bool {
 #[tokio::test]
 async fn answers_of_writing_show_what_their_writer_may_see() {
     let server = TestServer::demo().await;
-    let people = rows::people(&mut server.superuser().await).await;
+    let people = rows::people(server.superuser().await.looking()).await;
     let mut covered = BTreeSet::new();
     for resource in resources()
         .values()

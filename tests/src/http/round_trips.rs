@@ -151,6 +151,50 @@ async fn a_change_to_what_is_there_already_is_none() {
     }
 }
 
+/// Claim: forms clear a property by sending it empty, whatever the form of its text: ids, times and words as well. What
+/// refuses null refuses an empty text in the same words.
+#[tokio::test]
+async fn an_empty_text_is_null_wherever_null_is_taken() {
+    let server = TestServer::demo().await;
+    let mut cleared = BTreeSet::new();
+    for case in cases(&server).await {
+        let properties = operations::body_properties("Replace", case.resource.name);
+        let texts = properties.into_iter().flatten();
+        for (name, _) in texts.filter(|(_, schema)| is_text_or_null(schema)) {
+            let empty = case.send(Method::PATCH, &json!({ name: "" })).await;
+            let null = case.send(Method::PATCH, &json!({ name: null })).await;
+            let what = format!("{} {name}: {}", case.path, empty.text);
+            assert_eq!(empty.status, null.status, "{what}");
+            assert_eq!(empty.pointers(), null.pointers(), "{what}");
+            if empty.status == 200 {
+                assert!(empty.json[name].is_null(), "{what}");
+                cleared.insert(name.as_str());
+            }
+        }
+    }
+    // An id, a time, and a text with a format.
+    for name in ["home_city_id", "needed_at", "phone"] {
+        assert!(cleared.contains(name), "{name}: {cleared:?}");
+    }
+}
+
+fn is_text_or_null(schema: &Value) -> bool {
+    let document = operations::document();
+    let says = |schema: &Value, kind: &str| match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(|one| one == kind),
+        one => one == kind,
+    };
+    let kinds = schema["anyOf"].as_array().map_or(&[][..], Vec::as_slice);
+    let resolved = kinds.iter().map(|one| match one["$ref"].as_str() {
+        Some(reference) => document.pointer(&reference[1..]).expect("a schema"),
+        None => one,
+    });
+    let all: Vec<&Value> = resolved.chain([schema]).collect();
+    ["string", "null"]
+        .iter()
+        .all(|kind| all.iter().any(|one| says(one, kind)))
+}
+
 /// Claim: a property that can't be changed may be repeated with its value, and is refused with another value;
 /// properties that change by themselves are ignored.
 #[tokio::test]

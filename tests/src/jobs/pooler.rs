@@ -2,7 +2,7 @@
 //! PgBouncer does.
 
 use super::world::{says, what, world};
-use crate::support::{TestServer, companion::Companion, database::Content};
+use crate::support::{Database, TestServer, companion::Companion, database::Content};
 use kernel::{Caller, Db, config::DbConfig};
 use serde_json::json;
 use uuid::Uuid;
@@ -12,11 +12,16 @@ struct Pooler(Companion);
 impl Pooler {
     /// Starts the pooler in front of the PostgreSQL of this URL.
     fn start(url: &str) -> Self {
+        Self::by("session", url)
+    }
+
+    /// `mode`: what keeps its connection to the database, a session or a transaction.
+    fn by(mode: &str, url: &str) -> Self {
         let upstream: url::Url = url.parse().expect("a URL");
         let port = upstream.port().unwrap_or(5432).to_string();
         let password = upstream.password().expect("a password");
         let arguments = [&port, "culturepass_app", "culturepass_job"];
-        let variables = [("PGPASSWORD", password)];
+        let variables = [("PGPASSWORD", password), ("POOL_MODE", mode)];
         Self(Companion::start("pooler", &arguments, &variables))
     }
 
@@ -44,6 +49,40 @@ async fn jb8_a_worker_behind_a_pooler_does_what_it_is_told() {
     done.dedup();
     assert_eq!(done.len(), 20);
     worker.stop().await;
+}
+
+/// Statements that are prepared for one request would be run for another one.
+#[tokio::test]
+async fn a_pooler_that_mixes_sessions_up_is_refused() {
+    let database = Database::new(Content::Empty).await;
+    let grant = "grant select on public._sqlx_migrations to culturepass_app";
+    sqlx::raw_sql(grant)
+        .execute(&mut database.superuser().await)
+        .await
+        .expect("grant");
+    let (app, job) = (
+        database.url("culturepass_app"),
+        database.url("culturepass_job"),
+    );
+    for (mode, refused) in [
+        ("session", false),
+        ("transaction", true),
+        ("statement", true),
+    ] {
+        let pooler = Pooler::by(mode, &app);
+        let mut config = DbConfig::new(pooler.url(&app).into());
+        config.job_url = Some(pooler.url(&job).into());
+        let said = match server::checks::database(&config).await {
+            Ok(()) => String::new(),
+            Err(error) => format!("{error:#}"),
+        };
+        assert_eq!(!said.is_empty(), refused, "{mode}: {said}");
+        // One that keeps a session for each statement refuses transactions itself.
+        assert!(
+            mode != "transaction" || said.contains("pool_mode = session"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 //!
 //! Its job sends a message to one member, and waits for the row of an event's schedule while a test locks that row.
 
-use crate::support::{Database, database::Content, locks::until_waiting, program::Program};
+use crate::support::{
+    Database, Superuser, database::Content, locks::until_waiting, program::Program,
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
     database: Database,
-    look: PgConnection,
+    look: Superuser,
     events: Vec<Uuid>,
     member: Uuid,
 }
@@ -57,7 +59,7 @@ impl World {
     }
 
     /// Locks the row for which the job about this event waits.
-    async fn hold(&self, event: usize) -> PgConnection {
+    async fn hold(&self, event: usize) -> Superuser {
         let mut held = self.database.superuser().await;
         let id = self.events[event];
         let lock =

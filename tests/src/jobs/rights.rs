@@ -32,6 +32,8 @@ async fn requests_reach_nothing_of_the_queue() {
         format!("select jobs.revive('{id}')"),
         format!("select jobs.discard('{id}')"),
         "select jobs.purge(now(), 10)".to_owned(),
+        "select jobs.forget('tests.say', '{to}', 'somebody', now())".to_owned(),
+        format!("select requests.forget('{id}')"),
         "select * from jobs.figures()".to_owned(),
         "select * from jobs.ticks('{tests.say}')".to_owned(),
         "select jobs.tick('tests.say', now(), now(), '{}', true, null)".to_owned(),

@@ -1,13 +1,12 @@
 //! A database with both logins, a table in which jobs record that they ran, and workers that start and stop.
 
-use crate::support::{Database, database::Content};
+use crate::support::{Database, Superuser, database::Content};
 use kernel::{
     Cx, Db,
     config::DbConfig,
     jobs::{self, Job, NewJob, Outcome, Run, Work, WorkerConfig},
 };
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
@@ -19,7 +18,7 @@ pub struct World {
     pub database: Database,
     pub db: Db,
     /// A superuser's connection.
-    pub look: PgConnection,
+    pub look: Superuser,
 }
 
 pub async fn world() -> World {

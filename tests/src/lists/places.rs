@@ -241,6 +241,58 @@ async fn what_lies_on_the_edge_of_a_box_is_in_it() {
     }
 }
 
+/// Claim: around a point on the date line, rows on either side and on the line itself are found, the nearest first and each
+/// once, whichever of the two names of the line they have. With the order of the index, this was an error of the database.
+#[tokio::test]
+async fn se1_the_date_line_divides_no_circle() {
+    let server = sample().await;
+    let venues: Vec<String> = sqlx::query_scalar(
+        "insert into app.venues (city_id, owner_type, owner_id, name, address, location)
+         select v.city_id, v.owner_type, v.owner_id, 'Line ' || p.n, 'Way', format('SRID=4326;POINT(%s -16.8)', p.lng)::public.geography
+         from app.venues v
+         cross join unnest(array[180, -180, 179.9, -179.8, 179.9999999, -179.9999999]::float8[]) with ordinality p(lng, n)
+         where v.id = (select w.id from app.venues_public w order by w.id limit 1) returning id::text",
+    )
+    .fetch_all(&mut server.superuser().await)
+    .await
+    .expect("venues");
+    assert_eq!(venues.len(), 6);
+    let expected: BTreeSet<String> = venues.into_iter().collect();
+    for lng in [
+        "180",
+        "-180",
+        "179.9999",
+        "-179.9999",
+        "179.9999999",
+        "179.98",
+    ] {
+        let query = format!("/venues?near=-16.8,{lng}&radius_m=50000");
+        let whole = all(&server.client, &query).await;
+        let found: BTreeSet<String> = ids(&whole).into_iter().map(str::to_owned).collect();
+        assert_eq!(found, expected, "{query}");
+        let around = (-16.8, lng.parse().expect("degrees"));
+        let distances: Vec<f64> = whole
+            .iter()
+            .map(|row| distance(around, place(row).expect("a place")))
+            .collect();
+        assert!(
+            distances.is_sorted_by(|one, other| *one <= other + 0.5),
+            "{query}: {distances:?}"
+        );
+        let (mut pages, mut next) = (Vec::new(), format!("{query}&limit=1"));
+        loop {
+            let page = server.client.get(&next).await.expect(200);
+            let rows = page.json["data"].as_array().expect("a list");
+            pages.extend(ids(rows).into_iter().map(str::to_owned));
+            match page.json["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{query}&limit=1&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(pages, ids(&whole), "{query} one by one");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_place_is_refused() {
     let server = sample().await;

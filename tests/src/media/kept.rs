@@ -71,11 +71,16 @@ async fn is_served(stage: &Stage, picture: &Value) -> bool {
             assert_eq!(own.to_str().ok(), Some(tag.as_str()));
         }
         let path = format!("/media/files/{key}/{name}");
-        let known = [("if-none-match", tag.as_str())];
         let client = &stage.server.client;
-        let kept = client.send(Method::GET, &path, None, &known).await;
-        let expected = if status == 200 { 304 } else { status };
-        assert_eq!(kept.status.as_u16(), expected, "{path}");
+        for tags in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}")] {
+            let known = [("if-none-match", tags.as_str())];
+            let kept = client.send(Method::GET, &path, None, &known).await;
+            let expected = if status == 200 { 304 } else { status };
+            assert_eq!(kept.status.as_u16(), expected, "{path} {tags}");
+        }
+        let other = [("if-none-match", "\"x\"")];
+        let sent = client.send(Method::GET, &path, None, &other).await;
+        assert_eq!(sent.status.as_u16(), status, "{path}");
     }
     assert!(found.iter().all(|status| *status == found[0]), "{found:?}");
     found[0] == 200
@@ -272,7 +277,7 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
             ..Audit::default()
         }
     );
-    owner.act(&format!("{path}/restore")).await.expect(403);
+    owner.act(&format!("{path}/restore")).await.expect(409);
     assert!(is_served(&stage, &pictures[1]).await);
     // It isn't restored together with its event.
     let event = format!("/events/{}", stage.event);
@@ -287,6 +292,56 @@ async fn md8_files_of_what_was_archived_long_ago_are_deleted() {
             ..Audit::default()
         }
     );
+}
+
+/// An erasure leaves no picture of the member, however long archived pictures are kept.
+#[tokio::test]
+async fn md8_pictures_of_an_erased_member_are_deleted_at_once() {
+    let (stage, _) = Days::stage().await;
+    let modules = &stage.server.built.app.modules;
+    let member = stage.server.member("mona_leaves").await;
+    let other = stage.server.member("mona_stays").await;
+    for of in [&member, &other] {
+        let id = of.id.to_string();
+        uploaded(&stage.server, of, "user", &id, &jpeg(60, 40, 1)).await;
+    }
+    let mut conn = stage.server.superuser().await;
+    let is_described = "update app.media_uploads set alt_text = 'Mona at home'";
+    sqlx::raw_sql(is_described)
+        .execute(&mut conn)
+        .await
+        .expect("described");
+    for of in [&member, &other] {
+        of.client.delete("/me").await.expect(204);
+    }
+    stage.server.settled().await;
+    let closed = format!(
+        "set session_replication_role = replica;
+         update app.users set updated_at = now() - interval '31 days' where id = '{}'",
+        member.id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(closed))
+        .execute(&mut conn)
+        .await
+        .expect("closed long ago");
+    assert_eq!(modules.privacy.erase().await.expect("a run"), 1);
+    modules.media.sweep().await.expect("swept");
+    // The other one may open the account again, and then has the picture.
+    let left = Audit {
+        files: 3,
+        ..Audit::default()
+    };
+    assert_eq!(audit(&stage).await, left);
+    let known: Vec<(uuid::Uuid, Option<String>, String)> =
+        sqlx::query_as("select uploaded_by_id, alt_text, sha256 from app.media_uploads")
+            .fetch_all(&mut conn)
+            .await
+            .expect("uploads");
+    assert_eq!(known.len(), 2);
+    for (by, text, hash) in known {
+        let is_erased = text.is_none() && hash == "0".repeat(64);
+        assert_eq!(is_erased, by == member.id, "{text:?} {hash}");
+    }
 }
 
 /// A server whose clock is ahead deletes nothing early.

@@ -5,7 +5,7 @@ use super::blank::{Blank, limits};
 use super::cases::{CAPACITY, NOT_ARCHIVED_ANY_MORE, there_and_back};
 use super::repository::{Edit, Repository, world};
 use super::rows::ROWS;
-use kernel::migrate::up;
+use kernel::migrate::{down, up};
 
 /// The migration fails with this error, and succeeds once the rows are corrected.
 async fn only_when_mended(to: &[Edit<'_>], rows: &str, why: &str, mend: &str) {
@@ -97,6 +97,81 @@ async fn a_relation_leads_to_more() {
         &[("badge", "", &several)],
         &rows,
         &checks,
+    )
+    .await;
+}
+
+/// A down migration gives a value to rows that are null by now, which fires their triggers. The search documents are
+/// missing at that moment.
+#[tokio::test]
+async fn a_searched_text_is_required_again() {
+    let name = |text: &str| format!("  name: {text}, search");
+    let (required, optional) = (name("text(1..80)"), name("text(1..80)?"));
+    let from = [("organization", "  name: text(1..80)", required.as_str())];
+    let to = [("organization", "  name: text(1..80)", optional.as_str())];
+    let mut repository = Repository::default();
+    repository.generate(&world(&from)).expect("the foundation");
+    let database = Blank::new().await;
+    up(&database.options(), &repository.list(), &limits())
+        .await
+        .expect("the foundation");
+    database.run(ROWS).await;
+    repository.generate(&world(&to)).expect("a migration");
+    let list = repository.list();
+    up(&database.options(), &list, &limits())
+        .await
+        .unwrap_or_else(|e| panic!("up: {e}"));
+    database
+        .run("update app.organizations set name = null")
+        .await;
+    down(&database.options(), &list, 1, &limits())
+        .await
+        .unwrap_or_else(|e| panic!("down: {e}"));
+    let found = "select ((select count(*) from search.organizations) + (select count(*) from search.organizations__hidden)
+        = (select count(*) from app.organizations where name is not null and status <> 'archived'))::text";
+    assert_eq!(database.text(found).await, "true");
+}
+
+/// Where PostgreSQL has no cast from one type to another, nulls pass all the same, in both directions.
+#[tokio::test]
+async fn every_type_becomes_every_other_where_no_row_has_a_value() {
+    const TYPES: [&str; 11] = [
+        "text(1..9)",
+        "int",
+        "bigint",
+        "decimal(2)",
+        "bool",
+        "time",
+        "date",
+        "uuid",
+        "json",
+        "point",
+        "email",
+    ];
+    let number = TYPES.len();
+    let pairs = (0..number * number).filter(|n| n / number != n % number);
+    let pairs: Vec<(usize, usize)> = pairs.map(|n| (n / number, n % number)).collect();
+    let badge = |of: &dyn Fn((usize, usize)) -> usize| {
+        let fields = pairs.iter().map(|&pair| {
+            let (from, to) = pair;
+            format!("  f_{from}_{to}: {}?\n", TYPES[of(pair)])
+        });
+        let fields: String = fields.collect();
+        format!(
+            "entity: badge\ndoc: A badge.\nfields:\n  name: text(1..9)\n{fields}access:\n  read: anyone\n"
+        )
+    };
+    let (before, after) = (badge(&|(from, _)| from), badge(&|(_, to)| to));
+    let lost: Vec<String> = (pairs.iter())
+        .map(|(from, to)| format!("badge.f_{from}_{to}"))
+        .collect();
+    let dropped = format!("dropped: [{}]\nmodules:", lost.join(", "));
+    let rows = format!("{ROWS} insert into app.badges (name) values ('b');");
+    there_and_back(
+        &[("badge", "", &before)],
+        &[("badge", "", &after), ("app", "modules:", &dropped)],
+        &rows,
+        &[("select count(*) from app.badges", "1")],
     )
     .await;
 }

@@ -190,6 +190,11 @@ async fn an_index_that_was_left_unfinished_is_built_again() {
         .run("create index events_city_id_ends_at_idx on app.events (city_id)")
         .await;
     database.run("update pg_index set indisvalid = false where indexrelid = 'app.events_city_id_ends_at_idx'::regclass").await;
+    // One that somebody else may be building at the moment.
+    database
+        .run("create index of_somebody_else on app.events (city_id)")
+        .await;
+    database.run("update pg_index set indisvalid = false where indexrelid = 'app.of_somebody_else'::regclass").await;
     assert_eq!(
         up(&database.options(), &list, &limits()).await.expect("up"),
         [3]
@@ -200,6 +205,8 @@ async fn an_index_that_was_left_unfinished_is_built_again() {
             .iter()
             .any(|l| l.contains("events_city_id_ends_at_idx") && l.ends_with("(city_id, ends_at)"))
     );
+    // Fails if it is gone.
+    database.run("drop index app.of_somebody_else").await;
 }
 
 #[tokio::test]

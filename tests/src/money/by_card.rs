@@ -107,6 +107,8 @@ const OTHERS: [(&str, &[&str]); 10] = [
             "wallet_account.held_cents",
             "wallet_credit.amount_cents",
             "wallet_credit.remaining_cents",
+            "wallet_credit_use.amount_cents",
+            "wallet_credit_use.returned_cents",
             "wallet_hold.amount_cents",
             "wallet_transaction.amount_cents",
             "wallet_transaction.balance_after_cents",

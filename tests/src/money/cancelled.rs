@@ -1,5 +1,6 @@
 //! O6: cancelling an event refunds all orders, whatever their state, and ends its sales.
 
+mod guests;
 mod kills;
 mod meanwhile;
 

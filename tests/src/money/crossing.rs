@@ -176,7 +176,7 @@ async fn c5_a_top_up_that_was_refused_is_seen_and_sent_again() {
              update app.orders set paid_at = paid_at - interval '11 minutes' where id = '{order}'"
         ))
         .await;
-    let found = super::all_faults(&mut stage.server.superuser().await).await;
+    let found = super::all_faults(stage.server.superuser().await.looking()).await;
     let fault = format!("credits that nobody sends to the host order {order}");
     assert!(found.contains(&fault), "{found:?}");
     // Meanwhile one of the tickets is refunded; nothing can be taken back of what was never sent.

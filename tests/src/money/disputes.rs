@@ -1,5 +1,6 @@
 //! P7: the effects of a dispute on its order: while it is open, when it is won, and when it is lost.
 
+mod parts;
 mod places;
 mod receivable;
 mod twice;
@@ -40,7 +41,7 @@ impl Stage {
             .expect("tickets")
     }
 
-    async fn door(&self, ticket: &str) -> Value {
+    pub async fn door(&self, ticket: &str) -> Value {
         let shown = self.mira.client.get(&format!("/tickets/{ticket}")).await;
         let code = shown.expect(200).json["code"].clone();
         let scan = json!({"code": code, "event_id": self.event, "nonce": Uuid::now_v7()});
@@ -49,7 +50,7 @@ impl Stage {
     }
 
     /// The earnings of Melbourne.
-    async fn city_share(&self) -> i64 {
+    pub async fn city_share(&self) -> i64 {
         let payments = self.payments();
         payments.accrue_shares(Uuid::now_v7()).await.expect("a run");
         self.number("select coalesce(sum(amount_cents), 0)::int8 from app.revenue_shares where currency = 'AUD'").await
@@ -148,7 +149,7 @@ async fn p7_a_lost_dispute_takes_the_tickets_that_nobody_has_come_in_with() {
             "update app.tickets set state = 'valid', void_reason = null where id = '{unused}'"
         ))
         .await;
-    let found = super::all_faults(&mut stage.server.superuser().await).await;
+    let found = super::all_faults(stage.server.superuser().await.looking()).await;
     let fault = format!("let in after the payment was taken back order {order}");
     assert!(found.contains(&fault), "{found:?}");
 }
@@ -191,9 +192,45 @@ async fn h5_p7_a_dispute_that_is_told_before_the_payment_counts() {
         if is_lost {
             stage.books_agree().await;
         }
-        let faults = super::all_faults(&mut stage.server.superuser().await).await;
+        let faults = super::all_faults(stage.server.superuser().await.looking()).await;
         assert_eq!(faults, Vec::<String>::new());
     }
+}
+
+/// A payment that bought no tickets is disputed before it has gone back. The city has earned nothing of it, so nothing is
+/// taken from it.
+#[tokio::test]
+async fn p7_a_lost_dispute_of_what_bought_nothing_costs_no_city_anything() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4_500, 4).await;
+    stage.run("delete from app.revenue_shares").await;
+    let earned = stage.city_share().await;
+    let placed = stage.order(&stage.mira, &[(kind, 2)], false).await;
+    let order = placed.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    let cancel = format!("/orders/{order}/cancel");
+    keyed(&stage.mira, &cancel, json!({})).await.expect(200);
+    let away = Fault::new(Kind::Away).on("POST", "/v1/refunds");
+    stage.stripe.fake.add_fault(away);
+    stage.confirm(&order, "4242424242424242").await;
+    assert_eq!(stage.state(&order).await, "refund_pending");
+    let dispute = stage.disputed(&order).await;
+    stage.stripe.fake.clear_faults();
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.state(&order).await, "charged_back");
+    let share = format!("select city_share_cents from app.orders where id = '{order}'");
+    assert!(stage.number(&share).await > 0, "there is something to lose");
+    assert_eq!(stage.city_share().await, earned);
+    // Control: of tickets that were sold, the city loses its share.
+    let card = stage.saved(&stage.mira, "4242424242424242").await;
+    let sold = stage.bought_by_card(&stage.mira, &card, &[(kind, 2)]).await;
+    let with_it = stage.city_share().await;
+    assert!(with_it > earned);
+    let dispute = stage.disputed(&sold).await;
+    stage.decided(&dispute, false).await;
+    assert_eq!(stage.city_share().await, earned);
+    let faults = super::all_faults(stage.server.superuser().await.looking()).await;
+    assert_eq!(faults, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -152,6 +152,38 @@ async fn od3_o10_each_reason_not_to_let_in_has_its_name() {
     assert_eq!(keys.json["data"].as_array().expect("keys").len(), 1);
 }
 
+/// A scanner whose clock is fast: its guests are admitted, and nothing is recorded as if it were still to come. Negative
+/// control: of another scanner, whose clock is right, the time is kept.
+#[tokio::test]
+async fn od3_a_fast_clock_refuses_nobody_and_records_nothing_ahead() {
+    let stage = Stage::new().await;
+    // The database keeps microseconds, so a time that is compared with what it kept has no more digits.
+    let past = (chrono::Utc::now() - chrono::TimeDelta::minutes(10))
+        .to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    for (nonce, at, is_kept) in [
+        // By hours, and by more than the time until the door closes for good.
+        ("nonce-hours", "2041-05-01T23:00:00Z", false),
+        ("nonce-months", "2041-09-01T18:00:00Z", false),
+        ("nonce-right", past.as_str(), true),
+    ] {
+        let (_, _, code) = ticket(&stage).await;
+        let scans = json!([{"code": code, "nonce": nonce, "at": at}]);
+        let body = json!({"event_id": stage.event, "scans": scans});
+        let told = stage.olga.client.post("/check-ins/batch", body).await;
+        assert_eq!(told.expect(200).json["data"][0]["result"], "ok", "{nonce}");
+        let mut conn = stage.server.superuser().await;
+        let kept: (bool, bool) = sqlx::query_as(
+            "select at <= created_at, at = $2::text::timestamptz from app.check_ins where nonce = $1",
+        )
+        .bind(nonce)
+        .bind(at)
+        .fetch_one(&mut conn)
+        .await
+        .expect("kept");
+        assert_eq!(kept, (true, is_kept), "{nonce}");
+    }
+}
+
 /// Scanners of another event may use the same nonces without any effect on this event. Negative control: with an index
 /// that makes nonces unique over all events, the scan fails.
 #[tokio::test]

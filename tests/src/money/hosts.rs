@@ -1,6 +1,6 @@
 //! Accounts of hosts at the payment service: what they can do, and what is taken back from them in a dispute.
 
-use super::stage::{Stage, keyed};
+use super::stage::{Stage, keyed, onboarded};
 use fake_stripe::fault::{Fault, Kind};
 use serde_json::json;
 use server::seed::demo::PEOPLE;
@@ -42,6 +42,114 @@ async fn p7_a_dispute_takes_the_hosts_part_and_gives_it_again_if_it_is_won() {
         assert_eq!(stage.host_has(), if won { before + part } else { before });
         stage.sound().await;
     }
+}
+
+impl Stage {
+    async fn host(&self) -> Uuid {
+        let path = format!("/events/{}", self.event);
+        let event = self.olga.client.get(&path).await.expect(200).json;
+        let host = event["host_id"].clone();
+        host.as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("a host")
+    }
+
+    /// What an account has by our books, and by those of the service.
+    async fn account_has(&self, account: &str) -> (i64, i64) {
+        let ours = format!(
+            "select (coalesce((select sum(t.amount_cents - t.application_fee_cents) from app.transactions t
+               where t.stripe_account_id = '{account}' and t.status in ('succeeded', 'part_refunded', 'refunded')), 0)
+             + coalesce((select sum(case when x.kind like '%_reversal' then -x.amount_cents else x.amount_cents end)
+               from app.transfers x where x.stripe_account_id = '{account}' and x.state = 'succeeded'), 0))::int8"
+        );
+        let books = self.stripe.fake.books();
+        let theirs = books.get("aud").cloned().unwrap_or_default();
+        let theirs = theirs.accounts.get(account).copied().unwrap_or_default();
+        (self.number(&ours).await, theirs)
+    }
+}
+
+/// A host has disconnected its account and opened another one. What a dispute had taken is sent to the new one, and each
+/// transfer names the account whose money it moves.
+#[tokio::test]
+async fn p7_c1_money_of_two_accounts_of_a_host_is_kept_apart() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    stage.credits(&stage.mira, 2000).await;
+    let order = stage.order(&stage.mira, &[(kind, 1)], true).await;
+    let order = order.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    stage.confirm(&order, "4242424242424242").await;
+    let dispute = stage.disputed(&order).await;
+    let fake = &stage.stripe.fake;
+    fake.deauthorize(&stage.account).expect("an account");
+    stage.stripe.deliver(&stage.server).await;
+    let host = stage.host().await;
+    let new = onboarded(&stage.server, &stage.stripe, &stage.olga, host).await;
+    assert_ne!(new, stage.account);
+    stage.decided(&dispute, true).await;
+    let (ours, theirs) = stage.account_has(&new).await;
+    assert!(ours > 0 && ours == theirs, "{ours} {theirs}");
+    let (ours, theirs) = stage.account_has(&stage.account).await;
+    assert!(ours > 0 && ours == theirs, "{ours} {theirs}");
+    stage.sound().await;
+    // A refund takes back from each what it has received.
+    keyed(&stage.mira, &format!("/orders/{order}/refunds"), json!({}))
+        .await
+        .expect(201);
+    stage.stripe.deliver(&stage.server).await;
+    for account in [&stage.account, &new] {
+        assert_eq!(stage.account_has(account).await, (0, 0));
+    }
+    stage.sound().await;
+}
+
+/// C5: the job that sends what credits have paid tries for three days. If the host's account takes money again later, the
+/// reconciler sends it, once.
+#[tokio::test]
+async fn c5_what_credits_have_paid_is_sent_once_the_account_takes_money_again() {
+    let stage = Stage::new().await;
+    let kind = stage.tickets("Seat", 4500, 10).await;
+    stage.credits(&stage.mira, 2000).await;
+    let fake = &stage.stripe.fake;
+    let can = async |enabled: bool| {
+        let change = json!({"payouts_enabled": enabled});
+        fake.change_account(&stage.account, &change)
+            .expect("an account");
+        stage.stripe.deliver(&stage.server).await;
+    };
+    let order = stage.order(&stage.mira, &[(kind, 1)], true).await;
+    let order = order.expect(201).id();
+    stage.pay(&stage.mira, &order, json!({})).await.expect(200);
+    can(false).await;
+    stage.confirm(&order, "4242424242424242").await;
+    assert_eq!(stage.state(&order).await, "paid");
+    // The job has given up.
+    stage
+        .run(format!(
+            "delete from jobs.queue where name = 'payments.top_up';
+             set session_replication_role = replica;
+             update app.orders set paid_at = paid_at - interval '4 days' where id = '{order}'"
+        ))
+        .await;
+    let sent = format!(
+        "select count(*) from app.transfers where order_id = '{order}' and kind = 'top_up' and state = 'succeeded'"
+    );
+    let reconcile = async || {
+        let payments = stage.payments();
+        payments.reconcile_all(Uuid::now_v7()).await.expect("a run");
+        stage.server.settled().await;
+    };
+    reconcile().await;
+    assert_eq!(stage.number(&sent).await, 0);
+    can(true).await;
+    for _ in 0..2 {
+        reconcile().await;
+        assert_eq!(stage.number(&sent).await, 1);
+    }
+    let part = format!("select organizer_cents from app.orders where id = '{order}'");
+    assert_eq!(stage.host_has(), stage.number(&part).await);
+    stage.sound().await;
 }
 
 #[tokio::test]
@@ -162,7 +270,7 @@ async fn c1_paid_tickets_are_not_published_for_a_host_without_an_account() {
 }
 
 /// Another event of the same host, still a draft.
-async fn draft(stage: &Stage) -> String {
+pub async fn draft(stage: &Stage) -> String {
     let olga = &stage.olga.client;
     let like = olga.get(&format!("/events/{}", stage.event)).await;
     let like = like.expect(200).json;

@@ -37,6 +37,14 @@ const FAULTS: &[(&str, &str)] = &[
         "update app.wallet_credits set amount_cents = 1000000000, remaining_cents = 1000000000",
     ),
     (
+        "credits that lapse are not what was given, spent and given back",
+        "update app.wallet_credits set amount_cents = amount_cents + 1",
+    ),
+    (
+        "an entry of a member does not say which credits it has spent",
+        "delete from app.wallet_credit_uses",
+    ),
+    (
         "less than nothing, or less than is set aside",
         "alter table app.wallet_accounts drop constraint wallet_accounts_never_negative_check;
          update app.wallet_accounts set balance_cents = -1 where kind = 'user'",
@@ -83,6 +91,12 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "tickets without payment",
         "update app.orders set state = 'cancelled' where id = PAID",
+    ),
+    (
+        "tickets whose price a bank has given back",
+        "insert into app.disputes (state, amount_cents, currency, reason, stripe_dispute_id, order_id, transaction_id, closed_at)
+         select 'lost', amount_cents, currency, 'fraudulent', 'dp_unheard', order_id, id, now()
+         from app.transactions where order_id = PAID",
     ),
     (
         "owed and not on its way back",
@@ -289,8 +303,8 @@ const FAULTS: &[(&str, &str)] = &[
 /// All faults that the views can report, found in their source.
 fn named() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["wallet", "tickets", "payments", "promotions"] {
-        let path = root().join("spec/sql").join(file).with_extension("sql");
+    for file in ["wallet", "tickets.faults", "payments", "promotions"] {
+        let path = root().join("spec/sql").join(format!("{file}.sql"));
         let text = fs::read_to_string(path).expect("a file");
         let faults = text
             .lines()

@@ -1,7 +1,10 @@
 //! O3, O4, I-O2: a late payment buys what could be ordered now, and is refunded otherwise, whichever limit prevents
 //! it: the stock, the promo code, or the limit per person.
 
-use super::stage::{Stage, keyed};
+use super::{
+    hosts::draft,
+    stage::{Stage, keyed},
+};
 use crate::support::Member;
 use app::tickets::settle::Settled;
 use serde_json::{Value, json};
@@ -129,6 +132,162 @@ async fn o4_nobody_uses_a_promo_code_more_often_by_paying_late() {
     assert_eq!(stage.paid(&second).await, Settled::Paid);
     stage.goes_back(&late).await;
     assert_eq!(stage.stock(seat).await, (0, 1));
+    stage.sound().await;
+}
+
+/// A ticket type that the host has archived since, or that was suspended, sells no more tickets. An archived row can't be
+/// changed, so without the guard such a payment would be neither settled nor refunded.
+#[tokio::test]
+async fn o3_a_late_payment_for_a_type_that_is_withdrawn_goes_back() {
+    let stage = Stage::without_provider().await;
+    for withdrawn in ["archived", "suspended"] {
+        let kind = stage.tickets(withdrawn, 2_500, 10).await;
+        let path = format!("/ticket-types/{kind}");
+        let late = stage.order(&stage.mira, &[(kind, 2)], false).await;
+        let late = late.expect(201).id();
+        stage.expired(&late).await;
+        match withdrawn {
+            "archived" => {
+                stage.olga.client.delete(&path).await.expect(204);
+            }
+            _ => {
+                let suspend = format!("{path}/suspend");
+                stage.paula.client.act(&suspend).await.expect(200);
+            }
+        }
+        stage.goes_back(&late).await;
+        assert_eq!(stage.stock(kind).await, (0, 0), "{withdrawn}");
+    }
+    // Control: a type that is still sold.
+    let kind = stage.tickets("On sale", 2_500, 10).await;
+    let late = stage.order(&stage.mira, &[(kind, 2)], false).await;
+    let late = late.expect(201).id();
+    stage.expired(&late).await;
+    assert_eq!(stage.paid(&late).await, Settled::Paid);
+    stage.sound().await;
+}
+
+/// Nobody could use the tickets of an account that is closed while its payment is on its way: the money goes back, in
+/// time or late. A suspension may be lifted, so tickets are issued then.
+#[tokio::test]
+async fn o3_money_for_an_account_that_was_closed_meanwhile_goes_back() {
+    let stage = Stage::without_provider().await;
+    let seat = stage.tickets("Seat", 2_500, 10).await;
+    for (handle, is_late) in [("leaves_in_time", false), ("leaves_late", true)] {
+        let leaver = stage.server.member(handle).await;
+        let order = stage.order(&leaver, &[(seat, 2)], false).await;
+        let order = order.expect(201).id();
+        if is_late {
+            stage.expired(&order).await;
+        }
+        leaver.client.delete("/me").await.expect(204);
+        let Settled::Owed(refund) = stage.paid(&order).await else {
+            panic!("{handle} has tickets");
+        };
+        assert_eq!(stage.state(&order).await, "refund_pending");
+        assert_eq!(stage.stock(seat).await, (0, 0));
+        let shown = stage.paula.client.get(&format!("/refunds/{refund}")).await;
+        let shown = shown.expect(200).json;
+        assert_eq!(shown["card_cents"], 5_000);
+        let note = shown["note"].as_str().unwrap_or_default();
+        assert!(note.contains("closed"), "{note}");
+        stage.sound().await;
+    }
+    // Control: a suspended buyer has the tickets.
+    let suspended = stage.server.member("comes_back").await;
+    let order = stage.order(&suspended, &[(seat, 2)], false).await;
+    let order = order.expect(201).id();
+    let suspend = format!("/users/{}/suspend", suspended.id);
+    stage.paula.client.act(&suspend).await.expect(200);
+    assert_eq!(stage.paid(&order).await, Settled::Paid);
+    stage.sound().await;
+}
+
+/// What may change between the end of an order and its late payment, and whether the payment buys the tickets then.
+const CHANGES: [(&str, bool); 16] = [
+    ("DELETE /ticket-types/{type}", false),
+    ("POST /ticket-types/{type}/suspend", false),
+    ("PATCH /ticket-types/{type} {\"capacity\": 1}", false),
+    ("PATCH /ticket-types/{type} {\"per_user_limit\": 1}", false),
+    ("PATCH /ticket-types/{type} {\"price_cents\": 9900}", true),
+    ("PATCH /ticket-types/{type} {\"door_only\": true}", false),
+    (
+        "PATCH /ticket-types/{type} {\"sales_end\": \"2020-01-01T00:00:00Z\"}",
+        false,
+    ),
+    ("DELETE /promo-codes/{code}", true),
+    ("PATCH /events/{event} {\"capacity\": 1}", false),
+    ("POST /events/{event}/unpublish", false),
+    ("POST /events/{event}/cancel {\"reason\": \"Rain\"}", false),
+    ("POST /events/{event}/suspend", false),
+    ("DELETE /events/{event}", false),
+    ("POST /organizations/{host}/suspend", false),
+    ("POST /users/{buyer}/suspend", true),
+    ("DELETE /me", false),
+];
+
+/// Whatever has changed since the order expired, its late payment is settled: it buys the tickets or goes back. Nothing
+/// makes the database refuse it for good.
+#[tokio::test]
+async fn o3_a_late_payment_is_settled_whatever_has_changed() {
+    let mut stage = Stage::without_provider().await;
+    let first = stage.event;
+    for (n, (change, buys)) in CHANGES.into_iter().enumerate() {
+        stage.event = first;
+        stage.event = draft(&stage).await.parse().expect("an id");
+        let event = format!("/events/{}", stage.event);
+        let kind = stage.tickets("Seat", 2_500, 10).await;
+        let publish = format!("{event}/publish");
+        stage.olga.client.act(&publish).await.expect(200);
+        let code = format!("CHANGE{n}");
+        let body = json!({"event_id": stage.event, "code": code, "basis_points": 1_000});
+        let made = stage.olga.client.post("/promo-codes", body).await;
+        let promo = made.expect(201).id();
+        let buyer = stage.server.member(&format!("late_buyer_{n}")).await;
+        let mut cart = stage.cart(&[(kind, 2)], false);
+        cart["promo_code"] = json!(code);
+        let order = keyed(&buyer, "/orders", cart).await.expect(201).id();
+        stage.expired(&order).await;
+
+        let shown = stage.olga.client.get(&event).await.expect(200).json;
+        let host = shown["host_id"].as_str().expect("a host");
+        let filled = [
+            ("{type}", kind.to_string()),
+            ("{code}", promo),
+            ("{event}", stage.event.to_string()),
+            ("{host}", host.to_owned()),
+            ("{buyer}", buyer.id.to_string()),
+        ];
+        let filled = filled
+            .iter()
+            .fold(change.to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            });
+        let mut parts = filled.splitn(3, ' ');
+        let [verb, path, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
+        let by = match path {
+            "/me" => &buyer,
+            _ if path.ends_with("/suspend") => &stage.paula,
+            _ => &stage.olga,
+        };
+        let body: Option<Value> = serde_json::from_str(body).ok();
+        let changed = match (verb, body) {
+            ("DELETE", _) => by.client.delete(path).await,
+            ("PATCH", Some(body)) => by.client.patch(path, "*", body).await,
+            (_, Some(body)) => by.client.post(path, body).await,
+            (_, None) => by.client.act(path).await,
+        };
+        assert!(changed.status.is_success(), "{change}: {}", changed.text);
+
+        let settled = stage.paid(&order).await;
+        assert_eq!(settled == Settled::Paid, buys, "{change}: {settled:?}");
+        let state = if buys { "paid" } else { "refund_pending" };
+        assert_eq!(stage.state(&order).await, state, "{change}");
+        if change.starts_with("POST /organizations") {
+            let back = format!("/organizations/{host}/unsuspend");
+            stage.paula.client.act(&back).await.expect(200);
+        }
+    }
     stage.sound().await;
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 impl Stage {
-    async fn function(&self, signature: &str) -> String {
+    pub async fn function(&self, signature: &str) -> String {
         let text = format!("select pg_get_functiondef('{signature}'::regprocedure)");
         sqlx::query_scalar(AssertSqlSafe(text))
             .fetch_one(&mut self.server.superuser().await)

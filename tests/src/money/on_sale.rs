@@ -93,7 +93,7 @@ async fn o1_what_has_a_price_can_be_ordered() {
     stage.sound().await;
 }
 
-/// What is sold at the door alone is in no order online, whatever the module has read before.
+/// What is sold only at the door is in no order online, whatever the module has read before.
 #[tokio::test]
 async fn o1_no_order_online_has_tickets_of_the_door() {
     let stage = Stage::without_provider().await;

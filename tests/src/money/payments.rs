@@ -44,7 +44,9 @@ impl Stage {
     }
 
     /// Asserts that our books agree with those of the service to the cent, while no dispute is open. Payments that
-    /// came too late, or lacked their credits, don't count for the host.
+    /// came too late, or lacked their credits, don't count for the host. Of a payment that a bank has given back in part,
+    /// the host returns its part of that, and never more than it had of the order: a refund to the card that fails
+    /// beside a lost dispute is the same money.
     pub async fn books_agree(&self) {
         self.sound().await;
         let mut conn = self.server.superuser().await;
@@ -60,9 +62,13 @@ impl Stage {
         let theirs = theirs.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
         assert_eq!((captured, refunded), theirs, "captured and refunded");
         let host: i64 = sqlx::query_scalar(
-            "select coalesce(sum(o.organizer_cents) - coalesce(sum(r.given_back), 0), 0)::int8 from app.orders o
+            "select coalesce(sum(greatest(0, o.organizer_cents - coalesce(r.given_back, 0)
+               - coalesce(round(d.lost::numeric * o.organizer_cents / nullif(o.amount_cents, 0)), 0))), 0)::int8
+             from app.orders o
              left join (select order_id, sum(organizer_cents) as given_back from app.refunds where state <> 'failed' group by 1) r
                on r.order_id = o.id
+             left join (select order_id, sum(amount_cents) as lost from app.disputes where state = 'lost' group by 1) d
+               on d.order_id = o.id
              where o.event_id = $1 and o.state in ('paid', 'part_refunded', 'refund_pending', 'refunded') and o.cash_cents = 0
                and o.ticket_count > 0",
         )

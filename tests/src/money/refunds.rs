@@ -87,3 +87,33 @@ async fn o6_the_id_of_a_refund_is_null_where_nothing_was_paid() {
     stage.mira.client.get(&path).await.expect(200);
     stage.sound().await;
 }
+
+/// A buyer is told whether the time to give back is over, or whether there never was one.
+#[tokio::test]
+async fn o6_a_refusal_says_whether_tickets_could_be_given_back_at_all() {
+    let stage = Stage::without_provider().await;
+    for (until, word) in [
+        (Value::Null, "on request"),
+        (json!("2020-01-01T00:00:00Z"), "is over"),
+    ] {
+        let kind = stage.tickets(word, 0, 10).await;
+        let order = stage.order(&stage.mira, &[(kind, 1)], false).await;
+        let order = order.expect(201).id();
+        let time = match until.as_str() {
+            Some(time) => format!("'{time}'"),
+            None => "null".to_owned(),
+        };
+        stage
+            .run(format!(
+                "set session_replication_role = replica;
+                 update app.ticket_types set refundable_until = {time} where id = '{kind}'"
+            ))
+            .await;
+        let path = format!("/orders/{order}/refunds");
+        let refused = keyed(&stage.mira, &path, json!({})).await.expect(409);
+        assert_eq!(refused.problem(), "invalid-state");
+        assert!(refused.text.contains(word), "{}", refused.text);
+        // Control: those who run the event may.
+        keyed(&stage.olga, &path, json!({})).await.expect(201);
+    }
+}

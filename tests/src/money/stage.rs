@@ -266,8 +266,8 @@ impl Stage {
     }
 }
 
-/// Sets up the organisation's account at the service; its owner completes the service's pages.
-async fn onboarded(server: &TestServer, stripe: &Stripe, owner: &Member, host: Uuid) -> String {
+/// Sets up an account of the organisation at the service; its owner completes the service's pages. Returns the account's id.
+pub async fn onboarded(server: &TestServer, stripe: &Stripe, owner: &Member, host: Uuid) -> String {
     let path = format!("/organizations/{host}/onboarding");
     let body = json!({"return_url": "https://example.org/done", "refresh_url": "https://example.org/again"});
     owner.client.post(&path, body).await.expect(200);

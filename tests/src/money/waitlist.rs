@@ -293,7 +293,11 @@ async fn o7_nobody_joins_the_list_of_what_has_begun_or_is_off() {
         )
         .await;
         let refused = join(&stage, &b, Some(kind)).await.expect(409);
-        assert!(refused.text.contains("comes free"), "{}", refused.text);
+        assert!(
+            refused.text.contains("has begun or was cancelled"),
+            "{}",
+            refused.text
+        );
     }
 }
 

@@ -186,6 +186,39 @@ async fn t17_w4_nobody_else_gives_sees_or_takes_credits() {
     assert_eq!(stage.balance().await, (500, 0, 1));
 }
 
+/// A member's history says what each movement is for: they can't read the journals. It is where the balance says.
+#[tokio::test]
+async fn w1_the_history_says_what_each_movement_is_for() {
+    let stage = Stage::new().await;
+    stage.fund(10_000).await;
+    let key = Uuid::now_v7().to_string();
+    let body = stage.credits(700);
+    let given = stage.post(&stage.paula, "/wallet/credits", &key, body);
+    given.await.expect(201);
+    let client = &stage.mira.client;
+    let mine = client.get("/me/wallet").await.expect(200).json;
+    let mut balances = mine["data"].as_array().expect("a list").iter();
+    let balance = balances.find(|one| one["currency"] == "SEK");
+    let wallet = balance.expect("a balance")["wallet_id"].as_str();
+    let path = format!("/wallet-accounts/{}/transactions", wallet.expect("an id"));
+    let history = client.get(&path).await.expect(200).json;
+    assert_eq!(history["data"][0]["kind"], "promotion_bonus");
+    let of = async |kind: &str| {
+        let page = client.get(&format!("{path}?kind={kind}")).await;
+        let page = page.expect(200).json;
+        page["data"].as_array().expect("a list").len()
+    };
+    assert_eq!((of("promotion_bonus").await, of("purchase").await), (1, 0));
+    let apart: i64 = sqlx::query_scalar(
+        "select count(*) from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id
+         where t.currency = 'SEK' and t.kind <> j.kind",
+    )
+    .fetch_one(&mut stage.server.superuser().await)
+    .await
+    .expect("a count");
+    assert_eq!(apart, 0);
+}
+
 #[tokio::test]
 async fn i_w5_administrators_undo_an_entry_once() {
     let stage = Stage::new().await;

@@ -243,6 +243,23 @@ async fn no4_one_click_in_a_mail_stops_its_type_and_nothing_else() {
     let client = &guests.server.client;
     let page = client.get(&path).await.expect(200);
     assert!(page.text.contains("<form method=\"post\">"));
+    // NO7: in the member's language, as the mail.
+    for (locale, said) in [
+        ("de-CH", "<html lang=\"de\">"),
+        (
+            "de-CH",
+            "Keine Mails dieser Art mehr: geänderte Veranstaltungen",
+        ),
+        ("pt-BR", "No more mail of this kind: event changed"),
+    ] {
+        let speaks = format!(
+            "update app.users set locale = '{locale}' where id = '{}'",
+            member.id
+        );
+        guests.run(&speaks).await;
+        let page = client.get(&path).await.expect(200);
+        assert!(page.text.contains(said), "{locale}: {}", page.text);
+    }
     assert_eq!(guests.count(off).await, 0);
     for _ in 0..3 {
         client.act(&path).await.expect(200);

@@ -2,7 +2,7 @@
 //! address is the same.
 
 use super::stage::Guests;
-use crate::support::Answer;
+use crate::support::{Answer, people::mailed_token};
 use delivery::webhooks::{ResendKey, SendgridKey};
 use fake_messengers::{Config, feedback, server::Running};
 use fastrand::Rng;
@@ -180,6 +180,86 @@ async fn no11_order_and_repetition_of_events_change_nothing() {
         }
         assert_eq!(mailed.outcome().await, ("sent".to_owned(), 0));
     }
+}
+
+/// Reports about addresses of another form, or with impossible times, are taken, and so is the rest of their batch.
+#[tokio::test]
+async fn no11_a_report_that_cannot_be_stored_keeps_no_other_away() {
+    let mailed = Mailed::new().await;
+    mailed.reset("sent").await;
+    let mut events = Vec::new();
+    for (address, timestamp) in [
+        ("not an address", 1_513_299_569),
+        ("grüezi@exämple.org", 1_513_299_569),
+        ("a\0b@example.org", 1_513_299_569),
+        ("later@example.org", 32_000_000_000_i64),
+        ("earlier@example.org", -60_000_000_000),
+    ] {
+        events.push(
+            json!({"email": address, "timestamp": timestamp, "event": "bounce", "type": "bounce",
+            "sg_event_id": address, "delivery_id": "another\0"}),
+        );
+        events.push(
+            json!({"email": address, "timestamp": timestamp, "event": "bounce", "type": "bounce",
+            "sg_event_id": address, "delivery_id": "another"}),
+        );
+    }
+    events.push(mailed.event(Service::Sendgrid, "hard"));
+    let body = json!(events).to_string().into_bytes();
+    let at = chrono::Utc::now().timestamp();
+    let headers = feedback::twilio(&mailed.fake.fake, at, &body).expect("signed");
+    let mut headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    headers.push(("content-type", "application/json"));
+    let client = &mailed.guests.server.client;
+    let answer = client.try_send(Method::POST, "/webhooks/sendgrid", body, &headers);
+    answer.await.expect("an answer").expect(200);
+    let told = "select string_agg(email::text, ' ' order by email) from app.mail_suppressions where said_at <= now()";
+    assert_eq!(
+        mailed.guests.one(told).await,
+        format!("earlier@example.org later@example.org {ADDRESS}")
+    );
+    assert_eq!(mailed.outcome().await, ("failed".to_owned(), 3));
+}
+
+/// Mail about the account goes to every address: whoever opens a link in it has shown that mail arrives. A report of spam
+/// stays.
+#[tokio::test]
+async fn no3_an_address_that_mail_reaches_again_is_mailed_again() {
+    let guests = Guests::new().await;
+    guests.guest("nils_is_back").await;
+    let address = "nils_is_back@example.org";
+    let kept =
+        "select count(*) from app.mail_suppressions where email = 'nils_is_back@example.org'";
+    for (reason, left) in [("complained", 1), ("bounced", 0)] {
+        guests
+            .run(&format!(
+                "delete from app.mail_suppressions;
+                 insert into app.mail_suppressions (email, reason) values ('Nils_is_back@example.org', '{reason}'),
+                   ('another@example.org', 'bounced')"
+            ))
+            .await;
+        let client = &guests.server.client;
+        let before = guests.server.mailer.count();
+        let forgotten = json!({"email": address});
+        client
+            .post("/auth/forgot-password", forgotten)
+            .await
+            .expect(202);
+        let token = mailed_token(&guests.server, address, before).await;
+        assert_eq!(
+            guests.count(kept).await,
+            1,
+            "asking for a mail shows nothing"
+        );
+        let body = json!({"token": token, "password": "nine lazy tortoises"});
+        client.post("/auth/reset-password", body).await.expect(204);
+        assert_eq!(guests.count(kept).await, left, "{reason}");
+    }
+    let others = "select count(*) from app.mail_suppressions where email = 'another@example.org'";
+    assert_eq!(guests.count(others).await, 1);
 }
 
 /// A service may report a bounce before the result of the sending is stored.

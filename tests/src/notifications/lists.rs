@@ -69,6 +69,15 @@ async fn no8_the_number_of_unread_ones_is_exact_while_many_read() {
         .await
         .expect(401);
     assert_eq!(unread(&other).await, 3);
+    // One that is sent by mail only is in no list and counts nowhere.
+    guests
+        .run(&format!(
+            "insert into app.notifications (user_id, title, message, type, dedupe_key, in_app)
+             values ('{}', 'By mail', 'Hello', 'system', 'test:mail', false)",
+            member.id
+        ))
+        .await;
+    assert_eq!(unread(&member).await, 25);
     let read = member
         .client
         .act("/notifications/read-all")

@@ -4,6 +4,8 @@ use super::stage::Guests;
 use crate::support::rows;
 use chrono::{Duration, Utc};
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
 
 /// Two full parts, and some more.
 const CROWD: i64 = 2_300;
@@ -56,6 +58,57 @@ async fn no13_a_crowd_is_told_part_by_part_and_each_once() {
     let unsent =
         "select count(*) from app.notification_deliveries where state not in ('pending', 'sent')";
     assert_eq!(guests.count(unsent).await, 0);
+}
+
+/// Devices of other members, so many that PostgreSQL would rather read all of them than look up those of a thousand.
+const DEVICES: i64 = 20_000;
+
+/// How many devices are read for telling a full part.
+async fn devices_read(conn: &mut PgConnection, event: Uuid) -> i64 {
+    let tell = format!(
+        "select app.notify('new_event', array['push'], '{{}}', false, null, 'crowd:' || gen_random_uuid(), '{{}}', '{event}', null,
+           array_agg(u.id), array_agg(1), array['News'], array['Come'], array[null::text], array[null::text])
+         from (select u.id from app.users u where u.handle like 'crowd\\_%' limit 1000) u"
+    );
+    let read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'app.devices'::regclass";
+    let mut tx = conn.begin().await.expect("begun");
+    sqlx::raw_sql(AssertSqlSafe(tell))
+        .execute(&mut *tx)
+        .await
+        .expect("told");
+    let found = sqlx::query_scalar(read).fetch_one(&mut *tx).await;
+    found.expect("a number")
+}
+
+/// Claim: telling a part reads the devices of its members, and not those of everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no13_a_part_reads_the_devices_of_its_members_only() {
+    let guests = Guests::new().await;
+    guests.crowd().await;
+    guests
+        .run(&format!(
+            "set session_replication_role = replica;
+             insert into app.devices (user_id, platform, push_token)
+               select gen_random_uuid(), 'android', 'device-of-somebody-' || n from generate_series(1, {DEVICES}) n;
+             analyze app.devices"
+        ))
+        .await;
+    let mut conn = guests.server.superuser().await;
+    let read = devices_read(&mut conn, guests.event).await;
+    assert!(read < 2_000, "{read}");
+
+    // The negative control: a join, which reads all.
+    let looked_up = "cross join lateral (select d.id, d.status from app.devices d where d.user_id = t.user_id offset 0) d";
+    let joined = "join app.devices d on d.user_id = t.user_id";
+    let function = "select pg_get_functiondef('app.notify'::regproc)";
+    let function: String = sqlx::query_scalar(function)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a function");
+    assert!(function.contains(looked_up), "{function}");
+    guests.run(&function.replace(looked_up, joined)).await;
+    let read = devices_read(&mut conn, guests.event).await;
+    assert!(read >= DEVICES, "{read}");
 }
 
 /// While no notification can be written, publishing an event is answered all the same, and the notifications are made

@@ -1,7 +1,7 @@
 //! NO5: quiet hours in the member's local time, including days on which clocks change.
 
 use super::{deliveries::keep_workers_away, stage::Guests};
-use crate::support::Member;
+use crate::{money::stage::keyed, support::Member};
 use chrono::{DateTime, Duration, NaiveTime, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
@@ -146,6 +146,168 @@ async fn no5_what_is_not_urgent_waits_and_what_is_does_not() {
         guests.deliveries(&member, "event_moved").await,
         [("email".to_owned(), "dropped".to_owned())]
     );
+}
+
+/// Guests who are about to leave are told of another place or time at once, however early or late it is; of changes of
+/// other events they are told in the morning.
+#[tokio::test]
+async fn no5_a_change_of_what_begins_soon_waits_for_no_morning() {
+    let guests = Guests::new().await;
+    let member = guests.guest("nora_dresses").await;
+    guests.dispatch().await;
+    guests.begins_in(23 * 60).await;
+    assert_eq!(guests.module().remind().await.expect("reminded"), 1);
+    guests.dispatch().await;
+    let now = Utc::now();
+    let clock = |hours: i64| (now + Duration::hours(hours)).format("%H:%M").to_string();
+    let body = json!({"channel": "all", "type": "all", "enabled": true, "quiet_hours": {"starts": clock(-1), "ends": clock(8)}});
+    member
+        .client
+        .post("/notification-preferences", body)
+        .await
+        .expect(201);
+    let told = async |message: &str| {
+        guests.dispatch().await;
+        let states = guests.deliveries(&member, message).await;
+        states.last().map(|(_, state)| state.clone())
+    };
+    let elsewhere = async |lng: f64| {
+        let body = json!({"location": {"lat": -37.8, "lng": lng}});
+        guests.change(body).await;
+        told("event_elsewhere").await
+    };
+    let begins = async |minutes: i64| {
+        guests.begins_in(minutes).await;
+        guests
+            .run("delete from app.notifications where type = 'event_changed'")
+            .await;
+    };
+    let again = "delete from app.notification_deliveries d using app.notifications n
+        where n.id = d.notification_id and n.type = 'event_changed'";
+    // Her quiet hours end in eight hours.
+    for (minutes, state) in [
+        (9 * 60, "pending"),
+        (5 * 60, "sent"),
+        (2 * 60, "sent"),
+        (-60, "sent"),
+    ] {
+        guests.run(again).await;
+        begins(minutes).await;
+        let found = elsewhere(144.0 + minutes as f64 / 1000.0).await;
+        assert_eq!(found.as_deref(), Some(state), "{minutes}");
+    }
+    // It was to begin in two hours, and is put off until tomorrow.
+    let at = |hours: i64| (Utc::now() + Duration::hours(hours)).to_rfc3339();
+    for (hours, state) in [(5, "pending"), (2, "sent")] {
+        guests.run(again).await;
+        begins(hours * 60).await;
+        guests
+            .run(&format!(
+                "update app.notification_deliveries d set expires_at = now() + interval '{hours} hours'
+                 from app.notifications n where n.id = d.notification_id and n.type = 'event_reminder'"
+            ))
+            .await;
+        guests
+            .change(json!({"starts_at": at(26), "ends_at": at(28)}))
+            .await;
+        assert_eq!(told("event_moved").await.as_deref(), Some(state), "{hours}");
+    }
+}
+
+/// OD5: what a host writes to its guests waits for the morning, unless the event begins before, or is under way and over by
+/// then.
+#[tokio::test]
+async fn od5_a_broadcast_waits_for_no_morning_after_its_event() {
+    let guests = Guests::new().await;
+    let member = guests.guest("nils_dozes").await;
+    guests.dispatch().await;
+    let now = Utc::now();
+    let clock = |hours: i64| (now + Duration::hours(hours)).format("%H:%M").to_string();
+    let hours = json!({"starts": clock(-1), "ends": clock(8)});
+    let body = json!({"channel": "all", "type": "all", "enabled": true, "quiet_hours": hours});
+    let made = member.client.post("/notification-preferences", body).await;
+    made.expect(201);
+    let state = async || {
+        guests.dispatch().await;
+        let states = guests.deliveries(&member, "host_wrote").await;
+        assert_eq!(states.len(), 1, "{states:?}");
+        states[0].1.clone()
+    };
+    let lasts = async |starts: i64, ends: i64| {
+        let event = guests.event;
+        guests
+            .run(&format!(
+                "set session_replication_role = replica;
+                 delete from app.notification_deliveries d using app.notifications n
+                   where n.id = d.notification_id and n.type = 'broadcast';
+                 update app.events set starts_at = now() + interval '{starts} hours', ends_at = now() + interval '{ends} hours' where id = '{event}'"
+            ))
+            .await;
+    };
+    // Her quiet hours end in eight hours.
+    for (starts, ends, expected) in [
+        (9, 12, "pending"),
+        (7, 12, "sent"),
+        (-4, 12, "pending"),
+        (-4, 2, "sent"),
+        (-4, -2, "pending"),
+    ] {
+        lasts(starts, ends).await;
+        let body = json!({"event_id": guests.event, "title": "Bring a coat", "message": "It is cold in there."});
+        let broadcast = guests.olga.client.post("/broadcasts", body).await;
+        let schedule = format!("/broadcasts/{}/schedule", broadcast.expect(201).id());
+        guests.olga.client.act(&schedule).await.expect(200);
+        let broadcasts = &guests.server.built.app.modules.broadcasts;
+        assert_eq!(broadcasts.hand_over().await.expect("handed over"), 1);
+        assert_eq!(state().await, expected, "{starts} to {ends}");
+    }
+    // One that was to wait is claimed when the event has come close.
+    lasts(9, 12).await;
+    guests
+        .run(
+            "insert into app.notification_deliveries (notification_id, user_id, channel, next_attempt_at)
+             select n.id, n.user_id, 'email', now() from app.notifications n where n.type = 'broadcast' order by n.id limit 1",
+        )
+        .await;
+    assert_eq!(state().await, "pending");
+    guests.begins_in(5 * 60).await;
+    guests
+        .run("update app.notification_deliveries set next_attempt_at = now() where state = 'pending'")
+        .await;
+    assert_eq!(state().await, "sent");
+}
+
+/// An offer of a ticket that lapses during quiet hours, at the end of tonight's event, would otherwise never be sent.
+#[tokio::test]
+async fn no5_an_offer_that_lapses_at_night_waits_for_no_morning() {
+    let guests = Guests::new().await;
+    let ana = guests.guest("ana_gives").await;
+    let ben = guests.server.member("ben_takes").await;
+    let now = Utc::now();
+    let clock = |hours: i64| (now + Duration::hours(hours)).format("%H:%M").to_string();
+    let hours = json!({"starts": clock(-1), "ends": clock(8)});
+    let body = json!({"channel": "all", "type": "all", "enabled": true, "quiet_hours": hours});
+    let made = ben.client.post("/notification-preferences", body).await;
+    made.expect(201);
+    // The event lasts for two hours, and the quiet hours end in eight.
+    for (minutes, expected) in [(9 * 60, "pending"), (5 * 60, "sent")] {
+        guests.ticket(&ana).await;
+        guests.begins_in(minutes).await;
+        let ticket = guests
+            .one(&format!(
+                "select t.id::text from app.tickets t where t.holder_id = '{}'
+                   and not exists (select from app.ticket_transfers x where x.ticket_id = t.id) order by t.id limit 1",
+                ana.id
+            ))
+            .await;
+        let path = format!("/tickets/{ticket}/transfers");
+        let offer = keyed(&ana, &path, json!({"to_id": ben.id})).await;
+        offer.expect(201);
+        guests.dispatch().await;
+        let states = guests.deliveries(&ben, "ticket_offered").await;
+        let last = states.last().map(|(_, state)| state.as_str());
+        assert_eq!(last, Some(expected), "{minutes}: {states:?}");
+    }
 }
 
 /// RM4: the place of an event changes while a reminder waits: it tells the new place, and comes once. One that has been

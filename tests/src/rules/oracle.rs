@@ -287,6 +287,19 @@ fn holds(expr: &Expr, row: &Row) -> Option<bool> {
                 _ => panic!("order of words in a set's filter"),
             }
         }
+        Expr::Compare {
+            left: ModelValue::Column(left),
+            op,
+            right: ModelValue::Column(right),
+        } => {
+            // Null compared with anything is null, and the condition does not hold.
+            let (left, right) = (text(row, left)?, text(row, right)?);
+            match op {
+                Op::Eq => Some(left == right),
+                Op::Ne => Some(left != right),
+                _ => panic!("order of two columns in a set's filter"),
+            }
+        }
         other => panic!("a set's filter this oracle does not know: {other:?}"),
     }
 }

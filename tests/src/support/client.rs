@@ -3,6 +3,7 @@
 use super::documented;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
+use uuid::Uuid;
 
 #[derive(Clone)]
 pub struct Client {
@@ -26,6 +27,8 @@ impl Client {
     pub fn new(base: String) -> Self {
         let http = reqwest::Client::builder()
             .no_proxy()
+            // No test speaks TLS, and reading the certificates of the machine takes longer than most requests.
+            .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             // Sooner than the server: a request on a connection that is just being closed would fail.
             .pool_idle_timeout(std::time::Duration::from_secs(20))
@@ -181,6 +184,11 @@ impl Client {
         {
             panic!("{lacking}: {text}");
         }
+        if self.is_documented
+            && let Some(unnamed) = documented::unnamed(&method, path, status.as_u16(), &json)
+        {
+            panic!("{unnamed}: {text}");
+        }
         if let Some(code) = documented::unlisted(&text) {
             panic!("{code:?} is not in `problems::CODES`: {text}");
         }
@@ -213,6 +221,14 @@ impl Answer {
     #[track_caller]
     pub fn id(&self) -> String {
         self.json["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The id at the end of `Location`, for new objects that their creator may not read.
+    #[track_caller]
+    pub fn id_in_location(&self) -> Uuid {
+        let path = self.header("location").expect("a place");
+        let id = path.rsplit('/').next().expect("an id");
+        id.parse().expect("an id")
     }
 
     /// The status and the body without the request's id, by which answers can be compared.

@@ -9,7 +9,10 @@
 //! `TEST_DATABASE_URL` is the URL of a superuser of a PostgreSQL server on which databases may be left behind;
 //! `script/test` starts one.
 
-use super::sample;
+use super::{
+    sample,
+    superuser::{Spare, Superuser},
+};
 use crate::rules::world;
 use generated::migrations::MIGRATIONS;
 use kernel::migrate::{self, Limits};
@@ -43,6 +46,7 @@ pub struct Database {
     admin: PgConnectOptions,
     /// A connection whose application name is the database's name: as long as it is open, the database is not dropped.
     _owner: PgConnection,
+    spare: Spare,
 }
 
 impl Database {
@@ -74,12 +78,14 @@ impl Database {
             name,
             admin,
             _owner: owner,
+            spare: Spare::default(),
         }
     }
 
     /// A superuser's connection, to which no rules apply.
-    pub async fn superuser(&self) -> PgConnection {
-        connect(&self.admin.clone().database(&self.name)).await
+    pub async fn superuser(&self) -> Superuser {
+        let options = self.admin.clone().database(&self.name);
+        self.spare.take(&options).await
     }
 
     /// Connections of a superuser that are used again: a new one compiles the functions of all triggers.

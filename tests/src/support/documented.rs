@@ -2,7 +2,12 @@
 
 use axum::http::Method;
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+    time::UNIX_EPOCH,
+};
 
 struct Operation {
     method: Method,
@@ -18,11 +23,43 @@ struct Operation {
 /// The statuses that `default` stands for.
 const OTHERS: [u16; 11] = [400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 503];
 
-/// The whole document, including hand-written routes; parsed once per process.
+/// The whole document, including hand-written routes. Each test is a process of its own, and composing the document takes
+/// a quarter of the CPU time of a short one, so the first process writes it down for the others.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let file = written_by_this_program().expect("the test's own file");
+    let written = fs::read(&file).ok();
+    if let Some(document) = written.and_then(|text| serde_json::from_slice(&text).ok()) {
+        return document;
+    }
     let document = kernel::openapi::document(app::api::document(), app::api::hand_written);
-    document.expect("JSON")
+    let document = document.expect("JSON");
+    // Others may be reading: they see the whole file or none.
+    let own = file.with_extension(std::process::id().to_string());
+    fs::write(&own, document.to_string()).expect("written");
+    fs::rename(&own, &file).expect("renamed");
+    remove_others(&file);
+    document
 });
+
+/// The file of the document that this build of the program has written, or will.
+fn written_by_this_program() -> io::Result<PathBuf> {
+    let program = fs::metadata(std::env::current_exe()?)?;
+    let built = program.modified()?.duration_since(UNIX_EPOCH);
+    let built = built.map_err(io::Error::other)?.as_nanos();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("document");
+    fs::create_dir_all(&folder)?;
+    Ok(folder.join(format!("{built}-{}.json", program.len())))
+}
+
+/// Removes the files of former builds. Other processes of this one may be writing theirs.
+fn remove_others(file: &Path) {
+    let files = file.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for other in files.into_iter().flatten().flatten() {
+        if other.path().file_stem() != file.file_stem() {
+            let _ = fs::remove_file(other.path());
+        }
+    }
+}
 
 /// The whole document, including hand-written routes.
 pub fn document() -> &'static Value {
@@ -100,6 +137,70 @@ fn missing(schema: &Value, value: &Value, place: &str) -> Option<String> {
         Value::Array(items) => (items.iter().enumerate())
             .find_map(|(at, item)| missing(&schema["items"], item, &format!("{place}/{at}"))),
         _ => None,
+    }
+}
+
+/// Describes a property of this answer that the document does not name.
+pub fn unnamed(method: &Method, target: &str, status: u16, answer: &Value) -> Option<String> {
+    let mut objects = operation(method, target)?.objects.iter();
+    let (_, schema) = objects.find(|(of, _)| *of == status)?;
+    let place = surplus(&DOCUMENT, schema, answer, "")?;
+    Some(format!(
+        "{method} {target} answers with {place}, which the document does not name"
+    ))
+}
+
+/// The place of a property that the schema does not name, at any depth. Objects without named properties may have any.
+pub fn surplus(document: &Value, schema: &Value, value: &Value, place: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    together(document, schema, &mut parts);
+    let kinds = parts.iter().flat_map(|part| {
+        let kinds = ["oneOf", "anyOf"].map(|key| part[key].as_array());
+        kinds.into_iter().flatten().flatten()
+    });
+    let kinds: Vec<&Value> = kinds.filter(|kind| kind["type"] != "null").collect();
+    // One of the alternatives has to name everything.
+    if !kinds.is_empty() {
+        let mut faults = kinds
+            .iter()
+            .map(|kind| surplus(document, kind, value, place));
+        let first = faults.next().flatten()?;
+        return faults.all(|fault| fault.is_some()).then_some(first);
+    }
+    match value {
+        Value::Object(object) => {
+            let others = parts
+                .iter()
+                .find_map(|part| part.get("additionalProperties"));
+            let are_named = parts.iter().any(|part| part.get("properties").is_some());
+            object.iter().find_map(|(name, inner)| {
+                let place = format!("{place}/{name}");
+                let known = parts.iter().find_map(|part| part["properties"].get(name));
+                match known.or(others) {
+                    Some(Value::Bool(true)) => None,
+                    Some(Value::Bool(false)) => Some(place),
+                    Some(known) => surplus(document, known, inner, &place),
+                    None => are_named.then_some(place),
+                }
+            })
+        }
+        Value::Array(items) => {
+            let of = parts.iter().find_map(|part| part.get("items"))?;
+            let items = items.iter().enumerate();
+            items
+                .map(|(at, item)| surplus(document, of, item, &format!("{place}/{at}")))
+                .find_map(|fault| fault)
+        }
+        _ => None,
+    }
+}
+
+/// The schema and all that hold together with it.
+fn together<'d>(document: &'d Value, schema: &'d Value, parts: &mut Vec<&'d Value>) {
+    let schema = resolved(document, schema);
+    parts.push(schema);
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        together(document, part, parts);
     }
 }
 
@@ -185,4 +286,31 @@ fn operations(document: &Value) -> Vec<Operation> {
         })
     });
     all.collect()
+}
+
+#[test]
+fn properties_that_no_part_of_a_schema_names_are_noticed() {
+    use serde_json::json;
+    let document = json!({"a": {"type": "object", "properties": {"id": {"type": "string"}}}});
+    let at = |schema: Value, value: Value| surplus(&document, &schema, &value, "");
+    let more = json!({"allOf": [{"$ref": "#/a"}, {"properties": {"list": {"type": "array", "items": {"$ref": "#/a"}}}}]});
+    assert_eq!(
+        at(more.clone(), json!({"id": "1", "list": [{"id": "2"}]})),
+        None
+    );
+    assert_eq!(
+        at(more.clone(), json!({"id": "1", "lists": []})).unwrap(),
+        "/lists"
+    );
+    assert_eq!(
+        at(more, json!({"list": [{"id": "2"}, {"di": "3"}]})).unwrap(),
+        "/list/1/di"
+    );
+    let either = json!({"oneOf": [{"type": "null"}, {"$ref": "#/a"}, {"properties": {"b": {}}}]});
+    assert_eq!(at(either.clone(), json!({"b": {"any": 1}})), None);
+    assert_eq!(at(either.clone(), json!(null)), None);
+    assert_eq!(at(either, json!({"id": "1", "b": 1})).unwrap(), "/b");
+    let counts = json!({"type": "object", "additionalProperties": {"$ref": "#/a"}});
+    assert_eq!(at(counts.clone(), json!({"x": {"id": "1"}})), None);
+    assert_eq!(at(counts, json!({"x": {"y": 1}})).unwrap(), "/x/y");
 }

@@ -4,6 +4,7 @@ use super::{
     Client, Database,
     database::Content,
     mail::{MemoryMailer, MemoryPusher},
+    superuser::Superuser,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -98,7 +99,7 @@ impl TestServer {
         }
     }
 
-    pub async fn superuser(&self) -> PgConnection {
+    pub async fn superuser(&self) -> Superuser {
         self.database.superuser().await
     }
 
@@ -161,7 +162,7 @@ impl TestServer {
 
     /// Waits until all jobs that have been enqueued are done, and those that they enqueue, such as sending mail.
     pub async fn settled(&self) {
-        settled(&mut self.superuser().await).await;
+        settled(self.superuser().await.looking()).await;
     }
 
     /// The folder with the server's pictures.
@@ -257,6 +258,8 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>, pusher: Arc<MemoryPushe
     db.job_url = Some(database.url("culturepass_job").into());
     db.connections = 4;
     db.job_connections = 2;
+    // Most tests need one connection of each kind, and each connection plans all of its statements.
+    db.opened_at_once = false;
     let mut modules = app::modules::Settings::defaults();
     modules.media.media_dir = media_folder(database);
     let sessions = &mut modules.sessions;

@@ -175,7 +175,7 @@ async fn rt3_a_review_of_the_same_moment_is_not_lost() {
     .await;
     let ratings = stage.server.built.app.modules.ratings.clone();
     let refresh = tokio::spawn(async move { ratings.refresh().await.expect("refreshed") });
-    until_waiting(&mut stage.server.superuser().await, "app.ratings", 1).await;
+    until_waiting(stage.server.superuser().await.looking(), "app.ratings", 1).await;
     run(&mut conn, "commit".to_owned()).await;
     refresh.await.expect("ended");
     let wrong: i64 = stage

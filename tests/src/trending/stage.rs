@@ -32,7 +32,11 @@ impl Stage {
     }
 
     pub async fn sql(&self, text: impl Into<String>) {
-        run(&mut self.server.superuser().await, text.into()).await;
+        let text = text.into();
+        sqlx::raw_sql(AssertSqlSafe(text.clone()))
+            .execute(&mut self.server.superuser().await)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
     pub async fn one<T>(&self, text: impl Into<String>) -> T

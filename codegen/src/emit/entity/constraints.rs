@@ -5,7 +5,8 @@ use crate::emit::openapi::words;
 use crate::emit::rust::text;
 use crate::emit::schema::{asked_of_state, children, giver, is_live, keep_detail, names};
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Future, Model, Relation, Transition, Ty,
+    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Future, Model, Op, Relation, Transition,
+    Ty, Value,
 };
 
 /// Only constraints that a checked body can still violate. A violation of any other one is a fault of the server, and
@@ -59,11 +60,21 @@ pub fn names(entity: &Entity) -> String {
     )
 }
 
-fn conflict(name: &str, column: &str, detail: &str) -> String {
+/// The `when` of a transition in words.
+pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
+    transition
+        .when
+        .as_ref()
+        .map(|when| words::explain(model, id, when).inline().replace('`', ""))
+}
+
+/// Without a column, the error is about the whole body.
+fn conflict(name: &str, column: Option<&str>, detail: &str) -> String {
+    let pointer = column.map_or_else(String::new, |column| format!("/{column}"));
     format!(
         "Constraint::conflict({}, {}, {})",
         text(name),
-        text(&format!("/{column}")),
+        text(&pointer),
         text(detail)
     )
 }
@@ -105,8 +116,14 @@ fn uniques(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let all = unique_columns(entity);
     let line = |columns: &Vec<String>| {
-        // The error points to the last column, which is the one that the caller chose: a city's slug, a user's handle.
-        let blamed = columns.last().map_or("", String::as_str);
+        // The error points to the last column that a body contains, which is the one that the caller chose: a city's
+        // slug, a user's handle.
+        let of_caller = |column: &str| {
+            let mut relations = entity.belongs.iter();
+            relations.any(|r| r.of_caller() && r.id_column() == column)
+        };
+        let mut chosen = columns.iter().rev().map(String::as_str);
+        let blamed = chosen.find(|column| !of_caller(column));
         let what = columns
             .iter()
             .map(|column| words::spaced(column.strip_suffix("_id").unwrap_or(column)))
@@ -146,7 +163,7 @@ fn exclusions(model: &Model, id: EntityId) -> Vec<String> {
         [
             conflict(
                 &names::exclusion(entity, &exclude.named()),
-                &exclude.from,
+                Some(&exclude.from),
                 &detail,
             ),
             invalid(
@@ -187,7 +204,7 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
         );
         let told = doc.unwrap_or_else(|| told(&check.expr));
         if !names_one(&check.expr, &own) {
-            return invalid(&name, "", &told);
+            return invalid(&name, blamed(entity, &check.expr), &told);
         }
         let columns = check.expr.columns();
         let sent = columns.iter().find(|column| entity.field(column).is_some());
@@ -260,6 +277,26 @@ fn counters_of(parent: &Entity, child: EntityId) -> Vec<&str> {
     counts.map(|derived| derived.name.as_str()).collect()
 }
 
+/// The field to which forms can attach the failure of a check of the row, where one can be told: the one that has to be
+/// given, or that is out of bounds. Of alternatives the last one counts: `amount_cents == null or currency != null`.
+fn blamed<'e>(entity: &Entity, check: &'e Expr) -> &'e str {
+    let column = match check {
+        Expr::Any(parts) => return parts.last().map_or("", |last| blamed(entity, last)),
+        Expr::Not(part) => match part.as_ref() {
+            Expr::IsNull(Value::Column(column)) => column,
+            _ => return "",
+        },
+        Expr::Compare {
+            left: Value::Column(column),
+            op: Op::Lt | Op::Le | Op::Gt | Op::Ge,
+            ..
+        } => column,
+        _ => return "",
+    };
+    let field = entity.field(column).filter(|field| !field.system);
+    field.map_or("", |_| column)
+}
+
 fn names_one(check: &Expr, counters: &[&str]) -> bool {
     let columns = check.columns();
     columns.iter().any(|c| counters.contains(&c.as_str()))
@@ -315,19 +352,16 @@ fn guards(model: &Model, id: EntityId) -> Vec<String> {
             let detail = format!("only possible while {field} is {}", from.join(" or "));
             lines.push(conflict(
                 &names::guard(entity, &transition.name, "from"),
-                field,
+                Some(field),
                 &detail,
             ));
         }
         if let Some(when) = when(model, id, transition) {
-            lines.push(
-                conflict(
-                    &names::guard(entity, &transition.name, "when"),
-                    "",
-                    &format!("only possible when {when}"),
-                )
-                .replace("\"/\"", "\"\""),
-            );
+            lines.push(conflict(
+                &names::guard(entity, &transition.name, "when"),
+                None,
+                &format!("only possible when {when}"),
+            ));
         }
     }
     lines
@@ -352,14 +386,6 @@ fn futures(entity: &Entity) -> impl Iterator<Item = String> + '_ {
             text(detail)
         ))
     })
-}
-
-/// The `when` of a transition in words.
-pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
-    transition
-        .when
-        .as_ref()
-        .map(|when| words::explain(model, id, when).inline().replace('`', ""))
 }
 
 /// The `keep` constraints that a change of this entity's rows may violate: its own, and those of entities that

@@ -79,6 +79,25 @@ pub fn resource(model: &Model, id: EntityId) -> String {
     out + "};\n"
 }
 
+/// The action before which a hook runs.
+pub fn hook_name(hook: &Hook) -> &str {
+    match hook {
+        Hook::Create => "create",
+        Hook::Update => "update",
+        Hook::Archive => "archive",
+        Hook::Transition(verb) => verb,
+    }
+}
+
+/// The entities that have routes.
+pub fn mounted(model: &Model) -> impl Iterator<Item = (EntityId, &Entity)> {
+    model
+        .entities
+        .iter()
+        .enumerate()
+        .filter(|(_, entity)| !entity.internal)
+}
+
 /// Properties of an answer that no body changes: first those that never change, then those that change without a
 /// request (derived values).
 fn read_only(entity: &Entity) -> (Vec<String>, Vec<String>) {
@@ -132,23 +151,4 @@ fn transition(
         transition.reason,
         statements.transition(transition)
     )
-}
-
-/// The action before which a hook runs.
-pub fn hook_name(hook: &Hook) -> &str {
-    match hook {
-        Hook::Create => "create",
-        Hook::Update => "update",
-        Hook::Archive => "archive",
-        Hook::Transition(verb) => verb,
-    }
-}
-
-/// The entities that have routes.
-pub fn mounted(model: &Model) -> impl Iterator<Item = (EntityId, &Entity)> {
-    model
-        .entities
-        .iter()
-        .enumerate()
-        .filter(|(_, entity)| !entity.internal)
 }

@@ -42,14 +42,6 @@ pub fn names(model: &Model, id: EntityId) -> Vec<String> {
     [upper(&entity.name)].into_iter().chain(rules).collect()
 }
 
-fn item(name: &str, tree: &str) -> String {
-    format!("#[rustfmt::skip] pub static {name}: Rule = {tree};\n")
-}
-
-fn own_name(action: Action) -> String {
-    format!("CAN_{}", upper(action.name()))
-}
-
 /// The static with the rule of an action. If an earlier action has the same rule, its static is used.
 pub fn name(entity: &Entity, action: Action) -> String {
     let Some(rule) = action.rule(entity) else {
@@ -60,6 +52,14 @@ pub fn name(entity: &Entity, action: Action) -> String {
         .find(|other| other.rule(entity) == Some(rule))
         .unwrap_or(action);
     own_name(same)
+}
+
+fn item(name: &str, tree: &str) -> String {
+    format!("#[rustfmt::skip] pub static {name}: Rule = {tree};\n")
+}
+
+fn own_name(action: Action) -> String {
+    format!("CAN_{}", upper(action.name()))
 }
 
 fn tree(model: &Model, id: EntityId, rule: &Expr) -> String {

@@ -6,7 +6,8 @@ mod writes;
 
 use crate::emit::actions::{self, Action};
 use crate::emit::columns::{self, Column, Source};
-use crate::emit::rust::{text, wrap};
+use crate::emit::openapi::words;
+use crate::emit::rust::{option, text, wrap};
 use crate::emit::schema::{
     self,
     rules::{Context, compile, me},
@@ -84,6 +85,7 @@ impl<'a> Statements<'a> {
             ("get_anonymous", self.get_anonymous(&from, &actions)),
             ("list", self.list()),
             ("list_end", self.list_end()),
+            ("ways", self.ways()),
             (
                 "by_ids",
                 select(&format!(" from {from} where t.id = any($1)")),
@@ -176,6 +178,24 @@ impl<'a> Statements<'a> {
             )),
             false => "\"\"".into(),
         }
+    }
+
+    /// How the rows are found that name the caller.
+    fn ways(&self) -> String {
+        let Some(found) = schema::ways(self.model, self.id) else {
+            return "None".into();
+        };
+        let sets: Vec<String> = found.sets.iter().map(|set| text(set)).collect();
+        let by = found.by.iter().map(|(column, set)| {
+            let column = text(&format!("t.{column}"));
+            format!("({column}, {})", option(set.map(|set| set.to_string())))
+        });
+        format!(
+            "Some(&Ways {{ walks: {}, sets: &[{}], by: &[{}] }})",
+            text(&found.walks),
+            sets.join(", "),
+            by.collect::<Vec<_>>().join(", ")
+        )
     }
 
     /// Makes the counters that the rows of a page already contain available under the alias that all statements use.
@@ -359,6 +379,31 @@ impl<'a> Statements<'a> {
         }
     }
 
+    /// For a rule that depends on the state of the row as well as on the caller: `<action> when <state in words>`, for
+    /// callers who may do it in that state. The refusal then says what stands in the way (`kernel::journey::diagnose`).
+    fn held_back(&self, name: &str, rule: &Expr) -> Option<String> {
+        let (who, state) = rule.who_and_state()?;
+        if self.entity.reads_private(&who) || self.tells_private(&state) {
+            return None;
+        }
+        let who = schema::allowed(self.model, self.id, name, &who, "t");
+        let state = words::explain(self.model, self.id, &state).inline();
+        let word = format!("{name} when {}", state.replace('`', "")).replace('\'', "''");
+        Some(format!("case when {who} then '{word}' end"))
+    }
+
+    /// Whether the state in words contains a value that a field with a `read` rule is compared with.
+    fn tells_private(&self, state: &Expr) -> bool {
+        match state {
+            Expr::All(parts) | Expr::Any(parts) => {
+                parts.iter().any(|part| self.tells_private(part))
+            }
+            Expr::Not(part) => self.tells_private(part),
+            Expr::IsNull(_) | Expr::Flag(_) => false,
+            part => self.entity.reads_private(part),
+        }
+    }
+
     fn probe(&self) -> String {
         let mut may: Vec<(&str, &Expr)> = [
             Action::Update,
@@ -377,10 +422,14 @@ impl<'a> Statements<'a> {
         if may.is_empty() {
             return "\"\"".into();
         }
-        let cases: Vec<String> = may
+        let mut cases: Vec<String> = may
             .iter()
             .map(|(name, rule)| format!("case when {} then '{name}' end", self.allowed(name, rule)))
             .collect();
+        cases.extend(
+            may.iter()
+                .filter_map(|(name, rule)| self.held_back(name, rule)),
+        );
         let status = match self.entity.lifecycle {
             Lifecycle::SoftDelete => "t.status",
             _ => "'active' as status",

@@ -105,59 +105,6 @@ pub fn sorts(model: &Model, id: EntityId) -> Vec<String> {
     lines
 }
 
-fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
-    let formatted = |format: &str| format!("Kind::Formatted(kernel::input::Format::{format})");
-    match ty {
-        Ty::Int { .. } => "Kind::Int".into(),
-        Ty::Bigint { .. } | Ty::Money { .. } => "Kind::Bigint".into(),
-        Ty::Decimal { .. } => "Kind::Decimal".into(),
-        Ty::Bool => "Kind::Bool".into(),
-        Ty::Time => "Kind::Time".into(),
-        Ty::Date => "Kind::Date".into(),
-        Ty::Uuid => "Kind::Uuid".into(),
-        Ty::Enum { .. } | Ty::States { .. } => {
-            format!("Kind::Enum({}::WORDS)", enum_name(entity, name))
-        }
-        Ty::Url => formatted("Url"),
-        Ty::Email => formatted("Email"),
-        Ty::Phone => formatted("Phone"),
-        Ty::Currency => formatted("Currency"),
-        Ty::Slug { .. } => formatted("Slug"),
-        Ty::Country => formatted("Country"),
-        Ty::Locale => formatted("Locale"),
-        Ty::Timezone => formatted("Timezone"),
-        Ty::LocalTime => formatted("LocalTime"),
-        Ty::Code { .. } => formatted("Code"),
-        Ty::Handle { .. } => formatted("Handle"),
-        Ty::Social { network } => formatted(&network.to_ascii_uppercase()),
-        _ => "Kind::Text".into(),
-    }
-}
-
-fn derived_sql(model: &Model, id: EntityId, derived: &Derived) -> String {
-    let kept = |derived: &Derived| match is_apart(model, id, derived) {
-        true => format!("counts.{}", derived.name),
-        false => format!("t.{}", derived.name),
-    };
-    match &derived.kind {
-        DerivedKind::Flag { expr } => format!(
-            "coalesce({}, false)",
-            compile(model, id, expr, "t", Context::Policy)
-        ),
-        // Sort keys must not be null: a row without an average sorts as 0.
-        DerivedKind::Avg { .. } => format!("coalesce({}, 0)", kept(derived)),
-        _ => kept(derived),
-    }
-}
-
-fn derived_kind(derived: &Derived) -> &'static str {
-    match derived.kind {
-        DerivedKind::Flag { .. } => "Kind::Bool",
-        DerivedKind::Avg { .. } => "Kind::Decimal",
-        DerivedKind::Count { .. } | DerivedKind::Sum { .. } => "Kind::Bigint",
-    }
-}
-
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
     // A relation that a body may set must be known here even if none of its targets can be expanded.
     let given =
@@ -227,4 +174,57 @@ pub fn children(model: &Model, entity: &Entity) -> Vec<String> {
         ))
     };
     entity.has.iter().filter_map(line).collect()
+}
+
+fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
+    let formatted = |format: &str| format!("Kind::Formatted(kernel::input::Format::{format})");
+    match ty {
+        Ty::Int { .. } => "Kind::Int".into(),
+        Ty::Bigint { .. } | Ty::Money { .. } => "Kind::Bigint".into(),
+        Ty::Decimal { .. } => "Kind::Decimal".into(),
+        Ty::Bool => "Kind::Bool".into(),
+        Ty::Time => "Kind::Time".into(),
+        Ty::Date => "Kind::Date".into(),
+        Ty::Uuid => "Kind::Uuid".into(),
+        Ty::Enum { .. } | Ty::States { .. } => {
+            format!("Kind::Enum({}::WORDS)", enum_name(entity, name))
+        }
+        Ty::Url => formatted("Url"),
+        Ty::Email => formatted("Email"),
+        Ty::Phone => formatted("Phone"),
+        Ty::Currency => formatted("Currency"),
+        Ty::Slug { .. } => formatted("Slug"),
+        Ty::Country => formatted("Country"),
+        Ty::Locale => formatted("Locale"),
+        Ty::Timezone => formatted("Timezone"),
+        Ty::LocalTime => formatted("LocalTime"),
+        Ty::Code { .. } => formatted("Code"),
+        Ty::Handle { .. } => formatted("Handle"),
+        Ty::Social { network } => formatted(&network.to_ascii_uppercase()),
+        _ => "Kind::Text".into(),
+    }
+}
+
+fn derived_sql(model: &Model, id: EntityId, derived: &Derived) -> String {
+    let kept = |derived: &Derived| match is_apart(model, id, derived) {
+        true => format!("counts.{}", derived.name),
+        false => format!("t.{}", derived.name),
+    };
+    match &derived.kind {
+        DerivedKind::Flag { expr } => format!(
+            "coalesce({}, false)",
+            compile(model, id, expr, "t", Context::Policy)
+        ),
+        // Sort keys must not be null: a row without an average sorts as 0.
+        DerivedKind::Avg { .. } => format!("coalesce({}, 0)", kept(derived)),
+        _ => kept(derived),
+    }
+}
+
+fn derived_kind(derived: &Derived) -> &'static str {
+    match derived.kind {
+        DerivedKind::Flag { .. } => "Kind::Bool",
+        DerivedKind::Avg { .. } => "Kind::Decimal",
+        DerivedKind::Count { .. } | DerivedKind::Sum { .. } => "Kind::Bigint",
+    }
 }

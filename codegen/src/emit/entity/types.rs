@@ -75,23 +75,6 @@ pub fn variant_name(word: &str) -> String {
     }
 }
 
-/// The variant, with its value where the derive would infer another one.
-fn variant(word: &str) -> String {
-    let name = variant_name(word);
-    let mut guess = String::new();
-    for (i, c) in name.char_indices() {
-        if i > 0 && c.is_uppercase() {
-            guess.push('_');
-        }
-        guess.extend(c.to_lowercase());
-    }
-    if guess == word {
-        name
-    } else {
-        format!("#[choice(rename = \"{word}\")] {name}")
-    }
-}
-
 /// The struct of a row.
 pub fn row(model: &Model, entity: &Entity) -> String {
     let mut out = format!(
@@ -135,6 +118,111 @@ pub fn bodies(model: &Model, entity: &Entity) -> String {
         out.push_str(&body("update", &format!("Update{name}"), &fields));
     }
     out
+}
+
+pub fn type_checks(ty: &Ty) -> Vec<String> {
+    let format = |name: &str| Some(format!("format = \"{name}\""));
+    if let Ty::Code { min, max } = ty {
+        return vec![format!("length({min}, {max})"), "format = \"code\"".into()];
+    }
+    if let Ty::Handle { min, max } = ty {
+        return vec![
+            format!("length({min}, {max})"),
+            "format = \"handle\"".into(),
+        ];
+    }
+    let check = match ty {
+        Ty::Text { min, max } => Some(format!("length({min}, {max})")),
+        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
+            range(*min, *max)
+        }
+        Ty::Decimal { places } => Some(format!("places({places})")),
+        Ty::TextList { max, count } => Some(format!("list({max}, {count})")),
+        Ty::Url => format("url"),
+        Ty::Email => format("email"),
+        Ty::Phone => format("phone"),
+        Ty::Social { network } => format(network),
+        Ty::LocalTime => format("local_time"),
+        Ty::Slug { .. } => format("slug"),
+        Ty::Currency => format("currency"),
+        Ty::Country => format("country"),
+        Ty::Locale => format("locale"),
+        Ty::Timezone => format("timezone"),
+        _ => None,
+    };
+    check.into_iter().collect()
+}
+
+pub fn default_of(field: &Field, enum_name: &str) -> Option<String> {
+    let value = match field.default.as_ref()? {
+        Literal::Null => return None,
+        Literal::Bool(value) => value.to_string(),
+        Literal::Int(value) if matches!(field.ty, Ty::Decimal { .. }) => format!("{value}.0"),
+        Literal::Int(value) if i32::try_from(*value).is_err() => format!("{value}i64"),
+        Literal::Int(value) => value.to_string(),
+        Literal::Decimal(value) => value.clone(),
+        Literal::Text(value) if matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }) => {
+            format!("{enum_name}::{}", variant_name(value))
+        }
+        Literal::Text(value) => crate::emit::rust::text(value),
+        Literal::Now => "Utc::now()".into(),
+        Literal::Today => "Utc::now().date_naive()".into(),
+    };
+    Some(format!("default = {value}"))
+}
+
+/// The type of the value, without the `Option` of an optional column.
+pub fn rust_type(model: &Model, column: &Column) -> String {
+    let entity = column.entity;
+    match column.source {
+        Source::Id | Source::IdOf(_) => "Uuid".into(),
+        Source::Status => "Status".into(),
+        Source::TypeOf(relation) => type_name(entity, relation),
+        Source::Version => "i64".into(),
+        Source::CreatedAt | Source::UpdatedAt => "DateTime<Utc>".into(),
+        Source::Field(field) => field_type(model, &field.ty, &enum_name(entity, &field.name)),
+        Source::Derived(derived) => match derived.kind {
+            DerivedKind::Flag { .. } => "bool".into(),
+            DerivedKind::Avg { .. } => "f64".into(),
+            _ if column.sums_decimals(model) => "f64".into(),
+            DerivedKind::Count { .. } | DerivedKind::Sum { .. } => "i64".into(),
+        },
+    }
+}
+
+pub fn field_type(model: &Model, ty: &Ty, enum_name: &str) -> String {
+    match ty {
+        Ty::Int { .. } => "i32".into(),
+        Ty::Bigint { .. } | Ty::Money { .. } => "i64".into(),
+        Ty::Decimal { .. } => "f64".into(),
+        Ty::Bool => "bool".into(),
+        Ty::Time => "DateTime<Utc>".into(),
+        Ty::Date => "NaiveDate".into(),
+        Ty::Uuid => "Uuid".into(),
+        Ty::Json => "Json".into(),
+        Ty::Enum { .. } | Ty::States { .. } => enum_name.into(),
+        Ty::Point => "Point".into(),
+        Ty::Object { object } => pascal(&model.objects[*object].name),
+        Ty::TextList { .. } => "Vec<String>".into(),
+        _ => "String".into(),
+    }
+}
+
+/// The variant, with its value where the derive would infer another one.
+fn variant(word: &str) -> String {
+    let name = variant_name(word);
+    let mut guess = String::new();
+    for (i, c) in name.char_indices() {
+        if i > 0 && c.is_uppercase() {
+            guess.push('_');
+        }
+        guess.extend(c.to_lowercase());
+    }
+    if guess == word {
+        name
+    } else {
+        format!("#[choice(rename = \"{word}\")] {name}")
+    }
 }
 
 fn body(kind: &str, name: &str, fields: &str) -> String {
@@ -203,39 +291,6 @@ fn checks(column: &Column) -> Vec<String> {
     }
 }
 
-pub fn type_checks(ty: &Ty) -> Vec<String> {
-    let format = |name: &str| Some(format!("format = \"{name}\""));
-    if let Ty::Code { min, max } = ty {
-        return vec![format!("length({min}, {max})"), "format = \"code\"".into()];
-    }
-    if let Ty::Handle { min, max } = ty {
-        return vec![
-            format!("length({min}, {max})"),
-            "format = \"handle\"".into(),
-        ];
-    }
-    let check = match ty {
-        Ty::Text { min, max } => Some(format!("length({min}, {max})")),
-        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
-            range(*min, *max)
-        }
-        Ty::Decimal { places } => Some(format!("places({places})")),
-        Ty::TextList { max, count } => Some(format!("list({max}, {count})")),
-        Ty::Url => format("url"),
-        Ty::Email => format("email"),
-        Ty::Phone => format("phone"),
-        Ty::Social { network } => format(network),
-        Ty::LocalTime => format("local_time"),
-        Ty::Slug { .. } => format("slug"),
-        Ty::Currency => format("currency"),
-        Ty::Country => format("country"),
-        Ty::Locale => format("locale"),
-        Ty::Timezone => format("timezone"),
-        _ => None,
-    };
-    check.into_iter().collect()
-}
-
 fn range(min: Option<i64>, max: Option<i64>) -> Option<String> {
     let bound = |bound: Option<i64>| bound.map_or("_".to_owned(), |bound| bound.to_string());
     (min.is_some() || max.is_some()).then(|| format!("range({}, {})", bound(min), bound(max)))
@@ -246,59 +301,4 @@ fn default(column: &Column) -> Option<String> {
         return None;
     };
     default_of(field, &enum_name(column.entity, &field.name))
-}
-
-pub fn default_of(field: &Field, enum_name: &str) -> Option<String> {
-    let value = match field.default.as_ref()? {
-        Literal::Null => return None,
-        Literal::Bool(value) => value.to_string(),
-        Literal::Int(value) if matches!(field.ty, Ty::Decimal { .. }) => format!("{value}.0"),
-        Literal::Int(value) if i32::try_from(*value).is_err() => format!("{value}i64"),
-        Literal::Int(value) => value.to_string(),
-        Literal::Decimal(value) => value.clone(),
-        Literal::Text(value) if matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }) => {
-            format!("{enum_name}::{}", variant_name(value))
-        }
-        Literal::Text(value) => crate::emit::rust::text(value),
-        Literal::Now => "Utc::now()".into(),
-        Literal::Today => "Utc::now().date_naive()".into(),
-    };
-    Some(format!("default = {value}"))
-}
-
-/// The type of the value, without the `Option` of an optional column.
-pub fn rust_type(model: &Model, column: &Column) -> String {
-    let entity = column.entity;
-    match column.source {
-        Source::Id | Source::IdOf(_) => "Uuid".into(),
-        Source::Status => "Status".into(),
-        Source::TypeOf(relation) => type_name(entity, relation),
-        Source::Version => "i64".into(),
-        Source::CreatedAt | Source::UpdatedAt => "DateTime<Utc>".into(),
-        Source::Field(field) => field_type(model, &field.ty, &enum_name(entity, &field.name)),
-        Source::Derived(derived) => match derived.kind {
-            DerivedKind::Flag { .. } => "bool".into(),
-            DerivedKind::Avg { .. } => "f64".into(),
-            _ if column.sums_decimals(model) => "f64".into(),
-            DerivedKind::Count { .. } | DerivedKind::Sum { .. } => "i64".into(),
-        },
-    }
-}
-
-pub fn field_type(model: &Model, ty: &Ty, enum_name: &str) -> String {
-    match ty {
-        Ty::Int { .. } => "i32".into(),
-        Ty::Bigint { .. } | Ty::Money { .. } => "i64".into(),
-        Ty::Decimal { .. } => "f64".into(),
-        Ty::Bool => "bool".into(),
-        Ty::Time => "DateTime<Utc>".into(),
-        Ty::Date => "NaiveDate".into(),
-        Ty::Uuid => "Uuid".into(),
-        Ty::Json => "Json".into(),
-        Ty::Enum { .. } | Ty::States { .. } => enum_name.into(),
-        Ty::Point => "Point".into(),
-        Ty::Object { object } => pascal(&model.objects[*object].name),
-        Ty::TextList { .. } => "Vec<String>".into(),
-        _ => "String".into(),
-    }
 }

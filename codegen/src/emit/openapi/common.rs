@@ -34,6 +34,7 @@ pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
     schemas.insert("PageInfo".to_owned(), page_info());
+    schemas.insert("Count".to_owned(), types::choice(&["exact"]));
     schemas.insert(parameters::ID_LIST.to_owned(), parameters::id_list());
     schemas.insert(
         "Reason".to_owned(),
@@ -93,68 +94,6 @@ pub fn own_schemas() -> Map<String, Value> {
     schemas
 }
 
-fn described(schema: Value, description: &str) -> Value {
-    types::with(schema, json!({"description": description}))
-}
-
-/// What all pages of lists have beside their objects.
-fn page_info() -> Value {
-    json!({
-        "type": "object",
-        "required": ["next_cursor"],
-        "properties": {
-            "next_cursor": {
-                "type": ["string", "null"],
-                "description": "The `cursor` of the next page; null on the last page.",
-                "example": "AZyt3Q8gdQCgAfVk",
-            },
-            "count": {
-                "type": "integer",
-                "format": "int64",
-                "minimum": 0,
-                "maximum": 10000,
-                "description": "Number of objects on all pages, with `count=exact` only. 10000 if there are more.",
-                "example": 42,
-            },
-            "count_is_exact": {
-                "type": "boolean",
-                "description": "False if there are more than `count`. With `count=exact` only.",
-                "example": true,
-            },
-        },
-    })
-}
-
-fn still_archived() -> Value {
-    json!({
-        "type": "object",
-        "description": "An object that was not restored together with the object it was archived with. It can be restored separately as soon as nothing prevents it; with the code `reference`, it is restored along with the other object.",
-        "required": ["type", "id", "code", "pointer", "detail"],
-        "properties": {
-            "type": {"type": "string", "description": "Type of the object."},
-            "id": {"type": "string", "format": "uuid"},
-            "code": types::reference("StillArchivedCode"),
-            "pointer": {"type": "string", "description": "JSON pointer to the value that prevents it; empty if it is more than one."},
-            "detail": {"type": "string", "description": "The reason as a sentence."},
-        },
-        "example": {"type": "like", "id": example::id("like"), "code": "reference", "pointer": "/user_id", "detail": "belongs to something that is archived itself"},
-    })
-}
-
-fn point() -> Value {
-    json!({
-        "type": "object",
-        "description": "A point on the earth in degrees (WGS 84).",
-        "required": ["lat", "lng"],
-        "properties": {
-            "lat": {"type": "number", "format": "double", "minimum": -90, "maximum": 90, "description": "Latitude."},
-            "lng": {"type": "number", "format": "double", "minimum": -180, "maximum": 180, "description": "Longitude."},
-        },
-        "additionalProperties": false,
-        "example": example::point(),
-    })
-}
-
 /// Whether the object needs a second schema for PATCH, which may contain single keys although the object has required
 /// ones.
 pub fn is_patched(model: &Model, index: usize) -> bool {
@@ -165,44 +104,6 @@ pub fn is_patched(model: &Model, index: usize) -> bool {
                 |column| matches!(column.ty(), Some(Ty::Object { object }) if *object == index),
             )
         })
-}
-
-fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
-    let object = &model.objects[index];
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for field in &object.fields {
-        let schema = match field.ty {
-            Ty::Enum { .. } | Ty::States { .. } => {
-                types::reference(&enum_name_of(&object.name, &field.name))
-            }
-            _ => types::in_object(model, &field.ty),
-        };
-        properties.insert(
-            field.name.clone(),
-            if field.optional {
-                types::nullable(schema)
-            } else {
-                schema
-            },
-        );
-        if is_whole && !field.optional && field.default.is_none() {
-            required.push(field.name.clone());
-        }
-    }
-    let title = super::names::title(&object.name);
-    let description = match is_whole {
-        // Bodies use this schema too, so it can't list the keys that answers always have as `required`.
-        true if object.fields.iter().any(|field| field.optional) => {
-            format!("{title}. Answers contain all keys, null if there is no value.")
-        }
-        true => format!("{title}."),
-        false => format!(
-            "{title}: the keys to change. Keys that are left out keep their values; null removes a key."
-        ),
-    };
-    let schema = types::object(&description, required, properties, true);
-    types::with(schema, json!({"example": example::object(model, index)}))
 }
 
 pub fn header_ref(name: &str) -> Value {
@@ -272,7 +173,7 @@ pub fn parameters() -> Map<String, Value> {
         "count": {
             "name": "count",
             "in": "query",
-            "schema": {"type": "string", "enum": ["exact"]},
+            "schema": types::reference("Count"),
         },
         "IfMatch": {
             "name": "If-Match",
@@ -320,4 +221,104 @@ pub fn security_schemes() -> Value {
             "description": "The access token of a session. It contains no roles: roles that are granted or revoked take effect with the next request.",
         }
     })
+}
+
+fn described(schema: Value, description: &str) -> Value {
+    types::with(schema, json!({"description": description}))
+}
+
+/// What all pages of lists have beside their objects.
+fn page_info() -> Value {
+    json!({
+        "type": "object",
+        "required": ["next_cursor"],
+        "properties": {
+            "next_cursor": {
+                "type": ["string", "null"],
+                "description": "The `cursor` of the next page; null on the last page.",
+                "example": "AZyt3Q8gdQCgAfVk",
+            },
+            "count": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+                "maximum": 10000,
+                "description": "Number of objects on all pages, with `count=exact` only. 10000 if there are more.",
+                "example": 42,
+            },
+            "count_is_exact": {
+                "type": "boolean",
+                "description": "False if there are more than `count`. With `count=exact` only.",
+                "example": true,
+            },
+        },
+    })
+}
+
+fn still_archived() -> Value {
+    json!({
+        "type": "object",
+        "description": "An object that was not restored together with the object it was archived with. It can be restored separately as soon as nothing prevents it; with the code `reference`, it is restored along with the other object.",
+        "required": ["type", "id", "code", "pointer", "detail"],
+        "properties": {
+            "type": {"type": "string", "description": "Type of the object."},
+            "id": {"type": "string", "format": "uuid"},
+            "code": types::reference("StillArchivedCode"),
+            "pointer": {"type": "string", "description": "JSON pointer to the value that prevents it; empty if it is more than one."},
+            "detail": {"type": "string", "description": "The reason as a sentence."},
+        },
+        "example": {"type": "like", "id": example::id("like"), "code": "reference", "pointer": "/user_id", "detail": "belongs to something that is archived itself"},
+    })
+}
+
+fn point() -> Value {
+    json!({
+        "type": "object",
+        "description": "A point on the earth in degrees (WGS 84).",
+        "required": ["lat", "lng"],
+        "properties": {
+            "lat": {"type": "number", "format": "double", "minimum": -90, "maximum": 90, "description": "Latitude."},
+            "lng": {"type": "number", "format": "double", "minimum": -180, "maximum": 180, "description": "Longitude."},
+        },
+        "additionalProperties": false,
+        "example": example::point(),
+    })
+}
+
+fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
+    let object = &model.objects[index];
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in &object.fields {
+        let schema = match field.ty {
+            Ty::Enum { .. } | Ty::States { .. } => {
+                types::reference(&enum_name_of(&object.name, &field.name))
+            }
+            _ => types::in_object(model, &field.ty),
+        };
+        properties.insert(
+            field.name.clone(),
+            if field.optional {
+                types::nullable(schema)
+            } else {
+                schema
+            },
+        );
+        if is_whole && !field.optional && field.default.is_none() {
+            required.push(field.name.clone());
+        }
+    }
+    let title = super::names::title(&object.name);
+    let description = match is_whole {
+        // Bodies use this schema too, so it can't list the keys that answers always have as `required`.
+        true if object.fields.iter().any(|field| field.optional) => {
+            format!("{title}. Answers contain all keys, null if there is no value.")
+        }
+        true => format!("{title}."),
+        false => format!(
+            "{title}: the keys to change. Keys that are left out keep their values; null removes a key."
+        ),
+    };
+    let schema = types::object(&description, required, properties, true);
+    types::with(schema, json!({"example": example::object(model, index)}))
 }

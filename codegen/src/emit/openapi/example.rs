@@ -75,6 +75,10 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
             Source::IdOf(relation) if is_holder(model, entity, relation) => {
                 json!(settled::another(&model.entities[model.identity].name))
             }
+            // The example object has one with each word of the set.
+            Source::IdOf(relation) if is_one_of_each(&model.entities[entity], relation) => {
+                json!(settled::another(&model.entities[relation.targets[0]].name))
+            }
             Source::IdOf(relation) => reference(model, relation),
             _ => continue,
         };
@@ -88,25 +92,11 @@ pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
     Value::Object(example)
 }
 
-/// Whether the relation says who holds a role.
-fn is_holder(model: &Model, entity: EntityId, relation: &Relation) -> bool {
-    let holder = model.holder(&model.entities[entity]);
-    entity == model.assignments && holder.is_some_and(|holder| holder.name == relation.name)
-}
-
-fn is_list_of_ids(field: &Field) -> bool {
-    matches!(field.ty, Ty::TextList { .. }) && field.name.ends_with("_ids")
-}
-
 pub fn field(model: &Model, entity: &Entity, field: &Field) -> Value {
     if let Some(default) = super::types::default(field) {
         return default;
     }
     value(model, entity, field)
-}
-
-fn reference(model: &Model, relation: &Relation) -> Value {
-    json!(id(&model.entities[relation.targets[0]].name))
 }
 
 /// An object declared under `objects:`.
@@ -131,6 +121,54 @@ pub fn object(model: &Model, index: usize) -> Value {
 struct Owner<'a> {
     name: &'a str,
     fields: &'a [Field],
+}
+
+/// The address of an example page on the network.
+pub fn social(network: &str) -> &'static str {
+    match network {
+        "instagram" => "https://www.instagram.com/example",
+        "facebook" => "https://www.facebook.com/example",
+        "youtube" => "https://www.youtube.com/@example",
+        "linkedin" => "https://www.linkedin.com/company/example",
+        "x" => "https://x.com/example",
+        "tiktok" => "https://www.tiktok.com/@example",
+        "mastodon" => "https://mastodon.social/@example",
+        "threads" => "https://www.threads.com/@example",
+        "bluesky" => "https://bsky.app/profile/example.bsky.social",
+        "whatsapp" => "https://wa.me/41446681800",
+        _ => "https://t.me/example",
+    }
+}
+
+pub fn point() -> Value {
+    json!({"lat": 47.3769, "lng": 8.5417})
+}
+
+/// Whether an object has at most one of these for each word of a closed set: a city has one featured place for each slot.
+fn is_one_of_each(entity: &Entity, relation: &Relation) -> bool {
+    let is_set = |name: &String| {
+        let mut fields = entity.fields.iter();
+        fields.any(|field| field.name == *name && matches!(field.ty, Ty::Enum { .. }))
+    };
+    let own = relation.id_column();
+    !relation.polymorphic
+        && entity.unique.iter().any(|columns| {
+            columns.len() == 2 && columns.contains(&own) && columns.iter().any(is_set)
+        })
+}
+
+/// Whether the relation says who holds a role.
+fn is_holder(model: &Model, entity: EntityId, relation: &Relation) -> bool {
+    let holder = model.holder(&model.entities[entity]);
+    entity == model.assignments && holder.is_some_and(|holder| holder.name == relation.name)
+}
+
+fn is_list_of_ids(field: &Field) -> bool {
+    matches!(field.ty, Ty::TextList { .. }) && field.name.ends_with("_ids")
+}
+
+fn reference(model: &Model, relation: &Relation) -> Value {
+    json!(id(&model.entities[relation.targets[0]].name))
 }
 
 fn value(model: &Model, entity: &Entity, field: &Field) -> Value {
@@ -184,23 +222,6 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
     }
 }
 
-/// The address of an example page on the network.
-pub fn social(network: &str) -> &'static str {
-    match network {
-        "instagram" => "https://www.instagram.com/example",
-        "facebook" => "https://www.facebook.com/example",
-        "youtube" => "https://www.youtube.com/@example",
-        "linkedin" => "https://www.linkedin.com/company/example",
-        "x" => "https://x.com/example",
-        "tiktok" => "https://www.tiktok.com/@example",
-        "mastodon" => "https://mastodon.social/@example",
-        "threads" => "https://www.threads.com/@example",
-        "bluesky" => "https://bsky.app/profile/example.bsky.social",
-        "whatsapp" => "https://wa.me/41446681800",
-        _ => "https://t.me/example",
-    }
-}
-
 fn code(min: u32, max: u32) -> String {
     "SUMMER25"
         .chars()
@@ -215,10 +236,6 @@ fn handle(min: u32, max: u32) -> String {
         .cycle()
         .take(12.clamp(min.max(1), max.max(1)) as usize)
         .collect()
-}
-
-pub fn point() -> Value {
-    json!({"lat": 47.3769, "lng": 8.5417})
 }
 
 fn within(min: Option<i64>, max: Option<i64>, wish: i64) -> i64 {

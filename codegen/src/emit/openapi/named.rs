@@ -41,28 +41,6 @@ pub fn all(model: &Model, id: EntityId, allowed_actions: &[String]) -> Vec<(Stri
     named
 }
 
-fn kinds(model: &Model, relation: &Relation) -> Value {
-    let names: Vec<&str> = (relation.targets.iter())
-        .map(|target| model.entities[*target].name.as_str())
-        .collect();
-    types::choice(&names)
-}
-
-/// A union of several kinds of object, discriminated by `object`.
-fn one_of(model: &Model, relation: &Relation) -> Value {
-    let mut kinds = Vec::new();
-    let mut mapping = Map::new();
-    for target in open_targets(model, relation) {
-        let schema = reference(&pascal(&target.name));
-        mapping.insert(target.name.clone(), schema["$ref"].clone());
-        kinds.push(schema);
-    }
-    json!({
-        "oneOf": kinds,
-        "discriminator": {"propertyName": "object", "mapping": mapping},
-    })
-}
-
 /// `EventHost`
 pub fn union(entity: &Entity, relation: &Relation) -> String {
     enum_name(entity, &relation.name)
@@ -92,13 +70,6 @@ pub fn is_by_id(entity: &Entity) -> bool {
     sorted_by(entity).is_empty()
 }
 
-fn sorted_by(entity: &Entity) -> Vec<&str> {
-    let fields = (entity.fields.iter().filter(|field| field.sort)).map(|field| &field.name);
-    let derived =
-        (entity.derived.iter().filter(|derived| derived.sort)).map(|derived| &derived.name);
-    fields.chain(derived).map(String::as_str).collect()
-}
-
 /// `EventExpand`
 pub fn expand(entity: &Entity) -> String {
     enum_name(entity, "expand")
@@ -110,16 +81,6 @@ pub fn expands<'a>(model: &Model, entity: &'a Entity) -> Vec<&'a str> {
     open.map(|relation| relation.name.as_str()).collect()
 }
 
-/// `starts_at` and `-starts_at`. Since no language allows a minus in a name, client generators are given names to use.
-fn orders(by: &[&str]) -> Value {
-    let (mut values, mut names) = (Vec::new(), Vec::new());
-    for name in by.iter().copied().chain(["id"]) {
-        values.extend([name.to_owned(), format!("-{name}")]);
-        names.extend([name.to_owned(), format!("{name}_desc")]);
-    }
-    json!({"type": "string", "enum": values, "x-enum-varnames": names})
-}
-
 /// The targets of a relation that the API shows.
 pub fn open_targets<'m>(model: &'m Model, relation: &Relation) -> impl Iterator<Item = &'m Entity> {
     let targets = relation
@@ -127,4 +88,44 @@ pub fn open_targets<'m>(model: &'m Model, relation: &Relation) -> impl Iterator<
         .iter()
         .map(|target| &model.entities[*target]);
     targets.filter(|target| !target.internal)
+}
+
+fn kinds(model: &Model, relation: &Relation) -> Value {
+    let names: Vec<&str> = (relation.targets.iter())
+        .map(|target| model.entities[*target].name.as_str())
+        .collect();
+    types::choice(&names)
+}
+
+/// A union of several kinds of object, discriminated by `object`.
+fn one_of(model: &Model, relation: &Relation) -> Value {
+    let mut kinds = Vec::new();
+    let mut mapping = Map::new();
+    for target in open_targets(model, relation) {
+        let schema = reference(&pascal(&target.name));
+        mapping.insert(target.name.clone(), schema["$ref"].clone());
+        kinds.push(schema);
+    }
+    json!({
+        "oneOf": kinds,
+        "discriminator": {"propertyName": "object", "mapping": mapping},
+    })
+}
+
+fn sorted_by(entity: &Entity) -> Vec<&str> {
+    let fields = (entity.fields.iter().filter(|field| field.sort)).map(|field| &field.name);
+    let derived =
+        (entity.derived.iter().filter(|derived| derived.sort)).map(|derived| &derived.name);
+    fields.chain(derived).map(String::as_str).collect()
+}
+
+/// `starts_at` and `-starts_at`. Since no language allows a minus in a name, client generators are given names to use. Both
+/// have an ending, because every enum of Kotlin has a `name` of its own.
+fn orders(by: &[&str]) -> Value {
+    let (mut values, mut names) = (Vec::new(), Vec::new());
+    for name in by.iter().copied().chain(["id"]) {
+        values.extend([name.to_owned(), format!("-{name}")]);
+        names.extend([format!("{name}_asc"), format!("{name}_desc")]);
+    }
+    json!({"type": "string", "enum": values, "x-enum-varnames": names})
 }

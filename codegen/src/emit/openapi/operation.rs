@@ -22,6 +22,47 @@ pub fn paths(model: &Model, entity: EntityId) -> Map<String, Value> {
     paths
 }
 
+/// The schemas of the successful answers of an entity's operations, by name.
+pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
+    let entity = &model.entities[id];
+    let name = pascal(&entity.name);
+    let expanded = schema::answered_name(model, id);
+    let mut answers = Vec::new();
+    let mut add = |what: &str, answer: Value| {
+        let name = format!("{name}{what}");
+        if !answers.iter().any(|(known, _)| *known == name) {
+            answers.push((name, answer));
+        }
+    };
+    for operation in operations(model, id) {
+        match operation.action {
+            Action::List | Action::Archived => add("Page", answer("", &format!("{name}List"), &[])),
+            Action::Get => add("Found", answer("", &expanded, &["ETag"])),
+            Action::Create => {
+                let told = match implied::creator_reads(model, id) {
+                    true => "",
+                    false => "Created. There is no body if the caller can't see the object.",
+                };
+                add(
+                    "Created",
+                    answer(
+                        told,
+                        &together::answer(entity).unwrap_or_else(|| name.clone()),
+                        &["ETag", "Location"],
+                    ),
+                );
+            }
+            Action::Restore => add(
+                "Restored",
+                answer("", &format!("Restored{name}"), &["ETag"]),
+            ),
+            Action::Archive | Action::Nested(_) => {}
+            _ => add("Changed", answer("", &name, &["ETag"])),
+        }
+    }
+    answers
+}
+
 fn write(model: &Model, operation: &Operation) -> Value {
     let entity = &model.entities[operation.entity];
     let mut out = Map::new();
@@ -196,47 +237,6 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     responses.extend(problems::references(failures(operation)));
     responses.insert("default".to_owned(), shared(problems::OTHERS));
     responses
-}
-
-/// The schemas of the successful answers of an entity's operations, by name.
-pub fn answers(model: &Model, id: EntityId) -> Vec<(String, Value)> {
-    let entity = &model.entities[id];
-    let name = pascal(&entity.name);
-    let expanded = schema::answered_name(model, id);
-    let mut answers = Vec::new();
-    let mut add = |what: &str, answer: Value| {
-        let name = format!("{name}{what}");
-        if !answers.iter().any(|(known, _)| *known == name) {
-            answers.push((name, answer));
-        }
-    };
-    for operation in operations(model, id) {
-        match operation.action {
-            Action::List | Action::Archived => add("Page", answer("", &format!("{name}List"), &[])),
-            Action::Get => add("Found", answer("", &expanded, &["ETag"])),
-            Action::Create => {
-                let told = match implied::creator_reads(model, id) {
-                    true => "",
-                    false => "Created. There is no body if the caller can't see the object.",
-                };
-                add(
-                    "Created",
-                    answer(
-                        told,
-                        &together::answer(entity).unwrap_or_else(|| name.clone()),
-                        &["ETag", "Location"],
-                    ),
-                );
-            }
-            Action::Restore => add(
-                "Restored",
-                answer("", &format!("Restored{name}"), &["ETag"]),
-            ),
-            Action::Archive | Action::Nested(_) => {}
-            _ => add("Changed", answer("", &name, &["ETag"])),
-        }
-    }
-    answers
 }
 
 /// The errors that clients of this operation should expect; errors that any request may cause are covered by

@@ -61,6 +61,142 @@ impl Own {
     }
 }
 
+/// By the name of a filter's column, the schema of the values that all lists compare it with; `None` if they differ.
+type Kinds = Arc<HashMap<String, Option<Value>>>;
+
+/// References to the parameters of a list; those of a nested list without the filters of `fixed`, the relation to the
+/// parent.
+pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
+    let entity = &model.entities[id];
+    let mut all = Vec::new();
+    for own in own(model, id) {
+        if own.relation.is_some() && own.relation.as_deref() == fixed {
+            continue;
+        }
+        all.push(common(&own.key(model, entity)));
+        if own.name() == "limit" {
+            all.extend([common("Cursor"), common("count")]);
+        }
+    }
+    // In a nested list, `id` is the parameter of the path.
+    all.extend(fixed.is_none().then(|| common("IdIs")));
+    all.extend([common("IdIn"), common("IdNe")]);
+    all
+}
+
+/// References to the parameters of a list that has neither filters nor sort orders.
+pub fn of_page(entity: &Entity) -> Vec<Value> {
+    vec![common(&format!("limit.{}", entity.page)), common("Cursor")]
+}
+
+/// Reference to the parameter `expand` of an answer with one object; `None` if nothing can be expanded.
+pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
+    expand(model, entity).map(|_| common(&format!("{}.expand", pascal(&entity.name))))
+}
+
+/// A reference to a parameter.
+pub fn common(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
+
+const MAP: [&str; 3] = ["near", "radius_m", "bbox"];
+
+/// Part of the introduction of the document.
+pub const LISTS: &str = "\
+**Lists** are divided into pages of `limit` objects. For the next page, repeat the request with the same filters and order, \
+and with `cursor` set to `next_cursor`, until that is null. `sort` names the property to sort by, with `-` before it for \
+descending order; without it the newest objects come first. `count=exact` adds the number of objects on all pages, up to \
+10,000. `expand` names relations, separated by commas, whose objects are included in the answer; they are null if the caller \
+can't see them.
+
+**Filters** have the name of a property: `city_id=…` returns objects whose `city_id` is equal to the value. A suffix changes \
+the comparison: `.ne` is not equal (or null), `.in` is one of up to 100 values, separated by commas (a comma inside a value \
+is written `\\,`). `.gte`, `.lte`, `.gt` and `.lt` are at least, at most, more than and less than; for times they are at or \
+after, at or before, after and before, and a date stands for the whole day in UTC. `.null=true` returns objects without a \
+value, `.null=false` those with one. An object has to match all filters.
+
+**Searching.** `q` finds objects that contain all words, ignoring accents and capitals; the last word may be incomplete. \
+`\"two words\"` have to be adjacent, `-word` must not occur, and `or` separates alternatives. If few objects match, parts of \
+names are found too. `near` and `bbox` find public objects only, `q` also others that the caller may see. Other filters and \
+`sort` are applied to the 2,000 newest public matches of `q` and as many of the caller's own, or to the 2,000 objects nearest to \
+`near`; `bbox` returns at most 2,000 objects.";
+
+/// The name of [`id_list`].
+pub const ID_LIST: &str = "IdList";
+
+/// The ids that a filter such as `city_id.in` compares with.
+pub fn id_list() -> Value {
+    list_of(types::schema_of_id())
+}
+
+/// The filters by id, which every list has.
+pub fn of_ids() -> [(&'static str, Value); 3] {
+    let id = types::schema_of_id();
+    [
+        ("IdIs", filter("id", "", id.clone())),
+        ("IdIn", one_of("id", id.clone())),
+        ("IdNe", filter("id", ".ne", id)),
+    ]
+}
+
+/// The greatest number of values in one `.in`.
+const IN_MAX: usize = 100;
+
+/// The parameters that every list with a search (`q`) or a map (the others) has. What they compare is said at the list:
+/// [`searched`].
+pub fn of_searches() -> [(&'static str, Value); 4] {
+    let number = r"-?[0-9]+(\.[0-9]+)?";
+    let text = |pattern: String| json!({"type": "string", "pattern": pattern});
+    let all = [
+        (
+            "q",
+            "Words to search for, see **Searching** at the top.",
+            json!({"type": "string", "minLength": 1, "maxLength": 200}),
+        ),
+        (
+            "near",
+            "Latitude and longitude, such as `47.3769,8.5417`: returns only what is within `radius_m`, nearest first.",
+            text(format!("^{number},{number}$")),
+        ),
+        (
+            "radius_m",
+            "Radius around `near` in metres, 5000 if left out.",
+            json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 100000}),
+        ),
+        (
+            "bbox",
+            "West, south, east and north in degrees, such as `8.44,47.32,8.62,47.43`: returns only what is inside.",
+            text(format!("^{number}(,{number}){{3}}$")),
+        ),
+    ];
+    all.map(|(name, description, schema)| {
+        let told =
+            json!({"name": name, "in": "query", "description": description, "schema": schema});
+        (name, told)
+    })
+}
+
+/// The sentences of a list about what `q`, `near` and `bbox` compare; empty if it has none of them.
+pub fn searched(entity: &Entity) -> String {
+    let mut told = Vec::new();
+    let words: Vec<String> = (entity.fields.iter())
+        .filter(|field| field.search)
+        .map(|field| format!("`{}`", field.name))
+        .collect();
+    if !words.is_empty() {
+        told.push(format!("`q` searches {}.", words.join(", ")));
+    }
+    let places = (entity.fields.iter()).filter(|field| field.filter && field.ty == Ty::Point);
+    told.extend(places.map(|field| match &field.beside {
+        None => format!("`near` and `bbox` compare the `{}`.", field.name),
+        Some(beside) => format!(
+            "`near` and `bbox` compare the `{}`, or that of the `{}` if it is null.",
+            field.name, beside.relation
+        ),
+    }));
+    told.join(" ")
+}
+
 /// Whether all columns of this name have the same type, and none has a type that is named after its entity.
 fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
     let is_plain = |schema: &Value| {
@@ -73,9 +209,6 @@ fn is_shared(model: &Model, column: &str, schema: &Value) -> bool {
     };
     plain && kinds(model).get(column).is_some_and(Option::is_some)
 }
-
-/// By the name of a filter's column, the schema of the values that all lists compare it with; `None` if they differ.
-type Kinds = Arc<HashMap<String, Option<Value>>>;
 
 /// Computed once, because each parameter of each list asks for it.
 fn kinds(model: &Model) -> Kinds {
@@ -116,31 +249,6 @@ fn kind(model: &Model, column: &columns::Column) -> Option<Value> {
         _ => return None,
     };
     Some(compared)
-}
-
-/// References to the parameters of a list; those of a nested list without the filters of `fixed`, the relation to the
-/// parent.
-pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
-    let entity = &model.entities[id];
-    let mut all = Vec::new();
-    for own in own(model, id) {
-        if own.relation.is_some() && own.relation.as_deref() == fixed {
-            continue;
-        }
-        all.push(common(&own.key(model, entity)));
-        if own.name() == "limit" {
-            all.extend([common("Cursor"), common("count")]);
-        }
-    }
-    // In a nested list, `id` is the parameter of the path.
-    all.extend(fixed.is_none().then(|| common("IdIs")));
-    all.extend([common("IdIn"), common("IdNe")]);
-    all
-}
-
-/// References to the parameters of a list that has neither filters nor sort orders.
-pub fn of_page(entity: &Entity) -> Vec<Value> {
-    vec![common(&format!("limit.{}", entity.page)), common("Cursor")]
 }
 
 fn own(model: &Model, id: EntityId) -> Vec<Own> {
@@ -205,11 +313,6 @@ fn own(model: &Model, id: EntityId) -> Vec<Own> {
     all
 }
 
-/// Reference to the parameter `expand` of an answer with one object; `None` if nothing can be expanded.
-pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
-    expand(model, entity).map(|_| common(&format!("{}.expand", pascal(&entity.name))))
-}
-
 fn expand(model: &Model, entity: &Entity) -> Option<Value> {
     if named::expands(model, entity).is_empty() {
         return None;
@@ -223,13 +326,6 @@ fn expand(model: &Model, entity: &Entity) -> Option<Value> {
     }))
 }
 
-/// A reference to a parameter.
-pub fn common(name: &str) -> Value {
-    json!({"$ref": format!("#/components/parameters/{name}")})
-}
-
-const MAP: [&str; 3] = ["near", "radius_m", "bbox"];
-
 fn of_search(name: &str) -> Value {
     let found = of_searches().into_iter().find(|(known, _)| *known == name);
     found.map(|(_, parameter)| parameter).unwrap_or_default()
@@ -240,26 +336,6 @@ fn of_search(name: &str) -> Value {
 fn filter(name: &str, comparison: &str, schema: Value) -> Value {
     json!({"name": format!("{name}{comparison}"), "in": "query", "schema": schema})
 }
-
-/// Part of the introduction of the document.
-pub const LISTS: &str = "\
-**Lists** are divided into pages of `limit` objects. For the next page, repeat the request with the same filters and order, \
-and with `cursor` set to `next_cursor`, until that is null. `sort` names the property to sort by, with `-` before it for \
-descending order; without it the newest objects come first. `count=exact` adds the number of objects on all pages, up to \
-10,000. `expand` names relations, separated by commas, whose objects are included in the answer; they are null if the caller \
-can't see them.
-
-**Filters** have the name of a property: `city_id=…` returns objects whose `city_id` is equal to the value. A suffix changes \
-the comparison: `.ne` is not equal (or null), `.in` is one of up to 100 values, separated by commas (a comma inside a value \
-is written `\\,`). `.gte`, `.lte`, `.gt` and `.lt` are at least, at most, more than and less than; for times they are at or \
-after, at or before, after and before, and a date stands for the whole day in UTC. `.null=true` returns objects without a \
-value, `.null=false` those with one. An object has to match all filters.
-
-**Searching.** `q` finds objects that contain all words, ignoring accents and capitals; the last word may be incomplete. \
-`\"two words\"` have to be adjacent, `-word` must not occur, and `or` separates alternatives. If few objects match, parts of \
-names are found too. `near` and `bbox` find public objects only, `q` also others that the caller may see. Other filters and \
-`sort` are applied to the 2,000 newest public matches of `q` and as many of the caller's own, or to the 2,000 objects nearest to \
-`near`; `bbox` returns at most 2,000 objects.";
 
 /// The filters of a column: equality, and the other comparisons that its type has. They have no examples, because
 /// Swagger UI would send those with every request that is tried out.
@@ -293,30 +369,9 @@ fn list_of(schema: Value) -> Value {
     json!({"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema})
 }
 
-/// The name of [`id_list`].
-pub const ID_LIST: &str = "IdList";
-
-/// The ids that a filter such as `city_id.in` compares with.
-pub fn id_list() -> Value {
-    list_of(types::schema_of_id())
-}
-
 fn null(name: &str) -> Value {
     filter(name, ".null", json!({"type": "boolean"}))
 }
-
-/// The filters by id, which every list has.
-pub fn of_ids() -> [(&'static str, Value); 3] {
-    let id = types::schema_of_id();
-    [
-        ("IdIs", filter("id", "", id.clone())),
-        ("IdIn", one_of("id", id.clone())),
-        ("IdNe", filter("id", ".ne", id)),
-    ]
-}
-
-/// The greatest number of values in one `.in`.
-const IN_MAX: usize = 100;
 
 fn lists(ty: &Ty) -> bool {
     !matches!(ty, Ty::Bool) && !ranges(ty)
@@ -354,61 +409,6 @@ fn derived_type(derived: &Derived) -> Ty {
         DerivedKind::Avg { .. } => Ty::Decimal { places: 1 },
         DerivedKind::Flag { .. } => Ty::Bool,
     }
-}
-
-/// The parameters that every list with a search (`q`) or a map (the others) has. What they compare is said at the list:
-/// [`searched`].
-pub fn of_searches() -> [(&'static str, Value); 4] {
-    let number = r"-?[0-9]+(\.[0-9]+)?";
-    let text = |pattern: String| json!({"type": "string", "pattern": pattern});
-    let all = [
-        (
-            "q",
-            "Words to search for, see **Searching** at the top.",
-            json!({"type": "string", "minLength": 1, "maxLength": 200}),
-        ),
-        (
-            "near",
-            "Latitude and longitude, such as `47.3769,8.5417`: returns only what is within `radius_m`, nearest first.",
-            text(format!("^{number},{number}$")),
-        ),
-        (
-            "radius_m",
-            "Radius around `near` in metres, 5000 if left out.",
-            json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 100000}),
-        ),
-        (
-            "bbox",
-            "West, south, east and north in degrees, such as `8.44,47.32,8.62,47.43`: returns only what is inside.",
-            text(format!("^{number}(,{number}){{3}}$")),
-        ),
-    ];
-    all.map(|(name, description, schema)| {
-        let told =
-            json!({"name": name, "in": "query", "description": description, "schema": schema});
-        (name, told)
-    })
-}
-
-/// The sentences of a list about what `q`, `near` and `bbox` compare; empty if it has none of them.
-pub fn searched(entity: &Entity) -> String {
-    let mut told = Vec::new();
-    let words: Vec<String> = (entity.fields.iter())
-        .filter(|field| field.search)
-        .map(|field| format!("`{}`", field.name))
-        .collect();
-    if !words.is_empty() {
-        told.push(format!("`q` searches {}.", words.join(", ")));
-    }
-    let places = (entity.fields.iter()).filter(|field| field.filter && field.ty == Ty::Point);
-    told.extend(places.map(|field| match &field.beside {
-        None => format!("`near` and `bbox` compare the `{}`.", field.name),
-        Some(beside) => format!(
-            "`near` and `bbox` compare the `{}`, or that of the `{}` if it is null.",
-            field.name, beside.relation
-        ),
-    }));
-    told.join(" ")
 }
 
 fn limit(entity: &Entity) -> Value {

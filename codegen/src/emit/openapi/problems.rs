@@ -134,6 +134,60 @@ pub fn schemas() -> [(String, Value); 2] {
     ]
 }
 
+pub fn responses() -> Map<String, Value> {
+    let mut responses = Map::new();
+    for (status, when, slug, title) in PROBLEMS {
+        let mut headers = Map::new();
+        if status == 401 {
+            headers.insert("WWW-Authenticate".to_owned(), header_ref("WwwAuthenticate"));
+        }
+        if status == 429 || status == 503 {
+            headers.insert("Retry-After".to_owned(), header_ref("RetryAfter"));
+        }
+        if status == 429 {
+            headers.extend(rate_limit());
+        }
+        let told = if PLAIN.contains(&status) { "" } else { when };
+        let mut response = json!({"description": told});
+        if !headers.is_empty() {
+            response["headers"] = Value::Object(headers);
+        }
+        response["content"] = json!({
+            "application/problem+json": {
+                "schema": types::reference("Problem"),
+                "example": problem_example(status, slug, title, when),
+            }
+        });
+        responses.insert(status.to_string(), response);
+    }
+    let (_, when, slug, title) = PROBLEMS[12];
+    responses.insert(
+        OTHERS.to_owned(),
+        json!({
+            // The introduction lists them; client generators would repeat a description at every operation.
+            "description": "",
+            "headers": {
+                "Retry-After": header_ref("RetryAfter"),
+                "WWW-Authenticate": header_ref("WwwAuthenticate"),
+            },
+            "content": {"application/problem+json": {
+                "schema": types::reference("Problem"),
+                "example": problem_example(429, slug, title, when),
+            }},
+        }),
+    );
+    responses.insert("Archived".to_owned(), json!({"description": "Archived."}));
+    responses.insert(
+        "Unseen".to_owned(),
+        json!({"description": "Done, but the caller can't see the object any more."}),
+    );
+    responses.insert(
+        "NotModified".to_owned(),
+        json!({"description": "Nothing has changed since the answer with this ETag.", "headers": {"ETag": header_ref("ETag")}}),
+    );
+    responses
+}
+
 fn problem() -> Value {
     json!({
         "type": "object",
@@ -192,58 +246,4 @@ fn problem_example(status: u16, slug: &str, title: &str, detail: &str) -> Value 
         problem["errors"] = json!([item_example()]);
     }
     problem
-}
-
-pub fn responses() -> Map<String, Value> {
-    let mut responses = Map::new();
-    for (status, when, slug, title) in PROBLEMS {
-        let mut headers = Map::new();
-        if status == 401 {
-            headers.insert("WWW-Authenticate".to_owned(), header_ref("WwwAuthenticate"));
-        }
-        if status == 429 || status == 503 {
-            headers.insert("Retry-After".to_owned(), header_ref("RetryAfter"));
-        }
-        if status == 429 {
-            headers.extend(rate_limit());
-        }
-        let told = if PLAIN.contains(&status) { "" } else { when };
-        let mut response = json!({"description": told});
-        if !headers.is_empty() {
-            response["headers"] = Value::Object(headers);
-        }
-        response["content"] = json!({
-            "application/problem+json": {
-                "schema": types::reference("Problem"),
-                "example": problem_example(status, slug, title, when),
-            }
-        });
-        responses.insert(status.to_string(), response);
-    }
-    let (_, when, slug, title) = PROBLEMS[12];
-    responses.insert(
-        OTHERS.to_owned(),
-        json!({
-            // The introduction lists them; client generators would repeat a description at every operation.
-            "description": "",
-            "headers": {
-                "Retry-After": header_ref("RetryAfter"),
-                "WWW-Authenticate": header_ref("WwwAuthenticate"),
-            },
-            "content": {"application/problem+json": {
-                "schema": types::reference("Problem"),
-                "example": problem_example(429, slug, title, when),
-            }},
-        }),
-    );
-    responses.insert("Archived".to_owned(), json!({"description": "Archived."}));
-    responses.insert(
-        "Unseen".to_owned(),
-        json!({"description": "Done, but the caller can't see the object any more."}),
-    );
-    responses.insert(
-        "NotModified".to_owned(),
-        json!({"description": "Nothing has changed since the answer with this ETag.", "headers": {"ETag": header_ref("ETag")}}),
-    );
-    responses
 }

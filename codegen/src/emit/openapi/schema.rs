@@ -153,6 +153,15 @@ pub fn body_within(model: &Model, id: EntityId, body: Body, parent: Option<&Rela
     with(schema, json!({"example": example}))
 }
 
+pub fn expandable(model: &Model, relation: &Relation) -> bool {
+    !relation.hidden && named::open_targets(model, relation).next().is_some()
+}
+
+/// Tag and heading of an entity in the document: `Ticket types`.
+pub fn heading(entity: &Entity) -> String {
+    title(&entity.plural)
+}
+
 fn is_of(column: Column, relation: Option<&Relation>) -> bool {
     match column.source {
         Source::TypeOf(own) | Source::IdOf(own) => relation.is_some_and(|r| r.name == own.name),
@@ -185,10 +194,6 @@ fn demanded(column: Column, body: Body) -> bool {
 /// Whether the field is a slug that is made of another field.
 fn made(field: &Field) -> bool {
     matches!(field.ty, Ty::Slug { from: Some(_) })
-}
-
-pub fn expandable(model: &Model, relation: &Relation) -> bool {
-    !relation.hidden && named::open_targets(model, relation).next().is_some()
 }
 
 /// A property that `expand` adds.
@@ -310,9 +315,4 @@ fn plain(model: &Model, entity: &Entity, column: Column) -> Value {
         Source::Version => reference("ObjectVersion"),
         Source::CreatedAt | Source::UpdatedAt => json!({"type": "string", "format": "date-time"}),
     }
-}
-
-/// Tag and heading of an entity in the document: `Ticket types`.
-pub fn heading(entity: &Entity) -> String {
-    title(&entity.plural)
 }

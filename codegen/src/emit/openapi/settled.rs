@@ -106,6 +106,16 @@ impl Row<'_> {
             Expr::Compare { left, op, right } => {
                 compared(&self.value(left)?, *op, &self.value(right)?)
             }
+            Expr::In { value, list } => {
+                let value = self.value(value)?;
+                let one = |literal: &Literal| {
+                    let literal = self.value(&Value::Literal(literal.clone()))?;
+                    compared(&value, Op::Eq, &literal)
+                };
+                let parts: Vec<_> = list.iter().map(one).collect();
+                let holds = parts.contains(&Some(true));
+                (holds || !parts.contains(&None)).then_some(holds)
+            }
             _ => None,
         }
     }

@@ -23,17 +23,6 @@ pub fn answer(entity: &Entity) -> Option<String> {
     has_lists.then(|| format!("Created{}", pascal(&entity.name)))
 }
 
-/// `CreateTicketTypeOfEvent`; with the name of the relation if the child has several to the entity.
-fn item(model: &Model, entity: &Entity, has: &Has) -> String {
-    let child = &model.entities[has.child];
-    let name = format!("Create{}Of{}", pascal(&child.name), pascal(&entity.name));
-    let first = lists(entity).find(|(other, _)| other.child == has.child);
-    match first {
-        Some((first, _)) if first.name != has.name => format!("{name}As{}", pascal(&has.via)),
-        _ => name,
-    }
-}
-
 /// The lists as properties of the body that creates the object.
 pub fn properties(model: &Model, id: EntityId) -> Map<String, Value> {
     let entity = &model.entities[id];
@@ -55,6 +44,17 @@ pub fn schemas(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     });
     let answer = answer(entity).map(|name| (name, created(model, id)));
     items.chain(answer).collect()
+}
+
+/// `CreateTicketTypeOfEvent`; with the name of the relation if the child has several to the entity.
+fn item(model: &Model, entity: &Entity, has: &Has) -> String {
+    let child = &model.entities[has.child];
+    let name = format!("Create{}Of{}", pascal(&child.name), pascal(&entity.name));
+    let first = lists(entity).find(|(other, _)| other.child == has.child);
+    match first {
+        Some((first, _)) if first.name != has.name => format!("{name}As{}", pascal(&has.via)),
+        _ => name,
+    }
 }
 
 fn created(model: &Model, id: EntityId) -> Value {

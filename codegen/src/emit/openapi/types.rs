@@ -25,21 +25,6 @@ pub fn inline(model: &Model, ty: &Ty) -> Option<Value> {
     format(ty).map(|_| spelled(model, ty))
 }
 
-/// The name under which the document has the schema of a type of text, for types that several entities use.
-fn format(ty: &Ty) -> Option<&'static str> {
-    match ty {
-        Ty::Url => Some("WebAddress"),
-        Ty::Email => Some("EmailAddress"),
-        Ty::Phone => Some("PhoneNumber"),
-        Ty::Slug { .. } => Some("Slug"),
-        Ty::Currency => Some("CurrencyCode"),
-        Ty::Country => Some("CountryCode"),
-        Ty::Locale => Some("LocaleTag"),
-        Ty::Timezone => Some("TimeZoneName"),
-        _ => None,
-    }
-}
-
 /// Names of [`formats`].
 pub const FORMATS: [&str; 9] = [
     "WebAddress",
@@ -111,65 +96,6 @@ pub fn choice<S: AsRef<str>>(words: &[S]) -> Value {
     json!({"type": "string", "enum": words})
 }
 
-fn spelled(model: &Model, ty: &Ty) -> Value {
-    match ty {
-        Ty::Text { min, max } => match min {
-            0 => json!({"type": "string", "maxLength": max}),
-            _ => json!({"type": "string", "minLength": min, "maxLength": max}),
-        },
-        Ty::Int { min, max } => integer(
-            "int32",
-            min.unwrap_or(i32::MIN.into()),
-            max.unwrap_or(i32::MAX.into()),
-        ),
-        Ty::Bigint { min, max } | Ty::Money { min, max } => match (min, max) {
-            (None, None) => json!({"type": "integer", "format": "int64"}),
-            (Some(min), None) => json!({"type": "integer", "format": "int64", "minimum": min}),
-            (None, Some(max)) => json!({"type": "integer", "format": "int64", "maximum": max}),
-            (Some(min), Some(max)) => integer("int64", *min, *max),
-        },
-        Ty::Decimal { .. } => json!({"type": "number", "format": "double"}),
-        Ty::Bool => json!({"type": "boolean"}),
-        Ty::Time => json!({"type": "string", "format": "date-time"}),
-        Ty::Date => json!({"type": "string", "format": "date"}),
-        Ty::Uuid => schema_of_id(),
-        Ty::Json => json!({"type": "object"}),
-        Ty::Url => json!({"type": "string", "format": "uri", "maxLength": 2000, "pattern": URL}),
-        Ty::Email => {
-            json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL})
-        }
-        Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
-        // A body may contain a user name instead of an address, so there is no pattern.
-        Ty::Social { .. } => json!({"type": "string", "maxLength": 300}),
-        Ty::LocalTime => {
-            json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
-        }
-        Ty::Code { min, max } => {
-            json!({"type": "string", "minLength": min, "maxLength": max})
-        }
-        // In bodies with or without `@`, and in any case.
-        Ty::Handle { min, max } => {
-            let min = min.max(&1);
-            json!({"type": "string", "minLength": min, "maxLength": max, "pattern": "^@?[A-Za-z][A-Za-z0-9_]*$"})
-        }
-        Ty::Slug { .. } => {
-            json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"})
-        }
-        Ty::Currency => json!({"type": "string", "pattern": "^[A-Z]{3}$"}),
-        Ty::Country => json!({"type": "string", "pattern": "^[A-Z]{2}$"}),
-        Ty::Locale => {
-            json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$"})
-        }
-        Ty::Timezone => json!({"type": "string", "maxLength": 64, "pattern": TIMEZONE}),
-        Ty::Enum { values } | Ty::States { values } => json!({"type": "string", "enum": values}),
-        Ty::Point => reference("Point"),
-        Ty::Object { object } => reference(&pascal(&model.objects[*object].name)),
-        Ty::TextList { max, count } => {
-            json!({"type": "array", "maxItems": count, "items": {"type": "string", "minLength": 1, "maxLength": max}})
-        }
-    }
-}
-
 /// The schema of a type inside an object declared under `objects:`, where links must be https because pages show them.
 pub fn in_object(model: &Model, ty: &Ty) -> Value {
     match ty {
@@ -180,10 +106,6 @@ pub fn in_object(model: &Model, ty: &Ty) -> Value {
 
 pub fn schema_of_id() -> Value {
     json!({"type": "string", "format": "uuid"})
-}
-
-fn integer(format: &str, min: i64, max: i64) -> Value {
-    json!({"type": "integer", "format": format, "minimum": min, "maximum": max})
 }
 
 pub fn reference(name: &str) -> Value {
@@ -247,4 +169,83 @@ pub fn object(
         schema.insert("additionalProperties".to_owned(), json!(false));
     }
     Value::Object(schema)
+}
+
+/// The name under which the document has the schema of a type of text, for types that several entities use.
+fn format(ty: &Ty) -> Option<&'static str> {
+    match ty {
+        Ty::Url => Some("WebAddress"),
+        Ty::Email => Some("EmailAddress"),
+        Ty::Phone => Some("PhoneNumber"),
+        Ty::Slug { .. } => Some("Slug"),
+        Ty::Currency => Some("CurrencyCode"),
+        Ty::Country => Some("CountryCode"),
+        Ty::Locale => Some("LocaleTag"),
+        Ty::Timezone => Some("TimeZoneName"),
+        _ => None,
+    }
+}
+
+fn spelled(model: &Model, ty: &Ty) -> Value {
+    match ty {
+        Ty::Text { min, max } => match min {
+            0 => json!({"type": "string", "maxLength": max}),
+            _ => json!({"type": "string", "minLength": min, "maxLength": max}),
+        },
+        Ty::Int { min, max } => integer(
+            "int32",
+            min.unwrap_or(i32::MIN.into()),
+            max.unwrap_or(i32::MAX.into()),
+        ),
+        Ty::Bigint { min, max } | Ty::Money { min, max } => match (min, max) {
+            (None, None) => json!({"type": "integer", "format": "int64"}),
+            (Some(min), None) => json!({"type": "integer", "format": "int64", "minimum": min}),
+            (None, Some(max)) => json!({"type": "integer", "format": "int64", "maximum": max}),
+            (Some(min), Some(max)) => integer("int64", *min, *max),
+        },
+        Ty::Decimal { .. } => json!({"type": "number", "format": "double"}),
+        Ty::Bool => json!({"type": "boolean"}),
+        Ty::Time => json!({"type": "string", "format": "date-time"}),
+        Ty::Date => json!({"type": "string", "format": "date"}),
+        Ty::Uuid => schema_of_id(),
+        Ty::Json => json!({"type": "object"}),
+        Ty::Url => json!({"type": "string", "format": "uri", "maxLength": 2000, "pattern": URL}),
+        Ty::Email => {
+            json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL})
+        }
+        Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
+        // A body may contain a user name instead of an address, so there is no pattern.
+        Ty::Social { .. } => json!({"type": "string", "maxLength": 300}),
+        Ty::LocalTime => {
+            json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
+        }
+        Ty::Code { min, max } => {
+            json!({"type": "string", "minLength": min, "maxLength": max})
+        }
+        // In bodies with or without `@`, which does not count, and in any case.
+        Ty::Handle { min, max } => {
+            let min = min.max(&1);
+            let pattern = format!("^@?[A-Za-z][A-Za-z0-9_]{{{},{}}}$", min - 1, max - 1);
+            json!({"type": "string", "minLength": min, "maxLength": max + 1, "pattern": pattern})
+        }
+        Ty::Slug { .. } => {
+            json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"})
+        }
+        Ty::Currency => json!({"type": "string", "pattern": "^[A-Z]{3}$"}),
+        Ty::Country => json!({"type": "string", "pattern": "^[A-Z]{2}$"}),
+        Ty::Locale => {
+            json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$"})
+        }
+        Ty::Timezone => json!({"type": "string", "maxLength": 64, "pattern": TIMEZONE}),
+        Ty::Enum { values } | Ty::States { values } => json!({"type": "string", "enum": values}),
+        Ty::Point => reference("Point"),
+        Ty::Object { object } => reference(&pascal(&model.objects[*object].name)),
+        Ty::TextList { max, count } => {
+            json!({"type": "array", "maxItems": count, "items": {"type": "string", "minLength": 1, "maxLength": max}})
+        }
+    }
+}
+
+fn integer(format: &str, min: i64, max: i64) -> Value {
+    json!({"type": "integer", "format": format, "minimum": min, "maximum": max})
 }

@@ -134,48 +134,6 @@ pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
     }
 }
 
-/// Like [`may`], for a rule by its name. The result is remembered, because many rules lead to the same rule of another
-/// entity.
-fn may_named(model: &Model, id: EntityId, what: &OfWhat, caller: Caller) -> May {
-    let variant = match caller {
-        Caller::Anonymous => 0,
-        Caller::SignedIn => 1,
-        Caller::Role(role) => 2 + role,
-    };
-    let find = || match target_rule(model, id, what) {
-        Some(rule) => may(model, id, rule, caller),
-        None => May::No,
-    };
-    let key = ("may", variant, id, what.clone());
-    model.memo.once(key, May::Depends, find)
-}
-
-fn strictest(all: impl Iterator<Item = May>) -> May {
-    all.fold(May::Yes, |so_far, one| match (so_far, one) {
-        (May::No, _) | (_, May::No) => May::No,
-        (May::Yes, May::Yes) => May::Yes,
-        _ => May::Depends,
-    })
-}
-
-fn not(may: May) -> May {
-    match may {
-        May::Yes => May::No,
-        May::No => May::Yes,
-        May::Depends => May::Depends,
-    }
-}
-
-fn target_rule<'a>(model: &'a Model, target: EntityId, what: &OfWhat) -> Option<&'a Expr> {
-    let entity = &model.entities[target];
-    match what {
-        OfWhat::Condition(i) => Some(&entity.conditions[*i].expr),
-        OfWhat::Read => entity.access.read.as_ref(),
-        OfWhat::Update => entity.access.update.as_ref(),
-        OfWhat::Delete => entity.access.delete.as_ref(),
-    }
-}
-
 struct Teller<'a> {
     model: &'a Model,
     conditions: Vec<(String, String)>,
@@ -329,6 +287,59 @@ impl Teller<'_> {
     }
 }
 
+/// `ticket_type` → `ticket type`
+pub fn spaced(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// `event` → `an event`; no `an` before `u`, which sounds like a consonant in "user" and the like.
+pub fn article(noun: &str) -> String {
+    let an = noun.starts_with(['a', 'e', 'i', 'o']);
+    format!("{} {noun}", if an { "an" } else { "a" })
+}
+
+/// Like [`may`], for a rule by its name. The result is remembered, because many rules lead to the same rule of another
+/// entity.
+fn may_named(model: &Model, id: EntityId, what: &OfWhat, caller: Caller) -> May {
+    let variant = match caller {
+        Caller::Anonymous => 0,
+        Caller::SignedIn => 1,
+        Caller::Role(role) => 2 + role,
+    };
+    let find = || match target_rule(model, id, what) {
+        Some(rule) => may(model, id, rule, caller),
+        None => May::No,
+    };
+    let key = ("may", variant, id, what.clone());
+    model.memo.once(key, May::Depends, find)
+}
+
+fn strictest(all: impl Iterator<Item = May>) -> May {
+    all.fold(May::Yes, |so_far, one| match (so_far, one) {
+        (May::No, _) | (_, May::No) => May::No,
+        (May::Yes, May::Yes) => May::Yes,
+        _ => May::Depends,
+    })
+}
+
+fn not(may: May) -> May {
+    match may {
+        May::Yes => May::No,
+        May::No => May::Yes,
+        May::Depends => May::Depends,
+    }
+}
+
+fn target_rule<'a>(model: &'a Model, target: EntityId, what: &OfWhat) -> Option<&'a Expr> {
+    let entity = &model.entities[target];
+    match what {
+        OfWhat::Condition(i) => Some(&entity.conditions[*i].expr),
+        OfWhat::Read => entity.access.read.as_ref(),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+    }
+}
+
 /// The relation of a flag that records who ended a row. Such a flag is a column of the database, but no property of
 /// the API.
 fn ended_by(flag: &str) -> Option<&str> {
@@ -366,15 +377,4 @@ fn tell_literal(literal: &Literal) -> String {
         Literal::Now => "now".to_owned(),
         Literal::Today => "today".to_owned(),
     }
-}
-
-/// `ticket_type` → `ticket type`
-pub fn spaced(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-/// `event` → `an event`; no `an` before `u`, which sounds like a consonant in "user" and the like.
-pub fn article(noun: &str) -> String {
-    let an = noun.starts_with(['a', 'e', 'i', 'o']);
-    format!("{} {noun}", if an { "an" } else { "a" })
 }

@@ -83,6 +83,75 @@ pub fn reader(model: &Model, id: EntityId, name: &str) -> Option<&'static str> {
     (model.entities.iter().any(|e| counted(e) || asked(e))).then_some("a `where`")
 }
 
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    if !any(model, id) {
+        return Vec::new();
+    }
+    let (roles, table) = (Roles(&model.app), table(entity));
+    let mut found = vec![narrow(model, id)];
+    if entity.internal {
+        let rest = format!(
+            "foreign key (id) references {} (id) on delete cascade",
+            names::table(entity)
+        );
+        let name = names::foreign_key(entity, "id", &[]);
+        found.push(constraint(Kind::ForeignKey, &table, &name, &rest));
+    }
+    let sorted = entity
+        .derived
+        .iter()
+        .filter(|d| d.sort && is_apart(model, id, d));
+    found.extend(sorted.map(|d| {
+        let columns = [d.name.clone(), "id".to_owned()];
+        let name = names::index(entity, &columns);
+        index(&table, &name, false, &format!("({})", columns.join(", ")))
+    }));
+    found.extend(first_row(model, id));
+    let read = ["select".to_owned()];
+    let write = ["select", "insert", "update"].map(str::to_owned);
+    for role in [roles.app(), roles.job(), roles.authz()] {
+        found.extend(grants(&table, &role, &read));
+    }
+    found.extend(grants(&table, &roles.counter(), &write));
+    if entity.derived.iter().any(|d| d.delta) {
+        found.push(delta(model, id));
+        let all = ["select", "insert", "delete"].map(str::to_owned);
+        found.extend(grants(&delta_table(entity), &roles.counter(), &all));
+    }
+    found
+}
+
+/// `counters.roll_up()`: adds up the noted changes. A worker calls it about once a second. Every application has it,
+/// so that the worker need not know whether there are such counters.
+pub fn roll_up(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let steps: Vec<String> = (0..model.entities.len())
+        .filter_map(|id| roll_up_step(model, id))
+        .collect();
+    let declare = if steps.is_empty() {
+        ""
+    } else {
+        "  v_row record;\n"
+    };
+    let function = super::object::Function {
+        kind: Kind::TableFunction,
+        name: "counters.roll_up",
+        arguments: "p_most integer",
+        returns: "bigint",
+        attributes: "language plpgsql",
+        definer: Some(roles.counter()),
+        callers: vec![roles.job()],
+        doc: "Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.\nOnly one worker runs this at a time: another one gets 0.",
+        body: format!(
+            "declare\n  v_total bigint := 0;\n{declare}begin\n  \
+             if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then\n    return 0;\n  end if;\n{}  return v_total;\nend",
+            steps.concat()
+        ),
+    };
+    function.object(roles)
+}
+
 fn own_expressions(entity: &Entity) -> Vec<(&'static str, &Expr)> {
     let access = &entity.access;
     let actions = [
@@ -167,45 +236,6 @@ fn asks_by(parent: &Entity, expr: &Expr, child: EntityId, name: &str) -> bool {
     }
 }
 
-pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
-    let entity = &model.entities[id];
-    if !any(model, id) {
-        return Vec::new();
-    }
-    let (roles, table) = (Roles(&model.app), table(entity));
-    let mut found = vec![narrow(model, id)];
-    if entity.internal {
-        let rest = format!(
-            "foreign key (id) references {} (id) on delete cascade",
-            names::table(entity)
-        );
-        let name = names::foreign_key(entity, "id", &[]);
-        found.push(constraint(Kind::ForeignKey, &table, &name, &rest));
-    }
-    let sorted = entity
-        .derived
-        .iter()
-        .filter(|d| d.sort && is_apart(model, id, d));
-    found.extend(sorted.map(|d| {
-        let columns = [d.name.clone(), "id".to_owned()];
-        let name = names::index(entity, &columns);
-        index(&table, &name, false, &format!("({})", columns.join(", ")))
-    }));
-    found.extend(first_row(model, id));
-    let read = ["select".to_owned()];
-    let write = ["select", "insert", "update"].map(str::to_owned);
-    for role in [roles.app(), roles.job(), roles.authz()] {
-        found.extend(grants(&table, &role, &read));
-    }
-    found.extend(grants(&table, &roles.counter(), &write));
-    if entity.derived.iter().any(|d| d.delta) {
-        found.push(delta(model, id));
-        let all = ["select", "insert", "delete"].map(str::to_owned);
-        found.extend(grants(&delta_table(entity), &roles.counter(), &all));
-    }
-    found
-}
-
 fn narrow(model: &Model, id: EntityId) -> Object {
     let entity = &model.entities[id];
     let mut columns = vec![column("id", "uuid", true)];
@@ -276,36 +306,6 @@ fn first_row(model: &Model, id: EntityId) -> [Object; 2] {
         ),
         trigger(&parent, &format!("{}_counters", entity.plural), &when),
     ]
-}
-
-/// `counters.roll_up()`: adds up the noted changes. A worker calls it about once a second. Every application has it,
-/// so that the worker need not know whether there are such counters.
-pub fn roll_up(model: &Model) -> Object {
-    let roles = Roles(&model.app);
-    let steps: Vec<String> = (0..model.entities.len())
-        .filter_map(|id| roll_up_step(model, id))
-        .collect();
-    let declare = if steps.is_empty() {
-        ""
-    } else {
-        "  v_row record;\n"
-    };
-    let function = super::object::Function {
-        kind: Kind::TableFunction,
-        name: "counters.roll_up",
-        arguments: "p_most integer",
-        returns: "bigint",
-        attributes: "language plpgsql",
-        definer: Some(roles.counter()),
-        callers: vec![roles.job()],
-        doc: "Adds noted changes to the counters, at most `p_most` notes of each table, and returns how many notes it added.\nOnly one worker runs this at a time: another one gets 0.",
-        body: format!(
-            "declare\n  v_total bigint := 0;\n{declare}begin\n  \
-             if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then\n    return 0;\n  end if;\n{}  return v_total;\nend",
-            steps.concat()
-        ),
-    };
-    function.object(roles)
 }
 
 fn roll_up_step(model: &Model, id: EntityId) -> Option<String> {

@@ -58,6 +58,18 @@ pub fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     ]
 }
 
+pub(super) fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
+    Column {
+        name: name.into(),
+        sql_type: sql_type.into(),
+        not_null,
+        default: default.map(str::to_owned),
+        generated: None,
+        was: None,
+        comment: None,
+    }
+}
+
 /// An update that changes nothing is not logged. A transition is logged even then, since it may have been made for a
 /// reason.
 ///
@@ -178,18 +190,6 @@ fn masked(entity: &Entity) -> Vec<String> {
     fields
         .chain(relations.flat_map(|r| r.type_column().into_iter().chain([r.id_column()])))
         .collect()
-}
-
-pub(super) fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
-    Column {
-        name: name.into(),
-        sql_type: sql_type.into(),
-        not_null,
-        default: default.map(str::to_owned),
-        generated: None,
-        was: None,
-        comment: None,
-    }
 }
 
 fn table(model: &Model, table: &str, doc: &str, columns: Vec<Column>, create: &str) -> Object {

@@ -64,15 +64,6 @@ pub(super) fn cases(model: &Model, id: EntityId) -> Vec<String> {
     cases
 }
 
-fn case(action: &str, body: String) -> String {
-    let body = if body.is_empty() {
-        "      null;\n".to_owned()
-    } else {
-        body
-    };
-    format!("    when {} then\n{body}", quote(action))
-}
-
 pub(super) fn refuse(
     condition: &str,
     message: &str,
@@ -103,6 +94,15 @@ pub(super) fn refuse_fields(indent: usize) -> String {
     format!(
         "{pad}if v_refused <> '{{}}' then\n{pad}  raise exception 'fields %', array_to_string(v_refused, ' ') using errcode = '42501';\n{pad}end if;\n"
     )
+}
+
+fn case(action: &str, body: String) -> String {
+    let body = if body.is_empty() {
+        "      null;\n".to_owned()
+    } else {
+        body
+    };
+    format!("    when {} then\n{body}", quote(action))
 }
 
 fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> String {

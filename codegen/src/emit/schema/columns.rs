@@ -55,16 +55,6 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns
 }
 
-/// Derived columns that are stored in the row.
-fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
-    let entity = &model.entities[id];
-    let kept = entity
-        .derived
-        .iter()
-        .filter(move |d| !is_apart(model, id, d));
-    kept.flat_map(move |d| derived(model, entity, d))
-}
-
 /// Derived columns that are stored in the separate table of counters.
 pub fn apart(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
     let entity = &model.entities[id];
@@ -91,17 +81,6 @@ pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
     names
         .chain(archiving.map(|(name, _)| name.to_owned()))
         .chain(ended_columns(entity))
-        .collect()
-}
-
-/// Columns that record how a row was archived.
-fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)> {
-    if entity.lifecycle != Lifecycle::SoftDelete {
-        return Vec::new();
-    }
-    let with = goes_along(model, entity).then_some((ARCHIVED_WITH, "uuid"));
-    std::iter::once((ARCHIVED_FROM, "text"))
-        .chain(with)
         .collect()
 }
 
@@ -169,6 +148,27 @@ pub(super) fn column(
         was: None,
         comment: None,
     }
+}
+
+/// Derived columns that are stored in the row.
+fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
+    let entity = &model.entities[id];
+    let kept = entity
+        .derived
+        .iter()
+        .filter(move |d| !is_apart(model, id, d));
+    kept.flat_map(move |d| derived(model, entity, d))
+}
+
+/// Columns that record how a row was archived.
+fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)> {
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return Vec::new();
+    }
+    let with = goes_along(model, entity).then_some((ARCHIVED_WITH, "uuid"));
+    std::iter::once((ARCHIVED_FROM, "text"))
+        .chain(with)
+        .collect()
 }
 
 fn relation(relation: &Relation) -> Vec<Column> {

@@ -10,7 +10,7 @@ use super::{
     rules::{Context, compile},
     template,
 };
-use crate::model::{Entity, EntityId, Lifecycle, Model, Relation, Role, Ty};
+use crate::model::{Entity, EntityId, Lifecycle, Model, Relation, Role};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -34,6 +34,30 @@ pub fn objects(model: &Model) -> Vec<Object> {
 /// The setting that holds the caller's scopes of a role: their ids or, for a role held everywhere, `1`.
 pub fn setting(role: &Role) -> String {
     format!("app.role_{}", snake(&role.name))
+}
+
+/// The relation of an assignment or session to the person that it belongs to.
+pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
+    model
+        .holder(entity)
+        .expect("checked: it refers to the identity")
+}
+
+/// Whether some roles count only while a caller restores something.
+pub(super) fn restores_roles(model: &Model) -> bool {
+    live(model, &model.entities[model.assignments]).contains("p_action")
+}
+
+/// The spec's condition for assignments that count: ` and a.state = 'accepted'`; empty if all do.
+pub fn counted(model: &Model, alias: &str) -> String {
+    model.counted.as_ref().map_or(String::new(), |counted| {
+        let counted = compile(model, model.assignments, counted, alias, Context::Definer);
+        format!(" and {counted}")
+    })
+}
+
+pub(super) fn set(name: &str, value: &str) -> String {
+    format!("pg_catalog.set_config({}, {value}, true)", quote(name))
 }
 
 fn sql_function<'a>(name: &'a str, returns: &'a str, doc: &'a str, body: String) -> Function<'a> {
@@ -207,26 +231,6 @@ fn variables(model: &Model) -> &'static str {
     }
 }
 
-/// The relation of an assignment or session to the person that it belongs to.
-pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
-    model
-        .holder(entity)
-        .expect("checked: it refers to the identity")
-}
-
-/// The value of the assignments' `role` column that stands for a role.
-pub fn role_value(model: &Model, role: &Role) -> String {
-    let field = model.entities[model.assignments].field("role");
-    match field.map(|f| &f.ty) {
-        Some(Ty::Enum { values })
-            if !values.contains(&role.name) && values.contains(&snake(&role.name)) =>
-        {
-            snake(&role.name)
-        }
-        _ => role.name.clone(),
-    }
-}
-
 /// The condition for a role assignment to count. During a restore, assignments that were archived together with their
 /// scope count too, because otherwise nobody whose role is for that scope could restore it. Assignments that were
 /// revoked don't count.
@@ -244,25 +248,12 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     }
 }
 
-/// Whether some roles count only while a caller restores something.
-pub(super) fn restores_roles(model: &Model) -> bool {
-    live(model, &model.entities[model.assignments]).contains("p_action")
-}
-
-/// The spec's condition for assignments that count: ` and a.state = 'accepted'`; empty if all do.
-pub fn counted(model: &Model, alias: &str) -> String {
-    model.counted.as_ref().map_or(String::new(), |counted| {
-        let counted = compile(model, model.assignments, counted, alias, Context::Definer);
-        format!(" and {counted}")
-    })
-}
-
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
     let live = format!("{}{}", live(model, assignments), counted(model, "a"));
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
-            let (name, value) = (snake(&role.name), quote(&role_value(model, role)));
+            let (name, value) = (snake(&role.name), quote(&model.role_value(role)));
             if role.scopes.is_empty() {
                 format!("coalesce(bool_or(a.role = {value}), false) as {name}")
             } else {
@@ -311,10 +302,6 @@ fn held_settings(model: &Model) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-pub(super) fn set(name: &str, value: &str) -> String {
-    format!("pg_catalog.set_config({}, {value}, true)", quote(name))
-}
-
 fn is_active(model: &Model) -> Object {
     let roles = Roles(&model.app);
     let identity = &model.entities[model.identity];
@@ -328,12 +315,12 @@ fn is_active(model: &Model) -> Object {
         name: "sec.is_active",
         arguments: "p_user uuid",
         returns: "boolean",
-        attributes: "language sql stable",
+        attributes: "language plpgsql stable",
         definer: Some(roles.authz()),
         callers: vec![roles.job()],
         doc: "Whether the account is active now. Checked before a job works on behalf of a member.",
         body: format!(
-            "  select exists (select 1 from {} u where u.id = p_user{status})",
+            "begin\n  return exists (select 1 from {} u where u.id = p_user{status});\nend",
             names::table(identity)
         ),
     }

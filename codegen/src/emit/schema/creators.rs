@@ -1,7 +1,7 @@
 //! `creator`: the caller who creates a row is given a role of it, in the same transaction.
 
 use super::{
-    context::{person, role_value, setting},
+    context::{person, setting},
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
     rules::literal,
@@ -19,7 +19,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let assignments = &model.entities[model.assignments];
     let mut columns = vec![person(model, assignments).id_column(), "role".into()];
-    let mut values = vec!["sec.uid()".to_owned(), quote(&role_value(model, role))];
+    let mut values = vec!["sec.uid()".to_owned(), quote(&model.role_value(role))];
     if let Some(scope) = assignments.relation("scope") {
         columns.extend(scope.type_column());
         values.extend(scope.type_column().map(|_| quote(&entity.name)));

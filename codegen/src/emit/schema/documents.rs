@@ -67,13 +67,13 @@ pub fn within(model: &Model, entity: &Entity) -> Vec<String> {
     found
 }
 
-fn narrows(relation: &Relation) -> bool {
-    !relation.movable && !relation.system && relation.read.is_none()
-}
-
 /// Whether every caller sees what an anonymous caller sees. With a `not` in a rule, some may see less.
 pub fn seen_by_all(model: &Model, id: EntityId) -> bool {
     !named_may_refuse(model, id, &OfWhat::Read)
+}
+
+fn narrows(relation: &Relation) -> bool {
+    !relation.movable && !relation.system && relation.read.is_none()
 }
 
 fn may_refuse(model: &Model, id: EntityId, expr: &Expr) -> bool {
@@ -263,44 +263,10 @@ impl Documents<'_> {
     }
 
     fn triggers(&self) -> Vec<Object> {
-        let (roles, table, name) = (self.roles(), names::table(self.entity), self.name());
+        let (roles, table) = (self.roles(), names::table(self.entity));
         let function = format!("{table}_document");
-        let (live, may) = (
-            own::live(self.model, self.id, "new"),
-            self.may_be_public("new"),
-        );
-        let write = |name: &str| {
-            format!(
-                "insert into {name} as d (id, document, names)\n    values (\n      new.id,\n      {},\n      {}\n    )\n    \
-                 on conflict (id) do update set document = excluded.document, names = excluded.names;",
-                self.document("new"),
-                self.names("new"),
-            )
-        };
-        // A new row has no document to delete yet.
-        let forget = |name: &str| {
-            format!(
-                "if tg_op = 'UPDATE' then\n      delete from {name} where id = new.id;\n    end if;"
-            )
-        };
-        let hidden = self.hidden();
-        let gone = live.clone().map_or(String::new(), |live| {
-            format!(
-                "  if not ({}) then\n    delete from {name} where id = new.id;\n    delete from {hidden} where id = new.id;\n    \
-                 return null;\n  end if;\n",
-                live.line()
-            )
-        });
-        let public = format!("    {}\n    {}\n", forget(&hidden), write(&name));
-        let body = match &may {
-            Sql::True => format!("begin\n{gone}{public}  return null;\nend"),
-            may => format!(
-                "begin\n{gone}  if {} then\n{public}  else\n    {}\n    {}\n  end if;\n  return null;\nend",
-                may.line(),
-                forget(&name),
-                write(&hidden),
-            ),
-        };
+        let live = own::live(self.model, self.id, "new");
+        let body = self.trigger_body(live.as_ref());
         let doc = "Updates the search document of the row.";
         let mut found = vec![trigger_function(
             roles,
@@ -335,6 +301,42 @@ impl Documents<'_> {
             found.push(on(&event, &changed.join(" or ")));
         }
         found
+    }
+
+    /// What the trigger does: it writes the document to one of the two tables, and deletes it from the other.
+    fn trigger_body(&self, live: Option<&Sql>) -> String {
+        let (name, hidden) = (self.name(), self.hidden());
+        let write = |name: &str| {
+            format!(
+                "insert into {name} as d (id, document, names)\n    values (\n      new.id,\n      {},\n      {}\n    )\n    \
+                 on conflict (id) do update set document = excluded.document, names = excluded.names;",
+                self.document("new"),
+                self.names("new"),
+            )
+        };
+        // A new row has no document to delete yet.
+        let forget = |name: &str| {
+            format!(
+                "if tg_op = 'UPDATE' then\n      delete from {name} where id = new.id;\n    end if;"
+            )
+        };
+        let gone = live.map_or(String::new(), |live| {
+            format!(
+                "  if not ({}) then\n    delete from {name} where id = new.id;\n    delete from {hidden} where id = new.id;\n    \
+                 return null;\n  end if;\n",
+                live.line()
+            )
+        });
+        let public = format!("    {}\n    {}\n", forget(&hidden), write(&name));
+        match self.may_be_public("new") {
+            Sql::True => format!("begin\n{gone}{public}  return null;\nend"),
+            may => format!(
+                "begin\n{gone}  if {} then\n{public}  else\n    {}\n    {}\n  end if;\n  return null;\nend",
+                may.line(),
+                forget(&name),
+                write(&hidden),
+            ),
+        }
     }
 
     fn search(&self) -> Object {

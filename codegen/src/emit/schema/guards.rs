@@ -108,6 +108,18 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
+/// Columns whose change counts as a change of the row: all but counters, bookkeeping and computed columns.
+pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
+    let derived = derived_columns(model, id);
+    let fixed = ["id", LIVE_KEY, "version", "created_at", "updated_at"];
+    (columns(model, id).into_iter())
+        .filter(|c| {
+            c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name)
+        })
+        .map(|c| c.name)
+        .collect()
+}
+
 /// Records who ended a row that is about a person: a row that they ended themselves can't be restored by anybody else.
 fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
     let about: Vec<_> = entity.belongs.iter().filter(|r| r.consents).collect();
@@ -150,18 +162,6 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
             ),
         ),
     ]
-}
-
-/// Columns whose change counts as a change of the row: all but counters, bookkeeping and computed columns.
-pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
-    let derived = derived_columns(model, id);
-    let fixed = ["id", LIVE_KEY, "version", "created_at", "updated_at"];
-    (columns(model, id).into_iter())
-        .filter(|c| {
-            c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name)
-        })
-        .map(|c| c.name)
-        .collect()
 }
 
 fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {

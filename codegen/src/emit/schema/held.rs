@@ -49,6 +49,16 @@ pub fn functions(model: &Model, id: EntityId) -> Vec<Object> {
         .collect()
 }
 
+/// Whether the condition of some transition locks rows of this entity.
+pub(super) fn is_held(model: &Model, target: EntityId) -> bool {
+    model.entities.iter().any(|entity| {
+        let guards = entity.transitions.iter().filter_map(when);
+        guards
+            .flat_map(Expr::related)
+            .any(|(relation, _)| relation_of(entity, relation).targets == [target])
+    })
+}
+
 fn function(model: &Model, id: EntityId, transition: &Transition, when: &Expr) -> Object {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
@@ -102,16 +112,6 @@ fn counts_in_the_row(model: &Model, parent: EntityId, child: EntityId) -> bool {
             return false;
         };
         entity.has[has].child == child && !derived.delta && !is_apart(model, parent, derived)
-    })
-}
-
-/// Whether the condition of some transition locks rows of this entity.
-pub(super) fn is_held(model: &Model, target: EntityId) -> bool {
-    model.entities.iter().any(|entity| {
-        let guards = entity.transitions.iter().filter_map(when);
-        guards
-            .flat_map(Expr::related)
-            .any(|(relation, _)| relation_of(entity, relation).targets == [target])
     })
 }
 

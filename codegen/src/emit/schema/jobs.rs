@@ -29,55 +29,6 @@ struct Written {
     whole: bool,
 }
 
-/// What each module writes of this entity, as columns.
-fn written(model: &Model, id: EntityId) -> Vec<Written> {
-    let entity = &model.entities[id];
-    let all = written_columns(model, id);
-    let columns = |names: &[String]| -> Vec<String> {
-        let chosen = names.iter().flat_map(|name| columns_of(entity, name));
-        chosen.collect()
-    };
-    let found = model.modules.iter().enumerate();
-    found
-        .filter(|(i, m)| entity.module == Some(*i) || m.writes.contains(&id))
-        .map(|(_, m)| {
-            let narrowed = m.narrowed(id);
-            Written {
-                module: m.name.clone(),
-                create: match narrowed {
-                    None => Some(all.clone()),
-                    Some(narrowed) => narrowed.create.as_deref().map(columns),
-                },
-                update: match narrowed {
-                    _ if entity.lifecycle == Lifecycle::AppendOnly => Vec::new(),
-                    None => all.clone(),
-                    Some(narrowed) => columns(&narrowed.update),
-                },
-                whole: narrowed.is_none(),
-            }
-        })
-        .collect()
-}
-
-/// The columns of a name in the spec: a field is one column; a relation has one for its id and possibly one for its
-/// type.
-fn columns_of(entity: &Entity, name: &str) -> Vec<String> {
-    match entity.relation(name) {
-        Some(relation) => relation
-            .type_column()
-            .into_iter()
-            .chain([relation.id_column()])
-            .collect(),
-        None => vec![name.to_owned()],
-    }
-}
-
-/// The columns of all parts, each once, in the order of the table.
-fn union<'w>(all: &[String], parts: impl Iterator<Item = &'w Vec<String>>) -> Vec<String> {
-    let named: Vec<&String> = parts.flatten().collect();
-    all.iter().filter(|c| named.contains(c)).cloned().collect()
-}
-
 /// Privileges of the job role: what its modules write together.
 pub fn privileges(model: &Model, id: EntityId) -> Vec<String> {
     let written = written(model, id);
@@ -133,6 +84,97 @@ pub fn guard(model: &Model, id: EntityId) -> Vec<Object> {
         .collect()
 }
 
+pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let (role, table) = (Roles(&model.app).job(), names::table(entity));
+    let is_one_of =
+        |names: &[String]| Some(format!("(select sec.job() in ({}))", quoted_list(names)));
+    let name = |command: &str| format!("{}_job_{command}", entity.plural);
+    let readers = readers(model, id);
+    let mut found = Vec::new();
+    if !readers.is_empty() {
+        found.push(policy(
+            &table,
+            &name("select"),
+            "select",
+            &role,
+            is_one_of(&readers),
+            None,
+        ));
+    }
+    let written = written(model, id);
+    let those = |test: fn(&Written) -> bool| -> Option<String> {
+        let names: Vec<String> = (written.iter().filter(|w| test(w)))
+            .map(|w| w.module.clone())
+            .collect();
+        (!names.is_empty()).then(|| is_one_of(&names)).flatten()
+    };
+    if let Some(test) = those(|w| w.create.is_some()) {
+        let name = name("insert");
+        found.push(policy(&table, &name, "insert", &role, None, Some(test)));
+    }
+    if let Some(test) = those(|w| !w.update.is_empty()) {
+        let (name, check) = (name("update"), Some(test.clone()));
+        found.push(policy(&table, &name, "update", &role, Some(test), check));
+    }
+    if entity.internal
+        && let Some(test) = those(|w| w.whole)
+    {
+        let name = name("delete");
+        found.push(policy(&table, &name, "delete", &role, Some(test), None));
+    }
+    found
+}
+
+/// What each module writes of this entity, as columns.
+fn written(model: &Model, id: EntityId) -> Vec<Written> {
+    let entity = &model.entities[id];
+    let all = written_columns(model, id);
+    let columns = |names: &[String]| -> Vec<String> {
+        let chosen = names.iter().flat_map(|name| columns_of(entity, name));
+        chosen.collect()
+    };
+    let found = model.modules.iter().enumerate();
+    found
+        .filter(|(i, m)| entity.module == Some(*i) || m.writes.contains(&id))
+        .map(|(_, m)| {
+            let narrowed = m.narrowed(id);
+            Written {
+                module: m.name.clone(),
+                create: match narrowed {
+                    None => Some(all.clone()),
+                    Some(narrowed) => narrowed.create.as_deref().map(columns),
+                },
+                update: match narrowed {
+                    _ if entity.lifecycle == Lifecycle::AppendOnly => Vec::new(),
+                    None => all.clone(),
+                    Some(narrowed) => columns(&narrowed.update),
+                },
+                whole: narrowed.is_none(),
+            }
+        })
+        .collect()
+}
+
+/// The columns of a name in the spec: a field is one column; a relation has one for its id and possibly one for its
+/// type.
+fn columns_of(entity: &Entity, name: &str) -> Vec<String> {
+    match entity.relation(name) {
+        Some(relation) => relation
+            .type_column()
+            .into_iter()
+            .chain([relation.id_column()])
+            .collect(),
+        None => vec![name.to_owned()],
+    }
+}
+
+/// The columns of all parts, each once, in the order of the table.
+fn union<'w>(all: &[String], parts: impl Iterator<Item = &'w Vec<String>>) -> Vec<String> {
+    let named: Vec<&String> = parts.flatten().collect();
+    all.iter().filter(|c| named.contains(c)).cloned().collect()
+}
+
 fn guard_of(model: &Model, id: EntityId, event: &str, text: String) -> [Object; 2] {
     let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
     let kind = event.split(' ').next().unwrap_or_default();
@@ -177,46 +219,4 @@ fn modules(model: &Model, test: impl Fn(&Module, bool) -> bool, id: EntityId) ->
         .enumerate()
         .filter(|(i, m)| test(m, owner == Some(*i)));
     found.map(|(_, m)| m.name.clone()).collect()
-}
-
-pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
-    let entity = &model.entities[id];
-    let (role, table) = (Roles(&model.app).job(), names::table(entity));
-    let is_one_of =
-        |names: &[String]| Some(format!("(select sec.job() in ({}))", quoted_list(names)));
-    let name = |command: &str| format!("{}_job_{command}", entity.plural);
-    let readers = readers(model, id);
-    let mut found = Vec::new();
-    if !readers.is_empty() {
-        found.push(policy(
-            &table,
-            &name("select"),
-            "select",
-            &role,
-            is_one_of(&readers),
-            None,
-        ));
-    }
-    let written = written(model, id);
-    let those = |test: fn(&Written) -> bool| -> Option<String> {
-        let names: Vec<String> = (written.iter().filter(|w| test(w)))
-            .map(|w| w.module.clone())
-            .collect();
-        (!names.is_empty()).then(|| is_one_of(&names)).flatten()
-    };
-    if let Some(test) = those(|w| w.create.is_some()) {
-        let name = name("insert");
-        found.push(policy(&table, &name, "insert", &role, None, Some(test)));
-    }
-    if let Some(test) = those(|w| !w.update.is_empty()) {
-        let (name, check) = (name("update"), Some(test.clone()));
-        found.push(policy(&table, &name, "update", &role, Some(test), check));
-    }
-    if entity.internal
-        && let Some(test) = those(|w| w.whole)
-    {
-        let name = name("delete");
-        found.push(policy(&table, &name, "delete", &role, Some(test), None));
-    }
-    found
 }

@@ -23,6 +23,24 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
+/// The `keep`s of roles that also protect the holder's account.
+pub fn kept_everywhere(assignments: &Entity) -> impl Iterator<Item = &Keep> {
+    assignments.keeps.iter().filter(|keep| keep.per.is_none())
+}
+
+/// The sentence that callers get; the API finds it by the constraint's name.
+pub fn detail(entity: &Entity, keep: &Keep) -> String {
+    let name = entity.name.replace('_', " ");
+    match (&keep.doc, &keep.per) {
+        (Some(doc), _) => doc.clone(),
+        (None, Some(per)) => format!(
+            "The last {name} of its {} stays while that is there.",
+            per.replace('_', " ")
+        ),
+        (None, None) => format!("The last {name} of its kind stays."),
+    }
+}
+
 fn of_rows(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     if entity.keeps.is_empty() {
@@ -98,24 +116,6 @@ fn of_accounts(model: &Model) -> Vec<Object> {
             ),
         ),
     ]
-}
-
-/// The `keep`s of roles that also protect the holder's account.
-pub fn kept_everywhere(assignments: &Entity) -> impl Iterator<Item = &Keep> {
-    assignments.keeps.iter().filter(|keep| keep.per.is_none())
-}
-
-/// The sentence that callers get; the API finds it by the constraint's name.
-pub fn detail(entity: &Entity, keep: &Keep) -> String {
-    let name = entity.name.replace('_', " ");
-    match (&keep.doc, &keep.per) {
-        (Some(doc), _) => doc.clone(),
-        (None, Some(per)) => format!(
-            "The last {name} of its {} stays while that is there.",
-            per.replace('_', " ")
-        ),
-        (None, None) => format!("The last {name} of its kind stays."),
-    }
 }
 
 /// Checks each parent that lost such a row, always in the same order.

@@ -44,27 +44,6 @@ pub fn possible_now(
     })
 }
 
-/// The name under which `…_may` returns that a transition is possible now. It contains a blank, so no action has it.
-fn now_word(transition: &Transition) -> String {
-    format!("{} now", transition.name)
-}
-
-fn now_is_asked(entity: &Entity, transition: &Transition) -> bool {
-    let when = transition.when.as_ref();
-    held::when(transition).is_some()
-        || entity.starts_unseen(transition)
-        || when.is_some_and(|when| entity.reads_private(when))
-}
-
-fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
-    let starts = match &transition.change {
-        Change::State { field, from, .. } => atom(one_of(&scope.column(field), from)),
-        Change::Set(_) => any(differs(transition, scope.alias).into_iter().map(atom)),
-    };
-    let when = transition.when.as_ref();
-    all(std::iter::once(starts).chain(when.map(|when| predicate(model, scope, when))))
-}
-
 /// For each column that a transition sets, the condition that its value differs. Setting a value that is set already
 /// is no change, and a new `now()` alone isn't one either.
 pub fn differs(transition: &Transition, alias: &str) -> Vec<String> {
@@ -139,6 +118,27 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         ),
     };
     Some(on_table(&table, function.object(roles)))
+}
+
+/// The name under which `…_may` returns that a transition is possible now. It contains a blank, so no action has it.
+fn now_word(transition: &Transition) -> String {
+    format!("{} now", transition.name)
+}
+
+fn now_is_asked(entity: &Entity, transition: &Transition) -> bool {
+    let when = transition.when.as_ref();
+    held::when(transition).is_some()
+        || entity.starts_unseen(transition)
+        || when.is_some_and(|when| entity.reads_private(when))
+}
+
+fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
+    let starts = match &transition.change {
+        Change::State { field, from, .. } => atom(one_of(&scope.column(field), from)),
+        Change::Set(_) => any(differs(transition, scope.alias).into_iter().map(atom)),
+    };
+    let when = transition.when.as_ref();
+    all(std::iter::once(starts).chain(when.map(|when| predicate(model, scope, when))))
 }
 
 fn actions(entity: &Entity) -> Vec<(&str, &Expr)> {

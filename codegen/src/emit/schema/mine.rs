@@ -18,6 +18,12 @@ use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
 use std::collections::BTreeSet;
 
+/// Without `enable_seqscan`: with few different values in a column, such as cities, the plan that is kept for all callers
+/// would read the whole table, also for those who hold nothing.
+pub(super) const SET: &str =
+    "language plpgsql stable parallel safe rows 100 set enable_seqscan = off";
+const COUNT: &str = "language plpgsql stable parallel safe set enable_seqscan = off";
+
 /// Roles whose holders, if they hold the role everywhere, may fulfil a condition without being named by the row.
 pub(super) type Everywhere = BTreeSet<usize>;
 
@@ -66,13 +72,49 @@ pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Obj
         name: &seen::name(model, "mine", id, what),
         arguments: "",
         returns: "setof uuid",
-        attributes: "language plpgsql stable parallel safe rows 100",
+        attributes: SET,
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
         doc: "Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.",
         body: format!(
             "begin\n  return query\n{};\nend",
             selects.join("\n  union all\n")
+        ),
+    };
+    Some(on_table(&table, function.object(roles)))
+}
+
+/// `sec.many_<entity>[_<condition>]()`: whether the set has more than `few` rows. It reads no more than these.
+pub(super) fn many(model: &Model, id: EntityId, what: &OfWhat, few: usize) -> Option<Object> {
+    let selects = selects(model, id, what, &bound(model, id, what)?);
+    if selects.is_empty() {
+        return None;
+    }
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
+    let selects: Vec<String> = selects
+        .iter()
+        .map(|condition| {
+            format!(
+                "      select t.id from {table} t\n      where {}",
+                condition.block(8)
+            )
+        })
+        .collect();
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &seen::name(model, "many", id, what),
+        arguments: "",
+        returns: "boolean",
+        attributes: COUNT,
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: &format!(
+            "Whether the caller sees more than {few} rows for which this condition holds. PL/pgSQL, because it keeps its plan."
+        ),
+        body: format!(
+            "begin\n  return (\n    select count(*) > {few} from (\n{}\n      limit {}\n    ) as found\n  );\nend",
+            selects.join("\n      union all\n"),
+            few + 1
         ),
     };
     Some(on_table(&table, function.object(roles)))
@@ -87,157 +129,17 @@ pub(super) fn is_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     model.memo.once(key, false, find)
 }
 
-fn can_be_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    let entity = &model.entities[id];
-    let scope = Scope {
-        entity: id,
-        alias: "p1",
-        context: Context::Policy,
-    };
-    let by_set = |arm: &Arm| matches!(arm.by, Expr::Of { .. });
-    // The creator of a row sees it at first through the policy only, which a lookup would not know.
-    entity.creator.is_none()
-        && !seen::reads_private_columns(model, id, what)
-        && bound(model, id, what).is_some()
-        && arms(model, id, &granted(model, id, what))
-            .iter()
-            .any(by_set)
-        && visible(model, scope).is_flat()
-}
-
-/// The condition under which the caller sees the row and `what` holds for it.
-fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
-    let entity = &model.entities[id];
-    let access = &entity.access;
-    let rule = match what {
-        OfWhat::Read if entity.lifecycle == Lifecycle::SoftDelete => {
-            let rules = [
-                &access.read,
-                &access.update,
-                &access.suspend,
-                &access.delete,
-                &access.restore,
-            ];
-            Some(Expr::Any(rules.into_iter().flatten().cloned().collect()))
-        }
-        OfWhat::Read => access.read.clone(),
-        _ => seen::rule(model, id, what).cloned(),
-    };
-    rule.unwrap_or(Expr::Nobody)
-}
-
 pub(super) fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everywhere> {
     let key = ("bound", 0, id, what.clone());
     let find = || bounded(model, id, &granted(model, id, what));
     model.memo.once(key, None, find)
 }
 
-/// The roles that fulfil the condition everywhere. `None`: some callers fulfil it without being named.
-fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
-    let entity = &model.entities[id];
-    match expr {
-        Expr::Nobody
-        | Expr::MeIs { .. }
-        | Expr::MeIsThis
-        | Expr::MeHoldsOf { .. }
-        | Expr::MeIn { .. } => Some(Everywhere::new()),
-        Expr::MeHolds { role } => Some(Everywhere::from([*role])),
-        Expr::All(parts) => parts
-            .iter()
-            .filter_map(|p| bounded(model, id, p))
-            .min_by_key(Everywhere::len),
-        Expr::Any(parts) => union(parts.iter().map(|p| bounded(model, id, p))),
-        Expr::Condition(index) => bounded(model, id, &entity.conditions[*index].expr),
-        Expr::Of { what, .. } => union(
-            what.iter()
-                .map(|(target, what)| bound(model, *target, what)),
-        ),
-        Expr::Anyone
-        | Expr::SignedIn
-        | Expr::Not(_)
-        | Expr::MeOutranks { .. }
-        | Expr::Compare { .. }
-        | Expr::In { .. }
-        | Expr::IsNull(_)
-        | Expr::Flag(_) => None,
-    }
-}
-
-fn union(mut parts: impl Iterator<Item = Option<Everywhere>>) -> Option<Everywhere> {
-    parts.try_fold(Everywhere::new(), |mut all, part| {
-        all.extend(part?);
-        Some(all)
-    })
-}
-
 /// One way to fulfil a condition.
-struct Arm {
+pub(super) struct Arm {
     /// The part that names the caller, by which the rows are found.
-    by: Expr,
+    pub(super) by: Expr,
     rest: Vec<Expr>,
-}
-
-/// The ways to fulfil a bounded condition, without those that are open only to holders of a role everywhere.
-fn arms(model: &Model, id: EntityId, expr: &Expr) -> Vec<Arm> {
-    let by = |expr: Expr| Arm {
-        by: expr,
-        rest: Vec::new(),
-    };
-    match expr {
-        Expr::Any(parts) => parts.iter().flat_map(|p| arms(model, id, p)).collect(),
-        Expr::Condition(index) => arms(model, id, &model.entities[id].conditions[*index].expr),
-        Expr::Of { relation, what } => {
-            let one = |what: &(EntityId, OfWhat)| Expr::Of {
-                relation: *relation,
-                what: vec![what.clone()],
-            };
-            what.iter().map(|what| by(one(what))).collect()
-        }
-        Expr::All(parts) => {
-            let bounds = parts.iter().enumerate();
-            let Some((_, chosen)) = bounds
-                .filter_map(|(i, p)| Some((bounded(model, id, p)?.len(), i)))
-                .min()
-            else {
-                return Vec::new();
-            };
-            let mut found = arms(model, id, &parts[chosen]);
-            for arm in &mut found {
-                let others = parts.iter().enumerate().filter(|(i, _)| *i != chosen);
-                arm.rest.extend(others.map(|(_, p)| p.clone()));
-            }
-            found
-        }
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeHoldsOf { .. } | Expr::MeIn { .. } => {
-            vec![by(expr.clone())]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The conditions that make up the set, each answered by one index.
-fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) -> Vec<Sql> {
-    let scope = Scope {
-        entity: id,
-        alias: "t",
-        context: Context::Set,
-    };
-    let visible = visible(model, scope);
-    // Holders of such a role are answered by the function for one row, so their part is left out.
-    let words: Vec<Sql> = words(model, everywhere).collect();
-    let mut found = Vec::new();
-    for arm in arms(model, id, &granted(model, id, what)) {
-        let by = predicate(model, scope, &arm.by);
-        let rest = all(arm.rest.iter().map(|p| predicate(model, scope, p)));
-        let seen = visible.assuming(&all([by.clone(), rest.clone()]));
-        for lookup in lookups(model, scope, &arm.by) {
-            let select = all([lookup, rest.assuming(&by), seen.clone()]).without(&words);
-            if select != Sql::False && !found.contains(&select) {
-                found.push(select);
-            }
-        }
-    }
-    found
 }
 
 /// The condition as lookups in indexed columns; a `one of` has such a column for each target. Ids are passed as
@@ -292,4 +194,144 @@ pub(super) fn words(model: &Model, everywhere: &Everywhere) -> impl Iterator<Ite
             names::snake(&model.roles[*role].name)
         ))
     })
+}
+
+/// The condition under which the caller sees the row and `what` holds for it.
+pub(super) fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
+    let entity = &model.entities[id];
+    let access = &entity.access;
+    let rule = match what {
+        OfWhat::Read if entity.lifecycle == Lifecycle::SoftDelete => {
+            let rules = [
+                &access.read,
+                &access.update,
+                &access.suspend,
+                &access.delete,
+                &access.restore,
+            ];
+            Some(Expr::Any(rules.into_iter().flatten().cloned().collect()))
+        }
+        OfWhat::Read => access.read.clone(),
+        _ => seen::rule(model, id, what).cloned(),
+    };
+    rule.unwrap_or(Expr::Nobody)
+}
+
+/// The ways to fulfil a bounded condition, without those that are open only to holders of a role everywhere.
+pub(super) fn arms(model: &Model, id: EntityId, expr: &Expr) -> Vec<Arm> {
+    let by = |expr: Expr| Arm {
+        by: expr,
+        rest: Vec::new(),
+    };
+    match expr {
+        Expr::Any(parts) => parts.iter().flat_map(|p| arms(model, id, p)).collect(),
+        Expr::Condition(index) => arms(model, id, &model.entities[id].conditions[*index].expr),
+        Expr::Of { relation, what } => {
+            let one = |what: &(EntityId, OfWhat)| Expr::Of {
+                relation: *relation,
+                what: vec![what.clone()],
+            };
+            what.iter().map(|what| by(one(what))).collect()
+        }
+        Expr::All(parts) => {
+            let bounds = parts.iter().enumerate();
+            let Some((_, chosen)) = bounds
+                .filter_map(|(i, p)| Some((bounded(model, id, p)?.len(), i)))
+                .min()
+            else {
+                return Vec::new();
+            };
+            let mut found = arms(model, id, &parts[chosen]);
+            for arm in &mut found {
+                let others = parts.iter().enumerate().filter(|(i, _)| *i != chosen);
+                arm.rest.extend(others.map(|(_, p)| p.clone()));
+            }
+            found
+        }
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeHoldsOf { .. } | Expr::MeIn { .. } => {
+            vec![by(expr.clone())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn can_be_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let entity = &model.entities[id];
+    let scope = Scope {
+        entity: id,
+        alias: "p1",
+        context: Context::Policy,
+    };
+    let by_set = |arm: &Arm| matches!(arm.by, Expr::Of { .. });
+    // The creator of a row sees it at first through the policy only, which a lookup would not know.
+    entity.creator.is_none()
+        && !seen::reads_private_columns(model, id, what)
+        && bound(model, id, what).is_some()
+        && arms(model, id, &granted(model, id, what))
+            .iter()
+            .any(by_set)
+        && visible(model, scope).is_flat()
+}
+
+/// The roles that fulfil the condition everywhere. `None`: some callers fulfil it without being named.
+fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
+    let entity = &model.entities[id];
+    match expr {
+        Expr::Nobody
+        | Expr::MeIs { .. }
+        | Expr::MeIsThis
+        | Expr::MeHoldsOf { .. }
+        | Expr::MeIn { .. } => Some(Everywhere::new()),
+        Expr::MeHolds { role } => Some(Everywhere::from([*role])),
+        Expr::All(parts) => parts
+            .iter()
+            .filter_map(|p| bounded(model, id, p))
+            .min_by_key(Everywhere::len),
+        Expr::Any(parts) => union(parts.iter().map(|p| bounded(model, id, p))),
+        Expr::Condition(index) => bounded(model, id, &entity.conditions[*index].expr),
+        Expr::Of { what, .. } => union(
+            what.iter()
+                .map(|(target, what)| bound(model, *target, what)),
+        ),
+        Expr::Anyone
+        | Expr::SignedIn
+        | Expr::Not(_)
+        | Expr::MeOutranks { .. }
+        | Expr::Compare { .. }
+        | Expr::In { .. }
+        | Expr::IsNull(_)
+        | Expr::Flag(_) => None,
+    }
+}
+
+fn union(mut parts: impl Iterator<Item = Option<Everywhere>>) -> Option<Everywhere> {
+    parts.try_fold(Everywhere::new(), |mut all, part| {
+        all.extend(part?);
+        Some(all)
+    })
+}
+
+/// The conditions that make up the set, each answered by one index.
+fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) -> Vec<Sql> {
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Set,
+    };
+    let visible = visible(model, scope);
+    // Holders of such a role are answered by the function for one row, so their part is left out.
+    let words: Vec<Sql> = words(model, everywhere).collect();
+    let mut found = Vec::new();
+    for arm in arms(model, id, &granted(model, id, what)) {
+        let by = predicate(model, scope, &arm.by);
+        let rest = all(arm.rest.iter().map(|p| predicate(model, scope, p)));
+        let seen = visible.assuming(&all([by.clone(), rest.clone()]));
+        for lookup in lookups(model, scope, &arm.by) {
+            let select = all([lookup, rest.assuming(&by), seen.clone()]).without(&words);
+            if select != Sql::False && !found.contains(&select) {
+                found.push(select);
+            }
+        }
+    }
+    found
 }

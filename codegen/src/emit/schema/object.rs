@@ -102,16 +102,6 @@ impl Function<'_> {
     }
 }
 
-/// Quotes the body of a function: `$$`, unless the body contains it, as when a rule compares with a text that does.
-fn dollar_tag(body: &str) -> String {
-    let mut tags = std::iter::once("$$".to_owned()).chain((0..).map(|n| match n {
-        0 => "$body$".to_owned(),
-        n => format!("$body_{n}$"),
-    }));
-    tags.find(|tag| !body.contains(tag.as_str()))
-        .expect("a text contains finitely many tags")
-}
-
 /// A trigger function that runs with the caller's rights, or with those of `definer`.
 pub fn trigger_function(
     roles: Roles<'_>,
@@ -235,6 +225,16 @@ pub fn grants(table: &str, role: &str, privileges: &[String]) -> Option<Object> 
 /// `insert (a, b)`; `None` if there are no columns.
 pub fn on_columns(privilege: &str, columns: &[String]) -> Option<String> {
     (!columns.is_empty()).then(|| format!("{privilege} ({})", columns.join(", ")))
+}
+
+/// Quotes the body of a function: `$$`, unless the body contains it, as when a rule compares with a text that does.
+fn dollar_tag(body: &str) -> String {
+    let mut tags = std::iter::once("$$".to_owned()).chain((0..).map(|n| match n {
+        0 => "$body$".to_owned(),
+        n => format!("$body_{n}$"),
+    }));
+    tags.find(|tag| !body.contains(tag.as_str()))
+        .expect("a text contains finitely many tags")
 }
 
 #[cfg(test)]

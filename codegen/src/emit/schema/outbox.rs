@@ -95,6 +95,19 @@ pub fn triggers(model: &Model, id: EntityId) -> Vec<Object> {
         .collect()
 }
 
+/// The columns that `update` changes, without those that other actions change.
+pub fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let moved = |column: &String| {
+        let mut transitions = entity.transitions.iter();
+        transitions.any(|t| t.columns().any(|changed| changed == column))
+    };
+    let status = |column: &String| column == "status" && entity.lifecycle == Lifecycle::SoftDelete;
+    let mut columns = written_columns(model, id);
+    columns.retain(|column| !moved(column) && !status(column));
+    columns
+}
+
 fn update_function(entity: &Entity) -> String {
     format!("jobs.emit_{}_update", entity.plural)
 }
@@ -164,17 +177,4 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
             )
         }
     }
-}
-
-/// The columns that `update` changes, without those that other actions change.
-pub fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    let moved = |column: &String| {
-        let mut transitions = entity.transitions.iter();
-        transitions.any(|t| t.columns().any(|changed| changed == column))
-    };
-    let status = |column: &String| column == "status" && entity.lifecycle == Lifecycle::SoftDelete;
-    let mut columns = written_columns(model, id);
-    columns.retain(|column| !moved(column) && !status(column));
-    columns
 }

@@ -56,14 +56,6 @@ impl Ways {
     }
 }
 
-fn push_new(all: &mut Vec<Sql>, more: Vec<Sql>) {
-    for one in more {
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-}
-
 /// The condition for callers who may read rows without being named by them; `false` if there are none.
 pub(super) fn wide(model: &Model, id: EntityId) -> Sql {
     any(of_entity(model, id).wide)
@@ -97,7 +89,7 @@ pub(super) fn function(model: &Model, id: EntityId) -> Object {
         name: &name(model, id),
         arguments: "p_most int",
         returns: "setof uuid",
-        attributes: "language plpgsql stable parallel safe rows 100",
+        attributes: mine::SET,
         definer: Some(roles.authz()),
         callers: Vec::new(),
         doc: "Rows that the caller may be allowed to read because a rule names the caller: the newest `p_most` for each such rule.\n\
@@ -114,6 +106,14 @@ pub(super) fn function(model: &Model, id: EntityId) -> Object {
 pub(super) fn live(model: &Model, id: EntityId, alias: &str) -> Option<Sql> {
     (model.entities[id].lifecycle == Lifecycle::SoftDelete)
         .then(|| atom(format!("{alias}.status <> 'archived'")))
+}
+
+fn push_new(all: &mut Vec<Sql>, more: Vec<Sql>) {
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
 }
 
 fn of_entity(model: &Model, id: EntityId) -> Ways {

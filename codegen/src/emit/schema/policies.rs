@@ -12,7 +12,9 @@ use super::{
     rules::{Context, Scope, literal, optional, predicate},
     visible::visible,
 };
-use crate::model::{Assigned, Change, Entity, EntityId, Lifecycle, Literal, Model, Transition};
+use crate::model::{
+    Assigned, Change, Entity, EntityId, Lifecycle, Literal, Model, Transition, open,
+};
 use crate::objects::Object;
 
 /// Action, status before, status after.
@@ -31,77 +33,6 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     };
     found.extend(jobs::policies(model, id));
     found
-}
-
-fn requests(model: &Model, id: EntityId) -> Vec<Object> {
-    let entity = &model.entities[id];
-    let (role, table) = (Roles(&model.app).app(), names::table(entity));
-    let scope = Scope {
-        entity: id,
-        alias: &entity.plural,
-        context: Context::Policy,
-    };
-    let row = Scope {
-        context: Context::Row,
-        ..scope
-    };
-    let name = |command: &str| format!("{}_{command}", entity.plural);
-    let seen = visible(model, scope).block(4);
-    let mut found = vec![policy(
-        &table,
-        &name("select"),
-        "select",
-        &role,
-        Some(seen),
-        None,
-    )];
-    if !entity.writable() {
-        return found;
-    }
-    if entity.access.create.is_some() {
-        let check = insert(model, row).block(4);
-        found.push(policy(
-            &table,
-            &name("insert"),
-            "insert",
-            &role,
-            None,
-            Some(check),
-        ));
-    }
-    let actions = actions(model, row);
-    if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
-        let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
-        let check = by_action(&actions, |a| a.after.clone());
-        found.push(policy(
-            &table,
-            &name("update"),
-            "update",
-            &role,
-            Some(using),
-            Some(check),
-        ));
-    }
-    found
-}
-
-/// The condition for an insert: the `create` rule, the caller's own id where the server sets it, and parents that the
-/// caller may read.
-fn insert(model: &Model, scope: Scope<'_>) -> Sql {
-    let entity = &model.entities[scope.entity];
-    let own = entity.belongs.iter().filter(|r| r.of_caller()).map(|r| {
-        let column = scope.column(&r.id_column());
-        atom(if r.set_me {
-            format!("{column} = sec.uid()")
-        } else {
-            format!("{column} is not distinct from sec.session()")
-        })
-    });
-    let rule = optional(model, scope, entity.access.create.as_ref());
-    all([rule]
-        .into_iter()
-        .chain(own)
-        .chain([readable_parents(model, scope)]))
 }
 
 pub(super) struct Action {
@@ -166,6 +97,82 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
         });
     }
     found
+}
+
+fn requests(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let (role, table) = (Roles(&model.app).app(), names::table(entity));
+    let scope = Scope {
+        entity: id,
+        alias: &entity.plural,
+        context: Context::Policy,
+    };
+    let row = Scope {
+        context: Context::Row,
+        ..scope
+    };
+    let name = |command: &str| format!("{}_{command}", entity.plural);
+    let seen = visible(model, scope).block(4);
+    let mut found = vec![policy(
+        &table,
+        &name("select"),
+        "select",
+        &role,
+        Some(seen),
+        None,
+    )];
+    if !entity.writable() {
+        return found;
+    }
+    if entity.access.create.is_some() {
+        let check = insert(model, row).block(4);
+        found.push(policy(
+            &table,
+            &name("insert"),
+            "insert",
+            &role,
+            None,
+            Some(check),
+        ));
+    }
+    let actions = actions(model, row);
+    if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
+        let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
+        let check = by_action(&actions, |a| a.after.clone());
+        found.push(policy(
+            &table,
+            &name("update"),
+            "update",
+            &role,
+            Some(using),
+            Some(check),
+        ));
+    }
+    found
+}
+
+/// The condition for an insert: the `create` rule, the caller's own id where the server sets it, and parents that the
+/// caller may read.
+fn insert(model: &Model, scope: Scope<'_>) -> Sql {
+    let entity = &model.entities[scope.entity];
+    // Nobody is signed in: the column stays empty.
+    let anonymous = (entity.access.create.as_ref())
+        .is_some_and(|create| open::to_anyone(model, scope.entity, create));
+    let own = entity.belongs.iter().filter(|r| r.of_caller()).map(|r| {
+        let column = scope.column(&r.id_column());
+        atom(if !r.set_me {
+            format!("{column} is not distinct from sec.session()")
+        } else if r.optional && anonymous {
+            format!("{column} is not distinct from sec.uid()")
+        } else {
+            format!("{column} = sec.uid()")
+        })
+    });
+    let rule = optional(model, scope, entity.access.create.as_ref());
+    all([rule]
+        .into_iter()
+        .chain(own)
+        .chain([readable_parents(model, scope)]))
 }
 
 /// The condition on the state after a transition, if it is a column that the request role may read.

@@ -54,20 +54,6 @@ pub fn any(parts: impl IntoIterator<Item = Sql>) -> Sql {
     }
 }
 
-/// Removes redundant operands of `or`: `a or (a and b)` becomes `a`.
-fn absorb(parts: &mut Vec<Sql>) {
-    let implied = |part: &Sql| match part {
-        Sql::All(inner) => inner.iter().any(|p| match p {
-            Sql::Any(words) => words.iter().all(|w| parts.contains(w)),
-            word => parts.contains(word),
-        }),
-        _ => false,
-    };
-    let keep: Vec<bool> = parts.iter().map(|p| !implied(p)).collect();
-    let mut keep = keep.into_iter();
-    parts.retain(|_| keep.next() == Some(true));
-}
-
 /// Two-valued negation: a condition that is unknown because of a null counts as false, so its negation is true.
 pub fn not(part: Sql) -> Sql {
     match part {
@@ -88,6 +74,20 @@ pub fn exists(from: impl Into<String>, condition: Sql) -> Sql {
 /// the whole table once, even if a page is full after a few rows.
 pub fn looked_up(from: &str, condition: &Sql) -> Sql {
     atom(format!("({LOOKED_UP} {from} where {})", condition.line()))
+}
+
+/// Removes redundant operands of `or`: `a or (a and b)` becomes `a`.
+fn absorb(parts: &mut Vec<Sql>) {
+    let implied = |part: &Sql| match part {
+        Sql::All(inner) => inner.iter().any(|p| match p {
+            Sql::Any(words) => words.iter().all(|w| parts.contains(w)),
+            word => parts.contains(word),
+        }),
+        _ => false,
+    };
+    let keep: Vec<bool> = parts.iter().map(|p| !implied(p)).collect();
+    let mut keep = keep.into_iter();
+    parts.retain(|_| keep.next() == Some(true));
 }
 
 pub(super) const LOOKED_UP: &str = "select true from";

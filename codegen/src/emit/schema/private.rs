@@ -9,7 +9,7 @@ use super::{
     rules::{Context, Scope, predicate},
 };
 use crate::emit::columns as row;
-use crate::model::{EntityId, Model};
+use crate::model::{Entity, EntityId, Expr, Model};
 use crate::names::is_sql_column_only;
 use crate::objects::{Kind, Object};
 
@@ -26,11 +26,43 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         return None;
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
-    let scope = Scope {
-        entity: id,
-        alias: "t",
-        context: Context::Definer,
+    let (guards, mut picked) = guards(model, id, &private);
+    let seen: Vec<String> = (guards.iter().enumerate())
+        .map(|(i, guard)| format!("case when may.r{i} then {}::bigint else 0 end", guard.bits))
+        .collect();
+    picked.push(seen.join(" + "));
+    let rules: Vec<String> = (guards.iter().enumerate())
+        .map(|(i, guard)| format!("({}) as r{i}", guard.rule.block(6)))
+        .collect();
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &format!("app.{}_private", entity.name),
+        arguments: "p_id uuid",
+        returns: &format!("table({})", returned(model, id, &private)),
+        attributes: "language plpgsql stable parallel safe rows 1",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Private columns, null unless the caller may read them, and a bit set of those that the caller may read.\nPL/pgSQL, because it keeps its plan.",
+        // `offset 0` prevents inlining, so each rule is evaluated once for all its columns.
+        body: format!(
+            "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",
+            picked.join(",\n    "),
+            rules.join(",\n      "),
+        ),
     };
+    Some(on_table(&table, function.object(roles)))
+}
+
+/// The bit of a private column in [`SEEN`].
+pub fn seen_bit(entity: &Entity, name: &str) -> u64 {
+    let row = row::row(entity);
+    let mut order = row.iter().filter(|column| column.read_rule().is_some());
+    let place = order.position(|column| column.name() == name);
+    1 << place.expect("a private column is in the row")
+}
+
+/// The columns of the result with their types.
+fn returned(model: &Model, id: EntityId, private: &[(String, &Expr)]) -> String {
     let all = columns(model, id);
     let sql_type = |name: &str| {
         let ty = all
@@ -48,53 +80,36 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         .map(|(name, _)| format!("{} {}", argument(name), sql_type(name)))
         .chain([format!("{SEEN} bigint")])
         .collect();
-    let order: Vec<String> = row::row(entity)
-        .iter()
-        .filter(|column| column.read_rule().is_some())
-        .map(row::Column::name)
-        .collect();
-    let bit = |name: &str| -> u64 {
-        let place = order.iter().position(|other| other == name);
-        1 << place.expect("a private column is in the row")
+    returned.join(", ")
+}
+
+/// A read rule of one or more columns.
+struct Guard {
+    rule: Sql,
+    /// The bits of its columns.
+    bits: u64,
+}
+
+/// The different rules, and the expressions that select the columns by them: column `r0` of `may` is the first rule.
+fn guards(model: &Model, id: EntityId, private: &[(String, &Expr)]) -> (Vec<Guard>, Vec<String>) {
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Definer,
     };
-    let (mut rules, mut picked): (Vec<Sql>, Vec<String>) = (Vec::new(), Vec::new());
-    let mut bits: Vec<u64> = Vec::new();
-    for (name, rule) in &private {
+    let entity = &model.entities[id];
+    let (mut guards, mut picked): (Vec<Guard>, Vec<String>) = (Vec::new(), Vec::new());
+    for (name, rule) in private {
         let rule = predicate(model, scope, rule);
-        let number = rules.iter().position(|r| *r == rule).unwrap_or_else(|| {
-            rules.push(rule);
-            bits.push(0);
-            rules.len() - 1
+        let known = guards.iter().position(|guard| guard.rule == rule);
+        let number = known.unwrap_or_else(|| {
+            guards.push(Guard { rule, bits: 0 });
+            guards.len() - 1
         });
-        bits[number] |= bit(name);
+        guards[number].bits |= seen_bit(entity, name);
         picked.push(format!("case when may.r{number} then t.{name} end"));
     }
-    let seen: Vec<String> = (bits.iter().enumerate())
-        .map(|(i, bits)| format!("case when may.r{i} then {bits}::bigint else 0 end"))
-        .collect();
-    picked.push(seen.join(" + "));
-    let rules: Vec<String> = rules
-        .iter()
-        .enumerate()
-        .map(|(i, r)| format!("({}) as r{i}", r.block(6)))
-        .collect();
-    let function = Function {
-        kind: Kind::TableFunction,
-        name: &format!("app.{}_private", entity.name),
-        arguments: "p_id uuid",
-        returns: &format!("table({})", returned.join(", ")),
-        attributes: "language plpgsql stable parallel safe rows 1",
-        definer: Some(roles.authz()),
-        callers: vec![roles.app()],
-        doc: "Private columns, null unless the caller may read them, and a bit set of those that the caller may read.\nPL/pgSQL, because it keeps its plan.",
-        // `offset 0` prevents inlining, so each rule is evaluated once for all its columns.
-        body: format!(
-            "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",
-            picked.join(",\n    "),
-            rules.join(",\n      "),
-        ),
-    };
-    Some(on_table(&table, function.object(roles)))
+    (guards, picked)
 }
 
 /// The column as one that a function returns: PostgreSQL accepts words like `position` there only in quotes.

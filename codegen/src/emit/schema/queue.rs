@@ -25,14 +25,6 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found
 }
 
-/// The jobs that requests may ask for, as an array.
-fn requested(model: &Model) -> String {
-    let names: Vec<String> = (model.modules.iter())
-        .flat_map(|m| m.requested.iter().map(|job| format!("{}.{job}", m.name)))
-        .collect();
-    format!("array[{}]::text[]", quoted_list(&names))
-}
-
 pub(super) fn table(
     model: &Model,
     name: &str,
@@ -54,6 +46,23 @@ pub(super) fn table(
         columns,
         ..on_table(&table, object(Kind::Table, table.clone(), create, drop))
     }
+}
+
+pub(super) fn index(table: &str, unique: &str, name: &str, rest: &str) -> Object {
+    let create = format!("create {unique}index {name}\n  on {table} {rest};");
+    let drop = format!("drop index jobs.{name};");
+    on_table(
+        table,
+        object(Kind::Index, format!("jobs.{name}"), create, drop),
+    )
+}
+
+/// The jobs that requests may ask for, as an array.
+fn requested(model: &Model) -> String {
+    let names: Vec<String> = (model.modules.iter())
+        .flat_map(|m| m.requested.iter().map(|job| format!("{}.{job}", m.name)))
+        .collect();
+    format!("array[{}]::text[]", quoted_list(&names))
 }
 
 fn queue(model: &Model) -> Object {
@@ -143,13 +152,4 @@ fn indexes() -> Vec<Object> {
     ]
     .map(|(unique, name, rest)| index("jobs.queue", unique, &format!("queue_{name}"), rest))
     .into()
-}
-
-pub(super) fn index(table: &str, unique: &str, name: &str, rest: &str) -> Object {
-    let create = format!("create {unique}index {name}\n  on {table} {rest};");
-    let drop = format!("drop index jobs.{name};");
-    on_table(
-        table,
-        object(Kind::Index, format!("jobs.{name}"), create, drop),
-    )
 }

@@ -106,15 +106,17 @@ end";
 /// Whether an action that [`take`] counts is left, without counting one: for actions that count only if they fail.
 fn has_left(model: &Model) -> Object {
     let roles = Roles(&model.app);
-    let body = "  select p_limit > 0 and not exists (
+    let body = "begin
+  return p_limit > 0 and not exists (
     select from requests.taken q
-    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit)";
+    where q.principal = sec.uid() and q.entity = p_what and q.day = (now() at time zone 'UTC')::date and q.used >= p_limit);
+end";
     Function {
         kind: Kind::TableFunction,
         name: "requests.has_left",
         arguments: "p_what text, p_limit integer",
         returns: "boolean",
-        attributes: "language sql stable",
+        attributes: "language plpgsql stable",
         definer: Some(roles.queue()),
         callers: vec![roles.app(), roles.job()],
         doc: "Whether one of the `p_limit` actions that the caller may begin in a day (UTC) is left. Counts nothing.",
@@ -168,7 +170,7 @@ begin
   end if;
   if v_used > tg_argv[1]::integer then
     raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
-      constraint = tg_name, message = 'created as many as one may in a day';
+      constraint = tg_name, message = 'created as many as one may in a day', detail = tg_argv[1];
   end if;
   return null;
 end";

@@ -67,14 +67,6 @@ pub fn me(model: &Model, text: &str) -> Option<String> {
     (!named.is_empty()).then(|| format!("(select {} offset 0) as me", named.join(", ")))
 }
 
-fn names_me(text: &str, column: &str) -> bool {
-    let name = format!("me.{column}");
-    text.match_indices(&name).any(|(at, _)| {
-        let next = text[at + name.len()..].chars().next();
-        !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
-    })
-}
-
 /// The condition on one line, for a row of `entity` known as `alias` (empty: unqualified columns).
 pub fn compile(
     model: &Model,
@@ -201,6 +193,56 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
     }
 }
 
+/// Whether a condition is constant.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Always,
+    Never,
+    Depends,
+}
+
+/// The condition that a `one of` relation refers to a row of this entity.
+pub(super) fn type_is(
+    model: &Model,
+    scope: Scope<'_>,
+    relation: &Relation,
+    target: EntityId,
+) -> Sql {
+    relation.type_column().map_or(Sql::True, |column| {
+        atom(format!(
+            "{} = {}",
+            scope.column(&column),
+            quote(&model.entities[target].name)
+        ))
+    })
+}
+
+pub(super) fn literal(literal: &Literal) -> String {
+    match literal {
+        Literal::Null => "null".into(),
+        Literal::Bool(b) => b.to_string(),
+        Literal::Int(n) => n.to_string(),
+        Literal::Decimal(text) => text.clone(),
+        Literal::Text(text) => quote(text),
+        Literal::Now => "now()".into(),
+        // Not `current_date`, which depends on the time zone of the session.
+        Literal::Today => "(now() at time zone 'UTC')::date".into(),
+    }
+}
+
+/// `in (…)` over the values of an enum.
+pub(super) fn one_of(column: &str, values: &[String]) -> String {
+    format!("{column} in ({})", quoted_list(values))
+}
+
+fn names_me(text: &str, column: &str) -> bool {
+    let name = format!("me.{column}");
+    text.match_indices(&name).any(|(at, _)| {
+        let next = text[at + name.len()..].chars().next();
+        !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
 fn holds(scope: Scope<'_>, role: &str) -> String {
     match scope.context {
         Context::Me => format!("me.is_{role}"),
@@ -282,14 +324,6 @@ fn granted(model: &Model, scope: Scope<'_>, what: &OfWhat) -> Sql {
     }
 }
 
-/// Whether a condition is constant.
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    Always,
-    Never,
-    Depends,
-}
-
 /// Whether the condition of [`granted`] is constant, found without compiling it at each level above it.
 fn fate(model: &Model, target: EntityId, what: &OfWhat, context: Context) -> Fate {
     let scope = Scope {
@@ -311,22 +345,6 @@ fn fate(model: &Model, target: EntityId, what: &OfWhat, context: Context) -> Fat
     };
     let key = ("fate", context as usize, target, what.clone());
     model.memo.once(key, Fate::Depends, find)
-}
-
-/// The condition that a `one of` relation refers to a row of this entity.
-pub(super) fn type_is(
-    model: &Model,
-    scope: Scope<'_>,
-    relation: &Relation,
-    target: EntityId,
-) -> Sql {
-    relation.type_column().map_or(Sql::True, |column| {
-        atom(format!(
-            "{} = {}",
-            scope.column(&column),
-            quote(&model.entities[target].name)
-        ))
-    })
 }
 
 fn compare(model: &Model, scope: Scope<'_>, left: &Value, op: Op, right: &Value) -> Sql {
@@ -391,22 +409,4 @@ fn flag_of<'m>(entity: &'m Entity, name: &str) -> Option<&'m Expr> {
             DerivedKind::Flag { expr } => Some(expr),
             _ => None,
         })
-}
-
-pub(super) fn literal(literal: &Literal) -> String {
-    match literal {
-        Literal::Null => "null".into(),
-        Literal::Bool(b) => b.to_string(),
-        Literal::Int(n) => n.to_string(),
-        Literal::Decimal(text) => text.clone(),
-        Literal::Text(text) => quote(text),
-        Literal::Now => "now()".into(),
-        // Not `current_date`, which depends on the time zone of the session.
-        Literal::Today => "(now() at time zone 'UTC')::date".into(),
-    }
-}
-
-/// `in (…)` over the values of an enum.
-pub(super) fn one_of(column: &str, values: &[String]) -> String {
-    format!("{column} in ({})", quoted_list(values))
 }

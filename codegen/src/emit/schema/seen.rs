@@ -10,6 +10,7 @@ use super::{
     predicate::{Sql, all, atom},
     rules::{Context, Scope, optional},
     visible::visible,
+    ways,
 };
 use crate::model::{Entity, EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
@@ -74,6 +75,7 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
         })
         .collect();
     let mut called: BTreeSet<String> = objects.iter().flat_map(|o| calls(&o.create)).collect();
+    called.extend(ways::called(model));
     let mut found: Vec<Object> = Vec::new();
     loop {
         let is_called = |o: &Object| called.contains(o.name.split('(').next().unwrap_or_default());
@@ -86,26 +88,6 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
         found.extend(now);
         rest = later;
     }
-}
-
-/// The functions of this module and of [`super::mine`] that a text calls.
-fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
-    let starts = ["sec.seen_", "sec.mine_", "sec.open_"];
-    let found = starts.into_iter().flat_map(|s| text.match_indices(s));
-    found.map(|(at, _)| {
-        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-        text[at..].chars().take_while(|c| word(*c)).collect()
-    })
-}
-
-/// All questions that could be asked about rows of any entity.
-fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
-    let about = |(id, entity): (EntityId, &Entity)| {
-        let conditions = (0..entity.conditions.len()).map(OfWhat::Condition);
-        let whats = conditions.chain([OfWhat::Read, OfWhat::Update, OfWhat::Delete]);
-        whats.map(|what| (id, what)).collect::<Vec<_>>()
-    };
-    model.entities.iter().enumerate().flat_map(about).collect()
 }
 
 /// `sec.seen_event_admin`, `sec.mine_event_admin`
@@ -135,6 +117,26 @@ pub(super) fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<
         OfWhat::Update => entity.access.update.as_ref(),
         OfWhat::Delete => entity.access.delete.as_ref(),
     }
+}
+
+/// The functions of this module and of [`super::mine`] that a text calls.
+fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
+    let starts = ["sec.seen_", "sec.mine_", "sec.open_"];
+    let found = starts.into_iter().flat_map(|s| text.match_indices(s));
+    found.map(|(at, _)| {
+        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        text[at..].chars().take_while(|c| word(*c)).collect()
+    })
+}
+
+/// All questions that could be asked about rows of any entity.
+fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
+    let about = |(id, entity): (EntityId, &Entity)| {
+        let conditions = (0..entity.conditions.len()).map(OfWhat::Condition);
+        let whats = conditions.chain([OfWhat::Read, OfWhat::Update, OfWhat::Delete]);
+        whats.map(|what| (id, what)).collect::<Vec<_>>()
+    };
+    model.entities.iter().enumerate().flat_map(about).collect()
 }
 
 fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {

@@ -54,6 +54,34 @@ pub fn objects(model: &Model) -> Vec<Object> {
         .collect()
 }
 
+/// All rules of an entity, in spec order.
+pub(super) fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
+    let Access {
+        read,
+        create,
+        update,
+        delete,
+        restore,
+        suspend,
+    } = &entity.access;
+    let mut all: Vec<&Expr> = entity.conditions.iter().map(|c| &c.expr).collect();
+    all.extend(
+        [read, create, update, delete, restore, suspend]
+            .into_iter()
+            .flatten(),
+    );
+    all.extend(
+        entity
+            .fields
+            .iter()
+            .flat_map(|f| [&f.read, &f.write])
+            .flatten(),
+    );
+    all.extend(entity.belongs.iter().filter_map(|r| r.read.as_ref()));
+    all.extend(entity.transitions.iter().map(|t| &t.by));
+    all
+}
+
 fn object(model: &Model, set: &Set<'_>) -> Object {
     let roles = Roles(&model.app);
     let has = &model.entities[set.parent].has[set.has];
@@ -88,15 +116,15 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
         name: &name,
         arguments: "",
         returns: "setof uuid",
-        attributes: "language sql stable parallel safe",
+        attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app(), roles.job()],
         doc: &format!(
-            "Ids of {} whose {} name the caller.",
+            "Ids of {} whose {} name the caller. PL/pgSQL, because it keeps its plan.",
             model.entities[set.parent].plural, has.name
         ),
         body: format!(
-            "  select c.{}\n  from {table} c\n  where {}",
+            "begin\n  return query\n  select c.{}\n  from {table} c\n  where {};\nend",
             via.id_column(),
             condition.block(4)
         ),
@@ -111,34 +139,6 @@ fn of_entity(model: &Model, parent: EntityId) -> Vec<Set<'_>> {
         collect(parent, expr, &mut found);
     }
     found
-}
-
-/// All rules of an entity, in spec order.
-pub(super) fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
-    let Access {
-        read,
-        create,
-        update,
-        delete,
-        restore,
-        suspend,
-    } = &entity.access;
-    let mut all: Vec<&Expr> = entity.conditions.iter().map(|c| &c.expr).collect();
-    all.extend(
-        [read, create, update, delete, restore, suspend]
-            .into_iter()
-            .flatten(),
-    );
-    all.extend(
-        entity
-            .fields
-            .iter()
-            .flat_map(|f| [&f.read, &f.write])
-            .flatten(),
-    );
-    all.extend(entity.belongs.iter().filter_map(|r| r.read.as_ref()));
-    all.extend(entity.transitions.iter().map(|t| &t.by));
-    all
 }
 
 fn collect<'m>(parent: EntityId, expr: &'m Expr, found: &mut Vec<Set<'m>>) {

@@ -60,6 +60,23 @@ pub fn to_restore(model: &Model, id: EntityId) -> Option<Expr> {
     }
 }
 
+/// The condition as SQL, evaluated without row-level security.
+pub(super) fn condition(model: &Model, id: EntityId, alias: &str, state: &Expr) -> Sql {
+    let scope = Scope {
+        entity: id,
+        alias,
+        context: Context::State,
+    };
+    predicate(model, scope, state)
+}
+
+/// Columns of the row that a condition without named conditions reads; derived flags are expanded.
+pub fn columns(model: &Model, id: EntityId, state: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(model, id, state, &mut found);
+    found
+}
+
 /// Whether a condition reads nothing but fields of the row. Counters don't change while the row is archived: the rows
 /// that they count are archived too, and are restored after it.
 fn is_about_values(model: &Model, id: EntityId, state: &Expr) -> bool {
@@ -73,16 +90,6 @@ fn said(model: &Model, id: EntityId, rule: &Expr) -> Option<Expr> {
         Expr::Anyone | Expr::Nobody => None,
         condition => Some(condition),
     }
-}
-
-/// The condition as SQL, evaluated without row-level security.
-pub(super) fn condition(model: &Model, id: EntityId, alias: &str, state: &Expr) -> Sql {
-    let scope = Scope {
-        entity: id,
-        alias,
-        context: Context::State,
-    };
-    predicate(model, scope, state)
 }
 
 /// The rule for a caller who fulfils everything that it asks of a caller (`most`), or nothing of it. Under `not`, a
@@ -156,13 +163,6 @@ fn is_about_row(model: &Model, target: EntityId, what: &OfWhat) -> bool {
         let most = favoured(model, target, rule, true);
         most == favoured(model, target, rule, false) && most != Expr::Anyone
     })
-}
-
-/// Columns of the row that a condition without named conditions reads; derived flags are expanded.
-pub fn columns(model: &Model, id: EntityId, state: &Expr) -> Vec<String> {
-    let mut found = Vec::new();
-    collect(model, id, state, &mut found);
-    found
 }
 
 fn collect(model: &Model, id: EntityId, state: &Expr, found: &mut Vec<String>) {

@@ -32,19 +32,6 @@ pub fn table(model: &Model, id: EntityId) -> Object {
     }
 }
 
-/// Storage options. Free space on each page lets a changed row stay on its page; no index is touched then if none of
-/// its columns change. They also say whether the table is written to the write-ahead log.
-fn storage(entity: &Entity, table: &str) -> String {
-    let room = match updatable(entity).is_empty() {
-        true => String::new(),
-        false => format!("\nalter table {table} set (fillfactor = 80);"),
-    };
-    match entity.wal {
-        true => room,
-        false => format!("{room}\nalter table {table} set unlogged;"),
-    }
-}
-
 /// The statement `create table` alone.
 pub fn create(table: &str, columns: &[Column]) -> String {
     let bare = table.rsplit('.').next().unwrap_or(table);
@@ -55,19 +42,6 @@ pub fn create(table: &str, columns: &[Column]) -> String {
 /// A table without a primary key.
 pub fn create_without_key(table: &str, columns: &[Column]) -> String {
     of_lines(table, columns.iter().map(line))
-}
-
-fn of_lines(table: &str, lines: impl Iterator<Item = String>) -> String {
-    let lines: Vec<String> = lines.collect();
-    format!("create table {table} (\n  {}\n);", lines.join(",\n  "))
-}
-
-fn comments(table: &str, columns: &[Column]) -> String {
-    let told = columns
-        .iter()
-        .filter_map(|c| Some((&c.name, c.comment.as_ref()?)));
-    told.map(|(name, doc)| format!("comment on column {table}.{name} is {};\n", quote(doc)))
-        .collect()
 }
 
 pub(super) fn line(column: &Column) -> String {
@@ -82,4 +56,30 @@ pub(super) fn line(column: &Column) -> String {
         line.push_str(&format!(" generated always as ({expr}) stored"));
     }
     line
+}
+
+/// Storage options. Free space on each page lets a changed row stay on its page; no index is touched then if none of
+/// its columns change. They also say whether the table is written to the write-ahead log.
+fn storage(entity: &Entity, table: &str) -> String {
+    let room = match updatable(entity).is_empty() {
+        true => String::new(),
+        false => format!("\nalter table {table} set (fillfactor = 80);"),
+    };
+    match entity.wal {
+        true => room,
+        false => format!("{room}\nalter table {table} set unlogged;"),
+    }
+}
+
+fn of_lines(table: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
+    format!("create table {table} (\n  {}\n);", lines.join(",\n  "))
+}
+
+fn comments(table: &str, columns: &[Column]) -> String {
+    let told = columns
+        .iter()
+        .filter_map(|c| Some((&c.name, c.comment.as_ref()?)));
+    told.map(|(name, doc)| format!("comment on column {table}.{name} is {};\n", quote(doc)))
+        .collect()
 }

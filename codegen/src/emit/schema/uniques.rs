@@ -156,6 +156,21 @@ pub fn clashes(model: &Model, id: EntityId) -> Vec<Clash> {
     found
 }
 
+/// The condition of `where` in parentheses.
+pub(super) fn about(model: &Model, id: EntityId, filter: &Expr, row: &str) -> String {
+    format!("({})", compile(model, id, filter, row, Context::Definer))
+}
+
+/// The column in the collation that lists are sorted by: the root collation of Unicode for texts, not the order of
+/// code points.
+pub fn as_sorted(entity: &Entity, column: &str) -> String {
+    let field = entity.field(column);
+    match field.is_some_and(|f| f.sort && matches!(f.ty, Ty::Text { .. })) {
+        true => format!("{column} collate \"und-x-icu\""),
+        false => column.to_owned(),
+    }
+}
+
 fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
     let field = entity.field(column);
     if field.is_some_and(|f| f.ty == Ty::Email) {
@@ -166,11 +181,6 @@ fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
         true => format!("o.{column} is not distinct from t.{column}"),
         false => format!("o.{column} = t.{column}"),
     }
-}
-
-/// The condition of `where` in parentheses.
-pub(super) fn about(model: &Model, id: EntityId, filter: &Expr, row: &str) -> String {
-    format!("({})", compile(model, id, filter, row, Context::Definer))
 }
 
 /// The `where` clause for the rows that a unique set applies to.
@@ -252,16 +262,6 @@ fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
     }
     let with_id: Vec<String> = columns.iter().cloned().chain(["id".into()]).collect();
     plain(entity, &with_id)
-}
-
-/// The column in the collation that lists are sorted by: the root collation of Unicode for texts, not the order of
-/// code points.
-pub fn as_sorted(entity: &Entity, column: &str) -> String {
-    let field = entity.field(column);
-    match field.is_some_and(|f| f.sort && matches!(f.ty, Ty::Text { .. })) {
-        true => format!("{column} collate \"und-x-icu\""),
-        false => column.to_owned(),
-    }
 }
 
 fn plain(entity: &Entity, columns: &[String]) -> Object {

@@ -1,26 +1,32 @@
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records an action on something that is not a row of a table, such as an administrator's command to the queue.
+begin
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
     p_entity_type, p_entity_id, p_action,
     sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
-  )
+  );
+end
 $$;
 alter function audit.note(text,uuid,text,jsonb) owner to <app>_audit;
 revoke execute on function audit.note(text,uuid,text,jsonb) from public;
 grant execute on function audit.note(text,uuid,text,jsonb) to <app>_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
-  language sql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
+  language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Hashes every column together with its length, so that no text can move from one column to the next unnoticed.
-  select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
-  from unnest(array[
-    p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
-    p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id::text,
-    p_row.reason, p_row.changed::text, p_row.created_at::text
-  ]) with ordinality as u(v, n)
+begin
+  return (
+    select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
+    from unnest(array[
+      p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
+      p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id::text,
+      p_row.reason, p_row.changed::text, p_row.created_at::text
+    ]) with ordinality as u(v, n)
+  );
+end
 $$;
 alter function audit.row_hash(audit.audit_logs) owner to <app>_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
@@ -131,9 +137,11 @@ revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to <app>_job;
 
 create function audit.has_seal(p_hash text) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether a published seal still exists.
-  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+begin
+  return exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash);
+end
 $$;
 alter function audit.has_seal(text) owner to <app>_audit;
 revoke execute on function audit.has_seal(text) from public;

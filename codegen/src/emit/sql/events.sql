@@ -33,11 +33,13 @@ revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
 grant execute on function jobs.tell(text,text,uuid,jsonb) to <app>_job;
 
 create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Records which jobs consume which events. Workers repeat this regularly for the jobs that they know.
+begin
   insert into jobs.subscriptions (event, job)
   select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
-  on conflict (event, job) do update set seen_at = now()
+  on conflict (event, job) do update set seen_at = now();
+end
 $$;
 alter function jobs.subscribe(text[],text[]) owner to <app>_queue;
 revoke execute on function jobs.subscribe(text[],text[]) from public;

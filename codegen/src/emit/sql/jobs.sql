@@ -110,11 +110,14 @@ revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
 grant execute on function jobs.claim(uuid,text[],integer,interval) to <app>_job;
 
 create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
-  language sql security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Extends the leases of these jobs; returns the ids of the jobs that the worker still holds.
+begin
+  return query
   update jobs.queue q set locked_until = now() + p_lease
   where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
-  returning q.id
+  returning q.id;
+end
 $$;
 alter function jobs.heartbeat(uuid,uuid[],interval) owner to <app>_queue;
 revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
@@ -328,6 +331,23 @@ $$;
 alter function jobs.discard(uuid) owner to <app>_queue;
 revoke execute on function jobs.discard(uuid) from public;
 grant execute on function jobs.discard(uuid) to <app>_job;
+
+create function jobs.forget(p_name text, p_path text[], p_value text, p_before timestamptz) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Deletes waiting and dead jobs of this name that were enqueued until `p_before` and whose payload has this value at this
+-- place, in any case. Running jobs stay. Returns their number.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q
+  where q.name = p_name and q.state in ('queued', 'dead') and q.created_at <= p_before and lower(q.payload #>> p_path) = lower(p_value);
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.forget(text,text[],text,timestamptz) owner to <app>_queue;
+revoke execute on function jobs.forget(text,text[],text,timestamptz) from public;
+grant execute on function jobs.forget(text,text[],text,timestamptz) to <app>_job;
 
 create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

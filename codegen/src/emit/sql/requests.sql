@@ -111,3 +111,19 @@ $$;
 alter function requests.purge(timestamptz,integer) owner to <app>_queue;
 revoke execute on function requests.purge(timestamptz,integer) from public;
 grant execute on function requests.purge(timestamptz,integer) to <app>_job;
+
+create function requests.forget(p_principal uuid) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Deletes all requests of a principal with their answers, which contain what the principal wrote. For one that makes no
+-- requests any more: without its key a repeated request would take effect again. Returns their number.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.principal = p_principal;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.forget(uuid) owner to <app>_queue;
+revoke execute on function requests.forget(uuid) from public;
+grant execute on function requests.forget(uuid) to <app>_job;

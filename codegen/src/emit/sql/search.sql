@@ -1,15 +1,34 @@
 create function sec.folded(p_text text) returns text
   language plpgsql immutable parallel safe as $$
--- Text as it is searched: lower case without accents, whatever its Unicode normal form. `unaccent` is not immutable
--- only because its rules are in a file: after a change of that file the documents must be written again.
+-- Text as it is searched: lower case without accents, whatever its Unicode normal form and width. `unaccent` is not
+-- immutable only because its rules are in a file: after a change of that file the documents must be written again.
 -- PL/pgSQL, because it keeps its plan: a function in SQL would be planned again for each row that a trigger writes.
+declare
+  v_text text;
 begin
   if octet_length(p_text) = char_length(p_text) then
     -- ASCII has no accents; most texts end here, at a sixth of the cost.
     return lower(p_text);
   end if;
-  return lower(public.unaccent('public.unaccent'::regdictionary,
-    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end));
+  -- Soft hyphens go first, since `unaccent` makes hyphens of them.
+  v_text := replace(p_text, E'\u00ad', '');
+  v_text := lower(public.unaccent('public.unaccent'::regdictionary,
+    case when v_text is nfkc normalized then v_text else normalize(v_text, nfkc) end));
+  -- What `unaccent` does not know, and Latin and Cyrillic texts don't have: vowel signs of Hebrew and Arabic, which are
+  -- mostly left out; Arabic letters that are written in several ways, lengthened, or as on a Persian keyboard; the Greek
+  -- sigma at the end of a word, which has no capital of its own; dots and nasals of Indian scripts; digits; the marks after
+  -- emoji.
+  if v_text ~ '[\u03c2\u0591-\u06f9\u0900-\u0b7f\ufe0e\ufe0f]' then
+    v_text := regexp_replace(v_text,
+      '[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u093c\u09bc\u0a3c\u0abc\u0b3c\ufe0e\ufe0f]',
+      '', 'g');
+    v_text := translate(v_text,
+      E'\u03c2\u0622\u0623\u0625\u0671\u0629\u0649\u06cc\u06a9\u0929\u0931\u0934\u0901٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९০১২৩৪৫৬৭৮৯',
+      E'\u03c3\u0627\u0627\u0627\u0627\u0647\u064a\u064a\u0643\u0928\u0930\u0933\u09020123456789012345678901234567890123456789');
+    -- हिन्दी and हिंदी, मुम्बई and मुंबई.
+    v_text := regexp_replace(v_text, '[\u0919\u091e\u0923\u0928\u092e]\u094d(?=[\u0915-\u0939])', E'\u0902', 'g');
+  end if;
+  return v_text;
 end
 $$;
 alter function sec.folded(text) owner to <app>_owner;
@@ -50,8 +69,9 @@ alter function sec.split_words(text, text) owner to <app>_owner;
 
 create function sec.words(p_text text) returns tsvector
   language plpgsql immutable parallel safe as $$
--- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, and the last character of a text in Chinese,
--- Japanese or Korean by itself (the others begin a pair). These are added at the end, so that they part no phrase.
+-- The words of a text. `O'Brien's` is also found as `obriens` and `obrien`, `Zürich` also as `zuerich`, as it is written on
+-- keyboards without umlauts, and the last character of a text in Chinese, Japanese or Korean by itself (the others begin a
+-- pair). These are added at the end, so that they part no phrase.
 declare
   v_text text := sec.folded(p_text);
   v_char constant text := sec.unspaced();
@@ -61,6 +81,13 @@ begin
     v_words := concat_ws(' ', v_words, (
       select string_agg(concat_ws(' ', replace(m[1], '''', ''), replace(substring(m[1] from '^(.*''.*)''s$'), '''', '')), ' ')
       from regexp_matches(v_text, '([[:alnum:]]+(?:''[[:alnum:]]+)+)', 'g') m
+    ));
+  end if;
+  if octet_length(p_text) > char_length(p_text) and normalize(p_text, nfc) ~* '[äöüåø]' then
+    v_words := concat_ws(' ', v_words, (
+      select string_agg(sec.folded(
+        replace(replace(replace(replace(replace(m[1], 'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'å', 'aa'), 'ø', 'oe')), ' ')
+      from regexp_matches(lower(normalize(p_text, nfc)), '([[:alnum:]]*[äöüåø][[:alnum:]]*)', 'g') m
     ));
   end if;
   if octet_length(v_text) > char_length(v_text) and v_text ~ v_char then
@@ -79,9 +106,9 @@ create function sec.searched_words(p_text text, p_half boolean) returns tsquery
 -- The query for the text that a caller typed; null without a letter or digit. `p_half`: the last word may be
 -- incomplete, unless it is excluded.
 -- Words that are written together (`ac/dc`) are found or excluded as a phrase: they are separated by commas, which end
--- a word for the parser, but not an operand.
+-- a word for the parser, but not an operand. After an `OR` at the end the next word is still being typed.
 declare
-  v_text text := sec.folded(p_text);
+  v_text text := sec.folded(regexp_replace(p_text, '[[:space:]]+OR[[:space:]]*$', ''));
   v_query tsquery;
 begin
   if v_text !~ '[[:alnum:]]' then

@@ -7,14 +7,15 @@ declare
   v_hits uuid[];
   v_newest uuid;
   v_oldest uuid;
+  v_near bigint;
   v_eras bigint[];
   v_endings text[];
   v_more text[];
-  v_rows int;
+  v_rows int := 250;
 begin
-  -- Common words are found by reading the newest rows: the first 250 show whether reading more of them would find
-  -- enough.
-  foreach v_rows in array array[250, 20000] loop
+  -- Common words are found by reading the newest rows. The first 250 show whether the newest 4,000 would contain enough,
+  -- or whether at least one in ten contains the words: then up to 20,000 are read.
+  while v_rows is not null loop
     v_found := array(
       select w.id
       from (select d.id, d.document from <documents> d where d.id < p_before order by d.id desc limit v_rows) w
@@ -24,7 +25,10 @@ begin
     if cardinality(v_found) >= p_wanted then
       return v_found;
     end if;
-    exit when cardinality(v_found) < 25;
+    v_rows := case
+      when v_rows < 4000 and cardinality(v_found)::bigint * 4000 >= v_rows * p_wanted::bigint then 4000
+      when v_rows < 20000 and cardinality(v_found) * 10 >= v_rows then 20000
+    end;
   end loop;
   if p_whole::text = p_words::text or v_ending is null then
     return <newest>(v_words, null, null, p_before, p_wanted);
@@ -39,10 +43,29 @@ begin
     -- There are no other rows.
     return v_found;
   end if;
+  -- About four thousand rows lie after this time, if they lie as close together as the second half of the newest 250.
+  v_near := (
+    select sec.era(v_newest) - 30 * (sec.era(o.id) - sec.era(v_newest))
+    from (select d.id from <documents> d where d.id < p_before order by d.id desc offset 124 limit 1) o
+  );
   v_endings := array[v_ending];
   for v_round in 1..4 loop
     v_found := <newest>(v_known, null, null, p_before, p_wanted);
     v_oldest := coalesce(v_found[p_wanted], (select d.id from <documents> d order by d.id limit 1));
+    -- Rows that are not far from the newest are read one by one as well: for the start of a word, the index gathers all
+    -- rows that contain such a word, also those of other cities.
+    if cardinality(v_found) >= p_wanted and sec.era(v_oldest) > v_near then
+      v_hits := array(
+        select w.id
+        from (select d.id, d.document from <documents> d where d.id >= v_oldest and d.id < p_before order by d.id desc limit 4000) w
+        where w.document @@ v_words and (select true from <public> p where p.id = w.id)
+        limit p_wanted
+      );
+      -- There are as many, unless the rows lie closer together than those.
+      if cardinality(v_hits) >= p_wanted then
+        return v_hits;
+      end if;
+    end if;
     v_eras := sec.eras_between(sec.era(v_oldest), sec.era(v_newest));
     v_hits := array(
       select w.id

@@ -7,9 +7,11 @@ declare
   -- Times as `sec.era` returns them: of the oldest row (`v_first`), just after the newest row that is left (`v_end`),
   -- how far to look back from there (`v_back`), where that span begins (`v_begin`), and where the last span with too
   -- many hits began (`v_dense`).
-  v_first constant bigint := sec.era((select d.id from <documents> d order by d.id limit 1));
-  v_end bigint := 1 + sec.era((select d.id from <documents> d where d.id < p_before order by d.id desc limit 1));
-  v_back bigint := 16 * (v_end - sec.era((select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1)));
+  -- `sec.era` is called within the queries: PostgreSQL does not inline it for the result of a query.
+  v_first constant bigint := (select sec.era(d.id) from <documents> d order by d.id limit 1);
+  v_end bigint := (select 1 + sec.era(d.id) from <documents> d where d.id < p_before order by d.id desc limit 1);
+  v_back bigint := (
+    select 16 * (v_end - sec.era(o.id)) from (select d.id from <documents> d where d.id < p_before order by d.id desc offset 249 limit 1) o);
   v_begin bigint;
   v_dense bigint;
   v_eras bigint[];
@@ -53,7 +55,7 @@ begin
     end if;
     v_before := sec.era_start(v_begin);
     -- Continues at the next row: before a row whose id is far in the future there may be no other for centuries.
-    v_end := coalesce(1 + sec.era((select d.id from <documents> d where d.id < v_before order by d.id desc limit 1)), v_first);
+    v_end := coalesce((select 1 + sec.era(d.id) from <documents> d where d.id < v_before order by d.id desc limit 1), v_first);
     v_back := case
       when v_dense < v_end then greatest(1, (v_end - v_dense) / 4)
       when cardinality(v_hits) = 0 then v_back * 4

@@ -2,7 +2,7 @@
 //! row gets, which values the audit log shows.
 
 use super::{AccessChange, DEPTH_MAX, Effect, Side, effect, former};
-use crate::model::{Entity, Expr, Memo, Model, Module};
+use crate::model::{Entity, Expr, Field, Memo, Model, Module};
 use std::collections::BTreeSet;
 
 pub fn changes(old: &Model, new: &Model, known: &Memo) -> Vec<AccessChange> {
@@ -40,11 +40,65 @@ pub fn changes(old: &Model, new: &Model, known: &Memo) -> Vec<AccessChange> {
     found
 }
 
-/// Fields of both entities whose values the audit log shows. Fields that were added or removed don't change that.
+type Of = fn(&Model, &Module) -> BTreeSet<String>;
+
+const MODULES: [(&str, Of); 3] = [
+    ("reads", |model, module| {
+        let reads = module.reads.iter();
+        reads.map(|id| model.entities[*id].name.clone()).collect()
+    }),
+    ("writes", |model, module| {
+        (module.writes.iter())
+            .flat_map(|id| written(model, module, *id))
+            .collect()
+    }),
+    ("jobs that requests may ask for", |_, module| {
+        module.requested.iter().cloned().collect()
+    }),
+];
+
+pub(super) fn sets(
+    what: String,
+    before: &BTreeSet<String>,
+    after: &BTreeSet<String>,
+) -> Option<AccessChange> {
+    // A module that writes all of an entity covers each of its columns.
+    let covers = |set: &BTreeSet<String>, word: &String| {
+        let of = word.split([' ', '.']).nth(1).unwrap_or_default();
+        set.contains(word) || set.contains(&format!("all of {of}"))
+    };
+    let more = after.iter().any(|word| !covers(before, word));
+    let less = before.iter().any(|word| !covers(after, word));
+    let effect = match (more, less) {
+        (false, false) => return None,
+        (true, false) => Effect::Wider,
+        (false, true) => Effect::Narrower,
+        (true, true) => Effect::Other,
+    };
+    let told = |set: &BTreeSet<String>| match set.is_empty() {
+        true => "nothing".to_owned(),
+        false => Vec::from_iter(set.iter().map(String::as_str)).join(", "),
+    };
+    Some(AccessChange {
+        what,
+        effect,
+        before: told(before),
+        after: told(after),
+    })
+}
+
+/// Fields and relations of both entities whose values the audit log shows: those with a `read` rule are masked like redacted ones.
+/// Fields that were added or removed don't change that.
 fn logged(entity: &Entity, other: &Entity) -> BTreeSet<String> {
-    let fields = entity.fields.iter().filter(|field| !field.redact);
+    let shown = |field: &&Field| !field.redact && field.read.is_none();
+    let fields = entity.fields.iter().filter(shown);
     let names = fields.map(|field| field.name.clone());
-    names.filter(|name| other.field(name).is_some()).collect()
+    let relations = entity.belongs.iter().filter(|r| r.read.is_none());
+    let related = relations.map(|relation| relation.name.clone());
+    let names = names.filter(|name| other.field(name).is_some());
+    names
+        .chain(related.filter(|name| other.relation(name).is_some()))
+        .collect()
 }
 
 /// The condition for a role assignment to count.
@@ -72,23 +126,6 @@ fn counted(old: &Model, new: &Model, known: &Memo) -> Option<AccessChange> {
     })
 }
 
-type Of = fn(&Model, &Module) -> BTreeSet<String>;
-
-const MODULES: [(&str, Of); 3] = [
-    ("reads", |model, module| {
-        let reads = module.reads.iter();
-        reads.map(|id| model.entities[*id].name.clone()).collect()
-    }),
-    ("writes", |model, module| {
-        (module.writes.iter())
-            .flat_map(|id| written(model, module, *id))
-            .collect()
-    }),
-    ("jobs that requests may ask for", |_, module| {
-        module.requested.iter().cloned().collect()
-    }),
-];
-
 fn written(model: &Model, module: &Module, id: usize) -> Vec<String> {
     let name = &model.entities[id].name;
     let Some(narrowed) = module.narrowed(id) else {
@@ -102,30 +139,4 @@ fn written(model: &Model, module: &Module, id: usize) -> Vec<String> {
     };
     let made = narrowed.create.as_deref().unwrap_or_default();
     [of("create", made), of("update", &narrowed.update)].concat()
-}
-
-fn sets(what: String, before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<AccessChange> {
-    // A module that writes all of an entity covers each of its columns.
-    let covers = |set: &BTreeSet<String>, word: &String| {
-        let of = word.split([' ', '.']).nth(1).unwrap_or_default();
-        set.contains(word) || set.contains(&format!("all of {of}"))
-    };
-    let more = after.iter().any(|word| !covers(before, word));
-    let less = before.iter().any(|word| !covers(after, word));
-    let effect = match (more, less) {
-        (false, false) => return None,
-        (true, false) => Effect::Wider,
-        (false, true) => Effect::Narrower,
-        (true, true) => Effect::Other,
-    };
-    let told = |set: &BTreeSet<String>| match set.is_empty() {
-        true => "nothing".to_owned(),
-        false => Vec::from_iter(set.iter().map(String::as_str)).join(", "),
-    };
-    Some(AccessChange {
-        what,
-        effect,
-        before: told(before),
-        after: told(after),
-    })
 }

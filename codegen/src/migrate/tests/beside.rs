@@ -100,6 +100,32 @@ fn a_function_that_nobody_might_call_can_be_called_by_everybody() {
     );
 }
 
+/// A down migration writes rows before it creates the documents again.
+#[test]
+fn what_writes_search_documents_is_away_while_they_are() {
+    let old = spec("../tests/library");
+    let mut new = old.clone();
+    let documents = |o: &&mut Object| o.name == "search.books";
+    let table = new.objects.iter_mut().find(documents).expect("a table");
+    table.create = table.create.replacen("not null", "not null ", 1);
+    let ops = diff(&old, &new, &Renames::default(), &Direction::Up);
+    let dropped: Vec<&str> = (ops.iter())
+        .filter_map(|op| match op {
+            Op::Drop { object } => Some(object.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let away = |name: &str| dropped.contains(&name);
+    assert!(away("search.books"), "{dropped:?}");
+    let writers: Vec<&Object> = (old.objects.iter())
+        .filter(|o| o.kind == Kind::Trigger && o.create.contains("books_document("))
+        .collect();
+    assert!(!writers.is_empty());
+    for trigger in writers {
+        assert!(away(&trigger.name), "{}: {dropped:?}", trigger.name);
+    }
+}
+
 /// The index of search documents contains the results of `sec.eras` for each row, so it is of no use to a changed
 /// function.
 #[test]

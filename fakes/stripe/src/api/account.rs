@@ -114,72 +114,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-fn default_currency(country: &str) -> &'static str {
-    match country {
-        "AU" => "aud",
-        "CA" => "cad",
-        "CH" | "LI" => "chf",
-        "DK" => "dkk",
-        "GB" => "gbp",
-        "JP" => "jpy",
-        "NO" => "nok",
-        "NZ" => "nzd",
-        "PL" => "pln",
-        "SE" => "sek",
-        "SG" => "sgd",
-        "US" => "usd",
-        _ => "eur",
-    }
-}
-
-fn requirements(due: &[&str], disabled: Option<&str>) -> Value {
-    json!({
-        "alternatives": [], "current_deadline": null, "currently_due": due, "disabled_reason": disabled,
-        "errors": [], "eventually_due": due, "past_due": due, "pending_verification": [],
-    })
-}
-
-fn write(call: &Call, account: &mut Value) -> Result<()> {
-    let params = &call.params;
-    for field in ["email", "default_currency"] {
-        if let Some(value) = params.text(field) {
-            account[field] = json!(value);
-        }
-    }
-    let types = ["company", "government_entity", "individual", "non_profit"];
-    if let Some(kind) = params.choice("business_type", &types)? {
-        account["business_type"] = json!(kind);
-    }
-    let profile = params.below("business_profile");
-    let fields = [
-        "mcc",
-        "name",
-        "product_description",
-        "support_email",
-        "support_phone",
-        "support_url",
-        "url",
-    ];
-    profile.allow(&fields)?;
-    for field in fields {
-        if let Some(value) = profile.text(field) {
-            account["business_profile"][field] = json!(value);
-        }
-    }
-    for capability in ["card_payments", "transfers"] {
-        let asked = params.flag(&format!("capabilities[{capability}][requested]"))?;
-        if asked == Some(true) && account["capabilities"].get(capability).is_none() {
-            let state = if account.is("charges_enabled") {
-                "active"
-            } else {
-                "inactive"
-            };
-            account["capabilities"][capability] = json!(state);
-        }
-    }
-    params.metadata(account)
-}
-
 pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     call.params.allow(WRITE)?;
     let mut account = connected(world, id)?.clone();
@@ -187,15 +121,6 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     *world.edit(id) = account;
     event::emit(world, "account.updated", id);
     Ok(world.object(id).clone())
-}
-
-/// An account that the platform still has access to.
-fn connected<'a>(world: &'a World, id: &str) -> Result<&'a Value> {
-    let found = world
-        .get(id)
-        .filter(|account| account.str("object") == "account");
-    let found = found.filter(|account| !account.is("_deauthorized") && !account.is("deleted"));
-    found.ok_or_else(|| ApiError::account_invalid(id))
 }
 
 pub fn get(world: &World, id: &str) -> Result<Value> {
@@ -362,4 +287,79 @@ pub fn deauthorize(world: &mut World, id: &str) -> Result<()> {
     event::emit_object(world, "account.application.deauthorized", &application);
     world.edit(id)["_deauthorized"] = json!(true);
     Ok(())
+}
+
+fn default_currency(country: &str) -> &'static str {
+    match country {
+        "AU" => "aud",
+        "CA" => "cad",
+        "CH" | "LI" => "chf",
+        "DK" => "dkk",
+        "GB" => "gbp",
+        "JP" => "jpy",
+        "NO" => "nok",
+        "NZ" => "nzd",
+        "PL" => "pln",
+        "SE" => "sek",
+        "SG" => "sgd",
+        "US" => "usd",
+        _ => "eur",
+    }
+}
+
+fn requirements(due: &[&str], disabled: Option<&str>) -> Value {
+    json!({
+        "alternatives": [], "current_deadline": null, "currently_due": due, "disabled_reason": disabled,
+        "errors": [], "eventually_due": due, "past_due": due, "pending_verification": [],
+    })
+}
+
+fn write(call: &Call, account: &mut Value) -> Result<()> {
+    let params = &call.params;
+    for field in ["email", "default_currency"] {
+        if let Some(value) = params.text(field) {
+            account[field] = json!(value);
+        }
+    }
+    let types = ["company", "government_entity", "individual", "non_profit"];
+    if let Some(kind) = params.choice("business_type", &types)? {
+        account["business_type"] = json!(kind);
+    }
+    let profile = params.below("business_profile");
+    let fields = [
+        "mcc",
+        "name",
+        "product_description",
+        "support_email",
+        "support_phone",
+        "support_url",
+        "url",
+    ];
+    profile.allow(&fields)?;
+    for field in fields {
+        if let Some(value) = profile.text(field) {
+            account["business_profile"][field] = json!(value);
+        }
+    }
+    for capability in ["card_payments", "transfers"] {
+        let asked = params.flag(&format!("capabilities[{capability}][requested]"))?;
+        if asked == Some(true) && account["capabilities"].get(capability).is_none() {
+            let state = if account.is("charges_enabled") {
+                "active"
+            } else {
+                "inactive"
+            };
+            account["capabilities"][capability] = json!(state);
+        }
+    }
+    params.metadata(account)
+}
+
+/// An account that the platform still has access to.
+fn connected<'a>(world: &'a World, id: &str) -> Result<&'a Value> {
+    let found = world
+        .get(id)
+        .filter(|account| account.str("object") == "account");
+    let found = found.filter(|account| !account.is("_deauthorized") && !account.is("deleted"));
+    found.ok_or_else(|| ApiError::account_invalid(id))
 }

@@ -85,6 +85,29 @@ pub fn make(world: &mut World, intent: &Value, method: &Value, error: Option<&Ap
     world.insert("charges", charge)
 }
 
+pub fn get(world: &World, call: &Call, id: &str) -> Result<Value> {
+    world.find("charge", id, call).cloned()
+}
+
+pub fn list(world: &World, call: &Call) -> Result<Value> {
+    let params = &call.params;
+    params.allow(&[
+        "customer",
+        "payment_intent",
+        "transfer_group",
+        "limit",
+        "starting_after",
+        "ending_before",
+        "created[*]",
+    ])?;
+    let wanted =
+        ["customer", "payment_intent", "transfer_group"].map(|name| (name, params.text(name)));
+    world.page("charges", call, |charge| {
+        let mut wanted = wanted.iter();
+        wanted.all(|(name, value)| value.is_none() || charge.maybe(name) == *value)
+    })
+}
+
 fn details(method: &Value, intent: &Value) -> Value {
     let card = &method["card"];
     json!({
@@ -110,28 +133,5 @@ fn details(method: &Value, intent: &Value) -> Value {
         "regulated_status": "unregulated",
         "three_d_secure": null,
         "wallet": null,
-    })
-}
-
-pub fn get(world: &World, call: &Call, id: &str) -> Result<Value> {
-    world.find("charge", id, call).cloned()
-}
-
-pub fn list(world: &World, call: &Call) -> Result<Value> {
-    let params = &call.params;
-    params.allow(&[
-        "customer",
-        "payment_intent",
-        "transfer_group",
-        "limit",
-        "starting_after",
-        "ending_before",
-        "created[*]",
-    ])?;
-    let wanted =
-        ["customer", "payment_intent", "transfer_group"].map(|name| (name, params.text(name)));
-    world.page("charges", call, |charge| {
-        let mut wanted = wanted.iter();
-        wanted.all(|(name, value)| value.is_none() || charge.maybe(name) == *value)
     })
 }

@@ -108,44 +108,6 @@ pub fn open_part(
     Some(id)
 }
 
-fn withdraw(world: &mut World, id: &str) {
-    settle(world, id, Reason::Dispute);
-}
-
-/// Books a step of a dispute, with a balance transaction if the account's balance changes.
-fn settle(world: &mut World, id: &str, reason: Reason) {
-    let dispute = world.object(id).clone();
-    let holder = dispute.maybe("_account").unwrap_or(PLATFORM).to_owned();
-    let amount = dispute.num("amount");
-    let (from, to, change) = match reason {
-        Reason::Dispute => (holder.as_str(), DISPUTES_HELD, -amount),
-        Reason::DisputeWon => (DISPUTES_HELD, holder.as_str(), amount),
-        _ => (DISPUTES_HELD, CARDS, 0),
-    };
-    world.book(&Move {
-        currency: dispute.str("currency"),
-        from,
-        to,
-        amount,
-        reason,
-        object: id,
-    });
-    if change != 0 {
-        let transaction = world.balance_transaction(&holder, "adjustment", id, change, 0);
-        let shown = world.object(&transaction).clone();
-        if let Some(all) = world.edit(id)["balance_transactions"].as_array_mut() {
-            all.push(shown);
-        }
-    }
-}
-
-fn is_open(dispute: &Value) -> bool {
-    matches!(
-        dispute.str("status"),
-        "needs_response" | "under_review" | "warning_needs_response" | "warning_under_review"
-    )
-}
-
 /// Whether the latest dispute about a charge was won.
 pub fn is_won(world: &World, charge: &str) -> bool {
     let mut all = world.all("disputes");
@@ -249,4 +211,42 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
         let mut wanted = wanted.iter();
         wanted.all(|(name, value)| value.is_none() || dispute.maybe(name) == *value)
     })
+}
+
+fn withdraw(world: &mut World, id: &str) {
+    settle(world, id, Reason::Dispute);
+}
+
+/// Books a step of a dispute, with a balance transaction if the account's balance changes.
+fn settle(world: &mut World, id: &str, reason: Reason) {
+    let dispute = world.object(id).clone();
+    let holder = dispute.maybe("_account").unwrap_or(PLATFORM).to_owned();
+    let amount = dispute.num("amount");
+    let (from, to, change) = match reason {
+        Reason::Dispute => (holder.as_str(), DISPUTES_HELD, -amount),
+        Reason::DisputeWon => (DISPUTES_HELD, holder.as_str(), amount),
+        _ => (DISPUTES_HELD, CARDS, 0),
+    };
+    world.book(&Move {
+        currency: dispute.str("currency"),
+        from,
+        to,
+        amount,
+        reason,
+        object: id,
+    });
+    if change != 0 {
+        let transaction = world.balance_transaction(&holder, "adjustment", id, change, 0);
+        let shown = world.object(&transaction).clone();
+        if let Some(all) = world.edit(id)["balance_transactions"].as_array_mut() {
+            all.push(shown);
+        }
+    }
+}
+
+fn is_open(dispute: &Value) -> bool {
+    matches!(
+        dispute.str("status"),
+        "needs_response" | "under_review" | "warning_needs_response" | "warning_under_review"
+    )
 }

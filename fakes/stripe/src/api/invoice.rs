@@ -95,29 +95,6 @@ pub fn make(
     id
 }
 
-fn line(
-    world: &mut World,
-    invoice: &str,
-    subscription: &Value,
-    line: &Line,
-    period: (i64, i64),
-) -> Value {
-    let item = &subscription["items"]["data"][0];
-    json!({
-        "id": world.new_id("il"), "object": "line_item", "amount": line.amount,
-        "currency": subscription["currency"], "description": line.description, "discount_amounts": [],
-        "discountable": !line.proration, "discounts": [], "invoice": invoice, "livemode": false, "metadata": {},
-        "parent": { "invoice_item_details": null, "subscription_item_details": {
-            "invoice_item": null, "proration": line.proration, "proration_details": { "credited_items": null },
-            "subscription": subscription["id"], "subscription_item": item["id"],
-        }, "type": "subscription_item_details" },
-        "period": { "start": period.0, "end": period.1 }, "pretax_credit_amounts": [],
-        "pricing": { "price_details": { "price": item["price"]["id"], "product": item["price"]["product"] },
-            "type": "price_details", "unit_amount_decimal": item["price"]["unit_amount_decimal"] },
-        "quantity": item["quantity"], "quantity_decimal": null, "subtotal": line.amount, "taxes": [],
-    })
-}
-
 /// Creates the payment intent. An invoice that charges nothing, since the customer's balance has settled it, is paid.
 pub fn begin_payment(world: &mut World, id: &str, method: Option<&str>) {
     let invoice = world.object(id).clone();
@@ -198,31 +175,6 @@ pub fn succeeded(world: &mut World, intent: &str) {
     if let Some(id) = intent.maybe("_invoice") {
         paid(world, id, intent.num("amount_received"));
     }
-}
-
-fn paid(world: &mut World, id: &str, amount: i64) {
-    let now = world.now;
-    let invoice = world.edit(id);
-    if invoice.str("status") != "open" {
-        return;
-    }
-    invoice["status"] = json!("paid");
-    invoice["attempted"] = json!(true);
-    invoice["attempt_count"] = json!(invoice.num("attempt_count") + i64::from(amount > 0));
-    invoice["amount_paid"] = json!(amount);
-    invoice["amount_remaining"] = json!(0);
-    invoice["next_payment_attempt"] = Value::Null;
-    invoice["status_transitions"]["paid_at"] = json!(now);
-    if let Some(payment) = invoice["_payments"]["data"].get_mut(0) {
-        payment["status"] = json!("paid");
-        payment["amount_paid"] = json!(amount);
-        payment["status_transitions"]["paid_at"] = json!(now);
-    }
-    let sub = invoice.str("_subscription").to_owned();
-    event::emit(world, "invoice.paid", id);
-    event::emit(world, "invoice.payment_succeeded", id);
-    pending_update::paid(world, &sub, id);
-    renewal::invoice_paid(world, &sub);
 }
 
 /// Called when an intent was declined or has no card: schedules the next attempt of its invoice, if it has one.
@@ -403,4 +355,52 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
         let mut wanted = wanted.iter();
         wanted.all(|(field, value)| value.is_none() || invoice.maybe(field) == *value)
     })
+}
+
+fn line(
+    world: &mut World,
+    invoice: &str,
+    subscription: &Value,
+    line: &Line,
+    period: (i64, i64),
+) -> Value {
+    let item = &subscription["items"]["data"][0];
+    json!({
+        "id": world.new_id("il"), "object": "line_item", "amount": line.amount,
+        "currency": subscription["currency"], "description": line.description, "discount_amounts": [],
+        "discountable": !line.proration, "discounts": [], "invoice": invoice, "livemode": false, "metadata": {},
+        "parent": { "invoice_item_details": null, "subscription_item_details": {
+            "invoice_item": null, "proration": line.proration, "proration_details": { "credited_items": null },
+            "subscription": subscription["id"], "subscription_item": item["id"],
+        }, "type": "subscription_item_details" },
+        "period": { "start": period.0, "end": period.1 }, "pretax_credit_amounts": [],
+        "pricing": { "price_details": { "price": item["price"]["id"], "product": item["price"]["product"] },
+            "type": "price_details", "unit_amount_decimal": item["price"]["unit_amount_decimal"] },
+        "quantity": item["quantity"], "quantity_decimal": null, "subtotal": line.amount, "taxes": [],
+    })
+}
+
+fn paid(world: &mut World, id: &str, amount: i64) {
+    let now = world.now;
+    let invoice = world.edit(id);
+    if invoice.str("status") != "open" {
+        return;
+    }
+    invoice["status"] = json!("paid");
+    invoice["attempted"] = json!(true);
+    invoice["attempt_count"] = json!(invoice.num("attempt_count") + i64::from(amount > 0));
+    invoice["amount_paid"] = json!(amount);
+    invoice["amount_remaining"] = json!(0);
+    invoice["next_payment_attempt"] = Value::Null;
+    invoice["status_transitions"]["paid_at"] = json!(now);
+    if let Some(payment) = invoice["_payments"]["data"].get_mut(0) {
+        payment["status"] = json!("paid");
+        payment["amount_paid"] = json!(amount);
+        payment["status_transitions"]["paid_at"] = json!(now);
+    }
+    let sub = invoice.str("_subscription").to_owned();
+    event::emit(world, "invoice.paid", id);
+    event::emit(world, "invoice.payment_succeeded", id);
+    pending_update::paid(world, &sub, id);
+    renewal::invoice_paid(world, &sub);
 }

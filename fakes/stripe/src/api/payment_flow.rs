@@ -120,36 +120,6 @@ pub fn attempt_with(
     }
 }
 
-fn authorized(world: &mut World, intent: &Value, method: &Value) {
-    let id = intent.str("id");
-    let made = charge::make(world, intent, method, None);
-    let edit = world.edit(id);
-    edit["latest_charge"] = json!(made);
-    edit["last_payment_error"] = Value::Null;
-    edit["next_action"] = Value::Null;
-    let keep = intent.maybe("setup_future_usage").is_some();
-    match intent.maybe("customer").filter(|_| keep) {
-        Some(customer) => payment_method::attach_to(world, method.str("id"), customer),
-        None if method["customer"].is_null() => {
-            world.edit(method.str("id"))["_spent"] = json!(true)
-        }
-        None => {}
-    }
-    if intent.str("capture_method") == "manual" {
-        let edit = world.edit(id);
-        edit["status"] = json!("requires_capture");
-        edit["amount_capturable"] = intent["amount"].clone();
-        let at = world.now + AUTHORIZED_SECONDS;
-        world
-            .timers
-            .set(at, Timer::AuthorizationExpires(id.to_owned()));
-        event::emit(world, "charge.succeeded", &made);
-        event::emit(world, "payment_intent.amount_capturable_updated", id);
-    } else {
-        capture::run(world, id, &made, intent.num("amount"));
-    }
-}
-
 /// The card was declined, or the buyer failed to authenticate. The intent waits for another card.
 pub fn declined(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiError> {
     let intent = world.object(id).clone();
@@ -287,5 +257,35 @@ pub fn canceled(world: &mut World, id: &str, reason: Option<&str>) {
 pub fn authorization_expires(world: &mut World, id: &str) {
     if world.object(id).str("status") == "requires_capture" {
         canceled(world, id, Some("automatic"));
+    }
+}
+
+fn authorized(world: &mut World, intent: &Value, method: &Value) {
+    let id = intent.str("id");
+    let made = charge::make(world, intent, method, None);
+    let edit = world.edit(id);
+    edit["latest_charge"] = json!(made);
+    edit["last_payment_error"] = Value::Null;
+    edit["next_action"] = Value::Null;
+    let keep = intent.maybe("setup_future_usage").is_some();
+    match intent.maybe("customer").filter(|_| keep) {
+        Some(customer) => payment_method::attach_to(world, method.str("id"), customer),
+        None if method["customer"].is_null() => {
+            world.edit(method.str("id"))["_spent"] = json!(true)
+        }
+        None => {}
+    }
+    if intent.str("capture_method") == "manual" {
+        let edit = world.edit(id);
+        edit["status"] = json!("requires_capture");
+        edit["amount_capturable"] = intent["amount"].clone();
+        let at = world.now + AUTHORIZED_SECONDS;
+        world
+            .timers
+            .set(at, Timer::AuthorizationExpires(id.to_owned()));
+        event::emit(world, "charge.succeeded", &made);
+        event::emit(world, "payment_intent.amount_capturable_updated", id);
+    } else {
+        capture::run(world, id, &made, intent.num("amount"));
     }
 }

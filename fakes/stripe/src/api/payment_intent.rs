@@ -150,52 +150,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-/// Writes the parameters that are accepted at creation and at updates.
-fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
-    let params = &call.params;
-    if let Some(amount) = params.integer("amount")? {
-        intent["amount"] = json!(amount);
-    }
-    if params.text("currency").is_some() {
-        intent["currency"] = json!(currency::read(params)?);
-    }
-    let (amount, currency) = (intent.num("amount"), intent.str("currency").to_owned());
-    currency::chargeable(amount, &currency)?;
-    if let Some(customer) = params.text("customer") {
-        world.named("customer", "customer", customer, call)?;
-        intent["customer"] = json!(customer);
-    }
-    for field in [
-        "description",
-        "receipt_email",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-        "transfer_group",
-    ] {
-        if let Some(value) = params.raw(field) {
-            intent[field] = match value {
-                "" => Value::Null,
-                value => json!(value),
-            };
-        }
-    }
-    if let Some(usage) = params.choice("setup_future_usage", &["off_session", "on_session"])? {
-        intent["setup_future_usage"] = json!(usage);
-    }
-    if params.has_below("shipping") {
-        let shipping = params.below("shipping");
-        intent["shipping"] = json!({
-            "address": super::customer::address(&shipping.below("address")),
-            "carrier": shipping.text("carrier"),
-            "name": shipping.text("name"),
-            "phone": shipping.text("phone"),
-            "tracking_number": shipping.text("tracking_number"),
-        });
-    }
-    write_split(world, call, intent)?;
-    params.metadata(intent)
-}
-
 /// Writes how the payment is split between accounts.
 pub fn write_split(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
     let params = &call.params;
@@ -354,6 +308,52 @@ pub fn search(world: &World, call: &Call) -> Result<Value> {
     Ok(json!({
         "object": "search_result", "url": call.path, "has_more": more, "next_page": null, "data": found,
     }))
+}
+
+/// Writes the parameters that are accepted at creation and at updates.
+fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
+    let params = &call.params;
+    if let Some(amount) = params.integer("amount")? {
+        intent["amount"] = json!(amount);
+    }
+    if params.text("currency").is_some() {
+        intent["currency"] = json!(currency::read(params)?);
+    }
+    let (amount, currency) = (intent.num("amount"), intent.str("currency").to_owned());
+    currency::chargeable(amount, &currency)?;
+    if let Some(customer) = params.text("customer") {
+        world.named("customer", "customer", customer, call)?;
+        intent["customer"] = json!(customer);
+    }
+    for field in [
+        "description",
+        "receipt_email",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_group",
+    ] {
+        if let Some(value) = params.raw(field) {
+            intent[field] = match value {
+                "" => Value::Null,
+                value => json!(value),
+            };
+        }
+    }
+    if let Some(usage) = params.choice("setup_future_usage", &["off_session", "on_session"])? {
+        intent["setup_future_usage"] = json!(usage);
+    }
+    if params.has_below("shipping") {
+        let shipping = params.below("shipping");
+        intent["shipping"] = json!({
+            "address": super::customer::address(&shipping.below("address")),
+            "carrier": shipping.text("carrier"),
+            "name": shipping.text("name"),
+            "phone": shipping.text("phone"),
+            "tracking_number": shipping.text("tracking_number"),
+        });
+    }
+    write_split(world, call, intent)?;
+    params.metadata(intent)
 }
 
 fn term(text: &str) -> Option<(&str, &str)> {

@@ -66,72 +66,6 @@ pub fn create_from(world: &mut World, call: &Call, params: &Params, at: &str) ->
     Ok(world.insert("payment_methods", method))
 }
 
-fn default_year(now: i64) -> i64 {
-    year_of(now) + 4
-}
-
-fn year_of(now: i64) -> i64 {
-    use chrono::{DateTime, Datelike};
-    DateTime::from_timestamp(now, 0).map_or(2026, |at| i64::from(at.year()))
-}
-
-fn check_expiry(now: i64, month: i64, year: i64) -> Result<()> {
-    use chrono::{DateTime, Datelike};
-    if !(1..=12).contains(&month) {
-        return Err(ApiError::card(
-            "invalid_expiry_month",
-            None,
-            "Your card's expiration month is invalid.",
-        ));
-    }
-    let this_month = DateTime::from_timestamp(now, 0).map_or(1, |at| i64::from(at.month()));
-    if (year, month) < (year_of(now), this_month) {
-        return Err(ApiError::card(
-            "invalid_expiry_year",
-            None,
-            "Your card's expiration year is invalid.",
-        ));
-    }
-    Ok(())
-}
-
-fn build(world: &mut World, card: &Card, month: i64, year: i64) -> Value {
-    json!({
-        "id": world.new_id("pm"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": {
-            "address": super::customer::address(&Params::default()),
-            "email": null, "name": null, "phone": null, "tax_id": null,
-        },
-        "card": {
-            "brand": card.brand,
-            "checks": {
-                "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass",
-            },
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": month,
-            "exp_year": year,
-            "fingerprint": format!("fake{}", card.number),
-            "funding": "credit",
-            "generated_from": null,
-            "last4": card.last4(),
-            "networks": { "available": [card.brand], "preferred": null },
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": { "supported": true },
-            "wallet": null,
-        },
-        "created": world.now,
-        "customer": null,
-        "customer_account": null,
-        "livemode": false,
-        "metadata": {},
-        "type": "card",
-        "_number": card.number,
-    })
-}
-
 /// The payment method that a parameter names. Each use of a name such as `pm_card_visa` creates a new card.
 pub fn resolve(world: &mut World, call: &Call, param: &str, id: &str) -> Result<String> {
     if let Some(card) = card::by_name(id).filter(|_| id.starts_with("pm_card_")) {
@@ -304,4 +238,70 @@ pub fn detach_from(world: &mut World, id: &str) {
     if owner["invoice_settings"].maybe("default_payment_method") == Some(id) {
         owner["invoice_settings"]["default_payment_method"] = Value::Null;
     }
+}
+
+fn default_year(now: i64) -> i64 {
+    year_of(now) + 4
+}
+
+fn year_of(now: i64) -> i64 {
+    use chrono::{DateTime, Datelike};
+    DateTime::from_timestamp(now, 0).map_or(2026, |at| i64::from(at.year()))
+}
+
+fn check_expiry(now: i64, month: i64, year: i64) -> Result<()> {
+    use chrono::{DateTime, Datelike};
+    if !(1..=12).contains(&month) {
+        return Err(ApiError::card(
+            "invalid_expiry_month",
+            None,
+            "Your card's expiration month is invalid.",
+        ));
+    }
+    let this_month = DateTime::from_timestamp(now, 0).map_or(1, |at| i64::from(at.month()));
+    if (year, month) < (year_of(now), this_month) {
+        return Err(ApiError::card(
+            "invalid_expiry_year",
+            None,
+            "Your card's expiration year is invalid.",
+        ));
+    }
+    Ok(())
+}
+
+fn build(world: &mut World, card: &Card, month: i64, year: i64) -> Value {
+    json!({
+        "id": world.new_id("pm"),
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": {
+            "address": super::customer::address(&Params::default()),
+            "email": null, "name": null, "phone": null, "tax_id": null,
+        },
+        "card": {
+            "brand": card.brand,
+            "checks": {
+                "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass",
+            },
+            "country": "US",
+            "display_brand": card.brand,
+            "exp_month": month,
+            "exp_year": year,
+            "fingerprint": format!("fake{}", card.number),
+            "funding": "credit",
+            "generated_from": null,
+            "last4": card.last4(),
+            "networks": { "available": [card.brand], "preferred": null },
+            "regulated_status": "unregulated",
+            "three_d_secure_usage": { "supported": true },
+            "wallet": null,
+        },
+        "created": world.now,
+        "customer": null,
+        "customer_account": null,
+        "livemode": false,
+        "metadata": {},
+        "type": "card",
+        "_number": card.number,
+    })
 }

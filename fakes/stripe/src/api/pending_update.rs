@@ -74,6 +74,12 @@ pub fn expires(world: &mut World, invoice: &str) {
     }
 }
 
+pub fn clear(subscription: &mut Value) {
+    for field in ["pending_update", "_pending_items", "_pending_invoice"] {
+        subscription[field] = Value::Null;
+    }
+}
+
 fn cancel_of(world: &mut World, id: &str) {
     if let Some(invoice) = world
         .object(id)
@@ -81,11 +87,5 @@ fn cancel_of(world: &mut World, id: &str) {
         .map(str::to_owned)
     {
         invoice::close(world, &invoice);
-    }
-}
-
-pub fn clear(subscription: &mut Value) {
-    for field in ["pending_update", "_pending_items", "_pending_invoice"] {
-        subscription[field] = Value::Null;
     }
 }

@@ -11,32 +11,6 @@ use serde_json::{Value, json};
 
 const PAGE: [&str; 4] = ["limit", "starting_after", "ending_before", "created[*]"];
 
-fn build_product(world: &mut World, call: &Call, name: &str) -> Value {
-    let mut product = json!({
-        "id": world.new_id("prod"),
-        "object": "product",
-        "active": true,
-        "created": world.now,
-        "default_price": null,
-        "description": null,
-        "images": [],
-        "livemode": false,
-        "marketing_features": [],
-        "metadata": {},
-        "name": name,
-        "package_dimensions": null,
-        "shippable": null,
-        "statement_descriptor": null,
-        "tax_code": null,
-        "type": "service",
-        "unit_label": null,
-        "updated": world.now,
-        "url": null,
-    });
-    call.own(&mut product);
-    product
-}
-
 pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     call.params
         .allow(&["name", "description", "active", "metadata[*]", "id"])?;
@@ -54,18 +28,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     let id = world.insert("products", product);
     event::emit(world, "product.created", &id);
     Ok(world.object(&id).clone())
-}
-
-fn write(call: &Call, product: &mut Value) -> Result<()> {
-    for field in ["name", "description"] {
-        if let Some(value) = call.params.text(field) {
-            product[field] = json!(value);
-        }
-    }
-    if let Some(active) = call.params.flag("active")? {
-        product["active"] = json!(active);
-    }
-    call.params.metadata(product)
 }
 
 pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
@@ -186,12 +148,6 @@ pub fn create_price(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-fn holder_of(world: &World, call: &Call, key: &str) -> Option<String> {
-    let mut all = world.all("prices").filter(|price| call.owns(price));
-    let found = all.find(|price| price.maybe("lookup_key") == Some(key));
-    found.map(|price| price.str("id").to_owned())
-}
-
 pub fn update_price(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     call.params.allow(&["active", "nickname", "metadata[*]"])?;
     let mut price = world.find("price", id, call)?.clone();
@@ -232,4 +188,48 @@ pub fn list_prices(world: &World, call: &Call) -> Result<Value> {
                     .is_some_and(|key| keys.contains(&key)))
             && wanted.all(|(name, value)| value.is_none() || price.maybe(name) == *value)
     })
+}
+
+fn build_product(world: &mut World, call: &Call, name: &str) -> Value {
+    let mut product = json!({
+        "id": world.new_id("prod"),
+        "object": "product",
+        "active": true,
+        "created": world.now,
+        "default_price": null,
+        "description": null,
+        "images": [],
+        "livemode": false,
+        "marketing_features": [],
+        "metadata": {},
+        "name": name,
+        "package_dimensions": null,
+        "shippable": null,
+        "statement_descriptor": null,
+        "tax_code": null,
+        "type": "service",
+        "unit_label": null,
+        "updated": world.now,
+        "url": null,
+    });
+    call.own(&mut product);
+    product
+}
+
+fn write(call: &Call, product: &mut Value) -> Result<()> {
+    for field in ["name", "description"] {
+        if let Some(value) = call.params.text(field) {
+            product[field] = json!(value);
+        }
+    }
+    if let Some(active) = call.params.flag("active")? {
+        product["active"] = json!(active);
+    }
+    call.params.metadata(product)
+}
+
+fn holder_of(world: &World, call: &Call, key: &str) -> Option<String> {
+    let mut all = world.all("prices").filter(|price| call.owns(price));
+    let found = all.find(|price| price.maybe("lookup_key") == Some(key));
+    found.map(|price| price.str("id").to_owned())
 }

@@ -67,63 +67,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-fn charge_of(world: &World, call: &Call) -> Result<Value> {
-    let params = &call.params;
-    match (params.text("charge"), params.text("payment_intent")) {
-        (Some(id), _) => world.named("charge", "charge", id, call).cloned(),
-        (None, Some(id)) => {
-            let intent = world.named("payment_intent", "payment_intent", id, call)?;
-            let charge = world.get(intent.str("latest_charge"));
-            charge.filter(|charge| charge.is("paid")).cloned().ok_or_else(|| {
-                ApiError::invalid(
-                    "payment_intent_unexpected_state",
-                    format!("This PaymentIntent ({id}) does not have a successful charge to refund."),
-                )
-                .param("payment_intent")
-            })
-        }
-        (None, None) => Err(ApiError::parameter(
-            "parameter_missing",
-            "charge",
-            "One of the following params should be provided for this request: payment_intent or charge.".to_owned(),
-        )),
-    }
-}
-
-/// The amount to refund; an error if the charge can't be refunded.
-fn refundable(world: &World, charge: &Value, given: Option<i64>) -> Result<i64> {
-    let id = charge.str("id");
-    if !charge.is("captured") {
-        let message = format!("Charge {id} is not captured; cancel its PaymentIntent instead.");
-        return Err(ApiError::invalid("charge_not_refundable", message));
-    }
-    // A charge stays `disputed` after the decision; if the dispute was won, the money can be refunded.
-    if charge.is("disputed") && !dispute::is_won(world, id) {
-        let message = format!("Charge {id} has been charged back; cannot issue a refund.");
-        return Err(ApiError::invalid("charge_disputed", message));
-    }
-    let left = charge.num("amount_captured") - charge.num("amount_refunded");
-    if left <= 0 {
-        let message = format!("Charge {id} has already been refunded.");
-        return Err(ApiError::invalid("charge_already_refunded", message));
-    }
-    let amount = given.unwrap_or(left);
-    if amount < 1 {
-        return Err(ApiError::parameter(
-            "parameter_invalid_integer",
-            "amount",
-            "This value must be greater than or equal to 1.".to_owned(),
-        ));
-    }
-    if amount > left {
-        let message = format!(
-            "Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
-        );
-        return Err(ApiError::invalid("amount_too_large", message).param("amount"));
-    }
-    Ok(amount)
-}
-
 /// The parts of a refund that are taken from others: ids of the transfer and of the fee, and the amounts in proportion
 /// to the refund, rounded half up, and at most what is left.
 struct Parts {
@@ -187,43 +130,6 @@ impl Parts {
             world.edit(refund)["transfer_reversal"] = json!(reversal);
         }
     }
-}
-
-fn pay_back(world: &mut World, charge: &Value, id: &str, amount: i64) {
-    let behaviour = payment_method::card_of(world.object(charge.str("payment_method"))).behaviour;
-    let pending = behaviour == Behaviour::RefundPends;
-    let holder = holder(charge);
-    world.book(&Move {
-        currency: charge.str("currency"),
-        from: &holder,
-        to: if pending { REFUNDS_PENDING } else { CARDS },
-        amount,
-        reason: Reason::Refund,
-        object: id,
-    });
-    let transaction = world.balance_transaction(&holder, "refund", id, -amount, 0);
-    let at = world.now + world.config.refund_seconds;
-    let refund = world.edit(id);
-    refund["balance_transaction"] = json!(transaction);
-    if pending {
-        refund["status"] = json!("pending");
-        world.timers.set(at, Timer::RefundSettles(id.to_owned()));
-    }
-    if behaviour == Behaviour::RefundFails {
-        world.timers.set(at, Timer::RefundFails(id.to_owned()));
-    }
-    recount(world, charge.str("id"), amount);
-}
-
-fn holder(object: &Value) -> String {
-    object.maybe("_account").unwrap_or(PLATFORM).to_owned()
-}
-
-fn recount(world: &mut World, charge: &str, more: i64) {
-    let charge = world.edit(charge);
-    let refunded = charge.num("amount_refunded") + more;
-    charge["amount_refunded"] = json!(refunded);
-    charge["refunded"] = json!(refunded == charge.num("amount_captured"));
 }
 
 pub fn settles(world: &mut World, id: &str) {
@@ -299,4 +205,98 @@ pub fn list(world: &World, call: &Call, charge: Option<&str>) -> Result<Value> {
         charge.is_none_or(|charge| refund.maybe("charge") == Some(charge))
             && intent.is_none_or(|intent| refund.maybe("payment_intent") == Some(intent))
     })
+}
+
+fn charge_of(world: &World, call: &Call) -> Result<Value> {
+    let params = &call.params;
+    match (params.text("charge"), params.text("payment_intent")) {
+        (Some(id), _) => world.named("charge", "charge", id, call).cloned(),
+        (None, Some(id)) => {
+            let intent = world.named("payment_intent", "payment_intent", id, call)?;
+            let charge = world.get(intent.str("latest_charge"));
+            charge.filter(|charge| charge.is("paid")).cloned().ok_or_else(|| {
+                ApiError::invalid(
+                    "payment_intent_unexpected_state",
+                    format!("This PaymentIntent ({id}) does not have a successful charge to refund."),
+                )
+                .param("payment_intent")
+            })
+        }
+        (None, None) => Err(ApiError::parameter(
+            "parameter_missing",
+            "charge",
+            "One of the following params should be provided for this request: payment_intent or charge.".to_owned(),
+        )),
+    }
+}
+
+/// The amount to refund; an error if the charge can't be refunded.
+fn refundable(world: &World, charge: &Value, given: Option<i64>) -> Result<i64> {
+    let id = charge.str("id");
+    if !charge.is("captured") {
+        let message = format!("Charge {id} is not captured; cancel its PaymentIntent instead.");
+        return Err(ApiError::invalid("charge_not_refundable", message));
+    }
+    // A charge stays `disputed` after the decision; if the dispute was won, the money can be refunded.
+    if charge.is("disputed") && !dispute::is_won(world, id) {
+        let message = format!("Charge {id} has been charged back; cannot issue a refund.");
+        return Err(ApiError::invalid("charge_disputed", message));
+    }
+    let left = charge.num("amount_captured") - charge.num("amount_refunded");
+    if left <= 0 {
+        let message = format!("Charge {id} has already been refunded.");
+        return Err(ApiError::invalid("charge_already_refunded", message));
+    }
+    let amount = given.unwrap_or(left);
+    if amount < 1 {
+        return Err(ApiError::parameter(
+            "parameter_invalid_integer",
+            "amount",
+            "This value must be greater than or equal to 1.".to_owned(),
+        ));
+    }
+    if amount > left {
+        let message = format!(
+            "Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
+        );
+        return Err(ApiError::invalid("amount_too_large", message).param("amount"));
+    }
+    Ok(amount)
+}
+
+fn pay_back(world: &mut World, charge: &Value, id: &str, amount: i64) {
+    let behaviour = payment_method::card_of(world.object(charge.str("payment_method"))).behaviour;
+    let pending = behaviour == Behaviour::RefundPends;
+    let holder = holder(charge);
+    world.book(&Move {
+        currency: charge.str("currency"),
+        from: &holder,
+        to: if pending { REFUNDS_PENDING } else { CARDS },
+        amount,
+        reason: Reason::Refund,
+        object: id,
+    });
+    let transaction = world.balance_transaction(&holder, "refund", id, -amount, 0);
+    let at = world.now + world.config.refund_seconds;
+    let refund = world.edit(id);
+    refund["balance_transaction"] = json!(transaction);
+    if pending {
+        refund["status"] = json!("pending");
+        world.timers.set(at, Timer::RefundSettles(id.to_owned()));
+    }
+    if behaviour == Behaviour::RefundFails {
+        world.timers.set(at, Timer::RefundFails(id.to_owned()));
+    }
+    recount(world, charge.str("id"), amount);
+}
+
+fn holder(object: &Value) -> String {
+    object.maybe("_account").unwrap_or(PLATFORM).to_owned()
+}
+
+fn recount(world: &mut World, charge: &str, more: i64) {
+    let charge = world.edit(charge);
+    let refunded = charge.num("amount_refunded") + more;
+    charge["amount_refunded"] = json!(refunded);
+    charge["refunded"] = json!(refunded == charge.num("amount_captured"));
 }

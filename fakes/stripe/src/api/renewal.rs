@@ -27,13 +27,6 @@ pub fn end(world: &mut World, id: &str, status: &str, reason: &str) {
     invoice::subscription_ended(world, id, status == "incomplete_expired");
 }
 
-fn set_status(world: &mut World, id: &str, status: &str) {
-    if world.object(id).str("status") != status {
-        world.edit(id)["status"] = json!(status);
-        event::emit(world, "customer.subscription.updated", id);
-    }
-}
-
 pub fn invoice_paid(world: &mut World, id: &str) {
     let subscription = world.object(id).clone();
     if is_over(&subscription) {
@@ -120,6 +113,13 @@ pub fn period_ends(world: &mut World, id: &str, at: i64) {
     let method = method_of(world, id).filter(|method| !payment_method_is_gone(world, method));
     invoice::begin_payment(world, &made, method.as_deref());
     let _ = invoice::try_payment(world, &made, true);
+}
+
+fn set_status(world: &mut World, id: &str, status: &str) {
+    if world.object(id).str("status") != status {
+        world.edit(id)["status"] = json!(status);
+        event::emit(world, "customer.subscription.updated", id);
+    }
 }
 
 fn payment_method_is_gone(world: &World, method: &str) -> bool {

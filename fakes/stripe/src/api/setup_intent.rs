@@ -96,18 +96,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
-    let params = &call.params;
-    if let Some(customer) = params.text("customer") {
-        world.named("customer", "customer", customer, call)?;
-        intent["customer"] = json!(customer);
-    }
-    if let Some(description) = params.text("description") {
-        intent["description"] = json!(description);
-    }
-    params.metadata(intent)
-}
-
 pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     call.params.allow(WRITE)?;
     let mut intent = world.find("setup_intent", id, call)?.clone();
@@ -119,20 +107,6 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     }
     *world.edit(id) = intent;
     Ok(world.object(id).clone())
-}
-
-fn open(intent: &Value, action: &str) -> Result<()> {
-    let status = intent.str("status");
-    if matches!(
-        status,
-        "requires_payment_method" | "requires_confirmation" | "requires_action"
-    ) {
-        return Ok(());
-    }
-    let message =
-        format!("You cannot {action} this SetupIntent because it has a status of {status}.");
-    Err(ApiError::invalid("setup_intent_unexpected_state", message)
-        .with("setup_intent", intent.clone()))
 }
 
 pub fn confirm(world: &mut World, call: &Call, id: &str) -> Result<Value> {
@@ -195,18 +169,6 @@ pub fn attempt_with(
     }
 }
 
-fn refused(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiError> {
-    let method = world.object(world.object(id).str("payment_method")).clone();
-    let error = error.with("payment_method", method);
-    let edit = world.edit(id);
-    edit["status"] = json!("requires_payment_method");
-    edit["payment_method"] = Value::Null;
-    edit["next_action"] = Value::Null;
-    edit["last_setup_error"] = error.as_last_error();
-    event::emit(world, "setup_intent.setup_failed", id);
-    error.with("setup_intent", world.object(id).clone())
-}
-
 /// The buyer has authenticated, or failed to.
 pub fn authenticate(world: &mut World, id: &str, success: bool) -> Result<()> {
     let intent = world.object(id);
@@ -259,4 +221,42 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
         let mut wanted = wanted.iter();
         wanted.all(|(name, value)| value.is_none() || intent.maybe(name) == *value)
     })
+}
+
+fn write(world: &World, call: &Call, intent: &mut Value) -> Result<()> {
+    let params = &call.params;
+    if let Some(customer) = params.text("customer") {
+        world.named("customer", "customer", customer, call)?;
+        intent["customer"] = json!(customer);
+    }
+    if let Some(description) = params.text("description") {
+        intent["description"] = json!(description);
+    }
+    params.metadata(intent)
+}
+
+fn open(intent: &Value, action: &str) -> Result<()> {
+    let status = intent.str("status");
+    if matches!(
+        status,
+        "requires_payment_method" | "requires_confirmation" | "requires_action"
+    ) {
+        return Ok(());
+    }
+    let message =
+        format!("You cannot {action} this SetupIntent because it has a status of {status}.");
+    Err(ApiError::invalid("setup_intent_unexpected_state", message)
+        .with("setup_intent", intent.clone()))
+}
+
+fn refused(world: &mut World, id: &str, error: Box<ApiError>) -> Box<ApiError> {
+    let method = world.object(world.object(id).str("payment_method")).clone();
+    let error = error.with("payment_method", method);
+    let edit = world.edit(id);
+    edit["status"] = json!("requires_payment_method");
+    edit["payment_method"] = Value::Null;
+    edit["next_action"] = Value::Null;
+    edit["last_setup_error"] = error.as_last_error();
+    event::emit(world, "setup_intent.setup_failed", id);
+    error.with("setup_intent", world.object(id).clone())
 }

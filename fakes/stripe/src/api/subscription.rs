@@ -109,39 +109,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-fn skeleton(world: &World, customer: &str, price: &Value) -> Value {
-    json!({
-        "object": "subscription",
-        "application": null, "application_fee_percent": null,
-        "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null },
-        "billing_cycle_anchor": world.now, "billing_cycle_anchor_config": null,
-        "billing_mode": { "flexible": null, "type": "classic" }, "billing_schedules": [],
-        "billing_thresholds": null, "cancel_at": null, "cancel_at_period_end": false, "canceled_at": null,
-        "cancellation_details": { "comment": null, "feedback": null, "reason": null },
-        "collection_method": "charge_automatically", "created": world.now, "currency": price["currency"],
-        "customer": customer, "customer_account": null, "days_until_due": null, "default_payment_method": null,
-        "default_source": null, "default_tax_rates": [], "description": null, "discounts": [], "ended_at": null,
-        "invoice_settings": {
-            "account_tax_ids": null, "custom_fields": null, "description": null, "footer": null,
-            "issuer": { "type": "self" },
-        },
-        "latest_invoice": null, "livemode": false, "metadata": {}, "next_pending_invoice_item_invoice": null,
-        "on_behalf_of": null, "pause_collection": null,
-        "payment_settings": {
-            "payment_method_options": null, "payment_method_types": null, "save_default_payment_method": "off",
-        },
-        "pending_invoice_item_interval": null, "pending_setup_intent": null, "pending_update": null,
-        "schedule": null, "start_date": world.now, "status": "incomplete", "test_clock": null,
-        "transfer_data": null, "trial_end": null,
-        "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } }, "trial_start": null,
-        "_prorations": 0,
-    })
-}
-
-fn default_of<'a>(world: &'a World, customer: &str) -> Option<&'a str> {
-    world.object(customer)["invoice_settings"].maybe("default_payment_method")
-}
-
 /// The card that pays for a subscription: its own default, or its customer's.
 pub fn method_of(world: &World, id: &str) -> Option<String> {
     let subscription = world.object(id);
@@ -151,34 +118,6 @@ pub fn method_of(world: &World, id: &str) -> Option<String> {
         .filter(|method| world.object(method)["customer"] == subscription["customer"]);
     own.or_else(|| default_of(world, subscription.str("customer")))
         .map(str::to_owned)
-}
-
-fn write(world: &World, call: &Call, subscription: &mut Value) -> Result<()> {
-    let params = &call.params;
-    if let Some(method) = params.text("default_payment_method") {
-        let found = world.named("payment_method", "default_payment_method", method, call)?;
-        if found.maybe("customer") != subscription.maybe("customer") {
-            let message = "The customer does not have a payment method with that ID. It must be attached first.";
-            return Err(
-                ApiError::invalid("resource_missing", message).param("default_payment_method")
-            );
-        }
-        subscription["default_payment_method"] = json!(method);
-    }
-    if let Some(description) = params.text("description") {
-        subscription["description"] = json!(description);
-    }
-    let save = "payment_settings[save_default_payment_method]";
-    if let Some(save) = params.choice(save, &["off", "on_subscription"])? {
-        subscription["payment_settings"]["save_default_payment_method"] = json!(save);
-    }
-    if let Some(ends) = params.flag("cancel_at_period_end")? {
-        subscription["cancel_at_period_end"] = json!(ends);
-        let end = subscription["items"]["data"][0]["current_period_end"].clone();
-        subscription["cancel_at"] = if ends { end } else { Value::Null };
-        subscription["canceled_at"] = if ends { json!(world.now) } else { Value::Null };
-    }
-    params.metadata(subscription)
 }
 
 pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
@@ -243,53 +182,11 @@ pub fn update(world: &mut World, call: &Call, id: &str) -> Result<Value> {
     Ok(world.object(id).clone())
 }
 
-/// The lines of an invoice for a change of the items: the difference for the rest of the period, or, if a new period
-/// begins, its price and credit for the rest of the former one.
-fn changed(
-    now: i64,
-    before: &Value,
-    after: &Value,
-    restarts: bool,
-    is_prorated: bool,
-) -> Vec<Line> {
-    let former = item::total(before);
-    let difference = match restarts {
-        true => -former,
-        false => item::total(after) - former,
-    };
-    let mut lines = Vec::new();
-    let amount = prorated(now, item::period(before), difference);
-    if is_prorated && amount != 0 {
-        lines.push(Line {
-            description: "Change of the subscription".to_owned(),
-            amount,
-            proration: true,
-        });
-    }
-    if restarts {
-        lines.extend(item::lines(after));
-    }
-    lines
-}
-
-/// The part of a price change that is due for the rest of the period.
-fn prorated(now: i64, period: (i64, i64), change: i64) -> i64 {
-    let (rest, whole) = (period.1 - now, period.1 - period.0);
-    if whole <= 0 || rest <= 0 {
-        return 0;
-    }
-    change.signum() * share(change.abs(), rest, whole)
-}
-
 pub fn is_over(subscription: &Value) -> bool {
     matches!(
         subscription.str("status"),
         "canceled" | "incomplete_expired"
     )
-}
-
-fn ended(id: &str) -> Box<ApiError> {
-    ApiError::not_found("subscription", id)
 }
 
 pub fn cancel(world: &mut World, call: &Call, id: &str) -> Result<Value> {
@@ -344,4 +241,107 @@ pub fn list(world: &World, call: &Call) -> Result<Value> {
         fits && customer.is_none_or(|customer| subscription.str("customer") == customer)
             && price.is_none_or(has)
     })
+}
+
+fn skeleton(world: &World, customer: &str, price: &Value) -> Value {
+    json!({
+        "object": "subscription",
+        "application": null, "application_fee_percent": null,
+        "automatic_tax": { "disabled_reason": null, "enabled": false, "liability": null },
+        "billing_cycle_anchor": world.now, "billing_cycle_anchor_config": null,
+        "billing_mode": { "flexible": null, "type": "classic" }, "billing_schedules": [],
+        "billing_thresholds": null, "cancel_at": null, "cancel_at_period_end": false, "canceled_at": null,
+        "cancellation_details": { "comment": null, "feedback": null, "reason": null },
+        "collection_method": "charge_automatically", "created": world.now, "currency": price["currency"],
+        "customer": customer, "customer_account": null, "days_until_due": null, "default_payment_method": null,
+        "default_source": null, "default_tax_rates": [], "description": null, "discounts": [], "ended_at": null,
+        "invoice_settings": {
+            "account_tax_ids": null, "custom_fields": null, "description": null, "footer": null,
+            "issuer": { "type": "self" },
+        },
+        "latest_invoice": null, "livemode": false, "metadata": {}, "next_pending_invoice_item_invoice": null,
+        "on_behalf_of": null, "pause_collection": null,
+        "payment_settings": {
+            "payment_method_options": null, "payment_method_types": null, "save_default_payment_method": "off",
+        },
+        "pending_invoice_item_interval": null, "pending_setup_intent": null, "pending_update": null,
+        "schedule": null, "start_date": world.now, "status": "incomplete", "test_clock": null,
+        "transfer_data": null, "trial_end": null,
+        "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } }, "trial_start": null,
+        "_prorations": 0,
+    })
+}
+
+fn default_of<'a>(world: &'a World, customer: &str) -> Option<&'a str> {
+    world.object(customer)["invoice_settings"].maybe("default_payment_method")
+}
+
+fn write(world: &World, call: &Call, subscription: &mut Value) -> Result<()> {
+    let params = &call.params;
+    if let Some(method) = params.text("default_payment_method") {
+        let found = world.named("payment_method", "default_payment_method", method, call)?;
+        if found.maybe("customer") != subscription.maybe("customer") {
+            let message = "The customer does not have a payment method with that ID. It must be attached first.";
+            return Err(
+                ApiError::invalid("resource_missing", message).param("default_payment_method")
+            );
+        }
+        subscription["default_payment_method"] = json!(method);
+    }
+    if let Some(description) = params.text("description") {
+        subscription["description"] = json!(description);
+    }
+    let save = "payment_settings[save_default_payment_method]";
+    if let Some(save) = params.choice(save, &["off", "on_subscription"])? {
+        subscription["payment_settings"]["save_default_payment_method"] = json!(save);
+    }
+    if let Some(ends) = params.flag("cancel_at_period_end")? {
+        subscription["cancel_at_period_end"] = json!(ends);
+        let end = subscription["items"]["data"][0]["current_period_end"].clone();
+        subscription["cancel_at"] = if ends { end } else { Value::Null };
+        subscription["canceled_at"] = if ends { json!(world.now) } else { Value::Null };
+    }
+    params.metadata(subscription)
+}
+
+/// The lines of an invoice for a change of the items: the difference for the rest of the period, or, if a new period
+/// begins, its price and credit for the rest of the former one.
+fn changed(
+    now: i64,
+    before: &Value,
+    after: &Value,
+    restarts: bool,
+    is_prorated: bool,
+) -> Vec<Line> {
+    let former = item::total(before);
+    let difference = match restarts {
+        true => -former,
+        false => item::total(after) - former,
+    };
+    let mut lines = Vec::new();
+    let amount = prorated(now, item::period(before), difference);
+    if is_prorated && amount != 0 {
+        lines.push(Line {
+            description: "Change of the subscription".to_owned(),
+            amount,
+            proration: true,
+        });
+    }
+    if restarts {
+        lines.extend(item::lines(after));
+    }
+    lines
+}
+
+/// The part of a price change that is due for the rest of the period.
+fn prorated(now: i64, period: (i64, i64), change: i64) -> i64 {
+    let (rest, whole) = (period.1 - now, period.1 - period.0);
+    if whole <= 0 || rest <= 0 {
+        return 0;
+    }
+    change.signum() * share(change.abs(), rest, whole)
+}
+
+fn ended(id: &str) -> Box<ApiError> {
+    ApiError::not_found("subscription", id)
 }

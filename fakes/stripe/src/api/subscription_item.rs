@@ -68,25 +68,6 @@ pub fn put(world: &mut World, subscription: &mut Value, items: Vec<Value>, perio
     });
 }
 
-/// The price as an object `plan`, as older clients expect it.
-fn plan(price: &Value) -> Value {
-    json!({
-        "id": price["id"], "object": "plan", "active": price["active"], "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"], "billing_scheme": "per_unit", "created": price["created"],
-        "currency": price["currency"], "interval": price["recurring"]["interval"],
-        "interval_count": price["recurring"]["interval_count"], "livemode": false, "metadata": {}, "meter": null,
-        "nickname": price["nickname"], "product": price["product"], "tiers_mode": null, "transform_usage": null,
-        "trial_period_days": null, "usage_type": "licensed",
-    })
-}
-
-fn all(subscription: &Value) -> &[Value] {
-    subscription["items"]["data"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-}
-
 pub fn lines(subscription: &Value) -> Vec<Line> {
     let line = |item: &Value| Line {
         description: format!("{} × {}", item.num("quantity"), item["price"].str("id")),
@@ -133,4 +114,23 @@ pub fn end_of_period(anchor: i64, price: &Value, periods: i64) -> i64 {
         _ => start.checked_add_months(Months::new(count)),
     };
     end.unwrap_or(start).timestamp()
+}
+
+/// The price as an object `plan`, as older clients expect it.
+fn plan(price: &Value) -> Value {
+    json!({
+        "id": price["id"], "object": "plan", "active": price["active"], "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"], "billing_scheme": "per_unit", "created": price["created"],
+        "currency": price["currency"], "interval": price["recurring"]["interval"],
+        "interval_count": price["recurring"]["interval_count"], "livemode": false, "metadata": {}, "meter": null,
+        "nickname": price["nickname"], "product": price["product"], "tiers_mode": null, "transform_usage": null,
+        "trial_period_days": null, "usage_type": "licensed",
+    })
+}
+
+fn all(subscription: &Value) -> &[Value] {
+    subscription["items"]["data"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }

@@ -88,37 +88,6 @@ pub fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(world.object(&id).clone())
 }
 
-/// Checks that the transfers from a charge do not exceed its amount.
-fn from_charge(
-    world: &World,
-    call: &Call,
-    id: &str,
-    amount: Option<i64>,
-    currency: &str,
-) -> Result<i64> {
-    let charge = world.named("charge", "source_transaction", id, call)?;
-    if charge.str("currency") != currency || !charge.is("captured") {
-        return Err(ApiError::invalid(
-            "parameter_invalid",
-            "The source_transaction must be captured, and in the currency of the transfer.",
-        )
-        .param("source_transaction"));
-    }
-    let others = world.all("transfers");
-    let others = others.filter(|transfer| transfer.maybe("source_transaction") == Some(id));
-    let taken: i64 = others.map(|transfer| transfer.num("amount")).sum();
-    let left = charge.num("amount_captured") - taken;
-    let amount = amount.unwrap_or(left);
-    if amount > left {
-        return Err(ApiError::invalid(
-            "parameter_invalid",
-            format!("The source_transaction has {left} left to transfer, less than {amount}."),
-        )
-        .param("amount"));
-    }
-    Ok(amount)
-}
-
 pub fn enough(world: &World, account: &str, currency: &str, amount: i64) -> Result<()> {
     let balance = world.ledger.balance(account, currency);
     if balance >= amount {
@@ -296,4 +265,35 @@ pub fn list_reversals(world: &World, call: &Call, id: &str) -> Result<Value> {
     world.page("transfer_reversals", call, |reversal| {
         reversal.str("transfer") == id
     })
+}
+
+/// Checks that the transfers from a charge do not exceed its amount.
+fn from_charge(
+    world: &World,
+    call: &Call,
+    id: &str,
+    amount: Option<i64>,
+    currency: &str,
+) -> Result<i64> {
+    let charge = world.named("charge", "source_transaction", id, call)?;
+    if charge.str("currency") != currency || !charge.is("captured") {
+        return Err(ApiError::invalid(
+            "parameter_invalid",
+            "The source_transaction must be captured, and in the currency of the transfer.",
+        )
+        .param("source_transaction"));
+    }
+    let others = world.all("transfers");
+    let others = others.filter(|transfer| transfer.maybe("source_transaction") == Some(id));
+    let taken: i64 = others.map(|transfer| transfer.num("amount")).sum();
+    let left = charge.num("amount_captured") - taken;
+    let amount = amount.unwrap_or(left);
+    if amount > left {
+        return Err(ApiError::invalid(
+            "parameter_invalid",
+            format!("The source_transaction has {left} left to transfer, less than {amount}."),
+        )
+        .param("amount"));
+    }
+    Ok(amount)
 }

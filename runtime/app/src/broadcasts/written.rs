@@ -5,7 +5,7 @@
 
 use crate::problems as own;
 use generated::broadcast::{BroadcastAudience, CreateBroadcast, UpdateBroadcast};
-use kernel::{Cx, Error, Result, input::Patch, problem::Item, problems};
+use kernel::{Cx, Error, Result, input::Patch, problem::Item, problems, value::parse_id};
 use uuid::Uuid;
 
 pub async fn check_new(cx: &mut Cx, input: &mut CreateBroadcast) -> Result<()> {
@@ -47,7 +47,7 @@ pub async fn check_schedule(cx: &mut Cx, id: Uuid) -> Result<()> {
     match obstacle.as_deref() {
         Some("host") => Err(Error::new(&own::HOST_UNKNOWN)),
         Some("author") => Err(Error::new(&problems::STATE).detail(
-            "Whoever wrote this does not administer the host any more. Write it anew to send it in your name.",
+            "The author of this broadcast no longer administers the host. Write a new one to send it in your name.",
         )),
         Some("types") => {
             let detail = "A broadcast to ticket types names one or more of its event. Change `ticket_type_ids` first.";
@@ -67,7 +67,7 @@ pub async fn check_schedule(cx: &mut Cx, id: Uuid) -> Result<()> {
 async fn check_types(cx: &mut Cx, event: Uuid, ids: &mut [String]) -> Result<()> {
     let mut wrong = Vec::new();
     for (at, text) in ids.iter_mut().enumerate() {
-        match Uuid::try_parse(text).ok().filter(|_| text.len() == 36) {
+        match parse_id(text) {
             Some(id) => *text = id.to_string(),
             None => wrong.push((at, "format", "must be the id of a ticket type")),
         }

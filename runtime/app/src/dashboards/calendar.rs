@@ -2,7 +2,7 @@
 //! following the host or venue, day by day.
 
 use super::{
-    Dashboards, Lists,
+    Dashboards, EXPANDS, Lists,
     period::{Days, Period},
 };
 use crate::{
@@ -17,6 +17,7 @@ use axum::{
     routing::get,
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use generated::event::EVENT;
 use kernel::{
     Cx, Member, Result,
     openapi::Objects,
@@ -40,7 +41,8 @@ static LIST: List = List::new(
     "calendar",
     50,
     &[parameter("from", Kind::Date), parameter("to", Kind::Date)],
-);
+)
+.expanding(EVENT.expands);
 
 #[derive(Serialize, ToSchema)]
 struct Calendar {
@@ -76,7 +78,7 @@ pub fn router() -> Router<Lists> {
 static OBJECTS: Objects = Objects(&[("CalendarEntry", "calendar_entry")]);
 
 #[derive(OpenApi)]
-#[openapi(paths(calendar), modifiers(&OBJECTS))]
+#[openapi(paths(calendar), modifiers(&OBJECTS, &EXPANDS))]
 struct Document;
 
 pub fn document() -> openapi::OpenApi {
@@ -90,7 +92,7 @@ pub fn document() -> openapi::OpenApi {
 #[utoipa::path(get, path = "/me/calendar", operation_id = "getMyCalendar", tag = "Me", security(("bearer" = [])),
     params(("from" = Option<NaiveDate>, Query, description = "First day (default: today)"),
         ("to" = Option<NaiveDate>, Query, description = "Last day (default: 31 days); at most 92 days"),
-        ("limit" = Option<u8>, Query, description = "Entries per page (default 50, at most 100)"),
+        ("limit" = Option<i32>, Query, description = "Entries per page (default 50)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page")),
     responses(
         (status = 200, description = "A page of the calendar", body = Calendar),
@@ -107,11 +109,13 @@ async fn calendar(State(lists): State<Lists>, caller: Member, uri: Uri) -> Resul
         .snapshot(Dashboards::NAME, &caller, move |cx| {
             Box::pin(async move { find(cx, me, &period, after, rows).await })
         });
+    let expand = asked.expand().to_vec();
     let page = asked.page(look.await?, |one| {
         (one.starts_at.timestamp_micros().to_string(), one.id)
     });
     let ids: Vec<Uuid> = page.data.iter().map(|one| one.id).collect();
-    let events = generated_routes::shown(&lists.generated, caller.caller(), "events", &ids).await?;
+    let (generated, caller) = (&lists.generated, caller.caller());
+    let events = generated_routes::shown(generated, caller, "events", &ids, &expand).await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),

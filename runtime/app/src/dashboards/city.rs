@@ -70,6 +70,7 @@ struct WaitingPromotion {
     promotion_id: Uuid,
     target_type: String,
     target_id: Uuid,
+    target_name: String,
     slot: String,
     starts_at: DateTime<Utc>,
     ends_at: DateTime<Utc>,
@@ -116,6 +117,7 @@ struct FeaturedBooking {
     promotion_id: Uuid,
     target_type: String,
     target_id: Uuid,
+    target_name: String,
     slot: String,
     starts_at: DateTime<Utc>,
     ends_at: DateTime<Utc>,
@@ -247,8 +249,8 @@ async fn approvals(cx: &mut Cx, city: Uuid) -> Result<Approvals> {
              where b.city_id = $1 and b.state = 'pending' and b.status = 'active' order by b.created_at, b.id limit 20) x),
            'promotion_count', (select count(*) from asked),
            'promotions', (select coalesce(jsonb_agg(x), '[]') from (
-             select p.id as promotion_id, p.target_type, p.target_id, p.slot, p.starts_at, p.ends_at, p.amount_cents, p.currency,
-               p.amount_cents = 0 or p.paid_at is not null as is_paid, p.created_at
+             select p.id as promotion_id, p.target_type, p.target_id, app.name_of(p.target_id) as target_name, p.slot,
+               p.starts_at, p.ends_at, p.amount_cents, p.currency, p.amount_cents = 0 or p.paid_at is not null as is_paid, p.created_at
              from asked p order by p.created_at, p.id limit 20) x))",
     );
     part(cx, found.bind(city)).await
@@ -277,9 +279,9 @@ async fn featured(cx: &mut Cx, city: Uuid) -> Result<Featured> {
                (select count(*) from booked b where b.slot = f.slot and b.has_begun and b.state = 'active') as in_use
              from app.featured_places f where f.city_id = $1 and f.status = 'active' order by f.slot) x),
            'now', (select coalesce(jsonb_agg(x), '[]') from (
-             select b.* from booked b where b.has_begun and b.state = 'active' order by b.ends_at, b.promotion_id limit 50) x),
+             select b.*, app.name_of(b.target_id) as target_name from booked b where b.has_begun and b.state = 'active' order by b.ends_at, b.promotion_id limit 50) x),
            'coming', (select coalesce(jsonb_agg(x), '[]') from (
-             select b.* from booked b where not (b.has_begun and b.state = 'active') order by b.starts_at, b.promotion_id limit 50) x))",
+             select b.*, app.name_of(b.target_id) as target_name from booked b where not (b.has_begun and b.state = 'active') order by b.starts_at, b.promotion_id limit 50) x))",
     );
     part(cx, found.bind(city)).await
 }

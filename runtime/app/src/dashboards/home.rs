@@ -1,7 +1,7 @@
 //! `GET /me/home`: a member's start page. The member's own data are read in one transaction; events are shown as the
 //! engine's list shows them to the caller, each once.
 
-use super::{Dashboards, Lists, part};
+use super::{Dashboards, EXPANDS, Lists, part};
 use crate::{
     generated_routes,
     module::{Module, uncached},
@@ -9,16 +9,20 @@ use crate::{
 use axum::{
     Router,
     extract::State,
+    http::Uri,
     response::{IntoResponse, Response},
     routing::get,
 };
 use chrono::{DateTime, Utc};
-use kernel::{Cx, Member, Result, openapi::Objects};
+use generated::event::EVENT;
+use kernel::{Cx, Member, Result, openapi::Objects, own::List};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
+
+static LIST: List = List::new("home", 1, &[]).expanding(EVENT.expands);
 
 /// The maximum number of trending events, and of events by followed hosts.
 const TOP: i32 = 10;
@@ -80,9 +84,16 @@ struct HomeBalance {
 struct OpenTransfer {
     ticket_transfer_id: Uuid,
     ticket_id: Uuid,
+    /// The event may be missing in `events`: some can be seen only once the ticket is accepted.
     event_id: Uuid,
+    /// Null while the event is suspended, and once it is archived.
+    event_title: Option<String>,
+    ticket_type: String,
     /// Whether the member is the one who offers the ticket.
     is_own: bool,
+    /// Who offers the ticket, or to whom it is offered.
+    other_id: Uuid,
+    other_name: String,
     expires_at: DateTime<Utc>,
 }
 
@@ -90,7 +101,10 @@ struct OpenTransfer {
 struct WaitingListOffer {
     waitlist_entry_id: Uuid,
     event_id: Uuid,
+    /// Null while the event is suspended, and once it is archived.
+    event_title: Option<String>,
     ticket_type_id: Option<Uuid>,
+    ticket_type: Option<String>,
     offer_expires_at: DateTime<Utc>,
 }
 
@@ -101,7 +115,7 @@ pub fn router() -> Router<Lists> {
 static OBJECTS: Objects = Objects(&[("Home", "home")]);
 
 #[derive(OpenApi)]
-#[openapi(paths(home), modifiers(&OBJECTS))]
+#[openapi(paths(home), modifiers(&OBJECTS, &EXPANDS))]
 struct Document;
 
 pub fn document() -> openapi::OpenApi {
@@ -113,7 +127,24 @@ pub fn document() -> openapi::OpenApi {
 /// Tickets, balances, offers and recommended events in one answer.
 #[utoipa::path(get, path = "/me/home", operation_id = "getMyHome", tag = "Me", security(("bearer" = [])),
     responses((status = 200, description = "The start page", body = Home)))]
-async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
+async fn home(State(lists): State<Lists>, caller: Member, uri: Uri) -> Result<Response> {
+    let mut asked = LIST.look(uri.query(), &lists.module.cursors, caller.caller());
+    // Every list reads a `limit`. This one has room for a single object, so another number of rows was asked for.
+    if asked.rows() != 2 {
+        asked.refuse(
+            "limit",
+            "unknown",
+            "This answer has no pages: leave this out.",
+        );
+    }
+    if asked.goes_on() {
+        asked.refuse(
+            "cursor",
+            "unknown",
+            "This answer has no pages: leave this out.",
+        );
+    }
+    let asked = asked.sound()?;
     let (me, trending) = (caller.id(), lists.module.trending.clone());
     let look = lists
         .module
@@ -138,8 +169,9 @@ async fn home(State(lists): State<Lists>, caller: Member) -> Result<Response> {
         .chain(followed.iter().copied())
         .collect();
     let named: Vec<Uuid> = named.into_iter().collect();
-    let events =
-        generated_routes::shown(&lists.generated, caller.caller(), "events", &named).await?;
+    let (generated, caller) = (&lists.generated, caller.caller());
+    let events = generated_routes::shown(generated, caller, "events", &named, asked.expand());
+    let events = events.await?;
     let events = match events {
         Ok(events) => events,
         Err(refusal) => return Ok(refusal.into_response()),
@@ -184,13 +216,20 @@ async fn own(cx: &mut Cx, me: Uuid) -> Result<Own> {
              select w.currency, w.balance_cents, w.held_cents from app.wallet_accounts w
              where w.user_id = $1 and w.kind = 'user' order by w.currency) x),
            'transfers', (select coalesce(jsonb_agg(x), '[]') from (
-             select r.id as ticket_transfer_id, r.ticket_id, k.event_id, r.from_id = $1 as is_own, r.expires_at
-             from app.ticket_transfers r join app.tickets k on k.id = r.ticket_id
+             select r.id as ticket_transfer_id, r.ticket_id, k.event_id,
+               case when e.status = 'active' then e.title end as event_title, t.name as ticket_type, r.from_id = $1 as is_own,
+               o.id as other_id, o.display_name as other_name, r.expires_at
+             from app.ticket_transfers r join app.tickets k on k.id = r.ticket_id join app.events e on e.id = k.event_id
+             join app.ticket_types t on t.id = k.ticket_type_id
+             join app.users o on o.id = case when r.from_id = $1 then r.to_id else r.from_id end
              where (r.to_id = $1 or r.from_id = $1) and r.state = 'offered' and r.expires_at > now()
              order by r.expires_at, r.id limit 20) x),
            'waiting_list_offers', (select coalesce(jsonb_agg(x), '[]') from (
-             select w.id as waitlist_entry_id, w.event_id, w.offered_type_id as ticket_type_id, w.offer_expires_at
-             from app.waitlist_entries w
+             select w.id as waitlist_entry_id, w.event_id,
+               case when e.status = 'active' then e.title end as event_title, w.offered_type_id as ticket_type_id,
+               t.name as ticket_type, w.offer_expires_at
+             from app.waitlist_entries w join app.events e on e.id = w.event_id
+             left join app.ticket_types t on t.id = w.offered_type_id
              where w.user_id = $1 and w.state = 'offered' and w.status = 'active' and w.offer_expires_at > now()
              order by w.offer_expires_at, w.id limit 20) x))",
     );

@@ -198,12 +198,13 @@ async fn figures(
         "business" => Some(trade::of(cx, host).await?),
         _ => None,
     };
+    let income = money::of(cx, host, between, &timezone).await?;
     Ok(HostDashboard {
         host_type,
         host_id: host,
         events: events(cx, host).await?,
-        revenue_by_month: money::by_month(cx, host, between, &timezone).await?,
-        revenue_by_event: money::by_event(cx, host, between, &timezone).await?,
+        revenue_by_month: income.months,
+        revenue_by_event: income.events,
         services: services::of(cx, host).await?,
         reviews,
         followers: followers(cx, host, between, &timezone).await?,

@@ -7,6 +7,7 @@ use kernel::{
     own::Asked,
     problem::{Item, refuse},
     problems,
+    value::parse_id,
 };
 use uuid::Uuid;
 
@@ -64,7 +65,10 @@ impl Period {
             let outcome = match name.as_str() {
                 _ if seen.contains(&name) => Err(("repeated", "Give each parameter once.")),
                 "bucket" if takes.parameters.contains(&"bucket") => {
-                    period.set_bucket(&value, takes)
+                    if let Err(detail) = period.set_bucket(&value, takes) {
+                        wrong.push(Item::query(name.clone(), "choice", detail));
+                    }
+                    Ok(())
                 }
                 known if takes.parameters.contains(&known) => period.set(&name, &value),
                 _ => Err(("unknown", "This route has no such parameter.")),
@@ -115,6 +119,7 @@ impl Period {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Fault> {
         const DAY: Fault = ("format", "Use a day, like `2030-06-01`.");
+        const ID: Fault = ("format", "Use a UUID.");
         let day = || {
             let day: NaiveDate = value.parse().ok().filter(|_| value.len() == 10)?;
             // Years that are well within the range of the database's dates.
@@ -122,21 +127,22 @@ impl Period {
                 .contains(&chrono::Datelike::year(&day))
                 .then_some(day)
         };
-        let uuid = || Uuid::try_parse(value).ok().filter(|_| value.len() == 36);
         match name {
             "from" => self.from = Some(day().ok_or(DAY)?),
             "to" => self.to = Some(day().ok_or(DAY)?),
-            "country_id" => self.country = Some(uuid().ok_or(("format", "Use a UUID."))?),
-            _ => self.city = Some(uuid().ok_or(("format", "Use a UUID."))?),
+            "country_id" => self.country = Some(parse_id(value).ok_or(ID)?),
+            _ => self.city = Some(parse_id(value).ok_or(ID)?),
         }
         Ok(())
     }
 
-    fn set_bucket(&mut self, value: &str, takes: &Takes) -> Result<(), Fault> {
+    fn set_bucket(&mut self, value: &str, takes: &Takes) -> Result<(), String> {
         let mut known = takes.buckets.iter().copied();
         let found = known.find(|(name, _)| *name == value);
-        (self.bucket, self.days) =
-            found.ok_or(("choice", "Use one of the lengths that the document names."))?;
+        (self.bucket, self.days) = found.ok_or_else(|| {
+            let names: Vec<&str> = takes.buckets.iter().map(|(name, _)| *name).collect();
+            format!("Use one of: {}.", names.join(", "))
+        })?;
         Ok(())
     }
 
@@ -177,7 +183,7 @@ impl Period {
         let Between { from, to } = self.ends(today);
         let most = self.days.most;
         let detail = match (to - from).num_days() + 1 {
-            ..1 => "It begins before it ends.".to_owned(),
+            ..1 => "`to` must not be before `from`.".to_owned(),
             length if length > most => format!("At most {most} days, both included."),
             _ => return None,
         };

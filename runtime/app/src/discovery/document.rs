@@ -8,7 +8,7 @@ pub fn add(document: &mut Value) {
     let paths = &mut document["paths"];
     paths["/search"] = json!({"get": operation(
         ("search", "Search everything"),
-        "Searches everything that the caller may see. Hits are grouped by type. In each type, names that begin with the words come first, then upcoming events by time and other objects by age, newest first. The last word may be incomplete; accents and capitals are ignored.",
+        "Searches everything that the caller may see. Hits are grouped by type. In each type, names that begin with the words come first, then upcoming events by time and other objects by age, newest first. The last word may be incomplete; accents and capitals are ignored. With `city_id`, if nothing has the words, hits are the objects of the city with the most similar names.",
         vec![
             json!({"name": "q", "in": "query", "required": true, "description": "Words to search for. `\"in quotes\"` they have to be adjacent, and `-word` must not occur.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200}, "example": "jazz"}),
@@ -33,7 +33,7 @@ pub fn add(document: &mut Value) {
             time("from", "Events that end after this time; now if left out."),
             time("to", "Events that begin before this time. A date includes the whole day (UTC)."),
         ],
-        answer("Map", ""),
+        answer("MapView", ""),
     )});
     paths["/events/upcoming"] = json!({"get": operation(
         ("listUpcomingEvents", "List upcoming events"),
@@ -53,6 +53,7 @@ pub fn add(document: &mut Value) {
                 "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 1000}}),
             json!({"$ref": "#/components/parameters/limit.20"}),
             json!({"$ref": "#/components/parameters/Cursor"}),
+            json!({"$ref": "#/components/parameters/Event.expand"}),
         ],
         json!({"$ref": "#/components/responses/EventPage"}),
     )});
@@ -111,11 +112,12 @@ fn operation(
 fn schemas(schemas: &mut Value) {
     let id = json!({"type": "string", "format": "uuid"});
     let text = |description: &str| json!({"type": "string", "description": description});
+    let zone = json!({"type": ["string", "null"], "description": "IANA name of the event's time zone; null for other types."});
     let or_null = |format: &str, description: &str| json!({"type": ["string", "null"], "format": format, "description": description});
     schemas["SearchHit"] = json!({
         "type": "object",
         "description": "An object that was found.",
-        "required": ["type", "id", "name", "subtitle", "slug", "picture_url", "starts_at"],
+        "required": ["type", "id", "name", "subtitle", "slug", "picture_url", "starts_at", "timezone"],
         "properties": {
             "object": {"type": "string", "const": "search_hit"},
             "type": {"type": "string", "enum": search::KINDS},
@@ -125,6 +127,7 @@ fn schemas(schemas: &mut Value) {
             "slug": text("Slug; the handle of a member."),
             "picture_url": or_null("uri", "Address of a small picture."),
             "starts_at": or_null("date-time", "Begin of an event; null for other types."),
+            "timezone": zone,
         },
     });
     schemas["SearchHits"] = json!({
@@ -135,7 +138,7 @@ fn schemas(schemas: &mut Value) {
     schemas["MapObject"] = json!({
         "type": "object",
         "description": "An object on the map.",
-        "required": ["type", "id", "name", "slug", "starts_at", "location"],
+        "required": ["type", "id", "name", "slug", "starts_at", "timezone", "location"],
         "properties": {
             "object": {"type": "string", "const": "map_object"},
             "type": {"type": "string", "enum": map::KINDS},
@@ -143,6 +146,7 @@ fn schemas(schemas: &mut Value) {
             "name": text("Name or title."),
             "slug": text("Slug, unique in its city."),
             "starts_at": or_null("date-time", "Begin of an event; null for other types."),
+            "timezone": zone,
             "location": {"$ref": "#/components/schemas/Point"},
         },
     });
@@ -157,7 +161,7 @@ fn schemas(schemas: &mut Value) {
                 "description": "West, south, east and north of the objects in the cell: the `bbox` of a closer look."},
         },
     });
-    schemas["Map"] = json!({
+    schemas["MapView"] = json!({
         "type": "object",
         "description": "The objects inside a box, or clusters of them.",
         "required": ["count", "objects", "clusters"],

@@ -97,15 +97,15 @@ pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Resul
 /// The box, and the number of cells. Errors in them are reported together with the others.
 fn wanted(asked: &mut Asked) -> ([f64; 4], i32) {
     if asked.rows() != 2 {
-        asked.refuse("limit", "unknown", "A map has no pages.");
+        asked.refuse("limit", "unknown", "A map has no pages: leave this out.");
     }
     if asked.goes_on() {
-        asked.refuse("cursor", "unknown", "A map has no pages.");
+        asked.refuse("cursor", "unknown", "A map has no pages: leave this out.");
     }
     let sides = asked.sides();
     if sides.is_none() {
         let detail =
-            "Which box? West, south, east, north in degrees such as 8.44,47.32,8.62,47.43.";
+            "Give the box as west, south, east, north in degrees, such as 8.44,47.32,8.62,47.43.";
         asked.refuse("bbox", "required", detail);
     }
     let cells = asked.text("cells");
@@ -136,6 +136,7 @@ fn object(row: &PgRow, kind: String) -> Result<Value, sqlx::Error> {
     let name: String = row.try_get("name")?;
     let slug: String = row.try_get("slug")?;
     let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
+    let timezone: Option<String> = row.try_get("timezone")?;
     Ok(json!({
         "object": "map_object",
         "type": kind,
@@ -143,6 +144,7 @@ fn object(row: &PgRow, kind: String) -> Result<Value, sqlx::Error> {
         "name": name,
         "slug": slug,
         "starts_at": starts_at,
+        "timezone": timezone,
         "location": place(row)?,
     }))
 }

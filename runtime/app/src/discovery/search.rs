@@ -10,7 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Result,
+    Cx, Result,
     own::{List, is_half, parameter},
     resource::Kind,
 };
@@ -41,11 +41,36 @@ static LIST: List = List::new(
     ],
 );
 
+struct Wanted {
+    kinds: Vec<String>,
+    words: String,
+    city: Option<Uuid>,
+    most: i64,
+}
+
+impl Wanted {
+    /// Hits that have the words or, with `is_similar`, names that are similar to them.
+    async fn find(&self, cx: &mut Cx, is_similar: bool) -> Result<Vec<PgRow>> {
+        let rows = sqlx::query("select * from app.search_hits($1, $2, $3, $4, $5, $6::int8::int4)")
+            .bind(&self.kinds)
+            .bind(&self.words)
+            .bind(is_half(&self.words))
+            .bind(self.city)
+            .bind(is_similar)
+            .bind(self.most);
+        Ok(rows.fetch_all(cx.conn()).await?)
+    }
+}
+
 pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
     let mut asked = LIST.look(uri.query(), &routes.module.cursors, &caller);
     if asked.goes_on() {
-        asked.refuse("cursor", "unknown", "This list has one page.");
+        asked.refuse(
+            "cursor",
+            "unknown",
+            "This list has one page: leave this out.",
+        );
     }
     let most = asked.rows() - 1;
     if most > HITS_MAX {
@@ -57,16 +82,17 @@ pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Re
         asked.refuse("q", "required", "Which words?");
     }
     let asked = asked.sound()?;
-    let kinds = kinds(&asked, KINDS);
+    let wanted = Wanted {
+        kinds: kinds(&asked, KINDS),
+        city: asked.id("city_id"),
+        words,
+        most,
+    };
     let mut cx = routes.module.db.begin_search(&caller).await?;
-    let rows = sqlx::query("select * from app.search_hits($1, $2, $3, $4, $5::int8::int4)")
-        .bind(&kinds)
-        .bind(&words)
-        .bind(is_half(&words))
-        .bind(asked.id("city_id"))
-        .bind(most)
-        .fetch_all(cx.conn())
-        .await?;
+    let mut rows = wanted.find(&mut cx, false).await?;
+    if rows.is_empty() && wanted.city.is_some() {
+        rows = wanted.find(&mut cx, true).await?;
+    }
     drop(cx);
     let hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
     let answer = Json(json!({"data": hits}));
@@ -85,6 +111,7 @@ fn hit(row: &PgRow) -> Result<Value, sqlx::Error> {
     let slug: String = row.try_get("slug")?;
     let picture: Option<String> = row.try_get("picture")?;
     let starts_at: Option<DateTime<Utc>> = row.try_get("starts_at")?;
+    let timezone: Option<String> = row.try_get("timezone")?;
     Ok(json!({
         "object": "search_hit",
         "type": kind,
@@ -94,5 +121,6 @@ fn hit(row: &PgRow) -> Result<Value, sqlx::Error> {
         "slug": slug,
         "picture_url": picture,
         "starts_at": starts_at,
+        "timezone": timezone,
     }))
 }

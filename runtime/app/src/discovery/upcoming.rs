@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use generated::event::EventCategory;
+use generated::event::{EVENT, EventCategory};
 use kernel::{
     Caller, Result,
     input::{Choice, Format},
@@ -35,7 +35,8 @@ static LIST: List = List::new(
         parameter("currency", Kind::Formatted(Format::Currency)),
         parameter("open_seats", Kind::Int),
     ],
-);
+)
+.expanding(EVENT.expands);
 
 /// The start of the last event on a page, as encoded in a cursor.
 #[derive(Clone, Copy)]
@@ -69,7 +70,11 @@ impl Wanted {
         }
         let currency = asked.text("currency");
         if price.is_some_and(|price| price > 0) && currency.is_none() {
-            asked.refuse("currency", "required", "In which currency, such as AUD?");
+            asked.refuse(
+                "currency",
+                "required",
+                "Give the currency of the price, such as AUD.",
+            );
         }
         let seats: Option<i32> = asked.text("open_seats").and_then(|text| text.parse().ok());
         if seats.is_some_and(|seats| !(1..=1_000).contains(&seats)) {
@@ -103,7 +108,8 @@ pub(super) async fn list(State(routes): State<Routes>, request: Request) -> Resu
             found.pop();
         }
         let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-        match generated_routes::shown(&routes.generated, &caller, "events", &ids).await? {
+        let expand = wanted.asked.expand();
+        match generated_routes::shown(&routes.generated, &caller, "events", &ids, expand).await? {
             Ok(events) => shown.extend(events),
             Err(refusal) => return Ok(refusal),
         }

@@ -158,7 +158,7 @@ impl Deciding {
                 Error::field(
                     "/suspend",
                     "invalid",
-                    format!("what was flagged is no such thing: nobody suspends {entity}s"),
+                    format!("must be left out: {entity}s can't be suspended"),
                 )
             })
     }
@@ -213,5 +213,5 @@ impl Deciding {
 }
 
 fn decided() -> Error {
-    Error::new(&problems::STATE).detail("Somebody has decided about it already.")
+    Error::new(&problems::STATE).detail("The flag has been decided already.")
 }

@@ -8,7 +8,8 @@ const DAY: i64 = 24;
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// `card_testing`: the number of declined cards of a member within an hour.
+    /// `card_testing`: the number of declined cards of a member within an hour. 0 switches this rule off, and so it does
+    /// for the other rules.
     #[arg(long, env = "FRAUD_CARD_TESTING", default_value_t = 8,
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub fraud_card_testing: u32,

@@ -44,6 +44,7 @@ pub async fn invitation(cx: &mut Cx, id: Uuid) -> Result<()> {
     if stands != Some(false) {
         return Ok(());
     }
-    let detail = "Whoever invited you can't invite anybody any more. Ask for another invitation.";
+    let detail =
+        "The member who invited you may no longer invite others. Ask for another invitation.";
     Err(Error::new(&problems::CONFLICT).detail(detail))
 }

@@ -39,6 +39,16 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
          time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.",
     ),
     (
+        "/events/{id}",
+        &["delete"],
+        "409 if the event has valid tickets: cancel it first (`POST /events/{id}/cancel`), which refunds them.",
+    ),
+    (
+        "/ticket-types/{id}",
+        &["delete"],
+        "409 if tickets of this type are reserved or sold: set `sales_end` to sell no more.",
+    ),
+    (
         "/broadcasts/{id}/schedule",
         &["post"],
         "409 if the host is too new, if five broadcasts about the event are sent on that day already, or if a ticket \
@@ -109,17 +119,24 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/quotes/{id}/accept",
         &["post"],
         "the lead is won, the other leads of the request are lost, their quotes are declined, and the request is \
-         settled. 409 if another quote of the request was accepted at the same time.",
+         settled. 409 if another quote of the request was accepted at the same time, or if the request is closed or over.",
     ),
     (
         "/quotes",
         &["post"],
-        "409 if the business or the host that asks is suspended or was rejected.",
+        "409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or \
+         over (`needed_at`).",
+    ),
+    (
+        "/quotes/{id}",
+        &["patch", "put"],
+        "409 if the request is closed, settled or over (`needed_at`).",
     ),
     (
         "/quotes/{id}/send",
         &["post"],
-        "409 if the business or the host that asks is suspended or was rejected.",
+        "409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or \
+         over (`needed_at`).",
     ),
     (
         "/leads",
@@ -135,7 +152,18 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/community-members/{id}/join",
         &["post"],
-        "409 if whoever has invited the caller does not look after the community any more.",
+        "409 if whoever has invited the caller does not look after the community any more, or while the community is \
+         suspended.",
+    ),
+    (
+        "/community-members/{id}/approve",
+        &["post"],
+        "409 while the community is suspended.",
+    ),
+    (
+        "/role-assignments/{id}/accept",
+        &["post"],
+        "409 while what the role is for is suspended.",
     ),
     (
         "/waitlist-entries",

@@ -1,6 +1,6 @@
 //! Before something new begins in the name of a host: the host has not ended
 //! ([ADR 78](../../../../docs/adr/0078-what-ended-things-allow.md)). Triggers refuse the same for every request
-//! (`spec/sql/marketplace.hosts.sql`).
+//! (`spec/sql/marketplace.hosts.sql`, and `sessions.offers.sql` for members and roles).
 //!
 //! Runs under the caller's rules. Of a row that the caller may not see nothing is told here: the statement of the
 //! request itself decides on the answer.
@@ -32,7 +32,15 @@ pub async fn lead(cx: &mut Cx, input: &CreateLead) -> Result<()> {
 
 pub async fn quote_for(cx: &mut Cx, lead: Uuid) -> Result<()> {
     let text = "select app.host_has_ended($2, t.id) from app.leads t where t.id = $1";
-    refuse(cx, text, "quotes", lead).await
+    refuse(cx, text, "quotes", lead).await?;
+    let text = "select app.lead_is_open(t.id) from app.leads t where t.id = $1";
+    refuse_decided(cx, text, lead).await
+}
+
+/// Quotes are neither changed nor sent nor accepted once the request is closed, settled or over.
+pub async fn asked(cx: &mut Cx, quote: Uuid) -> Result<()> {
+    let text = "select app.lead_is_open(t.lead_id) from app.quotes t where t.id = $1";
+    refuse_decided(cx, text, quote).await
 }
 
 pub async fn quote(cx: &mut Cx, quote: Uuid) -> Result<()> {
@@ -52,13 +60,48 @@ pub async fn promotion(cx: &mut Cx, input: &CreatePromotion) -> Result<()> {
     refuse(cx, text, "promotions", input.target_id).await
 }
 
+/// A member is taken in by a community.
+pub async fn membership(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let text =
+        "select app.is_withheld(t.community_id) from app.community_members t where t.id = $1";
+    refuse_withheld(cx, text, id).await
+}
+
+/// A role is accepted.
+pub async fn role(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let text = "select app.is_withheld(t.scope_id) from app.role_assignments t where t.id = $1";
+    refuse_withheld(cx, text, id).await
+}
+
+async fn refuse_decided(cx: &mut Cx, text: &'static str, of: Uuid) -> Result<()> {
+    let found = sqlx::query_scalar(text).bind(of);
+    let is_open: Option<bool> = found.fetch_optional(cx.conn()).await?.flatten();
+    match is_open {
+        Some(false) => Err(Error::new(&problems::STATE).detail(
+            "The request for the service is closed, settled or over, or the business has declined it: quotes for it are not made, \
+             changed, sent or accepted any more. Its organiser can reopen it (`POST /service-requests/{id}/reopen`).",
+        )),
+        _ => Ok(()),
+    }
+}
+
 async fn refuse(cx: &mut Cx, text: &'static str, table: &str, of: Uuid) -> Result<()> {
     let found = sqlx::query_scalar(text).bind(of).bind(table);
     let has_ended: Option<bool> = found.fetch_optional(cx.conn()).await?.flatten();
     match has_ended {
         Some(true) => Err(Error::new(&problems::STATE).detail(
-            "The host, or the business that it is about, is suspended or was rejected: nothing new is begun for it until it \
-             is back.",
+            "The host or business is suspended or was rejected. Nothing new can begin for it until that has changed.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn refuse_withheld(cx: &mut Cx, text: &'static str, id: Uuid) -> Result<()> {
+    let found = sqlx::query_scalar(text).bind(id);
+    let is_withheld: Option<bool> = found.fetch_optional(cx.conn()).await?.flatten();
+    match is_withheld {
+        Some(true) => Err(Error::new(&problems::STATE).detail(
+            "What this is about is suspended. Nobody can join it or accept a role of it until the suspension ends.",
         )),
         _ => Ok(()),
     }

@@ -16,7 +16,7 @@ pub async fn refuse_nowhere(cx: &mut Cx, id: Uuid) -> Result<()> {
     if nowhere != Some(true) {
         return Ok(());
     }
-    let detail = "An event is published once people know where it is: give a venue, a location or an online address.";
+    let detail = "Give the event a venue, a location or an online address before publishing it.";
     let item = Item::body("/venue_id", "required", "or `location`, or `online_url`");
     Err(Error::new(&problems::STATE).detail(detail).item(item))
 }

@@ -127,7 +127,6 @@ async fn shown(cx: &mut Cx, quote: Uuid) -> Result<FeeOfQuote> {
 
 /// Computes the fee by the nearest rule in force at the row's `at`.
 async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
-    let internal = |error: money::Error| Error::internal(error.to_string());
     // There is no fee in a currency that cards can't be charged in.
     let currency = Currency::parse(row.try_get("currency")?).ok();
     let Some(currency) = currency.filter(|currency| card::is_charged(*currency)) else {
@@ -147,19 +146,20 @@ async fn price(cx: &mut Cx, row: &PgRow) -> Result<Fee> {
     let terms = match resolve(&rules, &chain, Charge::ServiceFee, currency, at) {
         Ok(rule) => &rule.terms,
         Err(Unresolved::NoRule(_)) => return Ok(Fee::NONE),
-        Err(error) => return Err(Error::internal(error.to_string())),
+        Err(error) => return Err(Error::internal(error)),
     };
     // The amount of a quote may be finer than the smallest step of cards.
     let gross: i64 = row.try_get("amount_cents")?;
     let gross = gross - gross % card::quantum(currency).cast_signed();
-    let fee = fees::fee(terms, Money::new(gross, currency), 1).map_err(internal)?;
+    let fee = fees::fee(terms, Money::new(gross, currency), 1).map_err(Error::internal)?;
     // A fee below the minimum charge of cards could never be paid.
     if fee.amount() < card::minimum(currency).amount() {
         return Ok(Fee::NONE);
     }
     // Nor could one above the maximum.
-    let fee = fee.min(card::maximum(currency)).map_err(internal)?;
-    let parts = fees::split(fee, fee, PaidBy::Organizer, terms.city_share).map_err(internal)?;
+    let fee = fee.min(card::maximum(currency)).map_err(Error::internal)?;
+    let parts =
+        fees::split(fee, fee, PaidBy::Organizer, terms.city_share).map_err(Error::internal)?;
     Ok(Fee {
         amount: fee.amount(),
         city_share: parts.city_share.amount(),

@@ -2,8 +2,9 @@
 //!
 //! Each list is the generated one below `/users/{id}`, read page by page with the caller's permissions, so new
 //! entities are included without a change here. So are the lists below the member's own orders and wallets
-//! ([`BELOW`]). Data without such a list are added: sessions, identities, ticket transfers, and viewed or shared events. Data of other members that only mention the caller, such as who checked in
-//! whom, are not included.
+//! ([`BELOW`]). Data without such a list are added: sessions, identities, ticket transfers, viewed or shared events, what
+//! the member has deleted but is still stored, and notifications that the app does not show. Data of other members that
+//! only mention the caller, such as who checked in whom, are not included.
 
 use super::Me;
 use crate::{
@@ -24,6 +25,7 @@ use futures_util::stream;
 use generated::user::USER;
 use kernel::{Error, Member, Result, problems};
 use serde_json::Value;
+use sqlx::types::Json;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
@@ -38,6 +40,9 @@ const PAGES_AT_ONCE: usize = 4;
 
 /// The maximum number of exports in progress in a process. Between two pages an export is a few hundred bytes.
 const MOST: usize = 200;
+
+/// How many deleted rows are read at once.
+const ARCHIVED_AT_ONCE: i32 = 500;
 
 /// How long an export may take.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -67,7 +72,8 @@ pub(super) struct Exporting {
 /// Export the caller's data
 ///
 /// One JSON object with the profile as `member`, and a list for each type of object that belongs to the caller, in the
-/// form of the API's own lists.
+/// form of the API's own lists. `archived` is what the caller has deleted or left, as long as it is stored, and
+/// notifications that were sent by mail or push alone.
 #[utoipa::path(get, path = "/me/export", operation_id = "exportMe", tag = "Me", security(("bearer" = [])),
     responses(
         (status = 200, description = "The file, streamed. If an error occurs it is cut off, so that invalid JSON means an incomplete file", body = Object),
@@ -158,6 +164,8 @@ enum Part {
     Identities,
     TicketTransfers,
     Visits,
+    /// What was deleted, with ids after this one. None: the list begins.
+    Archived(Option<Uuid>),
     End,
 }
 
@@ -176,6 +184,7 @@ fn parts(me: Uuid) -> VecDeque<Part> {
         Part::Identities,
         Part::TicketTransfers,
         Part::Visits,
+        Part::Archived(None),
         Part::End,
     ]);
     parts
@@ -242,6 +251,7 @@ impl File {
                 "visits",
                 &visits::export(db, &self.caller).await?,
             ),
+            Part::Archived(after) => self.archived(&mut text, after).await?,
             Part::End => text.push('}'),
         }
         Ok(Some((text.into_bytes(), self)))
@@ -277,6 +287,34 @@ impl File {
         match rows.lists.is_empty() {
             true => text.push(']'),
             false => self.parts.push_front(Part::List(rows)),
+        }
+        Ok(())
+    }
+
+    /// Writes some of what the member has deleted.
+    async fn archived(&mut self, text: &mut String, after: Option<Uuid>) -> Result<()> {
+        let db = &self.exporting.module.db;
+        let mut cx = db.begin_read(self.caller.caller()).await?;
+        let rows: Vec<(Uuid, Json<Value>)> =
+            sqlx::query_as("select id, content from app.archived_of_caller($1, $2)")
+                .bind(after.unwrap_or(Uuid::nil()))
+                .bind(ARCHIVED_AT_ONCE)
+                .fetch_all(cx.conn())
+                .await?;
+        if after.is_none() {
+            text.push_str(",\"archived\":[");
+        }
+        for (n, (_, Json(row))) in rows.iter().enumerate() {
+            if n > 0 || after.is_some() {
+                text.push(',');
+            }
+            text.push_str(&row.to_string());
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == ARCHIVED_AT_ONCE as usize => {
+                self.parts.push_front(Part::Archived(Some(*last)));
+            }
+            _ => text.push(']'),
         }
         Ok(())
     }
@@ -318,10 +356,14 @@ impl Exports {
             |detail: &'static str| Error::new(&problems::QUOTA).detail(detail).retry_after(30);
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         if members.contains(&member) {
-            return Err(refused("You are being sent your data already."));
+            return Err(refused(
+                "Another export of your data is in progress. Wait until it has ended.",
+            ));
         }
         if members.len() >= MOST {
-            return Err(refused("Many members take their data along just now."));
+            return Err(refused(
+                "Too many exports are in progress. Try again later.",
+            ));
         }
         members.insert(member);
         Ok(Place {

@@ -79,7 +79,7 @@ impl Media {
         };
         let most = self.settings.media_max_bytes;
         if body.bytes.unsigned_abs() > most {
-            let detail = format!("a file may have {most} bytes");
+            let detail = format!("must be at most {most}, the largest size of a file");
             return Err(Error::field("/bytes", "range", detail));
         }
         let mut sha256 = [0; 32];
@@ -111,7 +111,7 @@ impl Media {
         let per_minute = self.settings.media_uploads_per_minute;
         if row.try_get::<i64, _>("announced")? >= i64::from(per_minute) {
             let error = Error::new(&kernel::problems::QUOTA)
-                .detail("So many pictures can't be announced within a minute.");
+                .detail("Too many pictures were announced within a minute.");
             return Err(error.limited("uploads", Some((per_minute, 60)), 60));
         }
         let taken = row.try_get::<i64, _>("pending")? + row.try_get::<i64, _>("kept")?;

@@ -103,8 +103,9 @@ impl Media {
         Ok(prepared.map_err(|refused| match refused {
             Refused::Kind(content_type) => format!("The file is not {content_type}."),
             Refused::TooLarge => format!(
-                "The picture is too large: a side may have {} pixels.",
-                images::SIDE_MAX
+                "The picture is too large: a side may have {} pixels, and all of it {} MB once it is unpacked.",
+                images::SIDE_MAX,
+                images::DECODED_MAX >> 20
             ),
             Refused::Cut => "The end of the file is missing.".to_owned(),
             Refused::Broken => "The file can't be read as a picture.".to_owned(),

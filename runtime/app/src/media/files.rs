@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use kernel::{Error, Result, http::body::refusal, problems};
+use kernel::{Error, Result, etag, http::body::refusal, problems};
 use serde::Deserialize;
 use storage::{CACHE_CONTROL, Key, Received, Refused};
 use uuid::Uuid;
@@ -69,18 +69,18 @@ impl Media {
         let part = part.ok_or_else(Error::not_found)?;
         let key = crate::module::id(key)?;
         // The file of a name never changes, so the name can serve as the ETag.
-        let tag = format!("\"{key}-{part}\"");
-        let known = headers.get(header::IF_NONE_MATCH);
+        let tag = HeaderValue::from_str(&format!("\"{key}-{part}\"")).map_err(Error::internal)?;
         let place = Key::picture(key, part);
-        if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        // Caches and CDNs send several tags, or weak ones. What can't be read is no tag of ours.
+        if etag::not_modified(headers, &tag).unwrap_or(false) {
             // A cache must not keep a picture that was taken down since.
             let size = self.storage.size(&place).await.map_err(away)?;
             size.ok_or_else(Error::not_found)?;
-            return Ok((StatusCode::NOT_MODIFIED, named(&tag)?).into_response());
+            return Ok((StatusCode::NOT_MODIFIED, named(tag)).into_response());
         }
         let found = self.storage.read(&place).await;
         let (size, stream) = found.map_err(away)?.ok_or_else(Error::not_found)?;
-        let mut headers = named(&tag)?;
+        let mut headers = named(tag);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
         headers.insert(header::CONTENT_LENGTH, size.into());
         Ok((headers, Body::from_stream(stream)).into_response())
@@ -90,17 +90,16 @@ impl Media {
 /// The refusal of an invalid URL: the same whatever is wrong, as with a bucket.
 pub fn denied() -> Error {
     Error::forbidden().detail(
-        "The address is not one that was signed here, its time is over, or a header differs from what was signed.",
+        "The address was not signed by this server, has expired, or a header differs from what was signed. Announce the picture again.",
     )
 }
 
-fn named(tag: &str) -> Result<HeaderMap> {
+fn named(tag: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let tag = HeaderValue::from_str(tag).map_err(Error::internal)?;
     headers.insert(header::ETAG, tag);
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static(CACHE_CONTROL),
     );
-    Ok(headers)
+    headers
 }

@@ -219,12 +219,15 @@ async fn abandon(cx: &mut Cx) -> Result<usize> {
     Ok(gone.len())
 }
 
-/// Marks old archived pictures as purged, after which they can't be restored, and enqueues deleting their files.
+/// Marks old archived pictures as purged, after which they can't be restored, and enqueues deleting their files. Those of
+/// members whose data were erased have no time left.
 async fn purge(cx: &mut Cx, keep_days: i32) -> Result<usize> {
     let gone: Vec<Uuid> = sqlx::query_scalar(
         "with old as (
            select m.id from app.media m
-           where m.status = 'archived' and m.purged_at is null and m.updated_at < now() - make_interval(days => $1)
+           where m.status = 'archived' and m.purged_at is null
+             and (m.updated_at < now() - make_interval(days => $1)
+               or exists (select from app.users u where u.id = m.entity_user_id and u.erased_at is not null))
            order by m.id limit $2 for update skip locked
          )
          update app.media m set purged_at = now() from old where m.id = old.id returning m.storage_key",

@@ -5,7 +5,9 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use kernel::{Cx, Error, Member, Result, idempotency, problems, resource::Resource};
+use kernel::{
+    Cx, Error, Member, Result, idempotency, problems, resource::Resource, value::parse_id,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -34,8 +36,7 @@ pub async fn admin_or_platform(
 
 /// Parses the id in a path, which must be spelled as in answers. 404 for an invalid id, since no object can have it.
 pub fn id(text: &str) -> Result<Uuid> {
-    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-    id.ok_or_else(Error::not_found)
+    parse_id(text).ok_or_else(Error::not_found)
 }
 
 /// The `Idempotency-Key` of a request on a route that requires one; the middleware has refused requests without it.

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use delivery::{mail::Mailer, push::Pusher, webhooks};
 use gateway::Gateway;
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Db, auth::Tokens, idempotency::Keyed, jobs::Work};
+use kernel::{Db, auth::Tokens, http::ConfigError, idempotency::Keyed, jobs::Work};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +27,8 @@ pub struct Parts {
     pub work: Arc<OnceLock<Work>>,
     /// The key from which all other secrets are derived, by [`Parts::secret`].
     pub key: SecretString,
+    /// Keys from which they were derived before, or will be soon, while the key is being replaced.
+    pub former_keys: Vec<SecretString>,
     /// The base URL of the web app, for links in mail. `None`: this server's own.
     pub app_url: Option<Url>,
     /// The base URL at which clients reach the API.
@@ -54,6 +56,32 @@ impl Parts {
     pub fn secret(&self, purpose: &str) -> SecretString {
         derive(&self.key, purpose)
     }
+
+    /// The secret for a purpose, and those of other keys whose signatures are still accepted.
+    pub fn secrets(&self, purpose: &str) -> Vec<SecretString> {
+        let former = self.former_keys.iter();
+        let former = former.map(|key| derive(key, purpose));
+        [self.secret(purpose)].into_iter().chain(former).collect()
+    }
+}
+
+/// The secrets of a setting that lists several, without the blanks after its commas. An empty or short one is refused:
+/// everybody could guess it, and sign with it. The refusal must not repeat it.
+pub fn secret_list(
+    setting: &'static str,
+    given: &[SecretString],
+    shortest: usize,
+) -> Result<Vec<SecretString>, ConfigError> {
+    let given = given.iter().map(|secret| secret.expose_secret().trim());
+    let checked = given.map(|secret| match secret.chars().count() {
+        0 => Err("one of its secrets is empty".to_owned()),
+        length if length < shortest => Err(format!(
+            "one of its secrets has less than {shortest} characters"
+        )),
+        _ => Ok(SecretString::from(secret)),
+    });
+    let wrong = |reason| ConfigError { setting, reason };
+    checked.collect::<Result<_, _>>().map_err(wrong)
 }
 
 fn derive(key: &SecretString, purpose: &str) -> SecretString {
@@ -66,6 +94,31 @@ fn derive(key: &SecretString, purpose: &str) -> SecretString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_that_can_be_guessed_are_refused_and_not_repeated() {
+        let list = |text: &str| {
+            let given: Vec<SecretString> = text.split(',').map(SecretString::from).collect();
+            let list = secret_list("KEYS", &given, 8).map_err(|error| error.to_string())?;
+            let list = list.iter().map(|one| one.expose_secret().to_owned());
+            Ok::<Vec<String>, String>(list.collect())
+        };
+        let good = list("long enough, quite as long").unwrap();
+        assert_eq!(good, ["long enough", "quite as long"]);
+        for (wrong, said) in [
+            ("", "empty"),
+            ("long enough,", "empty"),
+            (" , long enough", "empty"),
+            ("long enough,short", "less than 8"),
+        ] {
+            let refused = list(wrong).unwrap_err();
+            assert!(
+                refused.starts_with("KEYS: ") && refused.contains(said),
+                "{refused}"
+            );
+            assert!(!refused.contains("short"), "{refused}");
+        }
+    }
 
     #[test]
     fn every_purpose_has_a_secret_of_its_own() {

@@ -76,13 +76,14 @@ impl Cause {
             members.retain(|member| Some(*member) != event.caused_by);
         }
         let key: Option<String> = row.try_get("key")?;
+        let event_id: Option<Uuid> = row.try_get("event_id")?;
         let expires_at: Option<DateTime<Utc>> = row.try_get("expires_at")?;
         Ok((!members.is_empty()).then(|| Told {
             message: self.message.into(),
             key: key.unwrap_or_else(|| format!("{}:{}", self.message, event.event_id)),
             values,
             data,
-            event: row.try_get("event_id").unwrap_or_default(),
+            event: event_id,
             revision: None,
             expires_at,
             members,

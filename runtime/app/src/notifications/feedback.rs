@@ -75,9 +75,11 @@ fn read(
 
 impl Notifications {
     async fn take_in(&self, news: Vec<Feedback>) -> Result<StatusCode> {
+        // A report that can't be stored, which is about mail of others who use the same account of the service, must not
+        // keep the rest of a batch from being stored: the service would send all of it again and again.
         let news: Vec<Feedback> = news
             .into_iter()
-            .filter(|one| reason(one.kind).is_some())
+            .filter(|one| reason(one.kind).is_some() && is_text(one))
             .collect();
         if news.is_empty() {
             return Ok(StatusCode::OK);
@@ -90,12 +92,17 @@ impl Notifications {
                         continue;
                     };
                     if is_final {
-                        sqlx::query("insert into app.mail_suppressions (email, reason, said_at) values ($1, $2, $3) on conflict do nothing")
-                            .bind(&one.address)
-                            .bind(reason)
-                            .bind(one.at)
-                            .execute(cx.conn())
-                            .await?;
+                        // No member has an address of another form. A time that can't be right is not kept.
+                        sqlx::query(
+                            "insert into app.mail_suppressions (email, reason, said_at)
+                             select $1::text, $2, case when $3::timestamptz between '2000-01-01' and now() then $3 else now() end
+                             where sec.is_email($1) on conflict do nothing",
+                        )
+                        .bind(&one.address)
+                        .bind(reason)
+                        .bind(one.at)
+                        .execute(cx.conn())
+                        .await?;
                     }
                     // A service may report a bounce before the result of the sending is stored. The delivery is still
                     // `sending` then, and the other deliveries in the same mail are `pending`.
@@ -119,6 +126,13 @@ impl Notifications {
         });
         written.await.map(|()| StatusCode::OK)
     }
+}
+
+/// Whether the database can read the report's texts.
+fn is_text(one: &Feedback) -> bool {
+    let ids = [Some(&one.message_id), one.provider_id.as_ref()];
+    let mut texts = ids.into_iter().flatten().chain([&one.address]);
+    texts.all(|text| !text.contains('\0'))
 }
 
 /// What the feedback means for the address, and whether nothing is sent there any more. `None`: nothing changes.

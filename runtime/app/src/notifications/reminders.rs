@@ -125,7 +125,7 @@ impl Notifications {
     }
 
     /// Guests whose reminder waits, for example for the end of quiet hours, are reminded anew, since it tells the place
-    /// that the event had.
+    /// that the event had; and so are those whose reminder was dropped when the event was suspended.
     pub(super) async fn remind_anew(&self, cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
         let row: Option<(i32, Vec<Uuid>)> = sqlx::query_as(
             "select s.revision, app.take_back_reminders(s.event_id) from app.event_schedules s
@@ -186,7 +186,7 @@ async fn reminder(
                else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
            jsonb_build_object('event', e.id) as data, e.starts_at,
            array(select distinct t.holder_id from app.tickets t
-             where t.event_id = e.id and t.state = 'valid' and ($3::uuid is null or t.holder_id = $3)) as members
+             where t.event_id = e.id and t.state in ('valid', 'checked_in') and ($3::uuid is null or t.holder_id = $3)) as members
          from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
          where e.id = $1 and e.state = 'published' and e.status = 'active' and e.starts_at > now() + make_interval(mins => $2)",
     )

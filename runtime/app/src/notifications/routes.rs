@@ -1,6 +1,6 @@
 //! Routes by which members count their notifications and mark them as read or unread.
 
-use super::{Notifications, feedback, stream, unsubscribe};
+use super::{Notifications, chosen, chosen::OBJECTS, feedback, stream, unsubscribe};
 use crate::module::{Module, id};
 use axum::{
     Json, Router,
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 pub(super) fn router(notifications: Notifications) -> Router {
     Router::new()
+        .route("/notifications/settings", get(chosen::settings))
         .route("/notifications/unread", get(unread))
         .route("/notifications/read-all", post(read_all))
         .route("/notifications/{id}/read", post(read))
@@ -34,7 +35,8 @@ pub(super) fn document() -> openapi::OpenApi {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(
+#[openapi(modifiers(&OBJECTS), paths(
+    chosen::settings,
     unread,
     read_all,
     read,
@@ -61,6 +63,17 @@ struct ReadNotifications {
     read: u64,
 }
 
+pub(super) async fn count_unread(notifications: &Notifications, caller: &Member) -> Result<i64> {
+    let (me, request) = (caller.id(), caller.request_id);
+    let count = notifications.db.run(Notifications::NAME, Some(caller), request, move |cx| {
+        Box::pin(async move {
+            let count = sqlx::query_scalar("select count(*) from app.notifications where user_id = $1 and not is_read and in_app");
+            Ok(count.bind(me).fetch_one(cx.conn()).await?)
+        })
+    });
+    count.await
+}
+
 /// Count unread notifications
 ///
 /// Counts the caller's notifications that are shown in the app.
@@ -73,17 +86,6 @@ async fn unread(
 ) -> Result<Json<UnreadNotifications>> {
     let unread = count_unread(&notifications, &caller).await?;
     Ok(Json(UnreadNotifications { unread }))
-}
-
-pub(super) async fn count_unread(notifications: &Notifications, caller: &Member) -> Result<i64> {
-    let (me, request) = (caller.id(), caller.request_id);
-    let count = notifications.db.run(Notifications::NAME, Some(caller), request, move |cx| {
-        Box::pin(async move {
-            let count = sqlx::query_scalar("select count(*) from app.notifications where user_id = $1 and not is_read and in_app");
-            Ok(count.bind(me).fetch_one(cx.conn()).await?)
-        })
-    });
-    count.await
 }
 
 /// Mark all notifications as read
@@ -99,7 +101,8 @@ async fn read_all(
     let (me, request) = (caller.id(), caller.request_id);
     let read = notifications.db.run(Notifications::NAME, Some(&caller), request, move |cx| {
         Box::pin(async move {
-            let read = sqlx::query("update app.notifications set is_read = true, read_at = now() where user_id = $1 and not is_read");
+            let read = sqlx::query("update app.notifications set is_read = true, read_at = now(), changed_in = pg_current_xact_id()::text::bigint
+                 where user_id = $1 and not is_read and in_app");
             Ok(read.bind(me).execute(cx.conn()).await?.rows_affected())
         })
     });

@@ -196,7 +196,8 @@ impl Session {
         }
         let caller = self.listener.member.caller();
         let shown =
-            generated_routes::shown(&self.streams.generated, caller, "notifications", &ids).await?;
+            generated_routes::shown(&self.streams.generated, caller, "notifications", &ids, &[])
+                .await?;
         let Ok(shown) = shown else {
             return Err(Error::unauthenticated());
         };
@@ -246,7 +247,7 @@ fn retry() -> Event {
 fn too_many(most: usize) -> Error {
     Error::new(&problems::QUOTA)
         .detail(format!(
-            "You listen at {most} places already: close one of them."
+            "You have {most} open streams, which is the maximum. Close one of them."
         ))
         .retry_after(30)
 }

@@ -8,7 +8,7 @@
 use super::Notifications;
 use crate::{
     module::{Module, Parts},
-    signed_links::{self, ADDRESS_BYTES, Links, Token},
+    signed_links::{ADDRESS_BYTES, Links, Pages, Token},
 };
 use axum::{extract::State, response::Response};
 use kernel::{Error, Result, Visitor, http::ConfigError, messages::Channel};
@@ -17,6 +17,43 @@ use uuid::Uuid;
 
 /// The separator between types, whose names are words.
 const AND: &str = ",";
+
+const PAGES: &[Pages] = &[
+    Pages {
+        language: "en",
+        question: "No more mail of this kind: {}",
+        button: "Unsubscribe",
+        done: "Done. There is no more mail of this kind. Your settings bring it back.",
+    },
+    Pages {
+        language: "de",
+        question: "Keine Mails dieser Art mehr: {}",
+        button: "Abbestellen",
+        done: "Erledigt. Mails dieser Art kommen nicht mehr. In deinen Einstellungen kannst du das wieder ändern.",
+    },
+];
+
+/// How types of messages are called in German. In English their names are words already.
+const GERMAN: &[(&str, &str)] = &[
+    ("broadcast", "Nachrichten von Veranstaltern"),
+    ("community", "Communitys"),
+    ("event_cancelled", "abgesagte Veranstaltungen"),
+    ("event_changed", "geänderte Veranstaltungen"),
+    ("event_reminder", "Erinnerungen an Veranstaltungen"),
+    ("follow", "neue Follower"),
+    ("lead", "Anfragen"),
+    ("new_event", "neue Veranstaltungen"),
+    ("order", "Bestellungen"),
+    ("promotion", "hervorgehobene Plätze"),
+    ("quote", "Angebote"),
+    ("review", "Bewertungen"),
+    ("role", "Rollen"),
+    ("security", "Sicherheit"),
+    ("system", "Mitteilungen der Plattform"),
+    ("ticket", "Tickets"),
+    ("waitlist", "Wartelisten"),
+    ("wallet", "Guthaben"),
+];
 
 #[derive(Clone)]
 pub(super) struct Unsubscribing(Links);
@@ -72,10 +109,10 @@ pub(super) async fn show(
     _: Visitor,
     Token(token): Token,
 ) -> Result<Response> {
-    let said = notifications.said(&token).await?;
-    let types = said.types.join(", ").replace('_', " ");
-    let text = format!("No more mail of this kind: {types}");
-    Ok(signed_links::question(&text, "Unsubscribe"))
+    let (said, pages) = notifications.said(&token).await?;
+    let types = said.types.iter().map(|ty| called(ty, pages.language));
+    let types: Vec<String> = types.collect();
+    Ok(pages.ask(&types.join(", ")))
 }
 
 /// Unsubscribe from mail
@@ -92,31 +129,39 @@ pub(super) async fn stop(
     _: Visitor,
     Token(token): Token,
 ) -> Result<Response> {
-    let said = notifications.said(&token).await?;
+    let (said, pages) = notifications.said(&token).await?;
     notifications.turn_off(said.member, said.types).await?;
-    Ok(signed_links::statement(
-        "Done. There is no more mail of this kind. Your settings bring it back.",
-    ))
+    Ok(pages.done())
+}
+
+/// The name of a type in the language of a page.
+fn called(ty: &str, language: &str) -> String {
+    let known = GERMAN.iter().find(|(name, _)| *name == ty);
+    match known.filter(|_| language == "de") {
+        Some((_, name)) => (*name).to_owned(),
+        None => ty.replace('_', " "),
+    }
 }
 
 impl Notifications {
-    /// What a token says. 404 if it was not signed by us, or was mailed to an address that the member no longer has. A
-    /// closed account has no address to compare with once it is erased: its links are answered, and change nothing.
-    async fn said(&self, token: &str) -> Result<Said> {
+    /// What a token says, and the pages in the member's language. 404 if it was not signed by us, or was mailed to an
+    /// address that the member no longer has. A closed account has no address to compare with once it is erased: its links
+    /// are answered, and change nothing.
+    async fn said(&self, token: &str) -> Result<(Said, &'static Pages)> {
         let said = self.unsubscribing.read(token);
         let said = said.ok_or_else(Error::not_found)?;
         let member = said.member;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
-                let found = sqlx::query_as::<_, (String, bool)>(
-                    "select email::text, status = 'archived' from app.users where id = $1",
+                let found = sqlx::query_as::<_, (String, bool, String)>(
+                    "select email::text, status = 'archived', locale from app.users where id = $1",
                 );
                 Ok(found.bind(member).fetch_optional(cx.conn()).await?)
             })
         });
-        let (email, is_closed) = run.await?.ok_or_else(Error::not_found)?;
-        match is_closed || self.unsubscribing.0.address(&email)[..] == said.address[..] {
-            true => Ok(said),
+        let (email, is_closed, locale) = run.await?.ok_or_else(Error::not_found)?;
+        match is_closed || self.unsubscribing.0.is_address(&email, &said.address) {
+            true => Ok((said, Pages::of(PAGES, &locale))),
             false => Err(Error::not_found()),
         }
     }
@@ -163,6 +208,24 @@ impl Notifications {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// NO7: the pages are in the language of the mails that lead there.
+    #[test]
+    fn no7_the_page_of_a_mail_is_in_its_language() {
+        for ty in generated::messages::TYPES {
+            let german = called(ty.name, "de");
+            assert!(GERMAN.iter().any(|(_, name)| *name == german), "{german}");
+        }
+        for message in generated::messages::MESSAGES {
+            for wording in message.wordings {
+                let pages = Pages::of(PAGES, wording.locale);
+                assert_eq!(wording.locale.split('-').next(), Some(pages.language));
+            }
+        }
+        assert_eq!(Pages::of(PAGES, "pt-BR").language, "en");
+        assert_eq!(Pages::of(PAGES, "de-CH").button, "Abbestellen");
+        assert_eq!(called("new_event", "en"), "new event");
+    }
 
     #[test]
     fn no4_a_token_is_good_for_one_member_and_the_types_of_its_mail() {

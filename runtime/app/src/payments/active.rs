@@ -8,7 +8,7 @@ use uuid::Uuid;
 pub async fn active(cx: &mut Cx, entity: &Resource, id: Uuid) -> Result<()> {
     let refuse = |detail: &'static str| Err(Error::new(&problems::STATE).detail(detail));
     if !cx.may(entity, "update", id).await? {
-        return refuse("It is suspended: nothing new is begun for it until it is back.");
+        return refuse("It is suspended. Nothing new can begin for it until the suspension ends.");
     }
     if entity.name == "city" {
         return Ok(());
@@ -19,8 +19,8 @@ pub async fn active(cx: &mut Cx, entity: &Resource, id: Uuid) -> Result<()> {
         .await?;
     match is_live {
         true => Ok(()),
-        false => {
-            refuse("It was rejected: nothing new is begun for it until it is submitted again.")
-        }
+        false => refuse(
+            "It was rejected. Nothing new can begin for it until it has been submitted again.",
+        ),
     }
 }

@@ -52,6 +52,17 @@ pub struct Payment {
     pub page_url: Option<String>,
 }
 
+/// Reason for dismissing an event.
+#[derive(Input, Clone, Debug)]
+#[input(
+    body,
+    example = r#"{"reason": "Of a test account that was deleted at Stripe"}"#
+)]
+pub struct DismissedEvent {
+    #[input(line(1, 500))]
+    pub reason: String,
+}
+
 /// A refund of a quote's fee.
 #[derive(Input, Clone, Debug, Default)]
 #[input(

@@ -88,24 +88,6 @@ pub async fn refuse_ticket(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> 
     }
 }
 
-fn refuse_ticket_price(amount: i64, currency: &str, door_only: bool) -> Result<()> {
-    let known = in_steps(currency, &[("/price_cents", Some(amount))])?;
-    if amount > 0 && !door_only && !card::is_charged(known) {
-        let detail = format!(
-            "cards can't be charged in {known}: choose another currency, or set `door_only` of tickets that are paid in cash"
-        );
-        return Err(Error::field("/currency", "invalid", detail));
-    }
-    let most = card::maximum(known);
-    if !door_only && amount > most.amount() {
-        let detail = format!(
-            "must be at most {most}: cards take no more. Set `door_only` of tickets that are paid in cash"
-        );
-        return Err(Error::field("/price_cents", "range", detail));
-    }
-    Ok(())
-}
-
 pub fn refuse_new_code(code: &CreatePromoCode) -> Result<()> {
     match &code.currency {
         Some(currency) => in_steps(currency, &[("/amount_cents", code.amount_cents)]).map(drop),
@@ -162,6 +144,24 @@ pub fn refuse_new_proposal(proposal: &CreateCommissionProposal) -> Result<()> {
         proposal.max_cents,
     );
     in_steps(&proposal.currency, &amounts).map(drop)
+}
+
+fn refuse_ticket_price(amount: i64, currency: &str, door_only: bool) -> Result<()> {
+    let known = in_steps(currency, &[("/price_cents", Some(amount))])?;
+    if amount > 0 && !door_only && !card::is_charged(known) {
+        let detail = format!(
+            "cards can't be charged in {known}: choose another currency, or set `door_only` of tickets that are paid in cash"
+        );
+        return Err(Error::field("/currency", "invalid", detail));
+    }
+    let most = card::maximum(known);
+    if !door_only && amount > most.amount() {
+        let detail = format!(
+            "must be at most {most}: cards take no more. Set `door_only` of tickets that are paid in cash"
+        );
+        return Err(Error::field("/price_cents", "range", detail));
+    }
+    Ok(())
 }
 
 /// An amount and the field that it comes from.

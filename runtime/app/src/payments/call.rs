@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// up instead of repeating the call.
 pub const KEY_HOURS: i64 = 23;
 
+/// The longest failure code that is stored.
+const CODE_CHARS: usize = 100;
+
 impl Payments {
     /// The current time by the database's clock. Which of two readings is newer is decided by these times, and the
     /// clocks of two servers may differ.
@@ -111,7 +114,7 @@ pub fn is_taken(failure: &Failure) -> bool {
 }
 
 /// The error for a request. An unknown outcome is never reported as a failed payment.
-pub fn told(failure: &Failure) -> Error {
+pub fn request_error(failure: &Failure) -> Error {
     match failure {
         Failure::Definite(refusal) if refusal.is_of_our_key() => {
             tracing::error!(%refusal, "the payment provider refuses the server's key");
@@ -135,16 +138,12 @@ pub fn told(failure: &Failure) -> Error {
 }
 
 /// The failure for a job, which retries with the same key.
-pub fn again(failure: &Failure) -> jobs::Failure {
+pub fn job_failure(failure: &Failure) -> jobs::Failure {
     let error = away(failure);
     match failure {
         Failure::Retryable { after: Some(after) } => jobs::Failure::retry_in(error, *after),
         _ => error.into(),
     }
-}
-
-fn is_card(refusal: &Refusal) -> bool {
-    refusal.kind == "card_error"
 }
 
 /// Returns the refusal if the provider has refused the call itself: the call had no effect, and repeating it would not
@@ -163,9 +162,16 @@ pub fn is_for_now(refusal: &Refusal) -> bool {
 /// The failure code to store: the bank's, otherwise the provider's.
 pub fn code(refusal: &Refusal) -> String {
     let code = refusal.decline_code.as_ref().or(refusal.code.as_ref());
-    let mut code = code.unwrap_or(&refusal.kind).clone();
-    code.truncate(100);
-    code
+    let code = code.unwrap_or(&refusal.kind);
+    code.chars().take(CODE_CHARS).collect()
+}
+
+pub fn away(failure: &Failure) -> Error {
+    Error::new(&problems::PROVIDER_AWAY).because(failure.to_string())
+}
+
+fn is_card(refusal: &Refusal) -> bool {
+    refusal.kind == "card_error"
 }
 
 fn words(refusal: &Refusal) -> String {
@@ -199,10 +205,6 @@ fn without_ids(message: &str) -> String {
     }
     told.push_str(rest);
     told
-}
-
-pub fn away(failure: &Failure) -> Error {
-    Error::new(&problems::PROVIDER_AWAY).because(failure.to_string())
 }
 
 #[cfg(test)]
@@ -247,9 +249,9 @@ mod tests {
 
     #[test]
     fn buyers_hear_of_their_card_and_not_of_our_key() {
-        let card = told(&refusal(402, "card_error", "Your card was declined."));
+        let card = request_error(&refusal(402, "card_error", "Your card was declined."));
         assert_eq!(card.kind().slug, "card-declined");
-        let call = told(&refusal(400, "invalid_request_error", "No such account."));
+        let call = request_error(&refusal(400, "invalid_request_error", "No such account."));
         assert_eq!(call.kind().slug, "payment-refused");
         for status in [401, 403] {
             let failure = refusal(
@@ -257,7 +259,7 @@ mod tests {
                 "invalid_request_error",
                 "Invalid API Key: sk_live_1234",
             );
-            let ours = told(&failure);
+            let ours = request_error(&failure);
             assert_eq!(ours.kind().slug, "payment-provider-unavailable");
             let shown = format!("{:?}", ours.problem().detail);
             assert!(!shown.contains("sk_live"), "{shown}");

@@ -27,18 +27,18 @@ impl Payments {
         let keys = call::keys(&format!("customer:{user}"), request)?;
         let send = move |key: Key| async move { gateway.create_customer(&key, new).await };
         let made = keys.once(send, ready(Ok(None))).await;
-        let made = made.map_err(|failure| call::told(&failure))?;
+        let made = made.map_err(|failure| call::request_error(&failure))?;
+        let id = &made.id;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = made.id.clone();
             Box::pin(async move {
                 // If another customer is stored by now, the new one is left unused. That happens after the provider
                 // has forgotten the key, or if the key was stuck.
                 sqlx::query("update app.users set stripe_customer_id = $2 where id = $1 and stripe_customer_id is null")
                     .bind(user)
-                    .bind(&id)
+                    .bind(id)
                     .execute(cx.conn())
                     .await?;
-                Ok(known(cx, user).await?.unwrap_or(id))
+                Ok(known(cx, user).await?.unwrap_or_else(|| id.clone()))
             })
         });
         run.await
@@ -46,10 +46,8 @@ impl Payments {
 
     /// Whether a customer at the provider is a member of ours.
     pub(super) async fn is_member(&self, customer: &str, request: Uuid) -> Result<bool> {
-        let customer = customer.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let customer = customer.clone();
-            Box::pin(async move { Ok(of_customer(cx, &customer).await?.is_some()) })
+            Box::pin(async move { Ok(of_customer(cx, customer).await?.is_some()) })
         });
         run.await
     }
@@ -67,7 +65,7 @@ impl Payments {
         let send = move |key: Key| async move { gateway.create_setup(&key, new).await };
         // Nothing to look up: a setup to which no card is added has no effect.
         let setup = keys.once(send, ready(Ok(None))).await;
-        let setup = setup.map_err(|failure| call::told(&failure))?;
+        let setup = setup.map_err(|failure| call::request_error(&failure))?;
         let secret = setup.client_secret.map(|secret| secret.expose().to_owned());
         let page = self.settings.card_page_url.as_deref();
         Ok(CardSetup {
@@ -98,7 +96,7 @@ impl Payments {
             // It may be detached already.
             let is_gone = is_gone(gateway, known).await;
             if !is_gone.unwrap_or(false) {
-                return Err(call::told(&failure));
+                return Err(call::request_error(&failure));
             }
         }
         self.forget(&id, member.request_id).await
@@ -141,14 +139,13 @@ impl Payments {
         let card = match self.gateway()?.card(id).await {
             Ok(card) => card,
             Err(failure) if failure.is_missing() => return self.forget(id, request).await,
-            Err(failure) => return Err(call::told(&failure)),
+            Err(failure) => return Err(call::request_error(&failure)),
         };
-        let Some(customer) = card.customer.clone() else {
+        let (card, Some(customer)) = (&card, &card.customer) else {
             return self.forget(id, request).await;
         };
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let (card, customer) = (card.clone(), customer.clone());
-            Box::pin(async move { keep(cx, &card, &customer).await })
+            Box::pin(async move { keep(cx, card, customer).await })
         });
         run.await
     }
@@ -156,20 +153,17 @@ impl Payments {
     /// Detaches the cards of members whose data were erased, who can't remove them any more. While the account is only
     /// closed the cards stay, since it may be reopened.
     pub(super) async fn forget_cards_of_the_erased(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<String>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select m.id, m.stripe_payment_method_id as name, m.created_at from app.payment_methods m
                  join app.users u on u.id = m.user_id
                  where u.erased_at is not null and m.detached_at is null"
             ),
-        );
-        for card in found.await? {
-            if let Err(error) = self.detach(&card, request).await {
-                tracing::warn!(%error, "a card could not be forgotten yet");
-            }
-        }
-        Ok(())
+            "a card could not be forgotten yet",
+            |id: String| async move { self.detach(&id, request).await },
+        )
+        .await
     }
 
     async fn detach(&self, id: &str, request: Uuid) -> Result<()> {
@@ -180,16 +174,14 @@ impl Payments {
         if let Err(failure) = gateway.detach_card(&key, id).await {
             let is_gone = is_gone(gateway, id).await;
             if !is_gone.unwrap_or(false) {
-                return Err(call::told(&failure));
+                return Err(call::request_error(&failure));
             }
         }
         self.forget(id, request).await
     }
 
     async fn forget(&self, id: &str, request: Uuid) -> Result<()> {
-        let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.payment_methods set status = 'archived', is_default = false, detached_at = coalesce(detached_at, now())

@@ -31,14 +31,48 @@ impl Payments {
         });
         let mut begun = 0;
         for (city, currency, account) in owed.await? {
+            let (currency, account) = (&currency, &account);
             let run = self.db.run(Self::NAME, None, request, move |cx| {
-                let (currency, account) = (currency.clone(), account.clone());
-                Box::pin(async move { send(cx, city, &currency, &account).await })
+                Box::pin(async move { send(cx, city, currency, account).await })
             });
             begun += usize::from(run.await?);
         }
         Ok(begun)
     }
+}
+
+/// Sends what a city is owed without waiting until a day has passed since the last refusal. Returns false if nothing is owed, or
+/// if the city's account can't receive it.
+pub async fn again(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
+    let account: Option<String> = sqlx::query_scalar(
+        "select a.stripe_account_id from app.connected_accounts a
+         where a.owner_type = 'city' and a.owner_id = $1 and a.payouts_enabled and a.transfers_active and a.deauthorized_at is null
+           and not a.settles_abroad and a.stripe_account_id is not null",
+    )
+    .bind(city)
+    .fetch_optional(cx.conn())
+    .await?;
+    match account {
+        Some(account) => send(cx, city, currency, &account).await,
+        None => Ok(false),
+    }
+}
+
+/// Records the outcome of a transfer: its months are paid if it succeeded, and wait for another transfer if it was
+/// refused for good.
+pub async fn settled(cx: &mut Cx, transfer: Uuid) -> Result<()> {
+    sqlx::query(
+        "update app.revenue_shares s set
+           state = case x.state when 'succeeded' then 'paid' else s.state end,
+           paid_at = case x.state when 'succeeded' then now() end,
+           transfer_id = case x.state when 'failed' then null else s.transfer_id end
+         from app.transfers x
+         where x.id = $1 and s.transfer_id = x.id and s.state = 'closed' and x.state <> 'pending'",
+    )
+    .bind(transfer)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Pairs of city and currency that something is owed to, with the account that can receive it now. What was refused for
@@ -59,23 +93,6 @@ async fn owed(cx: &mut Cx) -> Result<Vec<(Uuid, String, String)>> {
     Ok(found.bind(AT_ONCE).fetch_all(cx.conn()).await?)
 }
 
-/// Sends what a city is owed without waiting until a day has passed since the last refusal. Returns false if nothing is owed, or
-/// if the city's account can't receive it.
-pub async fn again(cx: &mut Cx, city: Uuid, currency: &str) -> Result<bool> {
-    let account: Option<String> = sqlx::query_scalar(
-        "select a.stripe_account_id from app.connected_accounts a
-         where a.owner_type = 'city' and a.owner_id = $1 and a.payouts_enabled and a.transfers_active and a.deauthorized_at is null
-           and not a.settles_abroad and a.stripe_account_id is not null",
-    )
-    .bind(city)
-    .fetch_optional(cx.conn())
-    .await?;
-    match account {
-        Some(account) => send(cx, city, currency, &account).await,
-        None => Ok(false),
-    }
-}
-
 /// Stores the transfer and links its months to it. Returns false if another run has done so, or nothing is left to
 /// send.
 async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<bool> {
@@ -88,7 +105,7 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
     .bind(currency)
     .fetch_all(cx.conn())
     .await?;
-    let known = Currency::parse(currency).map_err(|error| Error::internal(error.to_string()))?;
+    let known = Currency::parse(currency).map_err(Error::internal)?;
     let amounts: Vec<i64> = shares.iter().map(|(_, amount, _)| *amount).collect();
     let (months, amount) = fitting(&amounts, card::maximum(known).amount());
     let shares = &shares[..months];
@@ -128,23 +145,6 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
         .execute(cx.conn())
         .await?;
     Ok(true)
-}
-
-/// Records the outcome of a transfer: its months are paid if it succeeded, and wait for another transfer if it was
-/// refused for good.
-pub async fn settled(cx: &mut Cx, transfer: Uuid) -> Result<()> {
-    sqlx::query(
-        "update app.revenue_shares s set
-           state = case x.state when 'succeeded' then 'paid' else s.state end,
-           paid_at = case x.state when 'succeeded' then now() end,
-           transfer_id = case x.state when 'failed' then null else s.transfer_id end
-         from app.transfers x
-         where x.id = $1 and s.transfer_id = x.id and s.state = 'closed' and x.state <> 'pending'",
-    )
-    .bind(transfer)
-    .execute(cx.conn())
-    .await?;
-    Ok(())
 }
 
 /// How many of these amounts, the oldest first, fit into one transfer of at most `most`, and their sum. None if that would

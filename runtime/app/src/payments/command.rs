@@ -235,6 +235,56 @@ pub async fn begin(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Command> {
         .ok_or_else(|| Error::internal("a payment that was just begun"))
 }
 
+/// The payment with which this member has paid, if any.
+pub async fn paid(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and user_id = $4
+           and status in ('succeeded', 'part_refunded', 'refunded')",
+    )
+    .bind(of.order())
+    .bind(of.promotion())
+    .bind(of.quote())
+    .bind(payer)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(transaction) => load(cx, transaction).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns None if the payment was cancelled, or if it pays a period of a subscription.
+pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
+    let row = sqlx::query(
+        "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
+           stripe_idempotency_key, stripe_payment_intent_id, created_at, clock_timestamp() as loaded_at
+         from app.transactions where id = $1 and status <> 'cancelled' and subscription_id is null",
+    )
+    .bind(transaction)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let Some(of) = Of::read(&row)? else {
+        return Ok(None);
+    };
+    Ok(Some(Command {
+        transaction: row.try_get("id")?,
+        of,
+        user: row.try_get("user_id")?,
+        amount: row.try_get("amount_cents")?,
+        currency: row.try_get("currency")?,
+        fee: row.try_get("application_fee_cents")?,
+        destination: row.try_get("stripe_account_id")?,
+        on_behalf: row.try_get("on_behalf_of_host")?,
+        key: row.try_get("stripe_idempotency_key")?,
+        payment: row.try_get("stripe_payment_intent_id")?,
+        created_at: row.try_get("created_at")?,
+        loaded_at: row.try_get("loaded_at")?,
+    }))
+}
+
 async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.card_cents, o.currency, o.user_id, o.event_id,
@@ -251,7 +301,7 @@ async fn of_order(cx: &mut Cx, order: Uuid) -> Result<Terms> {
         "pending" => {}
         "expired" => return Err(Error::new(&problems::ORDER_EXPIRED)),
         state => {
-            let detail = format!("It is {state}; an order is paid while it is pending.");
+            let detail = format!("It is {state}. Only a pending order can be paid.");
             return Err(Error::new(&kernel::problems::STATE).detail(detail));
         }
     }
@@ -293,16 +343,18 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
     let refuse = |detail: &'static str| Err(Error::new(&kernel::problems::STATE).detail(detail));
     match row.try_get::<&str, _>("state")? {
         _ if row.try_get("is_paid")? => return refuse("It is paid."),
-        _ if row.try_get::<i64, _>("amount_cents")? == 0 => return refuse("It costs nothing."),
+        _ if row.try_get::<i64, _>("amount_cents")? == 0 => {
+            return refuse("There is nothing to pay.");
+        }
         "requested" if row.try_get("is_over")? => {
-            return refuse("The time to pay it is over; book anew.");
+            return refuse("The time to pay this booking is over. Book again.");
         }
         "requested" if row.try_get("is_off")? => {
-            return refuse("What it is for is hidden or over: there is nothing to show.");
+            return refuse("What was booked for is hidden or over, so it could not be shown.");
         }
         "requested" => {}
         state => {
-            let detail = format!("It is {state}; a promotion is paid while it is requested.");
+            let detail = format!("It is {state}. Only a requested promotion can be paid.");
             return Err(Error::new(&kernel::problems::STATE).detail(detail));
         }
     }
@@ -318,24 +370,6 @@ async fn of_promotion(cx: &mut Cx, promotion: Uuid, payer: Uuid) -> Result<Terms
     })
 }
 
-/// The payment with which this member has paid, if any.
-pub async fn paid(cx: &mut Cx, of: Of, payer: Uuid) -> Result<Option<Command>> {
-    let found: Option<Uuid> = sqlx::query_scalar(
-        "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and user_id = $4
-           and status in ('succeeded', 'part_refunded', 'refunded')",
-    )
-    .bind(of.order())
-    .bind(of.promotion())
-    .bind(of.quote())
-    .bind(payer)
-    .fetch_optional(cx.conn())
-    .await?;
-    match found {
-        Some(transaction) => load(cx, transaction).await,
-        None => Ok(None),
-    }
-}
-
 async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "select id from app.transactions where (order_id = $1 or promotion_id = $2 or quote_id = $3) and status <> 'cancelled'",
@@ -349,36 +383,4 @@ async fn live(cx: &mut Cx, of: Of) -> Result<Option<Command>> {
         Some(transaction) => load(cx, transaction).await,
         None => Ok(None),
     }
-}
-
-/// Returns None if the payment was cancelled, or if it pays a period of a subscription.
-pub async fn load(cx: &mut Cx, transaction: Uuid) -> Result<Option<Command>> {
-    let row = sqlx::query(
-        "select id, order_id, promotion_id, quote_id, user_id, amount_cents, application_fee_cents, currency, stripe_account_id, on_behalf_of_host,
-           stripe_idempotency_key, stripe_payment_intent_id, created_at, clock_timestamp() as loaded_at
-         from app.transactions where id = $1 and status <> 'cancelled' and subscription_id is null",
-    )
-    .bind(transaction)
-    .fetch_optional(cx.conn())
-    .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let Some(of) = Of::read(&row)? else {
-        return Ok(None);
-    };
-    Ok(Some(Command {
-        transaction: row.try_get("id")?,
-        of,
-        user: row.try_get("user_id")?,
-        amount: row.try_get("amount_cents")?,
-        currency: row.try_get("currency")?,
-        fee: row.try_get("application_fee_cents")?,
-        destination: row.try_get("stripe_account_id")?,
-        on_behalf: row.try_get("on_behalf_of_host")?,
-        key: row.try_get("stripe_idempotency_key")?,
-        payment: row.try_get("stripe_payment_intent_id")?,
-        created_at: row.try_get("created_at")?,
-        loaded_at: row.try_get("loaded_at")?,
-    }))
 }

@@ -78,7 +78,7 @@ impl Payments {
         // A link can be opened only once, so each request gets its own.
         let key = call::key(format!("link:{}", caller.request_id))?;
         let link = gateway.create_account_link(&key, &new).await;
-        let link = link.map_err(|failure| call::told(&failure))?;
+        let link = link.map_err(|failure| call::request_error(&failure))?;
         Ok(Onboarding {
             connected_account_id: begun.id,
             url: link.url.expose().to_owned(),
@@ -102,7 +102,7 @@ impl Payments {
             true => made_before(gateway, query).await,
             false => Ok(None),
         };
-        let account = match found.map_err(|failure| call::told(&failure))? {
+        let account = match found.map_err(|failure| call::request_error(&failure))? {
             Some(account) => account,
             None => {
                 let new = &NewAccount {
@@ -114,7 +114,8 @@ impl Payments {
                 let of = format!("account:{}:{}", begun.id, begun.attempt);
                 let send = move |key: Key| async move { gateway.create_account(&key, new).await };
                 let made = call::keys(&of, request)?.once(send, made_before(gateway, query));
-                made.await.map_err(|failure| call::told(&failure))?
+                made.await
+                    .map_err(|failure| call::request_error(&failure))?
             }
         };
         let id = self.name_account(begun.id, account.id, request).await?;
@@ -124,14 +125,14 @@ impl Payments {
 
     /// Stores the account's id in the row, unless another request was faster. Returns the id that the row has now.
     async fn name_account(&self, row: Uuid, id: String, request: Uuid) -> Result<String> {
+        let id = &id;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.connected_accounts set stripe_account_id = $2 where id = $1 and stripe_account_id is null",
                 )
                 .bind(row)
-                .bind(&id)
+                .bind(id)
                 .execute(cx.conn())
                 .await?;
                 let known: Option<String> = sqlx::query_scalar(
@@ -140,7 +141,7 @@ impl Payments {
                 .bind(row)
                 .fetch_one(cx.conn())
                 .await?;
-                Ok(known.unwrap_or(id))
+                Ok(known.unwrap_or_else(|| id.clone()))
             })
         });
         run.await
@@ -154,15 +155,15 @@ impl Payments {
             Err(failure) if failure.is_without_access() => {
                 return self.lose_access(id, began, request).await;
             }
-            account => account.map_err(|failure| call::told(&failure))?,
+            account => account.map_err(|failure| call::request_error(&failure))?,
         };
+        let account = &account;
         let abroad = account
             .country
             .as_deref()
             .is_some_and(|country| self.is_abroad(country));
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let account = account.clone();
-            Box::pin(async move { keep(cx, &account, abroad, began).await })
+            Box::pin(async move { keep(cx, account, abroad, began).await })
         });
         run.await
     }
@@ -171,9 +172,7 @@ impl Payments {
     /// Either its owner has disconnected it and the webhook about it got lost, or the server is configured with the
     /// key of another platform by mistake. Returns whether the account changed.
     async fn lose_access(&self, id: &str, began: DateTime<Utc>, request: Uuid) -> Result<bool> {
-        let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
             Box::pin(async move {
                 let row = sqlx::query(
                     "update app.connected_accounts set charges_enabled = false, payouts_enabled = false, transfers_active = false,
@@ -181,12 +180,12 @@ impl Payments {
                      where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $2)
                      returning owner_type, owner_id",
                 )
-                .bind(&id)
+                .bind(id)
                 .bind(began)
                 .fetch_optional(cx.conn())
                 .await?;
                 let Some(row) = row else { return Ok(false) };
-                mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, &id).await?;
+                mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, id).await?;
                 Ok(true)
             })
         });
@@ -195,21 +194,19 @@ impl Payments {
 
     /// Marks an account as unusable because its owner has disconnected it. Returns whether it changed.
     pub(super) async fn deauthorize(&self, id: &str, request: Uuid) -> Result<bool> {
-        let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
             Box::pin(async move {
                 let row = sqlx::query(
                     "update app.connected_accounts set deauthorized_at = now(), charges_enabled = false, payouts_enabled = false,
                        transfers_active = false
                      where stripe_account_id = $1 and deauthorized_at is null returning owner_type, owner_id",
                 )
-                .bind(&id)
+                .bind(id)
                 .fetch_optional(cx.conn())
                 .await?;
                 match row {
                     Some(row) => {
-                        mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, &id).await?;
+                        mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, id).await?;
                         Ok(true)
                     }
                     None => Ok(false),
@@ -218,15 +215,6 @@ impl Payments {
         });
         run.await
     }
-}
-
-/// The newest account of an owner at the provider.
-async fn made_before(
-    gateway: &dyn Gateway,
-    query: &FindAccounts,
-) -> Result<Option<Account>, Failure> {
-    let found = gateway.find_accounts(query).await?;
-    Ok(found.into_iter().next())
 }
 
 /// An account that money can be sent to.
@@ -252,6 +240,15 @@ pub async fn ready(cx: &mut Cx, host_type: &str, host: Uuid) -> Result<Option<Re
         account,
         settles_abroad,
     }))
+}
+
+/// The newest account of an owner at the provider.
+async fn made_before(
+    gateway: &dyn Gateway,
+    query: &FindAccounts,
+) -> Result<Option<Account>, Failure> {
+    let found = gateway.find_accounts(query).await?;
+    Ok(found.into_iter().next())
 }
 
 /// Inserts the owner's row of `connected_accounts` if there is none, and returns it.

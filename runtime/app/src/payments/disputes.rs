@@ -11,6 +11,7 @@
 use super::{
     Payments,
     command::Of,
+    connect,
     left::{self, left, part},
     paid_twice, plan_shares,
     refunds::Again,
@@ -47,12 +48,8 @@ impl Payments {
         began: DateTime<Utc>,
         request: Uuid,
     ) -> Result<bool> {
-        let run = self.db.run(Self::NAME, None, request, {
-            let dispute = dispute.clone();
-            move |cx| {
-                let dispute = dispute.clone();
-                Box::pin(async move { learn(cx, &dispute, began).await })
-            }
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { learn(cx, dispute, began).await })
         });
         run.await
     }
@@ -200,40 +197,43 @@ async fn take_back(
             .bind(dispute)
             .fetch_one(cx.conn())
             .await?;
-    let Some(account) = left.account.as_deref().filter(|_| !written) else {
+    if written {
         return Ok(());
-    };
-    let internal = |error: money::Error| Error::internal(error.to_string());
-    let currency = Currency::parse(&left.currency).map_err(internal)?;
+    }
+    let currency = Currency::parse(&left.currency).map_err(Error::internal)?;
     let money = |amount| Money::new(amount, currency);
     let parts = Parts {
         organizer: money(of.amount - of.fee),
         platform: money(of.fee),
         city_share: money(0),
     };
-    let share = refund::parts(&parts, money(0), money(amount.min(of.amount))).map_err(internal)?;
-    for (source, amount) in left.parts(share.organizer.amount(), left::Of::Card) {
+    let share =
+        refund::parts(&parts, money(0), money(amount.min(of.amount))).map_err(Error::internal)?;
+    for one in left.parts(share.organizer.amount(), left::Of::Card) {
         let new = New {
             kind: "dispute_reversal",
-            amount,
+            amount: one.amount,
             currency: &left.currency,
-            account,
+            account: one.account,
             order: Some(order),
             refund: None,
             dispute: Some(dispute),
             city: None,
-            source,
-            key: format!("dispute:{dispute}:reversal:{}", part(source)),
+            source: one.source,
+            key: format!("dispute:{dispute}:reversal:{}", part(one.source)),
         };
         new.put(cx).await?;
     }
     Ok(())
 }
 
+/// Sends the host what was taken back, to the account that it has now.
 async fn give_again(cx: &mut Cx, dispute: Uuid, order: Uuid) -> Result<()> {
     let row = sqlx::query(
-        "select sum(amount_cents)::int8 as amount_cents, currency, stripe_account_id from app.transfers
-         where dispute_id = $1 and kind = 'dispute_reversal' and state <> 'failed' group by 2, 3",
+        "select sum(x.amount_cents)::int8 as amount_cents, x.currency, min(x.stripe_account_id) as stripe_account_id, e.host_type, e.host_id
+         from app.transfers x join app.orders o on o.id = x.order_id join app.events e on e.id = o.event_id
+         where x.dispute_id = $1 and x.kind = 'dispute_reversal' and x.state <> 'failed'
+         group by x.currency, e.host_type, e.host_id",
     )
     .bind(dispute)
     .fetch_optional(cx.conn())
@@ -241,11 +241,16 @@ async fn give_again(cx: &mut Cx, dispute: Uuid, order: Uuid) -> Result<()> {
     let Some(row) = row else {
         return Ok(());
     };
+    let ready = connect::ready(cx, row.try_get("host_type")?, row.try_get("host_id")?).await?;
+    let account: String = match ready {
+        Some(ready) => ready.account,
+        None => row.try_get("stripe_account_id")?,
+    };
     let new = New {
         kind: "dispute_return",
         amount: row.try_get("amount_cents")?,
         currency: row.try_get("currency")?,
-        account: row.try_get("stripe_account_id")?,
+        account: &account,
         order: Some(order),
         refund: None,
         dispute: Some(dispute),

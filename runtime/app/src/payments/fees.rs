@@ -36,14 +36,16 @@ pub async fn terms(cx: &mut Cx, quote: Uuid, payer: Uuid) -> Result<Terms> {
     .fetch_one(cx.conn())
     .await?;
     if row.try_get::<&str, _>("state")? != "accepted" {
-        return Err(state("A fee is due once the quote is accepted."));
+        return Err(state(
+            "The fee can be paid once the quote has been accepted.",
+        ));
     }
     if row.try_get("is_paid")? {
         return Err(state("It is paid."));
     }
     let amount: i64 = row.try_get("fee_cents")?;
     if amount == 0 {
-        return Err(state("There is no fee."));
+        return Err(state("This quote has no fee."));
     }
     Ok(Terms {
         now: row.try_get("now")?,
@@ -77,19 +79,18 @@ impl Payments {
         claimed: Claimed,
     ) -> Result<Answer> {
         module::administrator(caller)?;
-        let run = self.db.run(Self::NAME, Some(caller), caller.request_id, {
-            let by = caller.id();
-            move |cx| {
-                let (body, claimed) = (body.clone(), claimed.clone());
+        let (by, body, claimed) = (caller.id(), &body, &claimed);
+        let run = self
+            .db
+            .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
                 Box::pin(async move {
                     let fee = lock(cx, quote).await?;
-                    let refund = write_down(cx, &fee, by, &body).await?;
+                    let refund = write_down(cx, &fee, by, body).await?;
                     let answer = Answer::json(StatusCode::CREATED, &refund)?;
                     claimed.keep(cx, &answer).await?;
                     Ok(answer)
                 })
-            }
-        });
+            });
         run.await
     }
 }
@@ -122,7 +123,7 @@ async fn lock(cx: &mut Cx, quote: Uuid) -> Result<Fee> {
     .await?
     .ok_or_else(Error::not_found)?;
     if !row.try_get::<bool, _>("is_paid")? {
-        return Err(state("No fee of it was paid."));
+        return Err(state("No fee of this quote has been paid."));
     }
     if row.try_get("is_disputed")? {
         return Err(state(
@@ -134,7 +135,7 @@ async fn lock(cx: &mut Cx, quote: Uuid) -> Result<Fee> {
             "The payer's bank has taken the payment back; there is nothing left to refund.",
         ));
     }
-    let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
+    let currency = Currency::parse(row.try_get("currency")?).map_err(Error::internal)?;
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
     let (fee, city_share) = (money("fee_cents")?, money("fee_city_share_cents")?);
     Ok(Fee {
@@ -143,20 +144,20 @@ async fn lock(cx: &mut Cx, quote: Uuid) -> Result<Fee> {
         refunded: money("refunded")?,
         parts: Parts {
             organizer: Money::zero(currency),
-            platform: fee.minus(city_share).map_err(internal)?,
+            platform: fee.minus(city_share).map_err(Error::internal)?,
             city_share,
         },
     })
 }
 
 async fn write_down(cx: &mut Cx, fee: &Fee, by: Uuid, body: &FeeRefund) -> Result<AskedRefund> {
-    let paid = fee.parts.total().map_err(internal)?;
-    let left = paid.minus(fee.refunded).map_err(internal)?;
+    let paid = fee.parts.total().map_err(Error::internal)?;
+    let left = paid.minus(fee.refunded).map_err(Error::internal)?;
     let amount = body
         .amount_cents
         .map_or(left, |amount| Money::new(amount, fee.currency));
     if left.is_zero() {
-        return Err(state("All of it has gone back."));
+        return Err(state("The fee has been refunded in full."));
     }
     if amount.amount() > left.amount() {
         return Err(Error::new(&problems::REFUND_EXCEEDS));
@@ -166,7 +167,7 @@ async fn write_down(cx: &mut Cx, fee: &Fee, by: Uuid, body: &FeeRefund) -> Resul
         let detail = format!("must be a multiple of {step}: cards take no smaller steps");
         return Err(Error::field("/amount_cents", "multiple_of", detail));
     }
-    let parts = refund::parts(&fee.parts, fee.refunded, amount).map_err(internal)?;
+    let parts = refund::parts(&fee.parts, fee.refunded, amount).map_err(Error::internal)?;
     let id = Uuid::now_v7();
     sqlx::query(
         "insert into app.refunds (id, quote_id, requested_by_id, amount_cents, card_cents, platform_fee_cents, city_share_cents,
@@ -198,8 +199,4 @@ async fn write_down(cx: &mut Cx, fee: &Fee, by: Uuid, body: &FeeRefund) -> Resul
 
 fn state(detail: &'static str) -> Error {
     Error::new(&kernel::problems::STATE).detail(detail)
-}
-
-fn internal(error: money::Error) -> Error {
-    Error::internal(error.to_string())
 }

@@ -10,7 +10,7 @@ use crate::module::Module;
 use axum::http::HeaderMap;
 use gateway::{Envelope, Failure, SignatureFault, verify};
 use kernel::{
-    Cx, Error, Result, failpoint,
+    Cx, Error, Member, Result, failpoint,
     http::metrics,
     jobs::{NewJob, Outcome, Run},
     problems,
@@ -74,7 +74,7 @@ impl Payments {
         verify(payload, header.unwrap_or_default(), &secrets, now).map_err(unsigned)?;
         let event = Envelope::parse(payload).map_err(|error| {
             Error::new(&problems::BAD_REQUEST)
-                .detail("The body is no event.")
+                .detail("The body is not an event.")
                 .because(error.to_string())
         })?;
         self.keep_event(event, Uuid::now_v7()).await?;
@@ -84,8 +84,8 @@ impl Payments {
 
     /// Stores an event with the job that processes it, unless it is stored already.
     pub(super) async fn keep_event(&self, event: Envelope, request: Uuid) -> Result<()> {
+        let event = &event;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let event = event.clone();
             Box::pin(async move {
                 let stored: Option<Uuid> = sqlx::query_scalar(
                     "insert into app.stripe_events (stripe_event_id, type, stripe_account_id, object_type, object_id, api_version,
@@ -129,7 +129,7 @@ impl Payments {
             Ok(settled) => settled,
             Err(error) if is_for_now(&error) => return Err(error),
             // A retry would not help, so the event waits for an administrator, who can have it retried.
-            Err(error) => Settled::Parked(reason(&error)),
+            Err(error) => Settled::Parked(error.reason()),
         };
         if let Settled::Parked(why) = &settled {
             tracing::warn!(%event, why, "an event is put aside");
@@ -288,8 +288,8 @@ impl Payments {
             Settled::Ignored => ("ignored", None),
             Settled::Parked(why) => ("parked", Some(why)),
         };
+        let error = &error;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let error = error.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.stripe_events set state = $2, error = left($3, 500), settled_at = now()
@@ -307,8 +307,9 @@ impl Payments {
     }
 
     /// Has a parked event processed again. Returns false if it is not parked, None if there is no such event.
-    pub(super) async fn retry_event(&self, event: Uuid, request: Uuid) -> Result<Option<bool>> {
-        let run = self.db.run(Self::NAME, None, request, move |cx| {
+    pub(super) async fn retry_event(&self, caller: &Member, event: Uuid) -> Result<Option<bool>> {
+        let request = caller.request_id;
+        let run = self.db.run(Self::NAME, Some(caller), request, move |cx| {
             Box::pin(async move {
                 let again = sqlx::query(
                     "update app.stripe_events set state = 'received', error = null, settled_at = null
@@ -318,13 +319,7 @@ impl Payments {
                 .execute(cx.conn())
                 .await?;
                 if again.rows_affected() == 0 {
-                    let there: bool = sqlx::query_scalar(
-                        "select exists (select from app.stripe_events where id = $1)",
-                    )
-                    .bind(event)
-                    .fetch_one(cx.conn())
-                    .await?;
-                    return Ok(there.then_some(false));
+                    return not_parked(cx, event).await;
                 }
                 NewJob::new("payments.event", Work { event })?.put(cx).await?;
                 Ok(Some(true))
@@ -332,12 +327,32 @@ impl Payments {
         });
         run.await
     }
-}
 
-fn done(known: bool) -> Settled {
-    match known {
-        true => Settled::Done,
-        false => Settled::Ignored,
+    /// Ends a parked event without applying it, for a reason that goes to the audit log: what it is about may not exist
+    /// any more, so that no retry can succeed. Its error stays. Returns the same as `retry_event`.
+    pub(super) async fn dismiss_event(
+        &self,
+        caller: &Member,
+        event: Uuid,
+        reason: &str,
+    ) -> Result<Option<bool>> {
+        let request = caller.request_id;
+        let run = self.db.run(Self::NAME, Some(caller), request, move |cx| {
+            Box::pin(async move {
+                cx.set_reason(reason).await?;
+                let ended = sqlx::query(
+                    "update app.stripe_events set state = 'ignored', settled_at = now() where id = $1 and state = 'parked'",
+                )
+                .bind(event)
+                .execute(cx.conn())
+                .await?;
+                if ended.rows_affected() == 0 {
+                    return not_parked(cx, event).await;
+                }
+                Ok(Some(true))
+            })
+        });
+        run.await
     }
 }
 
@@ -363,6 +378,20 @@ pub async fn wake_early(cx: &mut Cx) -> Result<()> {
     Ok(())
 }
 
+/// False if the event is not parked, None if there is no such event.
+async fn not_parked(cx: &mut Cx, event: Uuid) -> Result<Option<bool>> {
+    let there = sqlx::query_scalar("select exists (select from app.stripe_events where id = $1)");
+    let there: bool = there.bind(event).fetch_one(cx.conn()).await?;
+    Ok(there.then_some(false))
+}
+
+fn done(known: bool) -> Settled {
+    match known {
+        true => Settled::Done,
+        false => Settled::Ignored,
+    }
+}
+
 async fn load(cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
     let row = sqlx::query(
         "select type, stripe_account_id, object_type, object_id, livemode from app.stripe_events where id = $1 and state = 'received'",
@@ -385,14 +414,14 @@ async fn load(cx: &mut Cx, event: Uuid) -> Result<Option<Told>> {
 fn unsigned(fault: SignatureFault) -> Error {
     metrics::UNSIGNED.add();
     tracing::warn!(%fault, "an event that nobody of ours has signed");
-    Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not hold.")
+    Error::new(&problems::BAD_REQUEST).detail("The signature of the event does not match.")
 }
 
 /// The error for an object that can't be read. A refusal is permanent; every other failure is retried.
 fn lost(failure: Failure) -> Error {
     match call::refused(&failure) {
         Some(refusal) => Error::internal(refusal.to_string()),
-        None => call::told(&failure),
+        None => call::request_error(&failure),
     }
 }
 
@@ -400,13 +429,6 @@ fn lost(failure: Failure) -> Error {
 fn is_for_now(error: &Error) -> bool {
     let away = [&crate::problems::PROVIDER_AWAY, &problems::UNAVAILABLE];
     error.is_transient() || away.iter().any(|kind| std::ptr::eq(error.kind(), *kind))
-}
-
-fn reason(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => cause.to_string(),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -7,15 +7,16 @@ use sqlx::Row;
 use uuid::Uuid;
 
 pub struct Left {
-    pub account: Option<String>,
     pub currency: String,
     sources: Vec<Source>,
 }
 
-/// A source from which the host's account has received money.
+/// A source from which an account of the host has received money. The accounts may differ: a host that has disconnected
+/// its account opens another one.
 struct Source {
     /// The transfer. None: the payment itself.
     transfer: Option<Uuid>,
+    account: String,
     amount: i64,
     /// Whether credits paid for it, rather than the card.
     of_credits: bool,
@@ -29,17 +30,29 @@ pub enum Of {
     All,
 }
 
+/// What is taken back from one source.
+pub struct Part<'a> {
+    /// The transfer. None: the payment itself.
+    pub source: Option<Uuid>,
+    pub account: &'a str,
+    pub amount: i64,
+}
+
 impl Left {
-    /// Divides `amount`, or as much of it as is left, among the sources. Returns pairs of source and amount.
-    pub fn parts(&self, amount: i64, of: Of) -> Vec<(Option<Uuid>, i64)> {
+    /// Divides `amount`, or as much of it as is left, among the sources.
+    pub fn parts(&self, amount: i64, of: Of) -> Vec<Part<'_>> {
         let mut wanted = amount;
         let mut parts = Vec::new();
         let fits = |source: &&Source| of == Of::All || !source.of_credits;
         for source in self.sources.iter().filter(fits) {
-            let part = wanted.min(source.amount);
-            if part > 0 {
-                parts.push((source.transfer, part));
-                wanted -= part;
+            let amount = wanted.min(source.amount);
+            if amount > 0 {
+                parts.push(Part {
+                    source: source.transfer,
+                    account: &source.account,
+                    amount,
+                });
+                wanted -= amount;
             }
         }
         parts
@@ -66,12 +79,15 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
     .bind(order)
     .fetch_one(cx.conn())
     .await?;
-    let mut account: Option<String> = row.try_get("paid_to")?;
-    let mut sources = vec![Source {
-        transfer: None,
-        amount: row.try_get("with_payment")?,
-        of_credits: false,
-    }];
+    let mut sources = Vec::new();
+    if let Some(account) = row.try_get("paid_to")? {
+        sources.push(Source {
+            transfer: None,
+            account,
+            amount: row.try_get("with_payment")?,
+            of_credits: false,
+        });
+    }
     // Money returned after a dispute was won comes first, then what credits have paid.
     let sent = sqlx::query(
         "select u.id, u.kind, u.stripe_account_id, (u.amount_cents - coalesce((select sum(y.amount_cents) from app.transfers y
@@ -86,15 +102,12 @@ pub async fn left(cx: &mut Cx, order: Uuid) -> Result<Left> {
     for row in &sent {
         sources.push(Source {
             transfer: Some(row.try_get("id")?),
+            account: row.try_get("stripe_account_id")?,
             amount: row.try_get("amount")?,
             of_credits: row.try_get::<&str, _>("kind")? == "top_up",
         });
-        if account.is_none() {
-            account = Some(row.try_get("stripe_account_id")?);
-        }
     }
     Ok(Left {
-        account,
         currency: row.try_get("currency")?,
         sources,
     })
@@ -117,21 +130,21 @@ pub async fn reverse_for_refund(cx: &mut Cx, refund: Uuid) -> Result<bool> {
     let left = left(cx, order).await?;
     let owed = owed_by_host(cx, refund).await?;
     let parts = left.parts(owed, Of::All);
-    let Some(account) = left.account.as_deref().filter(|_| !parts.is_empty()) else {
+    if parts.is_empty() {
         return Ok(false);
-    };
-    for (source, amount) in parts {
+    }
+    for part in parts {
         let new = New {
             kind: "refund_reversal",
-            amount,
+            amount: part.amount,
             currency: &left.currency,
-            account,
+            account: part.account,
             order: Some(order),
             refund: Some(refund),
             dispute: None,
             city: None,
-            source,
-            key: key(cx, refund, source).await?,
+            source: part.source,
+            key: key(cx, refund, part.source).await?,
         };
         new.put(cx).await?;
     }
@@ -146,6 +159,11 @@ pub async fn owed_by_host(cx: &mut Cx, refund: Uuid) -> Result<i64> {
          from app.refunds r where r.id = $1",
     );
     Ok(owed.bind(refund).fetch_one(cx.conn()).await?)
+}
+
+/// The name of a source within a key.
+pub fn part(source: Option<Uuid>) -> String {
+    source.map_or_else(|| "payment".to_owned(), |source| source.to_string())
 }
 
 /// The key of a reversal. A reversal that failed, or that took back only a part, has used up its key, so the next one
@@ -163,9 +181,4 @@ async fn key(cx: &mut Cx, refund: Uuid, source: Option<Uuid>) -> Result<String> 
         0 => key,
         _ => format!("{key}:{before}"),
     })
-}
-
-/// The name of a source within a key.
-pub fn part(source: Option<Uuid>) -> String {
-    source.map_or_else(|| "payment".to_owned(), |source| source.to_string())
 }

@@ -6,12 +6,13 @@ use super::Payments;
 use crate::module::Module;
 use chrono::{DateTime, Utc};
 use kernel::Result;
+use std::fmt;
 use uuid::Uuid;
 
 /// How many objects one run checks; the rest follow in the next runs.
 const AT_ONCE: i64 = 200;
 
-/// Builds the query for [`Payments::in_turn`] from a query of what is due, whose columns are `id`, `name` (the
+/// Builds the query for [`Payments::each_in_turn`] from a query of what is due, whose columns are `id`, `name` (the
 /// returned value) and `created_at`.
 macro_rules! in_turn {
     ($due:literal) => {
@@ -34,6 +35,30 @@ macro_rules! in_turn {
 pub(super) use in_turn;
 
 impl Payments {
+    /// Works on some of what is due, one after the other. A failure of one is logged, as `failed`, and does not keep the
+    /// others waiting.
+    pub(super) async fn each_in_turn<T, F, R, E>(
+        &self,
+        request: Uuid,
+        query: &'static str,
+        failed: &'static str,
+        mut work: impl FnMut(T) -> F + Send,
+    ) -> Result<()>
+    where
+        T: fmt::Display + Send + Unpin + sqlx::Type<sqlx::Postgres>,
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres>,
+        F: Future<Output = Result<R, E>> + Send,
+        E: fmt::Display,
+    {
+        for name in self.in_turn::<T>(request, query).await? {
+            let shown = name.to_string();
+            if let Err(error) = work(name).await {
+                tracing::warn!(name = shown, %error, "{failed}");
+            }
+        }
+        Ok(())
+    }
+
     /// Returns some of what is due, and records that they are being checked now.
     pub(super) async fn in_turn<T>(&self, request: Uuid, query: &'static str) -> Result<Vec<T>>
     where

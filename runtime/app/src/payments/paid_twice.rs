@@ -65,7 +65,7 @@ impl Payments {
     /// an order that has expired since. Stops 35 days after the end of the dispute, because what the payer receives
     /// much later does not come from the refund.
     pub(super) async fn claim_again(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<Uuid>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select 'claim:' || t.id as id, t.id as name, t.created_at from app.transactions t
@@ -78,19 +78,17 @@ impl Payments {
                      where (r.order_id = t.order_id or r.promotion_id = t.promotion_id or r.quote_id = t.quote_id)
                        and r.state <> 'failed' and r.wallet_cents > 0)"
             ),
-        );
-        for transaction in found.await? {
-            let claimed = self.db.run(Self::NAME, None, request, move |cx| {
-                Box::pin(async move {
-                    lock(cx, transaction).await?;
-                    settle(cx, transaction).await
+            "credits could not be claimed yet",
+            |transaction: Uuid| {
+                self.db.run(Self::NAME, None, request, move |cx| {
+                    Box::pin(async move {
+                        lock(cx, transaction).await?;
+                        settle(cx, transaction).await
+                    })
                 })
-            });
-            if let Err(error) = claimed.await {
-                tracing::warn!(%transaction, %error, "credits could not be claimed yet");
-            }
-        }
-        Ok(())
+            },
+        )
+        .await
     }
 }
 

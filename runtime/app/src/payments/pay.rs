@@ -70,10 +70,9 @@ impl Payments {
         card: Option<Uuid>,
         is_repeated: bool,
     ) -> Result<(Command, Option<String>)> {
-        let run = self.db.run(Self::NAME, Some(buyer), buyer.request_id, {
-            let buyer = buyer.clone();
-            move |cx| {
-                let buyer = buyer.clone();
+        let run = self
+            .db
+            .run(Self::NAME, Some(buyer), buyer.request_id, move |cx| {
                 Box::pin(async move {
                     command::may_pay(cx, of).await?;
                     if is_repeated && let Some(paid) = command::paid(cx, of, buyer.id()).await? {
@@ -91,8 +90,7 @@ impl Payments {
                     }
                     Ok((command, card))
                 })
-            }
-        });
+            });
         run.await
     }
 
@@ -120,7 +118,7 @@ impl Payments {
                 if let (Some(refusal), None) = (call::refused(&failure), &command.payment) {
                     self.give_up(command, &call::code(refusal), request).await?;
                 }
-                Err(call::told(&failure))
+                Err(call::request_error(&failure))
             }
         }
     }
@@ -166,7 +164,7 @@ impl Payments {
             created_until: None,
         };
         let found = self.gateway()?.find_payments(&query).await;
-        let found = found.map_err(|failure| call::told(&failure))?;
+        let found = found.map_err(|failure| call::request_error(&failure))?;
         let id = command.transaction.to_string();
         let ours = |payment: &Payment| payment.metadata.get("transaction_id") == Some(&id);
         Ok(found.into_iter().find(ours))
@@ -216,7 +214,7 @@ impl Payments {
                 }
             }
             if !call::is_stuck(&failure) {
-                return Err(call::told(&failure));
+                return Err(call::request_error(&failure));
             }
         }
         Err(Error::new(&problems::PROVIDER_AWAY))
@@ -237,9 +235,8 @@ impl Payments {
     }
 
     async fn give_up(&self, command: &Command, code: &str, request: Uuid) -> Result<()> {
-        let (transaction, code) = (command.transaction, code.to_owned());
+        let transaction = command.transaction;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let code = code.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.transactions set status = 'cancelled', failure_code = $2

@@ -48,10 +48,10 @@ pub async fn of_period(
     let share = match resolve(&rules, &chain, Charge::Subscription, currency, at) {
         Ok(rule) => rule.terms.city_share,
         Err(Unresolved::NoRule(_)) => return Ok(0),
-        Err(error) => return Err(Error::internal(error.to_string())),
+        Err(error) => return Err(Error::internal(error)),
     };
     let paid = whole(amount, currency);
-    let parts = split(paid, paid, PaidBy::Organizer, share).map_err(internal)?;
+    let parts = split(paid, paid, PaidBy::Organizer, share).map_err(Error::internal)?;
     Ok(parts.city_share.amount())
 }
 
@@ -60,7 +60,7 @@ pub async fn of_period(
 pub async fn follow(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     let row = sqlx::query(
         "select t.amount_cents, t.refunded_cents, t.city_share_cents, t.currency,
-           exists (select from app.disputes d where d.transaction_id = t.id and d.state = 'lost') as is_lost,
+           (select coalesce(sum(d.amount_cents), 0)::int8 from app.disputes d where d.transaction_id = t.id and d.state = 'lost') as lost,
            (select coalesce(sum(x.amount_cents), 0)::int8 from app.share_returns x where x.transaction_id = t.id) as returned
          from app.transactions t
          where t.id = $1 and t.subscription_id is not null and t.city_share_cents > 0",
@@ -73,13 +73,10 @@ pub async fn follow(cx: &mut Cx, transaction: Uuid) -> Result<()> {
     };
     let currency: String = row.try_get("currency")?;
     let share: i64 = row.try_get("city_share_cents")?;
-    let due = match row.try_get("is_lost")? {
-        true => share,
-        false => {
-            let (amount, refunded) = (row.try_get("amount_cents")?, row.try_get("refunded_cents")?);
-            part(amount, share, refunded, &currency)?
-        }
-    };
+    let amount: i64 = row.try_get("amount_cents")?;
+    // A bank may take back a part of the payment, or what refunds have left of it.
+    let gone = row.try_get::<i64, _>("refunded_cents")? + row.try_get::<i64, _>("lost")?;
+    let due = part(amount, share, gone.min(amount), &currency)?;
     let returned: i64 = row.try_get("returned")?;
     if due != returned {
         sqlx::query(
@@ -96,15 +93,15 @@ pub async fn follow(cx: &mut Cx, transaction: Uuid) -> Result<()> {
 
 /// Computed from the total that was refunded, not for each refund, so that rounding errors don't add up.
 fn part(amount: i64, share: i64, refunded: i64, currency: &str) -> Result<i64> {
-    let currency = Currency::parse(currency).map_err(internal)?;
+    let currency = Currency::parse(currency).map_err(Error::internal)?;
     let paid = whole(amount, currency);
     let share = Money::new(share, currency);
     let parts = Parts {
         organizer: Money::zero(currency),
-        platform: paid.minus(share).map_err(internal)?,
+        platform: paid.minus(share).map_err(Error::internal)?,
         city_share: share,
     };
-    let by_now = refund::cumulative(&parts, whole(refunded, currency)).map_err(internal)?;
+    let by_now = refund::cumulative(&parts, whole(refunded, currency)).map_err(Error::internal)?;
     Ok(by_now.city_share.amount())
 }
 
@@ -114,10 +111,6 @@ fn whole(amount: i64, currency: Currency) -> Money {
         amount - amount % card::quantum(currency).cast_signed(),
         currency,
     )
-}
-
-fn internal(error: money::Error) -> Error {
-    Error::internal(error.to_string())
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Payments {
 
     /// The work of the job, without waiting for it.
     pub async fn cancel_abandoned(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<Uuid>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select t.id, t.id as name, t.created_at from app.transactions t
@@ -43,12 +43,10 @@ impl Payments {
                    and (o.state in ('expired', 'cancelled') or p.state in ('rejected', 'ended', 'cancelled')
                      or p.status = 'archived' or q.status = 'archived')"
             ),
-        );
-        for transaction in found.await? {
-            if let Err(error) = self.cancel_one(transaction, request).await {
-                tracing::warn!(%transaction, %error, "a payment could not be cancelled yet");
-            }
-        }
+            "a payment could not be cancelled yet",
+            |transaction: Uuid| self.cancel_one(transaction, request),
+        )
+        .await?;
         self.cancel_subscriptions(request).await
     }
 
@@ -58,38 +56,29 @@ impl Payments {
         if self.provider.is_none() {
             return Ok(());
         }
-        let found: Vec<String> = self
-            .in_turn(
-                request,
-                in_turn!(
-                    "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
-                     join app.businesses b on b.id = s.business_id
-                     where b.status = 'archived' and s.state <> 'canceled' and s.stripe_subscription_id is not null"
-                ),
-            )
-            .await?;
-        for subscription in found {
-            if let Err(error) = self.cancel_subscription(&subscription, request).await {
-                tracing::warn!(%error, "a subscription could not be cancelled yet");
-            }
-        }
-        let left: Vec<String> = self
-            .in_turn(
-                request,
-                in_turn!(
-                    "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
-                     join app.users u on u.id = s.user_id
-                     where u.status = 'archived' and s.state <> 'canceled' and not s.cancel_at_period_end
-                       and s.stripe_subscription_id is not null"
-                ),
-            )
-            .await?;
-        for subscription in left {
-            if let Err(error) = self.leave_subscription(&subscription, request).await {
-                tracing::warn!(%error, "a subscription could not be left yet");
-            }
-        }
-        Ok(())
+        self.each_in_turn(
+            request,
+            in_turn!(
+                "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
+                 join app.businesses b on b.id = s.business_id
+                 where b.status = 'archived' and s.state <> 'canceled' and s.stripe_subscription_id is not null"
+            ),
+            "a subscription could not be cancelled yet",
+            |id: String| async move { self.cancel_subscription(&id, request).await },
+        )
+        .await?;
+        self.each_in_turn(
+            request,
+            in_turn!(
+                "select s.id, s.stripe_subscription_id as name, s.created_at from app.subscriptions s
+                 join app.users u on u.id = s.user_id
+                 where u.status = 'archived' and s.state <> 'canceled' and not s.cancel_at_period_end
+                   and s.stripe_subscription_id is not null"
+            ),
+            "a subscription could not be left yet",
+            |id: String| async move { self.leave_subscription(&id, request).await },
+        )
+        .await
     }
 
     async fn cancel_one(&self, transaction: Uuid, request: Uuid) -> Result<()> {
@@ -119,10 +108,10 @@ impl Payments {
             Ok(cancelled) => self.learn(request, &answered(cancelled), began).await,
             Err(failure) if failure.refusal().is_some() => {
                 let now = gateway.payment(id).await;
-                let now = now.map_err(|failure| call::told(&failure))?;
+                let now = now.map_err(|failure| call::request_error(&failure))?;
                 self.learn(request, &now, began).await
             }
-            Err(failure) => Err(call::told(&failure)),
+            Err(failure) => Err(call::request_error(&failure)),
         }
     }
 
@@ -141,34 +130,29 @@ impl Payments {
             tracing::warn!(%error, "events that no endpoint has taken could not be read");
         }
         self.payments(request).await?;
-        let refunds = self.in_turn::<Uuid>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select id, id as name, created_at from app.refunds
                  where state = 'pending' and card_cents > 0 and created_at < now() - interval '15 minutes'"
             ),
-        );
-        for refund in refunds.await? {
-            if let Err(failure) = self.carry_out(refund, request).await {
-                let error = failure.text();
-                tracing::warn!(%refund, error, "a refund could not be settled yet");
-            }
-        }
-        let transfers = self.in_turn::<Uuid>(
+            "a refund could not be settled yet",
+            |refund: Uuid| self.carry_out(refund, request),
+        )
+        .await?;
+        self.each_in_turn(
             request,
             in_turn!(
                 "select id, id as name, created_at from app.transfers
                  where state = 'pending' and updated_at < now() - interval '15 minutes'"
             ),
-        );
-        for transfer in transfers.await? {
-            if let Err(failure) = self.send_transfer(transfer, request).await {
-                let error = failure.text();
-                tracing::warn!(%transfer, error, "a transfer could not be settled yet");
-            }
-        }
+            "a transfer could not be settled yet",
+            |transfer: Uuid| self.send_transfer(transfer, request),
+        )
+        .await?;
         self.claim_again(request).await?;
         self.accounts(request).await?;
+        self.top_ups(request).await?;
         self.subscriptions(request).await?;
         self.events_left(request).await?;
         self.wake_early(request).await?;
@@ -181,15 +165,18 @@ impl Payments {
     /// Reads payments that are not final, and those whose refunded amount differs from our refunds: a refund that had
     /// succeeded may have failed at the bank without an event.
     async fn payments(&self, request: Uuid) -> Result<()> {
-        let waiting = self.in_turn::<Uuid>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select t.id, t.id as name, t.created_at from app.transactions t
                  where t.status in ('created', 'requires_action', 'processing', 'failed') and t.subscription_id is null
                    and t.created_at < now() - interval '15 minutes'"
             ),
-        );
-        let differing = self.in_turn::<Uuid>(
+            "a payment could not be settled yet",
+            |transaction: Uuid| self.ask_about(transaction, request),
+        )
+        .await?;
+        self.each_in_turn(
             request,
             in_turn!(
                 "select t.id, t.id as name, t.created_at
@@ -206,18 +193,15 @@ impl Payments {
                        and x.state = 'succeeded'
                    )"
             ),
-        );
-        for transaction in waiting.await?.into_iter().chain(differing.await?) {
-            if let Err(error) = self.ask_about(transaction, request).await {
-                tracing::warn!(%transaction, %error, "a payment could not be settled yet");
-            }
-        }
-        Ok(())
+            "a payment could not be settled yet",
+            |transaction: Uuid| self.ask_about(transaction, request),
+        )
+        .await
     }
 
     /// Reads accounts that can't be paid yet, and those that were not read for a day.
     async fn accounts(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<String>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select id, stripe_account_id as name, created_at from app.connected_accounts
@@ -226,19 +210,16 @@ impl Payments {
                      or (not (charges_enabled and payouts_enabled and transfers_active)
                        and synced_at < now() - interval '15 minutes'))"
             ),
-        );
-        for account in found.await? {
-            if let Err(error) = self.learn_account(&account, request).await {
-                tracing::warn!(%error, "an account could not be read");
-            }
-        }
-        Ok(())
+            "an account could not be read",
+            |id: String| async move { self.learn_account(&id, request).await },
+        )
+        .await
     }
 
     /// Reads subscriptions that are incomplete or whose period is over, and those that were not read for a day. Sees to
     /// the invoices of ended ones where the job has not done so.
     async fn subscriptions(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<String>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select id, stripe_subscription_id as name, created_at from app.subscriptions
@@ -247,44 +228,36 @@ impl Payments {
                      or (current_period_end < now() and synced_at < now() - interval '15 minutes')
                      or (state = 'incomplete' and synced_at < now() - interval '15 minutes'))"
             ),
-        );
-        for subscription in found.await? {
-            if let Err(error) = self.follow_subscription(&subscription, request).await {
-                tracing::warn!(%error, "a subscription could not be read");
-            }
-        }
-        let ended = self.in_turn::<String>(
+            "a subscription could not be read",
+            |id: String| async move { self.follow_subscription(&id, request).await },
+        )
+        .await?;
+        self.each_in_turn(
             request,
             in_turn!(
                 "select 'close:' || id as id, stripe_subscription_id as name, created_at from app.subscriptions
                  where stripe_subscription_id is not null and state = 'canceled' and invoices_closed_at is null
                    and updated_at < now() - interval '15 minutes'"
             ),
-        );
-        for subscription in ended.await? {
-            if let Err(error) = self.close_invoices_of(&subscription, request).await {
-                tracing::warn!(%error, "the invoices of an ended subscription could not be closed yet");
-            }
-        }
-        Ok(())
+            "the invoices of an ended subscription could not be closed yet",
+            |id: String| async move { self.close_invoices_of(&id, request).await },
+        )
+        .await
     }
 
     /// Processes events that were received 15 minutes ago or earlier and are still not processed: their jobs have
     /// failed for good or wait for a retry that is due much later.
     async fn events_left(&self, request: Uuid) -> Result<()> {
-        let found = self.in_turn::<Uuid>(
+        self.each_in_turn(
             request,
             in_turn!(
                 "select e.id, e.id as name, e.created_at from app.stripe_events e
                  where e.state = 'received' and e.created_at < now() - interval '15 minutes'"
             ),
-        );
-        for event in found.await? {
-            if let Err(error) = self.work_on(event, request).await {
-                tracing::warn!(%event, %error, "an event could not be worked on yet");
-            }
-        }
-        Ok(())
+            "an event could not be worked on yet",
+            |event: Uuid| self.work_on(event, request),
+        )
+        .await
     }
 
     /// Reads undelivered events, one span of time after the other. The progress is stored after each span, so that it
@@ -308,7 +281,7 @@ impl Payments {
                     piece = piece / 2;
                     continue;
                 }
-                found => found.map_err(|failure| call::told(&failure))?,
+                found => found.map_err(|failure| call::request_error(&failure))?,
             };
             for event in found {
                 self.keep_event(event, request).await?;

@@ -76,7 +76,7 @@ impl Payments {
             failpoint::reach("refund.sent");
             let began = self.now(request).await?;
             let payment = gateway.payment(&owed.payment).await;
-            let payment = payment.map_err(|failure| call::again(&failure))?;
+            let payment = payment.map_err(|failure| call::job_failure(&failure))?;
             match sent {
                 Ok(done) => {
                     self.learn_refund(&done, request).await?;
@@ -125,11 +125,11 @@ impl Payments {
             self.take_another_key(refund, request).await?;
         }
         let Some(refusal) = refusal.filter(|_| owed.known.is_none()) else {
-            return Err(call::again(failure));
+            return Err(call::job_failure(failure));
         };
         if left < owed.card {
             tracing::error!(%refund, %refusal, left, "a refund was refused, and the payment has less left than it is for");
-            return Err(call::again(failure));
+            return Err(call::job_failure(failure));
         }
         tracing::warn!(%refund, %refusal, "a refund was refused; it goes to the wallet");
         let code = call::code(refusal);
@@ -158,30 +158,26 @@ impl Payments {
         let Some(refund) = ours.and_then(|id| Uuid::try_parse(id).ok()) else {
             return Ok(false);
         };
-        let status = told.status;
-        let reason = told.failure_reason.clone();
-        let id = told.id.clone();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let (id, reason) = (id.clone(), reason.clone());
             Box::pin(async move {
                 let payment = lock(cx, refund).await?;
                 let known = sqlx::query(
                     "update app.refunds set stripe_refund_id = $2 where id = $1 and coalesce(stripe_refund_id, $2) = $2",
                 )
                 .bind(refund)
-                .bind(&id)
+                .bind(&told.id)
                 .execute(cx.conn())
                 .await?;
                 if known.rows_affected() == 0 {
                     return Ok(false);
                 }
-                match status {
+                match told.status {
                     RefundStatus::Succeeded => {
                         in_tickets(cx, refund, None).await?;
                     }
-                    RefundStatus::Failed | RefundStatus::Canceled => {
-                        let reason = reason.unwrap_or_else(|| status.as_str().to_owned());
-                        in_tickets(cx, refund, Some(&reason)).await?;
+                    status @ (RefundStatus::Failed | RefundStatus::Canceled) => {
+                        let reason = told.failure_reason.as_deref();
+                        in_tickets(cx, refund, Some(reason.unwrap_or(status.as_str()))).await?;
                     }
                     RefundStatus::Pending | RefundStatus::RequiresAction => return Ok(true),
                 }
@@ -195,11 +191,11 @@ impl Payments {
     }
 
     async fn to_wallet(&self, refund: Uuid, code: String, request: Uuid) -> Result<()> {
+        let code = code.as_str();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let code = code.clone();
             Box::pin(async move {
                 let payment = lock(cx, refund).await?;
-                in_tickets(cx, refund, Some(&code)).await?;
+                in_tickets(cx, refund, Some(code)).await?;
                 settle_credits(cx, payment).await
             })
         });

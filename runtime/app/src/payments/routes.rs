@@ -2,7 +2,7 @@
 
 use super::{
     Payments,
-    bodies::{CardSetup, Onboarding, OnboardingRequest, Payment, PaymentRequest},
+    bodies::{CardSetup, DismissedEvent, Onboarding, OnboardingRequest, Payment, PaymentRequest},
     command::Of,
     connect::Owner,
     inbox,
@@ -47,6 +47,7 @@ pub fn router(payments: Payments) -> Router {
         .route("/businesses/{id}/onboarding", post(onboard_business))
         .route("/cities/{id}/onboarding", post(onboard_city))
         .route("/stripe-events/{id}/retry", post(retry_event))
+        .route("/stripe-events/{id}/dismiss", post(dismiss_event))
         .route("/transfers/{id}/retry", post(retry_transfer))
         .route(inbox::PLATFORM, post(platform_event))
         .route(inbox::CONNECT, post(connect_event))
@@ -79,6 +80,7 @@ static OBJECTS: Objects = Objects(&[
         onboard_business,
         onboard_city,
         retry_event,
+        dismiss_event,
         retry_transfer,
         platform_event,
         connect_event
@@ -311,10 +313,40 @@ async fn retry_event(
     Path(path): Path<String>,
 ) -> Result<StatusCode> {
     administrator(&caller)?;
-    match payments.retry_event(id(&path)?, caller.request_id).await? {
+    match payments.retry_event(&caller, id(&path)?).await? {
         Some(true) => Ok(StatusCode::ACCEPTED),
         Some(false) => {
-            Err(Error::new(&problems::STATE).detail("Only an event that is parked is tried again."))
+            Err(Error::new(&problems::STATE).detail("Only a parked event can be retried."))
+        }
+        None => Err(Error::not_found()),
+    }
+}
+
+/// Dismiss a parked event
+///
+/// Only for platform administrators. Ends an event that no retry can apply, such as one about an object that does not exist
+/// at the payment provider: it becomes `ignored`, and changes nothing else. The reason goes to the audit log.
+#[utoipa::path(post, path = "/stripe-events/{id}/dismiss", operation_id = "dismissStripeEvent", tag = "Stripe events", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "Of the event")),
+    request_body = DismissedEvent,
+    responses(
+        (status = 204, description = "The event is ignored from now on"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such event"),
+        (status = 409, description = "The event is not parked"),
+        (status = 422, description = "The reason is missing or not a text of one line")))]
+async fn dismiss_event(
+    State(payments): State<Payments>,
+    caller: Member,
+    Path(path): Path<String>,
+    Sent(body): Sent<DismissedEvent>,
+) -> Result<StatusCode> {
+    administrator(&caller)?;
+    let dismissed = payments.dismiss_event(&caller, id(&path)?, &body.reason);
+    match dismissed.await? {
+        Some(true) => Ok(StatusCode::NO_CONTENT),
+        Some(false) => {
+            Err(Error::new(&problems::STATE).detail("Only an event that is parked is dismissed."))
         }
         None => Err(Error::not_found()),
     }
@@ -323,8 +355,7 @@ async fn retry_event(
 /// Retry a failed transfer
 ///
 /// Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
-/// refused for good. A new transfer sends, or takes back, the amount still owed. A city's share can't be retried: it is
-/// included in the city's next transfer.
+/// refused for good. A new transfer sends, or takes back, the amount still owed; to a city, all that it is owed by now.
 #[utoipa::path(post, path = "/transfers/{id}/retry", operation_id = "retryTransfer", tag = "Transfers", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "Of the transfer")),
     responses(
@@ -341,8 +372,9 @@ async fn retry_transfer(
     let again = payments.retry_transfer(id(&path)?, caller.request_id);
     match again.await? {
         Some(true) => Ok(StatusCode::ACCEPTED),
-        Some(false) => Err(Error::new(&problems::STATE)
-            .detail("Only what was refused for good and is still owed is sent again.")),
+        Some(false) => Err(Error::new(&problems::STATE).detail(
+            "Only a transfer that was refused for good and is still owed can be sent again.",
+        )),
         None => Err(Error::not_found()),
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of payments. How the provider is reached is part of the server's own settings.
 
 use secrecy::SecretString;
+use url::Url;
 
 /// Payments, and events of the payment service.
 #[derive(clap::Args, Clone, Debug)]
@@ -44,9 +45,45 @@ pub struct Settings {
     pub stripe_events_kept_days: u16,
 }
 
+/// Buyers are sent to this page with the secret of their payment.
+pub(super) fn page(template: &str, production: bool) -> Result<(), &'static str> {
+    let filled = template
+        .replace("{id}", "x")
+        .replace("{client_secret}", "x");
+    let page: Url = filled.parse().map_err(|_| "an address of http or https")?;
+    let is_local = matches!(page.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match page.scheme() {
+        "https" => Ok(()),
+        "http" if !production || is_local => Ok(()),
+        "http" => Err("not https; the secrets of payments would travel in the clear"),
+        _ => Err("an address of http or https"),
+    }
+}
+
 fn country(text: &str) -> Result<String, &'static str> {
     match text.as_bytes() {
         [b'A'..=b'Z', b'A'..=b'Z'] => Ok(text.to_owned()),
         _ => Err("two capital letters, as in ISO 3166-1: AU"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn pages_of_payments_are_encrypted_in_production() {
+        for good in [
+            "https://a.example/pay/{id}?secret={client_secret}",
+            "https://a.example/#/pay/{id}",
+            "http://127.0.0.1:8421/_fake/pay/{id}",
+        ] {
+            assert_eq!(page(good, true), Ok(()), "{good}");
+        }
+        assert!(page("http://a.example/pay/{id}", true).is_err());
+        assert_eq!(page("http://a.example/pay/{id}", false), Ok(()));
+        for wrong in ["", "pay/{id}", "a.example/pay/{id}", "javascript:pay({id})"] {
+            assert!(page(wrong, false).is_err(), "{wrong}");
+        }
     }
 }

@@ -64,23 +64,9 @@ impl Payments {
                        where (r.state = 'succeeded' or (r.state = 'pending' and r.settled_at is not null)) and r.cash_cents = 0
                          and r.settled_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
                        union all
-                       select coalesce(e.city_id, p.city_id, s.city_id), d.currency,
-                         date_trunc('month', d.closed_at at time zone 'UTC')::date,
-                         (select coalesce(sum(r.city_share_cents), 0) from app.refunds r
-                            where (r.order_id = o.id or r.promotion_id = p.id or r.quote_id = q.id)
-                              and (r.state = 'succeeded' or (r.state = 'pending' and r.settled_at is not null)))
-                           - coalesce(o.city_share_cents, p.city_share_cents, q.fee_city_share_cents)
-                       from app.disputes d
-                       left join app.orders o on o.id = d.order_id left join app.events e on e.id = o.event_id
-                       left join app.promotions p on p.id = d.promotion_id
-                       left join app.quotes q on q.id = d.quote_id left join app.leads l on l.id = q.lead_id
-                       left join app.service_requests s on s.id = l.service_request_id
-                       where d.state = 'lost' and (o.state = 'charged_back' or p.paid_at is not null or q.fee_paid_at is not null)
-                         -- A payment may be disputed in parts. The first part that is lost takes the whole share.
-                         and not exists (
-                           select from app.disputes b where b.transaction_id = d.transaction_id and b.state = 'lost'
-                             and (b.closed_at, b.id) < (d.closed_at, d.id))
-                         and d.closed_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month'
+                       select d.city_id, d.currency, date_trunc('month', d.closed_at at time zone 'UTC')::date, d.amount
+                       from app.shares_lost_to_banks(
+                         date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - interval '1 month') d
                      ) x
                      group by 1, 2, 3
                      having sum(x.amount) <> 0 or exists (

@@ -83,7 +83,7 @@ impl Payments {
                     self.refused(command.id, "never_made".to_owned(), request)
                         .await?;
                 }
-                Err(call::told(&failure))
+                Err(call::request_error(&failure))
             }
         }
     }
@@ -100,7 +100,7 @@ impl Payments {
             plan.interval
         );
         let found = gateway.find_price(&lookup).await;
-        let found: Option<Price> = found.map_err(|failure| call::told(&failure))?;
+        let found: Option<Price> = found.map_err(|failure| call::request_error(&failure))?;
         let price = match found {
             Some(price) => price,
             None => {
@@ -119,12 +119,11 @@ impl Payments {
                 let keys = call::keys(&format!("price:{lookup}"), request)?;
                 let send = move |key: Key| async move { gateway.create_price(&key, new).await };
                 let made = keys.once(send, gateway.find_price(lookup)).await;
-                made.map_err(|failure| call::told(&failure))?
+                made.map_err(|failure| call::request_error(&failure))?
             }
         };
-        let (id, known) = (plan.id, price.id.clone());
+        let (id, known) = (plan.id, &price.id);
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let known = known.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.plans set stripe_price_id = $2 where id = $1 and stripe_price_id is distinct from $2",
@@ -149,12 +148,8 @@ impl Payments {
         request: Uuid,
     ) -> Result<&'static str> {
         let entitled = self.entitled_until(told).await?;
-        let run = self.db.run(Self::NAME, None, request, {
-            let told = told.clone();
-            move |cx| {
-                let told = told.clone();
-                Box::pin(async move { learn(cx, &told, state(told.status), entitled, began).await })
-            }
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { learn(cx, told, state(told.status), entitled, began).await })
         });
         run.await?;
         Ok(state(told.status))
@@ -181,7 +176,7 @@ impl Payments {
             return Ok(start);
         };
         let invoice = self.gateway()?.invoice(invoice).await;
-        let invoice = invoice.map_err(|failure| call::told(&failure))?;
+        let invoice = invoice.map_err(|failure| call::request_error(&failure))?;
         let is_of_a_change = invoice.billing_reason.as_deref() == Some("subscription_update")
             && invoice.status != InvoiceStatus::Paid;
         Ok(match is_of_a_change {
@@ -198,7 +193,7 @@ impl Payments {
 
     pub(super) async fn read_subscription(&self, id: &str) -> Result<Subscription> {
         let read = self.gateway()?.subscription(id).await;
-        read.map_err(|failure| call::told(&failure))
+        read.map_err(|failure| call::request_error(&failure))
     }
 
     /// Reads a subscription and applies its state. Returns what was read, and the state in our terms.
@@ -210,8 +205,8 @@ impl Payments {
     }
 
     async fn refused(&self, subscription: Uuid, code: String, request: Uuid) -> Result<()> {
+        let code = &code;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let code = code.clone();
             Box::pin(async move {
                 sqlx::query(
                     "update app.subscriptions set state = 'canceled', failure_code = $2
@@ -268,7 +263,7 @@ async fn find(
     subscription: Uuid,
 ) -> Result<Option<Subscription>> {
     let all = gateway.subscriptions(customer).await;
-    let all = all.map_err(|failure| call::told(&failure))?;
+    let all = all.map_err(|failure| call::request_error(&failure))?;
     let id = subscription.to_string();
     let ours = |found: &Subscription| found.metadata.get("subscription_id") == Some(&id);
     Ok(all.into_iter().find(ours))

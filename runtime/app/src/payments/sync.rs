@@ -45,12 +45,8 @@ impl Payments {
         payment: &Payment,
         began: DateTime<Utc>,
     ) -> Result<Applied> {
-        let run = self.db.run(Self::NAME, None, request, {
-            let (payments, payment) = (self.clone(), payment.clone());
-            move |cx| {
-                let (payments, payment) = (payments.clone(), payment.clone());
-                Box::pin(async move { payments.apply_in(cx, &payment, began).await })
-            }
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { self.apply_in(cx, payment, began).await })
         });
         run.await
     }
@@ -122,6 +118,29 @@ impl Payments {
             .map(|(_, what)| *what)
             .collect();
         (!wrong.is_empty()).then(|| format!("it differs in {}", wrong.join(", ")))
+    }
+}
+
+/// A payment from the answer to a call that changes it. The provider stores that answer under the call's key, so a
+/// repeated answer may be from before a refund: the refunded amount is only known from reading, and is removed here.
+pub fn answered(payment: Payment) -> Payment {
+    Payment {
+        amount_refunded: None,
+        ..payment
+    }
+}
+
+/// The status as `transactions.status` has it.
+pub fn status(status: PaymentStatus) -> &'static str {
+    match status {
+        PaymentStatus::Created => "created",
+        PaymentStatus::RequiresAction => "requires_action",
+        PaymentStatus::Processing => "processing",
+        PaymentStatus::Failed => "failed",
+        PaymentStatus::Canceled => "cancelled",
+        PaymentStatus::Succeeded => "succeeded",
+        PaymentStatus::PartiallyRefunded => "part_refunded",
+        PaymentStatus::Refunded => "refunded",
     }
 }
 
@@ -201,15 +220,6 @@ fn is_end(ours: &Ours, told: PaymentStatus) -> bool {
     !is_paid(&ours.status) && (told.is_paid() || is_cancelled)
 }
 
-/// A payment from the answer to a call that changes it. The provider stores that answer under the call's key, so a
-/// repeated answer may be from before a refund: the refunded amount is only known from reading, and is removed here.
-pub fn answered(payment: Payment) -> Payment {
-    Payment {
-        amount_refunded: None,
-        ..payment
-    }
-}
-
 fn failure(payment: &Payment) -> Option<&str> {
     match payment.status {
         PaymentStatus::Failed => payment
@@ -217,20 +227,6 @@ fn failure(payment: &Payment) -> Option<&str> {
             .as_deref()
             .or(payment.failure_code.as_deref()),
         _ => None,
-    }
-}
-
-/// The status as `transactions.status` has it.
-pub fn status(status: PaymentStatus) -> &'static str {
-    match status {
-        PaymentStatus::Created => "created",
-        PaymentStatus::RequiresAction => "requires_action",
-        PaymentStatus::Processing => "processing",
-        PaymentStatus::Failed => "failed",
-        PaymentStatus::Canceled => "cancelled",
-        PaymentStatus::Succeeded => "succeeded",
-        PaymentStatus::PartiallyRefunded => "part_refunded",
-        PaymentStatus::Refunded => "refunded",
     }
 }
 

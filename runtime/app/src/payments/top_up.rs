@@ -7,6 +7,7 @@
 use super::{
     Payments, cities, connect,
     left::{owed_by_host, reverse_for_refund},
+    looks::in_turn,
     transfers::New,
 };
 use crate::{
@@ -31,6 +32,34 @@ impl Payments {
             Box::pin(async move { top_up(cx, order).await.map(drop) })
         });
         Ok(run.await?)
+    }
+
+    /// Sends what credits have paid where the job has given up: it tries for three days, and the host's account may take
+    /// money again later. What the provider has refused for good waits for an administrator.
+    pub(super) async fn top_ups(&self, request: Uuid) -> Result<()> {
+        let found = self.in_turn::<Uuid>(
+            request,
+            in_turn!(
+                "select 'top_up:' || o.id as id, o.id as name, o.paid_at as created_at from app.orders o
+                 join app.events e on e.id = o.event_id
+                 join app.connected_accounts a on a.owner_type = e.host_type and a.owner_id = e.host_id and a.charges_enabled
+                   and a.payouts_enabled and a.transfers_active and a.deauthorized_at is null and a.stripe_account_id is not null
+                 where o.top_up_cents > 0 and o.state in ('paid', 'part_refunded', 'charged_back')
+                   and o.paid_at between now() - interval '90 days' and now() - interval '15 minutes'
+                   and not exists (select from app.transfers x where x.order_id = o.id and x.kind = 'top_up')
+                   and o.top_up_cents > (
+                     select coalesce(sum(r.withheld_cents), 0) from app.refunds r where r.order_id = o.id and r.state <> 'failed')"
+            ),
+        );
+        for order in found.await? {
+            let sent = self.db.run(Self::NAME, None, request, move |cx| {
+                Box::pin(async move { top_up(cx, order).await })
+            });
+            if let Err(error) = sent.await {
+                tracing::warn!(%order, %error, "what credits have paid could not be sent yet");
+            }
+        }
+        Ok(())
     }
 
     /// Replaces a transfer or reversal that the provider has refused for good by another one of the amount that is

@@ -130,7 +130,7 @@ impl Payments {
                 if call::is_stuck(&failure) {
                     self.next_attempt(transfer, request).await?;
                 }
-                Err(call::again(&failure))
+                Err(call::job_failure(&failure))
             }
         }
     }
@@ -142,8 +142,8 @@ impl Payments {
         failure: Option<String>,
         request: Uuid,
     ) -> Result<()> {
+        let (object, failure) = (&object, &failure);
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let (object, failure) = (object.clone(), failure.clone());
             Box::pin(async move {
                 // Serialises this with code that stores reversals of the transfer, so that it sees either outcome.
                 sqlx::query(

@@ -158,27 +158,12 @@ pub async fn over(cx: &mut Cx, promotion: Uuid, because: Over<'_>) -> Result<()>
     end_in(cx, promotion, because.state).await
 }
 
-async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
-    let target: Option<(String, Uuid)> = sqlx::query_as(
-        "update app.promotions set state = case when state in ('requested', 'approved', 'active') then $2 else state end,
-           ended_at = case when state = 'active' then now() else ended_at end
-         where id = $1 returning target_type, target_id",
-    )
-    .bind(promotion)
-    .bind(state)
-    .fetch_optional(cx.conn())
-    .await?;
-    match target {
-        Some((target_type, target)) if target_type == "event" => feature(cx, target).await,
-        _ => Ok(()),
-    }
-}
-
 /// Records the refund, once: the full price if the booking was never shown, otherwise the price of the whole days that
-/// are left, or were left when it ended, rounded down to the step of cards. The city's part is rounded to the nearest step, half a step in the
-/// platform's favour, as in other refunds. Nothing is refunded as long as the payment is disputed, or if the dispute is
+/// are left, or were left when it ended or was suspended, rounded down to the step of cards. (A suspended row does not
+/// change, so the time of its last change is that of its suspension.) The city's part is rounded to the nearest step, half
+/// a step in the platform's favour, as in other refunds. Nothing is refunded as long as the payment is disputed, or if the dispute is
 /// lost.
-async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
+pub(super) async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
     let refund: Option<Uuid> = sqlx::query_scalar(
         "insert into app.refunds (promotion_id, amount_cents, card_cents, platform_fee_cents, city_share_cents, currency, reason,
            stripe_idempotency_key)
@@ -191,7 +176,7 @@ async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
            from (
              select p.*, s.step, case
                  when p.state in ('active', 'ended') then
-                   p.amount_cents * least(greatest(floor(extract(epoch from p.ends_at - greatest(coalesce(p.ended_at, now()), p.starts_at)) / 86400), 0)::int8, p.days) / p.days
+                   p.amount_cents * least(greatest(floor(extract(epoch from p.ends_at - greatest(coalesce(p.ended_at, case p.status when 'suspended' then p.updated_at end, now()), p.starts_at)) / 86400), 0)::int8, p.days) / p.days
                      / s.step * s.step
                  else p.amount_cents
                end as amount
@@ -212,4 +197,20 @@ async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()> {
         jobs::tell(cx, "promotions.refund_owed", ("refund", refund), json!({})).await?;
     }
     Ok(())
+}
+
+async fn end_in(cx: &mut Cx, promotion: Uuid, state: &str) -> Result<()> {
+    let target: Option<(String, Uuid)> = sqlx::query_as(
+        "update app.promotions set state = case when state in ('requested', 'approved', 'active') then $2 else state end,
+           ended_at = case when state <> 'active' then ended_at when status = 'suspended' then updated_at else now() end
+         where id = $1 returning target_type, target_id",
+    )
+    .bind(promotion)
+    .bind(state)
+    .fetch_optional(cx.conn())
+    .await?;
+    match target {
+        Some((target_type, target)) if target_type == "event" => feature(cx, target).await,
+        _ => Ok(()),
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Promotions,
-    end::{Over, over},
+    end::{Over, over, owe},
 };
 use crate::module::Module;
 use kernel::{Cx, Result};
@@ -18,7 +18,11 @@ impl Promotions {
         let mut all = 0;
         loop {
             let run = self.db.run(Self::NAME, None, Uuid::now_v7(), |cx| {
-                Box::pin(async move { Ok(late(cx).await? + shown(cx).await?) })
+                Box::pin(async move {
+                    let done = late(cx).await? + shown(cx).await?;
+                    follow(cx).await?;
+                    Ok(done)
+                })
             });
             let done = run.await?;
             all += done;
@@ -28,6 +32,22 @@ impl Promotions {
             }
         }
     }
+}
+
+/// Sets `featured_until` of an event to the end of its last active booking.
+pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
+    sqlx::query(
+        "update app.events e set featured_until = x.until
+         from (
+           select max(p.ends_at) as until from app.promotions p
+           where p.target_type = 'event' and p.target_id = $1 and p.state = 'active' and p.status = 'active'
+         ) x
+         where e.id = $1 and e.featured_until is distinct from x.until",
+    )
+    .bind(event)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Ends bookings that were not paid in time, were not decided before they should have begun, or were approved and
@@ -60,9 +80,10 @@ async fn late(cx: &mut Cx) -> Result<usize> {
 }
 
 /// Begins and ends the display of approved bookings, and updates `featured_until` of their events. A booking of
-/// something that is hidden begins once it is shown again; if that is never, [`late`] ends it.
+/// something that is hidden begins once it is shown again; if that is never, [`late`] ends it. A booking that is suspended
+/// when its time is over was shown until then: the days since are refunded.
 async fn shown(cx: &mut Cx) -> Result<usize> {
-    let moved: Vec<(String, Uuid)> = sqlx::query_as(
+    let moved: Vec<(Uuid, String, Uuid, bool)> = sqlx::query_as(
         "with due as (
            select p.id from app.promotions p
            where p.status <> 'archived'
@@ -72,13 +93,17 @@ async fn shown(cx: &mut Cx) -> Result<usize> {
            order by p.id limit $1 for update skip locked
          )
          update app.promotions p set state = case p.state when 'approved' then 'active' else 'ended' end,
-           ended_at = case p.state when 'active' then now() else p.ended_at end
-         from due where p.id = due.id returning p.target_type, p.target_id",
+           ended_at = case when p.state <> 'active' then p.ended_at when p.status = 'suspended' then p.updated_at else now() end
+         from due where p.id = due.id
+         returning p.id, p.target_type, p.target_id, p.state = 'ended' and p.status = 'suspended'",
     )
     .bind(AT_ONCE)
     .fetch_all(cx.conn())
     .await?;
-    for (target_type, target) in &moved {
+    for (promotion, target_type, target, was_hidden) in &moved {
+        if *was_hidden {
+            owe(cx, *promotion, "other").await?;
+        }
         if target_type == "event" {
             feature(cx, *target).await?;
         }
@@ -86,18 +111,21 @@ async fn shown(cx: &mut Cx) -> Result<usize> {
     Ok(moved.len())
 }
 
-/// Sets `featured_until` of an event to the end of its last active booking.
-pub async fn feature(cx: &mut Cx, event: Uuid) -> Result<()> {
-    sqlx::query(
-        "update app.events e set featured_until = x.until
-         from (
-           select max(p.ends_at) as until from app.promotions p
-           where p.target_type = 'event' and p.target_id = $1 and p.state = 'active' and p.status = 'active'
-         ) x
-         where e.id = $1 and e.featured_until is distinct from x.until",
+/// Corrects `featured_until` of events whose booking was suspended, or is shown again.
+async fn follow(cx: &mut Cx) -> Result<()> {
+    let events: Vec<Uuid> = sqlx::query_scalar(
+        "select distinct p.target_id from app.promotions p join app.events e on e.id = p.target_id
+         where p.state = 'active' and p.target_type = 'event' and case p.status
+             when 'active' then e.featured_until is null or e.featured_until < p.ends_at
+             else p.status = 'suspended' and e.featured_until >= p.ends_at
+           end
+         order by 1 limit $1",
     )
-    .bind(event)
-    .execute(cx.conn())
+    .bind(AT_ONCE)
+    .fetch_all(cx.conn())
     .await?;
+    for event in events {
+        feature(cx, event).await?;
+    }
     Ok(())
 }

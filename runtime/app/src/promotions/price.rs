@@ -31,19 +31,19 @@ impl From<&CreatePromotion> for AskedPlace {
 }
 
 impl Promotions {
-    /// Also for a place that is full or that the target has already, which `room` says. Only for those who may book: the price tells what plan a
-    /// business has, and how much of it is unused.
+    /// Also for a place that is full or that the target has already, which `room` says. Only for those who may book: the
+    /// price tells what plan a business has, and how much of it is unused.
     pub async fn price(&self, caller: &Member, asked: AskedPlace) -> Result<PlacePrice> {
+        let asked = &asked;
         let run = self
             .db
             .run(Self::NAME, Some(caller), caller.request_id, move |cx| {
-                let asked = asked.clone();
                 Box::pin(async move {
                     if !asked.by_administrator(cx).await? {
                         return Err(Error::forbidden());
                     }
-                    let price = find(cx, &asked).await?;
-                    price.in_time(cx, &asked).await?;
+                    let price = find(cx, asked).await?;
+                    price.in_time(cx, asked).await?;
                     price.by_card()?;
                     let mut shown = price.shown;
                     if asked.has_it(cx).await? {
@@ -154,7 +154,7 @@ impl Price {
             return invalid("/ends_at", "must be after `starts_at`".to_owned());
         }
         if asked.ends_at <= clock::of_database(cx).await? {
-            return invalid("/ends_at", "is over already".to_owned());
+            return invalid("/ends_at", "is in the past".to_owned());
         }
         if self.shown.days > self.max_days {
             let detail = format!(
@@ -175,7 +175,10 @@ impl Price {
         }
         let set_anew = "the city has to set another price of a day";
         let Ok(currency) = Currency::parse(&self.shown.currency) else {
-            let detail = format!("nobody pays in {}: {set_anew}", self.shown.currency);
+            let detail = format!(
+                "{} is not a currency that people pay in: {set_anew}",
+                self.shown.currency
+            );
             return Err(Error::field("/slot", "currency", detail));
         };
         let step = card::quantum(currency).cast_signed();

@@ -13,20 +13,20 @@ use uuid::Uuid;
 /// What is wrong with a value: an error code, and the second part of a sentence that begins with the value.
 type Fault = Option<(&'static str, String)>;
 
-fn handle(handle: &str) -> Fault {
-    is_reserved(handle).then(|| ("reserved", "is reserved; choose another".to_owned()))
-}
-
-fn chosen(password: &SecretString) -> Fault {
-    weakness(password.expose_secret(), &[]).map(|weak| (weak.code, weak.detail))
-}
-
 /// Refuses (422) a password that is easy to guess. `personal` are names that it may not contain.
 pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
     match weakness(password.expose_secret(), personal) {
         Some(weak) => Err(Invalid::Fields(vec![weak]).into()),
         None => Ok(()),
     }
+}
+
+fn handle(handle: &str) -> Fault {
+    is_reserved(handle).then(|| ("reserved", "is reserved; choose another".to_owned()))
+}
+
+fn chosen(password: &SecretString) -> Fault {
+    weakness(password.expose_secret(), &[]).map(|weak| (weak.code, weak.detail))
 }
 
 /// A sign-up. The password is chosen after opening the link in the e-mail.

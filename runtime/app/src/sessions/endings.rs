@@ -5,7 +5,7 @@
 //! and refresh tokens, and the devices that were registered in it.
 
 use super::Sessions;
-use kernel::{Cx, Result};
+use kernel::{Cx, Error, Result, problems};
 use uuid::Uuid;
 
 /// An event that ends sessions or credentials of a member.
@@ -116,6 +116,21 @@ impl Sessions {
                 .fetch_optional(cx.conn())
                 .await?,
         )
+    }
+
+    /// Refuses a session that has ended since the transaction began. To be called once the account is locked: whoever has
+    /// just signed out everywhere must not find that a session of theirs has changed the password afterwards.
+    pub(super) async fn refuse_ended(&self, cx: &mut Cx, session: Option<Uuid>) -> Result<()> {
+        let is_live: bool = sqlx::query_scalar(
+            "select exists (select from app.sessions where id = $1 and revoked_at is null)",
+        )
+        .bind(session)
+        .fetch_one(cx.conn())
+        .await?;
+        match is_live {
+            true => Ok(()),
+            false => Err(Error::new(&problems::SESSION_REVOKED)),
+        }
     }
 
     /// Ends the sessions of the event. If earlier credentials are ended, so are all sessions of external issuers, also

@@ -45,6 +45,8 @@ impl Sessions {
         drop(cx);
         self.require_recent(caller, user, session).await?;
         let mut cx = self.cx_of(caller).await?;
+        self.lock_account(&mut cx, user).await?;
+        self.refuse_ended(&mut cx, session).await?;
         self.end_all(&mut cx, user, session, Event::IdentityUnlinked(linked))
             .await?;
         cx.commit().await?;

@@ -99,6 +99,16 @@ impl Sessions {
         purpose: Purpose,
         token: &SecretString,
     ) -> Result<Opened> {
+        let digest = secret::digest(token.expose_secret());
+        // The account before its link, as whatever ends links does: the two could deadlock otherwise. What the link
+        // depends on is read by another statement, because this one may have waited for a change of it.
+        sqlx::query(
+            "select from app.users u where u.id = (select t.user_id from app.email_tokens t where t.token_hash = $1)
+             for update",
+        )
+        .bind(&digest)
+        .execute(cx.conn())
+        .await?;
         let found = sqlx::query(
             "select t.id, t.user_id, t.session_id, t.email::text as sent_to, t.issued_for,
                     u.email::text as email, c.password_hash, c.valid_from
@@ -107,9 +117,9 @@ impl Sessions {
              left join app.credentials c on c.user_id = u.id
              where t.token_hash = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > now()
                and u.status = 'active'
-             for update of t, u",
+             for update of t",
         )
-        .bind(secret::digest(token.expose_secret()))
+        .bind(&digest)
         .bind(purpose.word())
         .fetch_optional(cx.conn())
         .await?;
@@ -122,9 +132,11 @@ impl Sessions {
             .bind(found.try_get::<Uuid, _>("id")?)
             .execute(cx.conn())
             .await?;
+        let sent_to: String = found.try_get("sent_to")?;
+        mail_arrived(cx, &sent_to).await?;
         Ok(Opened {
             user: found.try_get("user_id")?,
-            email: found.try_get("sent_to")?,
+            email: sent_to,
             session: found.try_get("session_id")?,
             issued_for,
         })
@@ -161,7 +173,17 @@ impl Sessions {
     }
 }
 
+/// Somebody has opened a link that was mailed to this address, so mail arrives there. If it came back before, from a full
+/// or closed mailbox, the member gets mail again.
+pub(super) async fn mail_arrived(cx: &mut Cx, email: &str) -> Result<()> {
+    sqlx::query("select app.mail_arrived($1)")
+        .bind(email)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
 pub(super) fn bad_link() -> Error {
     Error::new(&problems::GONE)
-        .detail("The link was used already, has expired, or never was. Ask for a new one.")
+        .detail("The link has been used, has expired or is not valid. Ask for a new one.")
 }

@@ -148,19 +148,6 @@ pub(super) fn normal(password: &SecretString) -> SecretString {
     password.expose_secret().nfkc().collect::<String>().into()
 }
 
-fn hash_normal(argon: &Argon2<'_>, password: &SecretString) -> Result<String> {
-    let hash = argon.hash_password(normal(password).expose_secret().as_bytes());
-    Ok(hash.map_err(Error::internal)?.to_string())
-}
-
-/// A hash that takes as long to check as a new one and that no password matches. It is written out rather than
-/// computed, because computing it would cost every start a tenth of a second and the memory of a sign-in.
-fn nobodys(params: &Params) -> String {
-    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
-    let (salt, output) = ("A".repeat(22), "A".repeat(43));
-    format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${output}")
-}
-
 /// Hashes a password in the same way, for programs that load data.
 pub fn hash_once(password: &SecretString) -> Result<String> {
     hash_normal(&Argon2::default(), password)
@@ -182,9 +169,22 @@ pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
         detail: if own {
             "must not contain your handle, name or address".to_owned()
         } else {
-            "is among the first ones that are tried; take several words".to_owned()
+            "is too easy to guess; use several words".to_owned()
         },
     })
+}
+
+fn hash_normal(argon: &Argon2<'_>, password: &SecretString) -> Result<String> {
+    let hash = argon.hash_password(normal(password).expose_secret().as_bytes());
+    Ok(hash.map_err(Error::internal)?.to_string())
+}
+
+/// A hash that takes as long to check as a new one and that no password matches. It is written out rather than
+/// computed, because computing it would cost every start a tenth of a second and the memory of a sign-in.
+fn nobodys(params: &Params) -> String {
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    let (salt, output) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${output}")
 }
 
 /// Common passwords in lower case. Even with up to five characters around them they are easy to guess.

@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// The retention time of ended sessions, for investigations of stolen accounts.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
+/// The number of rows that are deleted in one transaction.
+const DELETED_AT_ONCE: i64 = 5_000;
+
 impl Sessions {
     /// Deletes what has expired by the database's clock. Returns the number of deleted rows.
     pub(super) async fn purge_now(&self) -> Result<u64> {
@@ -34,35 +37,67 @@ impl Sessions {
         .execute(cx.conn())
         .await?;
         cx.commit().await?;
-        let mut gone = 0;
+        let (mut gone, mut failed) = (0, None);
         for (text, before) in [
-            ("delete from app.sign_ups where expires_at <= $1", now),
-            ("delete from app.email_tokens where expires_at <= $1", now),
-            ("delete from app.refresh_tokens where expires_at <= $1", now),
             (
-                "delete from app.throttles where counted_from <= $1",
+                "delete from app.sign_ups where id = any (array(
+                   select id from app.sign_ups where expires_at <= $1 limit $2)) and expires_at <= $1",
+                now,
+            ),
+            (
+                "delete from app.email_tokens where id = any (array(
+                   select id from app.email_tokens where expires_at <= $1 limit $2)) and expires_at <= $1",
+                now,
+            ),
+            (
+                "delete from app.refresh_tokens where id = any (array(
+                   select id from app.refresh_tokens where expires_at <= $1 limit $2)) and expires_at <= $1",
+                now,
+            ),
+            (
+                "delete from app.throttles where id = any (array(
+                   select id from app.throttles where counted_from <= $1 limit $2)) and counted_from <= $1",
                 now - TimeDelta::days(1),
             ),
             (
-                "delete from app.refresh_tokens r using app.sessions s
-                 where s.id = r.session_id and s.revoked_at <= $1",
+                "delete from app.refresh_tokens where id = any (array(
+                   select r.id from app.refresh_tokens r join app.sessions s on s.id = r.session_id
+                   where s.revoked_at <= $1 limit $2))",
                 now - KEPT,
             ),
             (
-                "delete from app.sessions s where s.revoked_at <= $1
-                   and not exists (select from app.email_tokens t where t.session_id = s.id)",
+                "delete from app.sessions where id = any (array(
+                   select s.id from app.sessions s where s.revoked_at <= $1
+                     and not exists (select from app.email_tokens t where t.session_id = s.id) limit $2))",
                 now - KEPT,
             ),
         ] {
-            // A transaction each, so that a failing statement does not prevent the others.
+            // A failing statement does not prevent the others.
+            match self.delete(text, before).await {
+                Ok(deleted) => gone += deleted,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(gone), Err)
+    }
+
+    /// In transactions of limited size: after an attack, or a time without a worker, there are millions of rows, more
+    /// than one attempt of the job could delete at once. What it has deleted stays deleted.
+    async fn delete(&self, text: &'static str, before: DateTime<Utc>) -> Result<u64> {
+        let mut gone = 0;
+        loop {
             let mut cx = self.cx(Uuid::now_v7()).await?;
-            gone += sqlx::query(text)
+            let deleted = sqlx::query(text)
                 .bind(before)
+                .bind(DELETED_AT_ONCE)
                 .execute(cx.conn())
                 .await?
                 .rows_affected();
             cx.commit().await?;
+            gone += deleted;
+            if deleted < DELETED_AT_ONCE.unsigned_abs() {
+                return Ok(gone);
+            }
         }
-        Ok(gone)
     }
 }

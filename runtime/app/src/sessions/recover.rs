@@ -40,6 +40,7 @@ impl Sessions {
         let hash = hasher.hash(&network(caller.ip), input.password).await?;
         let mut cx = self.cx_of(caller).await?;
         self.lock_account(&mut cx, user).await?;
+        self.refuse_ended(&mut cx, session).await?;
         // If the password was changed while this one was hashed, the caller has not given the current one.
         if self.password_hash(&mut cx, user).await? != former {
             return Err(wrong_credentials());

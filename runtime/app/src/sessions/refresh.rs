@@ -104,6 +104,5 @@ impl Sessions {
 }
 
 fn refused() -> Error {
-    Error::new(&problems::INVALID_TOKEN)
-        .detail("The refresh token is not valid, or no longer. Sign in again.")
+    Error::new(&problems::INVALID_TOKEN).detail("The refresh token is not valid. Sign in again.")
 }

@@ -7,7 +7,7 @@ use super::{
     Sessions,
     bodies::{SignUp, VerifyEmail, weak_password},
     hours,
-    links::bad_link,
+    links::{bad_link, mail_arrived},
     mail::{INVITE, Link},
     secret::{self, Mailed},
     throttle::{Mailing, network},
@@ -126,6 +126,7 @@ impl Sessions {
         if !used.contains(&digest) {
             return Err(bad_link());
         }
+        mail_arrived(&mut cx, &wish.email).await?;
         let user = self.insert_member(&mut cx, &wish).await?;
         // Nothing was ended yet, so tokens that an issuer has issued before are valid.
         sqlx::query(
@@ -166,7 +167,7 @@ impl Sessions {
             Some(constraint::HANDLE_KEY) => handle_taken().because(error),
             // The opened link proves the address, so this reveals nothing to others.
             Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
-                .detail("This address is a member already. Sign in.")
+                .detail("This address belongs to a member. Sign in instead.")
                 .because(error),
             _ => error.into(),
         })

@@ -19,8 +19,18 @@ struct Counter {
     add: i32,
 }
 
+/// Counters that are counted together.
+struct Stage {
+    counters: Vec<Counter>,
+    /// Whether the limits don't apply to networks from which the member has signed in before.
+    spares_owner: bool,
+}
+
 /// A sign-in attempt that was counted, and how to undo the count if it succeeds.
 pub struct Attempt {
+    /// All keys, in the order in which an attempt is counted. Undoing it locks them in the same order, so that it can't
+    /// deadlock with another attempt for the same account from the same network.
+    order: Vec<String>,
     /// Keys of counters that only this account and network use: they are reset.
     forget: Vec<String>,
     /// Keys of counters that are shared with other callers: they are decreased by one.
@@ -47,12 +57,20 @@ fn network_of(ip: IpAddr) -> String {
 
 impl Attempt {
     pub async fn succeeded(self, cx: &mut Cx) -> Result<()> {
+        let held: Vec<Uuid> = sqlx::query_scalar(
+            "select t.id from app.throttles t where t.key_hash = any($1) order by array_position($1, t.key_hash) for update",
+        )
+        .bind(&self.order)
+        .fetch_all(cx.conn())
+        .await?;
+        // No other rows: one that an attempt has made since is locked in no order.
         sqlx::query(
-            "with forgotten as (delete from app.throttles where key_hash = any($1))
-             update app.throttles set attempts = greatest(attempts - 1, 0) where key_hash = any($2)",
+            "with forgotten as (delete from app.throttles where key_hash = any($1) and id = any($3))
+             update app.throttles set attempts = greatest(attempts - 1, 0) where key_hash = any($2) and id = any($3)",
         )
         .bind(&self.forget)
         .bind(&self.uncount)
+        .bind(held)
         .execute(cx.conn())
         .await?;
         Ok(())
@@ -69,80 +87,96 @@ impl Sessions {
         email: &str,
         password: &SecretString,
     ) -> Result<Attempt> {
-        let (config, key) = (&self.0.config, &self.0.key);
+        let config = &self.0.config;
         let network = network(caller.ip);
         // In the form in which it is checked, since one password has several encodings.
-        let bits = key.few_bits(normal(password).expose_secret());
-        let count = |kind, parts: &[&str], limit, add| Counter {
-            key: key.throttle(kind, parts),
-            limit,
-            add,
-        };
-        let here = [
-            count(
-                "password-from",
-                &[email, &network],
-                config.failures_per_address,
-                1,
-            ),
-            count(
-                "password-network",
-                &[&network],
-                config.failures_per_network,
-                1,
-            ),
-        ];
-        let anywhere = [count("password", &[email], config.failures_per_account, 1)];
-        let tried = [count("password-tried", &[&bits, email], i32::MAX, 1)];
-
-        let window = config.failure_window;
+        let bits = self.0.key.few_bits(normal(password).expose_secret());
         let mut cx = self.cx(caller.request_id).await?;
-        let first = self.count(&mut cx, &tried, window).await?.first_time;
+
+        let tried = self.counter("password-tried", &[&bits, email], i32::MAX);
+        let counted = self.count(&mut cx, std::slice::from_ref(&tried), config.failure_window);
+        let is_first = counted.await?.first_time;
         // Counts the accounts on which the password was tried, not the attempts on one account.
-        let add = i32::from(first);
-        let spread_here = [count(
+        let spread = |kind, parts: &[&str], limit| Counter {
+            add: i32::from(is_first),
+            ..self.counter(kind, parts, limit)
+        };
+        let from_here = self.counter(
+            "password-from",
+            &[email, &network],
+            config.failures_per_address,
+        );
+        let of_network = self.counter("password-network", &[&network], config.failures_per_network);
+        let of_account = self.counter("password", &[email], config.failures_per_account);
+        let spread_from_here = spread(
             "password-spread-from",
             &[&bits, &network],
             config.accounts_per_password,
-            add,
-        )];
-        let spread = [count(
+        );
+        let spread_anywhere = spread(
             "password-spread",
             &[&bits],
             config.accounts_per_password_anywhere,
-            add,
-        )];
+        );
+
+        let key = |counter: &Counter| counter.key.clone();
+        let forget: Vec<String> = [&from_here, &tried].map(key).into();
+        let mut uncount: Vec<String> = [&of_network, &of_account].map(key).into();
+        if is_first {
+            uncount.extend([&spread_from_here, &spread_anywhere].map(key));
+        }
+        let mut narrow = [&from_here, &of_network].map(key);
+        narrow.sort();
+        let mut order = vec![tried.key];
+        order.extend(narrow);
+        order.extend([&spread_from_here, &of_account, &spread_anywhere].map(key));
         // The narrow counters first: an attempt that they refuse must not use up the shared ones.
-        let mut wait = None;
-        for (counters, spares_owner) in [
-            (&here[..], false),
-            (&spread_here[..], false),
-            (&anywhere[..], true),
-            (&spread[..], true),
-        ] {
-            wait = self.count(&mut cx, counters, window).await?.wait;
-            if wait.is_some() && spares_owner && self.is_known(&mut cx, email, &network).await? {
-                wait = None;
-            }
-            if wait.is_some() {
-                break;
-            }
-        }
+        let stages = [
+            Stage {
+                counters: vec![from_here, of_network],
+                spares_owner: false,
+            },
+            Stage {
+                counters: vec![spread_from_here],
+                spares_owner: false,
+            },
+            Stage {
+                counters: vec![of_account],
+                spares_owner: true,
+            },
+            Stage {
+                counters: vec![spread_anywhere],
+                spares_owner: true,
+            },
+        ];
+        let wait = self.count_stages(&mut cx, &stages, email, &network).await?;
         cx.commit().await?;
-        if let Some(seconds) = wait {
-            return Err(too_many(seconds));
+        match wait {
+            Some(seconds) => Err(too_many(seconds)),
+            None => Ok(Attempt {
+                order,
+                forget,
+                uncount,
+            }),
         }
-        let [from, of_network] = here;
-        let shared = [of_network].into_iter().chain(anywhere);
-        let spread = spread_here.into_iter().chain(spread).filter(|_| first);
-        Ok(Attempt {
-            forget: [from]
-                .into_iter()
-                .chain(tried)
-                .map(|counter| counter.key)
-                .collect(),
-            uncount: shared.chain(spread).map(|counter| counter.key).collect(),
-        })
+    }
+
+    /// Counts one stage after the other, up to the first one whose limit is exceeded. Returns how long to wait then.
+    async fn count_stages(
+        &self,
+        cx: &mut Cx,
+        stages: &[Stage],
+        email: &str,
+        network: &str,
+    ) -> Result<Option<u64>> {
+        let window = self.0.config.failure_window;
+        for stage in stages {
+            let wait = self.count(cx, &stage.counters, window).await?.wait;
+            if wait.is_some() && !(stage.spares_owner && self.is_known(cx, email, network).await?) {
+                return Ok(wait);
+            }
+        }
+        Ok(None)
     }
 
     /// Resets the account's counters after a password was set by a link, and remembers the network for an hour, so
@@ -158,8 +192,12 @@ impl Sessions {
             key.throttle("password-from", &[email, &network(caller.ip)]),
             key.throttle("password", &[email]),
         ];
-        let uncount = Vec::new();
-        Attempt { forget, uncount }.succeeded(cx).await?;
+        let attempt = Attempt {
+            order: forget.clone(),
+            forget,
+            uncount: Vec::new(),
+        };
+        attempt.succeeded(cx).await?;
         let proven = self.proven_from(email, &network(caller.ip));
         self.count(cx, &[proven], HOUR).await?;
         Ok(())
@@ -174,11 +212,7 @@ impl Sessions {
         session: Option<Uuid>,
     ) -> Result<Attempt> {
         let id = session.unwrap_or(user).to_string();
-        let counter = Counter {
-            key: self.0.key.throttle("own-password", &[&id]),
-            limit: self.0.config.failures_per_address,
-            add: 1,
-        };
+        let counter = self.counter("own-password", &[&id], self.0.config.failures_per_address);
         let mut cx = self.cx_of(caller).await?;
         let counters = [counter];
         let counted = self
@@ -187,10 +221,14 @@ impl Sessions {
         cx.commit().await?;
         match counted.wait {
             Some(seconds) => Err(too_many(seconds)),
-            None => Ok(Attempt {
-                forget: counters.map(|counter| counter.key).into(),
-                uncount: Vec::new(),
-            }),
+            None => {
+                let forget: Vec<String> = counters.map(|counter| counter.key).into();
+                Ok(Attempt {
+                    order: forget.clone(),
+                    forget,
+                    uncount: Vec::new(),
+                })
+            }
         }
     }
 
@@ -198,11 +236,8 @@ impl Sessions {
     /// many people. Called before the request is accepted: a refusal is the same for every address, so the caller may
     /// know of it, and learns when to try again.
     pub(super) async fn count_mailing(&self, request: Uuid, network: &str) -> Result<()> {
-        let of_network = Counter {
-            key: self.0.key.throttle("mail-network", &[network]),
-            limit: self.0.config.mails_per_hour_from_network,
-            add: 1,
-        };
+        let limit = self.0.config.mails_per_hour_from_network;
+        let of_network = self.counter("mail-network", &[network], limit);
         let mut cx = self.cx(request).await?;
         let counted = self.count(&mut cx, &[of_network], HOUR).await?;
         cx.commit().await?;
@@ -231,29 +266,26 @@ impl Sessions {
             Mailing::ResetPassword => "reset",
             Mailing::ChangeEmail => "change",
         };
-        let (config, key) = (&self.0.config, &self.0.key);
-        let here = Counter {
-            key: key.throttle("mail-from", &[kind, email, network]),
-            limit: config.mails_per_hour,
-            add: 1,
-        };
+        let config = &self.0.config;
+        let here = self.counter("mail-from", &[kind, email, network], config.mails_per_hour);
         if self.count(cx, &[here], HOUR).await?.wait.is_some() {
             return Ok(false);
         }
-        let anywhere = Counter {
-            key: key.throttle("mail", &[kind, email]),
-            limit: config.mails_per_hour_anywhere,
-            add: 1,
-        };
+        let anywhere = self.counter("mail", &[kind, email], config.mails_per_hour_anywhere);
         Ok(self.count(cx, &[anywhere], HOUR).await?.wait.is_none()
             || self.is_known(cx, email, network).await?)
     }
 
     /// The counter that says that the mailbox was proven from this network.
     fn proven_from(&self, email: &str, network: &str) -> Counter {
+        self.counter("proven-from", &[email, network], i32::MAX)
+    }
+
+    /// The counter of one attempt of this kind.
+    fn counter(&self, kind: &'static str, parts: &[&str], limit: i32) -> Counter {
         Counter {
-            key: self.0.key.throttle("proven-from", &[email, network]),
-            limit: i32::MAX,
+            key: self.0.key.throttle(kind, parts),
+            limit,
             add: 1,
         }
     }
@@ -293,7 +325,7 @@ impl Sessions {
         // In the order of their keys, so that concurrent requests can't deadlock.
         let rows: Vec<(String, i32, f64)> = sqlx::query_as(
             "insert into app.throttles as t (key_hash, attempts, counted_from)
-             select k, a, now() from unnest($1::text[], $2::int[]) given(k, a) order by k
+             select k, a, now() from unnest($1::text[], $2::int[]) given(k, a) order by k collate \"C\"
              on conflict (key_hash) do update set
                attempts = case when t.counted_from <= now() - make_interval(secs => $3) then excluded.attempts
                                else least(t.attempts + excluded.attempts, 1000000) end,

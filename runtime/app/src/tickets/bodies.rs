@@ -111,7 +111,7 @@ pub struct GiveBack {
     /// If left out, all tickets that are left; for the buyer, all that the buyer still holds.
     pub ticket_ids: Option<Values<Uuid, 500>>,
     /// `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. Only the
-    /// buyer may choose `wallet` for what was paid by card.
+    /// buyer may choose `wallet` for what was paid by card. Credits come back with the expiry that they had.
     pub to: Option<Target>,
     /// Reason; only kept if sent by staff of the event.
     #[input(line(1, 500))]
@@ -162,7 +162,7 @@ pub struct Scan {
     pub gate: Option<String>,
     #[input(length(1, 120))]
     pub device: Option<String>,
-    /// Time of a scan made offline, by the device's clock; else left out.
+    /// Time of a scan made offline, by the device's clock; else left out. One that is ahead counts as now.
     pub at: Option<DateTime<Utc>>,
     /// Checkpoint of the event where the ticket is scanned; the door if left out.
     pub checkpoint_id: Option<Uuid>,

@@ -181,10 +181,8 @@ fn next(event: Uuid, after: Option<Uuid>) -> Result<NewJob> {
 
 /// The text that an administrator reads: the error's cause if it has one.
 fn reason(error: &Error) -> String {
-    let text = match std::error::Error::source(error) {
-        Some(cause) => cause.to_string(),
-        None => format!("{}: {}", error.kind().slug, error.problem().detail),
-    };
+    let told = || format!("{}: {}", error.kind().slug, error.problem().detail);
+    let text = error.cause().unwrap_or_else(told);
     text.chars().take(FAILURE_CHARS).collect()
 }
 

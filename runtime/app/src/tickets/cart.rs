@@ -137,6 +137,12 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
     })
 }
 
+/// The error for more tickets than the event has room for.
+pub fn full(room: impl Display) -> Error {
+    let detail = format!("the event has room for {room} more");
+    Error::new(&problems::SOLD_OUT).item(Wrong::body("/items", "sold_out", detail))
+}
+
 /// A host in another region can only be paid by card payments, so credits pay at most the platform's part (with the
 /// city's share).
 fn credits_abroad(purchase: &Purchase<'_>) -> Result<Money, money::Error> {
@@ -338,12 +344,6 @@ async fn room(cx: &mut Cx, buyer: &Member, cart: &Cart) -> Result<()> {
     }
 }
 
-/// The error for more tickets than the event has room for.
-pub fn full(room: impl Display) -> Error {
-    let detail = format!("the event has room for {room} more");
-    Error::new(&problems::SOLD_OUT).item(Wrong::body("/items", "sold_out", detail))
-}
-
 /// Turns the items into lines with prices. Reports everything that is wrong with them at once.
 fn lines(items: &[Item], kinds: &[Kind], sale: Sale) -> Result<(Vec<Line>, Currency)> {
     let mut lines = Vec::with_capacity(items.len());
@@ -367,7 +367,7 @@ fn lines(items: &[Item], kinds: &[Kind], sale: Sale) -> Result<(Vec<Line>, Curre
                 n,
                 "/ticket_type_id",
                 "repeated",
-                "each ticket type once".to_owned(),
+                "is there twice; add the quantities".to_owned(),
             );
         }
         if *currency.get_or_insert(kind.price.currency()) != kind.price.currency() {
@@ -376,7 +376,7 @@ fn lines(items: &[Item], kinds: &[Kind], sale: Sale) -> Result<(Vec<Line>, Curre
         }
         if (!kind.on_sale || kind.door_only) && sale == Sale::Online {
             let detail = match kind.door_only {
-                true => "is sold at the door alone".to_owned(),
+                true => "is sold only at the door".to_owned(),
                 false => "is not on sale now".to_owned(),
             };
             refuse(n, "/ticket_type_id", "not_on_sale", detail);

@@ -102,14 +102,6 @@ pub(super) async fn named(
     }))
 }
 
-fn unknown() -> Error {
-    Error::field(
-        "/checkpoint_id",
-        "reference",
-        "is no checkpoint of this event",
-    )
-}
-
 impl Checkpoint {
     /// Refuses scans at an archived checkpoint.
     pub fn open(&self) -> Result<()> {
@@ -171,7 +163,7 @@ impl Checkpoint {
         }
         sqlx::query(
             "insert into app.checkpoint_entries (checkpoint_id, ticket_id, event_id, entered_at)
-             values ($1, $2, $3, coalesce($4, now()))",
+             values ($1, $2, $3, least($4::timestamptz, now()))",
         )
         .bind(self.id)
         .bind(ticket)
@@ -189,9 +181,9 @@ impl Checkpoint {
         // The clocks of devices may differ by up to an hour, so the exit is not recorded as earlier than the entry. An
         // exit that is more than an hour before the entry belongs to an earlier stay.
         let left = sqlx::query(
-            "update app.checkpoint_entries set left_at = greatest(coalesce($3::timestamptz, now()), entered_at)
+            "update app.checkpoint_entries set left_at = greatest(least($3::timestamptz, now()), entered_at)
              where ticket_id = $1 and checkpoint_id = $2 and left_at is null
-               and coalesce($3::timestamptz, now()) >= entered_at - interval '1 hour'",
+               and least($3::timestamptz, now()) >= entered_at - interval '1 hour'",
         )
         .bind(ticket)
         .bind(self.id)
@@ -213,6 +205,14 @@ pub(super) async fn entered(cx: &mut Cx, tickets: &[Uuid]) -> Result<Vec<Uuid>> 
     )
     .bind(tickets);
     Ok(found.fetch_all(cx.conn()).await?)
+}
+
+fn unknown() -> Error {
+    Error::field(
+        "/checkpoint_id",
+        "reference",
+        "is no checkpoint of this event",
+    )
 }
 
 impl Tickets {

@@ -31,6 +31,26 @@ pub async fn rules(
     rows.iter().map(|row| rule(row, charge, currency)).collect()
 }
 
+/// The terms in a row of a rule or of a proposal.
+pub fn terms(row: &PgRow, currency: Currency) -> Result<Terms> {
+    let points = |column: &str| -> Result<BasisPoints> {
+        let points: i32 = row.try_get(column)?;
+        BasisPoints::new(points.into()).map_err(Error::internal)
+    };
+    Ok(Terms {
+        currency,
+        percentage: points("basis_points")?,
+        fixed_cents: row.try_get("fixed_cents")?,
+        min_cents: row.try_get("min_cents")?,
+        max_cents: row.try_get("max_cents")?,
+        paid_by: match row.try_get::<&str, _>("paid_by")? {
+            "buyer" => PaidBy::Buyer,
+            _ => PaidBy::Organizer,
+        },
+        city_share: points("city_share_basis_points")?,
+    })
+}
+
 /// A value of `commission_rule.type`.
 fn name(charge: Charge) -> &'static str {
     match charge {
@@ -61,25 +81,5 @@ fn rule(row: &PgRow, charge: Charge, currency: Currency) -> Result<Rule> {
         terms: terms(row, currency)?,
         valid_from: row.try_get("valid_from")?,
         valid_to: row.try_get("valid_to")?,
-    })
-}
-
-/// The terms in a row of a rule or of a proposal.
-pub fn terms(row: &PgRow, currency: Currency) -> Result<Terms> {
-    let points = |column: &str| -> Result<BasisPoints> {
-        let points: i32 = row.try_get(column)?;
-        BasisPoints::new(points.into()).map_err(|error| Error::internal(error.to_string()))
-    };
-    Ok(Terms {
-        currency,
-        percentage: points("basis_points")?,
-        fixed_cents: row.try_get("fixed_cents")?,
-        min_cents: row.try_get("min_cents")?,
-        max_cents: row.try_get("max_cents")?,
-        paid_by: match row.try_get::<&str, _>("paid_by")? {
-            "buyer" => PaidBy::Buyer,
-            _ => PaidBy::Organizer,
-        },
-        city_share: points("city_share_basis_points")?,
     })
 }

@@ -4,7 +4,8 @@
 //! A code counts only if one of our keys has signed it. Whether the ticket is still valid is read from its row, and
 //! the time is checked against the event as it is now, which may have been moved since the code was made. Every scan
 //! is stored with its result, also scans that were made without a connection and are uploaded later: of two scans of
-//! one ticket the one that arrives first is accepted, and the other is stored as well.
+//! one ticket the one that arrives first is accepted, and the other is stored as well. No scan is ahead of its upload: a
+//! device whose clock is fast would refuse guests as too late, and its admissions would be shown hours before they happen.
 
 use super::{
     Tickets,
@@ -146,51 +147,6 @@ impl Tickets {
     }
 }
 
-/// Locks the ticket's row until the scan is stored. None if there is no such ticket.
-async fn lock(cx: &mut Cx, claims: &Claims, at: Option<DateTime<Utc>>) -> Result<Option<Ticket>> {
-    let row = sqlx::query(
-        "select k.state, k.secret_version, k.event_id, e.state in ('published', 'completed') and e.status = 'active' as is_on,
-           app.admits_at(e.id, to_timestamp($2::int8), coalesce($3::timestamptz, now())) as is_time
-         from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
-    )
-    .bind(claims.ticket)
-    .bind(claims.not_before)
-    .bind(at)
-    .fetch_optional(cx.conn())
-    .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    Ok(Some(Ticket {
-        event: row.try_get("event_id")?,
-        secret_version: row.try_get("secret_version")?,
-        state: row.try_get("state")?,
-        is_on: row.try_get("is_on")?,
-        is_time: row.try_get("is_time")?,
-    }))
-}
-
-async fn at_door(
-    cx: &mut Cx,
-    id: Uuid,
-    ticket: &Ticket,
-    refused: Option<Refusal>,
-) -> Result<CheckInResult> {
-    // A used ticket stays used, whatever has become of the event.
-    let was_used = ticket.state == TicketState::CheckedIn && refused != Some(Refusal::Transferred);
-    if was_used {
-        return Ok(CheckInResult::AlreadyUsed);
-    }
-    if let Some(why) = refused {
-        return Ok(result_of(why));
-    }
-    sqlx::query("update app.tickets set state = 'checked_in' where id = $1")
-        .bind(id)
-        .execute(cx.conn())
-        .await?;
-    Ok(CheckInResult::Ok)
-}
-
 /// The result of a scan that is refused for this reason.
 pub(super) fn result_of(refusal: Refusal) -> CheckInResult {
     match refusal {
@@ -262,7 +218,7 @@ pub(super) async fn keep(
     sqlx::query(
         "insert into app.check_ins
            (ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, checkpoint_id, direction, overruled)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()), $10, $11, $12)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, least($9::timestamptz, now()), $10, $11, $12)",
     )
     .bind(verdict.ticket)
     .bind(scan.event_id)
@@ -296,6 +252,51 @@ pub(super) async fn told(cx: &mut Cx, scan: &Scan, verdict: Verdict) -> Result<S
         verdict.overruled,
     )
     .await
+}
+
+/// Locks the ticket's row until the scan is stored. None if there is no such ticket.
+async fn lock(cx: &mut Cx, claims: &Claims, at: Option<DateTime<Utc>>) -> Result<Option<Ticket>> {
+    let row = sqlx::query(
+        "select k.state, k.secret_version, k.event_id, e.state in ('published', 'completed') and e.status = 'active' as is_on,
+           app.admits_at(e.id, to_timestamp($2::int8), least($3::timestamptz, now())) as is_time
+         from app.tickets k join app.events e on e.id = k.event_id where k.id = $1 for update of k",
+    )
+    .bind(claims.ticket)
+    .bind(claims.not_before)
+    .bind(at)
+    .fetch_optional(cx.conn())
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Ticket {
+        event: row.try_get("event_id")?,
+        secret_version: row.try_get("secret_version")?,
+        state: row.try_get("state")?,
+        is_on: row.try_get("is_on")?,
+        is_time: row.try_get("is_time")?,
+    }))
+}
+
+async fn at_door(
+    cx: &mut Cx,
+    id: Uuid,
+    ticket: &Ticket,
+    refused: Option<Refusal>,
+) -> Result<CheckInResult> {
+    // A used ticket stays used, whatever has become of the event.
+    let was_used = ticket.state == TicketState::CheckedIn && refused != Some(Refusal::Transferred);
+    if was_used {
+        return Ok(CheckInResult::AlreadyUsed);
+    }
+    if let Some(why) = refused {
+        return Ok(result_of(why));
+    }
+    sqlx::query("update app.tickets set state = 'checked_in' where id = $1")
+        .bind(id)
+        .execute(cx.conn())
+        .await?;
+    Ok(CheckInResult::Ok)
 }
 
 async fn told_of(

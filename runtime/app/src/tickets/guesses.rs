@@ -32,12 +32,11 @@ impl Tickets {
             .as_ref()
             .is_err_and(|error| error.kind().slug == problems::PROMO_CODE.slug)
         {
-            let (event, code) = (cart.event_id, code.clone());
+            let event = cart.event_id;
             let count = self
                 .db
                 .run(Self::NAME, Some(buyer), buyer.request_id, move |cx| {
-                    let code = code.clone();
-                    Box::pin(async move { count(cx, event, &code).await })
+                    Box::pin(async move { count(cx, event, code).await })
                 });
             count.await?;
         }

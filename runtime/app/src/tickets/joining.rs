@@ -7,12 +7,11 @@ use generated::waitlist_entry::CreateWaitlistEntry;
 use kernel::{Cx, Error, Member, Result, problems};
 use uuid::Uuid;
 
-const MEMBERS: &str =
-    "Tickets of this event are for those who can see it without one: members of its community.";
+const MEMBERS: &str = "Only members of the event's community can order its tickets.";
 
 /// Refuses to order tickets of a community's event by a ticket alone.
 pub(super) async fn order(cx: &mut Cx, buyer: &Member, event: Uuid) -> Result<()> {
-    let may: bool = sqlx::query_scalar("select app.may_order($1, $2)")
+    let may: bool = sqlx::query_scalar("select app.may_order_tickets($1, $2)")
         .bind(event)
         .bind(buyer.id())
         .fetch_one(cx.conn())
@@ -33,7 +32,9 @@ pub async fn waiting_list(cx: &mut Cx, input: &CreateWaitlistEntry) -> Result<()
     let obstacle: Option<String> = found.flatten();
     let detail = match obstacle.as_deref() {
         None => return Ok(()),
-        Some("over") => "The event has begun, or was cancelled: no place comes free any more.",
+        Some("over") => {
+            "The event has begun or was cancelled, so nobody can join its waiting list."
+        }
         Some(_) => MEMBERS,
     };
     Err(Error::new(&problems::STATE).detail(detail))

@@ -41,7 +41,7 @@ pub struct LateScan {
     pub gate: Option<String>,
     #[input(length(1, 120))]
     pub device: Option<String>,
-    /// Time of the scan by the device's clock; the time of the upload if left out.
+    /// Time of the scan by the device's clock; the time of the upload if left out or later than that.
     pub at: Option<DateTime<Utc>>,
     /// `entry` if left out; `exit` only at checkpoints.
     pub direction: Option<Direction>,

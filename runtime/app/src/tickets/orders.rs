@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use generated::promo_code::constraint;
 use kernel::{Cx, Error, Member, Result, error::violated, problem::Item};
 use money::{PaidBy, Quote};
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{Row, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 /// How much longer credits are held than the order, so that it is the order's expiry that releases them.
@@ -87,6 +87,12 @@ impl Tickets {
         };
         order.insert(cx).await?;
         let is_paid = sale == Sale::AtDoor || priced.quote.funds.card.amount() == 0;
+        // What a waiting order shows does not depend on its tickets. It is read before they are locked, because the
+        // orders of other buyers wait for them.
+        let waiting = match is_paid {
+            true => None,
+            false => Some(shown(cx, order.id).await?),
+        };
         if is_paid {
             settle::lock_event(cx, cart.event_id).await?;
         }
@@ -97,12 +103,12 @@ impl Tickets {
         if let Err(error) = held {
             return Err(sold_out(cart, error));
         }
-        if is_paid {
-            let settled = settle::settle(cx, &self.keys, order.id).await?;
-            if settled != Settled::Paid {
-                // The event was cancelled after the cart was priced.
-                return Err(Error::new(&problems::NOT_ON_SALE));
-            }
+        if let Some(waiting) = waiting {
+            return Ok(waiting);
+        }
+        if settle::settle(cx, &self.keys, order.id).await? != Settled::Paid {
+            // The event was cancelled after the cart was priced.
+            return Err(Error::new(&problems::NOT_ON_SALE));
         }
         shown(cx, order.id).await
     }
@@ -245,6 +251,29 @@ impl New<'_> {
     }
 }
 
+pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
+    let row = sqlx::query(
+        "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents, o.cash_cents,
+           case when o.state = 'pending' then o.expires_at end as expires_at,
+           array(select k.id from app.tickets k where k.order_id = o.id order by k.position) as ticket_ids
+         from app.orders o where o.id = $1",
+    )
+    .bind(order)
+    .fetch_one(cx.conn())
+    .await?;
+    Ok(PlacedOrder {
+        id: order,
+        state: row.try_get("state")?,
+        currency: row.try_get("currency")?,
+        amount_cents: row.try_get("amount_cents")?,
+        wallet_cents: row.try_get("wallet_cents")?,
+        card_cents: row.try_get("card_cents")?,
+        cash_cents: row.try_get("cash_cents")?,
+        expires_at: row.try_get("expires_at")?,
+        ticket_ids: row.try_get("ticket_ids")?,
+    })
+}
+
 /// The error if tickets can't be held. It names the ticket types of which too few are left, or says how many more the
 /// event has room for.
 fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
@@ -256,6 +285,8 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
         .to_owned();
     match violated(&error) {
         Some("events_sold_out") => cart::full(&detail),
+        // The host has archived the type after the cart was read.
+        Some("ticket_types_withdrawn") => Error::new(&problems::NOT_ON_SALE),
         Some("ticket_types_sold_out") => {
             let lacking = |id: &Uuid| detail.split(' ').any(|known| known.parse() == Ok(*id));
             let items = cart.items.0.iter().enumerate();
@@ -263,7 +294,11 @@ fn sold_out(cart: &Cart, error: sqlx::Error) -> Error {
                 .filter(|(_, item)| lacking(&item.ticket_type_id))
                 .fold(Error::new(&problems::SOLD_OUT), |error, (n, _)| {
                     let pointer = format!("/items/{n}/quantity");
-                    error.item(Item::body(pointer, "sold_out", "there are fewer left"))
+                    error.item(Item::body(
+                        pointer,
+                        "sold_out",
+                        "not enough tickets are left",
+                    ))
                 })
         }
         _ => error.into(),
@@ -312,46 +347,4 @@ async fn placed_before(
         Some((_, false)) => Err(Error::new(&kernel::problems::KEY_REUSED)),
         found => Ok(found.map(|(order, _)| order)),
     }
-}
-
-pub(super) async fn shown(cx: &mut Cx, order: Uuid) -> Result<PlacedOrder> {
-    type Row = (
-        String,
-        String,
-        i64,
-        i64,
-        i64,
-        i64,
-        Option<DateTime<Utc>>,
-        Vec<Uuid>,
-    );
-    let (
-        state,
-        currency,
-        amount_cents,
-        wallet_cents,
-        card_cents,
-        cash_cents,
-        expires_at,
-        ticket_ids,
-    ): Row = sqlx::query_as(
-        "select o.state, o.currency, o.amount_cents, o.wallet_cents, o.card_cents, o.cash_cents,
-           case when o.state = 'pending' then o.expires_at end,
-           array(select k.id from app.tickets k where k.order_id = o.id order by k.position)
-         from app.orders o where o.id = $1",
-    )
-    .bind(order)
-    .fetch_one(cx.conn())
-    .await?;
-    Ok(PlacedOrder {
-        id: order,
-        state,
-        currency,
-        amount_cents,
-        wallet_cents,
-        card_cents,
-        cash_cents,
-        expires_at,
-        ticket_ids,
-    })
 }

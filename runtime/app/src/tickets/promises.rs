@@ -33,17 +33,50 @@ pub async fn refuse_type(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> Re
     let mut wrong = Vec::new();
     wrong.extend(less_than_taken(capacity.value().copied(), taken));
     if keeps_currency {
-        let detail = "stays what it is once tickets were ordered: make another ticket type for another currency";
+        let detail = "can't be changed once tickets have been ordered; create another ticket type for another currency";
         wrong.push(Item::body("/currency", "promised", detail));
     }
     if keeps_return {
-        let detail = "was promised to buyers: give the same time, or a later one";
+        let detail = "can only be moved to a later time, because buyers rely on it";
         wrong.push(Item::body("/refundable_until", "promised", detail));
     }
     refuse(
-        "Tickets of this type were bought on conditions that stay.",
+        "Buyers of this ticket type rely on conditions that can't be changed.",
         wrong,
     )
+}
+
+/// Says why a ticket type with tickets can't be archived, and what its host can do instead. The rule refuses it as well.
+pub async fn refuse_withdrawal(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let found: Option<(i32, i32)> =
+        sqlx::query_as("select t.held, t.sold from app.ticket_types t where t.id = $1")
+            .bind(id)
+            .fetch_optional(cx.conn())
+            .await?;
+    let (held, sold) = found.unwrap_or_default();
+    if held == 0 && sold == 0 {
+        return Ok(());
+    }
+    Err(Error::new(&problems::STATE).detail(format!(
+        "Tickets of this type are out: {sold} sold, and {held} reserved by unpaid orders or offers to the waiting list. To sell \
+         no more, set `sales_end` to now. It can be archived once they are refunded (`POST /orders/{{id}}/refunds`)."
+    )))
+}
+
+/// The same for an event.
+pub async fn refuse_removal(cx: &mut Cx, id: Uuid) -> Result<()> {
+    let found: Option<i64> =
+        sqlx::query_scalar("select t.ticket_count::int8 from app.events t where t.id = $1")
+            .bind(id)
+            .fetch_optional(cx.conn())
+            .await?;
+    match found {
+        None | Some(0) => Ok(()),
+        Some(count) => Err(Error::new(&problems::STATE).detail(format!(
+            "The event has {count} valid tickets. Cancel it (`POST /events/{{id}}/cancel`), which refunds them and tells the \
+             guests, or refund them one by one (`POST /orders/{{id}}/refunds`); then it can be archived."
+        ))),
+    }
 }
 
 /// Refuses a change of an event that its tickets rule out: a capacity below those that are held and sold, and a move
@@ -72,17 +105,17 @@ pub async fn refuse_event(cx: &mut Cx, id: Uuid, change: &UpdateEvent) -> Result
     let (taken, starts_before, ends_before) = found.unwrap_or_default();
     let less = less_than_taken(capacity.copied(), taken);
     refuse(
-        "The event has no room for its tickets then.",
+        "The capacity must not be less than the number of tickets that are held or sold.",
         less.into_iter().collect(),
     )?;
     let moved = [("/starts_at", starts_before), ("/ends_at", ends_before)];
     let wrong = moved.into_iter().filter(|(_, is_before)| *is_before);
     let wrong = wrong.map(|(pointer, _)| {
-        let detail = "is over: give a time that is ahead, or leave it as it is";
+        let detail = "must be in the future, or stay as it is";
         Item::body(pointer, "promised", detail)
     });
     refuse(
-        "The event has guests, whom nobody could tell that it was moved into the past. Cancel it if it does not take place.",
+        "An event with guests can't be moved into the past, because they could not be told. Cancel it if it does not take place.",
         wrong.collect(),
     )
 }

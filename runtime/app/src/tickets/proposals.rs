@@ -149,7 +149,7 @@ async fn tried(cx: &mut Cx, proposal: Uuid, order: &TriedOrder) -> Result<TriedP
     let now = match resolve(&rules, &chain, Charge::Ticket, currency, at) {
         Ok(rule) => Some(shares(rule, city, order)?),
         Err(Unresolved::NoRule(_)) => None,
-        Err(error) => return Err(Error::internal(error.to_string())),
+        Err(error) => return Err(Error::internal(error)),
     };
     Ok(TriedProposal {
         commission_proposal_id: proposal,

@@ -14,7 +14,7 @@ pub use outcome::{disputed, settled, to_wallet, withhold};
 use super::bodies::{AskedRefund, Target};
 use crate::{
     problems,
-    wallet::ledger::{self, Grant},
+    wallet::ledger::{self, Back},
 };
 use generated::{
     order::OrderState,
@@ -37,6 +37,8 @@ struct Order {
     cash: i64,
     refunded: i64,
     refunded_card: i64,
+    /// What banks have given the buyer in disputes.
+    lost: i64,
     parts: Parts,
 }
 
@@ -61,6 +63,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         "select user_id, event_id, currency, state, amount_cents, card_cents, cash_cents, organizer_cents, platform_fee_cents,
            city_share_cents,
            exists (select from app.disputes d where d.order_id = o.id and d.state in ('needs_response', 'under_review')) as is_disputed,
+           app.lost_to_banks(o.id) as lost,
            (select coalesce(sum(r.amount_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded,
            (select coalesce(sum(r.card_cents), 0)::int8 from app.refunds r where r.order_id = o.id and r.state <> 'failed') as refunded_card
          from app.orders o where id = $1",
@@ -69,7 +72,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     .fetch_optional(cx.conn())
     .await?
     .ok_or_else(Error::not_found)?;
-    let currency = Currency::parse(row.try_get("currency")?).map_err(internal)?;
+    let currency = Currency::parse(row.try_get("currency")?).map_err(Error::internal)?;
     let money = |column: &str| -> Result<Money> { Ok(Money::new(row.try_get(column)?, currency)) };
     match row.try_get("state")? {
         // Money that the bank may give back to the buyer must not be refunded as well.
@@ -83,7 +86,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
             return Err(Error::new(&kernel::problems::STATE).detail(detail));
         }
         state => {
-            let detail = format!("It is {state}; money goes back of an order that is paid.");
+            let detail = format!("It is {state}. Only a paid order can be refunded.");
             return Err(Error::new(&kernel::problems::STATE).detail(detail));
         }
     }
@@ -97,6 +100,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         cash: row.try_get("cash_cents")?,
         refunded: row.try_get("refunded")?,
         refunded_card: row.try_get("refunded_card")?,
+        lost: row.try_get("lost")?,
         parts: Parts {
             organizer: money("organizer_cents")?,
             platform: money("platform_fee_cents")?,
@@ -105,18 +109,16 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     })
 }
 
+const LOST_TO_BANKS: &str = "The buyer's bank has given back a part of the payment in a dispute, and these tickets cost more than the rest. Refund fewer of them.";
+
 fn under_dispute() -> Error {
     Error::new(&kernel::problems::STATE).detail(
         "The buyer's bank is deciding about this payment. Answer the dispute, or accept it; refund once it is won.",
     )
 }
 
-fn internal(error: money::Error) -> Error {
-    Error::internal(error.to_string())
-}
-
-/// How a refund is divided. The card gets at most the part that was paid by card and is not refunded yet; the wallet
-/// gets the rest.
+/// How a refund is divided. The card gets at most the part that was paid by card, was not refunded yet and was not lost
+/// in a dispute; the wallet gets the rest.
 struct Split {
     card: i64,
     wallet: i64,
@@ -126,15 +128,19 @@ struct Split {
 
 fn split(order: &Order, amount: i64, to: Target) -> Result<Split> {
     let money = |amount| Money::new(amount, order.currency);
+    // Cards can only be refunded in multiples of the currency's smallest step; the remainder goes to the wallet.
+    let step = money::card::quantum(order.currency).cast_signed();
+    // Of what banks have taken, each party has lost its part, as by a refund.
+    let already = order.refunded + order.lost - order.lost % step;
     let parts =
-        refund::parts(&order.parts, money(order.refunded), money(amount)).map_err(internal)?;
+        refund::parts(&order.parts, money(already), money(amount)).map_err(Error::internal)?;
     let cash = if order.cash > 0 { amount } else { 0 };
     let card = match to {
         Target::Wallet => 0,
-        Target::Source => (amount - cash).min(order.card - order.refunded_card),
+        Target::Source => {
+            (amount - cash).min((order.card - order.refunded_card - order.lost).max(0))
+        }
     };
-    // Cards can only be refunded in multiples of the currency's smallest step; the remainder goes to the wallet.
-    let step = money::card::quantum(order.currency).cast_signed();
     let card = card - card % step;
     Ok(Split {
         card,
@@ -155,6 +161,9 @@ async fn write_down(
 ) -> Result<AskedRefund> {
     if order.refunded + amount > order.amount {
         return Err(Error::new(&problems::REFUND_EXCEEDS));
+    }
+    if order.refunded + amount + order.lost > order.amount {
+        return Err(Error::new(&problems::REFUND_EXCEEDS).detail(LOST_TO_BANKS));
     }
     if amount == 0 {
         return free(cx, order, tickets).await;
@@ -227,21 +236,21 @@ async fn insert(
     Ok(())
 }
 
-/// Credits the buyer with the part of a refund that goes to the wallet.
+/// Credits the buyer with the part of a refund that goes to the wallet. Credits that expire do so as before: buying and
+/// returning a ticket must not make them permanent.
 async fn give_credits(cx: &mut Cx, refund: Uuid, order: &Order, amount: i64) -> Result<()> {
     let to = ledger::of_member(cx, order.user, order.currency.code()).await?;
     let from = ledger::of_platform(cx, "platform_cash", order.currency.code()).await?;
     let (key, reference) = (format!("refund:{refund}"), format!("order:{}", order.id));
-    let grant = Grant {
-        kind: "refund_credit",
+    let back = Back {
         key: &key,
-        reference: Some(&reference),
+        reference: &reference,
+        purchase: &ledger::purchase_key(order.id),
         from,
         to,
         amount_cents: amount,
-        expires_at: None,
     };
-    grant.post(cx).await.map(drop)
+    back.post(cx).await.map(drop)
 }
 
 /// Gives back tickets that cost nothing. No refund is recorded, since no money moves, so the answer has no id.

@@ -126,7 +126,8 @@ async fn price(
     params(("Idempotency-Key" = String, Header, description = "The same key buys once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Cart,
     responses(
-        (status = 201, description = "The order", body = PlacedOrder),
+        (status = 201, description = "The order", body = PlacedOrder,
+            headers(("Location" = String, description = "Path of the new object."))),
         (status = 400, description = "The key is missing"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
         (status = 409, description = "The tickets can't be bought now: sold out, not on sale, limit per person, promo code, \
@@ -181,7 +182,7 @@ async fn cancel(
                 }
                 if !settle::cancel(cx, order).await? {
                     return Err(Error::new(&problems::STATE)
-                        .detail("Only an order that is pending is cancelled."));
+                        .detail("Only a pending order can be cancelled."));
                 }
                 let answer = Answer::json(StatusCode::OK, &orders::shown(cx, order).await?)?;
                 claimed.keep(cx, &answer).await?;
@@ -225,7 +226,8 @@ async fn give_back(
     params(("Idempotency-Key" = String, Header, description = "The same key sells once", min_length = 16, max_length = 255, pattern = "^[!-~]+$")),
     request_body = Cart,
     responses(
-        (status = 201, description = "The order, with its tickets", body = PlacedOrder),
+        (status = 201, description = "The order, with its tickets", body = PlacedOrder,
+            headers(("Location" = String, description = "Path of the new object."))),
         (status = 400, description = "The key is missing"),
         (status = 403, description = "The caller does not run the event"),
         (status = 404, description = "There is no such event, or the caller may not see it"),
@@ -265,7 +267,7 @@ fn cash_only(cart: &Cart) -> Result<()> {
             Item::body(
                 pointer,
                 "forbidden",
-                "is for `POST /orders`: the door takes cash alone",
+                "must be left out: only cash is taken at the door",
             )
         })
         .collect();

@@ -107,6 +107,19 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
+/// Computes the sales, in two statements regardless of how much was sold. Callers must check the permission
+/// themselves; the queries run as this module.
+pub(crate) async fn figures(cx: &mut Cx, event: Uuid) -> Result<Sales> {
+    let before = cx.work_as(Tickets::NAME).await?;
+    let sales = Sales {
+        event_id: event,
+        ticket_types: ticket_types(cx, event).await?,
+        currencies: currencies(cx, event).await?,
+    };
+    cx.work_as(before).await?;
+    Ok(sales)
+}
+
 /// Get the sales of an event
 ///
 /// For the host's admins and the platform: tickets by type, and amounts by means of payment and recipient.
@@ -133,19 +146,6 @@ async fn sales(
             })
         });
     run.await.map(uncached)
-}
-
-/// Computes the sales, in two statements regardless of how much was sold. Callers must check the permission
-/// themselves; the queries run as this module.
-pub(crate) async fn figures(cx: &mut Cx, event: Uuid) -> Result<Sales> {
-    let before = cx.work_as(Tickets::NAME).await?;
-    let sales = Sales {
-        event_id: event,
-        ticket_types: ticket_types(cx, event).await?,
-        currencies: currencies(cx, event).await?,
-    };
-    cx.work_as(before).await?;
-    Ok(sales)
 }
 
 async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> {

@@ -15,8 +15,9 @@ pub struct Settings {
     /// The number of hours for which an offer of a ticket to another member is valid, unless the event ends earlier.
     #[arg(long, env = "TICKET_TRANSFER_HOURS", default_value_t = 72, value_parser = clap::value_parser!(u16).range(1..=8760))]
     pub ticket_transfer_hours: u16,
-    /// Secrets that sign the codes of tickets, separated by commas. The first one signs; codes signed with the others
-    /// are still accepted. Default: a key that is derived from the server's key.
+    /// Secrets of at least 16 characters that sign the codes of tickets, separated by commas. The first one signs; codes
+    /// signed with the others are still accepted, and codes signed with the default: a key that is derived from the
+    /// server's key.
     #[arg(
         long,
         env = "TICKET_KEYS",

@@ -4,7 +4,8 @@
 //! over has released its tickets, its credits and the use of its promo code. It takes them again if the payment
 //! arrives late; if they are gone, or the buyer has reached the limit per person, a refund is recorded, which the
 //! payments module carries out. The same happens, in time or late, if the event does not take place any more, if the
-//! held credits can't be taken because the wallet is frozen, or if the buyer has cancelled the order before.
+//! held credits can't be taken because the wallet is frozen, or if the buyer has cancelled the order or closed their
+//! account before.
 
 use super::code::{Claims, Keys};
 use crate::wallet::ledger::{self, Entry};
@@ -33,6 +34,8 @@ struct Order {
     is_off: bool,
     /// Whether tickets for the event could be bought now.
     is_on: bool,
+    /// The buyer has closed their account, so nobody could use the tickets.
+    is_left: bool,
     user: Uuid,
     event: Uuid,
     currency: String,
@@ -50,7 +53,13 @@ enum Lacking {
     Event,
     /// The order itself: its buyer has cancelled it.
     Order,
+    /// The buyer, who has closed their account.
+    Buyer,
+    /// The buyer may not order tickets of the event any more.
+    Access,
     Tickets,
+    /// A ticket type is archived, suspended, or not sold online by now.
+    Type,
     /// The part of the price that credits should pay.
     Credits,
     PromoCode,
@@ -63,6 +72,8 @@ impl Lacking {
     fn of(error: &sqlx::Error) -> Option<Self> {
         match violated(error)? {
             "ticket_types_sold_out" | "events_sold_out" => Some(Self::Tickets),
+            "ticket_types_withdrawn" => Some(Self::Type),
+            "orders_buyer_may_order" => Some(Self::Access),
             constraint::REDEEMED_WITHIN_CHECK => Some(Self::PromoCode),
             "ticket_types_per_user_limit" | "promo_codes_per_user_limit" => Some(Self::Limit),
             _ => None,
@@ -73,17 +84,33 @@ impl Lacking {
         match self {
             Self::Event if order.is_off => RefundReason::EventCancelled,
             Self::Tickets => RefundReason::SoldOutMeanwhile,
-            Self::Event | Self::Order | Self::Credits | Self::PromoCode | Self::Limit => {
-                RefundReason::Other
-            }
+            Self::Event
+            | Self::Order
+            | Self::Buyer
+            | Self::Access
+            | Self::Type
+            | Self::Credits
+            | Self::PromoCode
+            | Self::Limit => RefundReason::Other,
         }
     }
 
     /// A note for the buyer if the reason alone doesn't explain the refund.
-    fn note(self) -> Option<&'static str> {
+    fn note(self, order: &Order) -> Option<&'static str> {
         match self {
-            Self::Event | Self::Tickets => None,
+            Self::Event if order.is_off => None,
+            Self::Event => Some(
+                "The payment came late, and no tickets for the event were sold any more by then.",
+            ),
+            Self::Tickets => None,
             Self::Order => Some("The order had been cancelled when the payment came."),
+            Self::Buyer => Some("The account had been closed when the payment came."),
+            Self::Access => Some(
+                "The payment came late, and you could not order tickets for the event any more by then.",
+            ),
+            Self::Type => Some(
+                "The payment came late, and tickets of this type were not sold any more by then.",
+            ),
             Self::Credits => Some(
                 "Your credits could not be taken when the payment came: they are spent, or your wallet is being checked.",
             ),
@@ -141,15 +168,23 @@ pub async fn settle(cx: &mut Cx, keys: &Keys, order: Uuid) -> Result<Settled> {
     // A late order is treated as if it were placed now.
     let lacking = match (late, order.is_on) {
         (false, _) => None,
+        (true, _) if order.is_left => Some(Lacking::Buyer),
         (true, true) => take_again(cx, &order).await?,
         (true, false) => Some(Lacking::Event),
     };
     if let Some(lacking) = lacking {
         return owe(cx, &order, lacking).await;
     }
-    if !late && order.card > 0 && !can_take_credits(cx, &order).await? {
-        let_go(cx, &order, OrderState::Cancelled).await?;
-        return owe(cx, &order, Lacking::Credits).await;
+    if !late && order.card > 0 {
+        let lacking = match order.is_left {
+            true => Some(Lacking::Buyer),
+            false if !can_take_credits(cx, &order).await? => Some(Lacking::Credits),
+            false => None,
+        };
+        if let Some(lacking) = lacking {
+            let_go(cx, &order, OrderState::Cancelled).await?;
+            return owe(cx, &order, lacking).await;
+        }
     }
     take_credits(cx, &order, late).await?;
     if !late {
@@ -175,13 +210,25 @@ pub async fn cancel(cx: &mut Cx, order: Uuid) -> Result<bool> {
     Ok(true)
 }
 
+/// Locks the event's row before its ticket types. Needed by transactions that hold tickets and issue them as well: refunds
+/// and payments in time change tickets, which are counted in the event's row, before they change types.
+pub(super) async fn lock_event(cx: &mut Cx, event: Uuid) -> Result<()> {
+    sqlx::query("select app.lock_event($1)")
+        .bind(event)
+        .execute(cx.conn())
+        .await?;
+    Ok(())
+}
+
 async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
     let row = sqlx::query(
         "select o.state, coalesce(o.expires_at <= now(), false) as is_over, o.user_id, o.event_id, o.currency, o.amount_cents,
            o.wallet_cents, o.card_cents, o.cash_cents, o.application_fee_cents, o.wallet_hold_id,
            e.state in ('draft', 'cancelled') or e.status = 'archived' as is_off,
-           e.state = 'published' and e.status = 'active' and e.ends_at > now() and app.host_is_live(e.host_id) as is_on
-         from app.orders o join app.events e on e.id = o.event_id where o.id = $1 for update of o",
+           e.state = 'published' and e.status = 'active' and e.ends_at > now() and app.host_is_live(e.host_id) as is_on,
+           u.status = 'archived' as is_left
+         from app.orders o join app.events e on e.id = o.event_id join app.users u on u.id = o.user_id
+         where o.id = $1 for update of o",
     )
     .bind(order)
     .fetch_optional(cx.conn())
@@ -193,6 +240,7 @@ async fn lock(cx: &mut Cx, order: Uuid) -> Result<Order> {
         is_over: row.try_get("is_over")?,
         is_off: row.try_get("is_off")?,
         is_on: row.try_get("is_on")?,
+        is_left: row.try_get("is_left")?,
         user: row.try_get("user_id")?,
         event: row.try_get("event_id")?,
         currency: row.try_get("currency")?,
@@ -225,16 +273,6 @@ async fn let_go(cx: &mut Cx, order: &Order, state: OrderState) -> Result<()> {
 async fn wait_for_buyer(cx: &mut Cx, order: Uuid) -> Result<()> {
     sqlx::query("select app.wait_for_buyer($1)")
         .bind(order)
-        .execute(cx.conn())
-        .await?;
-    Ok(())
-}
-
-/// Locks the event's row before its ticket types. Needed by transactions that hold tickets and issue them as well: refunds
-/// and payments in time change tickets, which are counted in the event's row, before they change types.
-pub(super) async fn lock_event(cx: &mut Cx, event: Uuid) -> Result<()> {
-    sqlx::query("select app.lock_event($1)")
-        .bind(event)
         .execute(cx.conn())
         .await?;
     Ok(())
@@ -308,7 +346,7 @@ async fn take_credits(cx: &mut Cx, order: &Order, late: bool) -> Result<()> {
     let wallet = ledger::of_member(cx, order.user, &order.currency).await?;
     let cash = ledger::of_platform(cx, "platform_cash", &order.currency).await?;
     let (key, reference) = (
-        format!("purchase:{}", order.id),
+        ledger::purchase_key(order.id),
         format!("order:{}", order.id),
     );
     let entry = Entry {
@@ -366,10 +404,10 @@ async fn issue(cx: &mut Cx, keys: &Keys, order: &Order) -> Result<()> {
 /// exactly.
 fn shares(order: &Order, items: &[(Uuid, i32, i64)]) -> Result<Vec<i64>> {
     use money::{Currency, Money, share::by_weights};
-    let currency = Currency::parse(&order.currency).map_err(|e| Error::internal(e.to_string()))?;
+    let currency = Currency::parse(&order.currency).map_err(Error::internal)?;
     let share = |amount: i64, weights: &[u64]| -> Result<Vec<i64>> {
         let parts = by_weights(Money::new(amount, currency), weights);
-        let parts = parts.map_err(|error| Error::internal(error.to_string()))?;
+        let parts = parts.map_err(Error::internal)?;
         Ok(parts.iter().map(|part| part.amount()).collect())
     };
     let totals: Vec<u64> = items
@@ -413,7 +451,7 @@ async fn owe(cx: &mut Cx, order: &Order, lacking: Lacking) -> Result<Settled> {
     .bind(order.application_fee)
     .bind(&order.currency)
     .bind(lacking.reason(order))
-    .bind(lacking.note())
+    .bind(lacking.note(order))
     .bind(format!("refund:{refund}"))
     .execute(cx.conn())
     .await?;

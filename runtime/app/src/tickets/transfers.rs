@@ -111,6 +111,9 @@ impl Tickets {
                     if let Some(why) = ticket.kept {
                         return Err(state(why));
                     }
+                    if !may_receive(cx, ticket.event, to).await? {
+                        return Err(unknown(pointer(body)?));
+                    }
                     let offered = insert(cx, &ticket, to, hours).await?;
                     let location = format!("/ticket-transfers/{}", offered.id);
                     let answer = Answer::created(&location, &offered)?;
@@ -133,13 +136,20 @@ impl Tickets {
                 Box::pin(async move {
                     let (ticket, offer) = open(cx, transfer, End::Declined, me).await?;
                     if offer.is_over {
-                        return Err(state("The time in which it could be accepted is over."));
+                        return Err(state("The offer has expired."));
                     }
                     if let Some(why) = ticket.kept {
                         return Err(state(why));
                     }
                     if ticket.holder != offer.from || !offer.from_active {
-                        return Err(state("Whoever offered it does not hold it any more."));
+                        return Err(state(
+                            "The member who offered the ticket no longer holds it.",
+                        ));
+                    }
+                    if !may_receive(cx, ticket.event, me).await? {
+                        return Err(state(
+                            "The community that hosts the event has excluded you.",
+                        ));
                     }
                     decide(cx, transfer, TicketTransferState::Accepted).await?;
                     hand_over(cx, &self.keys, &ticket, me).await?;
@@ -201,21 +211,45 @@ impl Tickets {
     }
 }
 
+/// The value of the body that names the recipient.
+fn pointer(body: &OfferTicket) -> Result<&'static str> {
+    match (body.to_id, &body.to_handle) {
+        (Some(_), None) => Ok("/to_id"),
+        (None, Some(_)) => Ok("/to_handle"),
+        (None, None) => {
+            let detail = "or `to_handle` must be given";
+            Err(Error::field("/to_id", "required", detail))
+        }
+        (Some(_), Some(_)) => {
+            let detail = "must be left out if `to_id` is given";
+            Err(Error::field("/to_handle", "repeated", detail))
+        }
+    }
+}
+
+/// The answer for recipients who do not exist, whom the holder can't see, and who may not have the ticket: the three must
+/// look alike, since a ban is nobody else's business.
+fn unknown(pointer: &'static str) -> Error {
+    Error::field(
+        pointer,
+        "reference",
+        "is not a member to whom you can offer it",
+    )
+}
+
+/// Whether a member may have a ticket of an event; the database refuses it as well (`app.may_receive`).
+async fn may_receive(cx: &mut Cx, event: Uuid, member: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar("select app.may_receive($1, $2)")
+        .bind(event)
+        .bind(member)
+        .fetch_one(cx.conn())
+        .await?)
+}
+
 /// Returns the member to whom a ticket is offered, who must be visible to the holder. An unknown member and one whom
 /// the holder can't see are answered in the same way.
 async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<Uuid> {
-    let pointer = match (body.to_id, &body.to_handle) {
-        (Some(_), None) => "/to_id",
-        (None, Some(_)) => "/to_handle",
-        (None, None) => {
-            let detail = "or `to_handle`: say to whom";
-            return Err(Error::field("/to_id", "required", detail));
-        }
-        (Some(_), Some(_)) => {
-            let detail = "is one too many beside `to_id`";
-            return Err(Error::field("/to_handle", "repeated", detail));
-        }
-    };
+    let pointer = pointer(body)?;
     let found: Option<Uuid> = sqlx::query_scalar(
         "select id from app.users where (id = $1 or handle = $2) and status = 'active'",
     )
@@ -224,14 +258,13 @@ async fn recipient(cx: &mut Cx, holder: &Member, body: &OfferTicket) -> Result<U
     .fetch_optional(cx.conn())
     .await?;
     match found {
-        Some(id) if id == holder.id() => {
-            Err(Error::field(pointer, "reference", "you hold it already"))
-        }
+        Some(id) if id == holder.id() => Err(Error::field(
+            pointer,
+            "reference",
+            "is the member who holds the ticket",
+        )),
         Some(id) if cx.may(&USER, "read", id).await? => Ok(id),
-        _ => {
-            let detail = "does not refer to anybody you can name here";
-            Err(Error::field(pointer, "reference", detail))
-        }
+        _ => Err(unknown(pointer)),
     }
 }
 
@@ -243,7 +276,7 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
     let row = sqlx::query(
         "select k.event_id, k.holder_id, k.secret_version, e.ends_at, now() as now,
            case
-             when k.state = 'checked_in' then 'Somebody has come in with it.'
+             when k.state = 'checked_in' then 'The ticket has been used.'
              when k.state <> 'valid' or k.refund_id is not null or o.state not in ('paid', 'part_refunded')
                then 'It has been given back, or is about to be.'
              when exists (select from app.disputes d where d.order_id = o.id and d.state not in ('won', 'closed'))
@@ -260,7 +293,7 @@ async fn lock(cx: &mut Cx, ticket: Uuid) -> Result<Ticket> {
     .ok_or_else(Error::not_found)?;
     let mut kept: Option<String> = row.try_get("kept")?;
     if kept.is_none() && !checkpoints::entered(cx, &[ticket]).await?.is_empty() {
-        kept = Some("Somebody has come in with it.".to_owned());
+        kept = Some("The ticket has been used.".to_owned());
     }
     Ok(Ticket {
         id: ticket,
@@ -290,7 +323,7 @@ async fn insert(cx: &mut Cx, ticket: &Ticket, to: Uuid, hours: i32) -> Result<Of
     .await?;
     if is_offered {
         return Err(state(
-            "It is offered to somebody already: withdraw that first.",
+            "The ticket is offered to another member. Withdraw that offer first.",
         ));
     }
     limit(cx, ticket.id).await?;

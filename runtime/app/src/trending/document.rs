@@ -7,6 +7,7 @@ pub fn add(document: &mut Value) {
     let paging = [
         json!({"$ref": "#/components/parameters/limit.20"}),
         json!({"$ref": "#/components/parameters/Cursor"}),
+        json!({"$ref": "#/components/parameters/Event.expand"}),
     ];
     let city = json!({"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
         "schema": {"type": "string", "format": "uuid"}});
@@ -128,7 +129,7 @@ fn featured_event() -> Value {
             "slot": {"$ref": "#/components/schemas/PromotionSlot"},
             "starts_at": {"type": "string", "format": "date-time", "description": "Begin of the booking."},
             "ends_at": {"type": "string", "format": "date-time", "description": "End of the booking."},
-            "event": {"$ref": "#/components/schemas/Event"},
+            "event": {"$ref": "#/components/schemas/ExpandedEvent"},
         },
     })
 }

@@ -11,12 +11,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use generated::event::EVENT;
 use kernel::{
-    Result,
+    Caller, Result,
     own::{List, parameter},
     resource::Kind,
 };
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 static LIST: List = List::new(
@@ -26,7 +28,8 @@ static LIST: List = List::new(
         parameter("city_id", Kind::Uuid),
         parameter("slot", Kind::Enum(&["home", "category", "map"])),
     ],
-);
+)
+.expanding(EVENT.expands);
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
@@ -59,9 +62,45 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
             break;
         }
     }
+    let shown = match expanded(&lists, &caller, shown, asked.expand()).await? {
+        Ok(shown) => shown,
+        Err(refusal) => return Ok(refusal),
+    };
     // The generated list's cursor is sealed again, as a cursor of this list.
     let next_cursor = next.map(|next| asked.cursor(&next, Uuid::nil()));
     Ok(Json(json!({"data": shown, "next_cursor": next_cursor})).into_response())
+}
+
+/// The items with the relations of their events, which the list of promotions does not show.
+async fn expanded(
+    lists: &Lists,
+    caller: &Caller,
+    mut items: Vec<Value>,
+    expand: &[&str],
+) -> Result<std::result::Result<Vec<Value>, Response>> {
+    if expand.is_empty() {
+        return Ok(Ok(items));
+    }
+    let id = |event: &Value| event["id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+    // An event may have several places.
+    let ids: BTreeSet<Uuid> = items.iter().filter_map(|item| id(&item["event"])).collect();
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let events = generated_routes::shown(&lists.generated, caller, "events", &ids, expand).await?;
+    let events = match events {
+        Ok(events) => events,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let events: HashMap<Option<Uuid>, &Value> =
+        events.iter().map(|event| (id(event), event)).collect();
+    // One that was hidden just now is left out.
+    items.retain_mut(|item| match events.get(&id(&item["event"])) {
+        Some(event) => {
+            item["event"] = (*event).clone();
+            true
+        }
+        None => false,
+    });
+    Ok(Ok(items))
 }
 
 /// The list's item for a promotion. None: the promotion has just ended, or its event is not published any more.

@@ -10,11 +10,12 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use generated::event::EVENT;
 use kernel::{Caller, Result, own::List};
 use serde_json::json;
 use uuid::Uuid;
 
-static LIST: List = List::new("feed", 20, &[]);
+static LIST: List = List::new("feed", 20, &[]).expanding(EVENT.expands);
 
 /// The feed of a member.
 struct Feed<'a> {
@@ -30,9 +31,9 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         lists: &lists,
         caller: &caller,
     };
-    let (after, rows) = (asked.after()?, asked.rows());
+    let (after, show) = (asked.after()?, (asked.rows(), asked.expand()));
     let (generated, path) = (&lists.generated, "events");
-    let page = generated_routes::page(generated, &caller, path, &feed, after, rows).await?;
+    let page = generated_routes::page(generated, &caller, path, &feed, after, show).await?;
     let page = match page {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),

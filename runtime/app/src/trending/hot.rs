@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use generated::event::EVENT;
 use kernel::{
     Caller, Result,
     own::{List, parameter},
@@ -28,7 +29,8 @@ static LIST: List = List::new(
         parameter("city_id", Kind::Uuid),
         parameter("variant", Kind::Enum(&["hot", "scaled"])),
     ],
-);
+)
+.expanding(EVENT.expands);
 
 /// A position in the list; the rank is in digits as the database writes them.
 #[derive(Clone)]
@@ -75,9 +77,9 @@ pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result
         city,
         spread: asked.text("variant").as_deref() == Some("scaled"),
     };
-    let (after, rows) = (asked.after()?, asked.rows());
+    let (after, show) = (asked.after()?, (asked.rows(), asked.expand()));
     let (generated, path) = (&lists.generated, "events");
-    let page = generated_routes::page(generated, &caller, path, &hottest, after, rows).await?;
+    let page = generated_routes::page(generated, &caller, path, &hottest, after, show).await?;
     let page = match page {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),

@@ -32,40 +32,6 @@ pub fn document() -> openapi::OpenApi {
     Document::openapi()
 }
 
-/// Record a view of an event
-///
-/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
-#[utoipa::path(put, path = "/events/{id}/view", operation_id = "viewEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
-    responses(
-        (status = 204, description = "Recorded, or recorded before"),
-        (status = 404, description = "The event does not exist, or the caller may not see it"),
-        (status = 429, description = "Too many different events in a day")))]
-async fn view(
-    State(trending): State<Trending>,
-    caller: Member,
-    Path(path): Path<String>,
-) -> Result<StatusCode> {
-    trending.visit(caller, &path, "view").await
-}
-
-/// Record that an event was shared
-///
-/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
-#[utoipa::path(put, path = "/events/{id}/share", operation_id = "shareEvent", tag = "Events", security(("bearer" = [])),
-    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
-    responses(
-        (status = 204, description = "Recorded, or recorded before"),
-        (status = 404, description = "The event does not exist, or the caller may not see it"),
-        (status = 429, description = "Too many different events in a day")))]
-async fn share(
-    State(trending): State<Trending>,
-    caller: Member,
-    Path(path): Path<String>,
-) -> Result<StatusCode> {
-    trending.visit(caller, &path, "share").await
-}
-
 impl Trending {
     async fn visit(&self, caller: Member, path: &str, kind: &'static str) -> Result<StatusCode> {
         let (event, member) = (id(path)?, caller.id());
@@ -107,4 +73,38 @@ pub(crate) async fn export(db: &Db, caller: &Member) -> Result<Value> {
         })
     });
     run.await
+}
+
+/// Record a view of an event
+///
+/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
+#[utoipa::path(put, path = "/events/{id}/view", operation_id = "viewEvent", tag = "Events", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
+    responses(
+        (status = 204, description = "Recorded, or recorded before"),
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 429, description = "Too many different events in a day")))]
+async fn view(
+    State(trending): State<Trending>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    trending.visit(caller, &path, "view").await
+}
+
+/// Record that an event was shared
+///
+/// Used to rank trending events. Counts once per member and event; repeating it has no effect.
+#[utoipa::path(put, path = "/events/{id}/share", operation_id = "shareEvent", tag = "Events", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Id of the event")),
+    responses(
+        (status = 204, description = "Recorded, or recorded before"),
+        (status = 404, description = "The event does not exist, or the caller may not see it"),
+        (status = 429, description = "Too many different events in a day")))]
+async fn share(
+    State(trending): State<Trending>,
+    caller: Member,
+    Path(path): Path<String>,
+) -> Result<StatusCode> {
+    trending.visit(caller, &path, "share").await
 }

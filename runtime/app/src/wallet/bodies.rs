@@ -71,7 +71,7 @@ pub struct Booked {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "object", rename = "balance")]
 pub struct Balance {
-    /// `GET /wallet-accounts/{id}/wallet-transactions` lists its transactions.
+    /// `GET /wallet-accounts/{id}/transactions` lists its transactions.
     pub wallet_id: Uuid,
     pub currency: String,
     pub balance_cents: i64,

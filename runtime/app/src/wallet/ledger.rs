@@ -161,6 +161,36 @@ impl Grant<'_> {
     }
 }
 
+/// Credits for the refund of a purchase. As far as the purchase was paid by credits, they come back with the expiry that
+/// they had.
+pub struct Back<'a> {
+    pub key: &'a str,
+    pub reference: &'a str,
+    /// The key of the entry of the purchase.
+    pub purchase: &'a str,
+    pub from: Uuid,
+    pub to: Uuid,
+    pub amount_cents: i64,
+}
+
+impl Back<'_> {
+    pub async fn post(&self, cx: &mut Cx) -> Result<Uuid> {
+        let posted = sqlx::query_scalar("select app.give_back_credits($1, $2, $3, $4, $5, $6)")
+            .bind(self.key)
+            .bind(self.reference)
+            .bind(self.purchase)
+            .bind(self.from)
+            .bind(self.to)
+            .bind(self.amount_cents);
+        posted.fetch_one(cx.conn()).await.map_err(refused)
+    }
+}
+
+/// The key of the entry that pays an order by credits.
+pub fn purchase_key(order: Uuid) -> String {
+    format!("purchase:{order}")
+}
+
 /// Turns the refusals of the database into errors that say what is wrong.
 fn refused(error: sqlx::Error) -> Error {
     match violated(&error) {

@@ -72,8 +72,8 @@ impl Wallet {
         run.await
     }
 
-    /// Job: an order was charged back, so it does not count as a purchase. Takes its reward back in the same way, and
-    /// returns whether it did.
+    /// Job: a bank has taken back an order's payment or a part of it. An order that was charged back does not count as a
+    /// purchase; a part counts like a refund. Takes the reward back in the same way, and returns whether it did.
     pub async fn lose_reward(&self, order: Uuid, request: Uuid) -> Result<bool> {
         let run = self.db.run(Self::NAME, None, request, move |cx| {
             Box::pin(async move {
@@ -83,10 +83,8 @@ impl Wallet {
                 .bind(order)
                 .fetch_one(cx.conn())
                 .await?;
-                match is_lost {
-                    true => revoke(cx, order, Lost::ToBank).await,
-                    false => Ok(false),
-                }
+                let lost = if is_lost { Lost::ToBank } else { Lost::ByRefunds };
+                revoke(cx, order, lost).await
             })
         });
         run.await
@@ -117,7 +115,7 @@ enum Lost {
 /// no longer new when they named a referrer, or who had bought by card before.
 async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
     let row = sqlx::query(
-        "select f.id, f.referrer_id, o.currency, least(o.card_cents, o.amount_cents - b.cents) as paid
+        "select f.id, f.referrer_id, o.currency, least(o.card_cents, o.amount_cents - b.cents) - app.lost_to_banks(o.id) as paid
          from app.orders o
          cross join lateral (
            select coalesce(sum(r.amount_cents), 0)::int8 as cents from app.refunds r where r.order_id = o.id and r.state <> 'failed'
@@ -161,6 +159,7 @@ async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
         "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget,
            (select least(o.card_cents, o.amount_cents - coalesce((
               select sum(r.amount_cents) from app.refunds r where r.order_id = o.id and r.state <> 'failed'), 0))::int8
+              - app.lost_to_banks(o.id)
             from app.orders o where o.id = $2) as paid
          from app.wallet_journals j
          join app.referrals f on j.idempotency_key = 'referral:' || f.id

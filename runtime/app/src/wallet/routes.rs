@@ -204,27 +204,28 @@ async fn reverse(
         .db
         .run(Wallet::NAME, Some(&caller), caller.request_id, move |cx| {
             Box::pin(async move {
-                let found: Vec<(Uuid, i64, String, bool)> = sqlx::query_as(
-                    "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end,
-                       j.kind, j.idempotency_key like 'disputed:%'
+                let rows = sqlx::query(
+                    "select t.wallet_id, case t.type when 'credit' then -t.amount_cents else t.amount_cents end as amount_cents,
+                       j.kind, j.idempotency_key like 'disputed:%' as of_dispute
                      from app.wallet_transactions t join app.wallet_journals j on j.id = t.journal_id where j.id = $1",
                 )
                 .bind(journal)
                 .fetch_all(cx.conn())
                 .await?;
-                let Some((_, _, kind, of_dispute)) = found.first() else {
+                let Some(entry) = rows.first() else {
                     return Err(Error::not_found());
                 };
-                if let Some(why) = irreversible(kind, *of_dispute) {
+                let why = irreversible(entry.try_get("kind")?, entry.try_get("of_dispute")?);
+                if let Some(why) = why {
                     return Err(Error::new(&problems::STATE).detail(why));
                 }
-                let legs: Vec<Leg> = found
-                    .into_iter()
-                    .map(|(wallet_id, amount_cents, ..)| Leg {
-                        wallet_id,
-                        amount_cents,
+                let legs = rows.iter().map(|row| {
+                    Ok(Leg {
+                        wallet_id: row.try_get("wallet_id")?,
+                        amount_cents: row.try_get("amount_cents")?,
                     })
-                    .collect();
+                });
+                let legs: Vec<Leg> = legs.collect::<Result<_>>()?;
                 let entry = Entry {
                     kind: "reversal",
                     key,
@@ -243,7 +244,7 @@ async fn reverse(
 /// entries belong to a row (an order, a refund, a referral, a dispute) that would still say that they are booked.
 fn irreversible(kind: &str, of_dispute: bool) -> Option<&'static str> {
     if of_dispute || kind.starts_with("dispute_") {
-        return Some("What a bank has taken is booked as it decides; nobody undoes it.");
+        return Some("Entries about a dispute follow the bank's decision and can't be reversed.");
     }
     match kind {
         "funding" | "event_credit" | "promotion_bonus" => None,

@@ -64,24 +64,6 @@ impl ResendKey {
     }
 }
 
-/// The signatures in `v1,<base64> v1,<base64>`. Other versions are ignored.
-fn signatures(header: &str) -> Result<Vec<[u8; DIGEST_BYTES]>, Refused> {
-    let versioned = header.split_ascii_whitespace();
-    let versioned = versioned.filter_map(|part| part.split_once(','));
-    let texts = versioned.filter(|(version, _)| *version == "v1");
-    let texts: Vec<&str> = texts.map(|(_, text)| text).collect();
-    // Values that can't be decoded count, too: what is limited is the work.
-    if texts.len() > MOST_SIGNATURES {
-        return Err(Refused::Malformed);
-    }
-    // A value that is not a digest can't match, but the other signatures may.
-    let digests = texts.iter().filter_map(|text| {
-        let bytes = STANDARD.decode(text).ok()?;
-        <[u8; DIGEST_BYTES]>::try_from(bytes).ok()
-    });
-    Ok(digests.collect())
-}
-
 #[derive(Deserialize)]
 struct Event {
     #[serde(rename = "type")]
@@ -97,13 +79,13 @@ struct Data {
     #[serde(default)]
     tags: BTreeMap<String, String>,
     #[serde(default)]
-    bounce: Bounce,
+    bounce: Option<Bounce>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Bounce {
     #[serde(default, rename = "type")]
-    kind: String,
+    kind: Option<String>,
 }
 
 pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused> {
@@ -129,10 +111,13 @@ pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused
         "email.suppressed" => Kind::Bounced { hard: true },
         // A failure at Resend; the address may be valid.
         "email.failed" => Kind::Bounced { hard: false },
-        _ => Kind::Bounced {
-            hard: !["transient", "undetermined"]
-                .contains(&data.bounce.kind.to_ascii_lowercase().as_str()),
-        },
+        _ => {
+            let kind = data.bounce.and_then(|bounce| bounce.kind);
+            let kind = kind.unwrap_or_default().to_ascii_lowercase();
+            Kind::Bounced {
+                hard: !["transient", "undetermined"].contains(&kind.as_str()),
+            }
+        }
     };
     let Some(address) = data.to.into_iter().next() else {
         return Err(Refused::Unreadable);
@@ -146,6 +131,24 @@ pub(super) fn read(event_id: &str, body: &[u8]) -> Result<Vec<Feedback>, Refused
         at: event.created_at,
         address,
     }])
+}
+
+/// The signatures in `v1,<base64> v1,<base64>`. Other versions are ignored.
+fn signatures(header: &str) -> Result<Vec<[u8; DIGEST_BYTES]>, Refused> {
+    let versioned = header.split_ascii_whitespace();
+    let versioned = versioned.filter_map(|part| part.split_once(','));
+    let texts = versioned.filter(|(version, _)| *version == "v1");
+    let texts: Vec<&str> = texts.map(|(_, text)| text).collect();
+    // Values that can't be decoded count, too: what is limited is the work.
+    if texts.len() > MOST_SIGNATURES {
+        return Err(Refused::Malformed);
+    }
+    // A value that is not a digest can't match, but the other signatures may.
+    let digests = texts.iter().filter_map(|text| {
+        let bytes = STANDARD.decode(text).ok()?;
+        <[u8; DIGEST_BYTES]>::try_from(bytes).ok()
+    });
+    Ok(digests.collect())
 }
 
 #[cfg(test)]
@@ -208,6 +211,16 @@ mod tests {
             (
                 "email.bounced",
                 String::new(),
+                Some(Kind::Bounced { hard: true }),
+            ),
+            (
+                "email.bounced",
+                r#","bounce":null"#.to_owned(),
+                Some(Kind::Bounced { hard: true }),
+            ),
+            (
+                "email.bounced",
+                r#","bounce":{"type":null}"#.to_owned(),
                 Some(Kind::Bounced { hard: true }),
             ),
             (

@@ -55,9 +55,7 @@ impl Tokens {
         let current = public.thumbprint(ThumbprintHash::SHA256)?;
         let mut keys = HashMap::from([(current.clone(), DecodingKey::from_jwk(&public)?)]);
         for pem in &config.former_keys {
-            let key = DecodingKey::from_ed_pem(pem.as_bytes())?;
-            let id = Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA))?
-                .thumbprint(ThumbprintHash::SHA256)?;
+            let (id, key) = verifying(pem.expose_secret())?;
             keys.insert(id, key);
         }
         let mut header = Header::new(Algorithm::EdDSA);
@@ -169,9 +167,9 @@ impl Tokens {
     }
 }
 
-/// Whether a text is a key that tokens can be verified with: a public Ed25519 key in PEM.
-pub fn is_public_key(pem: &str) -> bool {
-    DecodingKey::from_ed_pem(pem.as_bytes()).is_ok()
+/// Whether a text is a key that tokens can be verified with: an Ed25519 key in PEM, public or private.
+pub fn is_key(pem: &str) -> bool {
+    verifying(pem).is_ok()
 }
 
 /// A token must not contain its own key, nor have critical headers that we do not understand.
@@ -213,6 +211,22 @@ pub(super) fn signature_only(algorithm: Algorithm) -> Validation {
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation
+}
+
+/// The id of a key, and what verifies tokens that are signed with it.
+fn verifying(pem: &str) -> Result<(String, DecodingKey), jsonwebtoken::errors::Error> {
+    let (public, key) = match EncodingKey::from_ed_pem(pem.as_bytes()) {
+        Ok(private) => {
+            let public = Jwk::from_encoding_key(&private, Algorithm::EdDSA)?;
+            let key = DecodingKey::from_jwk(&public)?;
+            (public, key)
+        }
+        Err(_) => {
+            let key = DecodingKey::from_ed_pem(pem.as_bytes())?;
+            (Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA))?, key)
+        }
+    };
+    Ok((public.thumbprint(ThumbprintHash::SHA256)?, key))
 }
 
 #[cfg(test)]

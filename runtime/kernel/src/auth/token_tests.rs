@@ -83,10 +83,20 @@ fn a_former_key_still_verifies_but_does_not_sign() {
     ];
     der.extend(raw);
     let body = base64::engine::general_purpose::STANDARD.encode(der);
-    config.former_keys.push(format!(
-        "-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"
-    ));
-    assert!(Tokens::new(&config).unwrap().verify(&token, NOW).is_ok());
+    let public = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----");
+    for former in [public.as_str(), KEY] {
+        assert!(is_key(former));
+        config.former_keys = vec![former.to_owned().into()];
+        assert!(Tokens::new(&config).unwrap().verify(&token, NOW).is_ok());
+    }
+    for wrong in [
+        "",
+        "text",
+        &public.replace("PUBLIC", "PRIVATE"),
+        &KEY.replace("PRIVATE", "PUBLIC"),
+    ] {
+        assert!(!is_key(wrong), "{wrong}");
+    }
 }
 
 #[test]

@@ -5,7 +5,26 @@ use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Since when connections are replaced by new ones. `None`: they stay.
+static REPLACED: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// While the whole database is read only, connecting anew does not help, so it is not done all the time.
+const REPLACED_AT_MOST_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections that are open now are closed before their next use, because they lead to a database that takes no writes
+/// any more: after a failover they may still lead to the former primary, or to a standby.
+pub(crate) fn replace() {
+    let mut since = REPLACED.lock().unwrap_or_else(PoisonError::into_inner);
+    if since.is_none_or(|at| at.elapsed() >= REPLACED_AT_MOST_EVERY) {
+        *since = Some(Instant::now());
+    }
+}
 
 /// `timeout` is the statement timeout, if it differs from that of the role.
 pub fn pool(
@@ -23,7 +42,11 @@ pub fn pool(
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()
         // Pools with a timeout of their own are for occasional statements.
-        .min_connections(if timeout.is_some() { 0 } else { connections })
+        .min_connections(if config.opened_at_once && timeout.is_none() {
+            connections
+        } else {
+            0
+        })
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false)
@@ -38,6 +61,9 @@ pub fn pool(
         })
         .before_acquire(move |connection, state| {
             Box::pin(async move {
+                if is_replaced(state.age) {
+                    return Ok(false);
+                }
                 if state.idle_for > ping_after {
                     connection.ping().await?;
                 }
@@ -45,6 +71,12 @@ pub fn pool(
             })
         })
         .connect_lazy_with(options))
+}
+
+/// Whether a connection that was opened this long ago is to be replaced.
+fn is_replaced(age: Duration) -> bool {
+    let since = *REPLACED.lock().unwrap_or_else(PoisonError::into_inner);
+    since.is_some_and(|at| age > at.elapsed())
 }
 
 /// Set after connecting and not as parameters of the connection, which poolers refuse or drop.
@@ -77,4 +109,21 @@ async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
             .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_from_before_a_failover_are_replaced_once() {
+        let hour = Duration::from_secs(60 * 60);
+        assert!(!is_replaced(hour));
+        replace();
+        assert!(is_replaced(hour));
+        assert!(!is_replaced(Duration::ZERO), "a new connection stays");
+        let first = *REPLACED.lock().expect("no panic");
+        replace();
+        assert_eq!(*REPLACED.lock().expect("no panic"), first);
+    }
 }

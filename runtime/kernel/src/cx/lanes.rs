@@ -10,11 +10,12 @@ use crate::{
     actor::Actor,
     caller::Caller,
     error::{Error, Result},
+    http::client,
     problems,
 };
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -93,7 +94,7 @@ impl Lane {
 
 fn busy() -> Error {
     Error::new(&problems::QUOTA)
-        .detail("Too many lists, searches and figures of yours at once.")
+        .detail("You have too many lists, searches and figures in progress. Wait until one of them is answered.")
         .retry_after(1)
 }
 
@@ -101,17 +102,7 @@ impl Key {
     fn of(caller: &Caller) -> Self {
         match caller.actor {
             Actor::User { id, .. } => Self::User(id),
-            Actor::Anonymous => Self::Address(caller.ip.map(network)),
-        }
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            Actor::Anonymous => Self::Address(caller.ip.map(client::bucket)),
         }
     }
 }

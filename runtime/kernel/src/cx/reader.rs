@@ -44,7 +44,7 @@ pub(crate) enum Work {
 pub(crate) struct Question {
     pub text: Cow<'static, str>,
     pub arguments: PgArguments,
-    /// Whether the statement is worth a place in the cache of prepared statements.
+    /// Whether the statement is worth a place in the cache of prepared statements even if it is asked only once.
     pub keep: bool,
 }
 
@@ -91,10 +91,11 @@ impl Reader {
         let text = match self.caller.actor {
             Actor::Anonymous => text,
             Actor::User { .. } => {
-                let told = told(&text, &self.caller, self.action, &mut arguments);
-                told.map_err(Error::internal)?.into()
+                let text = with_caller(&text, &self.caller, self.action, &mut arguments);
+                text.map_err(Error::internal)?.into()
             }
         };
+        let keep = keep || self.db.pools.recurring.again(&text);
         let text = match text {
             Cow::Borrowed(text) => text.into_sql_str(),
             Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
@@ -120,16 +121,16 @@ impl Reader {
 /// `text` with `sec.enter` as a condition that names no row: it is evaluated before the first row of any table is read
 /// (a one-time filter on top of the plan). Conditions of policies on the caller are evaluated when a row first needs
 /// them; any earlier, they would see an anonymous caller.
-fn told(
+fn with_caller(
     text: &str,
     caller: &Caller,
     action: &'static str,
     arguments: &mut PgArguments,
 ) -> Result<String, BoxDynError> {
-    let mut told = String::with_capacity(text.len() + 120);
-    told.push_str("select answer.* from (");
-    told.push_str(text);
-    told.push_str(") as answer where ");
-    push_condition(&mut told, caller, action, arguments)?;
-    Ok(told)
+    let mut whole = String::with_capacity(text.len() + 120);
+    whole.push_str("select answer.* from (");
+    whole.push_str(text);
+    whole.push_str(") as answer where ");
+    push_condition(&mut whole, caller, action, arguments)?;
+    Ok(whole)
 }

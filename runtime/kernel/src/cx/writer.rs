@@ -23,8 +23,8 @@ impl Db {
     ) -> Result<Option<PgRow>, sqlx::Error> {
         let text = match self.context {
             true => {
-                let told = told(text, caller, action, &mut arguments);
-                AssertSqlSafe(told.map_err(sqlx::Error::Encode)?).into_sql_str()
+                let text = with_caller(text, caller, action, &mut arguments);
+                AssertSqlSafe(text.map_err(sqlx::Error::Encode)?).into_sql_str()
             }
             false => text.into_sql_str(),
         };
@@ -37,7 +37,7 @@ impl Db {
 
 /// `text` with `sec.enter` as a condition that names no row: it is evaluated before the first row is read or made (a
 /// one-time filter below the change), so that defaults, policies and triggers know the caller.
-fn told(
+fn with_caller(
     text: &str,
     caller: &Caller,
     action: &'static str,
@@ -45,16 +45,16 @@ fn told(
 ) -> Result<String, BoxDynError> {
     let (change, columns) = (text.split_once("returning "))
         .ok_or("a change that gives nothing back cannot tell whether it was made")?;
-    let mut told = String::with_capacity(text.len() + 90);
-    told.push_str(change);
-    told.push_str(match change.starts_with("insert ") {
+    let mut whole = String::with_capacity(text.len() + 90);
+    whole.push_str(change);
+    whole.push_str(match change.starts_with("insert ") {
         true => "where ",
         false => "and ",
     });
-    push_condition(&mut told, caller, action, arguments)?;
-    told.push_str(" returning ");
-    told.push_str(columns);
-    Ok(told)
+    push_condition(&mut whole, caller, action, arguments)?;
+    whole.push_str(" returning ");
+    whole.push_str(columns);
+    Ok(whole)
 }
 
 #[cfg(test)]
@@ -63,25 +63,25 @@ mod tests {
     use crate::actor::Actor;
     use uuid::Uuid;
 
-    fn told(text: &str) -> Result<String, BoxDynError> {
+    fn with_caller(text: &str) -> Result<String, BoxDynError> {
         let caller = Caller {
             actor: Actor::Anonymous,
             request_id: Uuid::nil(),
             ip: None,
         };
-        super::told(text, &caller, "update", &mut PgArguments::default())
+        super::with_caller(text, &caller, "update", &mut PgArguments::default())
     }
 
     #[test]
     fn the_condition_stands_before_what_is_given_back() {
         assert_eq!(
-            told("insert into app.things (title) select $1 returning id").unwrap(),
+            with_caller("insert into app.things (title) select $1 returning id").unwrap(),
             "insert into app.things (title) select $1 where (select sec.enter($1, $2, $3, $4) is not null) returning id"
         );
         assert_eq!(
-            told("update app.things set title = $1 where id = $2 returning id").unwrap(),
+            with_caller("update app.things set title = $1 where id = $2 returning id").unwrap(),
             "update app.things set title = $1 where id = $2 and (select sec.enter($1, $2, $3, $4) is not null) returning id"
         );
-        assert!(told("delete from app.things").is_err());
+        assert!(with_caller("delete from app.things").is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! Request bodies: limits for size, time and media type.
+//! Request bodies as arguments of handlers: JSON that checks itself, and raw bytes.
 
-use super::place::Place;
+use super::limited::Exceeded;
 use crate::{
     error::{Error, Result},
     http::metrics,
-    input::{Body as Sending, Mode, Posted, refuse_cards},
+    input::{Body as Sending, Mode, Posted},
     problem::Problem,
     problems,
 };
@@ -15,36 +15,8 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use serde::de::DeserializeOwned;
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
-use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A JSON body of a hand-written route, with the usual problems as errors. 422 if the structure is wrong.
-pub struct Json<T>(pub T);
-
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let (parts, body) = request.into_parts();
-        let text = read_json(&parts.headers, body, Mode::Create).await?;
-        refuse_cards(&text)?;
-        match serde_json::from_slice(&text) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) if error.is_data() => {
-                Err(Error::new(&problems::INVALID).detail(error.to_string()))
-            }
-            Err(error) => Err(Error::new(&problems::SYNTAX).detail(error.to_string())),
-        }
-    }
-}
-
-/// A body that derives `Input` with `#[input(body)]`: all errors are reported at once, and unknown fields are refused.
+/// A JSON body that derives `Input` with `#[input(body)]`: all errors are reported at once, and unknown fields are refused.
 pub struct Sent<T>(pub T);
 
 impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
@@ -112,7 +84,7 @@ pub async fn read(body: Body) -> Result<Bytes> {
     }
 }
 
-/// Why reading a body failed. The errors of [`Limited`] are wrapped in those of other layers.
+/// Why reading a body failed. The errors of a limited body are wrapped in those of other layers.
 pub fn refusal(error: axum::Error) -> Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(at) = source {
@@ -156,98 +128,9 @@ fn is_json(value: Option<&HeaderValue>, mode: Mode) -> bool {
         })
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Exceeded {
-    #[error("body longer than {0} bytes")]
-    Size(usize),
-    #[error("body too slow")]
-    Time,
-    #[error("too many requests in progress")]
-    Requests,
-}
-
-/// For how long a request keeps its place while its body does not arrive. Bodies usually arrive together with the head.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A body that fails when it is larger or slower than allowed. While it is slow, its request has no place among those in
-/// progress.
-pub(crate) struct Limited {
-    body: Body,
-    limit: usize,
-    left: usize,
-    deadline: Pin<Box<Sleep>>,
-    place: Place,
-    /// When the place is given up. None: it was.
-    patience: Option<Pin<Box<Sleep>>>,
-}
-
-impl Limited {
-    pub fn new(body: Body, limit: usize, time: Duration, place: Place) -> Self {
-        let after = |time| Box::pin(sleep_until(Instant::now() + time));
-        Self {
-            body,
-            limit,
-            left: limit,
-            deadline: after(time),
-            place,
-            patience: Some(after(PATIENCE)),
-        }
-    }
-
-    /// The body has not arrived yet.
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Exceeded> {
-        if let Some(patience) = &mut self.patience
-            && patience.as_mut().poll(cx).is_ready()
-        {
-            self.patience = None;
-            self.place.give_up();
-        }
-        self.deadline.as_mut().poll(cx).map(|()| Exceeded::Time)
-    }
-}
-
-impl HttpBody for Limited {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let failed = self.wait(cx);
-            return failed.map(|why| Some(Err(axum::Error::new(why))));
-        };
-        if frame.is_none() && !self.place.take_again() {
-            return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Requests))));
-        }
-        if let Some(Ok(frame)) = &frame {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match self.left.checked_sub(length) {
-                Some(left) => self.left = left,
-                None => {
-                    return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Size(self.limit)))));
-                }
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::stream;
-    use std::sync::Arc;
-    use tokio::sync::Semaphore;
 
     #[test]
     fn json_is_recognised_by_its_media_type() {
@@ -275,35 +158,5 @@ mod tests {
         let text = r#"{"title":"Zürich"}"#;
         let read = read_json(&headers, Body::from(text), Mode::Create).await;
         assert_eq!(read.unwrap(), text);
-    }
-
-    fn place() -> Place {
-        Place::take(&Arc::new(Semaphore::new(1))).expect("a place")
-    }
-
-    #[tokio::test]
-    async fn a_long_body_ends_at_the_limit() {
-        let chunks = stream::iter(
-            (0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789"))),
-        );
-        let body = Body::new(Limited::new(
-            Body::from_stream(chunks),
-            45,
-            Duration::from_secs(60),
-            place(),
-        ));
-        assert_eq!(read(body).await.unwrap_err().status(), 413);
-    }
-
-    #[tokio::test]
-    async fn a_slow_body_ends_at_the_deadline() {
-        let never = stream::pending::<Result<Bytes, std::io::Error>>();
-        let body = Body::new(Limited::new(
-            Body::from_stream(never),
-            45,
-            Duration::from_millis(5),
-            place(),
-        ));
-        assert_eq!(read(body).await.unwrap_err().status(), 408);
     }
 }

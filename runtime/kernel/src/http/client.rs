@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
+    sync::Once,
 };
 
 /// The other end of the connection; set by the listener.
@@ -23,7 +24,7 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let error = || ConfigError {
-            setting: "trusted proxies",
+            setting: "TRUSTED_PROXIES",
             reason: format!("`{text}` is not an address or network"),
         };
         let (address, prefix) = match text.split_once('/') {
@@ -72,11 +73,24 @@ impl Network {
     }
 }
 
+/// Whether it was said that there may be a proxy of which we don't know.
+static UNTRUSTED: Once = Once::new();
+
 /// The right-most address of `X-Forwarded-For` that is not one of our proxies. Whatever a client puts into the header
 /// itself stands to the left of it and is ignored.
 pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> Option<IpAddr> {
     let mut address = peer?.0.ip().to_canonical();
     if proxies.is_empty() {
+        if headers.contains_key("x-forwarded-for") {
+            // Said once, because anybody can send the header.
+            UNTRUSTED.call_once(|| {
+                tracing::warn!(
+                    peer = %address,
+                    "a request has X-Forwarded-For, but TRUSTED_PROXIES is not set: if it comes from a proxy of yours, all \
+                     clients behind it share one limit"
+                );
+            });
+        }
         return Some(address);
     }
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
@@ -106,6 +120,14 @@ pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> 
 /// Whether this is one of our proxies.
 pub fn is_trusted(address: IpAddr, proxies: &[Network]) -> bool {
     proxies.iter().any(|network| network.contains(address))
+}
+
+/// The key that everything is counted by: a /64 for IPv6, since one customer usually has a whole one.
+pub fn bucket(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 /// Parses one hop as proxies write it: an address, perhaps with a port, brackets, a zone or in quotes: `203.0.113.1`,
@@ -140,14 +162,6 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 
 fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
-}
-
-/// The key that everything is counted by: a /64 for IPv6, since one customer usually has a whole one.
-pub fn bucket(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@
 
 use crate::etag;
 use axum::{
-    http::{HeaderMap, Response, header},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    middleware::Next,
     response::Response as Answer,
 };
 use hyper::body::Body;
@@ -44,13 +46,59 @@ pub fn is_secret(headers: &HeaderMap) -> bool {
     text.is_some_and(|text| text.contains("no-transform"))
 }
 
-/// A strong tag identifies exact bytes, which compression changes.
-pub async fn weaken(mut answer: Answer) -> Answer {
+/// A strong tag identifies exact bytes, which compression changes. A 304 has the tag that the client was given with the
+/// answer: a cache finds what it has stored by it, and takes the weak and the strong tag for different ones (RFC 9111,
+/// 4.3.4).
+pub async fn weaken(request: Request, next: Next) -> Answer {
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let mut answer = next.run(request).await;
+    let is_unchanged = answer.status() == StatusCode::NOT_MODIFIED;
     let headers = answer.headers_mut();
-    if headers.contains_key(header::CONTENT_ENCODING)
+    // The headers of a 304 replace those that a cache has stored with the answer (RFC 9111, 3.2): without this one it would
+    // give a compressed answer to everybody.
+    if is_unchanged {
+        let encoding = HeaderValue::from_static("accept-encoding");
+        headers.append(header::VARY, encoding);
+    }
+    if (headers.contains_key(header::CONTENT_ENCODING) || is_unchanged)
         && let Some(weak) = headers.get(header::ETAG).and_then(etag::weaken)
+        && (!is_unchanged || known.is_some_and(|known| names(&known, &weak)))
     {
         headers.insert(header::ETAG, weak);
     }
     answer
+}
+
+/// Whether a list of tags contains this one.
+fn names(list: &HeaderValue, tag: &HeaderValue) -> bool {
+    let mut parts = list.as_bytes().split(|byte| *byte == b',');
+    parts.any(|part| part.trim_ascii() == tag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body as Bytes, middleware::from_fn, routing::get};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_cache_is_told_the_tag_that_it_was_given() {
+        let unchanged = || async { (StatusCode::NOT_MODIFIED, [(header::ETAG, "\"1-a\"")]) };
+        let routes = Router::new()
+            .route("/", get(unchanged))
+            .layer(from_fn(weaken));
+        for (known, told) in [
+            ("\"1-a\"", "\"1-a\""),
+            ("W/\"1-a\"", "W/\"1-a\""),
+            ("\"x\", W/\"1-a\"", "W/\"1-a\""),
+            ("W/\"x\", \"1-a\"", "\"1-a\""),
+            ("*", "\"1-a\""),
+        ] {
+            let request = Request::get("/").header(header::IF_NONE_MATCH, known);
+            let request = request.body(Bytes::empty()).expect("a request");
+            let answer = routes.clone().oneshot(request).await.expect("an answer");
+            assert_eq!(answer.headers()[header::ETAG], told, "{known}");
+            assert_eq!(answer.headers()[header::VARY], "accept-encoding");
+        }
+    }
 }

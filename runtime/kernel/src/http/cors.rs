@@ -14,8 +14,9 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, if-match, if-none-match, idempotency-key, last-event-id, x-amz-checksum-sha256, \
      x-request-id, x-requested-with, traceparent, tracestate, baggage, sentry-trace",
 );
+/// `date` by which pages find out how wrong the clock of their device is, for times such as `expires_at`.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "etag, location, allow, content-disposition, retry-after, ratelimit, ratelimit-policy, x-request-id, \
+    "etag, location, allow, content-disposition, date, retry-after, ratelimit, ratelimit-policy, x-request-id, \
      idempotent-replayed, www-authenticate",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
@@ -30,7 +31,7 @@ impl Origins {
     pub fn new(origins: &[String], local: bool) -> Result<Self, ConfigError> {
         let read = |origin: &String| {
             let reason = |why: &str| ConfigError {
-                setting: "CORS origins",
+                setting: "CORS_ORIGINS",
                 reason: format!("`{origin}` {why}"),
             };
             let url = url::Url::parse(origin).map_err(|_| reason("is not an origin"))?;

@@ -48,7 +48,7 @@ impl Health {
         if self.0.stopping.load(Relaxed) {
             return Err("stopping".to_owned());
         }
-        match tokio::time::timeout(Duration::from_secs(3), self.0.db.ping()).await {
+        match tokio::time::timeout(Duration::from_secs(3), self.0.db.ready()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(format!("database: {error}")),
             Err(_) => return Err("database: no answer".to_owned()),

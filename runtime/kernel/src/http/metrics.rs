@@ -188,6 +188,7 @@ fn queue(text: &mut String, jobs: Figures) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_histogram_counts_up_to_all() {
@@ -208,5 +209,17 @@ mod tests {
             .find(|line| line.starts_with("http_duration_seconds_count"))
             .unwrap();
         assert_eq!(last.rsplit(' ').next(), count.rsplit(' ').next());
+
+        // Those who run the server look the names up.
+        let page = include_str!("../../../../docs/reference.md");
+        let (_, table) = page.split_once("| metric |").unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let told: BTreeSet<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let known: BTreeSet<_> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(told, known);
     }
 }

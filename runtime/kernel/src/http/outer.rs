@@ -3,12 +3,13 @@
 //! One function instead of a stack of layers: the order is the order of the lines, and a request pays for one boxed
 //! future only.
 
-use super::{Http, body, client, compress, metrics, place::Place, unread};
+use super::{Http, body, client, compress, limited::Limited, metrics, place::Place, unread};
 use crate::{
     caller::Caller,
     error::{Carried, Error},
     problem::{self, Problem},
     problems,
+    value::parse_id,
 };
 use axum::{
     body::Body,
@@ -82,6 +83,39 @@ pub(super) async fn outer(
     response
 }
 
+/// Headers of every answer.
+pub(crate) fn finish(response: &mut Response, id: Uuid, credential: bool) {
+    let failed = response.status().as_u16() >= 400;
+    let headers = response.headers_mut();
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
+    headers.append(header::VARY, HeaderValue::from_static("authorization"));
+    if (credential || failed) && !compress::is_secret(headers) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else {
+        // Otherwise caches choose themselves how long they keep an answer, some of them for a day.
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-cache"));
+    }
+}
+
 /// The path for the log, without a secret that it may contain: also where it matches no route, because a client has
 /// put something before or after it.
 fn logged<'a>(secret: &[&'static str], path: &'a str) -> &'a str {
@@ -125,7 +159,7 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
         time += http.config.body_timeout;
         let whole = std::mem::replace(request.body_mut(), Body::empty());
         let place = place.clone();
-        let limited = body::Limited::new(whole, limit, http.config.body_timeout, place);
+        let limited = Limited::new(whole, limit, http.config.body_timeout, place);
         *request.body_mut() = Body::new(limited);
     }
     let mut response = match tokio::time::timeout(time, next.run(request)).await {
@@ -207,39 +241,10 @@ fn is_problem(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value == problem::CONTENT_TYPE)
 }
 
-/// Headers of every answer.
-pub(crate) fn finish(response: &mut Response, id: Uuid, credential: bool) {
-    let failed = response.status().as_u16() >= 400;
-    let headers = response.headers_mut();
-    let mut text = Uuid::encode_buffer();
-    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
-        headers.insert(REQUEST_ID.clone(), value);
-    }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(
-            "default-src 'none'; frame-ancestors 'none'",
-        ));
-    headers.append(header::VARY, HeaderValue::from_static("authorization"));
-    if (credential || failed) && !compress::is_secret(headers) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
 /// The client's own id for its request, which the answer repeats. In the audit log and the database the request has an
 /// id of ours, because a client that could choose it could make two requests look like one.
 fn given_id(headers: &HeaderMap) -> Option<Uuid> {
-    let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
-    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
+    let id = parse_id(headers.get(&REQUEST_ID)?.to_str().ok()?)?;
     (!id.is_nil() && !id.is_max()).then_some(id)
 }
 

@@ -47,24 +47,7 @@ pub async fn required(
     request: extract::Request,
     next: Next,
 ) -> Response {
-    to_its_end(keyed, is_answer, request, next).await
-}
-
-/// Which answers are kept.
-type Keeps = fn(StatusCode) -> bool;
-
-async fn to_its_end(keyed: Keyed, keeps: Keeps, request: extract::Request, next: Next) -> Response {
-    let (parts, content) = request.into_parts();
-    // The database proves the caller when the key is claimed.
-    let caller = Caller::unproven(&parts);
-    let request = extract::Request::from_parts(parts, content);
-    // Runs to the end even if the client disconnects, so that the answer is stored.
-    let work = async move { once(keyed, keeps, caller, request, next).await };
-    match tokio::spawn(work.in_current_span()).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => error.into_response(),
-        Err(panicked) => Error::internal(panicked).into_response(),
-    }
+    to_the_end(keyed, is_answer, request, next).await
 }
 
 /// `.route_layer(from_fn_with_state(keyed, idempotency::offered))`: like [`required`] for requests with a key; those
@@ -83,7 +66,24 @@ pub async fn offered(
         ..keyed
     };
     let keeps = |status: StatusCode| status.is_success();
-    to_its_end(keyed, keeps, request, next).await
+    to_the_end(keyed, keeps, request, next).await
+}
+
+/// Which answers are kept.
+type Keeps = fn(StatusCode) -> bool;
+
+/// Runs the request even if the client disconnects, so that its answer is stored.
+async fn to_the_end(keyed: Keyed, keeps: Keeps, request: extract::Request, next: Next) -> Response {
+    let (parts, content) = request.into_parts();
+    // The database proves the caller when the key is claimed.
+    let caller = Caller::unproven(&parts);
+    let request = extract::Request::from_parts(parts, content);
+    let work = async move { once(keyed, keeps, caller, request, next).await };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.into_response(),
+        Err(panicked) => Error::internal(panicked).into_response(),
+    }
 }
 
 async fn once(
@@ -107,13 +107,8 @@ async fn once(
         .map_or(parts.uri.path(), MatchedPath::as_str)
         .to_owned();
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    let keyed = Arc::new(Request::new(
-        parts.method.as_str(),
-        &route,
-        path,
-        key,
-        &content,
-    ));
+    let method = parts.method.as_str();
+    let keyed = Arc::new(Request::new(method, &route, path, key, &content));
 
     let mut cx = begin(&db, &caller).await?;
     let attempt = match keyed.claim(&mut cx, LEASE).await? {
@@ -124,17 +119,13 @@ async fn once(
         quota::take(&mut cx, COUNTED_AS, per_day).await?;
     }
     cx.commit().await?;
-    parts.extensions.insert(Claimed {
-        request: keyed.clone(),
-        attempt,
-    });
-    let response = next
-        .run(extract::Request::from_parts(parts, Body::from(content)))
-        .await;
     let claimed = Claimed {
         request: keyed,
         attempt,
     };
+    parts.extensions.insert(claimed.clone());
+    let request = extract::Request::from_parts(parts, Body::from(content));
+    let response = next.run(request).await;
     finish(&db, &caller, &claimed, keeps, response).await
 }
 

@@ -46,19 +46,6 @@ pub fn normal_email(text: &str) -> String {
     }
 }
 
-/// The address in the angle brackets at the end. With more than one pair there is more than one address; a line break
-/// before it may be an attempt to add a header to a mail.
-fn bracketed(text: &str) -> &str {
-    let inside = text
-        .strip_suffix('>')
-        .and_then(|text| text.split_once('<'))
-        .filter(|(name, _)| !name.contains(char::is_control))
-        .map(|(_, inside)| inside.trim());
-    inside
-        .filter(|inside| !inside.contains(['<', '>']))
-        .unwrap_or(text)
-}
-
 /// `<https://example.org>`, `"https://example.org"`: the brackets and quotation marks that stand around addresses in
 /// texts (RFC 3986, appendix C).
 pub fn undelimited(text: &str) -> &str {
@@ -78,17 +65,9 @@ pub fn email(text: &str) -> bool {
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
-        && domain.contains('.')
-        && domain.split('.').all(host_label)
-}
-
-fn host_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+        && is_host(domain)
+        // `xn--…` that stands for nothing.
+        && ascii_host(domain).is_some()
 }
 
 /// Scheme and host in lower-case ASCII, and the rest percent-encoded where RFC 3986 demands it, as browsers send it: the
@@ -109,6 +88,49 @@ pub fn normal_url(text: &str) -> String {
         Some(host) => format!("{scheme}://{host}{port}{}", encoded(rest)),
         None => text.to_owned(),
     }
+}
+
+/// Whether the text is a URL in the form of [`normal_url`]. Credentials are refused, because they would be stored and
+/// shown to everybody.
+pub fn url(text: &str, schemes: &[&str]) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let (authority, path) = at_path(rest);
+    let (name, port) = at_port(authority);
+    let number = port
+        .strip_prefix(':')
+        .map(|digits| (digits.len(), digits.parse::<u16>()));
+    let is_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
+    text.len() <= URL_MAX as usize
+        && schemes.contains(&scheme)
+        && site(name).is_some_and(|host| host == name)
+        && number.is_none_or(|(length, port)| length <= 5 && port.is_ok())
+        && path.bytes().all(is_path)
+        // Many programs end a text at a NUL, also at a decoded one.
+        && !text.contains("%00")
+}
+
+/// The address in the angle brackets at the end. With more than one pair there is more than one address; a line break
+/// before it may be an attempt to add a header to a mail.
+fn bracketed(text: &str) -> &str {
+    let inside = text
+        .strip_suffix('>')
+        .and_then(|text| text.split_once('<'))
+        .filter(|(name, _)| !name.contains(char::is_control))
+        .map(|(_, inside)| inside.trim());
+    inside
+        .filter(|inside| !inside.contains(['<', '>']))
+        .unwrap_or(text)
+}
+
+fn host_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 /// `example.org`, `www.example.org:8080/page`: what people paste from cards and posters.
@@ -180,25 +202,4 @@ fn encoded(rest: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
-}
-
-/// Whether the text is a URL in the form of [`normal_url`]. Credentials are refused, because they would be stored and
-/// shown to everybody.
-pub fn url(text: &str, schemes: &[&str]) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return false;
-    };
-    let (authority, path) = at_path(rest);
-    let (name, port) = at_port(authority);
-    let number = port
-        .strip_prefix(':')
-        .map(|digits| (digits.len(), digits.parse::<u16>()));
-    let is_path = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b);
-    text.len() <= URL_MAX as usize
-        && schemes.contains(&scheme)
-        && site(name).is_some_and(|host| host == name)
-        && number.is_none_or(|(length, port)| length <= 5 && port.is_ok())
-        && path.bytes().all(is_path)
-        // Many programs end a text at a NUL, also at a decoded one.
-        && !text.contains("%00")
 }

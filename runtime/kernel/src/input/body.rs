@@ -3,7 +3,9 @@
 //! The methods with a type parameter are thin wrappers; what they share is not generic, because the bodies of all
 //! entities pass through here.
 
-use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card, check};
+use super::{
+    Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place, card, check, line,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -67,7 +69,7 @@ impl Body {
 
     /// Create: absent and null are the same.
     pub fn optional<T: FromJson>(&mut self, name: &str, checks: &[Check]) -> Option<Option<T>> {
-        match self.take_nullable(name, checks, true) {
+        match self.take_nullable(name, checks, T::HAS_FORM, true) {
             Sent::Absent | Sent::Null => Some(None),
             Sent::Value(node) => self.read(name, node, checks).map(Some),
         }
@@ -94,7 +96,7 @@ impl Body {
         checks: &[Check],
         default: T,
     ) -> Option<Option<T>> {
-        match self.take_nullable(name, checks, true) {
+        match self.take_nullable(name, checks, T::HAS_FORM, true) {
             Sent::Absent => Some(Some(default)),
             Sent::Null => Some(None),
             Sent::Value(node) => self.read(name, node, checks).map(Some),
@@ -125,7 +127,7 @@ impl Body {
         name: &str,
         checks: &[Check],
     ) -> Option<Patch<T>> {
-        match self.take_nullable(name, checks, true) {
+        match self.take_nullable(name, checks, T::HAS_FORM, true) {
             Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
             Sent::Absent | Sent::Null => Some(Patch::Null),
             Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
@@ -140,7 +142,7 @@ impl Body {
         nullable: bool,
         default: T,
     ) -> Option<Patch<T>> {
-        match self.take_nullable(name, checks, nullable) {
+        match self.take_nullable(name, checks, T::HAS_FORM, nullable) {
             Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
             Sent::Absent => Some(Patch::Value(default)),
             Sent::Null if nullable => Some(Patch::Null),
@@ -157,7 +159,7 @@ impl Body {
         checks: &[Check],
         nullable: bool,
     ) -> Option<Patch<T>> {
-        match self.take_nullable(name, checks, nullable) {
+        match self.take_nullable(name, checks, T::HAS_FORM, nullable) {
             Sent::Absent => Some(Patch::Absent),
             Sent::Null if nullable => Some(Patch::Null),
             Sent::Null => self.null(name),
@@ -173,7 +175,7 @@ impl Body {
         optional: bool,
         parts: &mut Parts,
     ) {
-        let value = match self.take_nullable(name, checks, optional) {
+        let value = match self.take_nullable(name, checks, T::HAS_FORM, optional) {
             Sent::Absent => return,
             Sent::Null if optional => Value::Null,
             Sent::Null => return self.null::<()>(name).unwrap_or_default(),
@@ -255,11 +257,17 @@ impl Body {
 
     /// As [`Body::take`]. A text that may be null, and shows nothing, is null: so that empty has one spelling, and forms
     /// clear a field by sending it empty, whatever its format.
-    fn take_nullable(&mut self, name: &str, checks: &[Check], nullable: bool) -> Sent {
+    fn take_nullable(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        has_form: bool,
+        nullable: bool,
+    ) -> Sent {
+        let is_empty =
+            |text: &str| check::is_blank(text, checks) || has_form && line::pasted(text).is_empty();
         match self.take(name) {
-            Sent::Value(Node::Text(text)) if nullable && check::is_blank(&text, checks) => {
-                Sent::Null
-            }
+            Sent::Value(Node::Text(text)) if nullable && is_empty(&text) => Sent::Null,
             sent => sent,
         }
     }
@@ -378,6 +386,16 @@ mod tests {
                 let is_removed = merged.get("a") == Some(&Value::Null);
                 assert_eq!(is_removed, is_null, "{text:?} {checks:?}");
             }
+            // Ids, times and words of a closed set have a form without a check that says so.
+            assert_eq!(
+                body().optional::<uuid::Uuid>("a", &[]) == Some(None),
+                is_long_null,
+                "{text:?}"
+            );
+            let ends_at = body().patch_optional::<chrono::NaiveDate>("a", &[]);
+            assert_eq!(ends_at == Some(Patch::Null), is_long_null, "{text:?}");
+            assert_eq!(body().required::<uuid::Uuid>("a", &[]), None);
+            assert_eq!(body().optional::<i32>("a", &[]), None);
             // A secret is what it is; a text that must not be null is refused, or stays as it is.
             let secret = [Check::Opaque(1, 80)];
             let made = body().optional::<String>("a", &secret);

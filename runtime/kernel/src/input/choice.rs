@@ -39,6 +39,8 @@ macro_rules! choice_impls {
             use $crate::value;
 
             impl input::FromJson for $name {
+                const HAS_FORM: bool = true;
+
                 fn from_json(
                     node: input::Node,
                     _: &[input::Check],

@@ -186,6 +186,31 @@ pub fn is_joiner(c: char) -> bool {
     JOINERS.contains(&c)
 }
 
+/// The first character of a text that keeps it from being a line, and its number, counted from 1.
+pub fn out_of_line(text: &str) -> Option<(usize, char)> {
+    hidden(text).or_else(|| loose_joiner(text))
+}
+
+/// Whether a text contains a visible character.
+pub fn is_seen(text: &str) -> bool {
+    text.chars().any(|c| !is_in(c, UNSEEN))
+}
+
+/// Whether a text is a single line in normal form with something visible. The empty text is one.
+pub fn is_line(text: &str) -> bool {
+    text.is_empty() || (is_seen(text) && normal_line(text) == text && out_of_line(text).is_none())
+}
+
+/// Makes a line of a text from elsewhere; `None` if nothing in it is visible.
+pub fn line_of(text: &str, max: usize) -> Option<String> {
+    let kept = text
+        .chars()
+        .filter(|c| !is_hidden(*c) && !JOINERS.contains(c));
+    let cut: String = (normal_line(&kept.collect::<String>()).chars().take(max)).collect();
+    let line = normal_line(&cut).into_owned();
+    is_seen(&line).then_some(line)
+}
+
 /// The first hidden character that does not belong to the character before it, and its number in the text. Emoji are
 /// written with some: a selector after one or within a keycap, tags after a flag. So are Mongolian words.
 fn hidden(text: &str) -> Option<(usize, char)> {
@@ -241,31 +266,6 @@ fn loose_joiner(text: &str) -> Option<(usize, char)> {
         }
     }
     None
-}
-
-/// The first character of a text that keeps it from being a line, and its number, counted from 1.
-pub fn out_of_line(text: &str) -> Option<(usize, char)> {
-    hidden(text).or_else(|| loose_joiner(text))
-}
-
-/// Whether a text contains a visible character.
-pub fn is_seen(text: &str) -> bool {
-    text.chars().any(|c| !is_in(c, UNSEEN))
-}
-
-/// Whether a text is a single line in normal form with something visible. The empty text is one.
-pub fn is_line(text: &str) -> bool {
-    text.is_empty() || (is_seen(text) && normal_line(text) == text && out_of_line(text).is_none())
-}
-
-/// Makes a line of a text from elsewhere; `None` if nothing in it is visible.
-pub fn line_of(text: &str, max: usize) -> Option<String> {
-    let kept = text
-        .chars()
-        .filter(|c| !is_hidden(*c) && !JOINERS.contains(c));
-    let cut: String = (normal_line(&kept.collect::<String>()).chars().take(max)).collect();
-    let line = normal_line(&cut).into_owned();
-    is_seen(&line).then_some(line)
 }
 
 fn is_in(c: char, ranges: &[(char, char)]) -> bool {

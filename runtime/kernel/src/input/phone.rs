@@ -39,6 +39,82 @@ pub fn e164(text: &str) -> Option<String> {
     is_whole.then(|| without_trunk(&digits).unwrap_or_else(|| format!("+{digits}")))
 }
 
+/// Whether the text may be a number without a country code, or one after the digits that are dialled before it within
+/// its country (`00`, `0011`, `010`).
+pub(crate) fn is_national(text: &str) -> bool {
+    national(text).is_some()
+}
+
+/// Reads a number as it is dialled within this country (ISO 3166-1) and returns it as E.164. `None` if the country's
+/// numbering plan has no such number: it was mistyped, or is a number of another country.
+pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
+    let written = national(text)?;
+    let digits = digits(&written)?;
+    let country: country::Id = country.parse().ok()?;
+    let number = read(Some(country), &digits)?;
+    // `0066…` may be a free number in Japan, but is written for Thailand as well: left to `e164`.
+    let is_abroad = number.code().source() == country::Source::Idd;
+    if (digits.starts_with("00") && !is_abroad)
+        || !is_one(&written, &|digits| read(Some(country), digits))
+    {
+        return None;
+    }
+    e164(&number.format().mode(Mode::E164).to_string())
+}
+
+/// What stands before a number on cards and in signatures, and in links (`tel:`), with a full stop, a colon or a blank
+/// after it.
+const LABELS: [&str; 31] = [
+    "telephone",
+    "telefon",
+    "telefono",
+    "telefone",
+    "teléfono",
+    "téléphone",
+    "телефон",
+    "phone",
+    "mobile",
+    "mobil",
+    "móvil",
+    "portable",
+    "cellulare",
+    "celular",
+    "handy",
+    "natel",
+    "whatsapp",
+    "cell",
+    "cel",
+    "tel",
+    "tél",
+    "tlf",
+    "тел",
+    "電話",
+    "电话",
+    "call",
+    "mob",
+    "ph",
+    "p",
+    "t",
+    "m",
+];
+
+/// Telephones as signs, with the selector that shows them as emoji.
+const SIGNS: [char; 7] = ['☎', '☏', '✆', '📞', '📱', '📲', '\u{fe0f}'];
+
+const PLUS: [char; 2] = ['+', '＋'];
+const OPEN: [char; 2] = ['(', '（'];
+
+/// The ASCII form of a decimal digit of one of the scripts in which keyboards produce numbers. `None` for other
+/// characters.
+pub(super) fn digit(c: char) -> Option<char> {
+    /// The code points of the zeros: Latin, Arabic, Persian, Devanagari, Bengali, full width.
+    const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
+    let value = ZEROS
+        .iter()
+        .find_map(|zero| (c as u32).checked_sub(*zero).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
+}
+
 /// A number with the code of its country.
 fn abroad(digits: &str) -> Option<PhoneNumber> {
     read(None, &format!("+{digits}"))
@@ -66,29 +142,6 @@ fn exists(digits: &str) -> bool {
     // dial after 00 for a number abroad is not taken for a country.
     let is_american = |rest: &str| rest.len() == 10 && !rest.starts_with(['0', '1']);
     is_of_a_country && digits.strip_prefix('1').is_none_or(is_american)
-}
-
-/// Whether the text may be a number without a country code, or one after the digits that are dialled before it within
-/// its country (`00`, `0011`, `010`).
-pub(crate) fn is_national(text: &str) -> bool {
-    national(text).is_some()
-}
-
-/// Reads a number as it is dialled within this country (ISO 3166-1) and returns it as E.164. `None` if the country's
-/// numbering plan has no such number: it was mistyped, or is a number of another country.
-pub(crate) fn of_country(text: &str, country: &str) -> Option<String> {
-    let written = national(text)?;
-    let digits = digits(&written)?;
-    let country: country::Id = country.parse().ok()?;
-    let number = read(Some(country), &digits)?;
-    // `0066…` may be a free number in Japan, but is written for Thailand as well: left to `e164`.
-    let is_abroad = number.code().source() == country::Source::Idd;
-    if (digits.starts_with("00") && !is_abroad)
-        || !is_one(&written, &|digits| read(Some(country), digits))
-    {
-        return None;
-    }
-    e164(&number.format().mode(Mode::E164).to_string())
 }
 
 /// A number that the numbering plans know.
@@ -124,39 +177,16 @@ fn national(text: &str) -> Option<String> {
         .then_some(written)
 }
 
-/// What stands before a number on cards and in signatures, and in links (`tel:`), with a full stop, a colon or a blank
-/// after it.
-const LABELS: [&str; 12] = [
-    "telephone",
-    "telefon",
-    "téléphone",
-    "phone",
-    "mobile",
-    "mobil",
-    "tel",
-    "tél",
-    "mob",
-    "ph",
-    "t",
-    "m",
-];
-
-/// Telephones as signs, with the selector that shows them as emoji.
-const SIGNS: [char; 6] = ['☎', '☏', '✆', '📞', '📱', '\u{fe0f}'];
-
 fn without_label(text: &str) -> &str {
     let text = pasted(text).trim_start_matches(SIGNS).trim_start();
     let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(0);
     let (label, rest) = text.split_at(end);
     let label = label.to_lowercase();
     match LABELS.contains(&label.as_str()) {
-        true => rest.trim_start_matches(['.', ':']).trim_start(),
+        true => rest.trim_start_matches(['.', ':', '：']).trim_start(),
         false => text,
     }
 }
-
-const PLUS: [char; 2] = ['+', '＋'];
-const OPEN: [char; 2] = ['(', '（'];
 
 fn international(text: &str) -> Option<&str> {
     let text = without_label(text);
@@ -195,17 +225,6 @@ fn digits(text: &str) -> Option<String> {
     Some(digits)
 }
 
-/// The ASCII form of a decimal digit of one of the scripts in which keyboards produce numbers. `None` for other
-/// characters.
-fn digit(c: char) -> Option<char> {
-    /// The code points of the zeros: Latin, Arabic, Persian, Devanagari, Bengali, full width.
-    const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
-    let value = ZEROS
-        .iter()
-        .find_map(|zero| (c as u32).checked_sub(*zero).filter(|value| *value < 10))?;
-    char::from_digit(value, 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{e164, is_national, of_country};
@@ -234,6 +253,10 @@ mod tests {
             "T +41 44 668 18 00",
             "☎\u{fe0f} +41 44 668 18 00",
             "📞+41 44 668 18 00",
+            "P: +41 44 668 18 00",
+            "WhatsApp: +41 44 668 18 00",
+            "Тел.: +41 44 668 18 00",
+            "電話：＋４１ ４４ ６６８ １８ ００",
             // The zero of the area code, which is not dialled from abroad.
             "+41 044 668 18 00",
             "+41 (044) 668 18 00",

@@ -2,7 +2,7 @@
 
 use super::check::{self, Check, Fault};
 use super::{FieldError, Mode, Node};
-use crate::value::{Json, Point};
+use crate::value::{Json, Point, parse_id};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -41,6 +41,10 @@ impl Place<'_> {
 
 /// A type that a field of a body can have.
 pub trait FromJson: Sized {
+    /// Whether it is a text of a certain form in JSON, such as an id or a time, and not any text. Where it may be null, a
+    /// text that shows nothing is null.
+    const HAS_FORM: bool = false;
+
     /// `node` is never null.
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self>;
 
@@ -78,9 +82,11 @@ fn integer(node: Node, checks: &[Check], min: i64, max: i64, place: &mut Place) 
             .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
             .map(|f| f as i64)
     });
-    // Numbers above the largest `i64` are out of every range.
-    let is_beyond = whole.is_none() && number.is_u64();
-    let Some(value) = whole.or(is_beyond.then_some(i64::MAX)) else {
+    // Numbers above the largest `i64` are out of every range, and so are those that JSON readers round (`1e19`).
+    let beyond = number.as_f64().filter(|f| f.abs() >= 9e15);
+    let beyond = beyond.map(|f| if f < 0.0 { i64::MIN } else { i64::MAX });
+    let is_beyond = whole.is_none() && beyond.is_some();
+    let Some(value) = whole.or(beyond) else {
         return place.fault("type", "must be a whole number");
     };
     // The declared range comes first, since the caller may have to keep to that, not to the range of the type.
@@ -159,14 +165,10 @@ impl FromJson for bool {
 }
 
 impl FromJson for Uuid {
+    const HAS_FORM: bool = true;
+
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-        // Only the spelling that answers use: with braces, `urn:` or bare digits the same id would make different
-        // cache keys.
-        parsed(node, "a UUID", place, |text| {
-            (text.len() == 36)
-                .then(|| Uuid::try_parse(text).ok())
-                .flatten()
-        })
+        parsed(node, "a UUID", place, parse_id)
     }
     fn schema() -> Value {
         json!({"type": "string", "format": "uuid"})
@@ -174,6 +176,8 @@ impl FromJson for Uuid {
 }
 
 impl FromJson for DateTime<Utc> {
+    const HAS_FORM: bool = true;
+
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
         let time = parsed(
             node,
@@ -189,6 +193,8 @@ impl FromJson for DateTime<Utc> {
 }
 
 impl FromJson for NaiveDate {
+    const HAS_FORM: bool = true;
+
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
         let date = parsed(
             node,
@@ -284,7 +290,15 @@ mod tests {
     fn numbers_that_the_type_can_not_hold_are_told_the_declared_range() {
         let few = [Check::Range(Some(1), Some(100))];
         let some = [Check::Range(Some(0), None)];
-        for beyond in ["99999999999", "-99999999999", "101", "9223372036854775808"] {
+        for beyond in [
+            "99999999999",
+            "-99999999999",
+            "101",
+            "9223372036854775808",
+            "1e19",
+            "-1e19",
+            "1e300",
+        ] {
             let declared = Some("must be from 1 to 100".to_owned());
             assert_eq!(told::<i32>(beyond, &few), declared, "{beyond}");
             assert_eq!(told::<i64>(beyond, &few), declared, "{beyond}");

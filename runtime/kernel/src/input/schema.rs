@@ -52,6 +52,9 @@ impl Described {
         for check in self.checks {
             add(&mut schema, *check);
         }
+        if self.checks.contains(&Check::Format(Format::Handle)) {
+            handle(&mut schema);
+        }
         // Texts with a format or pattern need no `x-text`: the document already says what they look like, or they are
         // one line.
         if let Some(kind) = self.checks.iter().find_map(lines)
@@ -68,6 +71,9 @@ impl Described {
             && let Some(kind) = schema["type"].as_str()
         {
             schema["type"] = json!([kind, "null"]);
+            if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+                words.push(Value::Null);
+            }
         }
         schema
     }
@@ -96,6 +102,17 @@ fn add(schema: &mut Value, check: Check) {
         }
         Check::Places(_) => {}
     }
+}
+
+/// A handle may have a sign in front of it, which does not count: the pattern has the length of the name, and the text may
+/// be one longer.
+fn handle(schema: &mut Value) {
+    let (least, most) = (&schema["minLength"], &schema["maxLength"]);
+    let (Some(least), Some(most)) = (least.as_u64(), most.as_u64()) else {
+        return;
+    };
+    schema["pattern"] = format!("^@?[A-Za-z][A-Za-z0-9_]{{{},{}}}$", least - 1, most - 1).into();
+    schema["maxLength"] = (most + 1).into();
 }
 
 /// Texts that are not single lines: with `paragraphs`, or `opaque` tokens that only their issuer reads.

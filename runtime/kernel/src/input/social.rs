@@ -3,12 +3,13 @@
 //!
 //! `sec.is_social` holds the same addresses in the database; a test compares the two.
 
+mod hosts;
 mod networks;
+mod pasted;
 
 use super::address::{ascii_host, is_host, undelimited};
-use networks::{
-    ALL, MAIL_HOSTS, MASTODON_TABS, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page, SHORT_LINKS,
-};
+use hosts::{MAIL_HOSTS, MAIL_SERVICES, OTHER_HOSTS, SHORT_LINKS};
+use networks::{ALL, MASTODON_TABS, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
@@ -33,8 +34,25 @@ impl Network {
     /// The address of the page that a name or link means; `None` if it is not one of this network.
     pub fn address(self, text: &str) -> Option<String> {
         let text = undelimited(text.trim());
+        // `twitter.com/#!/name`, as addresses were before browsers could change a path.
+        if let Some((site, name)) = text.split_once("/#!/") {
+            return self.address(&format!("{site}/{name}"));
+        }
         match self {
             Network::Mastodon => return mastodon(text),
+            // `in/name`, as LinkedIn itself shows addresses.
+            Network::Linkedin => {
+                let path = text.trim_start_matches('/');
+                let mut pages = self.data().pages.iter();
+                if pages.any(|page| path.starts_with(page.path)) {
+                    return self.page("www.linkedin.com", path);
+                }
+            }
+            // The address bar of Telegram in a browser.
+            Network::Telegram if text.contains("web.telegram.org/") => {
+                let (_, name) = text.split_once("#@")?;
+                return self.named(name);
+            }
             Network::Whatsapp => {
                 if let Some(digits) =
                     super::phone::e164(text).and_then(|n| Some(n.strip_prefix('+')?.to_owned()))
@@ -53,6 +71,7 @@ impl Network {
     fn named(self, text: &str) -> Option<String> {
         let data = self.data();
         let name = text.strip_prefix(['@', '＠']).unwrap_or(text);
+        let name = name.trim_end_matches('.');
         let page = data.pages.first().filter(|_| data.names)?;
         if page.path.is_empty() && self.is_own(name) {
             return None;
@@ -68,11 +87,31 @@ impl Network {
 
     /// Whether the first segment of a path is a page of the network, and no name.
     fn is_own(self, first: &str) -> bool {
-        let first = first.to_ascii_lowercase();
+        let first = first.trim_end_matches('.').to_ascii_lowercase();
         PAGES_OF_NETWORKS.contains(&first.as_str())
             || self.data().own.contains(&first.as_str())
             // `photo.php`, `story.php`, `l.php`: programs.
             || (self == Network::Facebook && first.ends_with(".php"))
+    }
+
+    /// Whether a host shows the network's pages: its own one, in another language or for telephones. Help, developers,
+    /// advertisers and short links have others, under which a path is no name.
+    fn is_site(self, host: &str, known: &str) -> bool {
+        let Some(sub) = host.strip_suffix(known) else {
+            return false;
+        };
+        let sub = match sub.strip_suffix('.') {
+            Some(sub) => sub,
+            None => return sub.is_empty(),
+        };
+        let is_region = || {
+            let mut parts = sub.split('-');
+            parts.all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()))
+        };
+        let data = self.data();
+        ["www", "m", "mobile"].contains(&sub)
+            || data.sites.contains(&sub)
+            || (data.regions && is_region())
     }
 
     fn page(self, host: &str, path: &str) -> Option<String> {
@@ -88,29 +127,15 @@ impl Network {
                 .is_empty()
                 .then(|| self.named(host))?;
         }
-        let known = data.hosts.iter().find(|known| is_under(host, known))?;
+        // `name.t.me`, and `name.t.me/123` for a post of a channel.
+        if self == Network::Telegram
+            && let Some(name) = host.strip_suffix(".t.me").filter(|sub| *sub != "www")
+        {
+            return self.named(name);
+        }
+        let known = data.hosts.iter().find(|known| self.is_site(host, known))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = encoded(path.trim_matches('/'));
-        // The two kinds of pages whose name is in the query string.
-        let given = |key: &str| {
-            query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
-        };
-        let path = match (self, path.as_str()) {
-            (Network::Facebook, "profile.php") => format!("profile.php?id={}", given("id")?),
-            (Network::Whatsapp, "send") => given("phone")?.trim_start_matches("%2B").to_owned(),
-            // The preview of a channel in a browser, without the app.
-            (Network::Telegram, preview) if preview.starts_with("s/") => preview[2..].to_owned(),
-            // The links by which apps are opened, and the former addresses of pages.
-            (Network::Instagram, link) if link.starts_with("_u/") => link[3..].to_owned(),
-            (Network::Facebook, page) if page.starts_with("pg/") => page[3..].to_owned(),
-            (Network::Bluesky, page) if page.starts_with("profile/") => {
-                let name = page[8..].split('/').next().unwrap_or_default();
-                page.replacen(name, &completed(name), 1)
-            }
-            _ => path,
-        };
+        let path = pasted::page_of(self, host, &encoded(path.trim_matches('/')), query)?;
         // The same page on a country's or a mobile host; some kinds of pages have a host of their own.
         let own = data.pages.iter().any(|page| page.host == host);
         let pages = data.pages.iter().filter(|page| !own || page.host == host);
@@ -155,6 +180,8 @@ impl Page {
             Some((name, _)) => name,
             None => rest,
         };
+        // The full stop of a sentence: no name ends with one.
+        let name = name.trim_end_matches('.');
         let is_number = self.host == "wa.me" && self.path.is_empty();
         let digits = is_number || self.path.ends_with("id=");
         let fits = |name: &str| {
@@ -169,7 +196,9 @@ impl Page {
             let number = fits(number).then(|| super::phone::e164(&format!("+{number}")))??;
             return Some(format!("https://wa.me/{}", number.strip_prefix('+')?));
         }
-        fits(name).then(|| format!("https://{}/{}{name}", self.host, self.path))
+        // Names on Bluesky are hosts; those with a colon are ids.
+        let is_known = self.host != "bsky.app" || name.contains(':') || is_host(name);
+        (fits(name) && is_known).then(|| format!("https://{}/{}{name}", self.host, self.path))
     }
 }
 
@@ -220,7 +249,11 @@ fn link(text: &str) -> Option<(String, &str)> {
             .flat_map(|network| network.data().hosts)
             .any(|known| host == *known)
     };
-    let is_link = scheme.is_some() || rest.contains('/') || host.starts_with("www.") || known();
+    let is_link = scheme.is_some()
+        || rest.contains('/')
+        || host.starts_with("www.")
+        || host.ends_with(".t.me")
+        || known();
     is_link.then_some((host, path))
 }
 
@@ -242,10 +275,7 @@ fn mastodon(text: &str) -> Option<String> {
     let text = text.strip_prefix("acct:").unwrap_or(text);
     let pair = |text: &str| {
         let (name, host) = text.strip_prefix('@').unwrap_or(text).split_once('@')?;
-        let is_mail = MAIL_HOSTS
-            .iter()
-            .any(|mail| host.eq_ignore_ascii_case(mail));
-        (!is_mail).then(|| (name.to_owned(), host.to_owned()))
+        (!is_mail(host)).then(|| (name.to_owned(), host.to_owned()))
     };
     let (name, host) = match link(text) {
         Some((host, path)) => {
@@ -273,10 +303,17 @@ fn mastodon(text: &str) -> Option<String> {
     fits.then(|| format!("https://{host}/@{name}"))
 }
 
-/// A host of one of the networks that have hosts of their own.
+/// A host where `name@host` is an address of mail. The large services have one in each country.
+fn is_mail(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let service = host.split('.').next().unwrap_or_default();
+    MAIL_HOSTS.contains(&host.as_str()) || MAIL_SERVICES.contains(&service)
+}
+
+/// A host of a network that has hosts of its own.
 fn is_of_another(host: &str) -> bool {
-    let mut known = ALL.iter().flat_map(|network| network.data().hosts);
-    known.any(|known| is_under(host, known))
+    let known = ALL.iter().flat_map(|network| network.data().hosts);
+    known.chain(OTHER_HOSTS).any(|known| is_under(host, known))
 }
 
 /// The host itself, or one under it such as `www.`, `m.`, `de.`

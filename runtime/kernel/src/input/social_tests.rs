@@ -21,6 +21,10 @@ fn what_people_paste_is_one_address() {
                 "//instagram.com/foo",
                 "＠foo",
                 "https://www.instagram.com/_u/foo",
+                "https://ig.me/m/foo",
+                "https://www.instagram.com/foo?igsh=MXY3&utm_source=qr",
+                "https://instagram.com/foo?utm_source=ig_web_button_share_sheet",
+                "@foo.",
             ],
         ),
         (
@@ -33,6 +37,11 @@ fn what_people_paste_is_one_address() {
                 "facebook.com/pg/foo.bar/about",
                 "facebook.com/foo.bar/posts",
                 "https://www.facebook.com/foo.bar/photos/",
+                "https://business.facebook.com/foo.bar",
+                "https://mbasic.facebook.com/foo.bar",
+                "m.me/foo.bar?ref=x",
+                "https://www.messenger.com/t/foo.bar",
+                "https://www.facebook.com/#!/foo.bar",
             ],
         ),
         (
@@ -51,6 +60,11 @@ fn what_people_paste_is_one_address() {
             &["https://www.facebook.com/share/1AbCdEf/?mibextid=x"],
         ),
         (
+            Facebook,
+            "https://www.facebook.com/share/g/1AbCdEf",
+            &["https://www.facebook.com/share/g/1AbCdEf/?mibextid=x"],
+        ),
+        (
             Youtube,
             "https://www.youtube.com/@foo",
             &[
@@ -60,6 +74,8 @@ fn what_people_paste_is_one_address() {
                 "youtube.com/foo",
                 "https://www.youtube.com/@foo?si=x",
                 "https://www.youtube.com/@foo/posts",
+                "https://music.youtube.com/@foo",
+                "https://gaming.youtube.com/@foo",
             ],
         ),
         (
@@ -96,6 +112,11 @@ fn what_people_paste_is_one_address() {
             &[
                 "de.linkedin.com/in/foo-bar/",
                 "https://linkedin.com/in/foo-bar/details/",
+                "in/foo-bar",
+                "/in/foo-bar",
+                "https://www.linkedin.com/comm/in/foo-bar",
+                "https://www.linkedin.com/mwlite/in/foo-bar",
+                "https://www.linkedin.com/in/foo-bar?utm_source=share&utm_medium=ios_app",
             ],
         ),
         (
@@ -110,6 +131,10 @@ fn what_people_paste_is_one_address() {
                 "@foo",
                 "twitter.com/foo",
                 "https://mobile.twitter.com/foo?s=20",
+                "https://x.com/intent/user?screen_name=foo",
+                "https://twitter.com/intent/follow?original_referer=x&screen_name=foo",
+                "https://twitter.com/#!/foo",
+                "https://x.com/foo?s=21&t=abc",
             ],
         ),
         (
@@ -158,6 +183,7 @@ fn what_people_paste_is_one_address() {
                 "https://foo.bsky.social/",
                 "bsky.app/profile/foo",
                 "https://bsky.app/profile/foo/feed/bar",
+                "bsky.app/profile/@foo.bsky.social",
             ],
         ),
         (
@@ -175,6 +201,13 @@ fn what_people_paste_is_one_address() {
                 "https://wa.me/0041446681800",
                 "https://api.whatsapp.com/send?phone=41446681800&text=x",
                 "https://api.whatsapp.com/send/?phone=%2B41446681800",
+                "https://api.whatsapp.com/send?text=x&phone=%2B41%2044%20668%2018%2000",
+                "https://web.whatsapp.com/send?phone=41446681800",
+                "wa.me/+41 44 668 18 00",
+                "https://wa.me/%2B41446681800",
+                "https://wa.me/41-44-668-18-00",
+                "https://wa.me/c/41446681800",
+                "https://www.whatsapp.com/catalog/41446681800/?app_absent=0",
             ],
         ),
         (
@@ -184,8 +217,16 @@ fn what_people_paste_is_one_address() {
         ),
         (
             Whatsapp,
+            "https://wa.me/qr/ABCDEF1234",
+            &["wa.me/qr/ABCDEF1234"],
+        ),
+        (
+            Whatsapp,
             "https://chat.whatsapp.com/AbcDef1234567",
-            &["chat.whatsapp.com/AbcDef1234567"],
+            &[
+                "chat.whatsapp.com/AbcDef1234567",
+                "https://chat.whatsapp.com/invite/AbcDef1234567",
+            ],
         ),
         (
             Telegram,
@@ -196,6 +237,11 @@ fn what_people_paste_is_one_address() {
                 "t.me/@foobar",
                 "https://t.me/s/foobar",
                 "https://telegram.me/foobar",
+                "https://foobar.t.me",
+                "foobar.t.me",
+                "https://foobar.t.me/123",
+                "https://web.telegram.org/k/#@foobar",
+                "https://t.me/foobar?start=abc",
             ],
         ),
         (Telegram, "https://t.me/foo", &["t.me/foo", "@foo"]),
@@ -236,15 +282,32 @@ fn what_is_of_another_network_is_of_none() {
                 "javascript:alert(1)",
                 "ftp://instagram.com/foo",
                 "https://instagram.com@example.org/foo",
+                "https://help.instagram.com/foo",
+                "https://about.instagram.com/blog",
+                "https://ig.me/j/abc",
             ],
         ),
-        (Linkedin, &["@foo", "foo", "https://www.linkedin.com/feed"]),
+        (
+            Linkedin,
+            &[
+                "@foo",
+                "foo",
+                "https://www.linkedin.com/feed",
+                "https://www.linkedin.com/in/me/",
+                "https://business.linkedin.com/company/foo",
+            ],
+        ),
         (
             X,
             &[
                 "https://x.com/foo/status/1",
                 "https://instagram.com/foo",
                 "a_name_that_is_too_long",
+                "https://help.x.com/foo",
+                "https://developer.x.com/en",
+                "https://pic.twitter.com/abc",
+                "https://x.com/intent/tweet?text=x",
+                "https://x.com/en/privacy",
             ],
         ),
         (
@@ -260,6 +323,13 @@ fn what_is_of_another_network_is_of_none() {
                 "@foo@threads.net",
                 "foo@gmail.com",
                 "https://mastodon.social/@foo/1234",
+                "foo@yahoo.co.jp",
+                "foo@outlook.de",
+                "foo@bigpond.com",
+                "@foo@bsky.social",
+                "https://youtu.be/@foo",
+                "https://medium.com/@foo",
+                "https://ig.me/@foo",
             ],
         ),
         (
@@ -268,6 +338,7 @@ fn what_is_of_another_network_is_of_none() {
                 "https://vm.tiktok.com/ZMabc/",
                 "https://www.tiktok.com/t/ZMabc/",
                 "https://www.tiktok.com/foryou",
+                "https://ads.tiktok.com/@foo",
             ],
         ),
         // Where a short link leads, its path does not say.
@@ -287,6 +358,12 @@ fn what_is_of_another_network_is_of_none() {
                 "facebook.com/media/set/?set=a.1",
                 "facebook.com/foo/posts/pfbid0",
                 "facebook.com/groups/123/posts/456",
+                "facebook.com/groups/123/permalink/456",
+                "https://www.facebook.com/foo/videos/456",
+                "https://developers.facebook.com/docs",
+                "m.me/j/AbC",
+                "me.",
+                "https://www.facebook.com/share/p/1AbCdEf/",
                 "me",
             ],
         ),
@@ -310,6 +387,9 @@ fn what_is_of_another_network_is_of_none() {
                 "t.me/boost/foo",
                 "t.me/contact/abc",
                 "t.me/proxy?server=x",
+                "t.me/addcontact/abc",
+                "https://web.telegram.org/k/#-100",
+                "https://core.telegram.org/bots",
             ],
         ),
         (
@@ -324,7 +404,16 @@ fn what_is_of_another_network_is_of_none() {
             Youtube,
             &["youtube.com/trending", "youtube.com/attribution_link?a=x"],
         ),
-        (Bluesky, &["bsky.app/profile/", "bsky.app/settings"]),
+        (
+            Bluesky,
+            &[
+                "bsky.app/profile/",
+                "bsky.app/settings",
+                "bsky.app/profile/a..b",
+                "bsky.app/profile/-a.b",
+                "https://go.bsky.app/abc",
+            ],
+        ),
         (
             Whatsapp,
             &[
@@ -333,6 +422,8 @@ fn what_is_of_another_network_is_of_none() {
                 "wa.me/foo",
                 "wa.me/0446681800",
                 "wa.me/9991234567",
+                "https://faq.whatsapp.com/41446681800",
+                "https://wa.link/abc",
             ],
         ),
         (

@@ -72,6 +72,22 @@ pub fn normal_locale(text: &str) -> Option<String> {
     (tag.len() <= 35).then_some(tag)
 }
 
+/// `europe/berlin`, `Europe/Kiev`, `US/Eastern` → `Europe/Berlin`, `Europe/Kyiv`, `America/New_York`.
+pub fn normal_timezone(text: &str) -> Option<&'static str> {
+    let found = IanaParserExtended::new().parse(text.trim());
+    match found.canonical {
+        _ if found.time_zone.is_unknown() => None,
+        "Etc/UTC" | "Etc/GMT" => Some("UTC"),
+        // Since 2024 these are other names of places.
+        "EST5EDT" => Some("America/New_York"),
+        "CST6CDT" => Some("America/Chicago"),
+        "MST7MDT" => Some("America/Denver"),
+        "PST8PDT" => Some("America/Los_Angeles"),
+        // What is no place is refused by the database, too.
+        zone => zone.contains('/').then_some(zone),
+    }
+}
+
 /// The present code of a language that has two, or had another one, which old Java and Android still send. `None` for
 /// two letters that no language has.
 fn present_language(code: &str) -> Option<&str> {
@@ -98,20 +114,4 @@ fn present_region(code: String) -> Option<String> {
     let code = if code == "UK" { "GB".to_owned() } else { code };
     let exists = code.len() == 3 || is_one(&code, 2, COUNTRIES) || is_one(&code, 2, OTHER_REGIONS);
     exists.then_some(code)
-}
-
-/// `europe/berlin`, `Europe/Kiev`, `US/Eastern` → `Europe/Berlin`, `Europe/Kyiv`, `America/New_York`.
-pub fn normal_timezone(text: &str) -> Option<&'static str> {
-    let found = IanaParserExtended::new().parse(text.trim());
-    match found.canonical {
-        _ if found.time_zone.is_unknown() => None,
-        "Etc/UTC" | "Etc/GMT" => Some("UTC"),
-        // Since 2024 these are other names of places.
-        "EST5EDT" => Some("America/New_York"),
-        "CST6CDT" => Some("America/Chicago"),
-        "MST7MDT" => Some("America/Denver"),
-        "PST8PDT" => Some("America/Los_Angeles"),
-        // What is no place is refused by the database, too.
-        zone => zone.contains('/').then_some(zone),
-    }
 }

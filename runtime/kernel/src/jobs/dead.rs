@@ -50,33 +50,6 @@ pub async fn dead(
     Ok(dead.collect::<Result<_, sqlx::Error>>()?)
 }
 
-fn read(row: &PgRow, work: &Work) -> Result<Dead, sqlx::Error> {
-    let name: String = row.try_get("name")?;
-    let Json(payload) = row.try_get("payload")?;
-    let shown = work.job(&name).map_or(&[][..], |job| job.shown);
-    Ok(Dead {
-        id: row.try_get("id")?,
-        place: row.try_get("place")?,
-        payload: redacted(payload, shown),
-        on_behalf_of: row.try_get("on_behalf_of")?,
-        request_id: row.try_get("request_id")?,
-        attempts: row.try_get("attempts")?,
-        last_error: row.try_get("last_error")?,
-        created_at: row.try_get("created_at")?,
-        ended_at: row.try_get("ended_at")?,
-        name,
-    })
-}
-
-fn redacted(mut payload: Map<String, Value>, shown: &[&str]) -> Map<String, Value> {
-    for (key, value) in &mut payload {
-        if !shown.contains(&key.as_str()) {
-            *value = HIDDEN.into();
-        }
-    }
-    payload
-}
-
 /// The outcome of retrying a dead job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revived {
@@ -107,6 +80,33 @@ pub async fn discard(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> R
     let discarded = discarded.fetch_one(cx.conn()).await?;
     cx.commit().await?;
     Ok(discarded)
+}
+
+fn read(row: &PgRow, work: &Work) -> Result<Dead, sqlx::Error> {
+    let name: String = row.try_get("name")?;
+    let Json(payload) = row.try_get("payload")?;
+    let shown = work.job(&name).map_or(&[][..], |job| job.shown);
+    Ok(Dead {
+        id: row.try_get("id")?,
+        place: row.try_get("place")?,
+        payload: redacted(payload, shown),
+        on_behalf_of: row.try_get("on_behalf_of")?,
+        request_id: row.try_get("request_id")?,
+        attempts: row.try_get("attempts")?,
+        last_error: row.try_get("last_error")?,
+        created_at: row.try_get("created_at")?,
+        ended_at: row.try_get("ended_at")?,
+        name,
+    })
+}
+
+fn redacted(mut payload: Map<String, Value>, shown: &[&str]) -> Map<String, Value> {
+    for (key, value) in &mut payload {
+        if !shown.contains(&key.as_str()) {
+            *value = HIDDEN.into();
+        }
+    }
+    payload
 }
 
 #[cfg(test)]

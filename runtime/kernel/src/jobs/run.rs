@@ -8,6 +8,7 @@ use crate::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
+    fmt,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
@@ -109,10 +110,13 @@ impl Failure {
 
     /// The reason of the failure, for administrators.
     pub fn text(&self) -> String {
-        match std::error::Error::source(&self.error) {
-            Some(cause) => cause.to_string(),
-            None => self.error.to_string(),
-        }
+        self.error.reason()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

@@ -4,7 +4,7 @@ use super::Consumer;
 use crate::{cx::Db, error::Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{Row, postgres::PgRow, types::Json};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -19,7 +19,13 @@ pub(super) struct Claimed {
     pub attempt: i32,
 }
 
-type Row = (Uuid, String, Json<Value>, Option<Uuid>, Option<Uuid>, i32);
+/// Which attempt at which job a worker makes. If the job has another attempt by now, another worker has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    pub job: Uuid,
+    pub worker: Uuid,
+    pub attempt: i32,
+}
 
 pub(super) async fn claim(
     db: &Db,
@@ -29,24 +35,14 @@ pub(super) async fn claim(
     lease: Duration,
 ) -> Result<Vec<Claimed>> {
     let text = "select id, name, payload, on_behalf_of, request_id, attempt from jobs.claim($1, $2, $3, $4)";
-    let rows: Vec<Row> = sqlx::query_as(text)
+    let rows = sqlx::query(text)
         .bind(worker)
         .bind(names)
         .bind(limit as i32)
         .bind(span(lease))
         .fetch_all(&mut *db.queue().await?)
         .await?;
-    let claimed = rows.into_iter().map(
-        |(id, name, Json(payload), on_behalf_of, request_id, attempt)| Claimed {
-            id,
-            name,
-            payload,
-            on_behalf_of,
-            request_id,
-            attempt,
-        },
-    );
-    Ok(claimed.collect())
+    Ok(rows.iter().map(claimed).collect::<Result<_, _>>()?)
 }
 
 /// Those of `ids` that are still leased to this worker.
@@ -69,11 +65,11 @@ pub(super) async fn rescue(db: &Db) -> Result<i32> {
 }
 
 /// False: another worker has the job by now.
-pub(super) async fn complete(db: &Db, id: Uuid, worker: Uuid, attempt: i32) -> Result<bool> {
+pub(super) async fn complete(db: &Db, lease: Lease) -> Result<bool> {
     let completed = sqlx::query_scalar(COMPLETE)
-        .bind(id)
-        .bind(worker)
-        .bind(attempt);
+        .bind(lease.job)
+        .bind(lease.worker)
+        .bind(lease.attempt);
     Ok(completed.fetch_one(&mut *db.queue().await?).await?)
 }
 
@@ -82,15 +78,15 @@ pub(super) const COMPLETE: &str = "select jobs.complete($1, $2, $3)";
 /// The new state of the job: `queued`, `dead` or `superseded`; `None`: another worker has the job by now.
 pub(super) async fn fail(
     db: &Db,
-    (id, worker, attempt): (Uuid, Uuid, i32),
+    lease: Lease,
     error: &str,
     delay: Duration,
     last: bool,
 ) -> Result<Option<String>> {
     let failed = sqlx::query_scalar("select jobs.fail($1, $2, $3, $4, $5, $6)")
-        .bind(id)
-        .bind(worker)
-        .bind(attempt)
+        .bind(lease.job)
+        .bind(lease.worker)
+        .bind(lease.attempt)
         .bind(error)
         .bind(span(delay))
         .bind(last);
@@ -109,25 +105,43 @@ pub(super) async fn is_active(db: &Db, member: Uuid) -> Result<bool> {
     Ok(active.fetch_one(&mut *db.queue().await?).await?)
 }
 
-/// For each periodic job: its name, the last tick for which runs were enqueued, and the current time of the database.
-pub(super) type Ticked = (String, DateTime<Utc>, DateTime<Utc>);
-
-pub(super) async fn ticks(db: &Db, names: &[&'static str]) -> Result<Vec<Ticked>> {
-    let ticks = sqlx::query_as("select name, last_tick, seen_at from jobs.ticks($1)").bind(names);
-    Ok(ticks.fetch_all(&mut *db.queue().await?).await?)
+/// How far the runs of a periodic job were enqueued.
+#[derive(Debug)]
+pub(super) struct Tick {
+    /// The name of the job.
+    pub name: String,
+    /// The last tick for which runs were enqueued.
+    pub last_tick: DateTime<Utc>,
+    /// The current time of the database.
+    pub seen_at: DateTime<Utc>,
 }
 
-/// False: another process has enqueued them already.
+pub(super) async fn ticks(db: &Db, names: &[&'static str]) -> Result<Vec<Tick>> {
+    let rows = sqlx::query("select name, last_tick, seen_at from jobs.ticks($1)")
+        .bind(names)
+        .fetch_all(&mut *db.queue().await?)
+        .await?;
+    let ticks = rows.iter().map(|row| {
+        Ok(Tick {
+            name: row.try_get("name")?,
+            last_tick: row.try_get("last_tick")?,
+            seen_at: row.try_get("seen_at")?,
+        })
+    });
+    Ok(ticks.collect::<Result<_, sqlx::Error>>()?)
+}
+
+/// Enqueues the runs of a job from its last tick up to `upto`. False: another process has enqueued them already.
 pub(super) async fn tick(
     db: &Db,
-    name: &str,
-    (from, upto): (DateTime<Utc>, DateTime<Utc>),
+    last: &Tick,
+    upto: DateTime<Utc>,
     runs: &[DateTime<Utc>],
     each: bool,
 ) -> Result<bool> {
     let ticked = sqlx::query_scalar("select jobs.tick($1, $2, $3, $4, $5, null)")
-        .bind(name)
-        .bind(from)
+        .bind(&last.name)
+        .bind(last.last_tick)
         .bind(upto)
         .bind(runs)
         .bind(each);
@@ -205,6 +219,18 @@ pub async fn purge_events(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
         .fetch_one(&mut *db.queue().await?)
         .await?;
     Ok(purged.max(0) as u64)
+}
+
+fn claimed(row: &PgRow) -> Result<Claimed, sqlx::Error> {
+    let Json(payload) = row.try_get("payload")?;
+    Ok(Claimed {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        payload,
+        on_behalf_of: row.try_get("on_behalf_of")?,
+        request_id: row.try_get("request_id")?,
+        attempt: row.try_get("attempt")?,
+    })
 }
 
 /// In microseconds, the smallest part of an interval in PostgreSQL: with nanoseconds it could not be sent. Rounded up, so

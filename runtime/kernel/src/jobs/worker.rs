@@ -2,11 +2,11 @@
 
 mod attempt;
 
-use super::{Job, WOKEN, Work, store};
+use super::{CatchUp, Job, WOKEN, Work, store};
 use crate::{cx::Db, error::Error};
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -117,7 +117,7 @@ impl Worker {
 
     async fn subscribe(&self) {
         if let Err(error) = store::subscribe(&self.db, &self.work.consumers).await {
-            let _: Vec<Uuid> = reported("say which events are consumed", &error);
+            report("say which events are consumed", &error);
         }
     }
 
@@ -126,7 +126,7 @@ impl Worker {
         if !self.work.consumers.is_empty()
             && let Err(error) = store::relay(&self.db, RELAYED_AT_ONCE).await
         {
-            let _: Vec<Uuid> = reported("turn events into jobs", &error);
+            report("turn events into jobs", &error);
         }
         self.fill().await;
     }
@@ -141,7 +141,11 @@ impl Worker {
             return;
         }
         let claimed = store::claim(&self.db, self.id, &self.names, room, self.config.lease).await;
-        for claimed in claimed.unwrap_or_else(|error| reported("look for jobs", &error)) {
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => return report("look for jobs", &error),
+        };
+        for claimed in claimed {
             let Some(job) = self.work.job(&claimed.name).cloned() else {
                 continue;
             };
@@ -174,7 +178,7 @@ impl Worker {
                     self.abort(|id| !held.contains(&id));
                 }
                 Err(error) => {
-                    let _: Vec<Uuid> = reported("say that this worker is alive", &error);
+                    report("say that this worker is alive", &error);
                     if self.heard.elapsed() > self.config.lease {
                         self.abort(|_| true);
                     }
@@ -184,9 +188,7 @@ impl Worker {
         match store::rescue(&self.db).await {
             Ok(0) => {}
             Ok(jobs) => tracing::warn!(jobs, "jobs were taken back from workers that are gone"),
-            Err(error) => {
-                let _: Vec<Uuid> = reported("look for workers that are gone", &error);
-            }
+            Err(error) => report("look for workers that are gone", &error),
         }
     }
 
@@ -205,21 +207,21 @@ impl Worker {
         if names.is_empty() {
             return;
         }
-        let ticks = store::ticks(&self.db, &names).await;
+        let ticks = match store::ticks(&self.db, &names).await {
+            Ok(ticks) => ticks,
+            Err(error) => return report("look at the time", &error),
+        };
         let mut enqueued = false;
-        for (name, last, now) in ticks.unwrap_or_else(|error| reported("look at the time", &error))
-        {
-            let periodic = self.work.periodic.iter().find(|one| one.job == name);
-            let Some((periodic, due)) = periodic.and_then(|one| Some((one, one.due(last, now)?)))
-            else {
+        for tick in ticks {
+            let periodic = self.work.periodic.iter().find(|one| one.job == tick.name);
+            let Some(periodic) = periodic else { continue };
+            let Some(due) = periodic.due(tick.last_tick, tick.seen_at) else {
                 continue;
             };
-            let each = periodic.catch_up == super::CatchUp::All;
-            match store::tick(&self.db, &name, (last, due.upto), &due.runs, each).await {
+            let each = periodic.catch_up == CatchUp::All;
+            match store::tick(&self.db, &tick, due.upto, &due.runs, each).await {
                 Ok(ticked) => enqueued |= ticked,
-                Err(error) => {
-                    let _: Vec<Uuid> = reported("enqueue what comes round again", &error);
-                }
+                Err(error) => report("enqueue what comes round again", &error),
             }
         }
         if enqueued {
@@ -247,16 +249,58 @@ impl Worker {
         self.running.shutdown().await;
         match store::release(&self.db, self.id, &ids).await {
             Ok(jobs) => tracing::warn!(jobs, "stopping: unfinished jobs were given back"),
-            Err(error) => {
-                let _: Vec<Uuid> = reported("give unfinished jobs back", &error);
-            }
+            Err(error) => report("give unfinished jobs back", &error),
         }
     }
 }
 
-/// Logs an error of the worker itself; it continues, because the next round may succeed.
-fn reported<T>(what: &'static str, error: &Error) -> Vec<T> {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(what, %error, cause, "the queue of jobs");
-    Vec::new()
+/// Logs an error of the worker itself; it continues, because the next round may succeed. While the database is away there
+/// are many rounds a second, so the same is reported only now and then.
+fn report(what: &'static str, error: &Error) {
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(left_out) = due(&mut reported, what, Instant::now()) else {
+        return;
+    };
+    let cause = error.cause();
+    tracing::error!(what, %error, cause, left_out, "the queue of jobs");
+}
+
+/// When each kind of error was last reported, and how often it was left out since then.
+type Reported = BTreeMap<&'static str, (Instant, u64)>;
+
+static REPORTED: Mutex<Reported> = Mutex::new(BTreeMap::new());
+
+const REPORTED_EVERY: Duration = Duration::from_secs(10);
+
+/// How many errors of this kind were left out, if one is to be reported now.
+fn due(reported: &mut Reported, what: &'static str, now: Instant) -> Option<u64> {
+    match reported.get_mut(what) {
+        Some((last, left_out)) if now.duration_since(*last) < REPORTED_EVERY => {
+            *left_out += 1;
+            None
+        }
+        before => {
+            let left_out = before.map_or(0, |(_, left_out)| *left_out);
+            reported.insert(what, (now, 0));
+            Some(left_out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_error_is_reported_now_and_then_with_how_many_were_left_out() {
+        let (mut reported, start) = (Reported::new(), Instant::now());
+        let mut said =
+            |what, seconds| due(&mut reported, what, start + Duration::from_secs(seconds));
+        assert_eq!(said("look for jobs", 0), Some(0));
+        assert_eq!(said("look for jobs", 1), None);
+        assert_eq!(said("look at the time", 1), Some(0));
+        assert_eq!(said("look for jobs", 9), None);
+        assert_eq!(said("look for jobs", 10), Some(2));
+        assert_eq!(said("look for jobs", 3600), Some(0));
+    }
 }

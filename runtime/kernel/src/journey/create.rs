@@ -145,13 +145,13 @@ impl Create<'_> {
             return Box::pin(self.run(Way::Unseen, pace)).await;
         }
         Err(self
-            .with_parts(refused::explain(&attempt, error).await)
+            .with_errors_of_parts(refused::explain(&attempt, error).await)
             .await)
     }
 
     /// Errors of nested objects are reported together with those of the object itself.
-    async fn with_parts(&self, error: Error) -> Error {
-        if self.parts.is_empty() || !findings::is_about_values(&error) {
+    async fn with_errors_of_parts(&self, error: Error) -> Error {
+        if self.parts.is_empty() || error.is_transient() || !findings::is_about_values(&error) {
             return error;
         }
         let told = error.copy();
@@ -194,40 +194,42 @@ impl Create<'_> {
                 return self.refused(way, pace, error).await;
             }
         };
-        let (id, mut shown) = match row {
-            None => (made_unseen(&mut cx).await?, None),
-            Some(row) => {
-                let id = row.try_get("id")?;
-                let shown = match self.parts.is_empty() {
-                    // If there are nested objects, the object is read again.
-                    false => None,
-                    true if resource.guarded => Shown::read(resource, &mut cx, id).await?,
-                    true => Some(Shown::of(resource, &row)?),
-                };
-                (id, shown)
-            }
+        let id = match &row {
+            Some(row) => row.try_get("id")?,
+            None => made_unseen(&mut cx).await?,
         };
         if !self.parts.is_empty() {
-            cx.note_made(id);
-            let making = Making {
-                endpoint: self.endpoint,
-                caller: self.caller,
-                id,
-                way,
-                pace,
-            };
-            let made = match making.all(cx, &self.parts).await {
-                Ok((same, made)) => {
-                    cx = same;
-                    made
-                }
-                Err(Stop::Refused(error)) => return Err(self.with_parts(error).await),
-                Err(Stop::OneByOne) => return Box::pin(self.run(way, Pace::OneByOne)).await,
-                Err(Stop::Unseen) => return Box::pin(self.run(Way::Unseen, pace)).await,
-            };
-            shown = with(Shown::read(resource, &mut cx, id).await?, made)?;
+            return self.create_parts(cx, id, way, pace).await;
         }
+        let shown = match row {
+            Some(_) if resource.guarded => Shown::read(resource, &mut cx, id).await?,
+            Some(row) => Some(Shown::of(resource, &row)?),
+            None => None,
+        };
         self.finish(cx, created(resource, id, shown)?).await
+    }
+
+    /// Creates the nested objects of an object that was just created, and answers with all of them.
+    async fn create_parts(&self, mut cx: Cx, id: Uuid, way: Way, pace: Pace) -> Result<Response> {
+        let resource = self.endpoint.resource();
+        cx.note_made(id);
+        let making = Making {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            id,
+            way,
+            pace,
+        };
+        match making.all(cx, &self.parts).await {
+            Ok((mut cx, made)) => {
+                // Read again, because nested objects may have changed it.
+                let shown = with(Shown::read(resource, &mut cx, id).await?, made)?;
+                self.finish(cx, created(resource, id, shown)?).await
+            }
+            Err(Stop::Refused(error)) => Err(self.with_errors_of_parts(error).await),
+            Err(Stop::OneByOne) => Box::pin(self.run(way, Pace::OneByOne)).await,
+            Err(Stop::Unseen) => Box::pin(self.run(Way::Unseen, pace)).await,
+        }
     }
 
     /// Everything that is wrong with a body, for callers who may create at all.

@@ -38,6 +38,20 @@ pub(super) struct Probe {
     may: Vec<String>,
 }
 
+impl Probe {
+    /// The state, in words, in which the caller might do this; None if they may do it now, or in no state. `Sql::probe`
+    /// has it for rules that depend on the state of the row.
+    fn held_back(&self, action: Action) -> Option<&str> {
+        let right = action.right();
+        if self.may.iter().any(|may| may == right) {
+            return None;
+        }
+        self.may
+            .iter()
+            .find_map(|may| may.strip_prefix(right)?.strip_prefix(" when "))
+    }
+}
+
 pub(super) async fn probe(
     cx: &mut Cx,
     resource: &Resource,
@@ -60,6 +74,17 @@ pub(super) async fn probe(
 
 pub(super) async fn diagnose(cx: &mut Cx, trouble: Trouble<'_>) -> Error {
     find(cx, trouble).await.unwrap_or_else(|error| error)
+}
+
+pub(super) fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
+    metrics::POLICY_DIVERGENCE.add();
+    tracing::error!(
+        entity = resource.name,
+        action = action.name(),
+        cause,
+        "policy divergence"
+    );
+    Error::forbidden().because(format!("policy divergence: {cause}"))
 }
 
 async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
@@ -87,7 +112,8 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
         return Ok(Error::not_found());
     }
     // 10. Visible but not allowed
-    if !row.may.iter().any(|right| right == action.right()) {
+    let held_back = row.held_back(action);
+    if held_back.is_none() && !row.may.iter().any(|right| right == action.right()) {
         return Ok(denied(caller));
     }
     // 11. Another version
@@ -97,11 +123,17 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
     if !trouble.precondition.holds(row.version) {
         return Ok(Error::new(&problems::PRECONDITION));
     }
-    if let Some(otherwise) = trouble.otherwise {
+    // A hook says more about the state than the rule does.
+    let is_said = |error: &Error| held_back.is_none() || error.status() == 409;
+    if let Some(otherwise) = trouble.otherwise.filter(is_said) {
         return Ok(otherwise);
     }
     if let Some(state) = wrong_state(action, &row) {
         return Ok(state);
+    }
+    if let Some(when) = held_back {
+        let detail = format!("This is only possible when {when}.");
+        return Ok(Error::new(&problems::STATE).detail(detail));
     }
     // Either the row changed between the statement and the probe, which a retry resolves, or the policy refuses what
     // its copy in the probe allows.
@@ -128,15 +160,4 @@ fn wrong_state(action: Action, row: &Probe) -> Option<Error> {
         return Some(Error::new(&problems::STATE).detail(detail));
     }
     None
-}
-
-pub(super) fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
-    metrics::POLICY_DIVERGENCE.add();
-    tracing::error!(
-        entity = resource.name,
-        action = action.name(),
-        cause,
-        "policy divergence"
-    );
-    Error::forbidden().because(format!("policy divergence: {cause}"))
 }

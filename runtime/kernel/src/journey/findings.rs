@@ -7,7 +7,7 @@
 
 use super::{
     future,
-    refused::{Attempt, unusable_references},
+    refused::{Attempt, references},
 };
 use crate::{
     cx::Cx,
@@ -47,7 +47,7 @@ pub(super) async fn all(
     let unsound = members(error, within);
     let mut found = broken_rules(cx, attempt, shown, &body, &unsound).await?;
     found.extend(future::past(cx, attempt.endpoint.resource(), shown, &body, &unsound).await?);
-    if let Some(unusable) = unusable_references(cx, attempt).await? {
+    if let Some(unusable) = references::unusable(cx, attempt).await? {
         // An error of this property has been reported already.
         let is_new = |item: &&Item| {
             let member = item

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     list::{self, Page, Which, query::Query},
     resource::{Child, Resource},
+    rule::Rule,
 };
 use axum::{
     body::Body,
@@ -28,40 +29,20 @@ pub(crate) async fn archived(endpoint: &Endpoint, call: Call) -> Result<Response
     let rule = resource.rules.restore;
     require(rule, caller)?;
     let query = Query::read_page(resource, call.parts.uri.query().unwrap_or_default());
-    let mut reader = endpoint.engine.db.read_archived(caller).await?;
-    let found = match &query {
-        Ok(query) => {
-            let page = Page {
-                engine: &endpoint.engine,
-                caller,
-                resource,
-                query,
-                parent: None,
-                which: Which::Archived,
-            };
-            match page.fetch(&mut reader).await {
-                Ok(found) if !found.is_empty() => {
-                    return Ok(json(page.write(&found, &mut reader).await?));
-                }
-                Ok(found) => Ok(page.write(&found, &mut reader).await?),
-                Err(error) if error.status() == StatusCode::BAD_REQUEST => Err(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(error) => Err(error.copy()),
+    let reader = endpoint.engine.db.read_archived(caller).await?;
+    let query = match query {
+        Ok(query) => query,
+        Err(error) => return Err(wrong(error, caller, &[rule], reader).await),
     };
-    // An empty list or an error in the request, for callers who could restore some object; 403 for others.
-    require_with_roles(rule, caller, &mut reader.begin().await?).await?;
-    found.map(json)
-}
-
-fn json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    response
+    let page = Page {
+        engine: &endpoint.engine,
+        caller,
+        resource,
+        query: &query,
+        parent: None,
+        which: Which::Archived,
+    };
+    answer(&page, reader, &[rule]).await
 }
 
 /// Restricted to one parent, which the caller must be able to see.
@@ -93,9 +74,14 @@ async fn run(
         _ => Work::List,
     };
     let mut reader = endpoint.engine.db.read(caller, work).await?;
+    let parent_rule = nested.map(|(parent, _)| parent.rules.read);
+    let rules: Vec<_> = parent_rule
+        .into_iter()
+        .chain([resource.rules.read])
+        .collect();
     let query = match query {
         Ok(query) => query,
-        Err(error) => return Err(wrong(error, caller, resource, nested, reader).await),
+        Err(error) => return Err(wrong(error, caller, &rules, reader).await),
     };
     let parent = match (nested, call.id) {
         (None, _) => None,
@@ -115,37 +101,48 @@ async fn run(
         parent,
         which: Which::Seen,
     };
+    answer(&page, reader, &rules).await
+}
+
+/// The page. `rules` are those by which the caller sees the parent, if the list has one, and the list.
+async fn answer(page: &Page<'_>, mut reader: Reader, rules: &[&'static Rule]) -> Result<Response> {
+    let caller = page.caller;
     let found = match page.fetch(&mut reader).await {
         Ok(found) => found,
         Err(error) if error.status() == StatusCode::BAD_REQUEST => {
-            return Err(wrong(error, caller, resource, nested, reader).await);
+            return Err(wrong(error, caller, rules, reader).await);
         }
         Err(error) => return Err(error),
     };
     let body = page.write(&found, &mut reader).await?;
-    if found.is_empty() && caller.actor != Actor::Anonymous {
+    if let Some(rule) = rules.last()
+        && found.is_empty()
+        && caller.actor != Actor::Anonymous
+    {
         // An empty list and a list that the caller can never see are answered differently.
-        require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
+        require_with_roles(rule, caller, &mut reader.begin().await?).await?;
     }
     Ok(json(body))
 }
 
-/// Errors in the request are only told to callers who could ever be allowed to read the parent and the list.
-async fn wrong(
-    error: Error,
-    caller: &Caller,
-    resource: &Resource,
-    nested: Option<(&'static Resource, &'static Child)>,
-    reader: Reader,
-) -> Error {
-    let parent = nested.map(|(parent, _)| parent.rules.read);
-    let ask = async {
+/// The error of a request, for callers for whom all of these rules could ever hold; 401 or 403 for others.
+async fn wrong(error: Error, caller: &Caller, rules: &[&'static Rule], reader: Reader) -> Error {
+    let allowed = async {
         let mut cx = reader.begin().await?;
-        for rule in parent.into_iter().chain([resource.rules.read]) {
+        for rule in rules {
             require_with_roles(rule, caller, &mut cx).await?;
         }
         Ok(())
     };
-    let asked: Result<()> = ask.await;
-    asked.err().unwrap_or(error)
+    let allowed: Result<()> = allowed.await;
+    allowed.err().unwrap_or(error)
+}
+
+fn json(body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
 }

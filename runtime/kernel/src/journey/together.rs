@@ -3,11 +3,11 @@
 //! They become what their own route would create for the same caller, one after the other, in the transaction of the
 //! outer object, but the database gets them in one statement. Nested objects can't have nested objects themselves.
 
-use super::{
-    Action, Way, findings, hook,
-    refused::{self, Attempt},
-    require_with_roles,
-};
+mod making;
+
+pub(super) use making::{Made, Making, Pace, Stop};
+
+use super::{Action, findings, refused::Attempt};
 use crate::{
     caller::Caller,
     cx::Cx,
@@ -17,9 +17,7 @@ use crate::{
     problem::Item,
     resource::{Decode, Resource, Together},
 };
-use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, Row, postgres::PgArguments};
-use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
 /// A body, split into its own properties and its nested lists.
@@ -227,213 +225,10 @@ fn decoder(engine: &Engine, of: &Together) -> Result<Decode> {
     decode.ok_or_else(|| Error::internal(format!("no way to create {}", of.entity)))
 }
 
-/// How the nested objects are sent to the database. One by one only to find out which of them is refused.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Pace {
-    AtOnce,
-    OneByOne,
-}
-
-/// Why they were not created.
-pub(super) enum Stop {
-    /// The final error.
-    Refused(Error),
-    /// The statement with all of them failed: try one by one to see which.
-    OneByOne,
-    /// Their creator may not read them: try without returning them.
-    Unseen,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<sqlx::Error> for Stop {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// Creates the objects of all nested lists, in the transaction that has created `id`.
-pub(super) struct Making<'a> {
-    pub endpoint: &'a Endpoint,
-    pub caller: &'a Caller,
-    pub id: Uuid,
-    pub way: Way,
-    pub pace: Pace,
-}
-
-/// The created objects, by the name of the list.
-pub(super) type Made = Vec<(&'static str, Vec<Box<RawValue>>)>;
-
-impl Making<'_> {
-    /// Ends the transaction, which a failed statement has aborted.
-    pub async fn all(&self, mut cx: Cx, parts: &Parts<'_>) -> Result<(Cx, Made), Stop> {
-        let mut made = Vec::new();
-        for list in &parts.lists {
-            let objects;
-            (cx, objects) = self.list(cx, list).await?;
-            if self.way == Way::Seen {
-                made.push((list.of.name, objects));
-            }
-        }
-        Ok((cx, made))
-    }
-
-    async fn list(&self, mut cx: Cx, list: &List) -> Result<(Cx, Vec<Box<RawValue>>), Stop> {
-        if list.objects.is_empty() {
-            return Ok((cx, Vec::new()));
-        }
-        let engine = &self.endpoint.engine;
-        let decode = decoder(engine, list.of)?;
-        let child = child(engine, list.of)?;
-        let mut inputs = Vec::with_capacity(list.objects.len());
-        for (n, object) in list.objects.iter().enumerate() {
-            let sent = list.within(self.endpoint.resource(), object, self.id);
-            let mut input = decode(&sent, Mode::Create).map_err(Error::from)?;
-            let given = Some(&mut *input);
-            if let Err(error) = hook(&child, Action::Create, &mut cx, None, given).await {
-                drop(cx);
-                return Err(self.refused_by_hook(&child, list, n, error).await.into());
-            }
-            inputs.push(input);
-        }
-        let mut ids = Vec::new();
-        let mut rows = Vec::new();
-        let pace = match self.pace {
-            Pace::AtOnce => inputs.len(),
-            Pace::OneByOne => 1,
-        };
-        for (n, some) in inputs.chunks(pace).enumerate() {
-            let sql = statement(child.resource(), some.len(), self.way)?;
-            let mut arguments = PgArguments::default();
-            for input in some {
-                input.bind(&mut arguments).map_err(Error::internal)?;
-            }
-            let made = sqlx::query_with(AssertSqlSafe(sql), arguments);
-            match made.fetch_all(cx.conn()).await {
-                Ok(found) => rows.extend(found),
-                Err(error) => {
-                    drop(cx);
-                    return Err(self.refused(&child, list, n, some.len(), error).await);
-                }
-            }
-        }
-        if self.way == Way::Unseen {
-            return Ok((cx, Vec::new()));
-        }
-        for row in &rows {
-            ids.push(row.try_get::<Uuid, _>("id")?);
-        }
-        if child.resource().guarded {
-            let again = sqlx::query(child.resource().sql.by_ids).bind(&ids);
-            rows = again.fetch_all(cx.conn()).await?;
-        }
-        let mut shown: HashMap<Uuid, Box<RawValue>> = HashMap::new();
-        for row in &rows {
-            let mut json = Vec::new();
-            child.resource().write(row, &mut json)?;
-            let json = String::from_utf8(json).map_err(Error::internal)?;
-            let json = RawValue::from_string(json).map_err(Error::internal)?;
-            shown.insert(row.try_get("id")?, json);
-        }
-        let objects = ids.iter().filter_map(|id| shown.remove(id)).collect();
-        Ok((cx, objects))
-    }
-
-    /// A hook's reason is only told to those who may do this at all.
-    async fn refused_by_hook(
-        &self,
-        child: &Endpoint,
-        list: &List,
-        n: usize,
-        error: Error,
-    ) -> Error {
-        if error.is_refusal() {
-            let begun = child.engine.db.begin_write(self.caller, "create").await;
-            let allowed = match begun {
-                Ok(mut cx) => {
-                    let rule = child.resource().rules.create;
-                    require_with_roles(rule, self.caller, &mut cx).await
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(denied) = allowed {
-                return denied;
-            }
-        }
-        error.map_items(|item| at(list, n, item))
-    }
-
-    async fn refused(
-        &self,
-        child: &Endpoint,
-        list: &List,
-        first: usize,
-        count: usize,
-        error: sqlx::Error,
-    ) -> Stop {
-        let body = text(list.objects[first].entries.clone());
-        let attempt = Attempt {
-            endpoint: child,
-            caller: self.caller,
-            action: Action::Create,
-            id: None,
-            // The body lacks the reference to the parent, which this transaction would have created.
-            body: &body,
-        };
-        if refused::may_be_unseen(&attempt, self.way, &error) {
-            return Stop::Unseen;
-        }
-        if count > 1 && refused::is_about_a_row(&error) {
-            return Stop::OneByOne;
-        }
-        let error = refused::explain(&attempt, error).await;
-        error.map_items(|item| at(list, first, item)).into()
-    }
-}
-
 /// The pointer in the whole body.
 fn at(list: &List, n: usize, mut item: Item) -> Item {
     if let Some(pointer) = item.pointer {
         item.pointer = Some(format!("/{}/{n}{pointer}", list.of.name).into());
     }
     item
-}
-
-/// The statement that creates one object, changed to create several: the same columns, with an array of values for
-/// each.
-fn statement(resource: &Resource, count: usize, way: Way) -> Result<String> {
-    let whole = resource.sql.create;
-    let parts = whole.split_once("returning ");
-    let parts = parts.and_then(|(start, returning)| {
-        let (insert, values) = start.split_once("select")?;
-        Some((insert, values.trim(), returning))
-    });
-    let Some((insert, values, returning)) = parts else {
-        return Err(Error::internal("a create of another shape"));
-    };
-    let width = values.matches('$').count();
-    let mut text = format!("{insert}values ");
-    for row in 0..count {
-        text.push_str(if row > 0 { ", (" } else { "(" });
-        for (n, part) in values.split('$').enumerate() {
-            if n == 0 {
-                text.push_str(part);
-                continue;
-            }
-            let end = part.find(|c: char| !c.is_ascii_digit());
-            let (number, rest) = part.split_at(end.unwrap_or(part.len()));
-            let number: usize = number.parse().map_err(Error::internal)?;
-            let _ = write!(text, "${}{rest}", row * width + number);
-        }
-        text.push(')');
-    }
-    if way == Way::Seen {
-        text.push_str(" returning ");
-        text.push_str(returning);
-    }
-    Ok(text)
 }

@@ -16,7 +16,7 @@ use crate::{
     member::Member,
     problem::{Item, refuse},
     problems,
-    resource::{Filter, Kind, Lifecycle, Resource, Rules, Sql},
+    resource::{Expand, Filter, Kind, Lifecycle, Resource, Rules, Sql},
     rule::Rule,
 };
 use chrono::{DateTime, Utc};
@@ -72,6 +72,13 @@ impl List {
         })
     }
 
+    /// The list also takes `expand`, as the list of the entity that it shows; the handler passes on [`Asked::expand`].
+    #[must_use]
+    pub const fn expanding(mut self, expands: &'static [Expand]) -> Self {
+        self.0.expands = expands;
+        self
+    }
+
     /// Parses the query string and reports everything that is wrong with it at once.
     pub fn read(
         &'static self,
@@ -114,6 +121,7 @@ impl List {
             values: Vec::new(),
             days: Vec::new(),
             sides: None,
+            expand: query.expand.iter().map(|expand| expand.name).collect(),
             scope: scope(),
             wrong,
         };
@@ -149,6 +157,7 @@ pub struct Asked {
     values: Vec<(&'static str, Value)>,
     days: Vec<(&'static str, Day)>,
     sides: Option<[f64; 4]>,
+    expand: Vec<&'static str>,
     scope: super::cursor::Scope,
     wrong: Vec<Item>,
 }
@@ -251,6 +260,11 @@ impl Asked {
             Some(Value::Uuid(id)) => Some(*id),
             _ => None,
         }
+    }
+
+    /// The relations that the objects of the answer are to be shown with.
+    pub fn expand(&self) -> &[&'static str] {
+        &self.expand
     }
 
     /// West, south, east and north of `bbox`.

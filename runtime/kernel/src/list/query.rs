@@ -451,7 +451,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, kind: Kind, name: &str, text: &str) -> Option<Value> {
         let code = match kind {
-            Kind::Set(_) => "choice",
+            Kind::Enum(_) | Kind::Set(_) => "choice",
             _ => "format",
         };
         Value::read(kind, text)

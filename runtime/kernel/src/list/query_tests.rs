@@ -157,7 +157,7 @@ fn every_mistake_is_named() {
         ("limit", "range"),
         ("sort", "choice"),
         ("city_id", "format"),
-        ("state", "format"),
+        ("state", "choice"),
         ("starts_at.like", "unknown"),
         ("unknown", "unknown"),
         ("free.in", "unknown"),
@@ -290,6 +290,8 @@ fn what_is_empty_or_another_can_be_asked_for() {
         ("id=1", "format"),
         ("id.gt=0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e", "unknown"),
         ("id.in=1", "format"),
+        ("state.in=draft,Published", "choice"),
+        ("state.ne=", "choice"),
     ] {
         assert_eq!(errors(read(text).unwrap_err())[0].1, code, "{text}");
     }

@@ -1,9 +1,11 @@
 //! The SQL of a list, composed of static fragments, parameter numbers and one literal number only.
 //!
-//! Besides `cx` the only place that composes SQL at run time. Every fragment is `&'static str`, so no text of a
-//! request can become part of it.
+//! Every fragment is `&'static str`, so no text of a request can become part of it. Elsewhere the engine only rewrites
+//! whole statements of generated code: `cx` adds the caller, `resource` leaves out columns, `journey::together` creates
+//! several objects at once.
 
 mod found;
+mod ways;
 
 use super::{
     query::{Condition, Direction, Order, Places, Query},
@@ -14,31 +16,14 @@ use crate::{
     resource::{Lifecycle, Resource},
     value::Point,
 };
-use found::Wanted;
 pub use found::is_half;
+use found::{Around, Wanted};
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
 /// Counting stops after this many rows.
 pub const COUNT_MAX: i64 = 10_000;
-
-pub struct Statement {
-    pub text: String,
-    pub arguments: PgArguments,
-    /// The same text seldom recurs, so it is not worth a place in the cache of prepared statements.
-    pub rare: bool,
-}
-
-impl Statement {
-    pub fn question(self) -> Question {
-        Question {
-            text: self.text.into(),
-            arguments: self.arguments,
-            keep: !self.rare,
-        }
-    }
-}
 
 /// The parent of a nested list: the child's column and the parent's id.
 pub type Parent = Option<(&'static str, Uuid)>;
@@ -58,23 +43,23 @@ pub fn page(
     query: &Query,
     parent: Parent,
     after: Option<&After>,
-) -> Result<Statement, BoxDynError> {
+) -> Result<Question, BoxDynError> {
     let mut builder = Builder::new(resource.sql.list);
-    builder.live(resource, query);
-    builder.parent(parent)?;
-    let wanted = Wanted::page(resource, query, parent, after);
-    builder.conditions(&query.conditions, &wanted)?;
-    builder.after(query.order, after)?;
-    builder.order(query)?;
-    // A literal instead of a parameter, because the plan depends on it.
-    let _ = write!(builder.text, " limit {}", query.limit + 1);
+    if let Some(ways) = ways::of(resource, query) {
+        builder.page_by_ways(ways, resource, query, parent, after)?;
+        if resource.sql.list_end.is_empty() {
+            builder.order(query)?;
+        }
+    } else {
+        builder.page_of_rows(resource, query, parent, after)?;
+    }
     if !resource.sql.list_end.is_empty() {
         // Limit first: private columns are computed only for the rows of this page.
         builder.push(resource.sql.list_end);
         builder.order(query)?;
     }
-    let usual = query.limit == resource.page && query.conditions.len() <= 1;
-    Ok(builder.finish(!usual))
+    let is_usual = query.limit == resource.page && query.conditions.len() <= 1;
+    Ok(builder.finish(is_usual))
 }
 
 /// The same for rows that the caller may restore.
@@ -82,7 +67,7 @@ pub fn archived(
     resource: &'static Resource,
     limit: u32,
     before: Option<Uuid>,
-) -> Result<Statement, BoxDynError> {
+) -> Result<Question, BoxDynError> {
     let mut builder = Builder::new(resource.sql.list);
     builder.and();
     builder.push("t.id = any(array(select ");
@@ -97,7 +82,7 @@ pub fn archived(
         builder.push(resource.sql.list_end);
         builder.push(" order by t.id desc");
     }
-    Ok(builder.finish(false))
+    Ok(builder.finish(true))
 }
 
 /// The number of rows on all pages, counted up to one more than [`COUNT_MAX`].
@@ -105,7 +90,12 @@ pub fn count(
     resource: &'static Resource,
     query: &Query,
     parent: Parent,
-) -> Result<Statement, BoxDynError> {
+) -> Result<Question, BoxDynError> {
+    if let Some(ways) = ways::of(resource, query) {
+        let mut builder = Builder::new("");
+        builder.count_by_ways(ways, resource, query, parent)?;
+        return Ok(builder.finish(query.conditions.len() <= 1));
+    }
     let mut builder = Builder::new("select count(*) from (select from app.");
     builder.push(resource.plural);
     builder.push(" as t");
@@ -114,38 +104,57 @@ pub fn count(
     let wanted = Wanted::count(resource, query, parent);
     builder.conditions(&query.conditions, &wanted)?;
     let _ = write!(builder.text, " limit {}) as counted", COUNT_MAX + 1);
-    Ok(builder.finish(query.conditions.len() > 1))
+    Ok(builder.finish(query.conditions.len() <= 1))
 }
 
 /// The point of the related row, for rows without one of their own.
-pub fn place_beside(places: Places, id: Uuid) -> Result<Statement, BoxDynError> {
+pub fn place_beside(places: Places, id: Uuid) -> Result<Question, BoxDynError> {
     let mut builder = Builder::new("select e.");
     builder.push(places.column);
     builder.push(" from ");
     builder.push(places.beside);
     builder.push(" as e");
     builder.parent(Some(("e.id", id)))?;
-    Ok(builder.finish(true))
+    Ok(builder.finish(false))
 }
 
 /// Whether the caller can see the row.
-pub fn exists(resource: &'static Resource, id: Uuid) -> Result<Statement, BoxDynError> {
+pub fn exists(resource: &'static Resource, id: Uuid) -> Result<Question, BoxDynError> {
     let mut builder = Builder::new("select 1 from app.");
     builder.push(resource.plural);
     builder.push(" as t");
     builder.parent(Some(("t.id", id)))?;
-    Ok(builder.finish(false))
+    Ok(builder.finish(true))
 }
 
 struct Builder {
     text: String,
     arguments: PgArguments,
     has_where: bool,
-    /// The point that a list is ordered around, as `(longitude, latitude)` parameters.
-    around: Option<(usize, usize)>,
+    /// The point that a list is ordered around.
+    around: Option<Around>,
 }
 
 impl Builder {
+    /// Everything after the tables: conditions, order and limit of a page.
+    fn page_of_rows(
+        &mut self,
+        resource: &'static Resource,
+        query: &Query,
+        parent: Parent,
+        after: Option<&After>,
+    ) -> Result<(), BoxDynError> {
+        self.live(resource, query);
+        self.parent(parent)?;
+        let wanted = Wanted::page(resource, query, parent, after);
+        self.conditions(&query.conditions, &wanted)?;
+        self.after(query.order, after)?;
+        self.order(query)?;
+        // A literal instead of a parameter, because the plan depends on it.
+        let _ = write!(self.text, " limit {}", query.limit + 1);
+        Ok(())
+    }
+
     fn new(start: &'static str) -> Self {
         let mut text = String::with_capacity(start.len() + 200);
         text.push_str(start);
@@ -315,8 +324,7 @@ impl Builder {
                 self.push(", ");
             }
             Order::Distance(places) => {
-                self.place(places);
-                self.distance();
+                self.distance(|text| text.place(places));
                 self.push(", ");
             }
             Order::Id(_) => {}
@@ -347,11 +355,12 @@ impl Builder {
         }
     }
 
-    fn finish(self, rare: bool) -> Statement {
-        Statement {
-            text: self.text,
+    /// `keep`: the same text is certain to recur; others are prepared when they do.
+    fn finish(self, keep: bool) -> Question {
+        Question {
+            text: self.text.into(),
             arguments: self.arguments,
-            rare,
+            keep,
         }
     }
 }

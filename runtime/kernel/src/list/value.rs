@@ -4,7 +4,7 @@ use super::time;
 use crate::{
     input::{Format, normal_line},
     resource::Kind,
-    value::{parse_date, write_time},
+    value::{parse_date, parse_id, write_time},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{
@@ -34,10 +34,7 @@ impl Value {
     /// The error message says what to send instead.
     pub fn read(kind: Kind, text: &str) -> Result<Self, String> {
         let ok = match kind {
-            Kind::Uuid => Uuid::try_parse(text)
-                .ok()
-                .filter(|_| text.len() == 36)
-                .map(Self::Uuid),
+            Kind::Uuid => parse_id(text).map(Self::Uuid),
             Kind::Text | Kind::Search => {
                 // Stored lines are trimmed and normalised in the same way, so a pasted blank or another normal form
                 // still matches.

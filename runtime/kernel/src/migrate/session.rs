@@ -15,16 +15,21 @@ pub async fn open(database: &PgConnectOptions, limits: &Limits) -> Result<PgConn
     Ok(conn)
 }
 
-/// A concurrent index build that fails leaves an invalid index behind, which still occupies its name.
-pub async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
-    let left: Vec<String> = sqlx::query_scalar(
-        "select format('%I.%I', n.nspname, c.relname) from pg_index i \
+/// A concurrent index build that fails leaves an invalid index behind, which still occupies its name. Only what this
+/// migration builds is dropped: another index may be one that somebody else is building at the moment.
+pub async fn drop_unfinished_indexes(conn: &mut PgConnection, migration: &str) -> Result<()> {
+    let left: Vec<(String, String)> = sqlx::query_as(
+        "select c.relname::text, format('%I.%I', n.nspname, c.relname) from pg_index i \
          join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace \
          where not i.indisvalid and n.nspname not like 'pg\\_%'",
     )
     .fetch_all(&mut *conn)
     .await?;
-    for index in left {
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    for (name, index) in left {
+        if !migration.split(word).any(|found| found == name) {
+            continue;
+        }
         let sql = format!("drop index concurrently {index}");
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&mut *conn)

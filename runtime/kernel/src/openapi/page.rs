@@ -27,6 +27,25 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// Starts Swagger UI with our extensions (`docs/`) and with the documents to choose from.
+pub fn initializer(urls: &Value) -> Response {
+    const PLUGINS: &str = include_str!("docs/plugins.js");
+    const START: &str = include_str!("docs/initializer.js");
+    let start = START.replace("/*urls*/ []", &urls.to_string());
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/javascript"),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, no-cache"),
+        ),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (headers, format!("{PLUGINS}\n{start}")).into_response()
+}
+
 async fn file(Path(name): Path<String>) -> Result<Response> {
     let file = serve(&name, config()).map_err(|error| Error::internal(error.to_string()))?;
     let file = file.ok_or_else(|| Error::new(&problems::NO_ROUTE))?;
@@ -46,23 +65,4 @@ async fn file(Path(name): Path<String>) -> Result<Response> {
 fn config() -> Arc<Config<'static>> {
     static CONFIG: OnceLock<Arc<Config<'static>>> = OnceLock::new();
     CONFIG.get_or_init(|| Arc::new(Config::from(PATH))).clone()
-}
-
-/// Starts Swagger UI with our extensions (`docs/`) and with the documents to choose from.
-pub fn initializer(urls: &Value) -> Response {
-    const PLUGINS: &str = include_str!("docs/plugins.js");
-    const START: &str = include_str!("docs/initializer.js");
-    let start = START.replace("/*urls*/ []", &urls.to_string());
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/javascript"),
-        ),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("public, no-cache"),
-        ),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-    ];
-    (headers, format!("{PLUGINS}\n{start}")).into_response()
 }

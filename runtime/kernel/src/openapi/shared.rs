@@ -48,6 +48,7 @@ const USUAL: [(&str, &str); 8] = [
 pub fn say_once(document: &mut Value) {
     choices::name(document);
     parameters(document);
+    headers(document);
     answers(document);
     let too_many = document["components"]["responses"].get(TOO_MANY).is_some();
     for_each_operation(document, |method, operation| {
@@ -140,6 +141,19 @@ fn parameter_name(parameter: &Value) -> Option<String> {
 }
 
 /// Success answers that two operations have in common, such as the figures of each type of host.
+/// Headers that the generated part describes are described there only.
+fn headers(document: &mut Value) {
+    let shared = document["components"]["headers"].clone();
+    for_each_success(document, |_, answer| {
+        let sent = answer.get_mut("headers").and_then(Value::as_object_mut);
+        for (name, header) in sent.into_iter().flatten() {
+            if shared.get(name).is_some() {
+                *header = reference("headers", name);
+            }
+        }
+    });
+}
+
 fn answers(document: &mut Value) {
     let mut found = Repeated::default();
     for_each_success(document, |status, answer| {
@@ -234,24 +248,34 @@ fn security(document: &mut Value) {
     });
 }
 
-/// Parts in the order of their first use, with the number of uses and the possible names.
+/// Parts in the order of their first use.
 #[derive(Default)]
-struct Repeated(Vec<(Value, usize, Option<String>)>);
+struct Repeated(Vec<Use>);
+
+struct Use {
+    part: Value,
+    times: usize,
+    /// The name that the part would get; `None`: it has to stay where it is.
+    name: Option<String>,
+}
 
 impl Repeated {
     fn count(&mut self, part: &Value, name: Option<String>) {
-        match self.0.iter_mut().find(|(known, ..)| known == part) {
-            Some((_, times, _)) => *times += 1,
-            None => self.0.push((part.clone(), 1, name)),
+        match self.0.iter_mut().find(|known| known.part == *part) {
+            Some(known) => known.times += 1,
+            None => self.0.push(Use {
+                part: part.clone(),
+                times: 1,
+                name,
+            }),
         }
     }
 
     /// If two parts could have the same name, the one with more uses gets it.
     fn named(mut self, taken: &Value) -> Vec<(String, Value)> {
-        self.0
-            .sort_by_key(|(_, times, _)| std::cmp::Reverse(*times));
+        self.0.sort_by_key(|one| std::cmp::Reverse(one.times));
         let mut named: Vec<(String, Value)> = Vec::new();
-        for (part, times, name) in self.0 {
+        for Use { part, times, name } in self.0 {
             let Some(name) = name else { continue };
             let is_free = taken.get(&name).is_none() && !named.iter().any(|(one, _)| *one == name);
             if times > 1 && is_free {

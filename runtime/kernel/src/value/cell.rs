@@ -63,6 +63,11 @@ pub fn encode_row(row: &PgRow, columns: &[Column], out: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
+/// A text column as a JSON text.
+pub fn write_text(value: PgValueRef<'_>, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
+    Ok(serde_json::to_writer(out, decode::<&str>(value)?)?)
+}
+
 fn write_cell(
     row: &PgRow,
     i: usize,
@@ -88,11 +93,6 @@ fn at(i: usize, source: BoxDynError) -> sqlx::Error {
 
 fn decode<'r, T: Decode<'r, Postgres>>(value: PgValueRef<'r>) -> Result<T, BoxDynError> {
     T::decode(value)
-}
-
-/// A text column as a JSON text.
-pub fn write_text(value: PgValueRef<'_>, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
-    Ok(serde_json::to_writer(out, decode::<&str>(value)?)?)
 }
 
 impl<T: Cell> Cell for Option<T> {

@@ -15,13 +15,6 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-/// Leap seconds are inserted at the end of a month only, everywhere at once.
-fn may_leap(time: DateTime<Utc>) -> bool {
-    let tomorrow = time.date_naive().succ_opt();
-    (time.hour(), time.minute(), time.second()) == (23, 59, 59)
-        && tomorrow.is_some_and(|date| date.day() == 1)
-}
-
 pub fn parse_date(text: &str) -> Option<NaiveDate> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     (text.len() == 10 && (1..=9999).contains(&date.year())).then_some(date)
@@ -49,6 +42,13 @@ pub fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
         let _ = write!(out, ".{micros:06}");
     }
     out.push(b'Z');
+}
+
+/// Leap seconds are inserted at the end of a month only, everywhere at once.
+fn may_leap(time: DateTime<Utc>) -> bool {
+    let tomorrow = time.date_naive().succ_opt();
+    (time.hour(), time.minute(), time.second()) == (23, 59, 59)
+        && tomorrow.is_some_and(|date| date.day() == 1)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ async fn hidden_archived_and_missing_look_the_same() {
         (200, &json!("open"))
     );
     assert_eq!(answer.json["allowed_actions"], json!([]));
-    assert_eq!(answer.header("cache-control"), "");
+    assert_eq!(answer.header("cache-control"), "no-cache");
     let mine = world
         .get(&format!("/things/{draft}"))
         .by(&token)

@@ -134,6 +134,7 @@ pub static THING: Resource = Resource {
         ),
         list: concat!("select ", columns!(), " from app.things t"),
         list_end: "",
+        ways: None,
         get_anonymous: "",
         by_ids: concat!("select ", columns!(), " from app.things t where t.id = any($1)"),
         create: concat!(

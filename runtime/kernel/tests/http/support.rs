@@ -11,8 +11,9 @@ use kernel::{
     Db, Visitor,
     auth::{Authenticator, Tokens},
     config::{DbConfig, HttpConfig, TokenConfig},
-    http::{Http, Json, Raw, health::Health},
+    http::{Http, Raw, Sent, health::Health},
 };
+use macros::Input;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
@@ -23,6 +24,12 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 
 /// Bytes of `/large`: more than the buffers of two sockets hold.
 pub const LARGE: usize = 32 << 20;
+
+#[derive(Input)]
+#[input(body)]
+struct Numbered {
+    number: i32,
+}
 
 pub fn http(configure: impl FnOnce(&mut HttpConfig)) -> Arc<Http> {
     let tokens = TokenConfig::new("test".into(), "test".into(), KEY.into());
@@ -43,7 +50,7 @@ pub fn routes(http: &Arc<Http>) -> Router {
         )
         .route(
             "/json",
-            post(|Json(value): Json<Vec<i32>>| async move { value.len().to_string() }),
+            post(|Sent(body): Sent<Numbered>| async move { body.number.to_string() }),
         )
         .route(
             "/raw/{id}",

@@ -68,6 +68,19 @@ select s.rolname || ' may create objects in schema ' || n.nspname
 from pg_namespace n, server s
 where n.nspname not like 'pg\_%' and has_schema_privilege(s.oid, n.oid, 'create')
 union
+-- Roles are not in a dump of the database. Made anew by hand, they may lack what the schema builds on.
+select r.rolname || ' is held to row-level security, so members and their roles are not found; `alter role ' || r.rolname || ' bypassrls` as a superuser'
+from pg_roles r where r.rolname in ('culturepass_authz', 'culturepass_counter') and not r.rolbypassrls
+union
+select s.rolname || ' has no ' || w.name || ', so one request may keep a connection for ever; copy the roles with `pg_dumpall --roles-only`'
+from server s
+join (values ('culturepass_app', 'statement_timeout'), ('culturepass_app', 'lock_timeout'),
+             ('culturepass_app', 'idle_in_transaction_session_timeout'),
+             ('culturepass_job', 'lock_timeout'), ('culturepass_job', 'idle_in_transaction_session_timeout')) w (role, name)
+  on w.role = s.rolname
+where not exists (select from pg_db_role_setting d, unnest(d.setconfig) c
+                  where d.setrole = s.oid and c like w.name || '=%')
+union
 select s.rolname || ' may become ' || r.rolname
 from pg_roles r, server s
 where r.oid <> s.oid and pg_has_role(s.oid, r.oid, 'member')

@@ -54,18 +54,6 @@ pub async fn migrate(common: &Common, arguments: &Migrate) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reverting drops tables and columns with their data.
-fn confirmed(database: &PgConnectOptions, confirm: Option<&str>) -> Result<()> {
-    let name = database.get_database().unwrap_or_default();
-    if confirm == Some(name) {
-        return Ok(());
-    }
-    bail!(
-        "taking migrations back drops tables and columns with all that is in them; if the database `{name}` is meant, \
-         make a dump and say so: --confirm {name}"
-    )
-}
-
 pub async fn audit(action: &Audit) -> Result<ExitCode> {
     match action {
         Audit::Verify { roles, expect } => verify(&connect(roles)?, expect.as_deref()).await,
@@ -80,6 +68,18 @@ pub async fn audit(action: &Audit) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Reverting drops tables and columns with their data.
+fn confirmed(database: &PgConnectOptions, confirm: Option<&str>) -> Result<()> {
+    let name = database.get_database().unwrap_or_default();
+    if confirm == Some(name) {
+        return Ok(());
+    }
+    bail!(
+        "taking migrations back drops tables and columns with all that is in them; if the database `{name}` is meant, \
+         make a dump and say so: --confirm {name}"
+    )
 }
 
 async fn verify(db: &Db, expect: Option<&str>) -> Result<ExitCode> {

@@ -44,6 +44,9 @@ pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
         SeedWhat::Demo => {
             let added = demo::load(&mut connection).await?;
             passwords(&mut connection).await?;
+            if added {
+                statistics(&mut connection).await?;
+            }
             println!(
                 "demonstration data: {}",
                 if added { "added" } else { "there already" }
@@ -95,6 +98,16 @@ async fn pictures(common: &Common, app: &App) -> Result<()> {
             sent => format!("{sent} sent"),
         }
     );
+    Ok(())
+}
+
+/// PostgreSQL gathers statistics by itself, but only after a minute. Until then it reads whole tables for a page of a
+/// list. Tables of other owners are left out, with a warning that nobody needs.
+async fn statistics(connection: &mut PgConnection) -> Result<()> {
+    sqlx::raw_sql("set client_min_messages = error; analyze; reset client_min_messages")
+        .execute(connection)
+        .await
+        .context("statistics of the demonstration data")?;
     Ok(())
 }
 

@@ -3,12 +3,14 @@
 use crate::{
     checks,
     cli::{Serve, Work},
+    files,
     settings::{Common, Environment, Worker},
-    wire::{Built, build, parts, worker_config},
+    wire::{Built, Parts, build, parts, worker_config},
 };
 use anyhow::{Context, Result};
 use app::{App, worker};
 use kernel::{http::health::Health, serve};
+use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -21,6 +23,8 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     parts.outbox = arguments.development.dev_outbox_url.clone();
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
+    checks::pictures(&arguments.app)?;
+    leave_room(&mut parts);
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
     // Errors in the settings of modules are reported first.
     let (database, built) = (parts.db.clone(), build(parts)?);
@@ -67,8 +71,10 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
     let production = common.environment == Environment::Production;
+    checks::token_key(parts.tokens.signing_key.expose_secret())?;
     checks::addresses(production, &arguments.app)?;
     checks::mail(production, &arguments.app.mail)?;
+    checks::pictures(&arguments.app)?;
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
     tracing::info!("working");
@@ -76,6 +82,27 @@ pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     built.db.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lowers the number of connections of clients to what the operating system has files for.
+fn leave_room(parts: &mut Parts) {
+    let db = &parts.db;
+    let pools = [
+        db.connections,
+        db.job_connections,
+        db.search_connections,
+        db.figure_connections,
+    ];
+    let wanted = parts.http.max_connections;
+    if let Some(room) = files::room(wanted, pools.iter().sum::<u32>() as usize) {
+        tracing::warn!(
+            wanted,
+            room,
+            "MAX_CONNECTIONS is lowered, because this process may not open more files; raise the limit (`ulimit -n`, \
+             `LimitNOFILE`)"
+        );
+        parts.http.max_connections = room;
+    }
 }
 
 fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> JoinHandle<()> {

@@ -13,10 +13,10 @@ pub const ROWS: &[(&str, &str)] = &[
     ("attendance", "0199f7ee-2b58-7e7a-8592-597122f5c55f"),
     ("broadcast", "0199e03b-32a8-7508-83d2-d0bd99a2acd3"),
     ("business", "0199e004-53c8-7406-8c24-c62b622429cf"),
-    ("checkpoint", "0199e004-4478-7c58-89ce-3b453c161f93"),
+    ("checkpoint", "0199e004-d0a0-7edf-8599-062dab31b14a"),
     (
         "checkpoint_ticket_type",
-        "0199e004-4450-7fb8-846c-bb6ca5d823e9",
+        "0199e004-d0a0-7fad-8cd7-5634a4de4979",
     ),
     ("city", "0199da0e-6342-7483-8a51-5e232ce74369"),
     (
@@ -52,6 +52,9 @@ pub const ROWS: &[(&str, &str)] = &[
     ("venue", "0199e004-5530-708d-8373-ef803ef38cb0"),
 ];
 
+/// Geelong, a city of the reference data that is none of the demonstration.
+const OTHER_CITY: &str = "0199da0e-634c-7538-8aad-259e1add9a00";
+
 /// A value in the examples of the document, and what to replace it with.
 pub fn of_the_demonstration() -> Vec<(String, String)> {
     let rows = ROWS
@@ -65,8 +68,12 @@ pub fn of_the_demonstration() -> Vec<(String, String)> {
         ("\\\"3\\\"", "\\\"1\\\""),
     ];
     // Where the example object would be the member who tries it.
-    let another = (example_id("another user"), PEOPLE[1].id.to_string());
-    rows.chain([another])
+    let another = [
+        (example_id("another user"), PEOPLE[1].id.to_string()),
+        // One of the reference data, in which nothing is offered yet.
+        (example_id("another city"), OTHER_CITY.to_owned()),
+    ];
+    rows.chain(another)
         .chain(others.map(|(one, other)| (one.to_owned(), other.to_owned())))
         .collect()
 }
@@ -156,12 +163,16 @@ const MADE: [(&str, &str); 6] = [
         "with olgas as (
            select r.id from app.service_requests r
            join app.role_assignments a on a.scope_id = r.host_id and a.role = 'orgAdmin' and a.state = 'accepted'
-           where a.user_id = '0199c000-0000-7000-8000-000000000003')
+           where a.user_id = '0199c000-0000-7000-8000-000000000003'),
+         binhs as (
+           select scope_id as id from app.role_assignments
+           where role = 'orgAdmin' and state = 'accepted' and user_id = '0199c000-0000-7000-8000-000000000004')
          (select 'service_request', id::text from app.service_requests
           order by id in (select id from olgas) desc, id limit 1)
          union all
-         (select 'lead', id::text from app.leads
-          order by service_request_id in (select id from olgas) desc, id limit 1)
+         (select 'lead', l.id::text from app.leads l
+          order by l.state in ('new', 'viewed') and l.business_id in (select id from binhs) desc,
+                   l.service_request_id in (select id from olgas) desc, l.id limit 1)
          union all
          (select 'quote', q.id::text from app.quotes q join app.leads l on l.id = q.lead_id
           order by q.state <> 'draft' and l.service_request_id in (select id from olgas) desc, q.id limit 1)",
@@ -205,6 +216,20 @@ pub async fn made_later(db: &Db) -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
+/// The example id that the generator derives from the name of an entity.
+pub fn example_id(entity: &str) -> String {
+    let hash: String = Sha256::digest(entity)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "019caddd-0f20-7{}-a{}-{}",
+        &hash[0..3],
+        &hash[3..6],
+        &hash[6..18]
+    )
+}
+
 async fn first(
     db: &Db,
     module: &'static str,
@@ -219,18 +244,4 @@ async fn first(
     Ok(rows
         .filter_map(|(entity, id)| Some((entity, id?)))
         .collect())
-}
-
-/// The example id that the generator derives from the name of an entity.
-pub fn example_id(entity: &str) -> String {
-    let hash: String = Sha256::digest(entity)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!(
-        "019caddd-0f20-7{}-a{}-{}",
-        &hash[0..3],
-        &hash[3..6],
-        &hash[6..18]
-    )
 }

@@ -25,6 +25,59 @@ struct Setting {
     default: Option<String>,
 }
 
+/// The text of `culturepass.env.example`.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Settings of CulturePass. Copy to `culturepass.env` and uncomment what you change, or set environment\n\
+         # variables of the same names: those take precedence. Commented values are the defaults.\n\
+         # Made by `culturepass settings --write`.\n",
+    );
+    let settings = all();
+    let grouped: Vec<&str> = GROUPS
+        .iter()
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect();
+    for (title, names) in GROUPS {
+        let _ = writeln!(text, "\n## {title}");
+        settings
+            .iter()
+            .filter(|setting| names.contains(&setting.name.as_str()))
+            .for_each(|setting| entry(&mut text, setting));
+    }
+    let _ = writeln!(text, "\n## Server and worker");
+    settings
+        .iter()
+        .filter(|setting| !grouped.contains(&setting.name.as_str()))
+        .for_each(|setting| entry(&mut text, setting));
+    text
+}
+
+/// The table of `docs/settings.md`.
+pub fn table() -> String {
+    let mut text = String::from("| setting | default | meaning |\n|---|---|---|\n");
+    for setting in all() {
+        let default = setting
+            .default
+            .map(|default| format!("`{default}`"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "| `{}` | {default} | {} |", setting.name, setting.doc);
+    }
+    text
+}
+
+/// Writes both files in the repository.
+pub fn write() -> Result<()> {
+    const PAGE: &str = "docs/settings.md";
+    let page = fs::read_to_string(PAGE)
+        .with_context(|| format!("{PAGE}: not the folder of the repository?"))?;
+    let (before, _) = page
+        .split_once("| setting |")
+        .with_context(|| format!("{PAGE} has no table of settings"))?;
+    fs::write(PAGE, format!("{before}{}", table()))?;
+    fs::write("culturepass.env.example", example())?;
+    Ok(())
+}
+
 /// Each setting once, in the order of definition.
 fn all() -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
@@ -70,33 +123,6 @@ fn default(argument: &Arg) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// The text of `culturepass.env.example`.
-pub fn example() -> String {
-    let mut text = String::from(
-        "# Settings of CulturePass. Copy to `culturepass.env` and uncomment what you change, or set environment\n\
-         # variables of the same names: those take precedence. Commented values are the defaults.\n\
-         # Made by `culturepass settings --write`.\n",
-    );
-    let settings = all();
-    let grouped: Vec<&str> = GROUPS
-        .iter()
-        .flat_map(|(_, names)| names.iter().copied())
-        .collect();
-    for (title, names) in GROUPS {
-        let _ = writeln!(text, "\n## {title}");
-        settings
-            .iter()
-            .filter(|setting| names.contains(&setting.name.as_str()))
-            .for_each(|setting| entry(&mut text, setting));
-    }
-    let _ = writeln!(text, "\n## Server and worker");
-    settings
-        .iter()
-        .filter(|setting| !grouped.contains(&setting.name.as_str()))
-        .for_each(|setting| entry(&mut text, setting));
-    text
-}
-
 fn entry(text: &mut String, setting: &Setting) {
     let _ = writeln!(
         text,
@@ -105,32 +131,6 @@ fn entry(text: &mut String, setting: &Setting) {
         setting.name,
         setting.default.as_deref().unwrap_or_default()
     );
-}
-
-/// The table of `docs/settings.md`.
-pub fn table() -> String {
-    let mut text = String::from("| setting | default | meaning |\n|---|---|---|\n");
-    for setting in all() {
-        let default = setting
-            .default
-            .map(|default| format!("`{default}`"))
-            .unwrap_or_default();
-        let _ = writeln!(text, "| `{}` | {default} | {} |", setting.name, setting.doc);
-    }
-    text
-}
-
-/// Writes both files in the repository.
-pub fn write() -> Result<()> {
-    const PAGE: &str = "docs/settings.md";
-    let page = fs::read_to_string(PAGE)
-        .with_context(|| format!("{PAGE}: not the folder of the repository?"))?;
-    let (before, _) = page
-        .split_once("| setting |")
-        .with_context(|| format!("{PAGE} has no table of settings"))?;
-    fs::write(PAGE, format!("{before}{}", table()))?;
-    fs::write("culturepass.env.example", example())?;
-    Ok(())
 }
 
 #[cfg(test)]

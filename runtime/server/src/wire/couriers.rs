@@ -62,7 +62,54 @@ pub fn mailer(settings: &Mail, production: bool) -> Result<Arc<dyn Mailer>> {
     }
 }
 
+pub fn pusher(settings: &Push, production: bool) -> Result<Arc<dyn Pusher>> {
+    let account = settings.fcm_service_account.get()?;
+    one_of(
+        "push",
+        &[
+            ("FCM_SERVICE_ACCOUNT", account.is_some()),
+            ("PUSH_DIR", settings.push_dir.is_some()),
+        ],
+    )?;
+    if let Some(account) = account {
+        if production {
+            let token_uri = token_uri(&account);
+            encrypted("FCM_SERVICE_ACCOUNT", &token_uri?, production)?;
+        }
+        let pusher = FcmPusher::new(FcmConfig {
+            service_account: account,
+            url: encrypted("FCM_URL", &settings.fcm_url, production)?,
+            timeout: Duration::from_secs(settings.fcm_timeout_seconds),
+        });
+        let pusher = pusher.map_err(|why| anyhow!("FCM_SERVICE_ACCOUNT: {why}"))?;
+        return Ok(Arc::new(pusher));
+    }
+    match &settings.push_dir {
+        Some(folder) => {
+            let pusher = FilePusher::new(folder.clone());
+            Ok(Arc::new(pusher.with_context(|| of("PUSH_DIR", folder))?))
+        }
+        None => Ok(Arc::new(LogPusher)),
+    }
+}
+
+pub fn webhooks(settings: &Mail) -> Result<Keys> {
+    let resend = settings.resend_webhook_secret.get()?;
+    let resend = resend.map(|secret| ResendKey::new(&secret)).transpose();
+    let sendgrid = settings.sendgrid_webhook_key.get()?;
+    let sendgrid = sendgrid.map(|key| SendgridKey::new(key.expose_secret()));
+    Ok(Keys {
+        resend: resend.map_err(|why| anyhow!("RESEND_WEBHOOK_SECRET: {why}"))?,
+        sendgrid: sendgrid
+            .transpose()
+            .map_err(|why| anyhow!("SENDGRID_WEBHOOK_KEY: {why}"))?,
+    })
+}
+
 fn smtp(settings: &Mail, host: &str) -> Result<SmtpMailer> {
+    if host.contains("//") || host.matches(':').count() == 1 {
+        bail!("SMTP_HOST={host} is not the name of a server; its port is SMTP_PORT");
+    }
     let login = match (settings.smtp_user.clone(), settings.smtp_password.get()?) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
@@ -103,54 +150,10 @@ fn sender(settings: &Mail) -> Result<Sender> {
     from.parse().map_err(|why| anyhow!("MAIL_FROM: {why}"))
 }
 
-pub fn pusher(settings: &Push, production: bool) -> Result<Arc<dyn Pusher>> {
-    let account = settings.fcm_service_account.get()?;
-    one_of(
-        "push",
-        &[
-            ("FCM_SERVICE_ACCOUNT", account.is_some()),
-            ("PUSH_DIR", settings.push_dir.is_some()),
-        ],
-    )?;
-    if let Some(account) = account {
-        if production {
-            let token_uri = token_uri(&account);
-            encrypted("FCM_SERVICE_ACCOUNT", &token_uri?, production)?;
-        }
-        let pusher = FcmPusher::new(FcmConfig {
-            service_account: account,
-            url: encrypted("FCM_URL", &settings.fcm_url, production)?,
-            timeout: Duration::from_secs(settings.fcm_timeout_seconds),
-        });
-        let pusher = pusher.map_err(|why| anyhow!("FCM_SERVICE_ACCOUNT: {why}"))?;
-        return Ok(Arc::new(pusher));
-    }
-    match &settings.push_dir {
-        Some(folder) => {
-            let pusher = FilePusher::new(folder.clone());
-            Ok(Arc::new(pusher.with_context(|| of("PUSH_DIR", folder))?))
-        }
-        None => Ok(Arc::new(LogPusher)),
-    }
-}
-
 fn token_uri(account: &SecretString) -> Result<Url> {
     let json: Option<Value> = serde_json::from_str(account.expose_secret()).ok();
     let uri = json.and_then(|json| json["token_uri"].as_str()?.parse().ok());
     uri.context("FCM_SERVICE_ACCOUNT: it is not the JSON of a service account")
-}
-
-pub fn webhooks(settings: &Mail) -> Result<Keys> {
-    let resend = settings.resend_webhook_secret.get()?;
-    let resend = resend.map(|secret| ResendKey::new(&secret)).transpose();
-    let sendgrid = settings.sendgrid_webhook_key.get()?;
-    let sendgrid = sendgrid.map(|key| SendgridKey::new(key.expose_secret()));
-    Ok(Keys {
-        resend: resend.map_err(|why| anyhow!("RESEND_WEBHOOK_SECRET: {why}"))?,
-        sendgrid: sendgrid
-            .transpose()
-            .map_err(|why| anyhow!("SENDGRID_WEBHOOK_KEY: {why}"))?,
-    })
 }
 
 /// With two services configured it would be unclear which one is used.

@@ -17,20 +17,6 @@ pub fn price(from: shared::Price) -> Converted<Price> {
     })
 }
 
-/// None for intervals such as "every three months", which our type doesn't have.
-fn interval(from: &shared::Price) -> Option<Interval> {
-    use shared::RecurringInterval as Theirs;
-    let recurring = from.recurring.as_ref();
-    let single = recurring.filter(|recurring| recurring.interval_count == 1)?;
-    match single.interval {
-        Theirs::Day => Some(Interval::Day),
-        Theirs::Week => Some(Interval::Week),
-        Theirs::Month => Some(Interval::Month),
-        Theirs::Year => Some(Interval::Year),
-        _ => None,
-    }
-}
-
 pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
     use shared::SubscriptionStatus as Theirs;
     let status = match &from.status {
@@ -80,22 +66,6 @@ pub fn subscription(from: shared::Subscription) -> Converted<Subscription> {
     })
 }
 
-/// The price of a period. None if it isn't a fixed amount for each unit.
-fn amount(item: &shared::SubscriptionItem) -> Option<i64> {
-    let quantity = i64::try_from(item.quantity.unwrap_or(1)).ok()?;
-    item.price.unit_amount?.checked_mul(quantity)
-}
-
-/// An invoice that is only a preview has no id.
-fn invoice_id(from: &Expandable<shared::Invoice>) -> Converted<String> {
-    present(from.id().as_ref())
-}
-
-fn present(id: Option<&shared::InvoiceId>) -> Converted<String> {
-    let id = id.ok_or("an invoice without an id")?;
-    Ok(id.to_string())
-}
-
 pub fn invoice(from: shared::Invoice) -> Converted<Invoice> {
     use shared::InvoiceStatus as Theirs;
     let status = match &from.status {
@@ -133,4 +103,34 @@ pub fn invoice(from: shared::Invoice) -> Converted<Invoice> {
         amount_paid: from.amount_paid,
         livemode: from.livemode,
     })
+}
+
+/// None for intervals such as "every three months", which our type doesn't have.
+fn interval(from: &shared::Price) -> Option<Interval> {
+    use shared::RecurringInterval as Theirs;
+    let recurring = from.recurring.as_ref();
+    let single = recurring.filter(|recurring| recurring.interval_count == 1)?;
+    match single.interval {
+        Theirs::Day => Some(Interval::Day),
+        Theirs::Week => Some(Interval::Week),
+        Theirs::Month => Some(Interval::Month),
+        Theirs::Year => Some(Interval::Year),
+        _ => None,
+    }
+}
+
+/// The price of a period. None if it isn't a fixed amount for each unit.
+fn amount(item: &shared::SubscriptionItem) -> Option<i64> {
+    let quantity = i64::try_from(item.quantity.unwrap_or(1)).ok()?;
+    item.price.unit_amount?.checked_mul(quantity)
+}
+
+/// An invoice that is only a preview has no id.
+fn invoice_id(from: &Expandable<shared::Invoice>) -> Converted<String> {
+    present(from.id().as_ref())
+}
+
+fn present(id: Option<&shared::InvoiceId>) -> Converted<String> {
+    let id = id.ok_or("an invoice without an id")?;
+    Ok(id.to_string())
 }

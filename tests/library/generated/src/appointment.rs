@@ -58,6 +58,7 @@ pub static APPOINTMENT: Resource = Resource {
         from app.appointments as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.appointments as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.appointments as t"),
+        ways: Some(&Ways { walks: "(select sec.is_admin())", sets: &[], by: &[("t.member_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.appointments as t where t.id = any($1)"),
         create: concat!("insert into app.appointments as t
           (role, member_id)

@@ -138,7 +138,8 @@ pub static BOOK: Resource = Resource {
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when (me.is_librarian or me.is_admin) and t.on_loan = 0 then 'delete' end,
-          case when me.is_librarian or me.is_admin then 'restore' end
+          case when me.is_librarian or me.is_admin then 'restore' end,
+          case when me.is_librarian or me.is_admin then 'delete when on_loan is 0' end
         ], null) as may from app.books as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

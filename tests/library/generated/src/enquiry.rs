@@ -24,6 +24,8 @@ pub struct Enquiry {
     pub state: EnquiryState,
     pub claimed_at: Option<DateTime<Utc>>,
     pub book_id: Option<Uuid>,
+    /// Who asks, if they are signed in.
+    pub asked_by_id: Option<Uuid>,
     /// Who looks after it.
     pub claimed_by_id: Option<Uuid>,
     /// Who keeps the answer for the next who asks.
@@ -54,8 +56,8 @@ pub struct UpdateEnquiry {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.question, t.answer_to::text, t.desk, t.state, t.claimed_at, t.book_id, t.claimed_by_id,
-    t.keeper_id, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.question, t.answer_to::text, t.desk, t.state, t.claimed_at, t.book_id, t.asked_by_id,
+    t.claimed_by_id, t.keeper_id, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
@@ -71,7 +73,7 @@ macro_rules! columns { () => {
 pub static ENQUIRY: Resource = Resource {
     name: "enquiry", plural: "enquiries", path: "enquiries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: Enquiry::encode, create: Some(CreateEnquiry::decode), update: Some(UpdateEnquiry::decode), hooks: &[],
-    fixed: &["id", "status", "state", "claimed_at", "book_id", "claimed_by_id", "keeper_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
+    fixed: &["id", "status", "state", "claimed_at", "book_id", "asked_by_id", "claimed_by_id", "keeper_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -121,6 +123,7 @@ pub static ENQUIRY: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("book", "book_id", &["book"]),
+        Expand::to("asked_by", "asked_by_id", &["member"]),
         Expand::to("claimed_by", "claimed_by_id", &["member"]),
         Expand::to("keeper", "keeper_id", &["member"]),
     ],

@@ -80,6 +80,7 @@ pub static LOAN: Resource = Resource {
           select t.id, t.due_on, t.renewals, t.state, t.book_id, t.member_id, t.version, t.created_at, t.updated_at
           from app.loans as t"),
         list_end: ") as t left join lateral app.loan_private(t.id) p on true",
+        ways: Some(&Ways { walks: "(select sec.is_librarian()) or (select sec.is_admin())", sets: &[], by: &[("t.member_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.loans as t
           (due_on, renewals, note, book_id, member_id)

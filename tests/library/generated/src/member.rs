@@ -89,6 +89,7 @@ pub static MEMBER: Resource = Resource {
         from app.members as t join counters.members as counts on counts.id = t.id, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t join counters.members as counts on counts.id = t.id where t.id = $1"),
         list: concat!("select ", columns!(), " from app.members as t join counters.members as counts on counts.id = t.id"),
+        ways: Some(&Ways { walks: "(select sec.is_librarian()) or (select sec.is_admin())", sets: &[], by: &[("t.id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.members as t join counters.members as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.members as t
           (name, card_number, email, phone, address, joined_on)
@@ -110,7 +111,8 @@ pub static MEMBER: Resource = Resource {
           case when t.id = me.id or ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'update' end,
           case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) and t.open_loans = 0 then 'delete' end,
           case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'restore' end,
-          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'suspend' end
+          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'suspend' end,
+          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'delete when open_loans is 0' end
         ], null) as may from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

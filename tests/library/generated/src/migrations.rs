@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "25a4d1b9bcb26c758c5c93b1fa21bc01cd60767febe5fc37ec9801b2f67ee8fcb90214136ed2c133e2455ac64b0b7adb",
+        checksum: "195b02fddbf96ad3aaccb4f8c31c986ac737579df06e3f704733daccd5b6222c3c760a0740c39b46b8d3ba1a3762d1c4",
     },
 ];

@@ -45,6 +45,7 @@ pub static PENALTY: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.penalties as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.penalties as t"),
+        ways: Some(&Ways { walks: "(select sec.is_librarian()) or (select sec.is_admin())", sets: &[], by: &[("t.member_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.penalties as t where t.id = any($1)"),
         create: concat!("insert into app.penalties as t
           (amount_cents, currency, reason, member_id, loan_id)

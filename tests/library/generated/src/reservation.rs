@@ -80,6 +80,7 @@ pub static RESERVATION: Resource = Resource {
         from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.reservations as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.reservations as t"),
+        ways: Some(&Ways { walks: "(select sec.is_librarian()) or (select sec.is_admin())", sets: &[], by: &[("t.member_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.reservations as t where t.id = any($1)"),
         create: concat!("insert into app.reservations as t
           (wanted_until, book_id)
@@ -122,7 +123,7 @@ pub static RESERVATION: Resource = Resource {
             sql: "update app.reservations as t set state = 'collected', collected_on = (now() at time zone 'UTC')::date, collected_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::conflict("reservations_book_id_member_id_key", "/member_id", "there is already a reservation with this book and member where state is not collected"),
+        Constraint::conflict("reservations_book_id_member_id_key", "/book_id", "there is already a reservation with this book and member where state is not collected"),
         Constraint::future("reservations_wanted_until_future", "/wanted_until", "must be after today, by universal time"),
         Constraint::reference("reservations_book_id_fkey", "/book_id"), Constraint::reference("reservations_live_book_id_fkey", "/book_id"),
         Constraint::conflict("reservations_make_ready_from", "/state", "only possible while state is waiting"),

@@ -11,11 +11,11 @@ use crate::{
         oracle::text,
         world::{Row, World},
     },
-    support::{Answer, Client, TestServer, model, resources},
+    support::{Answer, Client, Superuser, TestServer, model, resources},
 };
 use codegen::model::{Entity, EntityId};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 use std::{cmp::Reverse, collections::HashMap};
 use uuid::Uuid;
 
@@ -225,6 +225,7 @@ impl<'a> Stage<'a> {
             "offerTicket" => json!({"to_id": self.somebody_else(sight)}),
             "priceCommissionProposal" => json!({"price_cents": 4500, "quantity": 2}),
             "reverseJournal" => json!({"reason": "Booked by mistake"}),
+            "dismissStripeEvent" => json!({"reason": "Of an account that was deleted"}),
             "fundBudget" => json!({"amount_cents": 1000, "reference": "A test"}),
             "giveCredits" => {
                 json!({"user_id": self.somebody_else(sight), "kind": "event_credit", "amount_cents": 100, "currency": "AUD",
@@ -283,7 +284,7 @@ impl<'a> Stage<'a> {
 }
 
 /// A superuser's connection, for which no rules apply.
-pub struct Hand(PgConnection);
+pub struct Hand(Superuser);
 
 impl Hand {
     pub async fn of(server: &TestServer) -> Self {

@@ -192,7 +192,7 @@ async fn c6_c4_subscription_what_goes_back_takes_the_share_along() {
     shop.stage
         .run("set session_replication_role = replica; delete from app.share_returns")
         .await;
-    let found = all_faults(&mut shop.stage.server.superuser().await).await;
+    let found = all_faults(shop.stage.server.superuser().await.looking()).await;
     let kept = "a city has kept its share of what went back";
     assert!(
         found.iter().any(|fault| fault.starts_with(kept)),
@@ -348,6 +348,32 @@ async fn p7_c4_subscription_a_lost_dispute_takes_what_is_left_of_the_share() {
         assert_eq!(shop.earned().await, stays);
         shop.stage.books_agree().await;
     }
+}
+
+/// A bank may take back a part: half of the price, of which the city had 617 cents.
+#[tokio::test]
+async fn p7_c4_subscription_a_dispute_about_a_part_takes_that_part() {
+    let shop = Shop::new().await;
+    let before = shop.earned().await;
+    shop.rule(None, 3_250).await;
+    shop.subscribed().await;
+    let share = shop.earned().await - before;
+    let payment = shop.payment().await;
+    let fake = &shop.stage.stripe.fake;
+    let price = "select amount_cents from app.transactions where subscription_id is not null";
+    let half = shop.stage.number(price).await / 2;
+    let dispute = fake
+        .dispute_part(&payment, "fraudulent", false, half)
+        .expect("a dispute");
+    shop.deliver().await;
+    let dispute = dispute["id"].as_str().expect("an id");
+    fake.close_dispute(dispute, false).expect("a dispute");
+    shop.deliver().await;
+    let left = shop.earned().await - before;
+    assert!((left - share / 2).abs() <= 1, "{left} of {share}");
+    shop.told_again().await;
+    assert_eq!(shop.earned().await - before, left);
+    shop.stage.books_agree().await;
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn role_offered(world: &World) -> Told {
     Told {
         by: world.pia.id,
         to: vec![helper.id],
-        title: "A role is offered to you: orgAdmin".into(),
+        title: "You are asked to administer Press".into(),
         says: "Press".into(),
         leads_to: ("role_assignment", role),
     }
@@ -204,7 +204,7 @@ async fn role_accepted(world: &World) -> Told {
         by: helper.id,
         to: vec![world.pia.id],
         title: "second_helper has accepted".into(),
-        says: "orgAdmin now: Press".into(),
+        says: "now an administrator of Press".into(),
         leads_to: ("role_assignment", role),
     }
 }
@@ -219,7 +219,7 @@ async fn role_ended(world: &World) -> Told {
     Told {
         by: world.pia.id,
         to: vec![helper.id],
-        title: "A role of yours has ended: orgAdmin".into(),
+        title: "You no longer administer Press".into(),
         says: "Press".into(),
         leads_to: ("role_assignment", role),
     }

@@ -171,8 +171,8 @@ impl Statements<'_> {
         text(&self.change(&all.join(", ")))
     }
 
-    /// The new value of a column. For an object, a PATCH contains only the keys that change; if the caller may not
-    /// read the object, they are merged into an empty one.
+    /// The new value of a column. For an object, a PATCH contains only the keys that change; a caller who may not read
+    /// the object can only replace it, since the other keys would be lost.
     fn changed(&self, column: &Column, number: usize) -> String {
         let value = argument(column, number);
         if !matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
@@ -182,7 +182,14 @@ impl Statements<'_> {
         match column.read_rule() {
             None => format!("sec.patched(t.{name}, {value})"),
             Some(_) => {
-                format!("sec.patched((select p.{name} from app.{entity}_private(t.id) p), {value})")
+                let seen = format!(
+                    "p.{} & {} <> 0",
+                    schema::SEEN,
+                    schema::seen_bit(self.entity, &name)
+                );
+                format!(
+                    "(select sec.patched_if_seen('{name}', {seen}, p.{name}, {value}) from app.{entity}_private(t.id) p)"
+                )
             }
         }
     }

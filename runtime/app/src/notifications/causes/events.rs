@@ -1,4 +1,7 @@
 //! Messages about events that members go to or could go to: moved, elsewhere, cancelled or new.
+//!
+//! Guests who are inside already are told of changes, too: of a festival's second day, or of a concert that is put off
+//! while people wait for it.
 
 use super::Cause;
 
@@ -13,10 +16,10 @@ pub(super) const CAUSES: &[Cause] = &[
         sql: "select jsonb_build_object('event', e.title, 'starts', jsonb_build_object('at', e.starts_at, 'zone', e.timezone)) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at,
                 'event_moved:' || e.id || ':' || coalesce(s.revision, 1) as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                    and app.may_order(e.id, w.user_id)) as members
+                    and app.may_order_tickets(e.id, w.user_id)) as members
               from app.events e left join app.event_schedules s on s.event_id = e.id
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
@@ -31,10 +34,10 @@ pub(super) const CAUSES: &[Cause] = &[
                   when e.venue_id is null and e.location is null and e.online_url is not null then 'online'
                   else coalesce(v.name || ', ' || v.address, v.name, c.name) end) as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid'
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                    and app.may_order(e.id, w.user_id)) as members
+                    and app.may_order_tickets(e.id, w.user_id)) as members
               from app.events e join app.cities c on c.id = e.city_id left join app.venues v on v.id = e.venue_id and v.status = 'active'
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()",
     },
@@ -47,7 +50,7 @@ pub(super) const CAUSES: &[Cause] = &[
         // on the waiting list may not see it.
         sql: "select jsonb_build_object('event', e.title, 'place', 'online') as values,
                 jsonb_build_object('event', e.id) as data, e.id as event_id, e.ends_at as expires_at, null::text as key,
-                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state = 'valid') as members
+                array(select t.holder_id from app.tickets t where t.event_id = e.id and t.state in ('valid', 'checked_in')) as members
               from app.events e
               where e.id = $1 and e.state = 'published' and e.status = 'active' and e.ends_at > now()
                 and e.venue_id is null and e.location is null and e.online_url is not null",
@@ -65,7 +68,7 @@ pub(super) const CAUSES: &[Cause] = &[
                   where t.event_id = e.id and (t.state in ('valid', 'checked_in') or t.void_reason = 'event_cancelled' or r.reason = 'event_cancelled')
                   union select w.user_id from app.waitlist_entries w
                   where w.event_id = e.id and w.status = 'active' and w.state in ('waiting', 'offered')
-                    and app.may_order(e.id, w.user_id)) as members
+                    and app.may_order_tickets(e.id, w.user_id)) as members
               from app.events e where e.id = $1 and e.state = 'cancelled'",
     },
     Cause {

@@ -118,7 +118,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "role_offered",
         to_its_cause: false,
-        sql: "select jsonb_build_object('role', r.role, 'scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
+        sql: "select jsonb_build_object('scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
                 jsonb_build_object('role_assignment', r.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at,
                 'role_offered:' || coalesce(r.scope_id::text, 'platform') || ':' || (r.created_at at time zone 'UTC')::date || ':'
@@ -134,7 +134,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "role_accepted",
         to_its_cause: false,
-        sql: "select jsonb_build_object('member', u.display_name, 'role', r.role, 'scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
+        sql: "select jsonb_build_object('member', u.display_name, 'scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
                 jsonb_build_object('role_assignment', r.id, 'user', u.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[r.granted_by_id] as members
               from app.role_assignments r join app.users u on u.id = r.user_id
@@ -145,7 +145,7 @@ pub(super) const CAUSES: &[Cause] = &[
         changed: &[],
         message: "role_ended",
         to_its_cause: false,
-        sql: "select jsonb_build_object('role', r.role, 'scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
+        sql: "select jsonb_build_object('scope', coalesce(app.name_of(r.scope_id), 'CulturePass')) as values,
                 jsonb_build_object('role_assignment', r.id) as data,
                 null::uuid as event_id, null::timestamptz as expires_at, null::text as key, array[r.user_id] as members
               from app.role_assignments r

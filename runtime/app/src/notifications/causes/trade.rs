@@ -89,7 +89,7 @@ pub(super) const CAUSES: &[Cause] = &[
                 'place_awaited:' || w.id as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
               where w.id = $1 and w.status = 'active' and w.state = 'waiting' and e.state = 'published' and e.starts_at > now()
-                and app.may_order(e.id, w.user_id)",
+                and app.may_order_tickets(e.id, w.user_id)",
     },
     Cause {
         event: "waitlist_entry.update",
@@ -101,7 +101,7 @@ pub(super) const CAUSES: &[Cause] = &[
                 null::text as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
               where w.id = $1 and w.status = 'active' and w.state = 'offered' and w.offer_expires_at > now()
-                and app.may_order(e.id, w.user_id)",
+                and app.may_order_tickets(e.id, w.user_id)",
     },
     Cause {
         event: "waitlist_entry.update",
@@ -113,7 +113,7 @@ pub(super) const CAUSES: &[Cause] = &[
                 null::text as key, array[w.user_id] as members
               from app.waitlist_entries w join app.events e on e.id = w.event_id
               where w.id = $1 and w.status = 'active' and w.state = 'expired' and e.state = 'published' and e.starts_at > now()
-                and app.may_order(e.id, w.user_id)",
+                and app.may_order_tickets(e.id, w.user_id)",
     },
     Cause {
         event: "lead.create",

@@ -24,12 +24,8 @@ impl Payments {
     ) -> Result<Subscribed> {
         let gateway = self.gateway()?;
         let request = caller.request_id;
-        let run = self.db.run(Self::NAME, Some(caller), request, {
-            let caller = caller.clone();
-            move |cx| {
-                let caller = caller.clone();
-                Box::pin(async move { rows::changeable(cx, &caller, subscription, change).await })
-            }
+        let run = self.db.run(Self::NAME, Some(caller), request, move |cx| {
+            Box::pin(async move { rows::changeable(cx, caller, subscription, change).await })
         });
         let (command, plan) = run.await?;
         let (Some(id), Some(item)) = (command.known.clone(), command.item.clone()) else {
@@ -55,7 +51,7 @@ impl Payments {
         };
         let send = move |key: Key| async move { wanted.send(gateway, &key).await };
         let told = keys.once(send, wanted.look(gateway)).await;
-        let mut told = told.map_err(|failure| call::told(&failure))?;
+        let mut told = told.map_err(|failure| call::request_error(&failure))?;
         let mut state = self.learn_subscription(&told, began, request).await?;
         let mut answered = self.answer(subscription, &told, state).await?;
         if let (Some(_), Some(invoice)) = (&told.pending_price, &told.latest_invoice)
@@ -80,19 +76,15 @@ impl Payments {
         key: &str,
     ) -> Result<Subscribed> {
         let request = caller.request_id;
-        let run = self.db.run(Self::NAME, Some(caller), request, {
-            let caller = caller.clone();
-            move |cx| {
-                let caller = caller.clone();
-                Box::pin(async move {
-                    let command = rows::administered(cx, &caller, subscription, false).await?;
-                    if command.is_unpaid() {
-                        active(cx, &BUSINESS, command.business).await?;
-                    }
-                    let card = super::pay::card_of(cx, &caller, &command, card).await?;
-                    Ok((command, card))
-                })
-            }
+        let run = self.db.run(Self::NAME, Some(caller), request, move |cx| {
+            Box::pin(async move {
+                let command = rows::administered(cx, caller, subscription, false).await?;
+                if command.is_unpaid() {
+                    active(cx, &BUSINESS, command.business).await?;
+                }
+                let card = super::pay::card_of(cx, caller, &command, card).await?;
+                Ok((command, card))
+            })
         });
         let (Command { known, .. }, card) = run.await?;
         let Some(known) = known else {
@@ -122,7 +114,8 @@ impl Payments {
         // Setting it twice is harmless, so there is nothing to look up.
         let keys = call::keys(&of, request)?;
         let set = keys.once(send, async { Ok(None) }).await;
-        set.map(drop).map_err(|failure| call::told(&failure))
+        set.map(drop)
+            .map_err(|failure| call::request_error(&failure))
     }
 
     /// Ends a subscription at once if its present period is not paid, and returns whether it did. Its invoices are made
@@ -130,7 +123,7 @@ impl Payments {
     /// moment either buys the period, and nothing ends here, or fails.
     pub(super) async fn end_unpaid(&self, id: &str, request: Uuid) -> Result<bool> {
         let invoices = self.gateway()?.invoices(id).await;
-        let invoices = invoices.map_err(|failure| call::told(&failure))?;
+        let invoices = invoices.map_err(|failure| call::request_error(&failure))?;
         // A change of the plan within a paid period leaves an unpaid invoice, too.
         let of_period = invoices.iter().find(|invoice| is_of_period(invoice));
         if of_period.is_none_or(|invoice| invoice.status == InvoiceStatus::Paid) {
@@ -155,17 +148,12 @@ impl Payments {
             return Ok(true);
         };
         let now = gateway.invoice(invoice).await;
-        match now.map_err(|failure| call::told(&failure))?.status {
+        match now.map_err(|failure| call::request_error(&failure))?.status {
             InvoiceStatus::Paid => Ok(false),
             InvoiceStatus::Void => Ok(true),
-            _ => Err(call::told(&failure)),
+            _ => Err(call::request_error(&failure)),
         }
     }
-}
-
-fn is_of_period(invoice: &Invoice) -> bool {
-    let reason = invoice.billing_reason.as_deref().unwrap_or_default();
-    ["subscription_create", "subscription_cycle"].contains(&reason)
 }
 
 pub fn can_be_paid(invoice: &Invoice) -> bool {
@@ -173,6 +161,11 @@ pub fn can_be_paid(invoice: &Invoice) -> bool {
         invoice.status,
         InvoiceStatus::Open | InvoiceStatus::Uncollectible
     )
+}
+
+fn is_of_period(invoice: &Invoice) -> bool {
+    let reason = invoice.billing_reason.as_deref().unwrap_or_default();
+    ["subscription_create", "subscription_cycle"].contains(&reason)
 }
 
 /// A change of a subscription, as it is sent to the provider.

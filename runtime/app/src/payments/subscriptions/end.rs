@@ -58,7 +58,7 @@ impl Payments {
             Err(failure) if failure.refusal().is_some() => {
                 self.follow_subscription(id, request).await.map(drop)
             }
-            Err(failure) => Err(call::told(&failure)),
+            Err(failure) => Err(call::request_error(&failure)),
         }
     }
 
@@ -75,7 +75,7 @@ impl Payments {
         let key = call::key(call::digest("leave", &format!("{id}:{request}")))?;
         let began = self.now(request).await?;
         let told = self.gateway()?.cancel_at_period_end(&key, id).await;
-        let told = told.map_err(|failure| call::told(&failure))?;
+        let told = told.map_err(|failure| call::request_error(&failure))?;
         let learnt = self.learn_subscription(&told, began, request).await;
         learnt.map(drop)
     }
@@ -102,14 +102,14 @@ impl Payments {
             Ok(told) => told,
             // The provider doesn't have it, so it bills nothing.
             Err(failure) if failure.is_missing() => return self.closed(id, request).await,
-            Err(failure) => return Err(call::told(&failure)),
+            Err(failure) => return Err(call::request_error(&failure)),
         };
         if !told.status.is_over() {
             self.cancel_subscription(id, request).await?;
             told = self.read_subscription(id).await?;
         }
         let invoices = self.gateway()?.invoices(id).await;
-        for invoice in invoices.map_err(|failure| call::told(&failure))? {
+        for invoice in invoices.map_err(|failure| call::request_error(&failure))? {
             let was_paid = match can_be_paid(&invoice) {
                 true => !self.make_void(&invoice.id, request).await?,
                 false => false,
@@ -117,7 +117,7 @@ impl Payments {
             let is_late = self.bought_nothing(&told, &invoice, request).await?;
             if was_paid || is_late {
                 let invoice = self.gateway()?.invoice(&invoice.id).await;
-                let invoice = invoice.map_err(|failure| call::told(&failure))?;
+                let invoice = invoice.map_err(|failure| call::request_error(&failure))?;
                 self.learn_invoice(&invoice, request).await?;
             }
         }
@@ -125,10 +125,8 @@ impl Payments {
     }
 
     async fn closed(&self, id: &str, request: Uuid) -> Result<()> {
-        let id = id.to_owned();
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
-            Box::pin(async move { rows::closed(cx, &id).await })
+            Box::pin(async move { rows::closed(cx, id).await })
         });
         run.await
     }
@@ -141,20 +139,16 @@ impl Payments {
         invoice: &Invoice,
         request: Uuid,
     ) -> Result<bool> {
-        let Some(subscription) = invoice.subscription.clone() else {
+        let Some(subscription) = &invoice.subscription else {
             return Ok(false);
         };
-        let (told, _) = self.look_again(&subscription, request).await?;
+        let (told, _) = self.look_again(subscription, request).await?;
         let known = told.metadata.contains_key("subscription_id");
         if invoice.status != InvoiceStatus::Paid || invoice.amount_paid == 0 {
             return Ok(known);
         }
-        let run = self.db.run(Self::NAME, None, request, {
-            let invoice = invoice.clone();
-            move |cx| {
-                let (invoice, subscription) = (invoice.clone(), subscription.clone());
-                Box::pin(async move { rows::book(cx, &invoice, &subscription).await })
-            }
+        let run = self.db.run(Self::NAME, None, request, move |cx| {
+            Box::pin(async move { rows::book(cx, invoice, subscription).await })
         });
         run.await?;
         if let Some(payment) = &invoice.payment {
@@ -169,7 +163,7 @@ impl Payments {
     async fn apply_period(&self, payment: &str, request: Uuid) -> Result<Payment> {
         let began = self.now(request).await?;
         let payment = self.gateway()?.payment(payment).await;
-        let payment = payment.map_err(|failure| call::told(&failure))?;
+        let payment = payment.map_err(|failure| call::request_error(&failure))?;
         self.apply(request, &payment, began).await?;
         Ok(payment)
     }
@@ -190,10 +184,9 @@ impl Payments {
         if told.ended_at.is_some_and(|ended_at| paid_at >= ended_at) {
             return Ok(true);
         }
-        let id = told.id.clone();
+        let id = &told.id;
         let run = self.db.run(Self::NAME, None, request, move |cx| {
-            let id = id.clone();
-            Box::pin(async move { rows::was_never_had(cx, &id).await })
+            Box::pin(async move { rows::was_never_had(cx, id).await })
         });
         run.await
     }
@@ -247,7 +240,7 @@ impl Payments {
                     "{} was paid for nothing and can't be refunded: {refusal}",
                     invoice.id
                 ))),
-                None => Err(call::told(&failure)),
+                None => Err(call::request_error(&failure)),
             },
         }
     }

@@ -53,22 +53,18 @@ impl Payments {
         self.gateway()?;
         let request = caller.request_id;
         let is_repeated = claimed.is_repeated();
-        let run = self.db.run(Self::NAME, Some(caller), request, {
-            let caller = caller.clone();
-            move |cx| {
-                let caller = caller.clone();
-                Box::pin(async move {
-                    rows::administers(cx, business).await?;
-                    let (plan, user) = (body.plan_id, caller.id());
-                    let (command, is_own) =
-                        rows::begin(cx, business, plan, user, is_repeated).await?;
-                    let card = match body.payment_method_id {
-                        Some(card) => Some(card_of(cx, &caller, &command, card).await?),
-                        None => None,
-                    };
-                    Ok((command, is_own, card))
-                })
-            }
+        let body = &body;
+        let run = self.db.run(Self::NAME, Some(caller), request, move |cx| {
+            Box::pin(async move {
+                rows::administers(cx, business).await?;
+                let (plan, user) = (body.plan_id, caller.id());
+                let (command, is_own) = rows::begin(cx, business, plan, user, is_repeated).await?;
+                let card = match body.payment_method_id {
+                    Some(card) => Some(card_of(cx, caller, &command, card).await?),
+                    None => None,
+                };
+                Ok((command, is_own, card))
+            })
         });
         let (command, is_own, card) = run.await?;
         let began = self.now(request).await?;
@@ -119,7 +115,7 @@ impl Payments {
         {
             Some((payment, _)) => {
                 let read = self.gateway()?.payment(payment).await;
-                Some(read.map_err(|failure| call::told(&failure))?)
+                Some(read.map_err(|failure| call::request_error(&failure))?)
             }
             None => None,
         };
@@ -150,7 +146,7 @@ impl Payments {
         request: Uuid,
     ) -> Result<Open> {
         let invoices = self.gateway()?.invoices(subscription).await;
-        let invoices = invoices.map_err(|failure| call::told(&failure))?;
+        let invoices = invoices.map_err(|failure| call::request_error(&failure))?;
         let open = invoices.iter().rev();
         let open = open.filter(|invoice| invoice.status == InvoiceStatus::Open);
         let mut outcome = Open::Nothing;
@@ -200,7 +196,7 @@ impl Payments {
                 }
             }
             if !is_stuck {
-                return Err(call::told(&failure));
+                return Err(call::request_error(&failure));
             }
         }
         Err(Error::new(&problems::PROVIDER_AWAY))
@@ -209,7 +205,7 @@ impl Payments {
     /// The present status of an invoice, and whether the bank asks the buyer.
     async fn paid_since(&self, invoice: &str) -> Result<(InvoiceStatus, bool)> {
         let gateway = self.gateway()?;
-        let told = |failure: Failure| call::told(&failure);
+        let told = |failure: Failure| call::request_error(&failure);
         let invoice = gateway.invoice(invoice).await.map_err(told)?;
         let asks = match &invoice.payment {
             Some(payment) => {

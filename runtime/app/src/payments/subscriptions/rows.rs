@@ -133,37 +133,6 @@ pub async fn begin(
     })
 }
 
-/// The subscription of the business with this plan that waits for its first payment, if any.
-async fn waiting(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<Option<Command>> {
-    let found: Option<Uuid> = sqlx::query_scalar(
-        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and state = 'incomplete'",
-    )
-    .bind(business)
-    .bind(plan)
-    .fetch_optional(cx.conn())
-    .await?;
-    match found {
-        Some(subscription) => command(cx, subscription).await,
-        None => Ok(None),
-    }
-}
-
-/// The subscription that this member has begun for the business with this plan, if any.
-async fn begun(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Option<Command>> {
-    let found: Option<Uuid> = sqlx::query_scalar(
-        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and user_id = $3 and state <> 'canceled'",
-    )
-    .bind(business)
-    .bind(plan)
-    .bind(user)
-    .fetch_optional(cx.conn())
-    .await?;
-    match found {
-        Some(subscription) => command(cx, subscription).await,
-        None => Ok(None),
-    }
-}
-
 pub async fn offered(cx: &mut Cx, plan: Uuid) -> Result<()> {
     let is_offered: Option<bool> = match cx.may(&PLAN, "read", plan).await? {
         true => {
@@ -216,22 +185,6 @@ pub async fn command(cx: &mut Cx, subscription: Uuid) -> Result<Option<Command>>
             interval: row.try_get("interval")?,
         },
     }))
-}
-
-/// The plan at its present price.
-async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
-    let row =
-        sqlx::query("select name, price_cents, currency, interval from app.plans where id = $1")
-            .bind(id)
-            .fetch_one(cx.conn())
-            .await?;
-    Ok(Plan {
-        id,
-        name: row.try_get("name")?,
-        price_cents: row.try_get("price_cents")?,
-        currency: row.try_get("currency")?,
-        interval: row.try_get("interval")?,
-    })
 }
 
 /// Returns the subscription and the plan to change to. Refuses changes that are not allowed. The member whose card pays
@@ -364,28 +317,6 @@ pub async fn learn(
     }
 }
 
-/// Stores the id of a subscription that was taken for never made. Returns false if this is not one.
-async fn is_stray(cx: &mut Cx, told: &Subscription, ours: Option<Uuid>) -> Result<bool> {
-    let found = sqlx::query(
-        "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3
-         where s.id = $1 and s.state = 'canceled' and s.stripe_subscription_id is null",
-    )
-    .bind(ours)
-    .bind(&told.id)
-    .bind(&told.item)
-    .execute(cx.conn())
-    .await?;
-    Ok(found.rows_affected() > 0)
-}
-
-fn interval(from: Interval) -> Option<&'static str> {
-    match from {
-        Interval::Month => Some("month"),
-        Interval::Year => Some("year"),
-        Interval::Day | Interval::Week => None,
-    }
-}
-
 /// The provider's id of an ended subscription of which something may still be paid.
 pub async fn unclosed(cx: &mut Cx, subscription: Uuid) -> Result<Option<String>> {
     let id = sqlx::query_scalar(
@@ -441,5 +372,74 @@ pub async fn book(cx: &mut Cx, invoice: &Invoice, subscription: &str) -> Result<
     match booked.rows_affected() {
         0 => Ok(()),
         _ => inbox::wake_early(cx).await,
+    }
+}
+
+/// The subscription of the business with this plan that waits for its first payment, if any.
+async fn waiting(cx: &mut Cx, business: Uuid, plan: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and state = 'incomplete'",
+    )
+    .bind(business)
+    .bind(plan)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(subscription) => command(cx, subscription).await,
+        None => Ok(None),
+    }
+}
+
+/// The subscription that this member has begun for the business with this plan, if any.
+async fn begun(cx: &mut Cx, business: Uuid, plan: Uuid, user: Uuid) -> Result<Option<Command>> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from app.subscriptions where business_id = $1 and plan_id = $2 and user_id = $3 and state <> 'canceled'",
+    )
+    .bind(business)
+    .bind(plan)
+    .bind(user)
+    .fetch_optional(cx.conn())
+    .await?;
+    match found {
+        Some(subscription) => command(cx, subscription).await,
+        None => Ok(None),
+    }
+}
+
+/// The plan at its present price.
+async fn plan(cx: &mut Cx, id: Uuid) -> Result<Plan> {
+    let row =
+        sqlx::query("select name, price_cents, currency, interval from app.plans where id = $1")
+            .bind(id)
+            .fetch_one(cx.conn())
+            .await?;
+    Ok(Plan {
+        id,
+        name: row.try_get("name")?,
+        price_cents: row.try_get("price_cents")?,
+        currency: row.try_get("currency")?,
+        interval: row.try_get("interval")?,
+    })
+}
+
+/// Stores the id of a subscription that was taken for never made. Returns false if this is not one.
+async fn is_stray(cx: &mut Cx, told: &Subscription, ours: Option<Uuid>) -> Result<bool> {
+    let found = sqlx::query(
+        "update app.subscriptions s set stripe_subscription_id = $2, stripe_item_id = $3
+         where s.id = $1 and s.state = 'canceled' and s.stripe_subscription_id is null",
+    )
+    .bind(ours)
+    .bind(&told.id)
+    .bind(&told.item)
+    .execute(cx.conn())
+    .await?;
+    Ok(found.rows_affected() > 0)
+}
+
+fn interval(from: Interval) -> Option<&'static str> {
+    match from {
+        Interval::Month => Some("month"),
+        Interval::Year => Some("year"),
+        Interval::Day | Interval::Week => None,
     }
 }

@@ -59,7 +59,7 @@ async fn cancellation(
                         .await?;
                 if state != "cancelled" {
                     let detail =
-                        format!("It is {state}; only of a cancelled event everything goes back.");
+                        format!("It is {state}. Only a cancelled event has refunds to show here.");
                     return Err(Error::new(&problems::STATE).detail(detail));
                 }
                 figures::add_up(cx, event).await

@@ -77,6 +77,8 @@ struct Ticket {
     paid: i64,
     /// Whether the ticket was used, at the door or at a checkpoint.
     is_checked_in: bool,
+    /// Whether buyers may give back tickets of this type at all.
+    has_return: bool,
     in_time: bool,
     /// Whether the holder is another member than the buyer.
     changed_hands: bool,
@@ -93,7 +95,7 @@ async fn tickets(
 ) -> Result<Vec<Ticket>> {
     let rows = sqlx::query(
         "select k.id, k.paid_cents, k.state = 'checked_in' as is_checked_in, k.holder_id <> k.buyer_id as changed_hands,
-           coalesce(t.refundable_until > now(), false) as in_time
+           t.refundable_until is not null as has_return, coalesce(t.refundable_until > now(), false) as in_time
          from app.tickets k join app.ticket_types t on t.id = k.ticket_type_id
          where k.order_id = $1 and k.state in ('valid', 'checked_in')
            and (k.id = any ($2) or ($2::uuid[] is null and ($3::uuid is null or k.holder_id = $3)))
@@ -118,14 +120,14 @@ async fn tickets(
         .filter(|(_, id)| unknown(id));
     let error = missing.fold(None, |error: Option<Error>, (n, _)| {
         let error = error.unwrap_or_else(|| Error::new(&kernel::problems::REFERENCE));
-        let detail = "is no ticket of this order that can be given back";
+        let detail = "is not a ticket of this order that can be returned";
         let pointer = format!("/ticket_ids/{n}");
         Some(error.item(kernel::problem::Item::body(pointer, "reference", detail)))
     });
     match error {
         Some(error) => Err(error),
         None if tickets.is_empty() => Err(Error::new(&problems::REFUND_EXCEEDS)
-            .detail("No ticket of this order is left to be given back.")),
+            .detail("This order has no ticket left that can be returned.")),
         None => Ok(tickets),
     }
 }
@@ -135,6 +137,7 @@ fn ticket(row: &PgRow) -> Result<Ticket> {
         id: row.try_get("id")?,
         paid: row.try_get("paid_cents")?,
         is_checked_in: row.try_get("is_checked_in")?,
+        has_return: row.try_get("has_return")?,
         in_time: row.try_get("in_time")?,
         changed_hands: row.try_get("changed_hands")?,
     })
@@ -152,15 +155,18 @@ fn allowed(order: &Order, caller: &Member, runs: bool, tickets: &[Ticket]) -> Re
     let state = |detail| Err(Error::new(&kernel::problems::STATE).detail(detail));
     if tickets.iter().any(|ticket| ticket.changed_hands) {
         return state(
-            "Somebody else holds one of these tickets by now; ask the organiser, or have it handed back first.",
+            "Another member holds one of these tickets. Ask the organiser, or have it transferred back first.",
         );
     }
     if tickets.iter().any(|ticket| ticket.is_checked_in) {
-        return state("Somebody has come in with one of these tickets; ask the organiser.");
+        return state("One of these tickets has been used. Ask the organiser.");
+    }
+    if tickets.iter().any(|ticket| !ticket.has_return) {
+        return state("These tickets can't be returned on request. Ask the organiser.");
     }
     if tickets.iter().any(|ticket| !ticket.in_time) {
         return state(
-            "The time in which these tickets can be given back is over; ask the organiser.",
+            "The time in which these tickets can be returned is over. Ask the organiser.",
         );
     }
     Ok(())

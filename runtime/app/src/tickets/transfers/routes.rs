@@ -47,7 +47,8 @@ pub fn document() -> openapi::OpenApi {
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the ticket"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one", min_length = 16, max_length = 255, pattern = "^[!-~]+$")), request_body = OfferTicket,
     responses(
-        (status = 201, description = "The offer", body = OfferedTicket),
+        (status = 201, description = "The offer", body = OfferedTicket,
+            headers(("Location" = String, description = "Path of the new object."))),
         (status = 403, description = "The caller does not hold the ticket"),
         (status = 404, description = "There is no such ticket, or the caller may not see it"),
         (status = 409, description = "The ticket is already offered, used or refunded, its payment is disputed, or the event is over or does not take place"),

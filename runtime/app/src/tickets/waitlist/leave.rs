@@ -7,7 +7,7 @@
 use super::super::Tickets;
 use crate::{
     module::{Module, Parts},
-    signed_links::{self, ADDRESS_BYTES, Links, Token},
+    signed_links::{ADDRESS_BYTES, Links, Pages, Token},
 };
 use axum::{extract::State, response::Response};
 use kernel::{Error, Result, Visitor, http::ConfigError};
@@ -16,6 +16,21 @@ use sqlx::Row;
 use uuid::Uuid;
 
 pub const PATH: &str = "/waitlist-entries/leave";
+
+const PAGES: &[Pages] = &[
+    Pages {
+        language: "en",
+        question: "Leave the waiting list of {}?",
+        button: "Leave",
+        done: "Done. You are no longer on this waiting list. You can join it again.",
+    },
+    Pages {
+        language: "de",
+        question: "Die Warteliste von {} verlassen?",
+        button: "Verlassen",
+        done: "Erledigt. Du stehst nicht mehr auf dieser Warteliste. Du kannst dich wieder eintragen.",
+    },
+];
 
 /// Creates the links for emails, and reads their tokens.
 #[derive(Clone)]
@@ -59,9 +74,9 @@ pub async fn show(
     _: Visitor,
     Token(token): Token,
 ) -> Result<Response> {
-    let event = tickets.left_by(&token).await?.title;
-    let text = format!("Leave the waiting list of {}?", HtmlEscape(&event));
-    Ok(signed_links::question(&text, "Leave"))
+    let left = tickets.left_by(&token).await?;
+    let event = HtmlEscape(&left.title).to_string();
+    Ok(Pages::of(PAGES, &left.locale).ask(&event))
 }
 
 /// Leave a waiting list by the link in an email
@@ -80,9 +95,7 @@ pub async fn leave(
 ) -> Result<Response> {
     let left = tickets.left_by(&token).await?;
     tickets.leave(left.entry).await?;
-    Ok(signed_links::statement(
-        "Done. You are no longer on this waiting list. You can join it again.",
-    ))
+    Ok(Pages::of(PAGES, &left.locale).done())
 }
 
 /// What a link leaves.
@@ -90,6 +103,8 @@ struct Left {
     entry: Uuid,
     /// The title of the event.
     title: String,
+    /// The member's.
+    locale: String,
 }
 
 impl Tickets {
@@ -98,17 +113,21 @@ impl Tickets {
         let (entry, address) = self.leaving.read(token)?;
         let run = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
             Box::pin(async move {
-                let found = sqlx::query_as::<_, (String, String)>(
-                    "select e.title, u.email::text from app.waitlist_entries w join app.events e on e.id = w.event_id
+                let found = sqlx::query_as::<_, (String, String, String)>(
+                    "select e.title, u.email::text, u.locale from app.waitlist_entries w join app.events e on e.id = w.event_id
                      join app.users u on u.id = w.user_id
                      where w.id = $1 and w.status = 'active' and w.state in ('waiting', 'offered')",
                 );
                 Ok(found.bind(entry).fetch_optional(cx.conn()).await?)
             })
         });
-        let (title, email) = run.await?.ok_or_else(Error::not_found)?;
-        match self.leaving.0.address(&email)[..] == address[..] {
-            true => Ok(Left { entry, title }),
+        let (title, email, locale) = run.await?.ok_or_else(Error::not_found)?;
+        match self.leaving.0.is_address(&email, &address) {
+            true => Ok(Left {
+                entry,
+                title,
+                locale,
+            }),
             false => Err(Error::not_found()),
         }
     }

@@ -15,8 +15,12 @@ pub(super) struct Page {
 /// A network. The first kind of page is the one that a bare name means, if bare names are accepted.
 pub(super) struct Data {
     pub(super) wants: &'static str,
-    /// Hosts of the network; their subdomains `www.`, `m.`, `de.` are accepted as well.
+    /// Hosts of the network; `www.`, `m.` and `mobile.` may stand before each.
     pub(super) hosts: &'static [&'static str],
+    /// What else may stand before them, because it shows the same pages.
+    pub(super) sites: &'static [&'static str],
+    /// Whether it has a host for each language or country: `de.`, `pt-br.`
+    pub(super) regions: bool,
     pub(super) names: bool,
     pub(super) pages: &'static [Page],
     /// First path segments that are pages of this network and no names of members, besides [`PAGES_OF_NETWORKS`].
@@ -47,6 +51,8 @@ const fn data(
     Data {
         wants,
         hosts,
+        sites: &[],
+        regions: false,
         names,
         pages,
         own: &[],
@@ -58,11 +64,21 @@ impl Data {
         self.own = own;
         self
     }
+
+    const fn at(mut self, sites: &'static [&'static str]) -> Self {
+        self.sites = sites;
+        self
+    }
+
+    const fn in_regions(mut self) -> Self {
+        self.regions = true;
+        self
+    }
 }
 
 static INSTAGRAM: Data = data(
     "must be an Instagram profile such as @name or https://www.instagram.com/name",
-    &["instagram.com", "instagr.am"],
+    &["instagram.com", "instagr.am", "ig.me"],
     true,
     &[page("www.instagram.com", "", (1, 30), "._")],
 )
@@ -102,7 +118,7 @@ static INSTAGRAM: Data = data(
 ]);
 static FACEBOOK: Data = data(
     "must be a Facebook page such as @name or https://www.facebook.com/name",
-    &["facebook.com", "fb.com", "fb.me"],
+    &["facebook.com", "fb.com", "fb.me", "m.me", "messenger.com"],
     true,
     &[
         page("www.facebook.com", "", (1, 75), ".-"),
@@ -113,8 +129,11 @@ static FACEBOOK: Data = data(
         page("www.facebook.com", "p/", (1, 150), ".%_-"),
         // The links that Facebook's app makes for sharing a page.
         page("www.facebook.com", "share/", (6, 40), "_-"),
+        page("www.facebook.com", "share/g/", (6, 40), "_-"),
     ],
 )
+.at(&["business", "mbasic", "touch", "web"])
+.in_regions()
 .besides(&[
     "ads",
     "bookmarks",
@@ -129,6 +148,8 @@ static FACEBOOK: Data = data(
     "friends",
     "games",
     "gaming",
+    // The chats of groups (`m.me/j/…`).
+    "j",
     "jobs",
     "l",
     "latest",
@@ -177,6 +198,7 @@ static YOUTUBE: Data = data(
         page("www.youtube.com", "user/", (1, 100), "._%-"),
     ],
 )
+.at(&["gaming", "music", "studio"])
 .besides(&[
     "account",
     "ads",
@@ -218,7 +240,8 @@ static LINKEDIN: Data = data(
         page("www.linkedin.com", "school/", (1, 150), "._%-"),
         page("www.linkedin.com", "showcase/", (1, 150), "._%-"),
     ],
-);
+)
+.in_regions();
 static X: Data = data(
     "must be a profile on X such as @name or https://x.com/name",
     &["x.com", "twitter.com"],
@@ -230,6 +253,7 @@ static X: Data = data(
     "communities",
     "compose",
     "download",
+    "en",
     "explore_trending",
     "follower_requests",
     "jobs",
@@ -294,10 +318,13 @@ static WHATSAPP: Data = data(
         page("wa.me", "", (7, 15), ""),
         // The short link of a business.
         page("wa.me", "message/", (8, 40), ""),
+        // The same as a QR code.
+        page("wa.me", "qr/", (8, 40), ""),
         page("chat.whatsapp.com", "", (10, 40), ""),
         page("whatsapp.com", "channel/", (10, 40), ""),
     ],
-);
+)
+.at(&["api", "chat", "web"]);
 static TELEGRAM: Data = data(
     "must be a Telegram name or link such as @name or https://t.me/name",
     &["t.me", "telegram.me", "telegram.dog"],
@@ -309,6 +336,7 @@ static TELEGRAM: Data = data(
     ],
 )
 .besides(&[
+    "addcontact",
     "addemoji",
     "addlist",
     "addstickers",
@@ -323,6 +351,7 @@ static TELEGRAM: Data = data(
     "contact",
     "dl",
     "faq",
+    "fragment",
     "giftcode",
     "iv",
     "invoice",
@@ -381,31 +410,6 @@ pub(super) const PAGES_BESIDE_NAMES: [&str; 19] = [
     "video",
 ];
 
-/// The host of Facebook's short links.
-pub(super) const SHORT_LINKS: &str = "fb.me";
-
-/// Hosts of mail, where `name@host` is an address of mail and no member of a Mastodon server.
-pub(super) const MAIL_HOSTS: [&str; 18] = [
-    "aol.com",
-    "bluewin.ch",
-    "gmail.com",
-    "gmx.ch",
-    "gmx.com",
-    "gmx.de",
-    "gmx.net",
-    "googlemail.com",
-    "hotmail.com",
-    "icloud.com",
-    "live.com",
-    "mail.ru",
-    "msn.com",
-    "outlook.com",
-    "proton.me",
-    "protonmail.com",
-    "web.de",
-    "yahoo.com",
-];
-
 /// What follows a name on Mastodon within the same page.
 pub(super) const MASTODON_TABS: [&str; 5] = [
     "with_replies",
@@ -416,7 +420,19 @@ pub(super) const MASTODON_TABS: [&str; 5] = [
 ];
 
 /// Path segments that come between a name and a single post or video.
-pub(super) const POSTS: [&str; 7] = ["p", "photo", "post", "posts", "reel", "status", "video"];
+pub(super) const POSTS: [&str; 11] = [
+    "events",
+    "p",
+    "permalink",
+    "photo",
+    "photos",
+    "post",
+    "posts",
+    "reel",
+    "status",
+    "video",
+    "videos",
+];
 
 impl Network {
     pub(super) fn data(self) -> &'static Data {

@@ -4,14 +4,21 @@ use crate::{
     cx::Db,
     error::{Error, Result},
     http::metrics,
-    jobs::{Failure, Job, Outcome, Run, backoff, store},
+    jobs::{
+        Failure, Job, Outcome, Run, backoff,
+        store::{self, Lease},
+    },
 };
 use futures_util::FutureExt;
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use uuid::Uuid;
 
 pub(super) async fn run(db: Db, worker: Uuid, job: Job, claimed: store::Claimed) {
-    let key = (claimed.id, worker, claimed.attempt);
+    let lease = Lease {
+        job: claimed.id,
+        worker,
+        attempt: claimed.attempt,
+    };
     let name = job.name();
     let (outcome, completed) = match may_run(&db, &job, &claimed).await {
         Ok(true) => {
@@ -29,14 +36,12 @@ pub(super) async fn run(db: Db, worker: Uuid, job: Job, claimed: store::Claimed)
         return;
     }
     let written = match outcome {
-        Ok(()) => store::complete(&db, claimed.id, worker, claimed.attempt)
-            .await
-            .map(drop),
-        Err(failure) => failed(&db, &job, key, &failure).await,
+        Ok(()) => store::complete(&db, lease).await.map(drop),
+        Err(failure) => failed(&db, &job, lease, &failure).await,
     };
     if let Err(error) = written {
         // The lease will expire, and another worker will try again.
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = error.cause();
         tracing::error!(job = name, id = %claimed.id, %error, cause, "what came of a job could not be written down");
     }
 }
@@ -73,17 +78,15 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a message")
 }
 
-async fn failed(
-    db: &Db,
-    job: &Job,
-    (id, worker, attempt): (Uuid, Uuid, i32),
-    failure: &Failure,
-) -> Result<()> {
+async fn failed(db: &Db, job: &Job, lease: Lease, failure: &Failure) -> Result<()> {
+    let Lease {
+        job: id, attempt, ..
+    } = lease;
     let (made, text) = (attempt.unsigned_abs(), failure.text());
     let delay = backoff::delay(made, backoff::random());
     let delay = failure.retry_in.unwrap_or(delay).min(backoff::LONGEST);
     let last = failure.last || made >= job.attempts;
-    let became = store::fail(db, (id, worker, attempt), &text, delay, last).await?;
+    let became = store::fail(db, lease, &text, delay, last).await?;
     match became.as_deref() {
         Some("dead") => {
             metrics::JOBS_DIED.add();

@@ -27,6 +27,9 @@ const HALF_MIN: usize = 3;
 /// The largest distance, in degrees, between a parallel and the great circle over half a degree of longitude, rounded
 /// up from 0.0003.
 const MARGIN: f64 = 0.001;
+/// From this longitude on, rows around a point are sorted instead of read in the order of the index: there PostGIS computes
+/// distances less exactly than the index expects, and PostgreSQL stops with an error ("index returned tuples in wrong order").
+const LINE_DEGREES: f64 = 179.99;
 
 /// How many ids are needed.
 pub struct Wanted {
@@ -96,22 +99,6 @@ impl Wanted {
     }
 }
 
-fn is_search(condition: &Condition) -> bool {
-    matches!(condition, Condition::Search { .. })
-}
-
-/// The id in a filter that the index over words also contains.
-fn narrowing(resource: &Resource, condition: &Condition) -> Option<Uuid> {
-    match condition {
-        Condition::Compare {
-            sql,
-            op: "=",
-            value: Value::Uuid(id),
-        } => resource.within.contains(sql).then_some(*id),
-        _ => None,
-    }
-}
-
 impl Builder {
     pub(super) fn search(
         &mut self,
@@ -162,11 +149,21 @@ impl Builder {
         self.push("), 4326)::public.geography");
     }
 
-    /// Rows farther away than a given distance from the point that the list is ordered around.
-    pub(super) fn distance(&mut self) {
-        self.push(" operator(public.<->) ");
-        if let Some(around) = self.around {
-            self.point(around);
+    /// The distance of a place, which `of` writes, from the point that the list is ordered around.
+    pub(super) fn distance(&mut self, of: impl FnOnce(&mut Self)) {
+        let Some(around) = self.around else { return };
+        if !around.is_by_index {
+            self.push("public.st_distance(");
+        }
+        of(self);
+        self.push(if around.is_by_index {
+            " operator(public.<->) "
+        } else {
+            ", "
+        });
+        self.point(around.place);
+        if !around.is_by_index {
+            self.push(", false)");
         }
     }
 
@@ -187,8 +184,12 @@ impl Builder {
     /// Searches public rows only, because then the index can be used without evaluating the policies of each row. If
     /// there are two indexes, one after the other, each only as far as rows are needed.
     pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
+        let around = Around {
+            place: (self.add(near.lng)?, self.add(near.lat)?),
+            is_by_index: near.lng.abs() < LINE_DEGREES,
+        };
         let circle = Circle {
-            around: (self.add(near.lng)?, self.add(near.lat)?),
+            around: around.place,
             radius: self.add(f64::from(near.radius_m))?,
             after: match &wanted.after {
                 Some(After::Place(place, id)) => {
@@ -197,7 +198,7 @@ impl Builder {
                 _ => None,
             },
         };
-        self.around = Some(circle.around);
+        self.around = Some(around);
         self.push("t.id = any(array(select f.id from (");
         for (index, view) in near.places.views().enumerate() {
             self.push(if index > 0 { " union all " } else { "" });
@@ -212,9 +213,14 @@ impl Builder {
 
     fn nearest(&mut self, view: &'static str, column: &'static str, circle: &Circle) {
         // The inner order is that of the index; the outer one only sorts rows at the same place, so it can stop early.
-        self.push("(select o.id, o.distance from (select p.id, p.");
-        self.push(column);
-        self.distance();
+        let distance = |text: &mut Self| {
+            text.distance(|text| {
+                text.push("p.");
+                text.push(column);
+            });
+        };
+        self.push("(select o.id, o.distance from (select p.id, ");
+        distance(self);
         self.push(" as distance from ");
         self.push(view);
         self.push(" as p where public.st_dwithin(p.");
@@ -223,14 +229,12 @@ impl Builder {
         self.point(circle.around);
         self.push(", ");
         self.number(circle.radius);
-        self.push(") order by p.");
-        self.push(column);
-        self.distance();
+        self.push(") order by ");
+        distance(self);
         self.push(" offset 0) as o");
         if let Some((lng, lat, id)) = circle.after {
             self.push(" where (o.distance, o.id) > (");
-            self.point((lng, lat));
-            self.distance();
+            self.distance(|text| text.point((lng, lat)));
             self.push(", ");
             self.number(id);
             self.push(")");
@@ -245,17 +249,21 @@ impl Builder {
         wanted: &Wanted,
     ) -> Result<(), BoxDynError> {
         self.push("t.id = any(array(select f.id from (");
-        for (index, view) in places.views().enumerate() {
-            self.push(if index > 0 { " union all " } else { "" });
-            self.push("(select p.id from ");
-            self.push(view);
-            self.push(" as p where ");
-            self.inside(places.column, edges)?;
-            if let Some(After::Id(id)) = &wanted.after {
-                self.push(" and p.id < ");
-                self.bind(*id)?;
+        let mut is_first = true;
+        for view in places.views() {
+            for part in parts(edges).into_iter().flatten() {
+                self.push(if is_first { "" } else { " union all " });
+                is_first = false;
+                self.push("(select p.id from ");
+                self.push(view);
+                self.push(" as p where ");
+                self.inside(places.column, part)?;
+                if let Some(After::Id(id)) = &wanted.after {
+                    self.push(" and p.id < ");
+                    self.bind(*id)?;
+                }
+                self.found(wanted.rows);
             }
-            self.found(wanted.rows);
         }
         self.push(") as f");
         self.found(wanted.rows);
@@ -266,9 +274,8 @@ impl Builder {
     fn inside(&mut self, column: &'static str, edges: [f64; 4]) -> Result<(), BoxDynError> {
         let [west, south, east, north] = edges;
         // The index works with great circles, not parallels: edges are divided into short pieces, and the box is
-        // enlarged by the remaining difference. Boxes across the date line or over most of the globe do not use the
-        // index.
-        if west < east && east - west <= 90.0 && north - south <= 90.0 {
+        // enlarged by the remaining difference. Boxes over most of the globe do not use the index.
+        if east - west <= 90.0 && north - south <= 90.0 {
             self.push("p.");
             self.push(column);
             self.push(" operator(public.&&) public.st_segmentize(public.st_makeenvelope(");
@@ -296,14 +303,22 @@ impl Builder {
         self.push(column);
         self.push("::public.geometry) >= ");
         self.bind(west)?;
-        self.push(if west <= east { " and" } else { " or" });
-        self.push(" public.st_x(p.");
+        self.push(" and public.st_x(p.");
         self.push(column);
         self.push("::public.geometry) <= ");
         self.bind(east)?;
         self.push(")");
         Ok(())
     }
+}
+
+/// The point that a list is ordered around.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    /// The numbers of the parameters: longitude and latitude.
+    place: (usize, usize),
+    /// Whether an index returns rows in the order of their distance.
+    is_by_index: bool,
 }
 
 /// The numbers of the parameters.
@@ -330,6 +345,37 @@ pub fn is_half(text: &str) -> bool {
     is_long_enough && !last.starts_with('-') && !quoted
 }
 
+fn is_search(condition: &Condition) -> bool {
+    matches!(condition, Condition::Search { .. })
+}
+
+/// The id in a filter that the index over words also contains.
+fn narrowing(resource: &Resource, condition: &Condition) -> Option<Uuid> {
+    match condition {
+        Condition::Compare {
+            sql,
+            op: "=",
+            value: Value::Uuid(id),
+        } => resource.within.contains(sql).then_some(*id),
+        _ => None,
+    }
+}
+
+/// The parts of a box that do not cross the date line. The line has two names, 180 and -180, so a box that ends at one of
+/// them has a part of no width at the other: the index does not find a place under the other name.
+fn parts([west, south, east, north]: [f64; 4]) -> [Option<[f64; 4]>; 2] {
+    let part = |west: f64, east: f64| Some([west, south, east, north]);
+    if west > east {
+        [part(west, 180.0), part(-180.0, east)]
+    } else if west > -180.0 && east >= 180.0 {
+        [part(west, east), part(-180.0, -180.0)]
+    } else if west <= -180.0 && east < 180.0 {
+        [part(west, east), part(180.0, 180.0)]
+    } else {
+        [part(west, east), None]
+    }
+}
+
 /// Han, Kana and Hangul, like `sec.unspaced` in the database.
 fn is_unspaced(character: char) -> bool {
     matches!(character,
@@ -342,6 +388,29 @@ fn is_unspaced(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_box_has_a_part_on_either_side_of_the_date_line() {
+        for (west, east, expected) in [
+            (10.0, 20.0, vec![(10.0, 20.0)]),
+            (-180.0, 180.0, vec![(-180.0, 180.0)]),
+            (170.0, -170.0, vec![(170.0, 180.0), (-180.0, -170.0)]),
+            (170.0, 180.0, vec![(170.0, 180.0), (-180.0, -180.0)]),
+            (-180.0, -170.0, vec![(-180.0, -170.0), (180.0, 180.0)]),
+            (180.0, 180.0, vec![(180.0, 180.0), (-180.0, -180.0)]),
+            (-180.0, -180.0, vec![(-180.0, -180.0), (180.0, 180.0)]),
+            (180.0, -180.0, vec![(180.0, 180.0), (-180.0, -180.0)]),
+            (179.9, 180.0, vec![(179.9, 180.0), (-180.0, -180.0)]),
+        ] {
+            let parts = parts([west, -5.0, east, 5.0]);
+            let found: Vec<_> = parts.into_iter().flatten().collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(w, e)| [w, -5.0, e, 5.0])
+                .collect();
+            assert_eq!(found, expected, "{west} to {east}");
+        }
+    }
 
     #[test]
     fn a_last_word_may_go_on() {

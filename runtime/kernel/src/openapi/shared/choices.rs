@@ -21,6 +21,10 @@ pub fn name(document: &mut Value) {
     for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
         properties(name, schema, &taken, &mut named);
     }
+    // Last, because objects in lists often have the sets of an object that has a name: the name then comes from there.
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        items(name, schema, &taken, &mut named);
+    }
     document["components"]["schemas"] = schemas;
     for_each_operation(document, |_, operation| {
         let id = operation.get("operationId").and_then(Value::as_str);
@@ -47,6 +51,18 @@ fn properties(name: &str, schema: &mut Value, taken: &[String], named: &mut Name
         let name = format!("{name}{}", pascal(property));
         set(&name, schema, taken, named);
         properties(&name, schema, taken, named);
+    }
+}
+
+/// The sets of objects in lists.
+fn items(name: &str, schema: &mut Value, taken: &[String], named: &mut Named) {
+    let all = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (property, schema) in all.into_iter().flatten() {
+        let name = format!("{name}{}", pascal(property));
+        if let Some(schema) = schema.get_mut("items") {
+            properties(&name, schema, taken, named);
+            items(&name, schema, taken, named);
+        }
     }
 }
 

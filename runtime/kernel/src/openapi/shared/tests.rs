@@ -13,8 +13,13 @@ fn of(paths: Value) -> Value {
                 "other": {"type": ["string", "null"], "enum": ["c", "d"]},
                 "object": {"type": "string", "enum": ["hit"]},
                 "usual": {"type": "string", "enum": ["e", "f"], "default": "e"},
+                "list": {"type": "array", "items": {"type": "object", "properties": {
+                    "kind": {"type": "string", "enum": ["a", "b"]},
+                    "way": {"type": ["string", "null"], "enum": ["in", "out", null]},
+                }}},
             }}},
             "responses": {"429": {}},
+            "headers": {"Location": {"description": "Path of the new object.", "schema": {"type": "string"}}},
             "parameters": {
                 "id": {"name": "id", "in": "path", "required": true, "description": "Id of the object.",
                     "schema": {"type": "string", "format": "uuid"}},
@@ -48,6 +53,15 @@ fn closed_sets_have_names() {
     assert_eq!(
         hit["other"],
         json!({"anyOf": [{"$ref": "#/components/schemas/HitOther"}, {"type": "null"}]})
+    );
+    let inner = &hit["list"]["items"]["properties"];
+    assert_eq!(
+        inner["kind"],
+        json!({"$ref": "#/components/schemas/HitKind"})
+    );
+    assert_eq!(
+        inner["way"],
+        json!({"anyOf": [{"$ref": "#/components/schemas/HitListWay"}, {"type": "null"}]})
     );
     assert!(hit["object"].get("enum").is_some(), "a constant");
     assert!(hit["usual"].get("enum").is_some(), "with a default");
@@ -163,4 +177,18 @@ fn what_holds_for_all_stands_at_the_top() {
     );
     assert_eq!(document["paths"]["/a"]["get"].get("security"), None);
     assert_eq!(document["paths"]["/b"]["get"]["security"], json!([]));
+}
+
+#[test]
+fn headers_of_answers_are_the_shared_ones() {
+    let own = json!({"description": "Where it is.", "schema": {"type": "string"}});
+    let answer =
+        json!({"201": {"description": "The hit", "headers": {"Location": own, "Age": own}}});
+    let document = of(json!({"/hits": get(json!([]), answer)}));
+    let sent = &document["paths"]["/hits"]["get"]["responses"]["201"]["headers"];
+    assert_eq!(
+        sent["Location"],
+        json!({"$ref": "#/components/headers/Location"})
+    );
+    assert_eq!(sent["Age"], own);
 }

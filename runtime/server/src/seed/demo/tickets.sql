@@ -39,6 +39,17 @@ select pg_temp.demo_id('named', row_number() over (order by p.id)), p.id, t.id, 
   join app.ticket_types t on t.event_id = p.event_id and t.name = 'General admission'
  where p.name = 'Backstage';
 
+-- The examples of the API document: a checkpoint at an event of Olga's, which one type of ticket is not named at yet.
+insert into app.checkpoints (id, event_id, name, all_ticket_types, counts_exits, allows_reentry)
+select pg_temp.demo_id('checkpoint', 900), id, 'Backstage', false, false, false
+  from pg_temp.demo_event where city_n = 1 and i = 12;
+
+insert into app.checkpoint_ticket_types (id, checkpoint_id, ticket_type_id, event_id)
+select pg_temp.demo_id('named', 900), p.id, t.id, p.event_id
+  from app.checkpoints p
+  join app.ticket_types t on t.event_id = p.event_id and t.name = 'General admission'
+ where p.id = pg_temp.demo_id('checkpoint', 900);
+
 -- Attendances at past events.
 insert into app.attendances (id, user_id, event_id, created_at)
 select pg_temp.demo_id('attendance', m.n * 10000 + e.city_n * 100 + e.i), m.id, e.id, e.starts_at + interval '5 minutes'

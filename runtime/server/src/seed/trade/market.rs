@@ -12,6 +12,7 @@ impl Trade {
         self.subscribe(&business, &card).await?;
         self.places(event, &business, &card).await?;
         self.service(event, &business).await?;
+        self.unanswered(event, &business).await?;
         let cart =
             json!({"event_id": event["id"], "items": [{"ticket_type_id": kind, "quantity": 1}]});
         self.send(OLGA, "/door-sales", cart).await.map(drop)
@@ -99,9 +100,9 @@ impl Trade {
             .await
     }
 
-    /// Olga asks for a service that Binh offers, and accepts the quote.
-    async fn service(&self, event: &Value, business: &Value) -> Result<()> {
-        let body = json!({"title": "Supper for the crew", "category": business["category"], "city_id": event["city_id"],
+    /// Olga asks for a service that Binh offers. Returns the lead that Binh gets.
+    async fn asked(&self, event: &Value, business: &Value, title: &str) -> Result<String> {
+        let body = json!({"title": title, "category": business["category"], "city_id": event["city_id"],
             "description": "For thirty people, after the show.", "host_type": event["host_type"], "host_id": event["host_id"],
             "event_id": event["id"], "budget_cents": 90_000, "currency": "AUD"});
         let asked = self.send(OLGA, "/service-requests", body).await?;
@@ -110,8 +111,24 @@ impl Trade {
         self.wait(BINH, &path, |page| !list(page).is_empty())
             .await?;
         let leads = self.get(BINH, &path).await?;
+        let lead = list(&leads)[0]["id"].as_str().context("a lead")?;
+        Ok(lead.to_owned())
+    }
+
+    /// A request that Binh has looked at and not answered: the API document has its lead as an example to quote for.
+    async fn unanswered(&self, event: &Value, business: &Value) -> Result<()> {
+        let lead = self
+            .asked(event, business, "Breakfast for the crew")
+            .await?;
+        let view = format!("/leads/{lead}/view");
+        self.send(BINH, &view, Value::Null).await.map(drop)
+    }
+
+    /// Olga accepts what Binh quotes.
+    async fn service(&self, event: &Value, business: &Value) -> Result<()> {
+        let lead = self.asked(event, business, "Supper for the crew").await?;
         let valid_until = chrono::Utc::now() + chrono::TimeDelta::days(14);
-        let quote = json!({"lead_id": list(&leads)[0]["id"], "amount_cents": 84_000, "currency": "AUD", "valid_until": valid_until,
+        let quote = json!({"lead_id": lead, "amount_cents": 84_000, "currency": "AUD", "valid_until": valid_until,
             "terms": "Half on booking, half on the day."});
         let quote = self.send(BINH, "/quotes", quote).await?;
         let quote = quote["id"].as_str().context("a quote")?;

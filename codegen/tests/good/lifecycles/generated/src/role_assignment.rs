@@ -65,6 +65,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         from app.role_assignments as t, (select sec.uid() as id, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.role_assignments as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.role_assignments as t"),
+        ways: Some(&Ways { walks: "(select sec.is_admin())", sets: &[], by: &[("t.user_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.role_assignments as t where t.id = any($1)"),
         create: concat!("insert into app.role_assignments as t
           (role, user_id)

@@ -141,7 +141,7 @@ pub static ROOM_BOOKING: Resource = Resource {
             sql: "update app.room_bookings as t set state = 'wished' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::conflict("room_bookings_user_id_key", "/user_id", "there is already a room booking with this user where state is wished"),
+        Constraint::conflict("room_bookings_user_id_key", "", "there is already a room booking with this user where state is wished"),
         Constraint::conflict("room_bookings_room_slug_key", "/slug", "there is already a room booking with this room and slug where state is not cancelled"),
         Constraint::conflict("room_bookings_room_starts_at_excl", "/starts_at", "overlaps another room booking of the same room where state is one of wished, booked"),
         Constraint::invalid("room_bookings_ends_at_order", "/ends_at", "must be after starts at"),

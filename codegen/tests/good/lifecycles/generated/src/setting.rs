@@ -92,6 +92,6 @@ pub static SETTING: Resource = Resource {
     together: &[],
     transitions: &[],
     constraints: &[
-        Constraint::conflict("settings_user_id_key", "/user_id", "there is already a setting with this user"),
+        Constraint::conflict("settings_user_id_key", "", "there is already a setting with this user"),
     ],
 };

@@ -45,6 +45,7 @@ pub static VISIT: Resource = Resource {
         get: concat!("select ", columns!(), "
         from app.visits as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.visits as t"),
+        ways: Some(&Ways { walks: "(select sec.is_admin())", sets: &[], by: &[("t.user_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.visits as t where t.id = any($1)"),
         create: concat!("insert into app.visits as t
           (at, whose_type, whose_id)

@@ -238,7 +238,7 @@ pub static BODY: Resource = Resource {
         Constraint::conflict("bodies_name_key", "/name", "there is already a body with this name"),
         Constraint::conflict("bodies_same_id_slug_key", "/slug", "there is already a body with this same and slug"),
         Constraint::invalid("bodies_read_check", "/read", "must hold: read > 0"),
-        Constraint::invalid("bodies_body_check", "", "It is as they say."),
+        Constraint::invalid("bodies_body_check", "/bytes", "It is as they say."),
         Constraint::reference("bodies_owner_user_id_fkey", "/owner_id"), Constraint::reference("bodies_live_owner_user_id_fkey", "/owner_id"),
         Constraint::reference("bodies_owner_body_id_fkey", "/owner_id"), Constraint::reference("bodies_live_owner_body_id_fkey", "/owner_id"),
         Constraint::reference("bodies_same_id_fkey", "/same_id"), Constraint::reference("bodies_live_same_id_fkey", "/same_id"),

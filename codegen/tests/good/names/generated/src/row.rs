@@ -150,7 +150,8 @@ pub static ROW: Resource = Resource {
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.id is not null and (t.old is null or t.old < 3) then 'update' end,
           case when me.id is not null then 'delete' end,
-          case when me.id is not null then 'restore' end
+          case when me.id is not null then 'restore' end,
+          case when me.id is not null then 'update when old is empty or old < 3' end
         ], null) as may from app.rows as t, (select sec.uid() as id offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
@@ -167,8 +168,8 @@ pub static ROW: Resource = Resource {
     together: &[],
     transitions: &[],
     constraints: &[
-        Constraint::conflict("rows_parent_id_name_key", "/name", "there is already a row with this parent and name"),
-        Constraint::invalid("rows_row_check", "", "It is as they say."),
+        Constraint::conflict("rows_parent_id_name_key", "/name", "there is already a row with this parent and name where parent_id is set"),
+        Constraint::invalid("rows_row_check", "/x", "It is as they say."),
         Constraint::reference("rows_parent_id_fkey", "/parent_id"), Constraint::reference("rows_live_parent_id_fkey", "/parent_id"),
     ],
 };

@@ -150,7 +150,9 @@ pub static EVENT: Resource = Resource {
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'cancel' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'feature' end
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'feature' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete when state is not published' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore when state is not published' end
         ], null) as may from app.events as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

@@ -59,6 +59,7 @@ pub static MEMBER: Resource = Resource {
         from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.members as t"),
+        ways: Some(&Ways { walks: "(select count(*) > 500 from (select unnest(sec.scopes_org_admin()) union all select p.id from (select unnest(sec.scopes_city_admin())) as m(id) join app.organizations as p on p.city_id = m.id limit 501) as s)", sets: &["select unnest(sec.scopes_org_admin()) union all select p.id from (select unnest(sec.scopes_city_admin())) as m(id) join app.organizations as p on p.city_id = m.id"], by: &[("t.user_id", None), ("t.organization_id", Some(0))] }),
         by_ids: concat!("select ", columns!(), " from app.members as t where t.id = any($1)"),
         create: concat!("insert into app.members as t
           (organization_id)
@@ -70,7 +71,9 @@ pub static MEMBER: Resource = Resource {
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id and t.state = 'pending' then 'delete' end,
           case when t.user_id = me.id and t.state = 'pending' then 'restore' end,
-          case when sec.seen_organization_admin(t.organization_id) then 'accept' end
+          case when sec.seen_organization_admin(t.organization_id) then 'accept' end,
+          case when t.user_id = me.id then 'delete when state is pending' end,
+          case when t.user_id = me.id then 'restore when state is pending' end
         ], null) as may from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
@@ -89,7 +92,7 @@ pub static MEMBER: Resource = Resource {
             sql: "update app.members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::conflict("members_organization_id_user_id_key", "/user_id", "there is already a member with this organization and user"),
+        Constraint::conflict("members_organization_id_user_id_key", "/organization_id", "there is already a member with this organization and user"),
         Constraint::reference("members_organization_id_fkey", "/organization_id"), Constraint::reference("members_live_organization_id_fkey", "/organization_id"),
         Constraint::conflict("members_accept_from", "/state", "only possible while state is pending"),
         Constraint::kept("members_somebody_keep", "The last member of its organization stays while that is there."),

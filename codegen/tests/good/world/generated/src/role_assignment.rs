@@ -29,3 +29,9 @@ pub struct RoleAssignment {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ROLE_FITS_SCOPE_CHECK: &str = "role_assignments_role_fits_scope_check";
+}

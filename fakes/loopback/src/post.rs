@@ -1,6 +1,5 @@
 //! Sends a webhook, over plain HTTP because the endpoint is on this machine.
 
-use crate::feedback::Post;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,15 +10,15 @@ use tokio::{net::TcpStream, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends the webhook and returns the status of the answer.
-pub async fn send(post: &Post) -> Result<u16> {
-    timeout(PATIENCE, exchange(post))
+/// Sends the webhook and returns the status of the answer. `headers` are those that differ between services.
+pub async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<u16> {
+    timeout(PATIENCE, exchange(url, headers, body))
         .await
         .context("no answer in time")?
 }
 
-async fn exchange(post: &Post) -> Result<u16> {
-    let uri: Uri = post.url.parse().context("the webhook's URL")?;
+async fn exchange(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<u16> {
+    let uri: Uri = url.parse().context("the webhook's URL")?;
     ensure!(
         uri.scheme_str() == Some("http"),
         "webhooks go to http:// only"
@@ -30,14 +29,11 @@ async fn exchange(post: &Post) -> Result<u16> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::post(path)
-        .header(header::HOST, format!("{host}:{port}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, "fake-messengers/1.0");
-    for (name, value) in &post.headers {
-        request = request.header(name, value);
+    let mut request = Request::post(path).header(header::HOST, format!("{host}:{port}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::copy_from_slice(&post.body)))?;
+    let request = request.body(Full::new(Bytes::copy_from_slice(body)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     // The answer is read to its end, since the other side would otherwise see a broken connection.
