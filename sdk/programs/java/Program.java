@@ -55,7 +55,7 @@ public final class Program {
     List<EventCategory> wanted = List.of(EventCategory.CONCERT, EventCategory.FESTIVAL);
     var soon =
         events.listEvents(
-            APIListEventsRequest.newBuilder().categoryIn(wanted).startsAtGte(now).sort(EventSort.starts_at).limit(5).build()).getData();
+            APIListEventsRequest.newBuilder().categoryIn(wanted).startsAtGte(now).sort(EventSort.starts_at_asc).limit(5).build()).getData();
     check(soon.size() > 1, "there are concerts and festivals");
     for (int index = 0; index < soon.size(); index++) {
       check(wanted.contains(soon.get(index).getCategory()), "of these categories");
@@ -64,7 +64,7 @@ public final class Program {
 
     // Page to the end
     EventList counted =
-        events.listEvents(APIListEventsRequest.newBuilder().category(EventCategory.CONCERT).count("exact").limit(1).build());
+        events.listEvents(APIListEventsRequest.newBuilder().category(EventCategory.CONCERT).count(Count.EXACT).limit(1).build());
     Set<UUID> seen = new HashSet<>();
     String cursor = null;
     do {

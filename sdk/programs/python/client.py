@@ -12,6 +12,7 @@ from culturepass.client import AuthenticatedClient, Client
 from culturepass.models import (
     Business,
     Community,
+    Count,
     CreateEvent,
     CreatedEvent,
     Credentials,
@@ -22,7 +23,6 @@ from culturepass.models import (
     EventList,
     EventSort,
     Institution,
-    ListEventsCount,
     Organization,
     PatchEvent,
     Problem,
@@ -48,14 +48,14 @@ assert organization is not None and not isinstance(organization, Problem)
 
 # List with filters
 wanted = [EventCategory.CONCERT, EventCategory.FESTIVAL]
-soon = list_events.sync(client=client, category_in=wanted, starts_at_gte=NOW, sort=EventSort.STARTS_AT, limit=5)
+soon = list_events.sync(client=client, category_in=wanted, starts_at_gte=NOW, sort=EventSort.STARTS_AT_ASC, limit=5)
 assert isinstance(soon, EventList)
 assert len(soon.data) > 1
 assert all(event.category in wanted and event.starts_at >= NOW for event in soon.data)
 assert soon.data == sorted(soon.data, key=lambda event: event.starts_at)
 
 # Page to the end
-counted = list_events.sync(client=client, category=EventCategory.CONCERT, count=ListEventsCount.EXACT, limit=1)
+counted = list_events.sync(client=client, category=EventCategory.CONCERT, count=Count.EXACT, limit=1)
 assert isinstance(counted, EventList)
 seen = set()
 cursor: str | Unset = UNSET

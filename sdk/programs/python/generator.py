@@ -10,6 +10,7 @@ from culturepass_api.exceptions import ApiException
 from culturepass_api.models import (
     Business,
     Community,
+    Count,
     CreateEvent,
     Credentials,
     EventCategory,
@@ -50,13 +51,13 @@ organization = OrganizationsApi(client).get_organization(organization_id)
 
 # List with filters
 wanted = [EventCategory.CONCERT, EventCategory.FESTIVAL]
-soon = events.list_events(category_in=wanted, starts_at_gte=NOW, sort=EventSort.starts_at, limit=5)
+soon = events.list_events(category_in=wanted, starts_at_gte=NOW, sort=EventSort.starts_at_asc, limit=5)
 assert len(soon.data) > 1
 assert all(event.category in wanted and event.starts_at >= NOW for event in soon.data)
 assert soon.data == sorted(soon.data, key=lambda event: event.starts_at)
 
 # Page to the end
-counted = events.list_events(category=EventCategory.CONCERT, count="exact", limit=1)
+counted = events.list_events(category=EventCategory.CONCERT, count=Count.EXACT, limit=1)
 seen = set()
 cursor = None
 while True:

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let soon = ListEventsParams {
         category_in: Some(wanted.to_vec()),
         starts_at_gte: Some(now.fixed_offset()),
-        sort: Some(EventSort::starts_at),
+        sort: Some(EventSort::starts_at_asc),
         limit: Some(5),
         ..ListEventsParams::default()
     };
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         category: Some(EventCategory::Concert),
         ..ListEventsParams::default()
     };
-    let counted = list_events(&api, ListEventsParams { count: Some("exact".to_owned()), limit: Some(1), ..concerts() }).await?;
+    let counted = list_events(&api, ListEventsParams { count: Some(Count::Exact), limit: Some(1), ..concerts() }).await?;
     let mut seen = BTreeSet::new();
     let mut cursor = None;
     loop {

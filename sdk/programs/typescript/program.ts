@@ -113,6 +113,56 @@ assert.ok(good);
 await store.write({ ...good, access_token: `${good.access_token}x` });
 await take(api.PATCH("/events/{id}", { params: { path, header: { "If-Match": "*" } }, body: { capacity: 80 } }));
 
+// Without `take` an answer has its data or its problem, each with its type
+const nowhere = await api.GET("/events/{id}", { params: { path: { id: "nowhere" } } });
+assert.equal(nowhere.error?.type, "/problems/not-found");
+assert.equal(nowhere.data, undefined);
+
+// Whoever signs in while a refresh is on its way stays signed in, and what was begun before is not sent as them
+const shared = memoryStore();
+let release = (): void => undefined;
+const held = new Promise<void>((done) => (release = done));
+const changing = createCulturePass({
+  baseUrl,
+  store: shared,
+  fetch: async (request) => {
+    const answer = await fetch(request);
+    if (request.url.endsWith("/auth/refresh")) await held;
+    return answer;
+  },
+});
+const password = "seven small elephants";
+const expired = async () => {
+  const kept = await shared.read();
+  assert.ok(kept);
+  await shared.write({ ...kept, expires_at_ms: 0 });
+  return kept;
+};
+await changing.session.signIn({ email: "mira_member@example.org", password });
+await expired();
+const begun = changing.GET("/me");
+await new Promise((done) => setTimeout(done, 100));
+await changing.session.signIn({ email: "olga_organiser@example.org", password });
+release();
+assert.equal((await begun).error?.type, "/problems/authentication-required");
+assert.equal((await take(changing.GET("/me"))).handle, "olga_organiser");
+
+// Signing out ends the session on the server, also with an access token that has expired or is on its way
+const over = async (kept: { refresh_token: string }) => {
+  const { refresh_token } = kept;
+  return (await createCulturePass({ baseUrl }).POST("/auth/refresh", { body: { refresh_token } })).response.status;
+};
+const last = await expired();
+await changing.session.signOut();
+assert.equal(await over(last), 401);
+await changing.session.signIn({ email: "mira_member@example.org", password });
+const used = await expired();
+const late = changing.GET("/me");
+const out = changing.session.signOut();
+await Promise.all([late, out]);
+assert.equal(await changing.session.isSignedIn(), false);
+assert.equal(await over(used), 401);
+
 // Notifications as they come: what somebody else does is told here, and so is what was missed
 const mira = createCulturePass({ baseUrl });
 await mira.session.signIn({ email: "mira_member@example.org", password: "seven small elephants" });
@@ -126,6 +176,8 @@ for await (const told of listen(api, { signal: listening.signal, onPosition: (id
   if (told.event === "notification" && told.data.type === "follow") listening.abort();
 }
 assert.ok(position, "a position to come back with");
+// A loop that is left closes its connection: this program would not end otherwise
+for await (const told of listen(api)) if (told.event === "ready") break;
 const refusal = await problem(listen(createCulturePass({ baseUrl })).next());
 assert.ok(refusal.is("authentication-required"));
 await mira.session.signOut();

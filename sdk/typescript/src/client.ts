@@ -12,7 +12,7 @@ export interface Options {
 }
 
 /** `GET`, `POST`, `PUT`, `PATCH` and `DELETE` take a path of the API and what it needs; `session` signs in and out. */
-export interface CulturePass extends Client<paths, "application/json"> {
+export interface CulturePass extends Client<paths> {
   session: Session;
 }
 
@@ -20,7 +20,7 @@ export function createCulturePass(options: Options): CulturePass {
   // Looked up when it is needed: tests and monitoring replace it.
   const send = options.fetch ?? ((request: Request) => globalThis.fetch(request));
   const session = createSession(options.baseUrl, options.store ?? memoryStore(), send);
-  const client = createClient<paths, "application/json">({
+  const client = createClient<paths>({
     baseUrl: options.baseUrl,
     fetch: session.fetch,
     querySerializer: written,

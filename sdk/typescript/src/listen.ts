@@ -35,10 +35,15 @@ export async function* listen(api: CulturePass, options: ListenOptions = {}): As
   while (!signal?.aborted) {
     try {
       const messages = await open(api, lastEventId, (ms) => (retryMs = ms), signal);
-      for (let next = await messages.read(); !next.done; next = await messages.read()) {
-        const { event, data, id } = next.value;
-        yield { event, data: JSON.parse(data) } as Told;
-        if (id !== undefined) onPosition?.((lastEventId = id));
+      try {
+        for (let next = await messages.read(); !next.done; next = await messages.read()) {
+          const { event, data, id } = next.value;
+          yield { event, data: JSON.parse(data) } as Told;
+          if (id !== undefined) onPosition?.((lastEventId = id));
+        }
+      } finally {
+        // A loop that is left with `break` closes its connection, of which each member has a few only.
+        await messages.cancel().catch(() => {});
       }
     } catch (error) {
       if (signal?.aborted) return;

@@ -900,7 +900,8 @@ export type paths = {
         /**
          * Export the caller's data
          * @description One JSON object with the profile as `member`, and a list for each type of object that belongs to the caller, in the
-         *     form of the API's own lists.
+         *     form of the API's own lists. `archived` is what the caller has deleted or left, as long as it is stored, and
+         *     notifications that were sent by mail or push alone.
          */
         get: operations["exportMe"];
         put?: never;
@@ -1178,6 +1179,27 @@ export type paths = {
          * @description Notifications that arrive during the request stay unread.
          */
         post: operations["readAllNotifications"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notifications/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the notification settings
+         * @description What the caller is told by which channel: for each type the defaults, what can't be switched off, and what counts
+         *     with the caller's preferences (`GET /notification-preferences`).
+         */
+        get: operations["getNotificationSettings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1636,6 +1658,27 @@ export type paths = {
         patch?: never;
         trace?: never;
     };
+    "/stripe-events/{id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss a parked event
+         * @description Only for platform administrators. Ends an event that no retry can apply, such as one about an object that does not exist
+         *     at the payment provider: it becomes `ignored`, and changes nothing else. The reason goes to the audit log.
+         */
+        post: operations["dismissStripeEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/stripe-events/{id}/retry": {
         parameters: {
             query?: never;
@@ -1902,8 +1945,7 @@ export type paths = {
         /**
          * Retry a failed transfer
          * @description Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
-         *     refused for good. A new transfer sends, or takes back, the amount still owed. A city's share can't be retried: it is
-         *     included in the city's next transfer.
+         *     refused for good. A new transfer sends, or takes back, the amount still owed; to a city, all that it is owed by now.
          */
         post: operations["retryTransfer"];
         delete?: never;
@@ -2866,6 +2908,8 @@ export type paths = {
          * @description Changes `state` from `offered` or `declined` to `accepted`. 409 if `state` has another value.
          *
          *     **Who may**: `mine`.
+         *
+         *     **Also**: 409 while what the role is for is suspended.
          */
         post: operations["acceptRoleAssignment"];
         delete?: never;
@@ -4371,7 +4415,7 @@ export type paths = {
          *
          *     **Who may**: `mine` and (`open` of the `community` or `invited` or `welcome`).
          *
-         *     **Also**: 409 if whoever has invited the caller does not look after the community any more.
+         *     **Also**: 409 if whoever has invited the caller does not look after the community any more, or while the community is suspended.
          */
         post: operations["joinCommunityMember"];
         delete?: never;
@@ -4394,6 +4438,8 @@ export type paths = {
          * @description Changes `state` from `pending` to `active`. 409 if `state` has another value.
          *
          *     **Who may**: `requested` and `staff` of the `community`.
+         *
+         *     **Also**: 409 while the community is suspended.
          */
         post: operations["approveCommunityMember"];
         delete?: never;
@@ -5817,7 +5863,7 @@ export type paths = {
          * List events
          * @description `q` searches `title`, `description`. `near` and `bbox` compare the `location`, or that of the `venue` if it is null.
          *
-         *     **Who may**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
+         *     **Who may**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff` or (`was_guest` and the caller may read the `host`).
          */
         get: operations["listEvents"];
         put?: never;
@@ -5843,7 +5889,7 @@ export type paths = {
         };
         /**
          * Get an event
-         * @description **Who may**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff`.
+         * @description **Who may**: (`out` and `visibility` is `public` and the caller may read the `host`) or (`out` and `visibility` is `community` and `member` of the `host`) or `guest` or `staff` or (`was_guest` and the caller may read the `host`).
          */
         get: operations["getEvent"];
         /**
@@ -5861,6 +5907,8 @@ export type paths = {
          * @description Also archives what belongs to the event. 409 if something prevents it; `errors` says what.
          *
          *     **Who may**: `staff` and `ticket_count` is `0`.
+         *
+         *     **Also**: 409 if the event has valid tickets: cancel it first (`POST /events/{id}/cancel`), which refunds them.
          */
         delete: operations["archiveEvent"];
         options?: never;
@@ -6349,6 +6397,8 @@ export type paths = {
          * @description Also archives what belongs to the ticket type. 409 if something prevents it; `errors` says what.
          *
          *     **Who may**: `admin` of the `event` and `held` + `sold` is `0`.
+         *
+         *     **Also**: 409 if tickets of this type are reserved or sold: set `sales_end` to sell no more.
          */
         delete: operations["archiveTicketType"];
         options?: never;
@@ -9337,7 +9387,7 @@ export type paths = {
          *
          *     **Who may**: `provider`.
          *
-         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or over (`needed_at`).
          */
         post: operations["createQuote"];
         delete?: never;
@@ -9363,6 +9413,8 @@ export type paths = {
          * @description Properties that are left out get their default, or null.
          *
          *     **Who may**: `provider` and `state` is `draft`.
+         *
+         *     **Also**: 409 if the request is closed, settled or over (`needed_at`).
          */
         put: operations["replaceQuote"];
         post?: never;
@@ -9380,6 +9432,8 @@ export type paths = {
          * @description Changes only the properties in the body; null clears one.
          *
          *     **Who may**: `provider` and `state` is `draft`.
+         *
+         *     **Also**: 409 if the request is closed, settled or over (`needed_at`).
          */
         patch: operations["updateQuote"];
         trace?: never;
@@ -9443,7 +9497,7 @@ export type paths = {
          *
          *     **Who may**: `provider`.
          *
-         *     **Also**: 409 if the business or the host that asks is suspended or was rejected.
+         *     **Also**: 409 if the business or the host that asks is suspended or was rejected, or if the request is closed, settled or over (`needed_at`).
          */
         post: operations["sendQuote"];
         delete?: never;
@@ -9467,7 +9521,7 @@ export type paths = {
          *
          *     **Who may**: `organizer`.
          *
-         *     **Also**: the lead is won, the other leads of the request are lost, their quotes are declined, and the request is settled. 409 if another quote of the request was accepted at the same time.
+         *     **Also**: the lead is won, the other leads of the request are lost, their quotes are declined, and the request is settled. 409 if another quote of the request was accepted at the same time, or if the request is closed or over.
          */
         post: operations["acceptQuote"];
         delete?: never;
@@ -10897,7 +10951,7 @@ export type paths = {
         };
         /**
          * Search everything
-         * @description Searches everything that the caller may see. Hits are grouped by type. In each type, names that begin with the words come first, then upcoming events by time and other objects by age, newest first. The last word may be incomplete; accents and capitals are ignored.
+         * @description Searches everything that the caller may see. Hits are grouped by type. In each type, names that begin with the words come first, then upcoming events by time and other objects by age, newest first. The last word may be incomplete; accents and capitals are ignored. With `city_id`, if nothing has the words, hits are the objects of the city with the most similar names.
          */
         get: operations["search"];
         put?: never;
@@ -11146,6 +11200,8 @@ export type components = {
              */
             count_is_exact?: boolean;
         };
+        /** @enum {string} */
+        Count: "exact";
         IdList: string[];
         /**
          * @description The reason for the action, in one line. It is written to the audit log.
@@ -13666,7 +13722,7 @@ export type components = {
             object: "order";
             /** @example 019caddd-0f20-73ee-ab7e-96e59ce40f9c */
             id: components["schemas"]["ObjectId"];
-            /** @description `charged_back` if the payment was lost in a dispute. */
+            /** @description `charged_back` if the payment was lost in a dispute; `part_refunded` also if a part of it was. */
             state: components["schemas"]["OrderState"];
             /**
              * Format: int64
@@ -15888,7 +15944,7 @@ export type components = {
          *       "capacity": 1,
          *       "max_days": 30,
          *       "is_offered": true,
-         *       "city_id": "019caddd-0f20-711a-a62c-23412b77477a"
+         *       "city_id": "019caddd-0f20-76c5-a8ac-69c49b0f2334"
          *     }
          */
         CreateFeaturedPlace: {
@@ -16566,6 +16622,8 @@ export type components = {
             amount_cents: number;
             currency: components["schemas"]["CurrencyCode"];
             type: components["schemas"]["WalletTransactionType"];
+            /** @description Reason of the movement. */
+            kind: components["schemas"]["WalletTransactionKind"];
             /** @example Reference of the wallet transaction */
             reference: string | null;
             /**
@@ -16596,6 +16654,8 @@ export type components = {
         };
         /** @enum {string} */
         WalletTransactionType: "credit" | "debit";
+        /** @enum {string} */
+        WalletTransactionKind: "funding" | "refund_credit" | "event_credit" | "promotion_bonus" | "referral_reward" | "purchase" | "expiry" | "reversal" | "adjustment" | "dispute_taken" | "dispute_won" | "dispute_lost";
         /** @enum {string} */
         WalletTransactionExpand: "wallet";
         WalletTransactionList: components["schemas"]["PageInfo"] & {
@@ -16859,7 +16919,7 @@ export type components = {
              * @description End of the booking.
              */
             ends_at: string;
-            event: components["schemas"]["Event"];
+            event: components["schemas"]["ExpandedEvent"];
         };
         /**
          * @description Average and numbers of the reviews of a profile or venue.
@@ -16944,6 +17004,8 @@ export type components = {
              * @description Begin of an event; null for other types.
              */
             starts_at: string | null;
+            /** @description IANA name of the event's time zone; null for other types. */
+            timezone: string | null;
         };
         SearchHits: {
             data: components["schemas"]["SearchHit"][];
@@ -16964,6 +17026,8 @@ export type components = {
              * @description Begin of an event; null for other types.
              */
             starts_at: string | null;
+            /** @description IANA name of the event's time zone; null for other types. */
+            timezone: string | null;
             location: components["schemas"]["Point"];
         };
         /** @description The number of objects in a cell of the map. */
@@ -16975,7 +17039,7 @@ export type components = {
             bbox: number[];
         };
         /** @description The objects inside a box, or clusters of them. */
-        Map: {
+        MapView: {
             /** @constant */
             object?: "map";
             /**
@@ -17314,7 +17378,7 @@ export type components = {
         Balance: {
             /**
              * Format: uuid
-             * @description `GET /wallet-accounts/{id}/wallet-transactions` lists its transactions.
+             * @description `GET /wallet-accounts/{id}/transactions` lists its transactions.
              */
             wallet_id: string;
             currency: string;
@@ -17484,7 +17548,7 @@ export type components = {
             has_ticket: boolean;
             was_there: boolean;
             follows: boolean;
-            event: components["schemas"]["Event"];
+            event: components["schemas"]["ExpandedEvent"];
             /** @enum {string} */
             object?: "calendar_entry";
         };
@@ -17637,6 +17701,23 @@ export type components = {
             current_password: string;
             /** Format: password */
             password: string;
+        };
+        /** @description Whether a type of notification is sent by a channel. */
+        ChannelSetting: {
+            /** @description `in_app`, `push` or `email` */
+            channel: string;
+            /** @description What counts now. */
+            is_on: boolean;
+            /** @description What counts without a preference. */
+            is_on_by_default: boolean;
+            /** @description Whether it is on whatever the member prefers. */
+            is_fixed: boolean;
+            quiet_hours: components["schemas"]["QuietPeriod"] | null;
+            /**
+             * Format: uuid
+             * @description The caller's preference for exactly this type and channel. Null: one has to be created to change it.
+             */
+            preference_id: string | null;
         };
         /** @description Card payments of one type in one currency. */
         Charge: {
@@ -17860,6 +17941,15 @@ export type components = {
             next_cursor: string | null;
         };
         /**
+         * @description Reason for dismissing an event.
+         * @example {
+         *       "reason": "Of a test account that was deleted at Stripe"
+         *     }
+         */
+        DismissedEvent: {
+            reason: string;
+        };
+        /**
          * @description Dismissal of a fraud flag.
          * @example {
          *       "note": "A school class at one address."
@@ -17959,6 +18049,7 @@ export type components = {
             target_type: string;
             /** Format: uuid */
             target_id: string;
+            target_name: string;
             slot: string;
             /** Format: date-time */
             starts_at: string;
@@ -18060,7 +18151,7 @@ export type components = {
             ticket_ids?: string[] | null;
             /**
              * @description `source` (default): to the card, credits or cash used to pay; `wallet`: as credits at once, except cash. Only the
-             *     buyer may choose `wallet` for what was paid by card.
+             *     buyer may choose `wallet` for what was paid by card. Credits come back with the expiry that they had.
              */
             to?: components["schemas"]["GiveBackTo"] | null;
             /** @description Reason; only kept if sent by staff of the event. */
@@ -18112,7 +18203,7 @@ export type components = {
             transfers: components["schemas"]["OpenTransfer"][];
             /** @description Places reserved for the member after waiting; at most 20. */
             waiting_list_offers: components["schemas"]["WaitingListOffer"][];
-            events: components["schemas"]["Event"][];
+            events: components["schemas"]["ExpandedEvent"][];
             /** @enum {string} */
             object?: "home";
         };
@@ -18315,6 +18406,22 @@ export type components = {
              */
             month: string;
         };
+        /** @description Which channels a type of notification uses for the caller. */
+        NotificationSetting: {
+            type: components["schemas"]["NotificationType"];
+            /** @description What it is about, in English. */
+            description: string;
+            /** @description Whether it does not wait for the end of quiet hours. */
+            is_urgent: boolean;
+            /** @description `in_app`, `push` and `email`, in this order. */
+            channels: components["schemas"]["ChannelSetting"][];
+            /** @enum {string} */
+            object?: "notification_setting";
+        };
+        /** @description All types of notifications. */
+        NotificationSettings: {
+            data: components["schemas"]["NotificationSetting"][];
+        };
         /**
          * @description Recipient of the offer: either `to_id` or `to_handle`.
          * @example {
@@ -18434,10 +18541,22 @@ export type components = {
             ticket_transfer_id: string;
             /** Format: uuid */
             ticket_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The event may be missing in `events`: some can be seen only once the ticket is accepted.
+             */
             event_id: string;
+            /** @description Null while the event is suspended, and once it is archived. */
+            event_title: string | null;
+            ticket_type: string;
             /** @description Whether the member is the one who offers the ticket. */
             is_own: boolean;
+            /**
+             * Format: uuid
+             * @description Who offers the ticket, or to whom it is offered.
+             */
+            other_id: string;
+            other_name: string;
             /** Format: date-time */
             expires_at: string;
         };
@@ -18744,6 +18863,8 @@ export type components = {
             revenue: components["schemas"]["RevenueSums"];
             /** @description Card payments by type and currency. */
             charges: components["schemas"]["Charge"][];
+            /** @enum {string} */
+            object?: "platform_dashboard";
         };
         /**
          * @description Price of an order that would be placed now, and how it would be paid.
@@ -18832,6 +18953,12 @@ export type components = {
             /** Format: int64 */
             discount_cents: number;
         };
+        /** @description A daily period in the member's time zone. It may span midnight. */
+        QuietPeriod: {
+            /** @description Such as `22:00` */
+            starts: string;
+            ends: string;
+        };
         /** @description Number of quotes by state. Drafts are counted for the business only, and 0 for hosts. */
         QuotesByState: {
             /** Format: int64 */
@@ -18918,7 +19045,12 @@ export type components = {
             organizer_refunded_cents: number;
             /**
              * Format: int64
-             * @description `organizer_cents` less `organizer_refunded_cents`.
+             * @description What was taken back from the host because of disputed payments, less what was returned.
+             */
+            organizer_disputed_cents: number;
+            /**
+             * Format: int64
+             * @description `organizer_cents` less `organizer_refunded_cents` and `organizer_disputed_cents`.
              */
             net_cents: number;
         };
@@ -19075,7 +19207,7 @@ export type components = {
             device?: string | null;
             /**
              * Format: date-time
-             * @description Time of a scan made offline, by the device's clock; else left out.
+             * @description Time of a scan made offline, by the device's clock; else left out. One that is ahead counts as now.
              */
             at?: string | null;
             /**
@@ -19126,14 +19258,11 @@ export type components = {
                 device?: string | null;
                 /**
                  * Format: date-time
-                 * @description Time of the scan by the device's clock; the time of the upload if left out.
+                 * @description Time of the scan by the device's clock; the time of the upload if left out or later than that.
                  */
                 at?: string | null;
-                /**
-                 * @description `entry` if left out; `exit` only at checkpoints.
-                 * @enum {string|null}
-                 */
-                direction?: "entry" | "exit" | null;
+                /** @description `entry` if left out; `exit` only at checkpoints. */
+                direction?: components["schemas"]["ScanDirection"] | null;
                 /** @description Only for an entry with `at` at a checkpoint: the scanner has already admitted the holder. */
                 force?: boolean | null;
             }[];
@@ -19554,8 +19683,11 @@ export type components = {
             waitlist_entry_id: string;
             /** Format: uuid */
             event_id: string;
+            /** @description Null while the event is suspended, and once it is archived. */
+            event_title: string | null;
             /** Format: uuid */
             ticket_type_id: string | null;
+            ticket_type: string | null;
             /** Format: date-time */
             offer_expires_at: string;
         };
@@ -19573,6 +19705,7 @@ export type components = {
             target_type: string;
             /** Format: uuid */
             target_id: string;
+            target_name: string;
             slot: string;
             /** Format: date-time */
             starts_at: string;
@@ -20630,15 +20763,6 @@ export type components = {
                 "application/json": components["schemas"]["HostDashboard"];
             };
         };
-        /** @description The offer */
-        OfferedTicketAnswer: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["OfferedTicket"];
-            };
-        };
         RatingAnswer: {
             headers: {
                 [name: string]: unknown;
@@ -20665,6 +20789,15 @@ export type components = {
                 "application/json": components["schemas"]["Payment"];
             };
         };
+        /** @description The offer */
+        OfferedTicketAnswer: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OfferedTicket"];
+            };
+        };
         /** @description The entry is booked */
         BookedAdded: {
             headers: {
@@ -20672,15 +20805,6 @@ export type components = {
             };
             content: {
                 "application/json": components["schemas"]["Booked"];
-            };
-        };
-        /** @description The order */
-        PlacedOrderAdded: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["PlacedOrder"];
             };
         };
         /** @description The refund */
@@ -20696,7 +20820,7 @@ export type components = {
     parameters: {
         id: string;
         Cursor: string;
-        count: "exact";
+        count: components["schemas"]["Count"];
         /**
          * @description The version that you have read: its ETag, or the `version` of the object in double quotes, such as `"3"`; the quotes are part of the value. 412 if the object has changed since.
          * @example "3"
@@ -21169,6 +21293,9 @@ export type components = {
         "WalletTransaction.type": components["schemas"]["WalletTransactionType"];
         "WalletTransaction.type.ne": components["schemas"]["WalletTransactionType"];
         "WalletTransaction.type.in": components["schemas"]["WalletTransactionType"][];
+        "WalletTransaction.kind": components["schemas"]["WalletTransactionKind"];
+        "WalletTransaction.kind.ne": components["schemas"]["WalletTransactionKind"];
+        "WalletTransaction.kind.in": components["schemas"]["WalletTransactionKind"][];
         wallet_id: string;
         "wallet_id.ne": string;
         "wallet_id.in": components["schemas"]["IdList"];
@@ -21251,6 +21378,7 @@ export type components = {
 export type Problem = components['schemas']['Problem'];
 export type ProblemItem = components['schemas']['ProblemItem'];
 export type PageInfo = components['schemas']['PageInfo'];
+export type Count = components['schemas']['Count'];
 export type IdList = components['schemas']['IdList'];
 export type Reason = components['schemas']['Reason'];
 export type StillArchived = components['schemas']['StillArchived'];
@@ -21711,6 +21839,7 @@ export type WalletAccountList = components['schemas']['WalletAccountList'];
 export type WalletTransaction = components['schemas']['WalletTransaction'];
 export type ExpandedWalletTransaction = components['schemas']['ExpandedWalletTransaction'];
 export type WalletTransactionType = components['schemas']['WalletTransactionType'];
+export type WalletTransactionKind = components['schemas']['WalletTransactionKind'];
 export type WalletTransactionExpand = components['schemas']['WalletTransactionExpand'];
 export type WalletTransactionList = components['schemas']['WalletTransactionList'];
 export type WalletJournal = components['schemas']['WalletJournal'];
@@ -21749,7 +21878,7 @@ export type SearchHit = components['schemas']['SearchHit'];
 export type SearchHits = components['schemas']['SearchHits'];
 export type MapObject = components['schemas']['MapObject'];
 export type MapCluster = components['schemas']['MapCluster'];
-export type Map = components['schemas']['Map'];
+export type MapView = components['schemas']['MapView'];
 export type AcceptableQuote = components['schemas']['AcceptableQuote'];
 export type Activity = components['schemas']['Activity'];
 export type ActivityFigures = components['schemas']['ActivityFigures'];
@@ -21783,6 +21912,7 @@ export type CancellationFailure = components['schemas']['CancellationFailure'];
 export type CardSetup = components['schemas']['CardSetup'];
 export type Cart = components['schemas']['Cart'];
 export type ChangePassword = components['schemas']['ChangePassword'];
+export type ChannelSetting = components['schemas']['ChannelSetting'];
 export type Charge = components['schemas']['Charge'];
 export type CheckInsInHour = components['schemas']['CheckInsInHour'];
 export type CheckpointFigures = components['schemas']['CheckpointFigures'];
@@ -21796,6 +21926,7 @@ export type CurrencySales = components['schemas']['CurrencySales'];
 export type CurrentSubscription = components['schemas']['CurrentSubscription'];
 export type DeadJob = components['schemas']['DeadJob'];
 export type DeadJobList = components['schemas']['DeadJobList'];
+export type DismissedEvent = components['schemas']['DismissedEvent'];
 export type DismissedFraud = components['schemas']['DismissedFraud'];
 export type EventCopy = components['schemas']['EventCopy'];
 export type EventDashboard = components['schemas']['EventDashboard'];
@@ -21827,6 +21958,8 @@ export type LateScanResultList = components['schemas']['LateScanResultList'];
 export type LatestReview = components['schemas']['LatestReview'];
 export type LeadsByState = components['schemas']['LeadsByState'];
 export type MonthRevenue = components['schemas']['MonthRevenue'];
+export type NotificationSetting = components['schemas']['NotificationSetting'];
+export type NotificationSettings = components['schemas']['NotificationSettings'];
 export type OfferTicket = components['schemas']['OfferTicket'];
 export type OfferedTicket = components['schemas']['OfferedTicket'];
 export type Onboarding = components['schemas']['Onboarding'];
@@ -21851,6 +21984,7 @@ export type PlatformDashboard = components['schemas']['PlatformDashboard'];
 export type Price = components['schemas']['Price'];
 export type PriceLine = components['schemas']['PriceLine'];
 export type PromoCodeUse = components['schemas']['PromoCodeUse'];
+export type QuietPeriod = components['schemas']['QuietPeriod'];
 export type QuotesByState = components['schemas']['QuotesByState'];
 export type ReadNotifications = components['schemas']['ReadNotifications'];
 export type RefreshToken = components['schemas']['RefreshToken'];
@@ -22008,12 +22142,11 @@ export type ResponseFollowAnswer = components['responses']['FollowAnswer'];
 export type ResponseFollowAdded = components['responses']['FollowAdded'];
 export type ResponseSubscribedAnswer = components['responses']['SubscribedAnswer'];
 export type ResponseHostDashboardAnswer = components['responses']['HostDashboardAnswer'];
-export type ResponseOfferedTicketAnswer = components['responses']['OfferedTicketAnswer'];
 export type ResponseRatingAnswer = components['responses']['RatingAnswer'];
 export type ResponseOnboardingAnswer = components['responses']['OnboardingAnswer'];
 export type ResponsePaymentAnswer = components['responses']['PaymentAnswer'];
+export type ResponseOfferedTicketAnswer = components['responses']['OfferedTicketAnswer'];
 export type ResponseBookedAdded = components['responses']['BookedAdded'];
-export type ResponsePlacedOrderAdded = components['responses']['PlacedOrderAdded'];
 export type ResponseAskedRefundAdded = components['responses']['AskedRefundAdded'];
 export type ParameterId = components['parameters']['id'];
 export type ParameterCursor = components['parameters']['Cursor'];
@@ -22479,6 +22612,9 @@ export type ParameterWalletAccountKindIn = components['parameters']['WalletAccou
 export type ParameterWalletTransactionType = components['parameters']['WalletTransaction.type'];
 export type ParameterWalletTransactionTypeNe = components['parameters']['WalletTransaction.type.ne'];
 export type ParameterWalletTransactionTypeIn = components['parameters']['WalletTransaction.type.in'];
+export type ParameterWalletTransactionKind = components['parameters']['WalletTransaction.kind'];
+export type ParameterWalletTransactionKindNe = components['parameters']['WalletTransaction.kind.ne'];
+export type ParameterWalletTransactionKindIn = components['parameters']['WalletTransaction.kind.in'];
 export type ParameterWalletId = components['parameters']['wallet_id'];
 export type ParameterWalletIdNe = components['parameters']['wallet_id.ne'];
 export type ParameterWalletIdIn = components['parameters']['wallet_id.in'];
@@ -23204,6 +23340,7 @@ export interface operations {
             /** @description The order, with its tickets */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -23390,10 +23527,11 @@ export interface operations {
             /** @description The copy */
             201: {
                 headers: {
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Event"];
+                    "application/json": components["schemas"]["CreatedEvent"];
                 };
             };
             /** @description The caller may not create events of this host */
@@ -23726,10 +23864,11 @@ export interface operations {
                 from?: string;
                 /** @description Last day (default: 31 days); at most 92 days */
                 to?: string;
-                /** @description Entries per page (default 50, at most 100) */
+                /** @description Entries per page (default 50) */
                 limit?: number;
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
+                expand?: components["parameters"]["Event.expand"];
             };
             header?: never;
             path?: never;
@@ -23802,7 +23941,9 @@ export interface operations {
     };
     getMyHome: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["Event.expand"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -24128,7 +24269,7 @@ export interface operations {
         /** @description The file; its content type is that of the upload */
         requestBody: {
             content: {
-                "application/octet-stream": number[];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -24187,6 +24328,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReadNotifications"];
+                };
+            };
+            429: components["responses"]["429"];
+            default: components["responses"]["default"];
+        };
+    };
+    getNotificationSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationSettings"];
                 };
             };
             429: components["responses"]["429"];
@@ -24399,7 +24562,16 @@ export interface operations {
             };
         };
         responses: {
-            201: components["responses"]["PlacedOrderAdded"];
+            /** @description The order */
+            201: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlacedOrder"];
+                };
+            };
             404: components["responses"]["404"];
             /** @description The tickets can't be bought now: sold out, not on sale, limit per person, promo code, too few credits, the host can't take payments, or the same request is being worked on */
             409: components["responses"]["409"];
@@ -24454,7 +24626,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["PlacedOrderAdded"];
+            /** @description The order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlacedOrder"];
+                };
+            };
             /** @description The caller is not the buyer */
             403: components["responses"]["403"];
             404: components["responses"]["404"];
@@ -24900,6 +25080,38 @@ export interface operations {
             default: components["responses"]["default"];
         };
     };
+    dismissStripeEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DismissedEvent"];
+            };
+        };
+        responses: {
+            /** @description The event is ignored from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: components["responses"]["403"];
+            /** @description There is no such event */
+            404: components["responses"]["404"];
+            /** @description The event is not parked */
+            409: components["responses"]["409"];
+            /** @description The reason is missing or not a text of one line */
+            422: components["responses"]["422"];
+            default: components["responses"]["default"];
+        };
+    };
     retryStripeEvent: {
         parameters: {
             query?: never;
@@ -25207,7 +25419,16 @@ export interface operations {
             };
         };
         responses: {
-            201: components["responses"]["OfferedTicketAnswer"];
+            /** @description The offer */
+            201: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferedTicket"];
+                };
+            };
             /** @description The caller does not hold the ticket */
             403: components["responses"]["403"];
             404: components["responses"]["404"];
@@ -38789,6 +39010,9 @@ export interface operations {
                 type?: components["parameters"]["WalletTransaction.type"];
                 "type.ne"?: components["parameters"]["WalletTransaction.type.ne"];
                 "type.in"?: components["parameters"]["WalletTransaction.type.in"];
+                kind?: components["parameters"]["WalletTransaction.kind"];
+                "kind.ne"?: components["parameters"]["WalletTransaction.kind.ne"];
+                "kind.in"?: components["parameters"]["WalletTransaction.kind.in"];
                 sort?: components["parameters"]["SortById"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
@@ -38873,6 +39097,9 @@ export interface operations {
                 type?: components["parameters"]["WalletTransaction.type"];
                 "type.ne"?: components["parameters"]["WalletTransaction.type.ne"];
                 "type.in"?: components["parameters"]["WalletTransaction.type.in"];
+                kind?: components["parameters"]["WalletTransaction.kind"];
+                "kind.ne"?: components["parameters"]["WalletTransaction.kind.ne"];
+                "kind.in"?: components["parameters"]["WalletTransaction.kind.in"];
                 wallet_id?: components["parameters"]["wallet_id"];
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
@@ -38992,6 +39219,9 @@ export interface operations {
                 type?: components["parameters"]["WalletTransaction.type"];
                 "type.ne"?: components["parameters"]["WalletTransaction.type.ne"];
                 "type.in"?: components["parameters"]["WalletTransaction.type.in"];
+                kind?: components["parameters"]["WalletTransaction.kind"];
+                "kind.ne"?: components["parameters"]["WalletTransaction.kind.ne"];
+                "kind.in"?: components["parameters"]["WalletTransaction.kind.in"];
                 wallet_id?: components["parameters"]["wallet_id"];
                 "wallet_id.ne"?: components["parameters"]["wallet_id.ne"];
                 "wallet_id.in"?: components["parameters"]["wallet_id.in"];
@@ -39925,6 +40155,7 @@ export interface operations {
                 variant?: "hot" | "scaled";
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Event.expand"];
             };
             header?: never;
             path?: never;
@@ -39946,6 +40177,7 @@ export interface operations {
                 slot?: components["schemas"]["PromotionSlot"];
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Event.expand"];
             };
             header?: never;
             path?: never;
@@ -39970,6 +40202,7 @@ export interface operations {
             query?: {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Event.expand"];
             };
             header?: never;
             path?: never;
@@ -40767,7 +41000,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Map"];
+                    "application/json": components["schemas"]["MapView"];
                 };
             };
             422: components["responses"]["422"];
@@ -40801,6 +41034,7 @@ export interface operations {
                 open_seats?: number;
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
+                expand?: components["parameters"]["Event.expand"];
             };
             header?: never;
             path?: never;

@@ -38,36 +38,46 @@ export function createSession(
   store: TokenStore,
   send: (request: Request) => Promise<Response>,
 ): Session {
-  const plain = createClient<paths, "application/json">({ baseUrl, fetch: send });
+  const plain = createClient<paths>({ baseUrl, fetch: send });
   let refreshing: Promise<Tokens | null> | undefined;
+  /** How often somebody has signed in or out here. A request is sent as the one who was signed in when it began. */
+  let changes = 0;
 
-  async function keep(signed: components["schemas"]["Signed"]): Promise<Tokens> {
-    const tokens: Tokens = {
-      access_token: signed.access_token,
-      refresh_token: signed.refresh_token,
-      expires_at_ms: Date.now() + signed.expires_in * 1000,
-    };
-    await store.write(tokens);
-    return tokens;
+  /** A new pair of tokens, or null if the session is over. */
+  async function exchange(old: Tokens): Promise<Tokens | null> {
+    const { data, error, response } = await plain.POST("/auth/refresh", { body: { refresh_token: old.refresh_token } });
+    if (data) return asTokens(data);
+    // Only 401 says that the session is over. Anything else may go better next time.
+    return response.status === 401 ? null : take(Promise.resolve({ error, response }));
   }
 
   async function renew(old: Tokens): Promise<Tokens | null> {
     // Somebody else may have renewed it since.
     const kept = await store.read();
     if (kept?.access_token !== old.access_token) return kept;
-    const { data, error, response } = await plain.POST("/auth/refresh", {
-      body: { refresh_token: kept.refresh_token },
-    });
-    if (data) return keep(data);
-    // Only 401 says that the session is over. Anything else may go better next time.
-    if (response.status === 401) await store.write(null);
-    return response.status === 401 ? null : take(Promise.resolve({ error, response }));
+    const before = changes;
+    const fresh = await exchange(kept);
+    // Whoever has signed in or out meanwhile has other tokens, or none.
+    const now = await store.read();
+    if (before === changes && now?.refresh_token === kept.refresh_token) await store.write(fresh);
+    return fresh;
   }
 
   /** Once for all requests that wait for it. */
   function renewOnce(old: Tokens): Promise<Tokens | null> {
-    refreshing ??= renew(old).finally(() => (refreshing = undefined));
-    return refreshing;
+    if (refreshing) return refreshing;
+    const mine = renew(old).finally(() => {
+      if (refreshing === mine) refreshing = undefined;
+    });
+    return (refreshing = mine);
+  }
+
+  /** From here on tokens are another member's, or nobody's. Returns the refresh that is on its way for the former one. */
+  function change(): Promise<Tokens | null> | undefined {
+    const former = refreshing;
+    refreshing = undefined;
+    changes += 1;
+    return former;
   }
 
   function sendWith(request: Request, tokens: Tokens | null): Promise<Response> {
@@ -77,33 +87,59 @@ export function createSession(
 
   async function authorized(request: Request): Promise<Response> {
     if (request.headers.has("Authorization")) return send(request);
+    const before = changes;
     let tokens = await store.read();
     if (!tokens) return send(request);
-    if (tokens.expires_at_ms - MARGIN_MS < Date.now()) tokens = await renewOnce(tokens);
+    if (isOld(tokens)) tokens = await renewOnce(tokens);
+    // As nobody rather than as somebody else.
+    if (before !== changes) tokens = null;
     // A body can be read once only.
     const again = request.clone();
     const response = await sendWith(request, tokens);
-    if (!tokens || !(await isExpired(response))) return response;
+    if (!tokens || before !== changes || !(await isExpired(response))) return response;
     const renewed = await renewOnce(tokens);
-    return renewed ? sendWith(again, renewed) : response;
+    return renewed && before === changes ? sendWith(again, renewed) : response;
+  }
+
+  /** Ends a session on the server, with an access token that it still takes. */
+  async function end(tokens: Tokens | null, again = true): Promise<void> {
+    if (tokens && isOld(tokens)) tokens = await exchange(tokens);
+    // Who is signed out already has what they wanted.
+    if (!tokens) return;
+    const headers = { Authorization: `Bearer ${tokens.access_token}` };
+    const { error, response } = await plain.POST("/auth/sign-out", { headers });
+    if (response.status !== 401) return void (error && (await take(Promise.resolve({ error, response }))));
+    if (again && error?.type === "/problems/invalid-token") await end({ ...tokens, expires_at_ms: 0 }, false);
   }
 
   return {
     fetch: authorized,
     async signIn(credentials) {
-      await keep(await take(plain.POST("/auth/sign-in", { body: credentials })));
+      const signed = await take(plain.POST("/auth/sign-in", { body: credentials }));
+      void change()?.catch(() => {});
+      await store.write(asTokens(signed));
     },
     async signOut() {
       const tokens = await store.read();
+      const former = change();
       await store.write(null);
-      if (!tokens) return;
-      const headers = { Authorization: `Bearer ${tokens.access_token}` };
-      const { error, response } = await plain.POST("/auth/sign-out", { headers });
-      // Who is signed out already has what they wanted.
-      if (error && response.status !== 401) await take(Promise.resolve({ error, response }));
+      // A refresh that is on its way uses up the refresh token: the session ends with what it brings.
+      await end(former ? await former : tokens);
     },
     isSignedIn: async () => (await store.read()) !== null,
   };
+}
+
+function asTokens(signed: components["schemas"]["Signed"]): Tokens {
+  return {
+    access_token: signed.access_token,
+    refresh_token: signed.refresh_token,
+    expires_at_ms: Date.now() + signed.expires_in * 1000,
+  };
+}
+
+function isOld(tokens: Tokens): boolean {
+  return tokens.expires_at_ms - MARGIN_MS < Date.now();
 }
 
 /** Whether the token was refused as such, by a clock that goes differently for example. */
