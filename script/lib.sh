@@ -13,6 +13,9 @@ die() {
 # Prints the comment at the top of the script.
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "script/${0##*/}"; }
 
+# Prints it and ends the script, if that is what the first argument asks for: help_if_asked "$@"
+help_if_asked() { case ${1:-} in -h | --help) usage; exit ;; esac; }
+
 # Calls a function when the script ends, also by Ctrl-C or a signal.
 at_exit() {
   # shellcheck disable=SC2064
