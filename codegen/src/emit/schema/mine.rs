@@ -53,71 +53,42 @@ pub(super) fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String>
 }
 
 pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Object> {
-    let selects = selects(model, id, what, &bound(model, id, what)?);
-    if selects.is_empty() {
-        return None;
-    }
-    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
-    let selects: Vec<String> = selects
-        .iter()
-        .map(|condition| {
-            format!(
-                "  select t.id from {table} t\n  where {}",
-                condition.block(4)
-            )
-        })
-        .collect();
+    let rows = rows(model, id, what, 2)?;
+    let doc = "Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.";
     let function = Function {
         kind: Kind::TableFunction,
         name: &seen::name(model, "mine", id, what),
         arguments: "",
         returns: "setof uuid",
         attributes: SET,
-        definer: Some(roles.authz()),
-        callers: vec![roles.app()],
-        doc: "Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.",
-        body: format!(
-            "begin\n  return query\n{};\nend",
-            selects.join("\n  union all\n")
-        ),
+        definer: Some(Roles(&model.app).authz()),
+        callers: vec![Roles(&model.app).app()],
+        doc,
+        body: format!("begin\n  return query\n{rows};\nend"),
     };
-    Some(on_table(&table, function.object(roles)))
+    Some(of_table(model, id, function))
 }
 
 /// `sec.many_<entity>[_<condition>]()`: whether the set has more than `few` rows. It reads no more than these.
 pub(super) fn many(model: &Model, id: EntityId, what: &OfWhat, few: usize) -> Option<Object> {
-    let selects = selects(model, id, what, &bound(model, id, what)?);
-    if selects.is_empty() {
-        return None;
-    }
-    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
-    let selects: Vec<String> = selects
-        .iter()
-        .map(|condition| {
-            format!(
-                "      select t.id from {table} t\n      where {}",
-                condition.block(8)
-            )
-        })
-        .collect();
+    let rows = rows(model, id, what, 6)?;
     let function = Function {
         kind: Kind::TableFunction,
         name: &seen::name(model, "many", id, what),
         arguments: "",
         returns: "boolean",
         attributes: COUNT,
-        definer: Some(roles.authz()),
-        callers: vec![roles.app()],
+        definer: Some(Roles(&model.app).authz()),
+        callers: vec![Roles(&model.app).app()],
         doc: &format!(
             "Whether the caller sees more than {few} rows for which this condition holds. PL/pgSQL, because it keeps its plan."
         ),
         body: format!(
-            "begin\n  return (\n    select count(*) > {few} from (\n{}\n      limit {}\n    ) as found\n  );\nend",
-            selects.join("\n      union all\n"),
+            "begin\n  return (\n    select count(*) > {few} from (\n{rows}\n      limit {}\n    ) as found\n  );\nend",
             few + 1
         ),
     };
-    Some(on_table(&table, function.object(roles)))
+    Some(of_table(model, id, function))
 }
 
 /// Whether each row is looked up instead of using the set. The set might contain everything below another set, such as
@@ -309,6 +280,25 @@ fn union(mut parts: impl Iterator<Item = Option<Everywhere>>) -> Option<Everywhe
         all.extend(part?);
         Some(all)
     })
+}
+
+fn of_table(model: &Model, id: EntityId, function: Function<'_>) -> Object {
+    let table = names::table(&model.entities[id]);
+    on_table(&table, function.object(Roles(&model.app)))
+}
+
+/// The ids of the set as one query, indented by so many blanks. `None`: the condition is not bounded by the caller, or
+/// the set is always empty.
+fn rows(model: &Model, id: EntityId, what: &OfWhat, indent: usize) -> Option<String> {
+    let selects = selects(model, id, what, &bound(model, id, what)?);
+    let table = names::table(&model.entities[id]);
+    let margin = " ".repeat(indent);
+    let select = |condition: &Sql| {
+        let condition = condition.block(indent + 2);
+        format!("{margin}select t.id from {table} t\n{margin}where {condition}")
+    };
+    let selects: Vec<String> = selects.iter().map(select).collect();
+    (!selects.is_empty()).then(|| selects.join(&format!("\n{margin}union all\n")))
 }
 
 /// The conditions that make up the set, each answered by one index.
