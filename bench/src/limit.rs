@@ -83,7 +83,8 @@ pub struct Ran {
 }
 
 /// The settings of the shipped server's connections, which matter for functions and for queries that read many rows.
-const AS_THE_SERVER: &str = "-c jit=off -c plan_cache_mode=force_generic_plan";
+const AS_THE_SERVER: &str =
+    "-c jit=off -c plan_cache_mode=force_generic_plan -c search_path=pg_catalog,pg_temp";
 
 /// Runs the script with sixteen concurrent clients and prepared statements.
 pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
@@ -95,12 +96,13 @@ pub fn pgbench(script: &Path, url: &str, seconds: u32) -> Result<Ran> {
     )?)
 }
 
-/// Runs the script so many times with each of sixteen concurrent clients.
+/// Runs the script so many times with each of sixteen concurrent clients, and with the settings of the server's
+/// connections.
 pub fn pgbench_times(times: u32, script: &Path, url: &str) -> Result<Ran> {
     ran(&said(
         script,
         url,
-        "",
+        AS_THE_SERVER,
         &["-c", "16", "-t", &times.to_string()],
     )?)
 }

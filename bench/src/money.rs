@@ -2,7 +2,8 @@
 //! of one row, which is the limit for everything that counts stock; and a purchase over HTTP from the order to the
 //! ticket.
 //!
-//! pgbench runs the same functions as the server, with the owner's login, so row-level security policies do not apply.
+//! pgbench runs the same functions as the server with the same settings, but with the owner's login, so row-level security
+//! policies do not apply.
 
 use crate::{
     AUDIENCE, ISSUER, limit, prepare,
@@ -250,7 +251,7 @@ impl Measured {
 impl Money<'_> {
     fn pgbench(&self, script: &str) -> Result<f64> {
         let (file, url) = self.script(script)?;
-        limit::pgbench(&file, &url, self.seconds).map(|ran| ran.transactions_per_second)
+        limit::pgbench_by(16, &file, &url, self.seconds).map(|ran| ran.transactions_per_second)
     }
 
     /// Attempts per second.

@@ -153,7 +153,7 @@ pub static BUSINESS: Resource = Resource {
           (avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone,
           location, price_band, city_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10, $11::text::geography, $12, $13
+          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::public.citext, $10, $11::text::public.geography, $12, $13
         returning t.id, t.version",
         update: "update app.businesses as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
@@ -163,9 +163,9 @@ pub static BUSINESS: Resource = Resource {
           description = case when $13 then $14 else t.description end,
           category = case when $15 then $16 else t.category end,
           website = case when $17 then $18 else t.website end,
-          contact_email = case when $19 then $20::text::citext else t.contact_email end,
+          contact_email = case when $19 then $20::text::public.citext else t.contact_email end,
           phone = case when $21 then $22 else t.phone end,
-          location = case when $23 then $24::text::geography else t.location end,
+          location = case when $23 then $24::text::public.geography else t.location end,
           price_band = case when $25 then $26 else t.price_band end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning t.id, t.version",

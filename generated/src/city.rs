@@ -83,12 +83,12 @@ pub static CITY: Resource = Resource {
         create: concat!("insert into app.cities as t
           (name, slug, timezone, location, population, country_id)
         select
-          $1, $2, $3, $4::text::geography, $5, $6
+          $1, $2, $3, $4::text::public.geography, $5, $6
         returning ", columns!()),
         update: concat!("update app.cities as t set 
           name = case when $3 then $4 else t.name end, slug = case when $5 then $6 else t.slug end,
           timezone = case when $7 then $8 else t.timezone end,
-          location = case when $9 then $10::text::geography else t.location end,
+          location = case when $9 then $10::text::public.geography else t.location end,
           population = case when $11 then $12 else t.population end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),

@@ -123,7 +123,7 @@ macro_rules! sets { () => {
     description = case when $7 then $8 else t.description end, category = case when $9 then $10 else t.category end,
     starts_at = case when $11 then $12 else t.starts_at end, ends_at = case when $13 then $14 else t.ends_at end,
     timezone = case when $15 then $16 else t.timezone end,
-    location = case when $17 then $18::text::geography else t.location end,
+    location = case when $17 then $18::text::public.geography else t.location end,
     visibility = case when $21 then $22 else t.visibility end,
     capacity = case when $23 then $24 else t.capacity end, venue_id = case when $25 then $26 else t.venue_id end"
 } }
@@ -177,7 +177,7 @@ pub static EVENT: Resource = Resource {
           (title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility,
           capacity, city_id, host_type, host_id, venue_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9::text, $10, $11, $12, $13, $14, $15
+          $1, $2, $3, $4, $5, $6, $7, $8::text::public.geography, $9::text, $10, $11, $12, $13, $14, $15
         returning t.id, t.version",
         update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),

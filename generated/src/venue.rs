@@ -134,7 +134,7 @@ pub static VENUE: Resource = Resource {
           (avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility,
           opening_hours, city_id, owner_type, owner_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9, $10, $11, $12, $13, $14
+          $1, $2, $3, $4, $5, $6, $7, $8::text::public.geography, $9, $10, $11, $12, $13, $14
         returning ", fresh!()),
         update: concat!("update app.venues as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
@@ -143,7 +143,7 @@ pub static VENUE: Resource = Resource {
           name = case when $9 then $10 else t.name end, slug = case when $11 then $12 else t.slug end,
           description = case when $13 then $14 else t.description end,
           address = case when $15 then $16 else t.address end,
-          location = case when $17 then $18::text::geography else t.location end,
+          location = case when $17 then $18::text::public.geography else t.location end,
           capacity = case when $19 then $20 else t.capacity end,
           accessibility = case when $21 then $22 else t.accessibility end,
           opening_hours = case when $23 then sec.patched(t.opening_hours, $24) else t.opening_hours end

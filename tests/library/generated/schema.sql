@@ -1553,6 +1553,9 @@ create unique index members_email_key
 create index members_name_id_idx
   on app.members (name collate "und-x-icu", id);
 
+create index members_email_id_idx
+  on app.members (lower(email::text), id);
+
 create index members_joined_on_id_idx
   on app.members (joined_on, id);
 

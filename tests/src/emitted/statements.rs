@@ -51,7 +51,8 @@ async fn every_statement_runs_with_the_rights_of_a_request() {
     let mut conn = database.request_role().await;
     // The time limit doesn't matter here, since hundreds of statements are planned once. A plan for nulls would omit
     // what they rule out, and the functions in that part would not be checked.
-    let settings = "set statement_timeout = 0; set plan_cache_mode = force_generic_plan";
+    let settings = "set statement_timeout = 0; set plan_cache_mode = force_generic_plan; \
+                    set search_path = pg_catalog, pg_temp";
     execute(&mut conn, settings.to_owned())
         .await
         .expect("settings");

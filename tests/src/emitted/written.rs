@@ -59,6 +59,7 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
         assert!(files.contains(Path::new(file)), "{file}: {files:?}");
     }
     let database = Database::new(Content::Empty).await;
+    let extended = Extended::read(&mut *database.superuser().await).await;
     let mut request = database.request_role().await;
     let mut job = database.job_role().await;
     let mut wrong = Vec::new();
@@ -68,9 +69,22 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
             Runner::Job(_) => &mut job,
         };
         let undeclared = undeclared(model(), text);
-        if let Err(why) = explain(conn, text.runner, &text.sql).await {
+        let plan = match explain(conn, text.runner, &text.sql).await {
+            Ok(plan) => plan,
+            Err(why) => {
+                wrong.push(format!(
+                    "{} {:?}: {why}\n{}",
+                    text.file.display(),
+                    text.runner,
+                    text.sql
+                ));
+                continue;
+            }
+        };
+        for column in extended.compared_as_text(&plan) {
             wrong.push(format!(
-                "{} {:?}: {why}\n{}",
+                "{} {:?}: `{column}` is compared as a text, without its index and its rules: name the operator and the \
+                 type, as in `operator(public.=) $1::text::public.citext`\n{}",
                 text.file.display(),
                 text.runner,
                 text.sql
@@ -100,6 +114,15 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
             "{sql}"
         );
     }
+    for sql in [
+        "select id from app.users where email = $1::text",
+        "delete from app.sign_ups where email = $1",
+        "select id from app.users where email <> all($1::text[])",
+    ] {
+        let plan = explain(&mut job, Runner::Job("sessions"), sql).await;
+        let found = extended.compared_as_text(&plan.expect(sql));
+        assert_eq!(found, ["email"], "{sql}");
+    }
     // Also in parts that nulls would rule out.
     for sql in ["select app.first_id($1)", HIDDEN_FROM_NULLS] {
         let refused = explain(&mut request, Runner::Request, sql).await;
@@ -119,10 +142,45 @@ async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
     assert_eq!(undeclared(model(), &unseen), ["venues"]);
 }
 
-/// Prepares a statement without types and explains it with nulls: privileges are checked, nothing is changed. The plan
-/// is a generic one, because one for nulls would omit what they rule out, and the functions in that part would not be
-/// checked.
-async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(), sqlx::Error> {
+/// Columns whose type is that of an extension, such as `citext`.
+struct Extended(Vec<String>);
+
+impl Extended {
+    async fn read(conn: &mut PgConnection) -> Self {
+        let columns = sqlx::query_scalar(
+            "select distinct a.attname::text from pg_attribute a join pg_type t on t.oid = a.atttypid
+             where a.attrelid::regclass::text like 'app.%' and t.typname = 'citext'",
+        )
+        .fetch_all(conn)
+        .await
+        .expect("catalogue");
+        Self(columns)
+    }
+
+    /// Those that a plan compares as texts. The operators of an extension are not in the search path of requests, so
+    /// PostgreSQL takes those of the type that the column can be cast to.
+    fn compared_as_text(&self, plan: &str) -> Vec<&str> {
+        let is_compared = |column: &str| {
+            plan.split(&format!("{column})::text")).skip(1).any(|rest| {
+                let rest = rest.trim_start_matches(')').trim_start();
+                ["=", "<>", "<", ">", "~"]
+                    .iter()
+                    .any(|operator| rest.starts_with(operator))
+            })
+        };
+        let columns = self.0.iter().map(String::as_str);
+        columns.filter(|column| is_compared(column)).collect()
+    }
+}
+
+/// Prepares a statement without types and explains it with nulls, which returns the plan: privileges are checked, nothing
+/// is changed. The plan is a generic one, because one for nulls would omit what they rule out, and the functions in that
+/// part would not be checked. The search path is that of the server's connections.
+async fn explain(
+    conn: &mut PgConnection,
+    runner: Runner,
+    sql: &str,
+) -> Result<String, sqlx::Error> {
     sqlx::raw_sql("deallocate all").execute(&mut *conn).await?;
     let mut transaction = conn.begin().await?;
     if let Runner::Job(module) = runner {
@@ -138,16 +196,19 @@ async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(
         0 => String::new(),
         many => format!("({})", vec!["null"; many].join(", ")),
     };
-    for text in [
-        "set local plan_cache_mode = force_generic_plan".to_owned(),
-        format!("prepare s as {sql}"),
-        format!("explain execute s{nulls}"),
-    ] {
+    let settings = "set local plan_cache_mode = force_generic_plan; set local search_path = pg_catalog, pg_temp";
+    for text in [settings.to_owned(), format!("prepare s as {sql}")] {
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(&mut *transaction)
             .await?;
     }
-    transaction.rollback().await
+    let question = format!("explain execute s{nulls}");
+    let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(question))
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.rollback().await?;
+    Ok(plan.join("\n"))
 }
 
 /// Tables that a module uses in a statement without declaring them in `app.yaml`, so that policies would hide all

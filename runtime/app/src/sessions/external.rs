@@ -72,7 +72,7 @@ impl Sessions {
         let mut cx = self.cx(Uuid::now_v7()).await?;
         Ok(
             sqlx::query_scalar(
-                "select id from app.users where email = $1 and status <> 'archived'",
+                "select id from app.users where email operator(public.=) $1::text::public.citext and status <> 'archived'",
             )
             .bind(email)
             .fetch_optional(cx.conn())
@@ -216,7 +216,7 @@ impl Sessions {
                     .execute(cx.conn())
                     .await?;
                     // All pending sign-ups with the address become void.
-                    sqlx::query("delete from app.sign_ups where email = $1")
+                    sqlx::query("delete from app.sign_ups where email operator(public.=) $1::text::public.citext")
                         .bind(email)
                         .execute(cx.conn())
                         .await?;

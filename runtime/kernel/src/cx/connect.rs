@@ -53,10 +53,11 @@ pub fn pool(
         .after_connect(move |connection, _| {
             let settings = settings.clone();
             Box::pin(async move {
+                learn_types(connection).await?;
                 sqlx::raw_sql(sqlx::AssertSqlSafe(settings.as_ref()))
-                    .execute(&mut *connection)
+                    .execute(connection)
                     .await?;
-                learn_types(connection).await
+                Ok(())
             })
         })
         .before_acquire(move |connection, state| {
@@ -83,10 +84,11 @@ fn is_replaced(age: Duration) -> bool {
 fn session_settings(statement_timeout: Option<Duration>) -> String {
     // Policies make plans large: planning a statement takes longer than running it, so each is planned once per
     // connection. JIT compilation pays off even less. Notices concern what callers write, and there may be one for
-    // each row.
-    let mut text =
-        "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning"
-            .to_owned();
+    // each row. The search path is that of the functions: those of checks have none of their own, and PostgreSQL would
+    // plan them again whenever a request inserts a row itself and then through a function, or the other way round.
+    let mut text = "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning; \
+                    set search_path = pg_catalog, pg_temp"
+        .to_owned();
     if let Some(timeout) = statement_timeout {
         text.push_str(&format!(
             "; set statement_timeout = {}",
@@ -97,7 +99,8 @@ fn session_settings(statement_timeout: Option<Duration>) -> String {
 }
 
 /// The driver looks up unknown types between preparing an unnamed statement and running it, which loses the statement
-/// (SQLSTATE 26000). So the one such type that is selected is made known beforehand.
+/// (SQLSTATE 26000). So the one such type that is selected is made known beforehand. The driver names it as PostgreSQL
+/// does, without its schema only while that is in the search path.
 async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let question = "select to_regtype('public.geography') is not null";
     if sqlx::query_scalar(question)

@@ -91,11 +91,11 @@ pub static ENQUIRY: Resource = Resource {
         create: concat!("insert into app.enquiries as t
           (question, answer_to, desk, book_id)
         select
-          $1, $2::text::citext, $3, $4
+          $1, $2::text::public.citext, $3, $4
         returning ", columns!()),
         update: concat!("update app.enquiries as t set 
           question = case when $3 then $4 else t.question end,
-          answer_to = case when $5 then $6::text::citext else t.answer_to end,
+          answer_to = case when $5 then $6::text::public.citext else t.answer_to end,
           desk = case when $7 then $8 else t.desk end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),

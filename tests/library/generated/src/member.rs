@@ -94,10 +94,11 @@ pub static MEMBER: Resource = Resource {
         create: concat!("insert into app.members as t
           (name, card_number, email, phone, address, joined_on)
         select
-          $1, $2, $3::text::citext, $4, $5, $6
+          $1, $2, $3::text::public.citext, $4, $5, $6
         returning ", fresh!()),
         update: concat!("update app.members as t set 
-          name = case when $3 then $4 else t.name end, email = case when $5 then $6::text::citext else t.email end,
+          name = case when $3 then $4 else t.name end,
+          email = case when $5 then $6::text::public.citext else t.email end,
           phone = case when $7 then $8 else t.phone end,
           address = case when $9 then sec.patched(t.address, $10) else t.address end,
           joined_on = case when $11 then $12 else t.joined_on end
@@ -118,11 +119,13 @@ pub static MEMBER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_RESTORE },
     filters: &[
+        Filter::new("email", "lower(t.email::text)", Kind::Formatted(kernel::input::Format::Email)),
         Filter::new("joined_on", "t.joined_on", Kind::Date),
     ],
     within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
+        Sort::new("email", "lower(t.email::text)", Kind::Formatted(kernel::input::Format::Email)),
         Sort::new("joined_on", "t.joined_on", Kind::Date),
     ],
     expands: &[],

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "195b02fddbf96ad3aaccb4f8c31c986ac737579df06e3f704733daccd5b6222c3c760a0740c39b46b8d3ba1a3762d1c4",
+        checksum: "b3e4557b8432e79a5d7adb789489f67c6cff4991fb8127295923c497bebd49540451ae595ddb27533b77e7ccd9db9526",
     },
 ];

@@ -223,8 +223,8 @@ impl Guarded {
 /// The parameter, with a cast where PostgreSQL would not infer the column's type.
 fn argument(column: &Column, number: usize) -> String {
     let cast = match column.ty() {
-        Some(Ty::Point) => "::text::geography",
-        Some(Ty::Email) => "::text::citext",
+        Some(Ty::Point) => "::text::public.geography",
+        Some(Ty::Email) => "::text::public.citext",
         Some(Ty::Decimal { .. }) => "::float8::numeric",
         _ if matches!(column.source, Source::IdOf(_)) => "::uuid",
         Some(Ty::Int { .. }) => "::int4",
