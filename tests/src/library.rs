@@ -2,6 +2,7 @@
 //!
 //! Its spec and generated crate are in `tests/library`. Nothing of CulturePass is used here.
 
+mod addresses;
 mod asking;
 mod catalogue;
 mod days;
