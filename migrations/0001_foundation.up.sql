@@ -108,8 +108,6 @@ grant usage on schema jobs to culturepass_app, culturepass_job;
 create schema search;
 alter schema search owner to culturepass_authz;
 
-create extension if not exists citext with schema public;
-
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
@@ -233,10 +231,11 @@ alter function sec.is_text(text, int, int) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
--- Lengths beside the pattern: counted in it, they cost a hundred times as much.
+-- In lower case: no mail service tells addresses apart by their capitals. Lengths beside the pattern: counted in it, they
+-- cost a hundred times as much.
 begin
   return char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]+@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z0-9]+(-+[A-Za-z0-9]+)*$'
+    and p_text ~ '^[a-z0-9!#$%&''*+/=?^_`{|}~.-]+@([a-z0-9]+(-+[a-z0-9]+)*\.)+[a-z0-9]+(-+[a-z0-9]+)*$'
     and strpos(p_text, '@') <= 65
     and (char_length(p_text) <= 64 or split_part(p_text, '@', 2) !~ '[^.]{64}');
 end
@@ -954,7 +953,7 @@ create table app.businesses (
   description text,
   category text default 'other' not null,
   website text,
-  contact_email citext,
+  contact_email text,
   phone text,
   location geography(Point,4326),
   price_band integer,
@@ -1434,7 +1433,7 @@ create table app.email_tokens (
   session_id uuid,
   purpose text not null,
   token_hash text not null,
-  email citext not null,
+  email text not null,
   issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
@@ -1576,7 +1575,7 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
-  email citext,
+  email text,
   last_used_at timestamptz default now() not null,
   unlinked_at timestamptz,
   version bigint default 1 not null,
@@ -1719,7 +1718,7 @@ create table app.institutions (
   type text not null,
   description text,
   website text,
-  contact_email citext,
+  contact_email text,
   location geography(Point,4326),
   verified boolean default true not null,
   archived_from text,
@@ -1793,7 +1792,7 @@ alter table app.likes force row level security;
 
 create table app.mail_suppressions (
   id uuid default sec.uuid_v7() not null,
-  email citext not null,
+  email text not null,
   reason text not null,
   said_at timestamptz default now() not null,
   version bigint default 1 not null,
@@ -2083,7 +2082,7 @@ create table app.organizations (
   description text,
   legal_name text,
   website text,
-  contact_email citext,
+  contact_email text,
   stripe_account_id text,
   charges_enabled boolean default false not null,
   payouts_enabled boolean default false not null,
@@ -2676,7 +2675,7 @@ alter table app.share_returns force row level security;
 create table app.sign_ups (
   id uuid default sec.uuid_v7() not null,
   token_hash text not null,
-  email citext not null,
+  email text not null,
   handle text not null,
   display_name text not null,
   locale text,
@@ -2955,7 +2954,7 @@ create table app.users (
   social_links jsonb,
   locale text default 'en' not null,
   timezone text default 'UTC' not null,
-  email citext not null,
+  email text not null,
   phone text,
   stripe_customer_id text,
   erased_at timestamptz,
@@ -3407,7 +3406,7 @@ alter table app.businesses add constraint businesses_website_format
   check (sec.is_url(website));
 
 alter table app.businesses add constraint businesses_contact_email_format
-  check (sec.is_email(contact_email::text));
+  check (sec.is_email(contact_email));
 
 alter table app.businesses add constraint businesses_phone_format
   check (sec.is_phone(phone));
@@ -3749,7 +3748,7 @@ alter table app.email_tokens add constraint email_tokens_token_hash_length
   check (sec.is_text(token_hash, 43, 64));
 
 alter table app.email_tokens add constraint email_tokens_email_format
-  check (sec.is_email(email::text));
+  check (sec.is_email(email));
 
 alter table app.email_tokens add constraint email_tokens_issued_for_length
   check (sec.is_text(issued_for, 43, 64));
@@ -3845,7 +3844,7 @@ alter table app.external_identities add constraint external_identities_subject_l
   check (sec.is_text(subject, 1, 255));
 
 alter table app.external_identities add constraint external_identities_email_format
-  check (sec.is_email(email::text));
+  check (sec.is_email(email));
 
 alter table app.external_identities add constraint external_identities_last_used_at_range
   check (last_used_at >= '1900-01-01 00:00:00+00'::timestamptz and last_used_at < '2201-01-01 00:00:00+00'::timestamptz);
@@ -3959,7 +3958,7 @@ alter table app.institutions add constraint institutions_website_format
   check (sec.is_url(website));
 
 alter table app.institutions add constraint institutions_contact_email_format
-  check (sec.is_email(contact_email::text));
+  check (sec.is_email(contact_email));
 
 alter table app.institutions add constraint institutions_id_live_key_key
   unique (id, live_key);
@@ -4001,7 +4000,7 @@ alter table app.likes add constraint likes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.mail_suppressions add constraint mail_suppressions_email_format
-  check (sec.is_email(email::text));
+  check (sec.is_email(email));
 
 alter table app.mail_suppressions add constraint mail_suppressions_reason_choice
   check (reason = any ('{bounced,complained}'::text[]));
@@ -4270,7 +4269,7 @@ alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
 
 alter table app.organizations add constraint organizations_contact_email_format
-  check (sec.is_email(contact_email::text));
+  check (sec.is_email(contact_email));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
   check (sec.is_text(stripe_account_id, 0, 255));
@@ -4717,7 +4716,7 @@ alter table app.sign_ups add constraint sign_ups_token_hash_length
   check (sec.is_text(token_hash, 43, 64));
 
 alter table app.sign_ups add constraint sign_ups_email_format
-  check (sec.is_email(email::text));
+  check (sec.is_email(email));
 
 alter table app.sign_ups add constraint sign_ups_handle_format
   check (sec.is_handle(handle, 3, 30));
@@ -5014,7 +5013,7 @@ alter table app.users add constraint users_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.users add constraint users_email_format
-  check (sec.is_email(email::text));
+  check (sec.is_email(email));
 
 alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
@@ -5922,6 +5921,9 @@ create unique index payment_methods_stripe_payment_method_id_key
 create unique index payment_methods_user_id_key
   on app.payment_methods (user_id) where status <> 'archived' and (is_default);
 
+create index payment_methods_stripe_payment_method_id_idx
+  on app.payment_methods (stripe_payment_method_id);
+
 create index payment_methods_user_id_idx
   on app.payment_methods (user_id, id);
 
@@ -6129,6 +6131,9 @@ create index role_assignments_scope_venue_id_idx
 create index role_assignments_granted_by_id_idx
   on app.role_assignments (granted_by_id, id) where granted_by_id is not null;
 
+create index service_requests_host_type_host_id_idx
+  on app.service_requests (host_type, host_id);
+
 create index service_requests_title_id_idx
   on app.service_requests (title collate "und-x-icu", id);
 
@@ -6173,6 +6178,9 @@ create unique index sign_ups_token_hash_key
 
 create index sign_ups_expires_at_idx
   on app.sign_ups (expires_at);
+
+create index sign_ups_email_idx
+  on app.sign_ups (email);
 
 create unique index stripe_events_stripe_event_id_key
   on app.stripe_events (stripe_event_id);
@@ -6344,6 +6352,9 @@ create unique index users_email_key
 
 create index users_created_at_idx
   on app.users (created_at);
+
+create index users_stripe_customer_id_idx
+  on app.users (stripe_customer_id);
 
 create index users_display_name_id_idx
   on app.users (display_name collate "und-x-icu", id);
@@ -8690,7 +8701,7 @@ begin
   if v_action not in ('verify', 'unverify') and new.verified is distinct from old.verified then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band) then
+  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -8949,7 +8960,7 @@ begin
     if new.website is distinct from old.website then
       v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
     end if;
-    if new.contact_email::text is distinct from old.contact_email::text then
+    if new.contact_email is distinct from old.contact_email then
       v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
     end if;
     if new.phone is distinct from old.phone then
@@ -13465,7 +13476,7 @@ begin
     if new.token_hash is distinct from old.token_hash then
       v_changed := v_changed || jsonb_build_object('token_hash', jsonb_build_array(case when old.token_hash is not null then '•' end, case when new.token_hash is not null then '•' end));
     end if;
-    if new.email::text is distinct from old.email::text then
+    if new.email is distinct from old.email then
       v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
     end if;
     if new.issued_for is distinct from old.issued_for then
@@ -14692,7 +14703,7 @@ begin
     if new.subject is distinct from old.subject then
       v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
     end if;
-    if new.email::text is distinct from old.email::text then
+    if new.email is distinct from old.email then
       v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
     end if;
     if new.last_used_at is distinct from old.last_used_at then
@@ -16750,7 +16761,7 @@ begin
   if v_action not in ('verify', 'unverify') and new.verified is distinct from old.verified then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.type is distinct from old.type or new.description is distinct from old.description or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.location::text is distinct from old.location::text) then
+  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.type is distinct from old.type or new.description is distinct from old.description or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.location::text is distinct from old.location::text) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -16961,7 +16972,7 @@ begin
     if new.website is distinct from old.website then
       v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
     end if;
-    if new.contact_email::text is distinct from old.contact_email::text then
+    if new.contact_email is distinct from old.contact_email then
       v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
     end if;
     if new.location::text is distinct from old.location::text then
@@ -17741,7 +17752,7 @@ begin
     ));
   else
     v_changed := '{}';
-    if new.email::text is distinct from old.email::text then
+    if new.email is distinct from old.email then
       v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
     end if;
     if new.reason is distinct from old.reason then
@@ -19586,7 +19597,7 @@ begin
   if v_action not in ('verify', 'unverify') and new.verified is distinct from old.verified then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
-  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text) then
+  if v_action not in ('update') and (new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email) then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -19828,7 +19839,7 @@ begin
     if new.website is distinct from old.website then
       v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
     end if;
-    if new.contact_email::text is distinct from old.contact_email::text then
+    if new.contact_email is distinct from old.contact_email then
       v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
     end if;
     if new.stripe_account_id is distinct from old.stripe_account_id then
@@ -25042,7 +25053,7 @@ $$;
 alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
-create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
+create function app.user_private(p_id uuid) returns table(email text, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
@@ -25245,7 +25256,7 @@ begin
   if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
     raise exception 'not written by the module sessions' using errcode = '42501';
   end if;
-  if sec.job() = 'payments' and new.email::text is distinct from old.email::text then
+  if sec.job() = 'payments' and new.email is distinct from old.email then
     raise exception 'not written by the module payments' using errcode = '42501';
   end if;
   return new;
@@ -25490,7 +25501,7 @@ begin
     if new.timezone is distinct from old.timezone then
       v_changed := v_changed || jsonb_build_object('timezone', jsonb_build_array(old.timezone, new.timezone));
     end if;
-    if new.email::text is distinct from old.email::text then
+    if new.email is distinct from old.email then
       v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
     end if;
     if new.phone is distinct from old.phone then
@@ -32341,7 +32352,7 @@ grant update (state, error, settled_at) on app.notification_deliveries to cultur
 create function app.mail_arrived(p_email text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  delete from app.mail_suppressions s where s.email operator(public.=) p_email::public.citext and s.reason = 'bounced';
+  delete from app.mail_suppressions s where s.email = lower(p_email) and s.reason = 'bounced';
 end
 $$;
 alter function app.mail_arrived(text) owner to culturepass_counter;
@@ -32691,7 +32702,7 @@ grant execute on function app.archived_of_caller(uuid, int) to culturepass_app, 
 create function app.erase_member(p_user uuid) returns table (email text, closed_at timestamptz)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_email public.citext;
+  v_email text;
   v_closed timestamptz;
 begin
   -- A closed account does not change, so the time of its last change is that of its closing.
@@ -32711,11 +32722,11 @@ begin
   where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
   delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
   -- Since the account was closed its address may have become somebody else's: what is stored under the address, and not
-  -- under the member, goes only if it is the member's. The path is empty: a plain `=` would compare citext as text.
+  -- under the member, goes only if it is the member's.
   delete from app.mail_suppressions s
-  where s.email operator(public.=) v_email
-    and not exists (select from app.users o where o.email operator(public.=) v_email and o.id <> p_user and o.erased_at is null);
-  delete from app.sign_ups s where s.email operator(public.=) v_email and s.created_at <= v_closed;
+  where s.email = v_email
+    and not exists (select from app.users o where o.email = v_email and o.id <> p_user and o.erased_at is null);
+  delete from app.sign_ups s where s.email = v_email and s.created_at <= v_closed;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
@@ -32741,7 +32752,7 @@ begin
       bio = null, profile_image_url = null, banner_url = null, social_links = null, phone = null, home_city_id = null,
       is_public = false, locale = default, timezone = default, erased_at = now()
   where u.id = p_user;
-  return query select v_email::text, v_closed;
+  return query select v_email, v_closed;
 end
 $$;
 alter function app.erase_member(uuid) owner to culturepass_counter;
@@ -36357,7 +36368,7 @@ create trigger businesses_archived
 
 create trigger businesses_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.category is distinct from old.category or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.phone is distinct from old.phone or new.location::text is distinct from old.location::text or new.price_band is distinct from old.price_band or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
   execute function sec.stamp();
 
 create trigger businesses_live
@@ -36893,7 +36904,7 @@ create trigger disputes_audit
 
 create trigger email_tokens_stamp
   before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
-  for each row when ((new.user_id is distinct from old.user_id or new.session_id is distinct from old.session_id or new.purpose is distinct from old.purpose or new.token_hash is distinct from old.token_hash or new.email::text is distinct from old.email::text or new.issued_for is distinct from old.issued_for or new.used_at is distinct from old.used_at or new.expires_at is distinct from old.expires_at))
+  for each row when ((new.user_id is distinct from old.user_id or new.session_id is distinct from old.session_id or new.purpose is distinct from old.purpose or new.token_hash is distinct from old.token_hash or new.email is distinct from old.email or new.issued_for is distinct from old.issued_for or new.used_at is distinct from old.used_at or new.expires_at is distinct from old.expires_at))
   execute function sec.stamp();
 
 create trigger email_tokens_begin_on_user_id_insert
@@ -37043,7 +37054,7 @@ create trigger event_schedules_stamp
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
-  for each row when ((new.user_id is distinct from old.user_id or new.issuer is distinct from old.issuer or new.subject is distinct from old.subject or new.email::text is distinct from old.email::text or new.last_used_at is distinct from old.last_used_at or new.unlinked_at is distinct from old.unlinked_at))
+  for each row when ((new.user_id is distinct from old.user_id or new.issuer is distinct from old.issuer or new.subject is distinct from old.subject or new.email is distinct from old.email or new.last_used_at is distinct from old.last_used_at or new.unlinked_at is distinct from old.unlinked_at))
   execute function sec.stamp();
 
 create trigger external_identities_audit
@@ -37174,7 +37185,7 @@ create trigger institutions_archived
 
 create trigger institutions_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.type is distinct from old.type or new.description is distinct from old.description or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.location::text is distinct from old.location::text or new.verified is distinct from old.verified))
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.type is distinct from old.type or new.description is distinct from old.description or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.location::text is distinct from old.location::text or new.verified is distinct from old.verified))
   execute function sec.stamp();
 
 create trigger institutions_live
@@ -37321,7 +37332,7 @@ create trigger likes_audit
 
 create trigger mail_suppressions_stamp
   before update of email, reason, said_at on app.mail_suppressions
-  for each row when ((new.email::text is distinct from old.email::text or new.reason is distinct from old.reason or new.said_at is distinct from old.said_at))
+  for each row when ((new.email is distinct from old.email or new.reason is distinct from old.reason or new.said_at is distinct from old.said_at))
   execute function sec.stamp();
 
 create trigger mail_suppressions_audit
@@ -37467,7 +37478,7 @@ create trigger organizations_archived
 
 create trigger organizations_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
-  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email::text is distinct from old.contact_email::text or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
+  for each row when ((new.status is distinct from old.status or new.city_id is distinct from old.city_id or new.avatar_url is distinct from old.avatar_url or new.banner_url is distinct from old.banner_url or new.social_links is distinct from old.social_links or new.name is distinct from old.name or new.slug is distinct from old.slug or new.description is distinct from old.description or new.legal_name is distinct from old.legal_name or new.website is distinct from old.website or new.contact_email is distinct from old.contact_email or new.stripe_account_id is distinct from old.stripe_account_id or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.verified is distinct from old.verified or new.state is distinct from old.state))
   execute function sec.stamp();
 
 create trigger organizations_live
@@ -37981,7 +37992,7 @@ create trigger share_returns_audit
 
 create trigger sign_ups_stamp
   before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
-  for each row when ((new.token_hash is distinct from old.token_hash or new.email::text is distinct from old.email::text or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.expires_at is distinct from old.expires_at))
+  for each row when ((new.token_hash is distinct from old.token_hash or new.email is distinct from old.email or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.expires_at is distinct from old.expires_at))
   execute function sec.stamp();
 
 create trigger stripe_events_stamp
@@ -38116,7 +38127,7 @@ create trigger users_archived
 
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, erased_at on app.users
-  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email::text is distinct from old.email::text or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id or new.erased_at is distinct from old.erased_at))
+  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email is distinct from old.email or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id or new.erased_at is distinct from old.erased_at))
   execute function sec.stamp();
 
 create trigger users_live

@@ -166,7 +166,7 @@ fn texts() -> Texts {
         ),
         create: format!(
             "insert into app.institutions as t (name, slug, type, description, website, contact_email, city_id)
-             values ($1, $2, $3, $4, $5, $6::text::citext, $7) returning {COLUMNS}"
+             values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
         ),
         update: format!(
             "update app.institutions t set name = coalesce($3, t.name), description = coalesce($4, t.description),

@@ -102,7 +102,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
-    t.website, t.contact_email::text, t.phone, t.location, t.price_band, p.stripe_account_id, p.charges_enabled,
+    t.website, t.contact_email, t.phone, t.location, t.price_band, p.stripe_account_id, p.charges_enabled,
     p.payouts_enabled, t.verified, t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8,
     counts.rating_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
@@ -153,7 +153,7 @@ pub static BUSINESS: Resource = Resource {
           (avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone,
           location, price_band, city_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::public.citext, $10, $11::text::public.geography, $12, $13
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::public.geography, $12, $13
         returning t.id, t.version",
         update: "update app.businesses as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
@@ -163,7 +163,7 @@ pub static BUSINESS: Resource = Resource {
           description = case when $13 then $14 else t.description end,
           category = case when $15 then $16 else t.category end,
           website = case when $17 then $18 else t.website end,
-          contact_email = case when $19 then $20::text::public.citext else t.contact_email end,
+          contact_email = case when $19 then $20 else t.contact_email end,
           phone = case when $21 then $22 else t.phone end,
           location = case when $23 then $24::text::public.geography else t.location end,
           price_band = case when $25 then $26 else t.price_band end

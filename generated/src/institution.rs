@@ -75,14 +75,14 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, t.website,
-    t.contact_email::text, t.location, t.verified, t.city_id, counts.follower_count::int8, t.version, t.created_at,
+    t.contact_email, t.location, t.verified, t.city_id, counts.follower_count::int8, t.version, t.created_at,
     t.updated_at"
 } }
 
 #[rustfmt::skip]
 macro_rules! fresh { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, t.website,
-    t.contact_email::text, t.location, t.verified, t.city_id, 0::int8 as follower_count, t.version, t.created_at,
+    t.contact_email, t.location, t.verified, t.city_id, 0::int8 as follower_count, t.version, t.created_at,
     t.updated_at"
 } }
 
@@ -120,7 +120,7 @@ pub static INSTITUTION: Resource = Resource {
           (avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location,
           city_id)
         select
-          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::public.citext, $10::text::public.geography, $11
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::public.geography, $11
         returning ", fresh!()),
         update: concat!("update app.institutions as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
@@ -130,7 +130,7 @@ pub static INSTITUTION: Resource = Resource {
           type = case when $13 then $14 else t.type end,
           description = case when $15 then $16 else t.description end,
           website = case when $17 then $18 else t.website end,
-          contact_email = case when $19 then $20::text::public.citext else t.contact_email end,
+          contact_email = case when $19 then $20 else t.contact_email end,
           location = case when $21 then $22::text::public.geography else t.location end
         from counters.institutions as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),

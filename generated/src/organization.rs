@@ -87,9 +87,9 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, p.legal_name,
-    t.website, t.contact_email::text, p.stripe_account_id, p.charges_enabled, p.payouts_enabled, t.verified,
-    t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8,
-    t.version, t.created_at, t.updated_at, p._seen"
+    t.website, t.contact_email, p.stripe_account_id, p.charges_enabled, p.payouts_enabled, t.verified, t.state,
+    t.city_id, counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8, t.version,
+    t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -100,7 +100,7 @@ macro_rules! sets { () => {
     name = case when $9 then $10 else t.name end, slug = case when $11 then $12 else t.slug end,
     description = case when $13 then $14 else t.description end,
     website = case when $17 then $18 else t.website end,
-    contact_email = case when $19 then $20::text::public.citext else t.contact_email end"
+    contact_email = case when $19 then $20 else t.contact_email end"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -149,7 +149,7 @@ pub static ORGANIZATION: Resource = Resource {
           (avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email,
           city_id)
         select
-          $1, $2, $3, $4, $5, $6, $7::text, $8, $9::text::public.citext, $10
+          $1, $2, $3, $4, $5, $6, $7::text, $8, $9, $10
         returning t.id, t.version",
         update: concat!("update app.organizations as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $15::bool and $16::text is null
         returning t.id, t.version"),

@@ -69,7 +69,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,
-    t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, p.erased_at, t.home_city_id,
+    t.locale, t.timezone, p.email, p.phone, p.stripe_customer_id, p.erased_at, t.home_city_id,
     counts.follower_count::int8, counts.following_count::int8, counts.community_count::int8,
     counts.attended_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }

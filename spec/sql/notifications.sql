@@ -196,7 +196,7 @@ create trigger events_reschedule
 create function app.mail_arrived(p_email text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  delete from app.mail_suppressions s where s.email operator(public.=) p_email::public.citext and s.reason = 'bounced';
+  delete from app.mail_suppressions s where s.email = lower(p_email) and s.reason = 'bounced';
 end
 $$;
 alter function app.mail_arrived(text) owner to <app>_counter;

@@ -71,7 +71,7 @@ grant execute on function app.archived_of_caller(uuid, int) to <app>_app, <app>_
 create function app.erase_member(p_user uuid) returns table (email text, closed_at timestamptz)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_email public.citext;
+  v_email text;
   v_closed timestamptz;
 begin
   -- A closed account does not change, so the time of its last change is that of its closing.
@@ -91,11 +91,11 @@ begin
   where n.id = d.notification_id and (n.user_id = p_user or n.named_id = p_user);
   delete from app.notifications n where n.user_id = p_user or n.named_id = p_user;
   -- Since the account was closed its address may have become somebody else's: what is stored under the address, and not
-  -- under the member, goes only if it is the member's. The path is empty: a plain `=` would compare citext as text.
+  -- under the member, goes only if it is the member's.
   delete from app.mail_suppressions s
-  where s.email operator(public.=) v_email
-    and not exists (select from app.users o where o.email operator(public.=) v_email and o.id <> p_user and o.erased_at is null);
-  delete from app.sign_ups s where s.email operator(public.=) v_email and s.created_at <= v_closed;
+  where s.email = v_email
+    and not exists (select from app.users o where o.email = v_email and o.id <> p_user and o.erased_at is null);
+  delete from app.sign_ups s where s.email = v_email and s.created_at <= v_closed;
   delete from app.email_tokens t where t.user_id = p_user;
   delete from app.refresh_tokens t using app.sessions s where s.id = t.session_id and s.user_id = p_user;
   delete from app.credentials c where c.user_id = p_user;
@@ -121,7 +121,7 @@ begin
       bio = null, profile_image_url = null, banner_url = null, social_links = null, phone = null, home_city_id = null,
       is_public = false, locale = default, timezone = default, erased_at = now()
   where u.id = p_user;
-  return query select v_email::text, v_closed;
+  return query select v_email, v_closed;
 end
 $$;
 alter function app.erase_member(uuid) owner to <app>_counter;

@@ -11,3 +11,4 @@ mod statements;
 mod trips;
 mod ways;
 mod writes;
+mod written;

@@ -283,8 +283,7 @@ pub fn widens(from: &str, to: &str) -> bool {
         (Some(_), None) => to == "text" || holds_all(&from, &to),
         (None, None) => {
             from == to
-                || (to == "text"
-                    && ["citext", "uuid", "boolean", "date", "jsonb"].contains(&from.as_str()))
+                || (to == "text" && ["uuid", "boolean", "date", "jsonb"].contains(&from.as_str()))
                 || (from == "date" && to == "timestamptz")
                 || wider_numeric(&from, &to)
         }

@@ -177,10 +177,9 @@ fn cast(name: &str, from: &str, to: &str) -> String {
 fn has_cast(from: &str, to: &str) -> bool {
     let family = |ty: &str| ty.split('(').next().unwrap_or_default().to_owned();
     let number = |ty: &str| ["integer", "bigint", "numeric"].contains(&ty);
-    let text = |ty: &str| ["text", "citext"].contains(&ty);
     let (from, to) = (family(from), family(to));
     match (from.as_str(), to.as_str()) {
-        (a, b) if a == b || text(a) || text(b) => true,
+        (a, b) if a == b || a == "text" || b == "text" => true,
         (a, b) if number(a) && number(b) => true,
         ("integer", "boolean") | ("boolean", "integer") => true,
         ("date", "timestamptz") | ("timestamptz", "date") => true,

@@ -32,7 +32,7 @@ pub fn expected(ty: &Ty, text: &str) -> Option<String> {
             is_line(text),
             "a text that can be seen, without blanks around it",
         ),
-        Ty::Email => (is_email(text), "an email address"),
+        Ty::Email => (is_email(text), "an email address in lower case"),
         Ty::Url => (is_url(text), "an address like `https://example.org/`"),
         Ty::Phone => (is_phone(text), "a number like `+61400000000`"),
         Ty::Social { .. } => (
@@ -132,13 +132,14 @@ fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else {
         return false;
     };
+    let is_lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let label = |part: &str| {
         (1..=63).contains(&part.len())
             && !part.starts_with('-')
             && !part.ends_with('-')
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && part.bytes().all(|b| is_lower(b) || b == b'-')
     };
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
+    let is_part = |b: u8| is_lower(b) || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
     text.len() <= 254
         && (1..=64).contains(&name.len())
         && name.bytes().all(is_part)

@@ -178,7 +178,7 @@ async fn texts(conn: &mut PgConnection) -> BTreeSet<String> {
          from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
          where n.nspname not in ('pg_catalog', 'information_schema', 'audit', 'search', 'public') and c.relkind in ('r', 'p')
            and a.attnum > 0 and not a.attisdropped and a.attname not in ('archived_from')
-           and a.atttypid::regtype::text in ('text', 'citext', 'public.citext', 'jsonb', 'json', 'bytea', 'text[]', 'inet')
+           and a.atttypid::regtype::text in ('text', 'jsonb', 'json', 'bytea', 'text[]', 'inet')
            -- One of a few words.
            and not exists (
              select from pg_constraint k where k.conrelid = c.oid and k.contype = 'c' and k.conkey = array[a.attnum] and k.conname like '%\\_choice')

@@ -130,7 +130,7 @@ impl Library {
         let mut conn = self.database.connect().await;
         let id: Uuid = sqlx::query_scalar(
             "insert into app.members (name, card_number, email, joined_on)
-             values ($1, $1 || '-000000', $1 || '@example.org', '2026-01-31') returning id",
+             values ($1, $1 || '-000000', lower($1) || '@example.org', '2026-01-31') returning id",
         )
         .bind(name)
         .fetch_one(&mut conn)

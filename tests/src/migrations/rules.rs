@@ -112,7 +112,6 @@ async fn values_get_new_names() {
     there_and_back(&from, &to, ROWS, &checks).await;
 }
 
-/// `citext` has no operator class that an exclusion could use: addresses are compared as text in lower case.
 #[tokio::test]
 async fn rows_of_the_same_address_exclude_each_other() {
     let (field, unique) = (

@@ -286,8 +286,6 @@ impl<'a> Statements<'a> {
         match column.source {
             Source::Field(field) => match field.ty {
                 Ty::Decimal { .. } => format!("{plain}::float8"),
-                // The driver doesn't know the type citext.
-                Ty::Email => format!("{plain}::text"),
                 _ => plain,
             },
             Source::Derived(derived) => match &derived.kind {

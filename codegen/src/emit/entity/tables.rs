@@ -37,7 +37,7 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
             // The text is compared in the collation that the list is sorted by, so that the same index serves both.
             Source::Field(field) if field.filter => lines.push(line(
                 &name,
-                &schema::as_sorted(entity, "t.", &name),
+                &format!("t.{}", schema::as_sorted(entity, &name)),
                 &kind(entity, &name, &field.ty),
             )),
             Source::TypeOf(relation) if relation.filter => {
@@ -89,7 +89,7 @@ pub fn sorts(model: &Model, id: EntityId) -> Vec<String> {
         match column.source {
             Source::Field(field) if field.sort => lines.push(line(
                 &name,
-                &schema::as_sorted(entity, "t.", &name),
+                &format!("t.{}", schema::as_sorted(entity, &name)),
                 &kind(entity, &name, &field.ty),
             )),
             Source::Derived(derived) if derived.sort => {

@@ -26,9 +26,7 @@ pub(super) fn changed(entity: &Entity, columns: &[String]) -> Sql {
 /// A column of a row for comparisons. Types of extensions are cast to text, because their operators are not in the
 /// empty search path.
 pub(super) fn plain(entity: &Entity, row: &str, column: &str) -> String {
-    let extension = entity
-        .field(column)
-        .is_some_and(|f| matches!(f.ty, Ty::Email | Ty::Point));
+    let extension = entity.field(column).is_some_and(|f| f.ty == Ty::Point);
     if extension {
         format!("{row}.{column}::text")
     } else {

@@ -144,7 +144,7 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
             range(value, *min, *max).map(|condition| ("range", condition))
         }
         Ty::Url => format("url"),
-        Ty::Email => Some(("format", format!("sec.is_email({value}::text)"))),
+        Ty::Email => Some(("format", format!("sec.is_email({value})"))),
         Ty::Phone => format("phone"),
         Ty::Social { network } => {
             let network = quote(network);

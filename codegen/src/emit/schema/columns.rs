@@ -119,7 +119,9 @@ pub fn sql_type(ty: &Ty) -> String {
             "text".into()
         }
         Ty::Social { .. } | Ty::LocalTime | Ty::Code { .. } | Ty::Handle { .. } => "text".into(),
-        Ty::Locale | Ty::Timezone | Ty::Enum { .. } | Ty::States { .. } => "text".into(),
+        Ty::Email | Ty::Locale | Ty::Timezone | Ty::Enum { .. } | Ty::States { .. } => {
+            "text".into()
+        }
         Ty::Int { .. } => "integer".into(),
         Ty::Bigint { .. } | Ty::Money { .. } => "bigint".into(),
         Ty::Decimal { places } => format!("numeric(20,{places})"),
@@ -128,7 +130,6 @@ pub fn sql_type(ty: &Ty) -> String {
         Ty::Date => "date".into(),
         Ty::Uuid => "uuid".into(),
         Ty::Json | Ty::Object { .. } => "jsonb".into(),
-        Ty::Email => "citext".into(),
         Ty::Point => "geography(Point,4326)".into(),
         Ty::TextList { .. } => "text[]".into(),
     }

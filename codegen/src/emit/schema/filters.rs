@@ -82,6 +82,6 @@ fn by_filter(entity: &Entity, column: &str, optional: bool) -> Object {
         &names::table(entity),
         &name,
         false,
-        &format!("({}, id){rest}", uniques::as_sorted(entity, "", column)),
+        &format!("({column}, id){rest}"),
     )
 }

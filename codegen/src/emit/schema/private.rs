@@ -69,7 +69,7 @@ fn returned(model: &Model, id: EntityId, private: &[(String, &Expr)]) -> String 
             .iter()
             .find(|c| c.name == name)
             .map_or("text", |c| c.sql_type.as_str());
-        if ["citext", "geography"].iter().any(|t| ty.starts_with(t)) {
+        if ty.starts_with("geography") {
             format!("public.{ty}")
         } else {
             ty.to_owned()

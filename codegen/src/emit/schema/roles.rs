@@ -7,7 +7,7 @@ use super::{
 use crate::model::Model;
 use crate::objects::{Kind, Object};
 
-const EXTENSIONS: [&str; 5] = ["citext", "btree_gist", "pg_trgm", "unaccent", "postgis"];
+const EXTENSIONS: [&str; 4] = ["btree_gist", "pg_trgm", "unaccent", "postgis"];
 
 /// Policies lead to plans with high estimates but little work, for which JIT compilation would take seconds.
 const JIT: (&str, &str) = ("jit", "off");

@@ -69,14 +69,8 @@ pub fn is_led_by(model: &Model, id: EntityId, column: &str) -> bool {
     let begins = |columns: &[String]| columns.first().is_some_and(|first| first == column);
     let mut uniques = unique_sets(entity).into_iter();
     entity.index.iter().any(|columns| begins(columns))
-        || !is_email(entity, column)
-            && uniques
-                .any(|set| begins(&address_first(entity, &set)) && rows(model, id, &set).is_empty())
-}
-
-/// The unique index of addresses is one of `citext`, with which lists do not compare.
-fn is_email(entity: &Entity, column: &str) -> bool {
-    entity.field(column).is_some_and(|f| f.ty == Ty::Email)
+        || uniques
+            .any(|set| begins(&address_first(entity, &set)) && rows(model, id, &set).is_empty())
 }
 
 /// Whether an index finds the live rows with a given value of the column. Lists contain live rows only.
@@ -88,11 +82,10 @@ pub(super) fn finds_live(model: &Model, id: EntityId, column: &str) -> bool {
     };
     let mut uniques = unique_sets(entity).into_iter();
     is_led_by(model, id, column)
-        || !is_email(entity, column)
-            && uniques.any(|set| {
-                address_first(entity, &set).first().map(String::as_str) == Some(column)
-                    && of_live_rows(&set)
-            })
+        || uniques.any(|set| {
+            address_first(entity, &set).first().map(String::as_str) == Some(column)
+                && of_live_rows(&set)
+        })
 }
 
 /// A reason why an archived row can't be restored: a live row has its unique value or overlaps it.
@@ -168,27 +161,19 @@ pub(super) fn about(model: &Model, id: EntityId, filter: &Expr, row: &str) -> St
     format!("({})", compile(model, id, filter, row, Context::Definer))
 }
 
-/// The column as lists sort by it and compare it: texts in the root collation of Unicode, not in the order of code
-/// points, and addresses in lower case. The operators of `citext` are not in the search path of requests, and the driver
-/// sends values as `text`, so addresses would be compared as texts and without an index. `row` is a prefix such as `t.`.
-pub fn as_sorted(entity: &Entity, row: &str, column: &str) -> String {
-    let plain = format!("{row}{column}");
-    match entity.field(column) {
-        Some(field) if field.sort && matches!(field.ty, Ty::Text { .. }) => {
-            format!("{plain} collate \"und-x-icu\"")
-        }
-        Some(field) if field.ty == Ty::Email => format!("lower({plain}::text)"),
-        _ => plain,
+/// The column in the collation that lists are sorted by: the root collation of Unicode for texts, not the order of
+/// code points.
+pub fn as_sorted(entity: &Entity, column: &str) -> String {
+    let field = entity.field(column);
+    match field.is_some_and(|f| f.sort && matches!(f.ty, Ty::Text { .. })) {
+        true => format!("{column} collate \"und-x-icu\""),
+        false => column.to_owned(),
     }
 }
 
 fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
-    let field = entity.field(column);
-    if is_email(entity, column) {
-        // The search path is empty, so the operator of an extension is qualified.
-        return format!("o.{column} operator(public.=) t.{column}");
-    }
-    match null_is_a_value && field.is_none() && may_refer_to_nothing(entity, column) {
+    match null_is_a_value && entity.field(column).is_none() && may_refer_to_nothing(entity, column)
+    {
         true => format!("o.{column} is not distinct from t.{column}"),
         false => format!("o.{column} = t.{column}"),
     }
@@ -276,7 +261,7 @@ fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
 }
 
 fn plain(entity: &Entity, columns: &[String]) -> Object {
-    let parts: Vec<String> = columns.iter().map(|c| as_sorted(entity, "", c)).collect();
+    let parts: Vec<String> = columns.iter().map(|c| as_sorted(entity, c)).collect();
     let rest = match columns {
         [column] if is_point(entity, column) => format!("using gist ({column})"),
         _ => format!("({})", parts.join(", ")),
@@ -340,8 +325,8 @@ fn exclusion(model: &Model, id: EntityId, exclude: &Exclude) -> Object {
 }
 
 /// An expression that an exclusion constraint can compare for equality. A null reference counts as a value of its own,
-/// so rows without a scope exclude each other; a null field overlaps with nothing. Booleans and `citext` have no GiST
-/// operator class.
+/// so rows without a scope exclude each other; a null field overlaps with nothing. Booleans have no GiST operator
+/// class.
 fn comparable(entity: &Entity, row: &str, column: &str) -> String {
     let plain = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
@@ -351,8 +336,6 @@ fn comparable(entity: &Entity, row: &str, column: &str) -> String {
         None if column.ends_with("_type") => or("''"),
         None => or(nil),
         Some(Ty::Bool) => format!("({plain}::int)"),
-        // `citext` has no GiST operator class; in lower case, texts are equal where addresses are.
-        Some(Ty::Email) => format!("(lower({plain}::text))"),
         Some(_) => plain,
     }
 }

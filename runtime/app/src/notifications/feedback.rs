@@ -95,8 +95,8 @@ impl Notifications {
                         // No member has an address of another form. A time that can't be right is not kept.
                         sqlx::query(
                             "insert into app.mail_suppressions (email, reason, said_at)
-                             select $1::text, $2, case when $3::timestamptz between '2000-01-01' and now() then $3 else now() end
-                             where sec.is_email($1) on conflict do nothing",
+                             select lower($1::text), $2, case when $3::timestamptz between '2000-01-01' and now() then $3 else now() end
+                             where sec.is_email(lower($1)) on conflict do nothing",
                         )
                         .bind(&one.address)
                         .bind(reason)

@@ -94,12 +94,11 @@ impl Sessions {
             .open_link(&mut cx, Purpose::ChangeEmail, &input.token)
             .await?;
         let (user, email) = (opened.user, opened.email);
-        let (name, old): (String, String) = sqlx::query_as(
-            "select display_name, email::text from app.users where id = $1 for update",
-        )
-        .bind(user)
-        .fetch_one(cx.conn())
-        .await?;
+        let (name, old): (String, String) =
+            sqlx::query_as("select display_name, email from app.users where id = $1 for update")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
         sqlx::query("update app.users set email = $2 where id = $1")
             .bind(user)
             .bind(&email)
@@ -114,12 +113,10 @@ impl Sessions {
         self.end_all(&mut cx, user, opened.session, Event::AddressChanged)
             .await?;
         // Pending sign-ups with this address become void.
-        sqlx::query(
-            "delete from app.sign_ups where email operator(public.=) $1::text::public.citext",
-        )
-        .bind(&email)
-        .execute(cx.conn())
-        .await?;
+        sqlx::query("delete from app.sign_ups where email = $1")
+            .bind(&email)
+            .execute(cx.conn())
+            .await?;
         let values = [("name", name.as_str()), ("email", &email)];
         let link = Link::Page("help");
         self.mail(&mut cx, Template::EmailChanged, &old, &values, link)

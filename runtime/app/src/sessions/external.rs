@@ -72,7 +72,7 @@ impl Sessions {
         let mut cx = self.cx(Uuid::now_v7()).await?;
         Ok(
             sqlx::query_scalar(
-                "select id from app.users where email operator(public.=) $1::text::public.citext and status <> 'archived'",
+                "select id from app.users where email = $1 and status <> 'archived'",
             )
             .bind(email)
             .fetch_optional(cx.conn())
@@ -216,7 +216,7 @@ impl Sessions {
                     .execute(cx.conn())
                     .await?;
                     // All pending sign-ups with the address become void.
-                    sqlx::query("delete from app.sign_ups where email operator(public.=) $1::text::public.citext")
+                    sqlx::query("delete from app.sign_ups where email = $1")
                         .bind(email)
                         .execute(cx.conn())
                         .await?;
@@ -252,7 +252,7 @@ async fn link(
          set user_id = excluded.user_id, email = excluded.email, unlinked_at = null
          where (e.unlinked_at is not null and e.unlinked_at <= $5)
             or (e.user_id = excluded.user_id and e.unlinked_at is null)
-            or exists (select from app.users u where u.id = e.user_id and u.status = 'archived')
+            or (select u.status = 'archived' from app.users u where u.id = e.user_id)
          returning id",
     )
     .bind(&identity.issuer)

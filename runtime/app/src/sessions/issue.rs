@@ -127,7 +127,7 @@ impl Sessions {
         let request = Uuid::now_v7();
         let mut cx = self.cx(request).await?;
         let user: Option<Uuid> =
-            sqlx::query_scalar("select id from app.users where email operator(public.=) $1::text::public.citext and status = 'active'")
+            sqlx::query_scalar("select id from app.users where email = $1 and status = 'active'")
                 .bind(email)
                 .fetch_optional(cx.conn())
                 .await?;

@@ -70,7 +70,7 @@ impl Sessions {
             .may_mail(cx, &reset.network, Mailing::ResetPassword, email)
             .await?;
         let member: Option<(Uuid, String)> = sqlx::query_as(
-            "select id, display_name from app.users where email operator(public.=) $1::text::public.citext and status = 'active'",
+            "select id, display_name from app.users where email = $1 and status = 'active'",
         )
         .bind(email)
         .fetch_optional(cx.conn())
@@ -163,7 +163,7 @@ impl Sessions {
 
     async fn tell_of_new_password(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
         let (name, email): (String, String) =
-            sqlx::query_as("select display_name, email::text from app.users where id = $1")
+            sqlx::query_as("select display_name, email from app.users where id = $1")
                 .bind(user)
                 .fetch_one(cx.conn())
                 .await?;

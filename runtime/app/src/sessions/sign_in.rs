@@ -26,7 +26,7 @@ impl Sessions {
         let account: Option<(Uuid, String, Option<String>)> = sqlx::query_as(
             "select u.id, u.status, c.password_hash
              from app.users u left join app.credentials c on c.user_id = u.id
-             where u.email operator(public.=) $1::text::public.citext and u.status <> 'archived'",
+             where u.email = $1 and u.status <> 'archived'",
         )
         .bind(&input.email)
         .fetch_optional(cx.conn())

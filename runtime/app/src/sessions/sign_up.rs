@@ -119,7 +119,7 @@ impl Sessions {
         let mut cx = self.cx(caller.request_id).await?;
         // All pending sign-ups with the address become void. This one must still be among them.
         let used: Vec<String> =
-            sqlx::query_scalar("delete from app.sign_ups where email operator(public.=) $1::text::public.citext returning token_hash")
+            sqlx::query_scalar("delete from app.sign_ups where email = $1 returning token_hash")
                 .bind(&wish.email)
                 .fetch_all(cx.conn())
                 .await?;
@@ -175,7 +175,7 @@ impl Sessions {
 
     pub(super) async fn is_member(&self, cx: &mut Cx, email: &str) -> Result<bool> {
         Ok(sqlx::query_scalar(
-            "select exists (select 1 from app.users where email operator(public.=) $1::text::public.citext and status <> 'archived')",
+            "select exists (select 1 from app.users where email = $1 and status <> 'archived')",
         )
         .bind(email)
         .fetch_one(cx.conn())

@@ -304,7 +304,7 @@ impl Sessions {
         }
         let addresses: Vec<String> = sqlx::query_scalar(
             "select distinct s.ip_address from app.sessions s join app.users u on u.id = s.user_id
-             where u.email operator(public.=) $1::text::public.citext and u.status <> 'archived' and s.ip_address is not null
+             where u.email = $1 and u.status <> 'archived' and s.ip_address is not null
                and s.revoked_because is distinct from 'token_reused'
              limit 1000",
         )

@@ -149,26 +149,32 @@ async fn earned(cx: &mut Cx, order: Uuid) -> Result<Option<Earned>> {
 /// than the reward.
 async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
     // A statement of its own, so that the next one sees a reward that another transaction is just granting.
-    sqlx::query(
-        "select from app.referrals f where f.referee_id = (select o.user_id from app.orders o where o.id = $1) for update",
+    let referral: Option<Uuid> = sqlx::query_scalar(
+        "select f.id from app.referrals f
+         where f.referee_id = (select o.user_id from app.orders o where o.id = $1) and f.status <> 'archived' for update",
     )
     .bind(order)
-    .execute(cx.conn())
+    .fetch_optional(cx.conn())
     .await?;
+    let Some(referral) = referral else {
+        return Ok(false);
+    };
     let row = sqlx::query(
-        "select f.id, j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget,
+        "select j.id as journal, g.wallet_id as granted_to, g.amount_cents, b.wallet_id as budget,
            (select least(o.card_cents, o.amount_cents - coalesce((
               select sum(r.amount_cents) from app.refunds r where r.order_id = o.id and r.state <> 'failed'), 0))::int8
               - app.lost_to_banks(o.id)
             from app.orders o where o.id = $2) as paid
          from app.wallet_journals j
-         join app.referrals f on j.idempotency_key = 'referral:' || f.id
+         join app.referrals f on f.id = $4
          join app.wallet_transactions g on g.journal_id = j.id and g.type = 'credit'
          join app.wallet_transactions b on b.journal_id = j.id and b.type = 'debit'
-         where j.kind = 'referral_reward' and j.reference = $1 and f.state = 'rewarded' for update of f",
+         where j.idempotency_key = $3 and j.kind = 'referral_reward' and j.reference = $1 and f.state = 'rewarded'",
     )
     .bind(reference(order))
     .bind(order)
+    .bind(format!("referral:{referral}"))
+    .bind(referral)
     .fetch_optional(cx.conn())
     .await?;
     let Some(row) = row else {
@@ -178,11 +184,7 @@ async fn revoke(cx: &mut Cx, order: Uuid, lost: Lost) -> Result<bool> {
     if lost == Lost::ByRefunds && paid >= row.try_get("amount_cents")? {
         return Ok(false);
     }
-    let (referral, wallet, budget): (Uuid, Uuid, Uuid) = (
-        row.try_get("id")?,
-        row.try_get("granted_to")?,
-        row.try_get("budget")?,
-    );
+    let (wallet, budget): (Uuid, Uuid) = (row.try_get("granted_to")?, row.try_get("budget")?);
     let amount: i64 = row.try_get("amount_cents")?;
     let taken = ledger::available(cx, wallet).await?.clamp(0, amount);
     if taken > 0 {

@@ -25,7 +25,7 @@ pub fn is_host(host: &str) -> bool {
 }
 
 /// A link to an address (`mailto:ana@example.org?subject=…`) is that address, and so is what mail programs copy
-/// (`Ana Costa <ana@example.org>`).
+/// (`Ana Costa <ana@example.org>`). In lower case: no mail service tells addresses apart by their capitals.
 pub fn normal_email(text: &str) -> String {
     let text = bracketed(text.trim());
     let text = match text.split_at_checked(MAILTO.len()) {
@@ -41,8 +41,8 @@ pub fn normal_email(text: &str) -> String {
         .rsplit_once('@')
         .map(|(local, domain)| (local, host(domain)))
     {
-        Some((local, Some(domain))) => format!("{local}@{domain}"),
-        _ => text,
+        Some((local, Some(domain))) => format!("{local}@{domain}").to_ascii_lowercase(),
+        _ => text.to_ascii_lowercase(),
     }
 }
 
@@ -58,7 +58,8 @@ pub fn email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
     };
-    let local_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
+    let is_lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let local_char = |b: u8| is_lower(b) || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
     text.len() <= EMAIL_MAX as usize
         && (1..=64).contains(&local.len())
         && local.bytes().all(local_char)
@@ -66,6 +67,7 @@ pub fn email(text: &str) -> bool {
         && !local.ends_with('.')
         && !local.contains("..")
         && is_host(domain)
+        && !domain.bytes().any(|b| b.is_ascii_uppercase())
         // `xn--…` that stands for nothing.
         && ascii_host(domain).is_some()
 }

@@ -79,8 +79,9 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
 
 /// Only accounts that can sign in are accepted.
 async fn account(connection: &mut PgConnection, email: &str) -> Result<Uuid> {
+    let email = &email.trim().to_lowercase();
     let found: Vec<(Uuid, String)> = sqlx::query_as(
-        "select id, status from app.users where email operator(public.=) $1::text::public.citext order by status = 'archived'",
+        "select id, status from app.users where email = $1 order by status = 'archived'",
     )
     .bind(email)
     .fetch_all(&mut *connection)
@@ -95,7 +96,7 @@ async fn account(connection: &mut PgConnection, email: &str) -> Result<Uuid> {
         None => {}
     }
     let waiting: bool =
-        sqlx::query_scalar("select exists (select from app.sign_ups where email operator(public.=) $1::text::public.citext)")
+        sqlx::query_scalar("select exists (select from app.sign_ups where email = $1)")
             .bind(email)
             .fetch_one(connection)
             .await?;

@@ -56,7 +56,7 @@ pub struct UpdateEnquiry {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.question, t.answer_to::text, t.desk, t.state, t.claimed_at, t.book_id, t.asked_by_id,
+    "t.id, t.status, t.question, t.answer_to, t.desk, t.state, t.claimed_at, t.book_id, t.asked_by_id,
     t.claimed_by_id, t.keeper_id, t.version, t.created_at, t.updated_at"
 } }
 
@@ -91,12 +91,11 @@ pub static ENQUIRY: Resource = Resource {
         create: concat!("insert into app.enquiries as t
           (question, answer_to, desk, book_id)
         select
-          $1, $2::text::public.citext, $3, $4
+          $1, $2, $3, $4
         returning ", columns!()),
         update: concat!("update app.enquiries as t set 
           question = case when $3 then $4 else t.question end,
-          answer_to = case when $5 then $6::text::public.citext else t.answer_to end,
-          desk = case when $7 then $8 else t.desk end
+          answer_to = case when $5 then $6 else t.answer_to end, desk = case when $7 then $8 else t.desk end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.enquiries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

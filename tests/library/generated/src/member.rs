@@ -55,13 +55,13 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.name, t.card_number, t.email::text, t.phone, t.address, t.joined_on, t.open_loans::int8,
+    "t.id, t.status, t.name, t.card_number, t.email, t.phone, t.address, t.joined_on, t.open_loans::int8,
     counts.owed_cents::int8, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip]
 macro_rules! fresh { () => {
-    "t.id, t.status, t.name, t.card_number, t.email::text, t.phone, t.address, t.joined_on, t.open_loans::int8,
+    "t.id, t.status, t.name, t.card_number, t.email, t.phone, t.address, t.joined_on, t.open_loans::int8,
     0::int8 as owed_cents, t.version, t.created_at, t.updated_at"
 } }
 
@@ -94,11 +94,10 @@ pub static MEMBER: Resource = Resource {
         create: concat!("insert into app.members as t
           (name, card_number, email, phone, address, joined_on)
         select
-          $1, $2, $3::text::public.citext, $4, $5, $6
+          $1, $2, $3, $4, $5, $6
         returning ", fresh!()),
         update: concat!("update app.members as t set 
-          name = case when $3 then $4 else t.name end,
-          email = case when $5 then $6::text::public.citext else t.email end,
+          name = case when $3 then $4 else t.name end, email = case when $5 then $6 else t.email end,
           phone = case when $7 then $8 else t.phone end,
           address = case when $9 then sec.patched(t.address, $10) else t.address end,
           joined_on = case when $11 then $12 else t.joined_on end
@@ -119,13 +118,13 @@ pub static MEMBER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_RESTORE },
     filters: &[
-        Filter::new("email", "lower(t.email::text)", Kind::Formatted(kernel::input::Format::Email)),
+        Filter::new("email", "t.email", Kind::Formatted(kernel::input::Format::Email)),
         Filter::new("joined_on", "t.joined_on", Kind::Date),
     ],
     within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
-        Sort::new("email", "lower(t.email::text)", Kind::Formatted(kernel::input::Format::Email)),
+        Sort::new("email", "t.email", Kind::Formatted(kernel::input::Format::Email)),
         Sort::new("joined_on", "t.joined_on", Kind::Date),
     ],
     expands: &[],

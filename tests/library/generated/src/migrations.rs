@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b3e4557b8432e79a5d7adb789489f67c6cff4991fb8127295923c497bebd49540451ae595ddb27533b77e7ccd9db9526",
+        checksum: "83c0e964873e44deb414ecfd7f92cf6cee0560eb8b4334b9267441d2f7059f2e458f915c41a846cc5843a31764888c5f",
     },
 ];

@@ -224,7 +224,6 @@ impl Guarded {
 fn argument(column: &Column, number: usize) -> String {
     let cast = match column.ty() {
         Some(Ty::Point) => "::text::public.geography",
-        Some(Ty::Email) => "::text::public.citext",
         Some(Ty::Decimal { .. }) => "::float8::numeric",
         _ if matches!(column.source, Source::IdOf(_)) => "::uuid",
         Some(Ty::Int { .. }) => "::int4",
@@ -238,10 +237,7 @@ fn argument(column: &Column, number: usize) -> String {
         _ => "::text",
     };
     // The cast is left out where the context in the statement determines the type.
-    let needed = column.read_rule().is_some()
-        || matches!(
-            column.ty(),
-            Some(Ty::Point | Ty::Email | Ty::Decimal { .. })
-        );
+    let needed =
+        column.read_rule().is_some() || matches!(column.ty(), Some(Ty::Point | Ty::Decimal { .. }));
     format!("${number}{}", if needed { cast } else { "" })
 }
