@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "084d0e17de824d1e25502b0a7c8e3550f6e4eadf4d2220a085bd324ddfbee22d5fd0cf8842b4593c4b39d7227f0beba4",
+        checksum: "2ade235f34ab0dff39a1777cc59dbc1ff3c1f1e5bd61e0dd73b81d62fb0830d6a809d15d7744862b1f847a3d4df0c330",
     },
 ];
