@@ -20519,16 +20519,26 @@ begin
       and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'suspend' then t.status = 'active'
       and (
-        (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
-        or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
-        or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
+        )
         or sec.is_platform_admin()
       )
     when 'unsuspend' then t.status = 'suspended'
       and (
-        (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
-        or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
-        or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
+        )
         or sec.is_platform_admin()
       )
     when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -20571,9 +20581,14 @@ begin
             sec.action() = 'restore'
             and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
           )
-          or (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
-          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
-          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
+          )
         )
       )
       or (
@@ -20637,9 +20652,14 @@ begin
             sec.action() = 'restore'
             and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
           )
-          or (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
-          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
-          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
+          )
         )
       )
       or (
@@ -28415,19 +28435,27 @@ begin
             t.status = 'suspended'
             and (
               (select sec.is_platform_admin())
-              or t.target_id in (select sec.mine_event_moderates())
               or (
-                t.target_type = 'business'
-                and (
-                  t.target_id in (select sec.mine_business_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
                 )
-              )
-              or (
-                t.target_type = 'venue'
                 and (
-                  t.target_id in (select sec.mine_venue_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
                 )
               )
               or (
@@ -28454,18 +28482,26 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
-                t.target_type = 'event'
-                and (
-                  t.target_id in (select sec.mine_event_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
                 )
-              )
-              or t.target_id in (select sec.mine_business_moderates())
-              or (
-                t.target_type = 'venue'
                 and (
-                  t.target_id in (select sec.mine_venue_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
                 )
               )
               or (
@@ -28492,20 +28528,28 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
-                t.target_type = 'event'
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
                 and (
-                  t.target_id in (select sec.mine_event_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
                 )
               )
-              or (
-                t.target_type = 'business'
-                and (
-                  t.target_id in (select sec.mine_business_moderates())
-                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
-                )
-              )
-              or t.target_id in (select sec.mine_venue_moderates())
               or (
                 sec.action() = 'restore'
                 and (
@@ -28970,19 +29014,25 @@ begin
         t.status = 'suspended'
         and (
           (select sec.is_platform_admin())
-          or t.target_id in (select sec.mine_event_moderates())
           or (
-            t.target_type = 'business'
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
             and (
-              t.target_id in (select sec.mine_business_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
-            )
-          )
-          or (
-            t.target_type = 'venue'
-            and (
-              t.target_id in (select sec.mine_venue_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+              t.target_id in (select sec.mine_event_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
             )
           )
           or (
@@ -29007,18 +29057,24 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
-            t.target_type = 'event'
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
             and (
-              t.target_id in (select sec.mine_event_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
-            )
-          )
-          or t.target_id in (select sec.mine_business_moderates())
-          or (
-            t.target_type = 'venue'
-            and (
-              t.target_id in (select sec.mine_venue_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_business_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
             )
           )
           or (
@@ -29043,20 +29099,26 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
-            t.target_type = 'event'
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
             and (
-              t.target_id in (select sec.mine_event_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_venue_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
             )
           )
-          or (
-            t.target_type = 'business'
-            and (
-              t.target_id in (select sec.mine_business_moderates())
-              or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
-            )
-          )
-          or t.target_id in (select sec.mine_venue_moderates())
           or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
@@ -30558,9 +30620,14 @@ begin
             sec.action() = 'restore'
             and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
           )
-          or (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
-          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
-          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
+          )
         )
       )
       or (
@@ -41136,7 +41203,6 @@ create policy promotions_select on app.promotions for select to culturepass_app
       promotions.status = 'active'
       and (
         (select sec.is_platform_admin())
-        or promotions.id = (select sec.changed())
         or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
@@ -41168,9 +41234,14 @@ create policy promotions_select on app.promotions for select to culturepass_app
           sec.action() = 'restore'
           and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
         )
-        or (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
-        or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
-        or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+        or (
+          (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+          and (
+            (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+            or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+            or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+          )
+        )
       )
     )
     or (
@@ -41204,16 +41275,26 @@ create policy promotions_update on app.promotions for update to culturepass_app
         and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'suspend' then promotions.status = 'active'
         and (
-          (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
-          or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
-          or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
+          )
           or sec.is_platform_admin()
         )
       when 'unsuspend' then promotions.status = 'suspended'
         and (
-          (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
-          or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
-          or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
+          )
           or sec.is_platform_admin()
         )
       when 'approve' then promotions.status = 'active'

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2ade235f34ab0dff39a1777cc59dbc1ff3c1f1e5bd61e0dd73b81d62fb0830d6a809d15d7744862b1f847a3d4df0c330",
+        checksum: "24f702e662d586e386347985b3937513364e661b60848f422b04b6c8921b769a681c07ed5defaa876b154e67c30dccce",
     },
 ];
