@@ -8596,11 +8596,12 @@ create function sec.holds_business(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -11405,11 +11406,12 @@ create function sec.holds_community(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'moderates', 'staff', 'open', 'askable') then
+  if p_what not in ('admin', 'not_admin', 'moderator', 'member', 'known', 'city_admin', 'moderates', 'staff', 'open', 'askable') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'moderator' then strpos(sec.held_org_admin(), t.id::text) > 0 or t.id in (select sec.my_community_members())
     when 'member' then t.id in (select sec.my_community_members_2())
     when 'known' then t.id in (select sec.my_community_members_3())
@@ -19492,11 +19494,12 @@ create function sec.holds_organization(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -20529,9 +20532,11 @@ begin
       and (
         (
           (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
         )
         or sec.is_platform_admin()
       )
@@ -20539,9 +20544,11 @@ begin
       and (
         (
           (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
         )
         or sec.is_platform_admin()
       )
@@ -20587,9 +20594,11 @@ begin
           )
           or (
             (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
           )
         )
       )
@@ -20656,9 +20665,11 @@ begin
           )
           or (
             (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
           )
         )
       )
@@ -26086,11 +26097,12 @@ create function sec.holds_venue(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -28403,9 +28415,9 @@ begin
           or (
             t.status = 'suspended'
             and (
-              ((t.target_type = 'event' and t.target_id in (select sec.mine_event_admin()))
-                or (t.target_type = 'business' and t.target_id in (select sec.mine_business_admin()))
-                or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_admin()))) is not true
+              (t.target_type = 'event' and t.target_id in (select sec.mine_event_moderates()))
+              or (t.target_type = 'business' and t.target_id in (select sec.mine_business_moderates()))
+              or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_moderates()))
               or sec.action() = 'restore'
             )
           )
@@ -28435,6 +28447,29 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
+                )
+              )
+              or (
                 sec.action() = 'restore'
                 and (
                   (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
@@ -28458,6 +28493,29 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
+                )
+              )
+              or (
                 sec.action() = 'restore'
                 and (
                   (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
@@ -28480,6 +28538,29 @@ begin
             t.status = 'suspended'
             and (
               (select sec.is_platform_admin())
+              or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
               or (
                 sec.action() = 'restore'
                 and (
@@ -28555,6 +28636,21 @@ $$;
 alter function sec.mine_business_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_business_admin() from public;
 grant execute on function sec.mine_business_admin() to culturepass_app;
+
+create function sec.mine_business_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_business_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_business_moderates() from public;
+grant execute on function sec.mine_business_moderates() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -28709,6 +28805,21 @@ $$;
 alter function sec.mine_event_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_event_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.host_id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_event_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_event_moderates() from public;
+grant execute on function sec.mine_event_moderates() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -28915,6 +29026,27 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              t.target_id in (select sec.mine_event_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
+            )
+          )
+          or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
           )
@@ -28936,6 +29068,27 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_business_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
+            )
+          )
+          or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
           )
@@ -28956,6 +29109,27 @@ begin
         t.status = 'suspended'
         and (
           (select sec.is_platform_admin())
+          or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_venue_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+            )
+          )
           or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
@@ -28986,9 +29160,9 @@ begin
       or (
         t.status = 'suspended'
         and (
-          ((t.target_type = 'event' and t.target_id in (select sec.mine_event_admin()))
-            or (t.target_type = 'business' and t.target_id in (select sec.mine_business_admin()))
-            or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_admin()))) is not true
+          (t.target_type = 'event' and t.target_id in (select sec.mine_event_moderates()))
+          or (t.target_type = 'business' and t.target_id in (select sec.mine_business_moderates()))
+          or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_moderates()))
           or sec.action() = 'restore'
         )
       )
@@ -29116,6 +29290,21 @@ $$;
 alter function sec.mine_venue_city_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_venue_city_admin() from public;
 grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
+create function sec.mine_venue_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_venue_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_moderates() from public;
+grant execute on function sec.mine_venue_moderates() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -29273,6 +29462,40 @@ $$;
 alter function sec.seen_business_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_business_moderates(uuid) from public;
 grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
+
+create function sec.seen_business_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_not_admin(uuid) from public;
+grant execute on function sec.seen_business_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -29574,6 +29797,46 @@ $$;
 alter function sec.seen_community_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_moderates(uuid) from public;
 grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
+
+create function sec.seen_community_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_not_admin(uuid) from public;
+grant execute on function sec.seen_community_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -30292,6 +30555,40 @@ alter function sec.seen_organization_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_organization_moderates(uuid) from public;
 grant execute on function sec.seen_organization_moderates(uuid) to culturepass_app;
 
+create function sec.seen_organization_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_not_admin(uuid) from public;
+grant execute on function sec.seen_organization_not_admin(uuid) to culturepass_app;
+
 create function sec.seen_organization_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
@@ -30334,6 +30631,14 @@ begin
             sec.action() = 'restore'
             and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
           )
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
+          )
         )
       )
       or (
@@ -30364,9 +30669,9 @@ begin
         and (
           sec.is_platform_admin()
           or sec.action() = 'restore'
-          or ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          or (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
         )
       )
       or (t.status = 'archived' and sec.show_archived())
@@ -30700,6 +31005,55 @@ $$;
 alter function sec.seen_venue_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_venue_moderates(uuid) from public;
 grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
+
+create function sec.seen_venue_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_not_admin(uuid) from public;
+grant execute on function sec.seen_venue_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -40893,9 +41247,11 @@ create policy promotions_select on app.promotions for select to culturepass_app
         )
         or (
           (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-          and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-            or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-            or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+          and (
+            (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+            or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+            or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+          )
         )
       )
     )
@@ -40932,9 +41288,11 @@ create policy promotions_update on app.promotions for update to culturepass_app
         and (
           (
             (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
           )
           or sec.is_platform_admin()
         )
@@ -40942,9 +41300,11 @@ create policy promotions_update on app.promotions for update to culturepass_app
         and (
           (
             (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
           )
           or sec.is_platform_admin()
         )
@@ -41336,10 +41696,12 @@ create policy reviews_select on app.reviews for select to culturepass_app
 create policy reviews_insert on app.reviews for insert to culturepass_app
   with check (
     sec.uid() is not null
-    and ((reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
-      or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
-      or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
-      or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))) is not true
+    and (
+      (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
+    )
     and reviews.reviewer_id = sec.uid()
     and (
       (reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) = 'active')

@@ -2157,6 +2157,8 @@ drop function sec.seen_wallet_account(uuid);
 
 drop function sec.seen_venue_update(uuid);
 
+drop function sec.seen_venue_not_admin(uuid);
+
 drop function sec.seen_venue_moderates(uuid);
 
 drop function sec.seen_venue_city_admin(uuid);
@@ -2184,6 +2186,8 @@ drop function sec.seen_promotion_city_admin(uuid);
 drop function sec.seen_promotion_admin(uuid);
 
 drop function sec.seen_organization_update(uuid);
+
+drop function sec.seen_organization_not_admin(uuid);
 
 drop function sec.seen_organization_moderates(uuid);
 
@@ -2233,6 +2237,8 @@ drop function sec.seen_community_staff(uuid);
 
 drop function sec.seen_community_open(uuid);
 
+drop function sec.seen_community_not_admin(uuid);
+
 drop function sec.seen_community_moderates(uuid);
 
 drop function sec.seen_community_city_admin(uuid);
@@ -2253,6 +2259,8 @@ drop function sec.seen_checkpoint(uuid);
 
 drop function sec.seen_business_update(uuid);
 
+drop function sec.seen_business_not_admin(uuid);
+
 drop function sec.seen_business_moderates(uuid);
 
 drop function sec.seen_business_city_admin(uuid);
@@ -2262,6 +2270,8 @@ drop function sec.seen_business_admin(uuid);
 drop function sec.seen_business(uuid);
 
 drop function sec.mine_venue_update();
+
+drop function sec.mine_venue_moderates();
 
 drop function sec.mine_venue_city_admin();
 
@@ -2295,6 +2305,8 @@ drop function sec.mine_event_update();
 
 drop function sec.mine_event_staff();
 
+drop function sec.mine_event_moderates();
+
 drop function sec.mine_event_admin();
 
 drop function sec.mine_community_update();
@@ -2304,6 +2316,8 @@ drop function sec.mine_community_staff();
 drop function sec.mine_community__member();
 
 drop function sec.mine_business_update();
+
+drop function sec.mine_business_moderates();
 
 drop function sec.mine_business_admin();
 

@@ -8579,11 +8579,12 @@ create function sec.holds_business(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -11388,11 +11389,12 @@ create function sec.holds_community(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'moderates', 'staff', 'open', 'askable') then
+  if p_what not in ('admin', 'not_admin', 'moderator', 'member', 'known', 'city_admin', 'moderates', 'staff', 'open', 'askable') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'moderator' then strpos(sec.held_org_admin(), t.id::text) > 0 or t.id in (select sec.my_community_members())
     when 'member' then t.id in (select sec.my_community_members_2())
     when 'known' then t.id in (select sec.my_community_members_3())
@@ -19475,11 +19477,12 @@ create function sec.holds_organization(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -20512,9 +20515,11 @@ begin
       and (
         (
           (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
         )
         or sec.is_platform_admin()
       )
@@ -20522,9 +20527,11 @@ begin
       and (
         (
           (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
         )
         or sec.is_platform_admin()
       )
@@ -20570,9 +20577,11 @@ begin
           )
           or (
             (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
           )
         )
       )
@@ -20639,9 +20648,11 @@ begin
           )
           or (
             (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
           )
         )
       )
@@ -26069,11 +26080,12 @@ create function sec.holds_venue(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
+  if p_what not in ('admin', 'not_admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'not_admin' then (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -28386,9 +28398,9 @@ begin
           or (
             t.status = 'suspended'
             and (
-              ((t.target_type = 'event' and t.target_id in (select sec.mine_event_admin()))
-                or (t.target_type = 'business' and t.target_id in (select sec.mine_business_admin()))
-                or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_admin()))) is not true
+              (t.target_type = 'event' and t.target_id in (select sec.mine_event_moderates()))
+              or (t.target_type = 'business' and t.target_id in (select sec.mine_business_moderates()))
+              or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_moderates()))
               or sec.action() = 'restore'
             )
           )
@@ -28418,6 +28430,29 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
+                )
+              )
+              or (
                 sec.action() = 'restore'
                 and (
                   (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
@@ -28441,6 +28476,29 @@ begin
             and (
               (select sec.is_platform_admin())
               or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                  or (
+                    t.target_type = 'venue'
+                    and (
+                      t.target_id in (select sec.mine_venue_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                    )
+                  )
+                )
+              )
+              or (
                 sec.action() = 'restore'
                 and (
                   (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
@@ -28463,6 +28521,29 @@ begin
             t.status = 'suspended'
             and (
               (select sec.is_platform_admin())
+              or (
+                (
+                  (select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin()))
+                )
+                and (
+                  (
+                    t.target_type = 'event'
+                    and (
+                      t.target_id in (select sec.mine_event_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                    )
+                  )
+                  or (
+                    t.target_type = 'business'
+                    and (
+                      t.target_id in (select sec.mine_business_moderates())
+                      or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                    )
+                  )
+                  or t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
               or (
                 sec.action() = 'restore'
                 and (
@@ -28538,6 +28619,21 @@ $$;
 alter function sec.mine_business_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_business_admin() from public;
 grant execute on function sec.mine_business_admin() to culturepass_app;
+
+create function sec.mine_business_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_business_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_business_moderates() from public;
+grant execute on function sec.mine_business_moderates() to culturepass_app;
 
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -28692,6 +28788,21 @@ $$;
 alter function sec.mine_event_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_event_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.host_id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_event_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_event_moderates() from public;
+grant execute on function sec.mine_event_moderates() to culturepass_app;
 
 create function sec.mine_event_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -28898,6 +29009,27 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              t.target_id in (select sec.mine_event_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
+            )
+          )
+          or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
           )
@@ -28919,6 +29051,27 @@ begin
         and (
           (select sec.is_platform_admin())
           or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_business_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+              or (
+                t.target_type = 'venue'
+                and (
+                  t.target_id in (select sec.mine_venue_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+                )
+              )
+            )
+          )
+          or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
           )
@@ -28939,6 +29092,27 @@ begin
         t.status = 'suspended'
         and (
           (select sec.is_platform_admin())
+          or (
+            ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+            and (
+              (
+                t.target_type = 'event'
+                and (
+                  t.target_id in (select sec.mine_event_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_event_moderates(t.target_id))
+                )
+              )
+              or (
+                t.target_type = 'business'
+                and (
+                  t.target_id in (select sec.mine_business_moderates())
+                  or ((select sec.is_platform_admin()) and sec.seen_business_moderates(t.target_id))
+                )
+              )
+              or t.target_id in (select sec.mine_venue_moderates())
+              or ((select sec.is_platform_admin()) and sec.seen_venue_moderates(t.target_id))
+            )
+          )
           or (
             sec.action() = 'restore'
             and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
@@ -28969,9 +29143,9 @@ begin
       or (
         t.status = 'suspended'
         and (
-          ((t.target_type = 'event' and t.target_id in (select sec.mine_event_admin()))
-            or (t.target_type = 'business' and t.target_id in (select sec.mine_business_admin()))
-            or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_admin()))) is not true
+          (t.target_type = 'event' and t.target_id in (select sec.mine_event_moderates()))
+          or (t.target_type = 'business' and t.target_id in (select sec.mine_business_moderates()))
+          or (t.target_type = 'venue' and t.target_id in (select sec.mine_venue_moderates()))
           or sec.action() = 'restore'
         )
       )
@@ -29099,6 +29273,21 @@ $$;
 alter function sec.mine_venue_city_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_venue_city_admin() from public;
 grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
+create function sec.mine_venue_moderates() returns setof uuid
+  language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
+-- Rows that the caller sees and for which this condition holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))) is not true
+    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
+end
+$$;
+alter function sec.mine_venue_moderates() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_moderates() from public;
+grant execute on function sec.mine_venue_moderates() to culturepass_app;
 
 create function sec.mine_venue_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 set enable_seqscan = off security definer set search_path = pg_catalog, pg_temp as $$
@@ -29256,6 +29445,40 @@ $$;
 alter function sec.seen_business_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_business_moderates(uuid) from public;
 grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
+
+create function sec.seen_business_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_not_admin(uuid) from public;
+grant execute on function sec.seen_business_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -29557,6 +29780,46 @@ $$;
 alter function sec.seen_community_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_moderates(uuid) from public;
 grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
+
+create function sec.seen_community_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_not_admin(uuid) from public;
+grant execute on function sec.seen_community_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -30275,6 +30538,40 @@ alter function sec.seen_organization_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_organization_moderates(uuid) from public;
 grant execute on function sec.seen_organization_moderates(uuid) to culturepass_app;
 
+create function sec.seen_organization_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_not_admin(uuid) from public;
+grant execute on function sec.seen_organization_not_admin(uuid) to culturepass_app;
+
 create function sec.seen_organization_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 -- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
@@ -30317,6 +30614,14 @@ begin
             sec.action() = 'restore'
             and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
           )
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+            )
+          )
         )
       )
       or (
@@ -30347,9 +30652,9 @@ begin
         and (
           sec.is_platform_admin()
           or sec.action() = 'restore'
-          or ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          or (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
         )
       )
       or (t.status = 'archived' and sec.show_archived())
@@ -30683,6 +30988,55 @@ $$;
 alter function sec.seen_venue_moderates(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_venue_moderates(uuid) from public;
 grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
+
+create function sec.seen_venue_not_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether the caller sees the row, and this condition holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_not_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_not_admin(uuid) from public;
+grant execute on function sec.seen_venue_not_admin(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -40870,9 +41224,11 @@ create policy promotions_select on app.promotions for select to culturepass_app
         )
         or (
           (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-          and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-            or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-            or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+          and (
+            (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+            or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+            or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+          )
         )
       )
     )
@@ -40909,9 +41265,11 @@ create policy promotions_update on app.promotions for update to culturepass_app
         and (
           (
             (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
           )
           or sec.is_platform_admin()
         )
@@ -40919,9 +41277,11 @@ create policy promotions_update on app.promotions for update to culturepass_app
         and (
           (
             (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
-            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
           )
           or sec.is_platform_admin()
         )
@@ -41313,10 +41673,12 @@ create policy reviews_select on app.reviews for select to culturepass_app
 create policy reviews_insert on app.reviews for insert to culturepass_app
   with check (
     sec.uid() is not null
-    and ((reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
-      or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
-      or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
-      or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))) is not true
+    and (
+      (reviews.entity_type = 'organization' and sec.seen_organization_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'business' and sec.seen_business_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'venue' and sec.seen_venue_not_admin(reviews.entity_id))
+      or (reviews.entity_type = 'community' and sec.seen_community_not_admin(reviews.entity_id))
+    )
     and reviews.reviewer_id = sec.uid()
     and (
       (reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) = 'active')

@@ -14,6 +14,7 @@ mod fields;
 pub mod forms;
 mod lines;
 mod literals;
+mod negated;
 mod places;
 mod possible;
 mod relations;

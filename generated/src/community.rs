@@ -86,6 +86,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
+#[rustfmt::skip] pub static IS_NOT_ADMIN: Rule = Not(&Ref(&IS_ADMIN));
 #[rustfmt::skip] pub static IS_MODERATOR: Rule = Any(&[Ref(&IS_ADMIN), In("id", "my_community_members")]);
 #[rustfmt::skip] pub static IS_MEMBER: Rule = In("id", "my_community_members_2");
 #[rustfmt::skip] pub static IS_KNOWN: Rule = In("id", "my_community_members_3");

@@ -3,6 +3,7 @@
 pub mod blank;
 mod cases;
 mod effects;
+mod lost;
 mod mended;
 mod random;
 pub mod repository;

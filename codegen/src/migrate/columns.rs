@@ -3,8 +3,9 @@
 //! Looks at one table at a time.
 
 use super::change::{Narrowed, TableChange};
+use super::class::widens;
 use super::diff::Direction;
-use super::op::{Fill, Op};
+use super::op::{Fill, How, Op};
 use super::text::{base_name, last_name, mentions};
 use crate::emit::schema::LIVE_KEY;
 use crate::objects::{Column, Object};
@@ -50,9 +51,11 @@ pub fn is_archiving(column: &Column) -> bool {
     column.name == "status" && column.default.as_deref() == Some("'active'")
 }
 
+/// `standing`: the foreign keys of the table that are neither dropped nor created.
 pub fn alter(
     change: &TableChange,
     functions: &[&Object],
+    standing: &[&Object],
     direction: &Direction,
     ops: &mut Vec<Op>,
 ) {
@@ -73,6 +76,7 @@ pub fn alter(
             });
         }
     }
+    let mut required = Vec::new();
     for (old, new) in &change.kept {
         // A default that was removed because its function is dropped is set again, like a new one.
         let unset;
@@ -86,7 +90,11 @@ pub fn alter(
             old
         };
         alter_column(table, old, new, direction, ops);
+        if !old.not_null && new.not_null {
+            required.push(*new);
+        }
     }
+    require(change, &required, standing, direction, ops);
     for (old, new) in change
         .regenerated
         .iter()
@@ -210,10 +218,17 @@ fn added_and_filled(table: &str, column: &Column, value: &str) -> Vec<Op> {
 fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, ops: &mut Vec<Op>) {
     let (table, name) = (table.to_owned(), new.name.clone());
     if old.sql_type != new.sql_type {
+        let otherwise = match direction {
+            Direction::Down(_) if holds_all(&old.sql_type, &new.sql_type) => None,
+            Direction::Down(placeholder) if new.not_null => Some(placeholder(&table, new)),
+            Direction::Down(_) => Some("null".to_owned()),
+            Direction::Up => None,
+        };
         ops.push(Op::Retype {
             table: table.clone(),
             old: old.clone(),
             new: new.clone(),
+            otherwise,
         });
     } else if old.default != new.default {
         ops.push(Op::SetDefault {
@@ -222,22 +237,99 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
             default: new.default.clone(),
         });
     }
-    match (old.not_null, new.not_null) {
-        (true, false) => ops.push(Op::DropNotNull { table, name }),
-        (false, true) => {
-            let value = match direction {
-                Direction::Down(placeholder) => Some(placeholder(&table, new)),
-                Direction::Up => default_for_rows(new).cloned(),
-            };
-            if let Some(value) = value.filter(|_| new.generated.is_none()) {
-                ops.push(Op::Backfill {
-                    table: table.clone(),
-                    columns: vec![(name.clone(), value)],
-                });
-            }
-            ops.push(Op::SetNotNull { table, name });
-        }
-        _ => {}
+    if old.not_null && !new.not_null {
+        ops.push(Op::DropNotNull { table, name });
+    }
+}
+
+/// Whether every value of the one type can be cast to the other.
+fn holds_all(from: &str, to: &str) -> bool {
+    to == "text" || widens(from, to)
+}
+
+/// Fills columns that become required, all at once: a row that is written has to fulfil the checks of all of them.
+fn require(
+    change: &TableChange,
+    required: &[&Column],
+    standing: &[&Object],
+    direction: &Direction,
+    ops: &mut Vec<Op>,
+) {
+    let table = &change.new.name;
+    let value = |column: &Column| match direction {
+        Direction::Down(placeholder) => Some(placeholder(table, column)),
+        Direction::Up => default_for_rows(column).cloned(),
+    };
+    let columns: Vec<(String, String)> = (required.iter())
+        .filter(|column| column.generated.is_none())
+        .filter_map(|column| Some((column.name.clone(), value(column)?)))
+        .collect();
+    let broken: Vec<&Object> = (standing.iter().copied())
+        .filter(|key| {
+            matches!(direction, Direction::Down(_)) && is_about(key, change.new, &columns)
+        })
+        .collect();
+    if !broken.is_empty() {
+        ops.push(fill_references(table, columns, &broken));
+        ops.extend(broken.into_iter().map(validate_if_possible));
+    } else if !columns.is_empty() {
+        ops.push(Op::Backfill {
+            table: table.clone(),
+            columns,
+        });
+    }
+    ops.extend(required.iter().map(|column| Op::SetNotNull {
+        table: table.clone(),
+        name: column.name.clone(),
+    }));
+}
+
+/// Whether one of the columns is a part of the foreign key, or generates one.
+fn is_about(key: &Object, table: &Object, columns: &[(String, String)]) -> bool {
+    columns.iter().any(|(name, _)| {
+        let made = |column: &&Column| {
+            let expr = column.generated.as_deref();
+            expr.is_some_and(|expr| mentions(expr, name))
+        };
+        let mut generated = table.columns.iter().filter(made);
+        mentions(&key.create, name) || generated.any(|column| mentions(&key.create, &column.name))
+    })
+}
+
+/// Fills references that become required in a rollback. To which rows they should lead can't be invented, so they lead
+/// to none. Their foreign keys are created again without looking at the rows.
+fn fill_references(table: &str, columns: Vec<(String, String)>, keys: &[&Object]) -> Op {
+    let nulls: Vec<String> = (columns.iter())
+        .map(|(name, _)| format!("{name} is null"))
+        .collect();
+    let drop: Vec<String> = (keys.iter())
+        .map(|key| {
+            format!(
+                "alter table {table} drop constraint {};",
+                last_name(&key.name)
+            )
+        })
+        .collect();
+    let fill = Op::Backfill {
+        table: table.to_owned(),
+        columns,
+    };
+    let create: Vec<String> = (keys.iter())
+        .map(|key| {
+            let (object, how) = ((*key).clone(), How::NotValid);
+            Op::Create { object, how }.sql()
+        })
+        .collect();
+    let sql = format!(
+        "do $$ begin\nif exists (select from {table} where {}) then\n{}\n{}\n{}\nend if;\nend $$;",
+        nulls.join(" or "),
+        drop.join("\n"),
+        fill.sql(),
+        create.join("\n"),
+    );
+    Op::Run {
+        table: table.to_owned(),
+        sql,
     }
 }
 

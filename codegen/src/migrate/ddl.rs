@@ -29,7 +29,12 @@ impl Op {
             Op::DropColumn { table, column } => {
                 alter(table, &format!("drop column {}", column.name))
             }
-            Op::Retype { table, old, new } => retype(table, old, new),
+            Op::Retype {
+                table,
+                old,
+                new,
+                otherwise,
+            } => retype(table, old, new, otherwise.as_deref()),
             Op::SetDefault {
                 table,
                 name,
@@ -145,20 +150,42 @@ fn add_column(table: &str, column: &Column, fill: &Fill) -> String {
 }
 
 /// The default is dropped first, because PostgreSQL would have to cast it as well.
-fn retype(table: &str, old: &Column, new: &Column) -> String {
+fn retype(table: &str, old: &Column, new: &Column, otherwise: Option<&str>) -> String {
     let (name, ty) = (&new.name, &new.sql_type);
     let mut parts = Vec::new();
     if old.default.is_some() {
         parts.push(alter_column(table, name, &default_clause(None)));
     }
-    let value = cast(name, &old.sql_type, ty);
-    let change = format!("type {ty} using ({value})");
-    parts.push(alter_column(table, name, &change));
+    match otherwise {
+        None => {
+            let value = cast(name, &old.sql_type, ty);
+            let change = format!("type {ty} using ({value})");
+            parts.push(alter_column(table, name, &change));
+        }
+        Some(otherwise) => parts.extend(retype_or_else(table, old, new, otherwise)),
+    }
     if new.default.is_some() {
         let default = default_clause(new.default.as_deref());
         parts.push(alter_column(table, name, &default));
     }
     parts.join("\n")
+}
+
+/// Changes the type where some values can't be cast. PostgreSQL has no cast that tells this of every type, so a function
+/// of this session catches the error.
+fn retype_or_else(table: &str, old: &Column, new: &Column, otherwise: &str) -> [String; 3] {
+    let (name, from, to) = (&new.name, &old.sql_type, &new.sql_type);
+    let value = cast("value", from, to);
+    let read = format!("coalesce(pg_temp.as_before({name}), {otherwise})");
+    let change = format!("type {to} using (case when {name} is not null then {read} end)");
+    [
+        format!(
+            "create function pg_temp.as_before(value {from}) returns {to} language plpgsql as $$\nbegin\n  \
+             return {value};\nexception when others then\n  return null;\nend\n$$;"
+        ),
+        alter_column(table, name, &change),
+        format!("drop function pg_temp.as_before({from});"),
+    ]
 }
 
 /// The value of a column in another type. Between some types PostgreSQL has no cast and would refuse the statement,

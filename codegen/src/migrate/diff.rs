@@ -145,7 +145,10 @@ impl<'a> Plan<'a> {
         for object in objects {
             if object.kind == Kind::Table {
                 match self.changes.iter().find(|c| c.new.name == object.name) {
-                    Some(change) => columns::alter(change, &functions, self.direction, ops),
+                    Some(change) => {
+                        let standing = self.standing_keys(&change.new.name);
+                        columns::alter(change, &functions, &standing, self.direction, ops);
+                    }
                     None => ops.push(Op::Create {
                         object: object.clone(),
                         how: How::Plain,
@@ -155,6 +158,19 @@ impl<'a> Plan<'a> {
                 self.create_object(object, ops);
             }
         }
+    }
+
+    /// The foreign keys of a table that are neither dropped nor created.
+    fn standing_keys(&self, table: &str) -> Vec<&'a Object> {
+        let of_table =
+            |o: &&Object| o.kind == Kind::ForeignKey && o.table.as_deref() == Some(table);
+        let renamed: BTreeSet<Key> = self.kept.values().map(|o| key(o)).collect();
+        let stays = |o: &&Object| {
+            let old = self.before.get(&key(o));
+            renamed.contains(&key(o)) || old.is_some_and(|old| !self.dropped.contains(&key(old)))
+        };
+        let objects = self.new.objects.iter();
+        objects.filter(of_table).filter(stays).collect()
     }
 
     fn create_object(&self, object: &Object, ops: &mut Vec<Op>) {

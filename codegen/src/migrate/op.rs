@@ -46,6 +46,8 @@ pub enum Op {
         table: String,
         old: Column,
         new: Column,
+        /// What a value becomes that the new type can't hold, as SQL. `None`: the migration fails.
+        otherwise: Option<String>,
     },
     SetDefault {
         table: String,
@@ -161,7 +163,9 @@ impl Op {
             Op::RenameColumn { table, from, to } => format!("rename column {table}.{from} to {to}"),
             Op::AddColumn { table, column, .. } => format!("add column {table}.{}", column.name),
             Op::DropColumn { table, column } => format!("drop column {table}.{}", column.name),
-            Op::Retype { table, old, new } => {
+            Op::Retype {
+                table, old, new, ..
+            } => {
                 format!(
                     "change {table}.{} from {} to {}",
                     new.name, old.sql_type, new.sql_type

@@ -4,7 +4,7 @@
 
 use super::columns::default_for_rows;
 use super::hints::table;
-use crate::model::{Literal, Model, Ty};
+use crate::model::{Entity, Literal, Model, Ty};
 use crate::objects::{Column, Kind, Object, Schema};
 
 /// A value that the column's type and checks allow. If the column must be unique, the expression yields a different
@@ -17,10 +17,14 @@ pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Co
         .objects
         .iter()
         .any(|o| o.table.as_deref() == Some(of) && sets_apart(o, &column.name));
-    let field = model.and_then(|m| {
-        let entity = m.entities.iter().find(|e| table(e) == of)?;
-        entity.field(&column.name)
-    });
+    let entity = model.and_then(|m| m.entities.iter().find(|e| table(e) == of));
+    if let Some(kind) = model
+        .zip(entity)
+        .and_then(|(m, e)| kind_of(m, e, &column.name))
+    {
+        return kind;
+    }
+    let field = entity.and_then(|entity| entity.field(&column.name));
     match field {
         Some(field) => match &field.default {
             Some(value) => literal(value),
@@ -30,6 +34,14 @@ pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Co
         },
         None => of_sql_type(&column.sql_type, unique),
     }
+}
+
+/// The first target of a `one of` reference, for the column with its type: another word could not be read.
+fn kind_of(model: &Model, entity: &Entity, column: &str) -> Option<String> {
+    let mut relations = entity.belongs.iter();
+    let relation = relations.find(|r| r.type_column().as_deref() == Some(column))?;
+    let target = relation.targets.first()?;
+    Some(format!("'{}'", model.entities[*target].name))
 }
 
 fn sets_apart(object: &Object, column: &str) -> bool {

@@ -1,5 +1,6 @@
 //! `text(1..140)?, search, check ends_at > starts_at`
 
+use super::lexer::Token;
 use super::reader::{Parsed, Reader};
 use super::values::values;
 use super::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, rule};
@@ -60,6 +61,9 @@ pub fn field(text: &Text) -> Parsed<FieldLine> {
     let ty = ty(&mut r)?;
     let optional = r.take_sign("?").is_some();
     let default = match r.take_sign("=") {
+        Some(_) if matches!(r.peek(), Some(Token::Sign("+"))) => {
+            return Err(r.unexpected("a value", "").help(in_quotes(text)));
+        }
         Some(_) => Some(r.take_literal()?),
         None => None,
     };
@@ -69,10 +73,10 @@ pub fn field(text: &Text) -> Parsed<FieldLine> {
             "`?` stands right after the type: `text(..20)? = x`",
         ));
     }
-    if default.is_some() && matches!(r.peek(), Some(super::lexer::Token::Unknown(':'))) {
-        return Err(r
-            .unexpected("the end", "")
-            .help("a default with a colon stands in quotes: `= \"08:00\"`"));
+    let modifies =
+        matches!(r.peek(), Some(Token::Word(word)) if FIELD_MODIFIERS.contains(&word.as_str()));
+    if default.is_some() && !r.at_end() && !r.is_sign(",") && !modifies {
+        return Err(r.unexpected("the end", "").help(in_quotes(text)));
     }
     let mut modifiers = Vec::new();
     while r.take_sign(",").is_some() {
@@ -87,10 +91,20 @@ pub fn field(text: &Text) -> Parsed<FieldLine> {
     })))
 }
 
+/// The help for a default that is more than one word, like `Europe/Zurich`.
+fn in_quotes(text: &Text) -> String {
+    let written = text.phrase.split_once('=').map_or("", |(_, rest)| rest);
+    let value = written.split(',').next().unwrap_or_default().trim();
+    match value.is_empty() || value.contains(['"', '\'']) {
+        true => "a text stands in double quotes: `\"…\"`".to_owned(),
+        false => format!("a default that is more than one word stands in quotes: `= \"{value}\"`"),
+    }
+}
+
 fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
     let start = r.span();
     let name = match r.peek() {
-        Some(super::lexer::Token::Word(word)) => word.clone(),
+        Some(Token::Word(word)) => word.clone(),
         _ => return Err(r.unknown("modifier", &FIELD_MODIFIERS)),
     };
     if !FIELD_MODIFIERS.contains(&name.as_str()) {
@@ -145,7 +159,7 @@ fn beside(r: &mut Reader) -> Parsed<FieldModifier> {
 fn type_name(r: &mut Reader) -> Parsed<String> {
     let help = "start with the type: `text(1..80)`, `int`, `time`, `enum(a, b)` …";
     let name = match r.peek() {
-        Some(super::lexer::Token::Word(word)) => word.clone(),
+        Some(Token::Word(word)) => word.clone(),
         _ => return Err(r.unexpected("a type", help)),
     };
     if !TYPES.contains(&name.as_str()) {

@@ -34,6 +34,7 @@ pub fn access(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) ->
     }
     for (action, rule) in &spec.denies {
         places.put(id, Part::Deny, &action.it, action.span);
+        r.refuse_unseen_denial(id, &action.it, rule);
         let Some(deny) = r.rule(id, rule, Kind::Access) else {
             continue;
         };

@@ -57,7 +57,12 @@ impl<'a> Resolver<'a> {
         match &rule.form {
             Form::All(parts) => self.parts(entity, parts, kind, "and").map(Expr::All),
             Form::Any(parts) => self.parts(entity, parts, kind, "or").map(Expr::Any),
-            Form::Not(inner) => Some(Expr::Not(Box::new(self.rule(entity, inner, kind)?))),
+            Form::Not(inner) => {
+                if kind == Kind::Access {
+                    self.refuse_unseen(entity, inner);
+                }
+                Some(Expr::Not(Box::new(self.rule(entity, inner, kind)?)))
+            }
             Form::Compare { left, op, right } => self.compare(entity, left, *op, right, kind),
             Form::In { value, list } => self.is_in(entity, value, list, kind),
             Form::Name(name) => self.name(entity, name, span, kind),
@@ -283,6 +288,14 @@ impl<'a> Resolver<'a> {
 
     pub(super) fn role_is_used(&self, index: usize) {
         self.used_roles.borrow_mut().insert(index);
+    }
+
+    /// The rule of a named condition, as it is written.
+    pub(super) fn rule_of_condition(&self, entity: EntityId, name: &str) -> Option<&'a Rule> {
+        let access = self.spec.entities[entity].access.as_ref()?;
+        let mut conditions = access.conditions.iter();
+        let (_, rule) = conditions.find(|(condition, _)| condition.it == name)?;
+        Some(rule)
     }
 
     pub(super) fn conditions(&self, entity: EntityId) -> Vec<&'a str> {

@@ -89,8 +89,8 @@ const BELOW: [(&str, &str); 3] = [
         "access:\n  read: read of gig\n  create: update of gig\n  update: update of gig\n",
     ),
     (
-        "not_of",
-        "access:\n  read: not told of gig\n  create: signed_in\n  update: told of gig\n",
+        "untold_of",
+        "access:\n  read: untold of gig\n  create: signed_in\n  update: told of gig\n",
     ),
 ];
 
@@ -142,7 +142,10 @@ fn gig(kind: &Kind, what: &Use) -> Option<String> {
 /// Entities that refer to the secret of another one: conditions, counters and lists below it.
 fn others(kind: &Kind) -> Vec<(String, String)> {
     let mut files = Vec::new();
-    let condition = format!("access:\n  owner: me is owner\n  told: {}\n", kind.holds);
+    let condition = format!(
+        "access:\n  owner: me is owner\n  told: {}\n  untold: not told\n",
+        kind.holds
+    );
     let base = gig(kind, &USES[0]).expect("possible");
     let told = base.replace("entity: gig_alone", "entity: gig_told");
     let told = told.replace("access:\n  owner: me is owner\n", &condition);
