@@ -4,9 +4,9 @@
 mod begun;
 mod expected;
 mod jobs;
-mod named;
-mod operations;
-mod races;
-mod scene;
+pub mod named;
+pub mod operations;
+pub mod races;
+pub mod scene;
 mod shown;
 mod ways;

@@ -9,7 +9,7 @@ mod audited;
 mod beside;
 pub mod bodies;
 mod dead_jobs;
-mod deeds;
+pub mod deeds;
 mod document;
 mod documentation;
 mod early;

@@ -24,6 +24,7 @@ mod media;
 mod migrations;
 mod money;
 mod notifications;
+mod pairs;
 mod rules;
 mod support;
 mod trending;

@@ -41,6 +41,7 @@ use kernel::{
     Cx, Db, Error, Member, Result,
     auth::Tokens,
     cursor::CursorKey,
+    cx::Steps,
     http::ConfigError,
     jobs::{Job, Periodic},
     problems,
@@ -121,21 +122,46 @@ impl Module for Sessions {
 }
 
 impl Sessions {
-    /// Begins a transaction of the module without a caller.
+    /// Begins a transaction of the module without a caller, for reading: one that writes is [`run`](Self::run).
     async fn cx(&self, request: Uuid) -> Result<Cx> {
         self.0.db.job(Self::NAME, None, request).await
     }
 
-    /// Begins a transaction of the module on behalf of a signed-in member.
+    /// Begins a transaction of the module on behalf of a signed-in member, for reading.
     async fn cx_of(&self, member: &Member) -> Result<Cx> {
         let request = member.request_id;
         self.0.db.job(Self::NAME, Some(member), request).await
     }
 
-    /// Begins a transaction of the module on behalf of an account whose owner has just proven its password or its
+    /// Runs a transaction of the module without a caller.
+    async fn run<'env, T>(
+        &self,
+        request: Uuid,
+        work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+    ) -> Result<T> {
+        self.0.db.run(Self::NAME, None, request, work).await
+    }
+
+    /// Runs a transaction of the module on behalf of a signed-in member.
+    async fn run_of<'env, T>(
+        &self,
+        member: &Member,
+        work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+    ) -> Result<T> {
+        let (db, request) = (&self.0.db, member.request_id);
+        db.run(Self::NAME, Some(member), request, work).await
+    }
+
+    /// Runs a transaction of the module on behalf of an account whose owner has just proven its password or its
     /// mailbox.
-    async fn cx_of_account(&self, user: Uuid, request: Uuid) -> Result<Cx> {
-        self.0.db.job_of_account(Self::NAME, user, request).await
+    async fn run_of_owner<'env, T>(
+        &self,
+        user: Uuid,
+        request: Uuid,
+        work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+    ) -> Result<T> {
+        let db = &self.0.db;
+        db.run_of_account(Self::NAME, user, request, work).await
     }
 }
 

@@ -18,7 +18,7 @@ const REQUEST: [&str; 4] = [
     "begin_read_of_account",
 ];
 
-const JOB: [&str; 4] = ["run", "snapshot", "job", "job_of_account"];
+const JOB: [&str; 5] = ["run", "run_of_account", "snapshot", "job", "job_of_account"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -137,7 +137,7 @@ impl Functions {
     }
 
     fn reached(&self, role: Role) -> BTreeSet<usize> {
-        let begins = match role {
+        let begins: &[&str] = match role {
             Role::Request => &REQUEST,
             Role::Job => &JOB,
         };

@@ -51,7 +51,7 @@ impl<'d> Book<'d> {
             .unwrap_or_else(|| panic!("there is no operation {id}"))
     }
 
-    async fn send(&self, good: &Good, scene: &Scene<'_>) -> Answer {
+    pub async fn send(&self, good: &Good, scene: &Scene<'_>) -> Answer {
         let operation = self.operation(good.operation);
         let id = match good.of {
             "" => Uuid::nil(),
@@ -67,7 +67,7 @@ impl<'d> Book<'d> {
             .await
     }
 
-    fn is_read(&self, good: &Good) -> bool {
+    pub fn is_read(&self, good: &Good) -> bool {
         self.operation(good.operation).method == Method::GET
     }
 }

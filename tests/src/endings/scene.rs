@@ -15,6 +15,8 @@ use uuid::Uuid;
 /// What a scene has besides the rows that `scene.sql` inserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
+    /// Nothing: only the rows of `scene.sql`.
+    Bare,
     /// Orders, tickets, and an offer of a ticket.
     Plain,
     /// Pictures that were announced, one of them with its file.
@@ -102,7 +104,7 @@ pub struct Scene<'h> {
 impl<'h> Scene<'h> {
     pub async fn new(hall: &'h Hall, group: Group) -> Self {
         let mut conn = hall.superusers.acquire().await.expect("a connection");
-        let is_money = !matches!(group, Group::Plain | Group::Pictures);
+        let is_money = !matches!(group, Group::Bare | Group::Plain | Group::Pictures);
         let made: Value = sqlx::query_scalar("select tests.scene($1)")
             .bind(!is_money)
             .fetch_one(&mut *conn)
@@ -132,6 +134,7 @@ impl<'h> Scene<'h> {
             word: text(&made["word"]).to_owned(),
         };
         match group {
+            Group::Bare => {}
             Group::Plain => scene.tickets().await,
             Group::Pictures => scene.pictures().await,
             Group::Unsubscribed => scene.money().await,
@@ -163,7 +166,7 @@ impl<'h> Scene<'h> {
         self.row(label).id
     }
 
-    fn note(&mut self, label: &str, entity: &str, id: Uuid) {
+    pub fn note(&mut self, label: &str, entity: &str, id: Uuid) {
         self.rows.insert(label.to_owned(), named(entity, id));
     }
 

@@ -368,7 +368,7 @@ fn ids(row: &Row) -> Vec<String> {
 }
 
 /// A body like the row, with new values where they must be unique.
-fn fresh(resource: &Resource, row: &Row, serial: u32) -> Value {
+pub fn fresh(resource: &Resource, row: &Row, serial: u32) -> Value {
     let entity = operations::entity(model(), resource);
     let mut body = bodies::create(resource, row);
     let unique: BTreeSet<&str> = entity

@@ -199,13 +199,23 @@ impl Shown {
         .bind(self.height)
         .bind(self.bytes)
         .fetch_one(cx.conn())
-        .await?;
+        .await
+        .map_err(|error| match is_reference(&error) {
+            // What the picture belongs to has been archived since it was looked at, which the next attempt finds.
+            true => Error::from(error).run_again(),
+            false => error.into(),
+        })?;
         settle(cx, upload.id, "complete", Some(media)).await?;
         lifecycle::Files::of_upload(upload.id, None)
             .forget_sealed(cx, upload.expires_at)
             .await?;
         Ok(media)
     }
+}
+
+fn is_reference(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    database.is_some_and(|database| database.is_foreign_key_violation())
 }
 
 /// The caller's upload, with its row locked until the end of the transaction. Refuses a caller who may not change the

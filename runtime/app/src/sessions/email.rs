@@ -13,6 +13,7 @@ use super::{
 use crate::mail::Template;
 use generated::user::constraint;
 use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -89,10 +90,15 @@ impl Sessions {
     /// Not the same route as the link of a sign-up: a person who has signed up and opens a link of this kind instead
     /// would give their address to the account of another member, who asked for that change.
     pub async fn confirm_email(&self, caller: &Visitor, input: ConfirmEmail) -> Result<()> {
-        let mut cx = self.cx(caller.request_id).await?;
-        let opened = self
-            .open_link(&mut cx, Purpose::ChangeEmail, &input.token)
-            .await?;
+        let token = &input.token;
+        self.run(caller.request_id, move |cx| {
+            Box::pin(self.change_address(cx, token))
+        })
+        .await
+    }
+
+    async fn change_address(&self, cx: &mut Cx, token: &SecretString) -> Result<()> {
+        let opened = self.open_link(cx, Purpose::ChangeEmail, token).await?;
         let (user, email) = (opened.user, opened.email);
         let (name, old): (String, String) =
             sqlx::query_as("select display_name, email from app.users where id = $1 for update")
@@ -110,7 +116,7 @@ impl Sessions {
                     .because(error),
                 _ => error.into(),
             })?;
-        self.end_all(&mut cx, user, opened.session, Event::AddressChanged)
+        self.end_all(cx, user, opened.session, Event::AddressChanged)
             .await?;
         // Pending sign-ups with this address become void.
         sqlx::query("delete from app.sign_ups where email = $1")
@@ -119,10 +125,8 @@ impl Sessions {
             .await?;
         let values = [("name", name.as_str()), ("email", &email)];
         let link = Link::Page("help");
-        self.mail(&mut cx, Template::EmailChanged, &old, &values, link)
-            .await?;
-        cx.commit().await?;
-        Ok(())
+        self.mail(cx, Template::EmailChanged, &old, &values, link)
+            .await
     }
 
     /// Fails with 401 unless the caller has proven their password recently in this session. A token of an external

@@ -92,8 +92,23 @@ impl Sessions {
         let Some(issued_at) = DateTime::from_timestamp(identity.issued_at, 0) else {
             return Ok(None);
         };
-        let mut cx = self.cx_of_account(user, Uuid::now_v7()).await?;
-        match self.hold_account(&mut cx, user).await?.as_deref() {
+        let session = self.run_of_owner(user, Uuid::now_v7(), move |cx| {
+            Box::pin(self.let_in_since(cx, identity, user, email, issued_at))
+        });
+        let session = session.await?;
+        Ok(session.map(|session| Known { user, session }))
+    }
+
+    /// The session of a token that was issued then, if it lets the member in.
+    async fn let_in_since(
+        &self,
+        cx: &mut Cx,
+        identity: &Identity,
+        user: Uuid,
+        email: Option<&str>,
+        issued_at: DateTime<Utc>,
+    ) -> Result<Option<Uuid>> {
+        match self.hold_account(cx, user).await?.as_deref() {
             Some("active") => {}
             Some("suspended") => return Err(Error::new(&problems::ACCOUNT_SUSPENDED)),
             _ => return Ok(None),
@@ -109,16 +124,11 @@ impl Sessions {
             return Ok(None);
         }
         if let Some(email) = email
-            && !link(&mut cx, identity, user, email, issued_at).await?
+            && !link(cx, identity, user, email, issued_at).await?
         {
             return Ok(None);
         }
-        let session = self.session_of(&mut cx, identity, user, issued_at).await?;
-        let Some(session) = session else {
-            return Ok(None);
-        };
-        cx.commit().await?;
-        Ok(Some(Known { user, session }))
+        self.session_of(cx, identity, user, issued_at).await
     }
 
     /// The session that this token works in. If it was ended, only a token that was issued later begins a new one;
@@ -196,45 +206,58 @@ impl Sessions {
         let name = identity.name.as_deref().and_then(|name| line_of(name, 80));
         let name = name.unwrap_or_else(|| local.to_owned());
         for attempt in 0..TRIES {
-            let mut cx = self.cx(Uuid::now_v7()).await?;
-            let inserted: Result<Uuid, sqlx::Error> = sqlx::query_scalar(
-                "insert into app.users (handle, display_name, email) values ($1, $2, $3) returning id",
-            )
-            .bind(handle(local, attempt))
-            .bind(&name)
-            .bind(email)
-            .fetch_one(cx.conn())
-            .await;
-            match inserted {
-                Ok(user) => {
-                    // Without a password, and with nothing ended so far. The row must exist, since the database sets
-                    // its `valid_from` when the account ends.
-                    sqlx::query(
-                        "insert into app.credentials (user_id, valid_from) values ($1, 'epoch')",
-                    )
-                    .bind(user)
-                    .execute(cx.conn())
-                    .await?;
-                    // All pending sign-ups with the address become void.
-                    sqlx::query("delete from app.sign_ups where email = $1")
-                        .bind(email)
-                        .execute(cx.conn())
-                        .await?;
-                    cx.commit().await?;
-                    return Ok(Some(user));
-                }
-                Err(error) if violated(&error) == Some(constraint::HANDLE_KEY) => {
-                    continue;
-                }
+            let (handle, name) = (&handle(local, attempt), &name);
+            let made = self.run(Uuid::now_v7(), move |cx| {
+                Box::pin(make_named(cx, handle, name, email))
+            });
+            match made.await? {
+                Made::Member(user) => return Ok(Some(user)),
+                Made::HandleTaken => {}
                 // A concurrent request of the same person has created the member.
-                Err(error) if violated(&error) == Some(constraint::EMAIL_KEY) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error.into()),
+                Made::AddressTaken => return Ok(None),
             }
         }
         Ok(None)
     }
+}
+
+enum Made {
+    Member(Uuid),
+    HandleTaken,
+    AddressTaken,
+}
+
+async fn make_named(cx: &mut Cx, handle: &str, name: &str, email: &str) -> Result<Made> {
+    let inserted: Result<Uuid, sqlx::Error> = sqlx::query_scalar(
+        "insert into app.users (handle, display_name, email) values ($1, $2, $3) returning id",
+    )
+    .bind(handle)
+    .bind(name)
+    .bind(email)
+    .fetch_one(cx.conn())
+    .await;
+    let user = match inserted {
+        Ok(user) => user,
+        Err(error) => {
+            return match violated(&error) {
+                Some(constraint::HANDLE_KEY) => Ok(Made::HandleTaken),
+                Some(constraint::EMAIL_KEY) => Ok(Made::AddressTaken),
+                _ => Err(error.into()),
+            };
+        }
+    };
+    // Without a password, and with nothing ended so far. The row must exist, since the database sets its `valid_from`
+    // when the account ends.
+    sqlx::query("insert into app.credentials (user_id, valid_from) values ($1, 'epoch')")
+        .bind(user)
+        .execute(cx.conn())
+        .await?;
+    // All pending sign-ups with the address become void.
+    sqlx::query("delete from app.sign_ups where email = $1")
+        .bind(email)
+        .execute(cx.conn())
+        .await?;
+    Ok(Made::Member(user))
 }
 
 /// Links a subject to a member. Returns false if it is linked to another member, or was unlinked after the token was

@@ -44,12 +44,14 @@ impl Sessions {
         }
         drop(cx);
         self.require_recent(caller, user, session).await?;
-        let mut cx = self.cx_of(caller).await?;
-        self.lock_account(&mut cx, user).await?;
-        self.refuse_ended(&mut cx, session).await?;
-        self.end_all(&mut cx, user, session, Event::IdentityUnlinked(linked))
-            .await?;
-        cx.commit().await?;
-        Ok(())
+        self.run_of(caller, move |cx| {
+            Box::pin(async move {
+                self.lock_account(cx, user).await?;
+                self.refuse_ended(cx, session).await?;
+                let event = Event::IdentityUnlinked(linked);
+                self.end_all(cx, user, session, event).await
+            })
+        })
+        .await
     }
 }

@@ -133,9 +133,10 @@ impl Sessions {
                 .await?;
         drop(cx);
         let Some(user) = user else { return Ok(None) };
-        let mut cx = self.cx_of_account(user, request).await?;
-        let signed = self.begin(&mut cx, user, &Device::default()).await?;
-        cx.commit().await?;
-        Ok(Some(signed))
+        let device = &Device::default();
+        let signed = self.run_of_owner(user, request, move |cx| {
+            Box::pin(self.begin(cx, user, device))
+        });
+        Ok(Some(signed.await?))
     }
 }

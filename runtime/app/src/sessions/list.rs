@@ -46,18 +46,20 @@ impl Sessions {
     /// Ends one session of the caller. Succeeds for a session that has ended before.
     pub async fn end(&self, caller: &Member, id: Uuid) -> Result<()> {
         let user = caller.id();
-        let mut cx = self.cx_of(caller).await?;
-        let found: Option<Uuid> =
-            sqlx::query_scalar("select id from app.sessions where id = $1 and user_id = $2")
+        self.run_of(caller, move |cx| {
+            Box::pin(async move {
+                let found: Option<Uuid> = sqlx::query_scalar(
+                    "select id from app.sessions where id = $1 and user_id = $2",
+                )
                 .bind(id)
                 .bind(user)
                 .fetch_optional(cx.conn())
                 .await?;
-        let found = found.ok_or_else(Error::not_found)?;
-        self.end_all(&mut cx, user, Some(found), Event::SignedOut)
-            .await?;
-        cx.commit().await?;
-        Ok(())
+                let found = found.ok_or_else(Error::not_found)?;
+                self.end_all(cx, user, Some(found), Event::SignedOut).await
+            })
+        })
+        .await
     }
 
     /// Ends the session of this request.
@@ -71,10 +73,9 @@ impl Sessions {
 
     pub async fn sign_out_everywhere(&self, caller: &Member) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
-        let mut cx = self.cx_of(caller).await?;
-        self.end_all(&mut cx, user, session, Event::SignedOutEverywhere)
-            .await?;
-        cx.commit().await?;
-        Ok(())
+        self.run_of(caller, move |cx| {
+            Box::pin(self.end_all(cx, user, session, Event::SignedOutEverywhere))
+        })
+        .await
     }
 }

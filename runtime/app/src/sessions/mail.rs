@@ -91,13 +91,14 @@ impl Sessions {
         if let Some(member) = member {
             job = job.on_behalf_of(member);
         }
-        let mut cx = match member {
-            Some(member) => self.cx_of_account(member, request).await?,
-            None => self.cx(request).await?,
-        };
-        job.put(&mut cx).await?;
-        cx.commit().await?;
-        Ok(())
+        let job = &job;
+        match member {
+            Some(member) => {
+                self.run_of_owner(member, request, move |cx| Box::pin(put(cx, job)))
+                    .await
+            }
+            None => self.run(request, move |cx| Box::pin(put(cx, job))).await,
+        }
     }
 
     /// Enqueues an email in this transaction. It is sent once the transaction is committed.
@@ -150,4 +151,9 @@ impl Sessions {
             Err(later) => Err(Error::internal(later).into()),
         }
     }
+}
+
+async fn put(cx: &mut Cx, job: &NewJob) -> Result<()> {
+    job.clone().put(cx).await?;
+    Ok(())
 }

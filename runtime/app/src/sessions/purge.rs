@@ -3,7 +3,7 @@
 use super::Sessions;
 use crate::clock;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::Result;
+use kernel::{Cx, Result};
 use uuid::Uuid;
 
 /// The retention time of ended sessions, for investigations of stolen accounts.
@@ -17,26 +17,19 @@ impl Sessions {
     pub(super) async fn purge_now(&self) -> Result<u64> {
         let mut cx = self.cx(Uuid::now_v7()).await?;
         let now = clock::of_database(&mut cx).await?;
-        cx.commit().await?;
+        drop(cx);
         self.purge(now).await
     }
 
     /// Deletes what has expired at `now`. Returns the number of deleted rows.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut cx = self.cx(Uuid::now_v7()).await?;
+        let unused =
+            now - TimeDelta::from_std(self.0.config.idle_lifetime).unwrap_or(TimeDelta::MAX);
         // What depends on a session ends with it, so sessions that can't be used any more are ended first.
-        sqlx::query(
-            "update app.sessions s set revoked_at = $1, revoked_because = 'expired'
-             where s.revoked_at is null and (s.expires_at <= $1 or (
-               s.external_identity_id is null
-               and not exists (select from app.refresh_tokens r where r.session_id = s.id and r.expires_at > $1)
-               and s.created_at <= $2))",
-        )
-        .bind(now)
-        .bind(now - TimeDelta::from_std(self.0.config.idle_lifetime).unwrap_or(TimeDelta::MAX))
-        .execute(cx.conn())
+        self.run(Uuid::now_v7(), move |cx| {
+            Box::pin(end_expired(cx, now, unused))
+        })
         .await?;
-        cx.commit().await?;
         let (mut gone, mut failed) = (0, None);
         for (text, before) in [
             (
@@ -86,18 +79,36 @@ impl Sessions {
     async fn delete(&self, text: &'static str, before: DateTime<Utc>) -> Result<u64> {
         let mut gone = 0;
         loop {
-            let mut cx = self.cx(Uuid::now_v7()).await?;
-            let deleted = sqlx::query(text)
-                .bind(before)
-                .bind(DELETED_AT_ONCE)
-                .execute(cx.conn())
-                .await?
-                .rows_affected();
-            cx.commit().await?;
+            let deleted = self.run(Uuid::now_v7(), move |cx| {
+                Box::pin(async move {
+                    let done = sqlx::query(text)
+                        .bind(before)
+                        .bind(DELETED_AT_ONCE)
+                        .execute(cx.conn());
+                    Ok(done.await?.rows_affected())
+                })
+            });
+            let deleted = deleted.await?;
             gone += deleted;
             if deleted < DELETED_AT_ONCE.unsigned_abs() {
                 return Ok(gone);
             }
         }
     }
+}
+
+/// Ends the sessions that have expired at `now`, and those of which no refresh token is left since before `unused`.
+async fn end_expired(cx: &mut Cx, now: DateTime<Utc>, unused: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "update app.sessions s set revoked_at = $1, revoked_because = 'expired'
+         where s.revoked_at is null and (s.expires_at <= $1 or (
+           s.external_identity_id is null
+           and not exists (select from app.refresh_tokens r where r.session_id = s.id and r.expires_at > $1)
+           and s.created_at <= $2))",
+    )
+    .bind(now)
+    .bind(unused)
+    .execute(cx.conn())
+    .await?;
+    Ok(())
 }

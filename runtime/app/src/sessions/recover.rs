@@ -38,18 +38,21 @@ impl Sessions {
         drop(cx);
         let hasher = &self.0.hasher;
         let hash = hasher.hash(&network(caller.ip), input.password).await?;
-        let mut cx = self.cx_of(caller).await?;
-        self.lock_account(&mut cx, user).await?;
-        self.refuse_ended(&mut cx, session).await?;
-        // If the password was changed while this one was hashed, the caller has not given the current one.
-        if self.password_hash(&mut cx, user).await? != former {
-            return Err(wrong_credentials());
-        }
-        self.set_password(&mut cx, user, session, Event::PasswordChanged, &hash)
-            .await?;
-        self.tell_of_new_password(&mut cx, user).await?;
-        cx.commit().await?;
-        Ok(())
+        let (former, hash) = (former.as_deref(), hash.as_str());
+        self.run_of(caller, move |cx| {
+            Box::pin(async move {
+                self.lock_account(cx, user).await?;
+                self.refuse_ended(cx, session).await?;
+                // If the password was changed while this one was hashed, the caller has not given the current one.
+                if self.password_hash(cx, user).await?.as_deref() != former {
+                    return Err(wrong_credentials());
+                }
+                self.set_password(cx, user, session, Event::PasswordChanged, hash)
+                    .await?;
+                self.tell_of_new_password(cx, user).await
+            })
+        })
+        .await
     }
 
     /// Has a link sent if the address is a member's. The answer is the same for every address, and is given before
@@ -90,29 +93,34 @@ impl Sessions {
 
     /// Sets the password after the link was opened. Every session of the member ends.
     pub async fn reset_password(&self, caller: &Visitor, input: ResetPassword) -> Result<()> {
-        let mut cx = self.cx(caller.request_id).await?;
-        let opened = self
-            .open_link(&mut cx, Purpose::ResetPassword, &input.token)
-            .await?;
-        // Before the commit: after a refusal, the link is still good.
-        self.refuse_own_names(&mut cx, opened.user, &input.password)
-            .await?;
+        let (token, password) = (&input.token, &input.password);
         // Committed at once, so that a link is good for one attempt and no row is locked while the password is hashed.
-        cx.commit().await?;
+        let opened = self.run(caller.request_id, move |cx| {
+            Box::pin(async move {
+                let opened = self.open_link(cx, Purpose::ResetPassword, token).await?;
+                // Before the commit: after a refusal, the link is still good.
+                self.refuse_own_names(cx, opened.user, password).await?;
+                Ok(opened)
+            })
+        });
+        let opened = opened.await?;
 
         let user = opened.user;
         let hasher = &self.0.hasher;
         let hash = hasher.hash(&network(caller.ip), input.password).await?;
-        let mut cx = self.cx_of_account(user, caller.request_id).await?;
-        self.lock_account(&mut cx, user).await?;
-        self.is_still_good(&mut cx, &opened).await?;
-        self.set_password(&mut cx, user, None, Event::PasswordReset, &hash)
-            .await?;
-        // The owner of the mailbox may sign in at once, however many attempts others have made.
-        self.forget_failures(&mut cx, caller, &opened.email).await?;
-        self.tell_of_new_password(&mut cx, user).await?;
-        cx.commit().await?;
-        Ok(())
+        let (opened, hash) = (&opened, hash.as_str());
+        self.run_of_owner(user, caller.request_id, move |cx| {
+            Box::pin(async move {
+                self.lock_account(cx, user).await?;
+                self.is_still_good(cx, opened).await?;
+                self.set_password(cx, user, None, Event::PasswordReset, hash)
+                    .await?;
+                // The owner of the mailbox may sign in at once, however many attempts others have made.
+                self.forget_failures(cx, caller, &opened.email).await?;
+                self.tell_of_new_password(cx, user).await
+            })
+        })
+        .await
     }
 
     /// Refuses (422) a password that contains the member's handle or the beginning of their address, as signing up does.

@@ -5,7 +5,7 @@ use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
 use chrono::{DateTime, Utc};
 use kernel::{Cx, Error, Result, Visitor, problems};
 use macros::Entity;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 /// A token with its session and member. The query selects the columns in this order.
@@ -22,22 +22,39 @@ struct Found {
     status: String,
 }
 
+/// What has become of a token.
+enum Exchange {
+    /// The next refresh token of this member's session expires then.
+    Next {
+        user: Uuid,
+        session: Uuid,
+        expires_at: DateTime<Utc>,
+    },
+    /// It was used before; the session was ended.
+    Reused { session: Uuid },
+}
+
 impl Sessions {
     pub async fn refresh(&self, caller: &Visitor, input: RefreshToken) -> Result<Signed> {
         let token = input.refresh_token.expose_secret();
-        let mut cx = self.cx(caller.request_id).await?;
-        let found: Option<Found> = sqlx::query_as(
-            "select r.id, r.expires_at > now() and s.expires_at > now() as is_in_time, s.id as session,
-                    s.expires_at as session_expires_at, s.revoked_at,
-                    u.id as \"user\", u.status
-             from app.refresh_tokens r
-             join app.sessions s on s.id = r.session_id
-             join app.users u on u.id = s.user_id
-             where r.token_hash = $1",
-        )
-        .bind(secret::digest(token))
-        .fetch_optional(cx.conn())
-        .await?;
+        let next = self.0.key.next_refresh(token);
+        let exchanged = self.run(caller.request_id, |cx| {
+            Box::pin(self.exchange(cx, token, &next))
+        });
+        match exchanged.await? {
+            Exchange::Next {
+                user,
+                session,
+                expires_at,
+            } => self.signed(user, session, next, expires_at),
+            Exchange::Reused { session } => {
+                tracing::warn!(%session, "a used refresh token came back; the session was revoked");
+                Err(Error::new(&problems::SESSION_REVOKED))
+            }
+        }
+    }
+
+    async fn exchange(&self, cx: &mut Cx, token: &str, next: &SecretString) -> Result<Exchange> {
         let Found {
             id,
             is_in_time,
@@ -46,7 +63,7 @@ impl Sessions {
             revoked_at,
             user,
             status,
-        } = found.ok_or_else(refused)?;
+        } = found(cx, token).await?.ok_or_else(refused)?;
         // A suspended account's sessions are ended as well; the suspension is the reason to report.
         if status != "active" {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
@@ -65,25 +82,23 @@ impl Sessions {
         .bind(id)
         .fetch_optional(cx.conn())
         .await?;
-        let next = self.0.key.next_refresh(token);
         let expires_at = match used {
-            Some(_) => {
-                self.keep_refresh(&mut cx, session, &next, session_expires_at)
-                    .await?
-            }
-            None => match self.repeated(&mut cx, id, next.expose_secret()).await? {
-                Some(expires_at) => expires_at,
-                None => {
-                    self.end_all(&mut cx, user, Some(session), Event::TokenReused)
-                        .await?;
-                    cx.commit().await?;
-                    tracing::warn!(%session, "a used refresh token came back; the session was revoked");
-                    return Err(Error::new(&problems::SESSION_REVOKED));
-                }
-            },
+            Some(_) => Some(
+                self.keep_refresh(cx, session, next, session_expires_at)
+                    .await?,
+            ),
+            None => self.repeated(cx, id, next.expose_secret()).await?,
         };
-        cx.commit().await?;
-        self.signed(user, session, next, expires_at)
+        let Some(expires_at) = expires_at else {
+            self.end_all(cx, user, Some(session), Event::TokenReused)
+                .await?;
+            return Ok(Exchange::Reused { session });
+        };
+        Ok(Exchange::Next {
+            user,
+            session,
+            expires_at,
+        })
     }
 
     /// Whether this is a repetition of the request that used the token, whose answer may have been lost. It then gets
@@ -101,6 +116,21 @@ impl Sessions {
         .fetch_optional(cx.conn())
         .await?)
     }
+}
+
+async fn found(cx: &mut Cx, token: &str) -> Result<Option<Found>> {
+    Ok(sqlx::query_as(
+        "select r.id, r.expires_at > now() and s.expires_at > now() as is_in_time, s.id as session,
+                s.expires_at as session_expires_at, s.revoked_at,
+                u.id as \"user\", u.status
+         from app.refresh_tokens r
+         join app.sessions s on s.id = r.session_id
+         join app.users u on u.id = s.user_id
+         where r.token_hash = $1",
+    )
+    .bind(secret::digest(token))
+    .fetch_optional(cx.conn())
+    .await?)
 }
 
 fn refused() -> Error {

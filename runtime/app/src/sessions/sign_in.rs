@@ -47,15 +47,17 @@ impl Sessions {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
         }
 
-        let mut cx = self.cx_of_account(user, caller.request_id).await?;
-        self.is_still_right(&mut cx, user, former.as_deref())
-            .await?;
-        attempt.succeeded(&mut cx).await?;
-        self.improve_hash(&mut cx, user, former, better_hash)
-            .await?;
-        let signed = self.begin(&mut cx, user, &device).await?;
-        cx.commit().await?;
-        Ok(signed)
+        let (attempt, device) = (&attempt, &device);
+        let (former, better_hash) = (former.as_deref(), better_hash.as_deref());
+        self.run_of_owner(user, caller.request_id, move |cx| {
+            Box::pin(async move {
+                self.is_still_right(cx, user, former).await?;
+                attempt.succeeded(cx).await?;
+                self.improve_hash(cx, user, former, better_hash).await?;
+                self.begin(cx, user, device).await
+            })
+        })
+        .await
     }
 
     /// Checks that the account is active and its hash is still the one that was checked. The account stays locked
@@ -85,8 +87,8 @@ impl Sessions {
         &self,
         cx: &mut Cx,
         user: Uuid,
-        former: Option<String>,
-        better: Option<String>,
+        former: Option<&str>,
+        better: Option<&str>,
     ) -> Result<()> {
         let (Some(former), Some(better)) = (former, better) else {
             return Ok(());
@@ -107,13 +109,16 @@ impl Sessions {
         let (user, session) = (caller.id(), caller.session());
         self.check_own_password(caller, user, session, input.password)
             .await?;
-        let mut cx = self.cx_of(caller).await?;
-        sqlx::query("update app.sessions set authenticated_at = now() where id = $1")
-            .bind(session)
-            .execute(cx.conn())
-            .await?;
-        cx.commit().await?;
-        Ok(())
+        self.run_of(caller, move |cx| {
+            Box::pin(async move {
+                sqlx::query("update app.sessions set authenticated_at = now() where id = $1")
+                    .bind(session)
+                    .execute(cx.conn())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// Checks the password of a signed-in member, and returns its current hash. Failures are counted per session.
@@ -140,11 +145,14 @@ impl Sessions {
         let Verdict::Right { better_hash } = verdict else {
             return Err(wrong_credentials());
         };
-        let mut cx = self.cx_of(caller).await?;
-        attempt.succeeded(&mut cx).await?;
-        let current = better_hash.clone().or_else(|| hash.clone());
-        self.improve_hash(&mut cx, user, hash, better_hash).await?;
-        cx.commit().await?;
-        Ok(current)
+        let (attempt, former, better) = (&attempt, hash.as_deref(), better_hash.as_deref());
+        self.run_of(caller, move |cx| {
+            Box::pin(async move {
+                attempt.succeeded(cx).await?;
+                self.improve_hash(cx, user, former, better).await
+            })
+        })
+        .await?;
+        Ok(better_hash.or(hash))
     }
 }

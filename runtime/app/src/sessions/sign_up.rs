@@ -116,28 +116,34 @@ impl Sessions {
         let hasher = &self.0.hasher;
         let hash = hasher.hash(&network(caller.ip), password).await?;
 
-        let mut cx = self.cx(caller.request_id).await?;
+        let (digest, wish, hash) = (&digest, &wish, &hash);
+        self.run(caller.request_id, move |cx| {
+            Box::pin(self.make_wished(cx, digest, wish, hash))
+        })
+        .await
+    }
+
+    async fn make_wished(&self, cx: &mut Cx, digest: &str, wish: &Wish, hash: &str) -> Result<()> {
         // All pending sign-ups with the address become void. This one must still be among them.
         let used: Vec<String> =
             sqlx::query_scalar("delete from app.sign_ups where email = $1 returning token_hash")
                 .bind(&wish.email)
                 .fetch_all(cx.conn())
                 .await?;
-        if !used.contains(&digest) {
+        if !used.iter().any(|used| used == digest) {
             return Err(bad_link());
         }
-        mail_arrived(&mut cx, &wish.email).await?;
-        let user = self.insert_member(&mut cx, &wish).await?;
+        mail_arrived(cx, &wish.email).await?;
+        let user = self.insert_member(cx, wish).await?;
         // Nothing was ended yet, so tokens that an issuer has issued before are valid.
         sqlx::query(
             "insert into app.credentials (user_id, password_hash, changed_at, valid_from)
              values ($1, $2, now(), 'epoch')",
         )
         .bind(user)
-        .bind(&hash)
+        .bind(hash)
         .execute(cx.conn())
         .await?;
-        cx.commit().await?;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ fn network_of(ip: IpAddr) -> String {
 }
 
 impl Attempt {
-    pub async fn succeeded(self, cx: &mut Cx) -> Result<()> {
+    pub async fn succeeded(&self, cx: &mut Cx) -> Result<()> {
         let held: Vec<Uuid> = sqlx::query_scalar(
             "select t.id from app.throttles t where t.key_hash = any($1) order by array_position($1, t.key_hash) for update",
         )
@@ -87,14 +87,30 @@ impl Sessions {
         email: &str,
         password: &SecretString,
     ) -> Result<Attempt> {
-        let config = &self.0.config;
         let network = network(caller.ip);
         // In the form in which it is checked, since one password has several encodings.
         let bits = self.0.key.few_bits(normal(password).expose_secret());
-        let mut cx = self.cx(caller.request_id).await?;
+        let (network, bits) = (network.as_str(), bits.as_str());
+        let counted = self.run(caller.request_id, move |cx| {
+            Box::pin(self.count_attempt(cx, email, network, bits))
+        });
+        match counted.await? {
+            (_, Some(seconds)) => Err(too_many(seconds)),
+            (attempt, None) => Ok(attempt),
+        }
+    }
 
-        let tried = self.counter("password-tried", &[&bits, email], i32::MAX);
-        let counted = self.count(&mut cx, std::slice::from_ref(&tried), config.failure_window);
+    /// Counts an attempt with a password of these bits. Returns how long to wait if it exceeds a limit.
+    async fn count_attempt(
+        &self,
+        cx: &mut Cx,
+        email: &str,
+        network: &str,
+        bits: &str,
+    ) -> Result<(Attempt, Option<u64>)> {
+        let config = &self.0.config;
+        let tried = self.counter("password-tried", &[bits, email], i32::MAX);
+        let counted = self.count(cx, std::slice::from_ref(&tried), config.failure_window);
         let is_first = counted.await?.first_time;
         // Counts the accounts on which the password was tried, not the attempts on one account.
         let spread = |kind, parts: &[&str], limit| Counter {
@@ -103,19 +119,19 @@ impl Sessions {
         };
         let from_here = self.counter(
             "password-from",
-            &[email, &network],
+            &[email, network],
             config.failures_per_address,
         );
-        let of_network = self.counter("password-network", &[&network], config.failures_per_network);
+        let of_network = self.counter("password-network", &[network], config.failures_per_network);
         let of_account = self.counter("password", &[email], config.failures_per_account);
         let spread_from_here = spread(
             "password-spread-from",
-            &[&bits, &network],
+            &[bits, network],
             config.accounts_per_password,
         );
         let spread_anywhere = spread(
             "password-spread",
-            &[&bits],
+            &[bits],
             config.accounts_per_password_anywhere,
         );
 
@@ -149,16 +165,13 @@ impl Sessions {
                 spares_owner: true,
             },
         ];
-        let wait = self.count_stages(&mut cx, &stages, email, &network).await?;
-        cx.commit().await?;
-        match wait {
-            Some(seconds) => Err(too_many(seconds)),
-            None => Ok(Attempt {
-                order,
-                forget,
-                uncount,
-            }),
-        }
+        let wait = self.count_stages(cx, &stages, email, network).await?;
+        let attempt = Attempt {
+            order,
+            forget,
+            uncount,
+        };
+        Ok((attempt, wait))
     }
 
     /// Counts one stage after the other, up to the first one whose limit is exceeded. Returns how long to wait then.
@@ -213,13 +226,10 @@ impl Sessions {
     ) -> Result<Attempt> {
         let id = session.unwrap_or(user).to_string();
         let counter = self.counter("own-password", &[&id], self.0.config.failures_per_address);
-        let mut cx = self.cx_of(caller).await?;
-        let counters = [counter];
-        let counted = self
-            .count(&mut cx, &counters, self.0.config.failure_window)
-            .await?;
-        cx.commit().await?;
-        match counted.wait {
+        let (counters, window) = ([counter], self.0.config.failure_window);
+        let counted = &counters;
+        let counted = self.run_of(caller, move |cx| Box::pin(self.count(cx, counted, window)));
+        match counted.await?.wait {
             Some(seconds) => Err(too_many(seconds)),
             None => {
                 let forget: Vec<String> = counters.map(|counter| counter.key).into();
@@ -238,10 +248,9 @@ impl Sessions {
     pub(super) async fn count_mailing(&self, request: Uuid, network: &str) -> Result<()> {
         let limit = self.0.config.mails_per_hour_from_network;
         let of_network = self.counter("mail-network", &[network], limit);
-        let mut cx = self.cx(request).await?;
-        let counted = self.count(&mut cx, &[of_network], HOUR).await?;
-        cx.commit().await?;
-        match counted.wait {
+        let counters = &[of_network];
+        let counted = self.run(request, move |cx| Box::pin(self.count(cx, counters, HOUR)));
+        match counted.await?.wait {
             Some(seconds) => {
                 tracing::warn!(%request, network, seconds, "a network has asked for all mails of this hour");
                 Err(too_many(seconds))

@@ -201,7 +201,12 @@ impl Db {
         Ok(cx)
     }
 
-    async fn enter_job(&self, name: &'static str, actor: Actor, request: Uuid) -> Result<Cx> {
+    pub(super) async fn enter_job(
+        &self,
+        name: &'static str,
+        actor: Actor,
+        request: Uuid,
+    ) -> Result<Cx> {
         let pool = self.pools.job.as_ref();
         self.enter_job_by("begin", pool, name, actor, request).await
     }

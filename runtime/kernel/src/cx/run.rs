@@ -1,7 +1,7 @@
 //! A module's transaction, which is retried after a conflict with another transaction.
 
 use super::{Cx, Db};
-use crate::{error::Result, journey::try_again, member::Member};
+use crate::{actor::Actor, error::Result, journey::try_again, member::Member};
 use std::pin::Pin;
 use uuid::Uuid;
 
@@ -45,11 +45,37 @@ impl Db {
         name: &'static str,
         on_behalf_of: Option<&Member>,
         request: Uuid,
+        work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+    ) -> Result<T> {
+        let actor = on_behalf_of.map_or(Actor::Anonymous, |member| member.caller().actor);
+        self.run_as(name, actor, request, work).await
+    }
+
+    /// Like [`Db::run`] on behalf of a member without a token, as [`Db::job_of_account`] is like [`Db::job`].
+    pub async fn run_of_account<'env, T>(
+        &self,
+        name: &'static str,
+        account: Uuid,
+        request: Uuid,
+        work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+    ) -> Result<T> {
+        let actor = Actor::User {
+            id: account,
+            session: None,
+        };
+        self.run_as(name, actor, request, work).await
+    }
+
+    async fn run_as<'env, T>(
+        &self,
+        name: &'static str,
+        actor: Actor,
+        request: Uuid,
         mut work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
     ) -> Result<T> {
         let mut attempt = 1;
         loop {
-            let mut cx = self.job(name, on_behalf_of, request).await?;
+            let mut cx = self.enter_job(name, actor, request).await?;
             let outcome = match OPEN.scope((), work(&mut cx)).await {
                 Ok(done) => cx.commit().await.map(|()| done).map_err(Into::into),
                 Err(error) => Err(error),

@@ -153,21 +153,37 @@ async fn finish(
         true => written_out(response, caller),
         false => response,
     };
-    let mut cx = begin(db, caller).await?;
     if !is_kept {
         // A failure may have happened after the work had called other services.
         let begun = response.status().is_server_error();
-        keyed.give_up(&mut cx, attempt, begun).await?;
-        cx.commit().await?;
+        let given_up = async {
+            let mut cx = begin(db, caller).await?;
+            keyed.give_up(&mut cx, attempt, begun).await?;
+            Ok(cx.commit().await?)
+        };
+        unless_ended(given_up.await)?;
         return Ok(response);
     }
     let (parts, content) = response.into_parts();
     let content = body::read(content).await?;
-    keyed
-        .keep(&mut cx, attempt, parts.status, &parts.headers, &content)
-        .await?;
-    cx.commit().await?;
+    let kept = async {
+        let mut cx = begin(db, caller).await?;
+        keyed
+            .keep(&mut cx, attempt, parts.status, &parts.headers, &content)
+            .await?;
+        Ok(cx.commit().await?)
+    };
+    unless_ended(kept.await)?;
     Ok(Response::from_parts(parts, Body::from(content)))
+}
+
+/// The caller's account or session may have ended since the work began. What was done is done, so the answer says so, and
+/// not that the caller is unknown; only it can't be kept. The claim expires, as that of a process that died.
+fn unless_ended(stored: Result<()>) -> Result<()> {
+    match stored {
+        Err(error) if error.status() == 401 => Ok(()),
+        stored => stored,
+    }
 }
 
 /// A refusal as the client gets it, with the id of this request.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// A job to be enqueued. In the transaction of a module: one of its own jobs, with all options. In the transaction of
 /// a request: one of those that the spec lists under `on_request`, always on behalf of the caller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewJob {
     name: &'static str,
     payload: Value,
