@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "084d0e17de824d1e25502b0a7c8e3550f6e4eadf4d2220a085bd324ddfbee22d5fd0cf8842b4593c4b39d7227f0beba4",
+        checksum: "c3a3da6931bdd7a5da968b0f139cbf9c2e3b3b27f810e41c70338d7278112f6cd1b45a2d534fa5c358382fbcb8412c44",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "195b02fddbf96ad3aaccb4f8c31c986ac737579df06e3f704733daccd5b6222c3c760a0740c39b46b8d3ba1a3762d1c4",
+        checksum: "016f85e83ef3b35ad62e80ec53c4d609c33a6a52ed009d058a20a6168cd0aa1f61dd488262e4e0e63369393ae2ca99a4",
     },
 ];
