@@ -50,6 +50,7 @@ mod referrals;
 mod refunds;
 mod reversals;
 mod sales;
+mod sellable;
 mod shop;
 mod skew;
 mod soak;
