@@ -757,6 +757,10 @@ drop trigger take_place_again on app.promotions;
 
 drop trigger book_place on app.promotions;
 
+drop trigger commission_proposals_within_card on app.commission_proposals;
+
+drop trigger commission_rules_within_card on app.commission_rules;
+
 drop trigger orders_card_in_currency on app.orders;
 
 drop trigger quotes_fee_in_currency on app.quotes;
@@ -1997,6 +2001,8 @@ drop function app.can_be_featured(text,uuid);
 
 drop function app.keeps_place(app.promotions);
 
+drop function app.commission_by_card();
+
 drop function app.charged_in_currency();
 
 drop function app.priced_in_steps();
@@ -2020,6 +2026,8 @@ drop function app.payment_rank(text);
 drop function app.shares_lost_to_banks(timestamptz);
 
 drop function app.city_part(bigint,bigint,bigint,bigint,bigint);
+
+drop function app.commission_rules_at(text,text,uuid[],timestamptz);
 
 drop function app.make_proposed_rule();
 

@@ -3511,13 +3511,13 @@ alter table app.commission_proposals add constraint commission_proposals_basis_p
   check (basis_points between 0 and 10000);
 
 alter table app.commission_proposals add constraint commission_proposals_fixed_cents_range
-  check (fixed_cents >= 0);
+  check (fixed_cents between 0 and 999999999999);
 
 alter table app.commission_proposals add constraint commission_proposals_min_cents_range
-  check (min_cents >= 0);
+  check (min_cents between 0 and 999999999999);
 
 alter table app.commission_proposals add constraint commission_proposals_max_cents_range
-  check (max_cents >= 0);
+  check (max_cents between 0 and 999999999999);
 
 alter table app.commission_proposals add constraint commission_proposals_currency_format
   check (sec.is_currency(currency));
@@ -3562,13 +3562,13 @@ alter table app.commission_rules add constraint commission_rules_basis_points_ra
   check (basis_points between 0 and 10000);
 
 alter table app.commission_rules add constraint commission_rules_fixed_cents_range
-  check (fixed_cents >= 0);
+  check (fixed_cents between 0 and 999999999999);
 
 alter table app.commission_rules add constraint commission_rules_min_cents_range
-  check (min_cents >= 0);
+  check (min_cents between 0 and 999999999999);
 
 alter table app.commission_rules add constraint commission_rules_max_cents_range
-  check (max_cents >= 0);
+  check (max_cents between 0 and 999999999999);
 
 alter table app.commission_rules add constraint commission_rules_currency_format
   check (sec.is_currency(currency));
@@ -3721,7 +3721,7 @@ alter table app.disputes add constraint disputes_state_choice
   check (state = any ('{inquiry,needs_response,under_review,won,lost,closed}'::text[]));
 
 alter table app.disputes add constraint disputes_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.disputes add constraint disputes_currency_format
   check (sec.is_currency(currency));
@@ -3859,7 +3859,7 @@ alter table app.featured_places add constraint featured_places_slot_choice
   check (slot = any ('{home,category,map}'::text[]));
 
 alter table app.featured_places add constraint featured_places_day_price_cents_range
-  check (day_price_cents >= 0);
+  check (day_price_cents between 0 and 999999999999);
 
 alter table app.featured_places add constraint featured_places_currency_format
   check (sec.is_currency(currency));
@@ -3907,7 +3907,7 @@ alter table app.grant_announcements add constraint grant_announcements_descripti
   check (sec.is_text(description, 0, 20000));
 
 alter table app.grant_announcements add constraint grant_announcements_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.grant_announcements add constraint grant_announcements_currency_format
   check (sec.is_currency(currency));
@@ -3979,7 +3979,7 @@ alter table app.leads add constraint leads_details_length
   check (sec.is_text(details, 0, 10000));
 
 alter table app.leads add constraint leads_budget_cents_range
-  check (budget_cents >= 0);
+  check (budget_cents between 0 and 999999999999);
 
 alter table app.leads add constraint leads_currency_format
   check (sec.is_currency(currency));
@@ -4135,49 +4135,49 @@ alter table app.orders add constraint orders_state_choice
   check (state = any ('{pending,paid,expired,cancelled,refund_pending,refunded,part_refunded,charged_back}'::text[]));
 
 alter table app.orders add constraint orders_subtotal_cents_range
-  check (subtotal_cents >= 0);
+  check (subtotal_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_discount_cents_range
-  check (discount_cents >= 0);
+  check (discount_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_fee_cents_range
-  check (fee_cents >= 0);
+  check (fee_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_wallet_cents_range
-  check (wallet_cents >= 0);
+  check (wallet_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_card_cents_range
-  check (card_cents >= 0);
+  check (card_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_cash_cents_range
-  check (cash_cents >= 0);
+  check (cash_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_refunded_cents_range
-  check (refunded_cents >= 0);
+  check (refunded_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_refunded_card_cents_range
-  check (refunded_card_cents >= 0);
+  check (refunded_card_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_currency_format
   check (sec.is_currency(currency));
 
 alter table app.orders add constraint orders_platform_fee_cents_range
-  check (platform_fee_cents >= 0);
+  check (platform_fee_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_city_share_cents_range
-  check (city_share_cents >= 0);
+  check (city_share_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_organizer_cents_range
-  check (organizer_cents >= 0);
+  check (organizer_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_application_fee_cents_range
-  check (application_fee_cents >= 0);
+  check (application_fee_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_top_up_cents_range
-  check (top_up_cents >= 0);
+  check (top_up_cents between 0 and 999999999999);
 
 alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by = any ('{buyer,organizer}'::text[]));
@@ -4201,13 +4201,13 @@ alter table app.orders add constraint orders_idempotency_key_length
   check (sec.is_text(idempotency_key, 16, 255));
 
 alter table app.orders add constraint orders_funded_check
-  check (((wallet_cents::numeric + card_cents) + cash_cents) = amount_cents);
+  check (((wallet_cents + card_cents) + cash_cents) = amount_cents);
 
 alter table app.orders add constraint orders_adds_up_check
-  check (((subtotal_cents - discount_cents)::numeric + fee_cents) = amount_cents);
+  check (((subtotal_cents - discount_cents) + fee_cents) = amount_cents);
 
 alter table app.orders add constraint orders_shared_out_check
-  check (((platform_fee_cents::numeric + city_share_cents) + organizer_cents) = amount_cents);
+  check (((platform_fee_cents + city_share_cents) + organizer_cents) = amount_cents);
 
 alter table app.orders add constraint orders_refund_within_check
   check (refunded_cents <= amount_cents
@@ -4221,16 +4221,16 @@ alter table app.order_items add constraint order_items_quantity_range
   check (quantity between 1 and 100);
 
 alter table app.order_items add constraint order_items_unit_price_cents_range
-  check (unit_price_cents >= 0);
+  check (unit_price_cents between 0 and 999999999999);
 
 alter table app.order_items add constraint order_items_subtotal_cents_range
-  check (subtotal_cents >= 0);
+  check (subtotal_cents between 0 and 999999999999);
 
 alter table app.order_items add constraint order_items_discount_cents_range
-  check (discount_cents >= 0);
+  check (discount_cents between 0 and 999999999999);
 
 alter table app.order_items add constraint order_items_total_cents_range
-  check (total_cents >= 0);
+  check (total_cents between 0 and 999999999999);
 
 alter table app.order_items add constraint order_items_currency_format
   check (sec.is_currency(currency));
@@ -4320,7 +4320,7 @@ alter table app.plans add constraint plans_description_length
   check (sec.is_text(description, 0, 2000));
 
 alter table app.plans add constraint plans_price_cents_range
-  check (price_cents >= 0);
+  check (price_cents between 0 and 999999999999);
 
 alter table app.plans add constraint plans_currency_format
   check (sec.is_currency(currency));
@@ -4350,7 +4350,7 @@ alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
 
 alter table app.promo_codes add constraint promo_codes_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 999999999999);
 
 alter table app.promo_codes add constraint promo_codes_currency_format
   check (sec.is_currency(currency));
@@ -4405,10 +4405,10 @@ alter table app.promotions add constraint promotions_plan_days_range
   check (plan_days between 0 and 366);
 
 alter table app.promotions add constraint promotions_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.promotions add constraint promotions_city_share_cents_range
-  check (city_share_cents >= 0);
+  check (city_share_cents between 0 and 999999999999);
 
 alter table app.promotions add constraint promotions_currency_format
   check (sec.is_currency(currency));
@@ -4432,7 +4432,7 @@ alter table app.quotes add constraint quotes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.quotes add constraint quotes_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.quotes add constraint quotes_currency_format
   check (sec.is_currency(currency));
@@ -4447,10 +4447,10 @@ alter table app.quotes add constraint quotes_state_choice
   check (state = any ('{draft,sent,accepted,declined,expired}'::text[]));
 
 alter table app.quotes add constraint quotes_fee_cents_range
-  check (fee_cents >= 0);
+  check (fee_cents between 0 and 999999999999);
 
 alter table app.quotes add constraint quotes_fee_city_share_cents_range
-  check (fee_city_share_cents >= 0);
+  check (fee_city_share_cents between 0 and 999999999999);
 
 alter table app.quotes add constraint quotes_fee_paid_by_choice
   check (fee_paid_by = any ('{provider,organizer}'::text[]));
@@ -4540,28 +4540,28 @@ alter table app.refunds add constraint refunds_state_choice
   check (state = any ('{pending,succeeded,failed}'::text[]));
 
 alter table app.refunds add constraint refunds_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_card_cents_range
-  check (card_cents >= 0);
+  check (card_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_wallet_cents_range
-  check (wallet_cents >= 0);
+  check (wallet_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_cash_cents_range
-  check (cash_cents >= 0);
+  check (cash_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_organizer_cents_range
-  check (organizer_cents >= 0);
+  check (organizer_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_platform_fee_cents_range
-  check (platform_fee_cents >= 0);
+  check (platform_fee_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_city_share_cents_range
-  check (city_share_cents >= 0);
+  check (city_share_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_withheld_cents_range
-  check (withheld_cents >= 0);
+  check (withheld_cents between 0 and 999999999999);
 
 alter table app.refunds add constraint refunds_currency_format
   check (sec.is_currency(currency));
@@ -4590,16 +4590,19 @@ alter table app.refunds add constraint refunds_of_one_check
     or (order_id is null and promotion_id is null and (quote_id is null) is not true));
 
 alter table app.refunds add constraint refunds_funded_check
-  check (((card_cents::numeric + wallet_cents) + cash_cents) = amount_cents);
+  check (((card_cents + wallet_cents) + cash_cents) = amount_cents);
 
 alter table app.refunds add constraint refunds_shared_out_check
-  check (((organizer_cents::numeric + platform_fee_cents) + city_share_cents) = amount_cents);
+  check (((organizer_cents + platform_fee_cents) + city_share_cents) = amount_cents);
 
 alter table app.refunds add constraint refunds_withheld_check
   check (withheld_cents <= organizer_cents);
 
 alter table app.revenue_shares add constraint revenue_shares_period_start_range
   check (period_start between '1900-01-01'::date and '2200-12-31'::date);
+
+alter table app.revenue_shares add constraint revenue_shares_amount_cents_range
+  check (amount_cents between -9007199254740991 and 9007199254740991);
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -4671,7 +4674,7 @@ alter table app.service_requests add constraint service_requests_description_len
   check (sec.is_text(description, 0, 10000));
 
 alter table app.service_requests add constraint service_requests_budget_cents_range
-  check (budget_cents >= 0);
+  check (budget_cents between 0 and 999999999999);
 
 alter table app.service_requests add constraint service_requests_currency_format
   check (sec.is_currency(currency));
@@ -4708,6 +4711,9 @@ alter table app.sessions add constraint sessions_user_agent_length
 
 alter table app.sessions add constraint sessions_issuer_session_length
   check (sec.is_text(issuer_session, 1, 255));
+
+alter table app.share_returns add constraint share_returns_amount_cents_range
+  check (amount_cents between -999999999999 and 999999999999);
 
 alter table app.share_returns add constraint share_returns_currency_format
   check (sec.is_currency(currency));
@@ -4767,7 +4773,7 @@ alter table app.subscriptions add constraint subscriptions_state_choice
   check (state = any ('{incomplete,trialing,active,past_due,canceled,unpaid}'::text[]));
 
 alter table app.subscriptions add constraint subscriptions_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.subscriptions add constraint subscriptions_currency_format
   check (sec.is_currency(currency));
@@ -4824,7 +4830,7 @@ alter table app.tickets add constraint tickets_position_range
   check (position between 1 and 1000);
 
 alter table app.tickets add constraint tickets_paid_cents_range
-  check (paid_cents >= 0);
+  check (paid_cents between 0 and 999999999999);
 
 alter table app.tickets add constraint tickets_currency_format
   check (sec.is_currency(currency));
@@ -4902,16 +4908,16 @@ alter table app.transactions add constraint transactions_type_choice
   check (type = any ('{ticket,subscription,featured,service_fee}'::text[]));
 
 alter table app.transactions add constraint transactions_amount_cents_range
-  check (amount_cents >= 0);
+  check (amount_cents between 0 and 999999999999);
 
 alter table app.transactions add constraint transactions_refunded_cents_range
-  check (refunded_cents >= 0);
+  check (refunded_cents between 0 and 999999999999);
 
 alter table app.transactions add constraint transactions_application_fee_cents_range
-  check (application_fee_cents >= 0);
+  check (application_fee_cents between 0 and 999999999999);
 
 alter table app.transactions add constraint transactions_city_share_cents_range
-  check (city_share_cents >= 0);
+  check (city_share_cents between 0 and 999999999999);
 
 alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
@@ -4956,7 +4962,7 @@ alter table app.transfers add constraint transfers_kind_choice
   check (kind = any ('{top_up,refund_reversal,dispute_reversal,dispute_return,city_share}'::text[]));
 
 alter table app.transfers add constraint transfers_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 999999999999);
 
 alter table app.transfers add constraint transfers_currency_format
   check (sec.is_currency(currency));
@@ -5096,8 +5102,11 @@ alter table app.wallet_accounts add constraint wallet_accounts_kind_choice
 alter table app.wallet_accounts add constraint wallet_accounts_currency_format
   check (sec.is_currency(currency));
 
+alter table app.wallet_accounts add constraint wallet_accounts_balance_cents_range
+  check (balance_cents between -9007199254740991 and 9007199254740991);
+
 alter table app.wallet_accounts add constraint wallet_accounts_held_cents_range
-  check (held_cents >= 0);
+  check (held_cents between 0 and 9007199254740991);
 
 alter table app.wallet_accounts add constraint wallet_accounts_last_seq_range
   check (last_seq >= 0);
@@ -5115,10 +5124,10 @@ alter table app.wallet_accounts add constraint wallet_accounts_never_negative_ch
   check ((kind in ('user', 'promo_budget')) is not true or (balance_cents >= 0 and held_cents <= balance_cents));
 
 alter table app.wallet_credits add constraint wallet_credits_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 999999999999);
 
 alter table app.wallet_credits add constraint wallet_credits_remaining_cents_range
-  check (remaining_cents >= 0);
+  check (remaining_cents between 0 and 999999999999);
 
 alter table app.wallet_credits add constraint wallet_credits_currency_format
   check (sec.is_currency(currency));
@@ -5130,10 +5139,10 @@ alter table app.wallet_credits add constraint wallet_credits_remaining_within_ch
   check (remaining_cents <= amount_cents);
 
 alter table app.wallet_credit_uses add constraint wallet_credit_uses_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 999999999999);
 
 alter table app.wallet_credit_uses add constraint wallet_credit_uses_returned_cents_range
-  check (returned_cents >= 0);
+  check (returned_cents between 0 and 999999999999);
 
 alter table app.wallet_credit_uses add constraint wallet_credit_uses_currency_format
   check (sec.is_currency(currency));
@@ -5142,7 +5151,7 @@ alter table app.wallet_credit_uses add constraint wallet_credit_uses_returned_wi
   check (returned_cents <= amount_cents);
 
 alter table app.wallet_holds add constraint wallet_holds_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 999999999999);
 
 alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
@@ -5169,7 +5178,7 @@ alter table app.wallet_journals add constraint wallet_journals_event_at_range
   check (event_at >= '1900-01-01 00:00:00+00'::timestamptz and event_at < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
-  check (amount_cents >= 1);
+  check (amount_cents between 1 and 9007199254740991);
 
 alter table app.wallet_transactions add constraint wallet_transactions_currency_format
   check (sec.is_currency(currency));
@@ -5185,6 +5194,9 @@ alter table app.wallet_transactions add constraint wallet_transactions_reference
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
+
+alter table app.wallet_transactions add constraint wallet_transactions_balance_after_cents_range
+  check (balance_after_cents between -9007199254740991 and 9007199254740991);
 
 alter table jobs.queue add constraint queue_name_check
   check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
@@ -32872,6 +32884,19 @@ alter function app.make_proposed_rule() owner to culturepass_counter;
 revoke execute on function app.make_proposed_rule() from public;
 grant insert, update (valid_to) on app.commission_rules to culturepass_counter;
 
+create function app.commission_rules_at(p_type text, p_currency text, p_scopes uuid[], p_at timestamptz) returns setof app.commission_rules
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select r.* from app.commission_rules r
+  where r.type = p_type and r.currency = p_currency and r.status = 'active' and r.valid_from <= p_at
+    and (r.valid_to is null or r.valid_to > p_at) and (r.scope_id is null or r.scope_id = any (p_scopes));
+end
+$$;
+alter function app.commission_rules_at(text, text, uuid[], timestamptz) owner to culturepass_counter;
+revoke execute on function app.commission_rules_at(text, text, uuid[], timestamptz) from public;
+grant execute on function app.commission_rules_at(text, text, uuid[], timestamptz) to culturepass_app, culturepass_job;
+
 create function app.city_part(p_back bigint, p_organizer bigint, p_platform bigint, p_city bigint, p_step bigint) returns bigint
   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33178,6 +33203,23 @@ end
 $$;
 alter function app.charged_in_currency() owner to culturepass_counter;
 revoke execute on function app.charged_in_currency() from public;
+
+create function app.commission_by_card() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column text;
+begin
+  foreach v_column in array tg_argv loop
+    if (to_jsonb(new) ->> v_column)::bigint > app.card_maximum(new.currency) then
+      raise exception 'more than a card can be charged in %', new.currency
+        using errcode = '23514', constraint = tg_table_name || '_' || v_column || '_by_card';
+    end if;
+  end loop;
+  return new;
+end
+$$;
+alter function app.commission_by_card() owner to culturepass_counter;
+revoke execute on function app.commission_by_card() from public;
 
 create function app.keeps_place(p app.promotions) returns boolean
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -38850,6 +38892,13 @@ create trigger quotes_fee_in_currency before insert or update of fee_cents, curr
 
 create trigger orders_card_in_currency before insert or update of card_cents, currency on app.orders
   for each row when (new.card_cents > 0) execute function app.charged_in_currency();
+
+create trigger commission_rules_within_card before insert or update of fixed_cents, min_cents, currency on app.commission_rules
+  for each row execute function app.commission_by_card('fixed_cents', 'min_cents');
+
+create trigger commission_proposals_within_card
+  before insert or update of fixed_cents, min_cents, currency on app.commission_proposals
+  for each row execute function app.commission_by_card('fixed_cents', 'min_cents');
 
 create trigger book_place before insert on app.promotions
   for each row when (current_user = 'culturepass_app') execute function app.book_place();

@@ -55,9 +55,9 @@ pub struct CommissionProposal {
 pub struct CreateCommissionProposal {
     pub r#type: CommissionProposalType,
     #[input(range(0, 10000))] pub basis_points: i32,
-    #[input(range(0, _), default = 0)] pub fixed_cents: i64,
-    #[input(range(0, _), default = 0)] pub min_cents: i64,
-    #[input(range(0, _))] pub max_cents: Option<i64>,
+    #[input(range(0, 999999999999), default = 0)] pub fixed_cents: i64,
+    #[input(range(0, 999999999999), default = 0)] pub min_cents: i64,
+    #[input(range(0, 999999999999))] pub max_cents: Option<i64>,
     #[input(format = "currency")] pub currency: String,
     #[input(default = CommissionProposalPaidBy::Organizer)] pub paid_by: CommissionProposalPaidBy,
     #[input(range(0, 10000), default = 0)] pub city_share_basis_points: i32,

@@ -52,9 +52,9 @@ pub struct CommissionRule {
 pub struct CreateCommissionRule {
     pub r#type: CommissionRuleType,
     #[input(range(0, 10000))] pub basis_points: i32,
-    #[input(range(0, _), default = 0)] pub fixed_cents: i64,
-    #[input(range(0, _), default = 0)] pub min_cents: i64,
-    #[input(range(0, _))] pub max_cents: Option<i64>,
+    #[input(range(0, 999999999999), default = 0)] pub fixed_cents: i64,
+    #[input(range(0, 999999999999), default = 0)] pub min_cents: i64,
+    #[input(range(0, 999999999999))] pub max_cents: Option<i64>,
     #[input(format = "currency")] pub currency: String,
     #[input(default = CommissionRulePaidBy::Organizer)] pub paid_by: CommissionRulePaidBy,
     #[input(range(0, 10000), default = 0)] pub city_share_basis_points: i32,
@@ -69,9 +69,9 @@ pub struct CreateCommissionRule {
 #[rustfmt::skip]
 pub struct UpdateCommissionRule {
     #[input(required, range(0, 10000))] pub basis_points: Patch<i32>,
-    #[input(range(0, _), default = 0)] pub fixed_cents: Patch<i64>,
-    #[input(range(0, _), default = 0)] pub min_cents: Patch<i64>,
-    #[input(optional, range(0, _))] pub max_cents: Patch<i64>,
+    #[input(range(0, 999999999999), default = 0)] pub fixed_cents: Patch<i64>,
+    #[input(range(0, 999999999999), default = 0)] pub min_cents: Patch<i64>,
+    #[input(optional, range(0, 999999999999))] pub max_cents: Patch<i64>,
     #[input(default = CommissionRulePaidBy::Organizer)] pub paid_by: Patch<CommissionRulePaidBy>,
     #[input(range(0, 10000), default = 0)] pub city_share_basis_points: Patch<i32>,
     #[input(required)] pub valid_from: Patch<DateTime<Utc>>,

@@ -36,7 +36,7 @@ pub struct FeaturedPlace {
 #[rustfmt::skip]
 pub struct CreateFeaturedPlace {
     pub slot: FeaturedPlaceSlot,
-    #[input(range(0, _))] pub day_price_cents: i64,
+    #[input(range(0, 999999999999))] pub day_price_cents: i64,
     #[input(format = "currency")] pub currency: String,
     #[input(range(1, 100), default = 1)] pub capacity: i32,
     #[input(range(1, 366), default = 30)] pub max_days: i32,
@@ -48,7 +48,7 @@ pub struct CreateFeaturedPlace {
 #[input(update)]
 #[rustfmt::skip]
 pub struct UpdateFeaturedPlace {
-    #[input(required, range(0, _))] pub day_price_cents: Patch<i64>,
+    #[input(required, range(0, 999999999999))] pub day_price_cents: Patch<i64>,
     #[input(required, format = "currency")] pub currency: Patch<String>,
     #[input(range(1, 100), default = 1)] pub capacity: Patch<i32>,
     #[input(range(1, 366), default = 30)] pub max_days: Patch<i32>,

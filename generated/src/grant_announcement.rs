@@ -30,7 +30,7 @@ pub struct GrantAnnouncement {
 pub struct CreateGrantAnnouncement {
     #[input(length(1, 160))] pub title: String,
     #[input(length(0, 20000))] pub description: String,
-    #[input(range(0, _))] pub amount_cents: Option<i64>,
+    #[input(range(0, 999999999999))] pub amount_cents: Option<i64>,
     #[input(format = "currency")] pub currency: Option<String>,
     pub opens_at: DateTime<Utc>,
     pub closes_at: DateTime<Utc>,
@@ -44,7 +44,7 @@ pub struct CreateGrantAnnouncement {
 pub struct UpdateGrantAnnouncement {
     #[input(required, length(1, 160))] pub title: Patch<String>,
     #[input(required, length(0, 20000))] pub description: Patch<String>,
-    #[input(optional, range(0, _))] pub amount_cents: Patch<i64>,
+    #[input(optional, range(0, 999999999999))] pub amount_cents: Patch<i64>,
     #[input(optional, format = "currency")] pub currency: Patch<String>,
     #[input(required)] pub opens_at: Patch<DateTime<Utc>>,
     #[input(required)] pub closes_at: Patch<DateTime<Utc>>,

@@ -34,7 +34,7 @@ pub struct Lead {
 pub struct CreateLead {
     #[input(length(1, 160))] pub title: String,
     #[input(length(0, 10000))] pub details: String,
-    #[input(range(0, _))] pub budget_cents: Option<i64>,
+    #[input(range(0, 999999999999))] pub budget_cents: Option<i64>,
     #[input(format = "currency")] pub currency: Option<String>,
     pub needed_at: Option<DateTime<Utc>>,
     pub service_request_id: Uuid,
@@ -47,7 +47,7 @@ pub struct CreateLead {
 pub struct UpdateLead {
     #[input(required, length(1, 160))] pub title: Patch<String>,
     #[input(required, length(0, 10000))] pub details: Patch<String>,
-    #[input(optional, range(0, _))] pub budget_cents: Patch<i64>,
+    #[input(optional, range(0, 999999999999))] pub budget_cents: Patch<i64>,
     #[input(optional, format = "currency")] pub currency: Patch<String>,
     #[input(optional)] pub needed_at: Patch<DateTime<Utc>>,
 }

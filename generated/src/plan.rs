@@ -44,7 +44,7 @@ pub struct Plan {
 pub struct CreatePlan {
     #[input(length(1, 80))] pub name: String,
     #[input(length(0, 2000))] pub description: Option<String>,
-    #[input(range(0, _))] pub price_cents: i64,
+    #[input(range(0, 999999999999))] pub price_cents: i64,
     #[input(format = "currency")] pub currency: String,
     pub interval: PlanInterval,
     #[input(list(120, 30))] pub features: Vec<String>,
@@ -60,7 +60,7 @@ pub struct CreatePlan {
 pub struct UpdatePlan {
     #[input(required, length(1, 80))] pub name: Patch<String>,
     #[input(optional, length(0, 2000))] pub description: Patch<String>,
-    #[input(required, range(0, _))] pub price_cents: Patch<i64>,
+    #[input(required, range(0, 999999999999))] pub price_cents: Patch<i64>,
     #[input(required, list(120, 30))] pub features: Patch<Vec<String>>,
     #[input(optional, range(0, 100000))] pub leads_per_month: Patch<i32>,
     #[input(range(0, 366), default = 0)] pub featured_days: Patch<i32>,

@@ -36,7 +36,7 @@ pub struct PromoCode {
 pub struct CreatePromoCode {
     #[input(length(3, 40), format = "code")] pub code: String,
     #[input(range(1, 10000))] pub basis_points: Option<i32>,
-    #[input(range(1, _))] pub amount_cents: Option<i64>,
+    #[input(range(1, 999999999999))] pub amount_cents: Option<i64>,
     #[input(format = "currency")] pub currency: Option<String>,
     #[input(range(1, 1000000))] pub max_redemptions: Option<i32>,
     #[input(range(1, 100), default = 1)] pub per_user_limit: i32,
@@ -50,7 +50,7 @@ pub struct CreatePromoCode {
 #[rustfmt::skip]
 pub struct UpdatePromoCode {
     #[input(optional, range(1, 10000))] pub basis_points: Patch<i32>,
-    #[input(optional, range(1, _))] pub amount_cents: Patch<i64>,
+    #[input(optional, range(1, 999999999999))] pub amount_cents: Patch<i64>,
     #[input(optional, format = "currency")] pub currency: Patch<String>,
     #[input(optional, range(1, 1000000))] pub max_redemptions: Patch<i32>,
     #[input(range(1, 100), default = 1)] pub per_user_limit: Patch<i32>,

@@ -50,7 +50,7 @@ pub struct Quote {
 #[input(create)]
 #[rustfmt::skip]
 pub struct CreateQuote {
-    #[input(range(0, _))] pub amount_cents: i64,
+    #[input(range(0, 999999999999))] pub amount_cents: i64,
     #[input(format = "currency")] pub currency: String,
     #[input(length(0, 10000))] pub terms: String,
     pub valid_until: DateTime<Utc>,
@@ -61,7 +61,7 @@ pub struct CreateQuote {
 #[input(update)]
 #[rustfmt::skip]
 pub struct UpdateQuote {
-    #[input(required, range(0, _))] pub amount_cents: Patch<i64>,
+    #[input(required, range(0, 999999999999))] pub amount_cents: Patch<i64>,
     #[input(required, format = "currency")] pub currency: Patch<String>,
     #[input(required, length(0, 10000))] pub terms: Patch<String>,
     #[input(required)] pub valid_until: Patch<DateTime<Utc>>,

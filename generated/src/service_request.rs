@@ -48,7 +48,7 @@ pub struct CreateServiceRequest {
     #[input(length(1, 160))] pub title: String,
     pub category: ServiceRequestCategory,
     #[input(length(0, 10000))] pub description: String,
-    #[input(range(0, _))] pub budget_cents: Option<i64>,
+    #[input(range(0, 999999999999))] pub budget_cents: Option<i64>,
     #[input(format = "currency")] pub currency: Option<String>,
     pub needed_at: Option<DateTime<Utc>>,
     pub city_id: Uuid,
@@ -64,7 +64,7 @@ pub struct UpdateServiceRequest {
     #[input(required, length(1, 160))] pub title: Patch<String>,
     #[input(required)] pub category: Patch<ServiceRequestCategory>,
     #[input(required, length(0, 10000))] pub description: Patch<String>,
-    #[input(optional, range(0, _))] pub budget_cents: Patch<i64>,
+    #[input(optional, range(0, 999999999999))] pub budget_cents: Patch<i64>,
     #[input(optional, format = "currency")] pub currency: Patch<String>,
     #[input(optional)] pub needed_at: Patch<DateTime<Utc>>,
 }

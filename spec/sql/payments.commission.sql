@@ -47,3 +47,19 @@ grant insert, update (valid_to) on app.commission_rules to <app>_counter;
 create trigger commission_proposals_make_rule
   after update of state on app.commission_proposals
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.make_proposed_rule();
+
+-- The commission rules of a kind and currency that are in force at a time and could apply to a payment with these scopes;
+-- those of the whole platform always could. Also for requests of callers who may not read the rules: hosts are told why
+-- tickets can't be sold, and not by which rule.
+create function app.commission_rules_at(p_type text, p_currency text, p_scopes uuid[], p_at timestamptz) returns setof app.commission_rules
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select r.* from app.commission_rules r
+  where r.type = p_type and r.currency = p_currency and r.status = 'active' and r.valid_from <= p_at
+    and (r.valid_to is null or r.valid_to > p_at) and (r.scope_id is null or r.scope_id = any (p_scopes));
+end
+$$;
+alter function app.commission_rules_at(text, text, uuid[], timestamptz) owner to <app>_counter;
+revoke execute on function app.commission_rules_at(text, text, uuid[], timestamptz) from public;
+grant execute on function app.commission_rules_at(text, text, uuid[], timestamptz) to <app>_app, <app>_job;

@@ -122,3 +122,29 @@ create trigger quotes_fee_in_currency before insert or update of fee_cents, curr
 
 create trigger orders_card_in_currency before insert or update of card_cents, currency on app.orders
   for each row when (new.card_cents > 0) execute function app.charged_in_currency();
+
+-- Refuses commissions, in the columns that are the arguments, that are more than a card can be charged: no order could be
+-- paid under them.
+create function app.commission_by_card() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column text;
+begin
+  foreach v_column in array tg_argv loop
+    if (to_jsonb(new) ->> v_column)::bigint > app.card_maximum(new.currency) then
+      raise exception 'more than a card can be charged in %', new.currency
+        using errcode = '23514', constraint = tg_table_name || '_' || v_column || '_by_card';
+    end if;
+  end loop;
+  return new;
+end
+$$;
+alter function app.commission_by_card() owner to <app>_counter;
+revoke execute on function app.commission_by_card() from public;
+
+create trigger commission_rules_within_card before insert or update of fixed_cents, min_cents, currency on app.commission_rules
+  for each row execute function app.commission_by_card('fixed_cents', 'min_cents');
+
+create trigger commission_proposals_within_card
+  before insert or update of fixed_cents, min_cents, currency on app.commission_proposals
+  for each row execute function app.commission_by_card('fixed_cents', 'min_cents');

@@ -1,6 +1,7 @@
 //! Money: the guarantees about credits, orders and payments, tested by the number of the requirement or fault.
 
 mod abroad;
+mod amounts;
 mod attendees;
 mod audit;
 mod auditor;
@@ -49,6 +50,7 @@ mod referrals;
 mod refunds;
 mod reversals;
 mod sales;
+mod sellable;
 mod shop;
 mod skew;
 mod soak;

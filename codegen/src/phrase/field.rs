@@ -51,6 +51,13 @@ pub const FIELD_MODIFIERS: [&str; 15] = [
 const TEXT_MAX: i64 = 1_000_000;
 const LIST_COUNT_MAX: i64 = 1_000;
 
+/// The largest amount of `money` whose bound is left out, in either direction: what cards can be charged in the currency
+/// with the smallest units. Nine million of these fit into a bigint, so that one caller's huge amounts can't make the
+/// sums overflow that others read.
+const MONEY: i64 = 999_999_999_999;
+/// The largest bound of `money`, for sums: the largest integer that all readers of JSON represent exactly, 2^53 - 1.
+const MONEY_SUM: i64 = 9_007_199_254_740_991;
+
 pub fn field(text: &Text) -> Parsed<FieldLine> {
     let mut r = Reader::new(text);
     if r.is_word("drop") {
@@ -193,8 +200,13 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
             TyPhrase::Known(Ty::Bigint { min, max })
         }
         "money" => {
-            let (min, max) = bounds(r, i64::MIN, i64::MAX, "money(0..)")?;
-            TyPhrase::Known(Ty::Money { min, max })
+            let (min, max) = bounds(r, -MONEY_SUM, MONEY_SUM, "money(0..)")?;
+            let most = max.unwrap_or(MONEY.max(min.unwrap_or(0)));
+            let least = min.unwrap_or((-MONEY).min(most));
+            TyPhrase::Known(Ty::Money {
+                min: Some(least),
+                max: Some(most),
+            })
         }
         "decimal" => TyPhrase::Known(Ty::Decimal { places: places(r)? }),
         "bool" => TyPhrase::Known(Ty::Bool),

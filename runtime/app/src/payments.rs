@@ -61,6 +61,7 @@ use std::{sync::Arc, time::Duration};
 use utoipa::openapi::OpenApi;
 
 pub use connect::{Ready, ready};
+pub(crate) use publishing::unpayable;
 
 /// The module. Cheap to clone.
 #[derive(Clone)]

@@ -27,6 +27,8 @@ kernel::problem_kinds! {
         "Nothing was charged. The provider has refused the request itself, not the card; `detail` contains its answer. The same request will be refused again.";
     HOST_UNPAYABLE = 409, "host-cannot-be-paid", "The host can't take payments yet",
         "The organisation or business has no account at the payment provider that can take payments. Nothing was reserved or charged. Contact the host.";
+    UNSELLABLE = 409, "tickets-cannot-be-sold", "Nobody could order these tickets",
+        "Buyers would be refused online, whatever they order: the platform has no commission rule for the currency, or a card can't be charged what they cost. `detail` says why for each ticket type, and what to do. Nothing was changed.";
     PLAN_REQUIRED = 403, "plan-required", "The plan does not include this",
         "The business has no plan at present, or one without this feature. `GET /plans` lists what each plan includes.";
     GUESTS_ONLY = 403, "guests-only", "Only guests may write reviews",

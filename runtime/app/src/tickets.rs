@@ -23,6 +23,7 @@ mod qr;
 pub mod refund;
 mod routes;
 pub(crate) mod sales;
+pub(crate) mod sellable;
 mod settings;
 pub mod settle;
 mod staff;

@@ -20,6 +20,9 @@ pub struct Money {
 }
 
 impl Money {
+    /// The largest amount that a row holds, in minor units: the bound of `money` in the spec. Sums may be larger.
+    pub const MOST: i64 = 999_999_999_999;
+
     pub fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
     }

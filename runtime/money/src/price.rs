@@ -22,8 +22,9 @@ pub struct Purchase<'a> {
     pub currency: Currency,
     pub lines: &'a [Line],
     pub promo: Option<Promo>,
-    /// The commission rule, or why none was found; without a rule only a purchase that costs something is refused.
-    pub rule: Result<&'a Rule, Unresolved>,
+    /// The commission rule, or why none was found; without a rule only a purchase that costs something is refused. None:
+    /// there is no commission.
+    pub rule: Result<Option<&'a Rule>, Unresolved>,
     /// The city that gets a share of the fee. None: the whole fee is the platform's.
     pub city: Option<Uuid>,
     /// Credits to be used as far as possible; the rest is paid by card.
@@ -39,7 +40,7 @@ pub struct Quote {
     pub gross: Money,
     pub fee: Money,
     pub fee_paid_by: PaidBy,
-    /// The id of the rule by which the fee was computed. None: the purchase is free.
+    /// The id of the rule by which the fee was computed. None: the purchase is free, or has no commission.
     pub rule: Option<Uuid>,
     /// The amount that the buyer pays: `gross`, plus the fee if the buyer pays it.
     pub total: Money,
@@ -111,15 +112,18 @@ struct Taken {
 
 impl Taken {
     fn of(purchase: &Purchase<'_>, lines: &[QuotedLine], gross: Money) -> Result<Self> {
+        let none = Self {
+            fee: Money::zero(purchase.currency),
+            paid_by: PaidBy::default(),
+            city_share: BasisPoints::NONE,
+            rule: None,
+        };
         if gross.is_zero() {
-            return Ok(Self {
-                fee: gross,
-                paid_by: PaidBy::default(),
-                city_share: BasisPoints::NONE,
-                rule: None,
-            });
+            return Ok(none);
         }
-        let Rule { id, terms, .. } = purchase.rule?;
+        let Some(Rule { id, terms, .. }) = purchase.rule? else {
+            return Ok(none);
+        };
         let Terms {
             paid_by,
             city_share,

@@ -1299,7 +1299,7 @@ alter table app.books add constraint books_copies_range
   check (copies between 0 and 1000);
 
 alter table app.books add constraint books_purchase_cents_range
-  check (purchase_cents >= 0);
+  check (purchase_cents between 0 and 999999999999);
 
 alter table app.books add constraint books_currency_format
   check (sec.is_currency(currency));

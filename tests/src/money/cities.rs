@@ -201,3 +201,39 @@ async fn c7_a_transfer_that_was_refused_waits_a_day() {
     paula.act(&retry).await.expect(409);
     hall.stage.sound().await;
 }
+
+/// A retry sends no more than is owed: a later month below nothing is deducted first.
+#[tokio::test]
+async fn c7_a_retry_sends_nothing_to_a_city_that_owes() {
+    let hall = Hall::new().await;
+    hall.ready().await;
+    hall.earned("2026-01-01", 500, "closed").await;
+    let refuses = |currencies: &[&str]| {
+        let change = json!({"refused_currencies": currencies});
+        let fake = &hall.stage.stripe.fake;
+        fake.change_account(&hall.account, &change)
+            .expect("an account");
+    };
+    refuses(&["aud"]);
+    assert_eq!(hall.pay().await, 1);
+    refuses(&[]);
+    hall.earned("2026-02-01", -700, "closed").await;
+    let paula = &hall.stage.paula.client;
+    let failed = paula.get("/transfers?state=failed").await.expect(200).json;
+    let id = failed["data"][0]["id"].as_str().expect("an id");
+    let retry = format!("/transfers/{id}/retry");
+    let retried = paula.act(&retry).await;
+    hall.stage.server.settled().await;
+    assert_eq!(
+        (hall.has(), hall.months("closed").await),
+        (0, 2),
+        "{}",
+        retried.text
+    );
+    // Once it has earned more than that, it gets the difference.
+    hall.earned("2026-03-01", 300, "closed").await;
+    paula.act(&retry).await.expect(202);
+    hall.stage.server.settled().await;
+    assert_eq!((hall.has(), hall.months("paid").await), (100, 3));
+    hall.stage.sound().await;
+}

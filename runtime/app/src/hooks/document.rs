@@ -14,7 +14,9 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/events/{id}/publish",
         &["post"],
         "409 if the event has no `venue_id`, `location` or `online_url`, or if it has tickets that cost something, \
-         are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).",
+         are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`) or nobody could order \
+         them: without a commission rule for their currency, or at a price that no card can be charged \
+         (`tickets-cannot-be-sold`).",
     ),
     (
         "/events/{id}",
@@ -26,7 +28,8 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/ticket-types",
         &["post"],
         "409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, \
-         and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of \
+         and the host has no account that takes payments; or (`tickets-cannot-be-sold`) if nobody could order them: without \
+         a commission rule for their currency, or at a price that no card can be charged. 422 for a `price_cents` that is finer than the smallest step of \
          its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be \
          charged in and for a price above what they can be charged.",
     ),
@@ -34,7 +37,7 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "/ticket-types/{id}",
         &["patch", "put"],
         "409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no \
-         account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the \
+         account that takes payments, or (`tickets-cannot-be-sold`) if nobody could order them. 409 for another `currency` after tickets were ordered, for a `capacity` below the \
          number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier \
          time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.",
     ),
@@ -98,17 +101,20 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/commission-rules",
         &["post"],
-        "422 for amounts that are finer than the smallest step of the currency.",
+        "422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is \
+         more than a card can be charged.",
     ),
     (
         "/commission-rules/{id}",
         &["patch", "put"],
-        "422 for amounts that are finer than the smallest step of the currency.",
+        "422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is \
+         more than a card can be charged.",
     ),
     (
         "/commission-proposals",
         &["post"],
-        "422 for amounts that are finer than the smallest step of the currency.",
+        "422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is \
+         more than a card can be charged.",
     ),
     (
         "/reviews",

@@ -71,7 +71,7 @@ pub struct DismissedEvent {
 )]
 pub struct FeeRefund {
     /// In minor units (cents). Without it, the rest of the fee.
-    #[input(range(1, 1_000_000_000_000))]
+    #[input(range(1, 999_999_999_999))]
     pub amount_cents: Option<i64>,
     #[input(line(1, 500))]
     pub note: Option<String>,

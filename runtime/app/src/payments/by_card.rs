@@ -119,7 +119,7 @@ pub async fn refuse_code(cx: &mut Cx, id: Uuid, change: &UpdatePromoCode) -> Res
 
 pub fn refuse_new_rule(rule: &CreateCommissionRule) -> Result<()> {
     let amounts = of_commission(Some(rule.fixed_cents), Some(rule.min_cents), rule.max_cents);
-    in_steps(&rule.currency, &amounts).map(drop)
+    refuse_commission(&rule.currency, &amounts)
 }
 
 pub async fn refuse_rule(cx: &mut Cx, id: Uuid, change: &UpdateCommissionRule) -> Result<()> {
@@ -132,7 +132,7 @@ pub async fn refuse_rule(cx: &mut Cx, id: Uuid, change: &UpdateCommissionRule) -
         change.max_cents.value().copied(),
     );
     match currency {
-        Some(currency) => in_steps(&currency, &amounts).map(drop),
+        Some(currency) => refuse_commission(&currency, &amounts),
         None => Ok(()),
     }
 }
@@ -143,7 +143,29 @@ pub fn refuse_new_proposal(proposal: &CreateCommissionProposal) -> Result<()> {
         Some(proposal.min_cents),
         proposal.max_cents,
     );
-    in_steps(&proposal.currency, &amounts).map(drop)
+    refuse_commission(&proposal.currency, &amounts)
+}
+
+/// Refuses amounts in wrong steps, and a fixed or least commission that is more than a card can be charged: no order could
+/// be paid under it.
+fn refuse_commission(currency: &str, amounts: &[At; 3]) -> Result<()> {
+    let most = card::maximum(in_steps(currency, amounts)?);
+    let [fixed, least, _] = amounts;
+    let is_too_much = |(_, amount): &&At| amount.is_some_and(|amount| amount > most.amount());
+    let wrong: Vec<Wrong> = [fixed, least]
+        .into_iter()
+        .filter(is_too_much)
+        .map(|(pointer, _)| {
+            let detail = format!("must be at most {most}: cards take no more");
+            Wrong::body(*pointer, "range", detail)
+        })
+        .collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong
+            .into_iter()
+            .fold(Error::new(&problems::INVALID), Error::item)),
+    }
 }
 
 fn refuse_ticket_price(amount: i64, currency: &str, door_only: bool) -> Result<()> {

@@ -107,12 +107,14 @@ async fn send(cx: &mut Cx, city: Uuid, currency: &str, account: &str) -> Result<
     .await?;
     let known = Currency::parse(currency).map_err(Error::internal)?;
     let amounts: Vec<i64> = shares.iter().map(|(_, amount, _)| *amount).collect();
+    // Months before one below nothing are not sent by themselves: that one is deducted first.
+    if amounts.iter().sum::<i64>() <= 0 {
+        return Ok(false);
+    }
     let (months, amount) = fitting(&amounts, card::maximum(known).amount());
     let shares = &shares[..months];
     let Some((.., last)) = shares.last() else {
-        if amounts.iter().sum::<i64>() > 0 {
-            tracing::error!(%city, currency, "a month of a city is more than one transfer takes: it has to be sent by hand");
-        }
+        tracing::error!(%city, currency, "a month of a city is more than one transfer takes: it has to be sent by hand");
         return Ok(false);
     };
     // Part of the key: a transfer that was refused for good can't be repeated with the same key.

@@ -1,13 +1,18 @@
-//! Refuses to put tickets on sale online for a host whose account can't take payments: when an event is published, and
-//! when a ticket type of a published event starts to cost something.
+//! Refuses to put tickets on sale online for a host whose account can't take payments, and tickets that nobody could
+//! order at their price ([`sellable`]): when an event is published, and when a ticket type of a published event is added
+//! or changes its price.
 //!
 //! Runs in the caller's transaction with the caller's rights, since everyone who may publish an event may also read
 //! the account of its host. Placing an order checks the account again, since it may lose its rights at any time.
 
 use super::{Payments, connect};
-use crate::problems;
+use crate::{
+    problems,
+    tickets::sellable::{self, Kind},
+};
 use generated::ticket_type::{CreateTicketType, UpdateTicketType};
-use kernel::{Cx, Error, Result};
+use kernel::{Cx, Error, Result, input::Patch};
+use sqlx::Row;
 use uuid::Uuid;
 
 /// Tickets that would be on sale online.
@@ -25,37 +30,34 @@ impl Payments {
         if self.provider.is_none() {
             return Ok(());
         }
-        let found: Option<(String, Uuid, Vec<String>)> = sqlx::query_as(
-            "select e.host_type, e.host_id, array(
-               select t.name from app.ticket_types t
-               where t.event_id = e.id and t.status = 'active' and t.price_cents > 0 and not t.door_only order by t.name)
-             from app.events e where e.id = $1",
-        )
-        .bind(event)
-        .fetch_optional(cx.conn())
-        .await?;
-        // The caller can't see the event: the statement that publishes it will give the right answer.
-        let Some((host_type, host, names)) = found else {
+        // Without it, the statement that publishes the event will give the right answer.
+        let Some(sold) = Sold::of(cx, event).await? else {
             return Ok(());
         };
-        let sold = Sold {
-            host_type,
-            host,
-            names,
-        };
-        sold.needs_account(cx).await
+        sold.needs_account(cx).await?;
+        sellable::refuse_all(cx, event).await
     }
 
     /// The same check for a ticket type that is added to a published event.
     pub async fn refuse_new_price(&self, cx: &mut Cx, kind: &CreateTicketType) -> Result<()> {
-        match kind.price_cents > 0 && !kind.door_only {
-            true => self.refuse_price(cx, kind.event_id, &kind.name).await,
-            false => Ok(()),
+        if kind.price_cents == 0 || kind.door_only {
+            return Ok(());
         }
+        let new = Kind {
+            id: Uuid::nil(),
+            name: kind.name.clone(),
+            price_cents: kind.price_cents,
+            currency: kind.currency.clone(),
+            per_user_limit: kind.per_user_limit,
+            capacity: kind.capacity,
+            sales_start: kind.sales_start,
+        };
+        self.refuse_price(cx, kind.event_id, new, Account::Checked)
+            .await
     }
 
-    /// The same check for a change that makes a ticket type cost something online: it was free, or sold at the door
-    /// only.
+    /// The same check for a change of a ticket type that makes it cost something online: it was free, or sold at the door
+    /// only. A change of what one that is sold online costs needs no account, which may have been lost since.
     pub async fn refuse_changed_price(
         &self,
         cx: &mut Cx,
@@ -65,25 +67,36 @@ impl Payments {
         if self.provider.is_none() {
             return Ok(());
         }
-        let before: Option<(Uuid, String, i64, bool)> = sqlx::query_as(
-            "select t.event_id, t.name, t.price_cents, t.door_only from app.ticket_types t where t.id = $1",
-        )
-        .bind(id)
-        .fetch_optional(cx.conn())
-        .await?;
-        let Some((event, name, price, door_only)) = before else {
+        let before = sqlx::query(
+            "select t.event_id, t.id, t.name, t.price_cents, t.currency, t.per_user_limit, t.capacity, t.sales_start, t.door_only
+             from app.ticket_types t where t.id = $1",
+        );
+        let Some(before) = before.bind(id).fetch_optional(cx.conn()).await? else {
             return Ok(());
         };
-        let price_then = change.price_cents.value().copied().unwrap_or(price);
-        let door_then = change.door_only.value().copied().unwrap_or(door_only);
-        let was_paid = price > 0 && !door_only;
-        match price_then > 0 && !door_then && !was_paid {
-            true => self.refuse_price(cx, event, &name).await,
-            false => Ok(()),
+        let (event, door_only): (Uuid, bool) =
+            (before.try_get("event_id")?, before.try_get("door_only")?);
+        let before = sellable::kind(&before)?;
+        let after = changed(&before, change);
+        if after.price_cents == 0 || change.door_only.value().copied().unwrap_or(door_only) {
+            return Ok(());
+        }
+        let was_paid = before.price_cents > 0 && !door_only;
+        let costs = |kind: &Kind| (kind.price_cents, kind.per_user_limit, kind.currency.clone());
+        match was_paid {
+            true if costs(&after) == costs(&before) => Ok(()),
+            true => self.refuse_price(cx, event, after, Account::Ignored).await,
+            false => self.refuse_price(cx, event, after, Account::Checked).await,
         }
     }
 
-    async fn refuse_price(&self, cx: &mut Cx, event: Uuid, name: &str) -> Result<()> {
+    async fn refuse_price(
+        &self,
+        cx: &mut Cx,
+        event: Uuid,
+        kind: Kind,
+        account: Account,
+    ) -> Result<()> {
         if self.provider.is_none() {
             return Ok(());
         }
@@ -96,25 +109,86 @@ impl Payments {
         let Some((host_type, host)) = found else {
             return Ok(());
         };
-        let sold = Sold {
-            host_type,
-            host,
-            names: vec![name.to_owned()],
-        };
-        sold.needs_account(cx).await
+        if account == Account::Checked {
+            let sold = Sold {
+                host_type,
+                host,
+                names: vec![kind.name.clone()],
+            };
+            sold.needs_account(cx).await?;
+        }
+        sellable::refuse_one(cx, event, kind).await
+    }
+}
+
+/// Whether the account of the host is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    Checked,
+    Ignored,
+}
+
+/// The type as it would be after the change.
+fn changed(before: &Kind, change: &UpdateTicketType) -> Kind {
+    let number = |given: &Patch<i32>, before| given.value().copied().unwrap_or(before);
+    Kind {
+        id: before.id,
+        name: before.name.clone(),
+        price_cents: change
+            .price_cents
+            .value()
+            .copied()
+            .unwrap_or(before.price_cents),
+        currency: change.currency.value().unwrap_or(&before.currency).clone(),
+        per_user_limit: number(&change.per_user_limit, before.per_user_limit),
+        capacity: number(&change.capacity, before.capacity),
+        sales_start: match change.sales_start.is_absent() {
+            true => before.sales_start,
+            false => change.sales_start.value().copied(),
+        },
+    }
+}
+
+/// Why buyers can't pay the host of an event, and what it can do. None: they can, or there is nothing to pay online.
+pub async fn unpayable(cx: &mut Cx, event: Uuid) -> Result<Option<String>> {
+    match Sold::of(cx, event).await? {
+        Some(sold) => sold.obstacle(cx).await,
+        None => Ok(None),
     }
 }
 
 impl Sold {
+    /// None: the caller can't see the event.
+    async fn of(cx: &mut Cx, event: Uuid) -> Result<Option<Self>> {
+        let found: Option<(String, Uuid, Vec<String>)> = sqlx::query_as(
+            "select e.host_type, e.host_id, array(
+               select t.name from app.ticket_types t
+               where t.event_id = e.id and t.status = 'active' and t.price_cents > 0 and not t.door_only order by t.name)
+             from app.events e where e.id = $1",
+        )
+        .bind(event)
+        .fetch_optional(cx.conn())
+        .await?;
+        Ok(found.map(|(host_type, host, names)| Self {
+            host_type,
+            host,
+            names,
+        }))
+    }
+
     async fn needs_account(&self, cx: &mut Cx) -> Result<()> {
-        if self.names.is_empty()
+        match self.obstacle(cx).await? {
+            Some(detail) => Err(Error::new(&problems::HOST_UNPAYABLE).detail(detail)),
+            None => Ok(()),
+        }
+    }
+
+    async fn obstacle(&self, cx: &mut Cx) -> Result<Option<String>> {
+        let is_ready = self.names.is_empty()
             || connect::ready(cx, &self.host_type, self.host)
                 .await?
-                .is_some()
-        {
-            return Ok(());
-        }
-        Err(Error::new(&problems::HOST_UNPAYABLE).detail(self.what_to_do()))
+                .is_some();
+        Ok((!is_ready).then(|| self.what_to_do()))
     }
 
     fn what_to_do(&self) -> String {

@@ -171,7 +171,7 @@ pub(super) async fn owe(cx: &mut Cx, promotion: Uuid, reason: &str) -> Result<()
          from (
            select d.id, d.currency, d.amount, case
                when d.amount = d.amount_cents then d.city_share_cents
-               else (d.city_share_cents / d.step * d.amount + (d.amount_cents - 1) / 2) / d.amount_cents * d.step
+               else div(d.city_share_cents / d.step * d.amount::numeric + (d.amount_cents - 1) / 2, d.amount_cents)::int8 * d.step
              end as share
            from (
              select p.*, s.step, case

@@ -33,7 +33,7 @@ pub struct Cart {
     /// Pay with credits first, and the rest by card.
     pub use_credits: Option<bool>,
     /// Maximum amount to pay with credits.
-    #[input(range(0, 1_000_000_000))]
+    #[input(range(0, 999_999_999_999))]
     pub credits_max_cents: Option<i64>,
     /// Where the buyer came from, such as a campaign or a site. Shown to the host.
     #[input(length(1, 200))]

@@ -6,6 +6,7 @@
 use super::{
     bodies::{Cart, Item},
     commission, joining,
+    sellable::host_kind,
 };
 use crate::{payments, problems, wallet::ledger};
 use chrono::{DateTime, Utc};
@@ -13,7 +14,8 @@ use generated::event::EVENT;
 use kernel::{Cx, Error, Member, Result, problem::Item as Wrong};
 use money::{
     BasisPoints, Chain, Charge, Currency, Host, HostKind, Line, Money, Promo, Purchase, Quote,
-    card, rule::resolve,
+    card,
+    rule::{Unresolved, resolve},
 };
 use sqlx::{Row, postgres::PgRow};
 use std::fmt::Display;
@@ -98,10 +100,15 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         (Sale::Online, Some(true)) => credits(cx, buyer, currency, cart.credits_max_cents).await?,
         (Sale::Online, _) => (None, Money::zero(currency)),
     };
-    let rule = resolve(&rules, &event.chain, Charge::Ticket, currency, event.now);
-    if let Ok(rule) = rule {
-        rule.terms.check().map_err(unusable)?;
-    }
+    let rule = match resolve(&rules, &event.chain, Charge::Ticket, currency, event.now) {
+        Ok(rule) => {
+            rule.terms.check().map_err(unusable)?;
+            Ok(Some(rule))
+        }
+        // The platform takes no part of cash, so it needs no rule about it.
+        Err(Unresolved::NoRule(_)) if sale == Sale::AtDoor => Ok(None),
+        Err(error) => Err(error),
+    };
     let mut purchase = Purchase {
         currency,
         lines: &lines,
@@ -120,6 +127,7 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
         purchase.credits = credits_abroad(&purchase).map_err(|error| unpayable(cart, error))?;
     }
     let quote = money::price(&purchase).map_err(|error| unpayable(cart, error))?;
+    refuse_too_much(&quote)?;
     if quote.funds.card.amount() > 0 && !card::is_charged(currency) {
         let detail = format!(
             "Cards can't be charged in {currency}. The host has to sell these tickets in another currency."
@@ -141,6 +149,20 @@ pub async fn load(cx: &mut Cx, buyer: &Member, cart: &Cart, sale: Sale) -> Resul
 pub fn full(room: impl Display) -> Error {
     let detail = format!("the event has room for {room} more");
     Error::new(&problems::SOLD_OUT).item(Wrong::body("/items", "sold_out", detail))
+}
+
+/// Refuses more than an order can be about, which is possible only in cash.
+fn refuse_too_much(quote: &Quote) -> Result<()> {
+    let sum = quote.subtotal.amount().max(quote.total.amount());
+    let most = Money::new(Money::MOST, quote.total.currency());
+    if sum <= most.amount() {
+        return Ok(());
+    }
+    let detail = format!(
+        "cost {}, and one order is about {most} at most: order fewer tickets",
+        Money::new(sum, most.currency())
+    );
+    Err(Error::field("/items", "range", detail))
 }
 
 /// A host in another region can only be paid by card payments, so credits pay at most the platform's part (with the
@@ -250,12 +272,7 @@ async fn event(cx: &mut Cx, id: Uuid) -> Result<Event> {
     .await?
     .ok_or_else(Error::not_found)?;
     let city: Uuid = row.try_get("city_id")?;
-    let kind = match row.try_get::<&str, _>("host_type")? {
-        "organization" => HostKind::Organization,
-        "community" => HostKind::Community,
-        "business" => HostKind::Business,
-        _ => HostKind::Institution,
-    };
+    let kind = host_kind(row.try_get("host_type")?);
     Ok(Event {
         id,
         city,

@@ -6,7 +6,7 @@ use money::{BasisPoints, Chain, Charge, Currency, Host, HostKind, PaidBy, Rule, 
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// The rules in force at `at` that could apply. Only modules that may read `commission_rule` can call this.
+/// The rules in force at `at` that could apply, also if the caller may not read them.
 pub async fn rules(
     cx: &mut Cx,
     chain: &Chain,
@@ -15,16 +15,16 @@ pub async fn rules(
     at: DateTime<Utc>,
 ) -> Result<Vec<Rule>> {
     let host = chain.host.map(|host| host.id);
+    let scopes = [chain.event, host, chain.city, chain.country];
+    let scopes: Vec<Uuid> = scopes.into_iter().flatten().collect();
     let rows = sqlx::query(
         "select id, scope_type, scope_id, basis_points, fixed_cents, min_cents, max_cents, paid_by, city_share_basis_points,
            valid_from, valid_to
-         from app.commission_rules
-         where type = $1 and currency = $2 and status = 'active' and valid_from <= $4
-           and (valid_to is null or valid_to > $4) and (scope_id is null or scope_id = any ($3))",
+         from app.commission_rules_at($1, $2, $3, $4)",
     )
     .bind(name(charge))
     .bind(currency.code())
-    .bind([chain.event, host, chain.city, chain.country])
+    .bind(scopes)
     .bind(at)
     .fetch_all(cx.conn())
     .await?;

@@ -172,7 +172,7 @@ fn shares(rule: &Rule, city: Uuid, order: &TriedOrder) -> Result<TriedShares> {
         currency,
         lines: &[line],
         promo: None,
-        rule: Ok(rule),
+        rule: Ok(Some(rule)),
         city: Some(city),
         credits: Money::zero(currency),
     });

@@ -3,8 +3,9 @@
 //! Computed from the tables for each request, so it always agrees with them. Counts orders whose tickets were issued;
 //! an order that was paid too late and refunded in full was never sold.
 
-use super::Tickets;
+use super::{Tickets, sellable};
 use crate::module::{Module, admin_or_platform, id, uncached};
+use crate::payments;
 use axum::{
     Router,
     extract::{Path, State},
@@ -56,6 +57,9 @@ struct TicketTypeSales {
     paid_cents: i64,
     /// Part of `paid_cents` for refunded tickets.
     refunded_cents: i64,
+    /// Why nobody can order them online, and what to do, apart from the state of the event, the sales period and the number
+    /// of tickets left. Null if they can be ordered or are sold only at the door.
+    obstacle: Option<String>,
 }
 
 /// Sales in one currency.
@@ -113,7 +117,7 @@ pub(crate) async fn figures(cx: &mut Cx, event: Uuid) -> Result<Sales> {
     let before = cx.work_as(Tickets::NAME).await?;
     let sales = Sales {
         event_id: event,
-        ticket_types: ticket_types(cx, event).await?,
+        ticket_types: with_obstacles(cx, event).await?,
         currencies: currencies(cx, event).await?,
     };
     cx.work_as(before).await?;
@@ -148,12 +152,32 @@ async fn sales(
     run.await.map(uncached)
 }
 
+const BEGINS_LATE: &str = "Their sale begins when the event is over. Set an earlier `sales_start`.";
+
+async fn with_obstacles(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> {
+    let mut sales = ticket_types(cx, event).await?;
+    let kinds = sellable::kinds(cx, event).await?;
+    if kinds.is_empty() {
+        return Ok(sales);
+    }
+    let unpayable = payments::unpayable(cx, event).await?;
+    let obstacles = sellable::obstacles(cx, event, &kinds).await?;
+    for (kind, obstacle) in kinds.iter().zip(obstacles) {
+        let mut rows = sales.iter_mut();
+        if let Some(row) = rows.find(|row| row.ticket_type_id == kind.id) {
+            row.obstacle = unpayable.clone().or(obstacle).or(row.obstacle.take());
+        }
+    }
+    Ok(sales)
+}
+
 async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> {
     let rows = sqlx::query(
         "select t.id, t.name, t.currency, t.capacity, t.held, t.sold, coalesce(k.checked_in, 0) as checked_in,
            coalesce(k.refunded, 0) as refunded, coalesce(k.paid, 0)::int8 as paid, coalesce(k.paid_back, 0)::int8 as paid_back,
-           coalesce(i.gross, 0)::int8 as gross, coalesce(i.discount, 0)::int8 as discount
-         from app.ticket_types t
+           coalesce(i.gross, 0)::int8 as gross, coalesce(i.discount, 0)::int8 as discount,
+           not t.door_only and coalesce(t.sales_start >= e.ends_at, false) as begins_late
+         from app.ticket_types t join app.events e on e.id = t.event_id
          left join (
            select k.ticket_type_id, count(*) filter (where k.state = 'checked_in') as checked_in,
              count(*) filter (where k.state = 'refunded') as refunded, sum(k.paid_cents) as paid,
@@ -184,6 +208,9 @@ async fn ticket_types(cx: &mut Cx, event: Uuid) -> Result<Vec<TicketTypeSales>> 
                 discount_cents: row.try_get("discount")?,
                 paid_cents: row.try_get("paid")?,
                 refunded_cents: row.try_get("paid_back")?,
+                obstacle: row
+                    .try_get::<bool, _>("begins_late")?
+                    .then(|| BEGINS_LATE.to_owned()),
             })
         })
         .collect()

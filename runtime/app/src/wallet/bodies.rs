@@ -14,7 +14,7 @@ use uuid::Uuid;
 )]
 pub struct Funding {
     /// In minor units (cents).
-    #[input(range(1, 100_000_000_000))]
+    #[input(range(1, 999_999_999_999))]
     pub amount_cents: i64,
     /// Purpose, shown in the ledger.
     #[input(length(1, 255))]
@@ -39,7 +39,7 @@ pub struct GiveCredits {
     pub user_id: Uuid,
     pub kind: CreditKind,
     /// In minor units (cents).
-    #[input(range(1, 100_000_000))]
+    #[input(range(1, 999_999_999_999))]
     pub amount_cents: i64,
     #[input(format = "currency")]
     pub currency: String,

@@ -31,7 +31,7 @@ impl FromStr for Reward {
         let (currency, amount) = text.trim().split_once(':').ok_or_else(expected)?;
         let currency = money::Currency::parse(currency).map_err(|error| error.to_string())?;
         match amount.parse() {
-            Ok(amount_cents @ 1..=1_000_000) => Ok(Self {
+            Ok(amount_cents @ 1..=money::Money::MOST) => Ok(Self {
                 currency: currency.code().to_owned(),
                 amount_cents,
             }),

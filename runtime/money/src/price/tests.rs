@@ -45,7 +45,7 @@ fn purchase<'a>(lines: &'a [Line], rule: &'a Rule, credits: Money) -> Purchase<'
         currency: credits.currency(),
         lines,
         promo: None,
-        rule: Ok(rule),
+        rule: Ok(Some(rule)),
         city: Some(Uuid::from_u128(1)),
         credits,
     }

@@ -55,7 +55,7 @@ impl Case {
             currency: self.currency,
             lines: &self.lines,
             promo: self.promo,
-            rule: Ok(&self.rule),
+            rule: Ok(Some(&self.rule)),
             city: self.city,
             credits,
         })

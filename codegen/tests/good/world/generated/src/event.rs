@@ -48,7 +48,7 @@ pub struct CreateEvent {
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
     #[input(range(1, 1000000))] pub capacity: Option<i32>,
-    #[input(range(0, _))] pub price_cents: Option<i64>,
+    #[input(range(0, 999999999999))] pub price_cents: Option<i64>,
     #[input(format = "currency", default = "AUD")] pub currency: String,
     #[input(length(4, 12))] pub door_code: Option<String>,
     pub city_id: Uuid,
@@ -65,7 +65,7 @@ pub struct UpdateEvent {
     #[input(required)] pub starts_at: Patch<DateTime<Utc>>,
     #[input(required)] pub ends_at: Patch<DateTime<Utc>>,
     #[input(optional, range(1, 1000000))] pub capacity: Patch<i32>,
-    #[input(optional, range(0, _))] pub price_cents: Patch<i64>,
+    #[input(optional, range(0, 999999999999))] pub price_cents: Patch<i64>,
     #[input(format = "currency", default = "AUD")] pub currency: Patch<String>,
     #[input(keep, optional, length(4, 12))] pub door_code: Patch<String>,
 }
