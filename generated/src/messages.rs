@@ -490,3 +490,68 @@ pub static MESSAGES: &[Message] = &[
         ],
     },
 ];
+
+/// Mails to addresses that may not be a member's.
+#[rustfmt::skip]
+pub static MAILS: &[Message] = &[
+    // To the address of a sign-up. Without a name, which could be an advertisement of whoever typed the address.
+    Message {
+        name: "confirm_sign_up",
+        ty: "account",
+        values: &[("handle", ValueType::Text), ("hours", ValueType::Text), ("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("Confirm your address for CulturePass")], text: &[Piece::Text("Hello,\n\nyou, or somebody who typed your address, asked to join CulturePass as @"), Piece::Value("handle"), Piece::Text(". To become a member, open this link within "), Piece::Value("hours"), Piece::Text(" hours and choose a password. You may choose another name there, too:\n\n"), Piece::Value("link"), Piece::Text("\n\nIf it was not you, do nothing: without the link no account is made.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Bestätige deine Adresse für CulturePass")], text: &[Piece::Text("Hallo,\n\ndu, oder jemand, der deine Adresse eingetippt hat, möchte als @"), Piece::Value("handle"), Piece::Text(" bei CulturePass mitmachen. Um Mitglied zu werden, öffne innerhalb von "), Piece::Value("hours"), Piece::Text(" Stunden diesen Link und wähle ein Passwort. Auch einen anderen Namen kannst du dort wählen:\n\n"), Piece::Value("link"), Piece::Text("\n\nFalls du das nicht warst, tu nichts: Ohne den Link entsteht kein Konto.")], push: &[], email: &[] },
+        ],
+    },
+    // To the address of a member, when somebody signs up with it or wants to change to it.
+    Message {
+        name: "already_member",
+        ty: "account",
+        values: &[("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("You are a member of CulturePass already")], text: &[Piece::Text("Hello,\n\nsomebody, perhaps you, asked to join CulturePass with this address. It belongs to an account already. If you forgot the password, ask for a new one here:\n\n"), Piece::Value("link"), Piece::Text("\n\nIf it was not you, there is nothing to do.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Du bist schon Mitglied von CulturePass")], text: &[Piece::Text("Hallo,\n\njemand, vielleicht du, möchte mit dieser Adresse bei CulturePass mitmachen. Sie gehört schon zu einem Konto. Falls du das Passwort vergessen hast, verlange hier ein neues:\n\n"), Piece::Value("link"), Piece::Text("\n\nFalls du das nicht warst, musst du nichts tun.")], push: &[], email: &[] },
+        ],
+    },
+    // To a member who has forgotten the password.
+    Message {
+        name: "reset_password",
+        ty: "account",
+        values: &[("name", ValueType::Text), ("hours", ValueType::Text), ("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("Choose a new password for CulturePass")], text: &[Piece::Text("Hello "), Piece::Value("name"), Piece::Text(",\n\nsomebody, we hope you, asked to choose a new password for your account. Open this link within "), Piece::Value("hours"), Piece::Text(" hours:\n\n"), Piece::Value("link"), Piece::Text("\n\nIf it was not you, do nothing: your password stays as it is.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Wähle ein neues Passwort für CulturePass")], text: &[Piece::Text("Hallo "), Piece::Value("name"), Piece::Text(",\n\njemand, hoffentlich du, möchte ein neues Passwort für dein Konto wählen. Öffne innerhalb von "), Piece::Value("hours"), Piece::Text(" Stunden diesen Link:\n\n"), Piece::Value("link"), Piece::Text("\n\nFalls du das nicht warst, tu nichts: Dein Passwort bleibt, wie es ist.")], push: &[], email: &[] },
+        ],
+    },
+    // To the new address of a member. Without the member's name, since the address may be anybody's.
+    Message {
+        name: "confirm_email",
+        ty: "account",
+        values: &[("handle", ValueType::Text), ("hours", ValueType::Text), ("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("Confirm your new address for CulturePass")], text: &[Piece::Text("Hello,\n\nyou asked to use this address for your account @"), Piece::Value("handle"), Piece::Text(". To do so, open this link within "), Piece::Value("hours"), Piece::Text(" hours, and stay signed in where you asked for it:\n\n"), Piece::Value("link"), Piece::Text("\n\nIf it was not you, do nothing: the account @"), Piece::Value("handle"), Piece::Text(" keeps its old address, and yours stays free.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Bestätige deine neue Adresse für CulturePass")], text: &[Piece::Text("Hallo,\n\ndu möchtest diese Adresse für dein Konto @"), Piece::Value("handle"), Piece::Text(" verwenden. Öffne dazu innerhalb von "), Piece::Value("hours"), Piece::Text(" Stunden diesen Link, und bleibe dort angemeldet, wo du es verlangt hast:\n\n"), Piece::Value("link"), Piece::Text("\n\nFalls du das nicht warst, tu nichts: Das Konto @"), Piece::Value("handle"), Piece::Text(" behält seine alte Adresse, und deine bleibt frei.")], push: &[], email: &[] },
+        ],
+    },
+    // To the former address of a member.
+    Message {
+        name: "email_changed",
+        ty: "account",
+        values: &[("name", ValueType::Text), ("email", ValueType::Text), ("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("The address of your CulturePass account was changed")], text: &[Piece::Text("Hello "), Piece::Value("name"), Piece::Text(",\n\nyour account now uses the address "), Piece::Value("email"), Piece::Text(" and no longer this one. Other devices were signed out, and accounts elsewhere that you signed in with were unlinked.\n\nIf it was not you, write to us at once:\n\n"), Piece::Value("link")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Die Adresse deines Kontos bei CulturePass wurde geändert")], text: &[Piece::Text("Hallo "), Piece::Value("name"), Piece::Text(",\n\ndein Konto verwendet jetzt die Adresse "), Piece::Value("email"), Piece::Text(" und nicht mehr diese. Andere Geräte wurden abgemeldet, und Konten anderswo, mit denen du dich angemeldet hast, sind nicht mehr verknüpft.\n\nFalls du das nicht warst, schreibe uns sofort:\n\n"), Piece::Value("link")], push: &[], email: &[] },
+        ],
+    },
+    // To a member whose password was changed.
+    Message {
+        name: "password_replaced",
+        ty: "account",
+        values: &[("name", ValueType::Text), ("link", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("The password of your CulturePass account was changed")], text: &[Piece::Text("Hello "), Piece::Value("name"), Piece::Text(",\n\nthe password of your account was changed, and other devices were signed out.\n\nIf it was not you, choose a new password at once:\n\n"), Piece::Value("link")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Das Passwort deines Kontos bei CulturePass wurde geändert")], text: &[Piece::Text("Hallo "), Piece::Value("name"), Piece::Text(",\n\ndas Passwort deines Kontos wurde geändert, und andere Geräte wurden abgemeldet.\n\nFalls du das nicht warst, wähle sofort ein neues Passwort:\n\n"), Piece::Value("link")], push: &[], email: &[] },
+        ],
+    },
+];

@@ -1,4 +1,4 @@
-//! `generated/src/messages.rs`: the texts of notifications in all languages.
+//! `generated/src/messages.rs`: the texts of notifications and of mails about accounts, in all languages.
 
 use super::rust::{header, text};
 use crate::spec::{Message, MessageType, Piece, Wording};
@@ -9,7 +9,8 @@ pub fn file(types: &[MessageType]) -> (String, String) {
     out.push_str("//! What members are told: types of messages, and the messages of each in every language.\n\n");
     out.push_str("use kernel::messages::{Channel, Message, Piece, Type, ValueType, Wording};\n\n");
     out.push_str("/// As members choose which they want.\n#[rustfmt::skip]\npub static TYPES: &[Type] = &[\n");
-    for ty in types {
+    let chosen = || types.iter().filter(|ty| !ty.to_address);
+    for ty in chosen() {
         out.push_str(&format!(
             "    Type {{ name: {:?}, doc: {}, channels: &[{}], always: &[{}], urgent: {}, digest: {} }},\n",
             ty.name.it,
@@ -21,14 +22,17 @@ pub fn file(types: &[MessageType]) -> (String, String) {
         ));
     }
     out.push_str("];\n\n/// All of them, in the order of their types.\n#[rustfmt::skip]\npub static MESSAGES: &[Message] = &[\n");
-    for (ty, message) in types
-        .iter()
-        .flat_map(|ty| ty.messages.iter().map(move |m| (ty, m)))
-    {
-        one(ty, message, &mut out);
-    }
+    all(chosen(), &mut out);
+    out.push_str("];\n\n/// Mails to addresses that may not be a member's.\n#[rustfmt::skip]\npub static MAILS: &[Message] = &[\n");
+    all(types.iter().filter(|ty| ty.to_address), &mut out);
     out.push_str("];\n");
     ("src/messages.rs".into(), out)
+}
+
+fn all<'a>(types: impl Iterator<Item = &'a MessageType>, out: &mut String) {
+    for ty in types {
+        ty.messages.iter().for_each(|message| one(ty, message, out));
+    }
 }
 
 fn one(ty: &MessageType, message: &Message, out: &mut String) {

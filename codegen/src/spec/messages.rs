@@ -1,4 +1,4 @@
-//! The texts of notifications: `spec/messages/<type>.yaml`.
+//! The texts of notifications, and of mails about accounts: `spec/messages/<type>.yaml`.
 //!
 //! A file describes one type of messages, which members choose by, with its messages, their values and their texts in
 //! each language. Everything is checked here, because a text that uses a missing value would otherwise be noticed only
@@ -10,8 +10,8 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
 use crate::phrase::Word;
 
-const TYPE_KEYS: [&str; 7] = [
-    "type", "doc", "channels", "always", "urgent", "digest", "messages",
+const TYPE_KEYS: [&str; 8] = [
+    "type", "doc", "to", "channels", "always", "urgent", "digest", "messages",
 ];
 pub const CHANNELS: [&str; 3] = ["in_app", "push", "email"];
 pub const VALUE_TYPES: [&str; 4] = ["text", "number", "money", "time"];
@@ -28,6 +28,8 @@ const FIRST_LOCALE: &str = "en";
 pub struct MessageType {
     pub name: Word,
     pub doc: String,
+    /// Its messages are mails to an address that may not be a member's. There is nothing to choose.
+    pub to_address: bool,
     /// The channels that are used unless the member chose otherwise.
     pub channels: Vec<String>,
     /// The channels that the member can't switch off.
@@ -80,10 +82,13 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> 
         "doc",
         "add `doc:` with a sentence that says what it is about",
     );
-    keys.required(
-        "channels",
-        "add `channels: [in_app]`, where members get it unless they say otherwise",
-    );
+    let to_address = to_address(&keys);
+    if !to_address {
+        keys.required(
+            "channels",
+            "add `channels: [in_app]`, where members get it unless they say otherwise",
+        );
+    }
     keys.required("messages", "add `messages:` with one message at least");
     let channels = channels(&keys, "channels");
     let always = channels_in(channels.as_slice(), &keys);
@@ -98,8 +103,13 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> 
         );
     }
     let messages = keys.get("messages").map(|node| messages(node, errors));
+    if to_address {
+        let messages = messages.iter().flatten();
+        messages.for_each(|message| whole_in_each(message, errors));
+    }
     Some(MessageType {
         doc: sentence(&keys),
+        to_address,
         channels,
         always,
         urgent: flag(&keys, "urgent"),
@@ -107,6 +117,55 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<MessageType> 
         messages: messages.unwrap_or_default(),
         name,
     })
+}
+
+/// `to: address`, beside which nothing can be said about channels.
+fn to_address(keys: &Keys) -> bool {
+    let help = "write `address`, or leave the key out";
+    let Some(to) = keys.text("to", help) else {
+        return false;
+    };
+    if to.value != "address" {
+        let said = format!("`{}` is not `address`", to.value);
+        keys.errors.push(Diagnostic::at(to.span, said).help(help));
+    }
+    for key in ["channels", "always", "urgent", "digest"] {
+        if let Some(node) = keys.get(key) {
+            keys.errors.push(
+                Diagnostic::at(node.span(), format!("`{key}` beside `to: address`"))
+                    .help("leave it out: such a message is a mail, and is sent at once"),
+            );
+        }
+    }
+    true
+}
+
+/// A mail to an address is all that its reader gets, so no language may leave a value out, such as the link; and there
+/// are no other channels with texts of their own.
+fn whole_in_each(message: &Message, errors: &Collector) {
+    for wording in &message.wordings {
+        let says = |value: &str| {
+            let mut pieces = wording.pieces();
+            pieces.any(|piece| matches!(piece, Piece::Value(name) if name.it == value))
+        };
+        for (name, _) in message.values.iter().filter(|(name, _)| !says(&name.it)) {
+            let said = format!(
+                "the text in `{}` does not name `{}`",
+                wording.locale.it, name.it
+            );
+            errors.push(
+                Diagnostic::at(wording.locale.span, said)
+                    .also(name.span, "a value of the message")
+                    .help(format!("add `{{{{ {} }}}}`", name.it)),
+            );
+        }
+        if !(wording.push.is_empty() && wording.email.is_empty()) {
+            errors.push(
+                Diagnostic::at(wording.locale.span, "a second text of a mail".to_owned())
+                    .help("leave `push` and `email` out: `text` is the text of the mail"),
+            );
+        }
+    }
 }
 
 /// Checks that need all files: duplicate names, and languages that one message has and another lacks.

@@ -1,6 +1,6 @@
-//! Mails about accounts, from templates in `mail/`.
+//! Mails about accounts.
 //!
-//! This module knows texts and no tables. Texts written by members are sanitized before they are inserted. Sending is
+//! This module knows no tables; the texts are in the spec. Texts written by members are sanitized before they are inserted. Sending is
 //! up to the crate `delivery`.
 
 mod templates;

@@ -16,7 +16,6 @@ mod routes;
 mod settings;
 mod stream;
 mod tell;
-mod texts;
 mod unsubscribe;
 
 pub use settings::{Reminder, Settings};

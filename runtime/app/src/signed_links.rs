@@ -4,7 +4,7 @@
 //! open links by themselves: therefore a GET only shows a page that asks for confirmation, and a POST does the work.
 //! This module may not know any table.
 
-use crate::module::Parts;
+use crate::{module::Parts, texts::Direction};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderValue, StatusCode, header, request::Parts as Head},
@@ -160,8 +160,9 @@ impl Pages {
 }
 
 fn page(language: &str, body: &str) -> Response {
+    let direction = Direction::of(language).name();
     let html = format!(
-        "<!doctype html><html lang=\"{language}\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
+        "<!doctype html><html lang=\"{language}\" dir=\"{direction}\"><meta charset=\"utf-8\"><title>CulturePass</title><body>{body}</body></html>"
     );
     let policy =
         HeaderValue::from_static("default-src 'none'; form-action 'self'; frame-ancestors 'none'");

@@ -6,7 +6,7 @@ use crate::Kind;
 
 pub fn is_whole(bytes: &[u8], kind: Kind) -> bool {
     match kind {
-        Kind::Jpeg => jpeg(bytes),
+        Kind::Jpeg => jpeg(bytes, |_, _| ()).map(drop),
         Kind::Png => png(bytes),
         Kind::Webp => webp(bytes),
         Kind::Gif => gif(bytes),
@@ -14,25 +14,14 @@ pub fn is_whole(bytes: &[u8], kind: Kind) -> bool {
     .is_some()
 }
 
-/// Whether a PNG has a colour profile of more than this many bytes. Profiles are compressed, and decoders unpack them
-/// whole: of a file of 100 MB for minutes.
-pub fn has_profile_beyond(bytes: &[u8], most: usize) -> bool {
-    let mut at: usize = 8;
-    while let Some(head) = bytes.get(at..at.saturating_add(8)) {
-        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        match &head[4..] {
-            b"iCCP" if length > most => return true,
-            b"IDAT" | b"IEND" => return false,
-            _ => at = at.saturating_add(length).saturating_add(12),
-        }
-    }
-    false
-}
+/// The marker of a JPEG's scan.
+pub const SCAN: u8 = 0xda;
 
 /// Skips segments by their length, since a thumbnail in a segment has an end marker of its own, which must not count.
-fn jpeg(bytes: &[u8]) -> Option<()> {
+/// `seen` is called with the marker and the contents of each segment. Returns the length of the picture. `None`: its end
+/// is missing.
+pub fn jpeg(bytes: &[u8], mut seen: impl FnMut(u8, &[u8])) -> Option<usize> {
     const END: u8 = 0xd9;
-    const SCAN: u8 = 0xda;
     let mut at = 2;
     loop {
         // Any number of fill bytes may precede a marker.
@@ -41,12 +30,14 @@ fn jpeg(bytes: &[u8]) -> Option<()> {
         }
         let marker = *bytes.get(at + 1)?;
         match (bytes[at], marker) {
-            (0xff, END) => return Some(()),
+            (0xff, END) => return Some(at + 2),
             // Markers without a length.
             (0xff, 0x01 | 0xd0..=0xd8) => at += 2,
             (0xff, 0x02..) => {
                 let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
-                at += 2 + usize::from(length);
+                let end = at + 2 + usize::from(length);
+                seen(marker, bytes.get(at + 4..end).unwrap_or_default());
+                at = end;
                 if marker == SCAN {
                     at = after_scan(bytes, at)?;
                 }

@@ -3,10 +3,12 @@
 //! The output is encoded anew from the pixels alone. It contains no other data of the file, such as the place where a
 //! photograph was taken. This crate may not know a table, a store or HTTP.
 
+mod bombs;
 mod end;
 mod sizes;
 mod workshop;
 
+pub use bombs::{METADATA_MAX, SCANS_MAX};
 pub use sizes::SIDES;
 pub use workshop::{Bench, Busy, Workshop};
 
@@ -62,9 +64,6 @@ pub const SIDE_MAX: u32 = 12_000;
 /// The maximum size of a decoded picture in memory, in bytes.
 pub const DECODED_MAX: u64 = 256 << 20;
 
-/// The maximum size of a PNG's colour profile in the file, in bytes. Those of cameras and screens have some kilobytes.
-const PROFILE_MAX: usize = 1 << 20;
-
 /// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -72,6 +71,10 @@ pub enum Refused {
     Kind(&'static str),
     #[error("it has more than {SIDE_MAX} pixels on a side, or more in all than can be looked at")]
     TooLarge,
+    #[error("its colour profile or texts unpack to more than {METADATA_MAX} bytes")]
+    Metadata,
+    #[error("it has more than {SCANS_MAX} scans")]
+    Scans,
     #[error("its end is missing")]
     Cut,
     #[error("it can't be read")]
@@ -98,10 +101,7 @@ pub fn prepare(bytes: &[u8], kind: Kind) -> Result<Prepared, Refused> {
     if image::guess_format(bytes).ok() != Some(kind.format()) {
         return Err(Refused::Kind(kind.content_type()));
     }
-    if kind == Kind::Png && end::has_profile_beyond(bytes, PROFILE_MAX) {
-        return Err(Refused::Broken);
-    }
-    let (picture, orientation) = decode(bytes, kind)?;
+    let (picture, orientation) = decode(&bombs::defused(bytes, kind)?, kind)?;
     // Decoders silently fill in what is missing of an incomplete file.
     if !end::is_whole(bytes, kind) {
         return Err(Refused::Cut);

@@ -365,3 +365,58 @@ async fn abuse_18_no_new_password_contains_the_names_of_its_member() {
     // After the refusal, the link is still good.
     reset("nine large giraffes").await.expect(204);
 }
+
+/// Mails about accounts are in the language of their reader: before there is an account that of the request, afterwards
+/// the member's, whatever language the request is in.
+#[tokio::test]
+async fn no7_mails_about_accounts_are_in_the_language_of_their_reader() {
+    let server = behind_proxy(|_| {}).await;
+    let subject = async |address: &str| {
+        server.settled().await;
+        let mails = server.mailer.all_to(address);
+        mails.last().expect("a mail").subject.clone()
+    };
+    let send = async |path: &str, body: Value, accepted: &str| {
+        let headers = [("accept-language", accepted)];
+        let sent = server
+            .client
+            .send(reqwest::Method::POST, path, Some(body), &headers);
+        sent.await.expect(202);
+    };
+    let ana = address("ana");
+    let mut german = wish("ana", &ana);
+    german["locale"] = json!("de-CH");
+    send("/auth/sign-up", german, "en").await;
+    assert!(subject(&ana).await.starts_with("Bestätige"));
+    let token = people::mailed_token(&server, &ana, 0).await;
+    let body = json!({"token": token, "password": PASSWORD});
+    server
+        .client
+        .post("/auth/verify-email", body)
+        .await
+        .expect(204);
+    send("/auth/forgot-password", json!({"email": ana}), "en").await;
+    assert!(subject(&ana).await.starts_with("Wähle ein neues Passwort"));
+    // What a stranger's program asks for changes nothing.
+    send("/auth/sign-up", wish("eve", &ana), "en").await;
+    assert!(subject(&ana).await.starts_with("Du bist schon Mitglied"));
+    // Without a locale, the language of the program is that of the mail and of the account.
+    let ben = address("ben");
+    send(
+        "/auth/sign-up",
+        wish("ben", &ben),
+        "fr, de-AT;q=0.9, en;q=0.8",
+    )
+    .await;
+    assert!(subject(&ben).await.starts_with("Bestätige"));
+    let mut conn = server.superuser().await;
+    let locale: String = sqlx::query_scalar("select locale from app.sign_ups where handle = 'ben'")
+        .fetch_one(&mut conn)
+        .await
+        .expect("a sign-up");
+    assert_eq!(locale, "de-AT");
+    // The control: nobody says a language.
+    let cy = address("cy_of_wales");
+    send("/auth/sign-up", wish("cy_of_wales", &cy), "*").await;
+    assert!(subject(&cy).await.starts_with("Confirm"));
+}

@@ -14,7 +14,7 @@ use crate::{
 use exif::{Field, In, Rational, Tag, Value as Exif, experimental::Writer};
 use image::{ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 use serde_json::{Value, json};
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 #[tokio::test]
 async fn md1_a_picture_is_announced_sent_and_completed() {
@@ -271,8 +271,45 @@ async fn abuse_36_bombs_are_refused() {
     let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]);
     let at = frame.expect("a frame") + 5;
     jpeg[at..at + 4].copy_from_slice(&[0xc3, 0x50, 0xc3, 0x50]);
-    let files = vec![("a GIF", "image/gif", gif), ("a JPEG", "image/jpeg", jpeg)];
+    let png = with_profile(200 << 20);
+    assert!(png.len() < 210_000);
+    let files = vec![
+        ("a GIF", "image/gif", gif),
+        ("a JPEG", "image/jpeg", jpeg),
+        ("a profile", "image/png", png.clone()),
+    ];
     are_refused(&stage, files).await;
+    // The answer says what to do, and a profile as such is no obstacle.
+    let client = &stage.owner.client;
+    for (bytes, status) in [(png, 422), (with_profile(1000), 201)] {
+        let body = announcement("event", &stage.event, "image/png", &bytes);
+        let upload = client.post("/media/uploads", body).await.expect(201).json;
+        send(&stage.server, &upload, &bytes).await.expect(204);
+        let answer = complete(client, &upload).await.expect(status);
+        assert_eq!(answer.text.contains("without metadata"), status == 422);
+    }
+}
+
+/// A PNG with a colour profile that unpacks to this length.
+fn with_profile(length: usize) -> Vec<u8> {
+    let mut packing = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packing.write_all(&vec![0; length]).expect("memory");
+    let packed = packing.finish().expect("memory");
+    let body = [&b"iCCPname\0\0"[..], &packed].concat();
+    let mut sum = flate2::Crc::new();
+    sum.update(&body);
+    let png = encoded(8, 8, 1, ImageFormat::Png);
+    // After the signature and the header.
+    let (head, rest) = png.split_at(33);
+    let length = u32::try_from(body.len() - 4).expect("a length");
+    [
+        head,
+        &length.to_be_bytes(),
+        &body,
+        &sum.sum().to_be_bytes(),
+        rest,
+    ]
+    .concat()
 }
 
 /// The type of a file is determined by its contents.

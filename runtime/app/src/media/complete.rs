@@ -100,16 +100,7 @@ impl Media {
             return Ok(Err(why.to_owned()));
         }
         let prepared = bench.prepare(bytes, upload.kind).await;
-        Ok(prepared.map_err(|refused| match refused {
-            Refused::Kind(content_type) => format!("The file is not {content_type}."),
-            Refused::TooLarge => format!(
-                "The picture is too large: a side may have {} pixels, and all of it {} MB once it is unpacked.",
-                images::SIDE_MAX,
-                images::DECODED_MAX >> 20
-            ),
-            Refused::Cut => "The end of the file is missing.".to_owned(),
-            Refused::Broken => "The file can't be read as a picture.".to_owned(),
-        }))
+        Ok(prepared.map_err(|refused| said(&refused)))
     }
 
     /// Records that the file was refused. Returns the picture if a concurrent request has completed the upload in the
@@ -257,6 +248,32 @@ fn read(id: Uuid, row: &PgRow) -> Result<Upload> {
         storage_key: row.try_get("storage_key")?,
         expires_at: row.try_get("expires_at")?,
     })
+}
+
+/// What is wrong with the file, and what to do about it.
+fn said(refused: &Refused) -> String {
+    match refused {
+        Refused::Kind(content_type) => {
+            format!("The file is not {content_type}. Announce it with the type that it has.")
+        }
+        Refused::TooLarge => format!(
+            "The picture is too large: a side may have {} pixels, and all of it {} MB once it is unpacked. Make it smaller, and upload that.",
+            images::SIDE_MAX,
+            images::DECODED_MAX >> 20
+        ),
+        Refused::Metadata => format!(
+            "The file's colour profile or texts unpack to more than {} MB. Save the picture without metadata, and upload that.",
+            images::METADATA_MAX >> 20
+        ),
+        Refused::Scans => format!(
+            "The JPEG has more than {} scans. Save it as an ordinary JPEG, and upload that.",
+            images::SCANS_MAX
+        ),
+        Refused::Cut => "The end of the file is missing. Upload the whole file.".to_owned(),
+        Refused::Broken => {
+            "The file can't be read as a picture. Save it again with a program for pictures, and upload that.".to_owned()
+        }
+    }
 }
 
 async fn settle(cx: &mut Cx, id: Uuid, state: &str, media: Option<Uuid>) -> Result<()> {

@@ -4,6 +4,7 @@ use super::{
     Notifications,
     dispatch::{Item, Letter},
 };
+use crate::texts::Direction;
 use delivery::mail::Mail;
 use kernel::{Error, Result};
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -81,6 +82,7 @@ impl Notifications {
             items,
             subject => subject.as_str(),
             language => layout.language,
+            direction => Direction::of(layout.language).name(),
             open => layout.open,
             leave => layout.leave,
             // A mail about one event leads there, one about several things to the start page.

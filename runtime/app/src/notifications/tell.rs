@@ -2,10 +2,8 @@
 //! chosen, in the caller's transaction. If there are many members, jobs do this part by part. Nothing is sent here:
 //! that is [`super::dispatch`].
 
-use super::{
-    dispatch,
-    texts::{self, Text},
-};
+use super::dispatch;
+use crate::texts::{self, Text};
 use chrono::{DateTime, Utc};
 use kernel::{
     Cx, Error, Result, failpoint,

@@ -7,7 +7,7 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
-    mail::{CHANGE, Link},
+    mail::{CHANGE, Link, Reader},
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
@@ -52,11 +52,8 @@ impl Sessions {
         if !allowed {
             return Ok(());
         }
-        if self.is_member(cx, email).await? {
-            let link = Link::Page("forgotten-password");
-            return self
-                .mail(cx, Template::AlreadyMember, email, &[], link)
-                .await;
+        if self.tell_member(cx, email).await? {
+            return Ok(());
         }
         // No link if the session was ended since the request.
         self.hold_account(cx, user).await?;
@@ -69,10 +66,11 @@ impl Sessions {
         if !live {
             return Ok(());
         }
-        let handle: String = sqlx::query_scalar("select handle from app.users where id = $1")
-            .bind(user)
-            .fetch_one(cx.conn())
-            .await?;
+        let (handle, locale): (String, String) =
+            sqlx::query_as("select handle, locale from app.users where id = $1")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
             .keep_link(cx, user, session, Purpose::ChangeEmail, email, lifetime)
@@ -80,7 +78,11 @@ impl Sessions {
         // Without the name of the account: the address may be anybody's, and the name could be an advertisement.
         let values = [("handle", handle.as_str()), ("hours", &hours(lifetime))];
         let link = Link::Token("confirm-email", &token);
-        self.mail(cx, Template::ConfirmEmail, email, &values, link)
+        let to = Reader {
+            email,
+            locale: &locale,
+        };
+        self.mail(cx, Template::ConfirmEmail, to, &values, link)
             .await
     }
 
@@ -100,11 +102,12 @@ impl Sessions {
     async fn change_address(&self, cx: &mut Cx, token: &SecretString) -> Result<()> {
         let opened = self.open_link(cx, Purpose::ChangeEmail, token).await?;
         let (user, email) = (opened.user, opened.email);
-        let (name, old): (String, String) =
-            sqlx::query_as("select display_name, email from app.users where id = $1 for update")
-                .bind(user)
-                .fetch_one(cx.conn())
-                .await?;
+        let (name, old, locale): (String, String, String) = sqlx::query_as(
+            "select display_name, email, locale from app.users where id = $1 for update",
+        )
+        .bind(user)
+        .fetch_one(cx.conn())
+        .await?;
         sqlx::query("update app.users set email = $2 where id = $1")
             .bind(user)
             .bind(&email)
@@ -125,7 +128,11 @@ impl Sessions {
             .await?;
         let values = [("name", name.as_str()), ("email", &email)];
         let link = Link::Page("help");
-        self.mail(cx, Template::EmailChanged, &old, &values, link)
+        let to = Reader {
+            email: &old,
+            locale: &locale,
+        };
+        self.mail(cx, Template::EmailChanged, to, &values, link)
             .await
     }
 

@@ -26,12 +26,22 @@ pub(super) enum Link<'a> {
     Token(&'static str, &'a Mailed),
 }
 
+/// To whom an email goes: the address, and the language of its reader.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub email: &'a str,
+    pub locale: &'a str,
+}
+
 /// An email to be sent, as a job's payload. The payload is not encrypted, so it holds no token, only the number that
 /// the token is derived from.
 #[derive(Serialize, Deserialize)]
 struct Letter {
     template: Template,
     to: String,
+    /// The language of whoever reads it. Jobs of earlier versions have none; their mails are in English.
+    #[serde(default)]
+    locale: String,
     values: BTreeMap<String, String>,
     page: String,
     token_of: Option<String>,
@@ -106,7 +116,7 @@ impl Sessions {
         &self,
         cx: &mut Cx,
         template: Template,
-        to: &str,
+        to: Reader<'_>,
         values: &[(&str, &str)],
         link: Link<'_>,
     ) -> Result<()> {
@@ -117,7 +127,8 @@ impl Sessions {
         };
         let letter = Letter {
             template,
-            to: to.to_owned(),
+            to: to.email.to_owned(),
+            locale: to.locale.to_owned(),
             values: values
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
@@ -138,8 +149,14 @@ impl Sessions {
             link += self.0.key.mailed(number).token().expose_secret();
         }
         letter.values.insert("link".to_owned(), link);
-        let mail = letter.template.fill(&letter.to, &letter.values);
-        let mut mail = mail.map_err(|error| Failure::last(Error::internal(error)))?;
+        let Letter {
+            template,
+            to,
+            locale,
+            values,
+            ..
+        } = &letter;
+        let mut mail = template.fill(to, locale, values).map_err(Failure::last)?;
         // A retried job sends the same message id.
         mail.id = run.id;
         match self.0.mailer.send(mail).await {

@@ -6,7 +6,7 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
-    mail::{Link, RESET},
+    mail::{Link, RESET, Reader},
     throttle::{Mailing, network},
     wrong_credentials,
 };
@@ -72,13 +72,13 @@ impl Sessions {
         let allowed = self
             .may_mail(cx, &reset.network, Mailing::ResetPassword, email)
             .await?;
-        let member: Option<(Uuid, String)> = sqlx::query_as(
-            "select id, display_name from app.users where email = $1 and status = 'active'",
+        let member: Option<(Uuid, String, String)> = sqlx::query_as(
+            "select id, display_name, locale from app.users where email = $1 and status = 'active'",
         )
         .bind(email)
         .fetch_optional(cx.conn())
         .await?;
-        let (true, Some((user, name))) = (allowed, member) else {
+        let (true, Some((user, name, locale))) = (allowed, member) else {
             return Ok(());
         };
         let lifetime = self.0.config.reset_lifetime;
@@ -87,7 +87,11 @@ impl Sessions {
             .await?;
         let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
         let link = Link::Token("reset-password", &token);
-        self.mail(cx, Template::ResetPassword, email, &values, link)
+        let to = Reader {
+            email,
+            locale: &locale,
+        };
+        self.mail(cx, Template::ResetPassword, to, &values, link)
             .await
     }
 
@@ -170,15 +174,19 @@ impl Sessions {
     }
 
     async fn tell_of_new_password(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
-        let (name, email): (String, String) =
-            sqlx::query_as("select display_name, email from app.users where id = $1")
+        let (name, email, locale): (String, String, String) =
+            sqlx::query_as("select display_name, email, locale from app.users where id = $1")
                 .bind(user)
                 .fetch_one(cx.conn())
                 .await?;
         jobs::tell(cx, "sessions.password_changed", ("user", user), json!({})).await?;
         let values = [("name", name.as_str())];
         let link = Link::Page("forgotten-password");
-        self.mail(cx, Template::PasswordChanged, &email, &values, link)
+        let to = Reader {
+            email: &email,
+            locale: &locale,
+        };
+        self.mail(cx, Template::PasswordChanged, to, &values, link)
             .await
     }
 }

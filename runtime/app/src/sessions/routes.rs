@@ -7,6 +7,7 @@ use super::{
         ResetPassword, SessionList, SignUp, VerifyEmail,
     },
 };
+use crate::{languages, texts};
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
@@ -70,7 +71,8 @@ pub struct Document;
 /// Sign up
 ///
 /// Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response
-/// is the same whether or not the address belongs to a member already.
+/// is the same whether or not the address belongs to a member already. Without `locale`, the mail and the account use
+/// the first language of `Accept-Language` that there are texts in, or else the first one.
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
     security(()), responses(
         (status = 202, description = "Accepted; an e-mail follows"),
@@ -79,9 +81,11 @@ pub struct Document;
 async fn sign_up(
     State(sessions): State<Sessions>,
     caller: Visitor,
+    headers: HeaderMap,
     Sent(input): Sent<SignUp>,
 ) -> Result<StatusCode> {
-    sessions.sign_up(&caller, input).await?;
+    let accepted = languages::accepted(&headers, texts::languages());
+    sessions.sign_up(&caller, input, accepted).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

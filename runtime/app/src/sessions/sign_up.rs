@@ -8,7 +8,7 @@ use super::{
     bodies::{SignUp, VerifyEmail, weak_password},
     hours,
     links::{bad_link, mail_arrived},
-    mail::{INVITE, Link},
+    mail::{INVITE, Link, Reader},
     secret::{self, Mailed},
     throttle::{Mailing, network},
 };
@@ -34,7 +34,13 @@ pub(super) struct Invitation {
 impl Sessions {
     /// Accepts a sign-up. The answer is the same whether or not the address is a member's; everything else is done by
     /// a job after the answer.
-    pub async fn sign_up(&self, caller: &Visitor, input: SignUp) -> Result<()> {
+    /// `accepted` is the language that the caller's program asks for; the member's unless the body says another.
+    pub async fn sign_up(
+        &self,
+        caller: &Visitor,
+        input: SignUp,
+        accepted: Option<String>,
+    ) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let taken = self.is_taken(&mut cx, &input.handle).await?;
         drop(cx);
@@ -48,7 +54,7 @@ impl Sessions {
             email: input.email,
             handle: input.handle,
             display_name: input.display_name,
-            locale: input.locale,
+            locale: input.locale.or(accepted),
             timezone: input.timezone,
         };
         self.enqueue(INVITE, invitation, None, caller.request_id)
@@ -72,11 +78,8 @@ impl Sessions {
         if !allowed {
             return Ok(());
         }
-        if self.is_member(cx, &input.email).await? {
-            let link = Link::Page("forgotten-password");
-            return self
-                .mail(cx, Template::AlreadyMember, &input.email, &[], link)
-                .await;
+        if self.tell_member(cx, &input.email).await? {
+            return Ok(());
         }
         let token = Mailed::fresh(&self.0.key);
         sqlx::query(
@@ -97,7 +100,11 @@ impl Sessions {
         // Without the name: whoever typed the address may not be its owner, and could send advertisements to everybody.
         let values = [("handle", input.handle.as_str()), ("hours", &hours)];
         let link = Link::Token("verify-email", &token);
-        self.mail(cx, Template::ConfirmSignUp, &input.email, &values, link)
+        let to = Reader {
+            email: &input.email,
+            locale: input.locale.as_deref().unwrap_or("en"),
+        };
+        self.mail(cx, Template::ConfirmSignUp, to, &values, link)
             .await
     }
 
@@ -179,13 +186,22 @@ impl Sessions {
         })
     }
 
-    pub(super) async fn is_member(&self, cx: &mut Cx, email: &str) -> Result<bool> {
-        Ok(sqlx::query_scalar(
-            "select exists (select 1 from app.users where email = $1 and status <> 'archived')",
+    /// Tells the member with this address, if there is one, that somebody else wanted to use it. The mail is in the
+    /// member's language, not in that of whoever typed the address.
+    pub(super) async fn tell_member(&self, cx: &mut Cx, email: &str) -> Result<bool> {
+        let locale: Option<String> = sqlx::query_scalar(
+            "select locale from app.users where email = $1 and status <> 'archived'",
         )
         .bind(email)
-        .fetch_one(cx.conn())
-        .await?)
+        .fetch_optional(cx.conn())
+        .await?;
+        if let Some(locale) = &locale {
+            let link = Link::Page("forgotten-password");
+            let to = Reader { email, locale };
+            self.mail(cx, Template::AlreadyMember, to, &[], link)
+                .await?;
+        }
+        Ok(locale.is_some())
     }
 }
 

@@ -1,5 +1,5 @@
 //! Turns a message and its values into the text that a member reads: in the member's language, with times in the time
-//! zone of the place and in the member's.
+//! zone of the place and in the member's. Also says which way a language is written.
 //!
 //! This module may not know a table. Values are JSON as the causes produce them; a missing value or one of the wrong
 //! type is a bug and an error, so that no incomplete sentence is sent.
@@ -33,10 +33,26 @@ pub fn message(name: &str) -> Result<&'static Message> {
     found.ok_or_else(|| Error::internal(format!("there is no message `{name}`")))
 }
 
+/// The mail to an address of this name.
+pub fn mail(name: &str) -> Result<&'static Message> {
+    let mut all = generated::messages::MAILS.iter();
+    let found = all.find(|message| message.name == name);
+    found.ok_or_else(|| Error::internal(format!("there is no mail `{name}`")))
+}
+
+/// The languages that every message has, without regional variants.
+pub fn languages() -> impl Iterator<Item = &'static str> {
+    let first = generated::messages::MESSAGES.first();
+    let wordings = first.map_or(&[][..], |message| message.wordings);
+    let locales = wordings.iter().map(|wording| wording.locale);
+    locales.filter(|locale| !locale.contains('-'))
+}
+
 /// Renders the message; `zone` is the member's time zone.
 pub fn write(message: &Message, values: &Value, locale: &str, zone: &str) -> Result<Text> {
     let wording = message.wording(locale);
     let reader = Reader {
+        direction: Direction::of(wording.locale),
         locale: clocks(wording.locale),
         zone: zone.parse().unwrap_or(Tz::UTC),
     };
@@ -69,7 +85,68 @@ pub fn tells_time(message: &Message) -> bool {
     message.values.iter().any(|(_, ty)| *ty == ValueType::Time)
 }
 
+/// Which way a language is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Ltr,
+    Rtl,
+}
+
+impl Direction {
+    /// By the script, if the locale names one (`ks-Deva`), or else by the language.
+    pub fn of(locale: &str) -> Self {
+        const SCRIPTS: [&str; 8] = [
+            "Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Syrc", "Thaa",
+        ];
+        const LANGUAGES: [&str; 15] = [
+            "ar", "arc", "ckb", "dv", "fa", "he", "ks", "mzn", "nqo", "ps", "sd", "syr", "ug",
+            "ur", "yi",
+        ];
+        let mut parts = locale.split('-');
+        let language = parts.next().unwrap_or_default().to_lowercase();
+        let script = parts.find(|part| part.len() == 4);
+        let is_rtl = match script {
+            Some(script) => SCRIPTS.iter().any(|rtl| rtl.eq_ignore_ascii_case(script)),
+            None => LANGUAGES.contains(&language.as_str()),
+        };
+        if is_rtl { Self::Rtl } else { Self::Ltr }
+    }
+
+    /// The value of the attribute `dir` in HTML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ltr => "ltr",
+            Self::Rtl => "rtl",
+        }
+    }
+
+    /// The direction of a letter. Digits and punctuation have none.
+    fn of_letter(letter: char) -> Option<Self> {
+        match letter {
+            '\u{590}'..='\u{8ff}'
+            | '\u{fb1d}'..='\u{fdff}'
+            | '\u{fe70}'..='\u{feff}'
+            | '\u{10800}'..='\u{10fff}'
+            | '\u{1e800}'..='\u{1eeff}' => Some(Self::Rtl),
+            _ if letter.is_alphabetic() => Some(Self::Ltr),
+            _ => None,
+        }
+    }
+
+    /// The value as it is inserted into a text of this direction. One with letters of the other direction is isolated,
+    /// or it would change the order of the words around it. An address is not: programs that recognize it in a text
+    /// would take the end of the isolation for a part of it.
+    fn isolating(self, value: String) -> String {
+        let other = |letter| Self::of_letter(letter).is_some_and(|way| way != self);
+        match value.contains("://") || !value.chars().any(other) {
+            true => value,
+            false => format!("\u{2068}{value}\u{2069}"),
+        }
+    }
+}
+
 struct Reader {
+    direction: Direction,
     locale: Locale,
     zone: Tz,
 }
@@ -90,7 +167,8 @@ impl Reader {
                 message.name
             )
         };
-        written.ok_or_else(|| Error::internal(wrong()))
+        let written = written.ok_or_else(|| Error::internal(wrong()))?;
+        Ok(self.direction.isolating(written))
     }
 
     /// Formats a time: `Sat 28 Nov 2026, 19:30 (Europe/Zurich)`, and the member's local time if it differs.
@@ -144,6 +222,7 @@ fn at_most(text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::messages::Wording;
     use serde_json::json;
 
     fn starts(at: &str, zone: &str) -> Value {
@@ -184,6 +263,60 @@ mod tests {
         }
     }
 
+    /// NO7: values of the other direction keep their place, in both directions.
+    #[test]
+    fn no7_values_of_the_other_direction_are_isolated() {
+        for (locale, expected) in [
+            ("ar", Direction::Rtl),
+            ("AR-EG", Direction::Rtl),
+            ("he-IL", Direction::Rtl),
+            ("ur", Direction::Rtl),
+            ("pa-Arab-PK", Direction::Rtl),
+            ("ks-Deva", Direction::Ltr),
+            ("de-CH", Direction::Ltr),
+            ("zh-Hant-TW", Direction::Ltr),
+            ("", Direction::Ltr),
+        ] {
+            assert_eq!(Direction::of(locale), expected, "{locale}");
+        }
+        let starts = |event: &str| json!({"event": event, "starts": {"at": "2026-11-28T18:30:00Z", "zone": "UTC"}});
+        let moved = |locale| Message {
+            name: "moved",
+            ty: "event_changed",
+            values: &[("event", ValueType::Text), ("starts", ValueType::Time)],
+            wordings: match locale {
+                "ar" => &[Wording {
+                    locale: "ar",
+                    title: &[Piece::Value("event")],
+                    text: &[
+                        Piece::Value("event"),
+                        Piece::Text(": "),
+                        Piece::Value("starts"),
+                    ],
+                    push: &[],
+                    email: &[],
+                }],
+                _ => &[Wording {
+                    locale: "en",
+                    title: &[Piece::Value("event")],
+                    text: &[Piece::Value("event"), Piece::Text(".")],
+                    push: &[],
+                    email: &[],
+                }],
+            },
+        };
+        let title = |locale, event| {
+            let text = write(&moved(locale), &starts(event), locale, "UTC").unwrap();
+            text.title
+        };
+        assert_eq!(title("en", "Jazz 2026"), "Jazz 2026");
+        assert_eq!(title("en", "موسيقى"), "\u{2068}موسيقى\u{2069}");
+        assert_eq!(title("ar", "موسيقى"), "موسيقى");
+        assert_eq!(title("ar", "Jazz"), "\u{2068}Jazz\u{2069}");
+        assert_eq!(title("ar", "2026!"), "2026!");
+        assert_eq!(title("ar", "https://x.test/#1"), "https://x.test/#1");
+    }
+
     #[test]
     fn money_has_as_many_digits_as_its_currency() {
         let said =
@@ -214,7 +347,8 @@ mod tests {
     /// NO7: `de-CH` → `de`, `pt-BR` → `en`.
     #[test]
     fn no7_languages_fall_back_to_the_nearest_there_is() {
-        for message in generated::messages::MESSAGES {
+        let mails = generated::messages::MAILS;
+        for message in generated::messages::MESSAGES.iter().chain(mails) {
             for (locale, found) in [
                 ("en", "en"),
                 ("en-AU", "en"),
