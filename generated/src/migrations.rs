@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6fa3b78335498c233dd41653b9ee31be4e7c551b4c65deccba36fccb07980114356d1b4ef9847173c351abad3b6c7c99",
+        checksum: "1efe6e2e342a390240dfc17a610493402a1a9195af795e1b136efec0252fd13c540bfc33a6795d859488a3a3837a5c20",
     },
 ];

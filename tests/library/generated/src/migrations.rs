@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "83c0e964873e44deb414ecfd7f92cf6cee0560eb8b4334b9267441d2f7059f2e458f915c41a846cc5843a31764888c5f",
+        checksum: "576f1c3bd63e97ad632ab14747435ce37966cbc61d0aaf0d9a3cca9f92b56086522723c5e21c1cb903e38c8a38020567",
     },
 ];
