@@ -5,7 +5,7 @@ use super::{
     market::Market,
     stage::{Stage, keyed},
 };
-use crate::support::{Database, database::Content, document, documented, model};
+use crate::support::{Database, database::Content, documented, model};
 use ::money::Money;
 use codegen::model::Ty;
 use serde_json::{Value, json};

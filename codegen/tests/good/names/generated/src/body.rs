@@ -125,8 +125,8 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.body, t.bytes, t.mode, t.input, t.arguments, t.value::float8, t.value_0, t.row, t.out, t.name,
-    t.decode, t.given::text, t.bind, t.read, t.type, t.fn, t.async, p.t, p.p, t.locked, t.slug, t.user_id,
-    t.owner_type, t.owner_id, t.same_id, counts.sum::int8, counts.avg_0::float8, t.big::int8,
+    t.decode, t.given, t.bind, t.read, t.type, t.fn, t.async, p.t, p.p, t.locked, t.slug, t.user_id, t.owner_type,
+    t.owner_id, t.same_id, counts.sum::int8, counts.avg_0::float8, t.big::int8,
     coalesce(t.big > 3, false) as is_big, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
@@ -139,11 +139,11 @@ macro_rules! sets { () => {
     value_0 = case when $15 then $16 else t.value_0 end,
     row = case when $17 then sec.patched(t.row, $18) else t.row end,
     out = case when $19 then sec.patched(t.out, $20) else t.out end, name = case when $21 then $22 else t.name end,
-    decode = case when $23 then $24 else t.decode end,
-    given = case when $25 then $26::text::citext else t.given end, bind = case when $27 then $28 else t.bind end,
-    read = case when $29 then $30 else t.read end, type = case when $31 then $32 else t.type end,
-    fn = case when $33 then $34 else t.fn end, async = case when $35 then $36 else t.async end,
-    slug = case when $41 then $42 else t.slug end, owner_type = case when $43 then $44 else t.owner_type end,
+    decode = case when $23 then $24 else t.decode end, given = case when $25 then $26 else t.given end,
+    bind = case when $27 then $28 else t.bind end, read = case when $29 then $30 else t.read end,
+    type = case when $31 then $32 else t.type end, fn = case when $33 then $34 else t.fn end,
+    async = case when $35 then $36 else t.async end, slug = case when $41 then $42 else t.slug end,
+    owner_type = case when $43 then $44 else t.owner_type end,
     owner_id = case when $45 then $46 else t.owner_id end, same_id = case when $47 then $48 else t.same_id end"
 } }
 
@@ -185,8 +185,8 @@ pub static BODY: Resource = Resource {
           (body, bytes, mode, input, arguments, value, value_0, row, out, name, decode, given, bind, read, type, fn,
           async, t, p, slug, owner_type, owner_id, same_id)
         select
-          $1, $2, $3, $4, $5, $6::float8::numeric, $7, $8, $9, $10, $11, $12::text::citext, $13, $14, $15, $16, $17,
-          $18::int4, $19::int4, $20, $21, $22, $23
+          $1, $2, $3, $4, $5, $6::float8::numeric, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::int4,
+          $19::int4, $20, $21, $22, $23
         returning t.id, t.version",
         update: concat!("update app.bodies as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $37::bool and $38::int4 is null and not $39::bool and $40::int4 is null
         returning t.id, t.version"),

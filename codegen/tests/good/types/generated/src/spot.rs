@@ -60,11 +60,11 @@ pub static SPOT: Resource = Resource {
         create: concat!("insert into app.spots as t
           (name, location, thing_id)
         select
-          $1, $2::text::geography, $3
+          $1, $2::text::public.geography, $3
         returning ", columns!()),
         update: concat!("update app.spots as t set 
           name = case when $3 then $4 else t.name end,
-          location = case when $5 then $6::text::geography else t.location end
+          location = case when $5 then $6::text::public.geography else t.location end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         probe: "select t.version, t.status, null::text as state, array_remove(array[

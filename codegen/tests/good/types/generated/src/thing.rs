@@ -138,7 +138,7 @@ pub mod constraint {
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight::float8, t.ratio::float8,
     t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.kept_until, t.sold_on, t.noted_on, t.nick,
-    t.data, t.link, t.email::text, t.phone, t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases,
+    t.data, t.link, t.email, t.phone, t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases,
     p.secret, coalesce(t.noted_on >= (now() at time zone 'UTC')::date, false) as is_new,
     coalesce(now() > t.kept_until, false) as is_due, t.version, t.created_at, t.updated_at, p._seen"
 } }
@@ -158,10 +158,10 @@ macro_rules! sets { () => {
     sold_on = case when $35 then $36 else t.sold_on end, noted_on = case when $37 then $38 else t.noted_on end,
     nick = case when $39 then $40 else t.nick end,
     data = case when $41 then sec.patched(t.data, $42) else t.data end,
-    link = case when $43 then $44 else t.link end, email = case when $45 then $46::text::citext else t.email end,
+    link = case when $43 then $44 else t.link end, email = case when $45 then $46 else t.email end,
     phone = case when $47 then $48 else t.phone end, country = case when $49 then $50 else t.country end,
     locale = case when $51 then $52 else t.locale end, timezone = case when $53 then $54 else t.timezone end,
-    location = case when $55 then $56::text::geography else t.location end,
+    location = case when $55 then $56::text::public.geography else t.location end,
     at = case when $57 then sec.patched(t.at, $58) else t.at end, tags = case when $59 then $60 else t.tags end,
     aliases = case when $61 then $62 else t.aliases end"
 } }
@@ -198,8 +198,7 @@ pub static THING: Resource = Resource {
           location, at, tags, aliases, secret)
         select
           $1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
-          $17, $18, $19, $20, $21, $22::text::citext, $23, $24, $25, $26, $27::text::geography, $28, $29, $30,
-          $31::text
+          $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27::text::public.geography, $28, $29, $30, $31::text
         returning t.id, t.version",
         update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $63::bool and $64::text is null
         returning t.id, t.version"),

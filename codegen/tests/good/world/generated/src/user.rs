@@ -38,7 +38,7 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.handle, t.is_public, p.email::text, t.home_id, t.version, t.created_at, t.updated_at, p._seen"
+    "t.id, t.status, t.handle, t.is_public, p.email, t.home_id, t.version, t.created_at, t.updated_at, p._seen"
 } }
 
 #[rustfmt::skip]
@@ -69,10 +69,10 @@ pub static USER: Resource = Resource {
           from app.users as t"),
         list_end: ") as t left join lateral app.user_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
-        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text::citext is null
+        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text is null
         returning t.id, t.version"),
         update_guarded: Some(&GuardedUpdate { start: "update app.users as t set ", sets: sets!(), condition: " where t.id = $1 and ($2::int8[] is null or t.version = any ($2))", end: " returning t.id, t.version", columns: &[
-          GuardedColumn { name: "email", set: "email = $8::text::citext", given: "$7::bool", empty: "$8::text::citext is null" },
+          GuardedColumn { name: "email", set: "email = $8::text", given: "$7::bool", empty: "$8::text is null" },
         ]}),
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end
