@@ -19,6 +19,7 @@ mod possible;
 mod relations;
 mod rules;
 mod scopes;
+mod shown;
 mod transition;
 mod values;
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "084d0e17de824d1e25502b0a7c8e3550f6e4eadf4d2220a085bd324ddfbee22d5fd0cf8842b4593c4b39d7227f0beba4",
+        checksum: "e5fefc1cd4878613f8c18c1277c1111123bd536b2bc0dcfd77f258c2d2857de2544520ad4a94663226803ec466202292",
     },
 ];

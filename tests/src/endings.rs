@@ -5,6 +5,7 @@ mod begun;
 mod expected;
 mod jobs;
 mod named;
+mod offered;
 mod operations;
 mod races;
 mod scene;
