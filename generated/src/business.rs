@@ -138,7 +138,7 @@ pub static BUSINESS: Resource = Resource {
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end,
-          case when t.status = 'active' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
+          case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
         ], null) as allowed_actions
         from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = $1"),

@@ -134,7 +134,7 @@ pub static ORGANIZATION: Resource = Resource {
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end,
-          case when t.status = 'active' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end
+          case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end
         ], null) as allowed_actions
         from app.organizations as t join counters.organizations as counts on counts.id = t.id left join lateral app.organization_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t join counters.organizations as counts on counts.id = t.id left join lateral app.organization_private(t.id) p on true where t.id = $1"),

@@ -47,7 +47,7 @@ pub static PAYMENT_METHOD: Resource = Resource {
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[case when t.status = 'active' and t.detached_at is null and (t.is_default) is not true and t.user_id = me.id then 'prefer' end, case when t.status = 'active' and t.detached_at is null and t.user_id = me.id then 'remove' end], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.detached_at is null and t.user_id = me.id then 'prefer' end, case when t.status = 'active' and t.detached_at is null and t.user_id = me.id then 'remove' end], null) as allowed_actions
         from app.payment_methods as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.payment_methods as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.payment_methods as t"),
