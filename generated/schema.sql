@@ -2579,6 +2579,7 @@ create table app.role_assignments (
   granted_by_id uuid default sec.uid(),
   role text not null,
   state text default 'offered' not null,
+  scope_name text,
   archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
@@ -2597,6 +2598,7 @@ comment on table app.role_assignments is 'A role that a member holds for a city,
 comment on column app.role_assignments.scope_id is 'Object that the role is held for; null for `platformAdmin`.';
 comment on column app.role_assignments.granted_by_id is 'Member who granted the role; null for the creator of a profile.';
 comment on column app.role_assignments.state is 'Offers have no effect until accepted. The role of a profile''s creator is accepted at once.';
+comment on column app.role_assignments.scope_name is 'Name that the object of the role had when it was offered, also for members who can''t see the object before they accept. Null for `platformAdmin`.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -4657,6 +4659,9 @@ alter table app.role_assignments add constraint role_assignments_role_choice
 alter table app.role_assignments add constraint role_assignments_state_choice
   check (state = any ('{offered,accepted,declined}'::text[]));
 
+alter table app.role_assignments add constraint role_assignments_scope_name_length
+  check (sec.is_text(scope_name, 1, 140));
+
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((
       role = 'orgAdmin'
@@ -6287,6 +6292,9 @@ create index ticket_transfers_to_id_idx
 
 create unique index ticket_types_event_id_name_key
   on app.ticket_types (event_id, name) where status <> 'archived';
+
+create index ticket_types_event_id_price_cents_id_idx
+  on app.ticket_types (event_id, price_cents, id);
 
 create index ticket_types_name_id_idx
   on app.ticket_types (name collate "und-x-icu", id);
@@ -20988,12 +20996,16 @@ create function app.quote_may(p_id uuid) returns text[]
 begin
   return (
     select array_remove(array[
+      case when (t.fee_paid_by = 'provider' and sec.seen_lead_provider(t.lead_id))
+        or (t.fee_paid_by = 'organizer' and sec.seen_lead_organizer(t.lead_id)) then 'pay_fee' end,
       case when t.state in ('draft')
         and t.valid_until > now()
         and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'send now' end,
       case when t.state in ('sent')
         and t.valid_until > now()
-        and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end
+        and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end,
+      case when t.state = 'accepted' and t.fee_cents > 0 and t.fee_paid_at is null then 'pay_fee now' end,
+      case when (t.fee_paid_at is null) is not true then 'refund_fee now' end
     ], null)
     from app.quotes t where t.id = p_id
     and (
@@ -22970,7 +22982,8 @@ begin
       'scope_id', new.scope_id,
       'granted_by_id', new.granted_by_id,
       'role', new.role,
-      'state', new.state
+      'state', new.state,
+      'scope_name', new.scope_name
     ));
   else
     v_changed := '{}';
@@ -22994,6 +23007,9 @@ begin
     end if;
     if new.state is distinct from old.state then
       v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+    end if;
+    if new.scope_name is distinct from old.scope_name then
+      v_changed := v_changed || jsonb_build_object('scope_name', jsonb_build_array(old.scope_name, new.scope_name));
     end if;
     if tg_op = 'UPDATE' and v_changed = '{}' and coalesce(sec.action(), 'update') = 'update' then
       return null;
@@ -23775,6 +23791,35 @@ $$;
 alter function app.ticket_private(uuid) owner to culturepass_authz;
 revoke execute on function app.ticket_private(uuid) from public;
 grant execute on function app.ticket_private(uuid) to culturepass_app;
+
+create function app.ticket_may(p_id uuid) returns text[]
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+-- The actions allowed to the caller, of those whose rule reads a column or row that not every caller may read.
+begin
+  return (
+    select array_remove(array[
+      case when t.state = 'valid'
+        and (select r.state from app.events r where r.id = t.event_id) = 'published'
+        and (select r.status from app.events r where r.id = t.event_id) = 'active'
+        and (select r.ends_at from app.events r where r.id = t.event_id) > now()
+        and (select r.state from app.orders r where r.id = t.order_id) in ('paid', 'part_refunded') then 'offer now' end,
+      case when t.state = 'valid'
+        and (select r.refundable_until from app.ticket_types r where r.id = t.ticket_type_id) > now()
+        and (select r.state from app.orders r where r.id = t.order_id) in ('paid', 'part_refunded') then 'refund now' end
+    ], null)
+    from app.tickets t where t.id = p_id
+    and (
+      t.holder_id = sec.uid()
+      or t.buyer_id = sec.uid()
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    )
+  );
+end
+$$;
+alter function app.ticket_may(uuid) owner to culturepass_authz;
+revoke execute on function app.ticket_may(uuid) from public;
+grant execute on function app.ticket_may(uuid) to culturepass_app;
 
 create function sec.may_ticket(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -32759,7 +32804,7 @@ end
 $$;
 alter function app.name_of(uuid) owner to culturepass_owner;
 revoke execute on function app.name_of(uuid) from public;
-grant execute on function app.name_of(uuid) to culturepass_job;
+grant execute on function app.name_of(uuid) to culturepass_authz, culturepass_job;
 
 create function app.admins_of(p_id uuid) returns uuid[]
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -33838,6 +33883,16 @@ end
 $$;
 alter function app.take_in_while_live() owner to culturepass_authz;
 revoke execute on function app.take_in_while_live() from public;
+
+create function app.name_scope() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  new.scope_name := app.name_of(new.scope_id);
+  return new;
+end
+$$;
+alter function app.name_scope() owner to culturepass_authz;
+revoke execute on function app.name_scope() from public;
 
 create function app.may_order_tickets(p_event uuid, p_user uuid) returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -38270,8 +38325,8 @@ create trigger role_assignments_archived
   for each row execute function sec.keep_status('along');
 
 create trigger role_assignments_stamp
-  before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
-  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.scope_type is distinct from old.scope_type or new.scope_id is distinct from old.scope_id or new.granted_by_id is distinct from old.granted_by_id or new.role is distinct from old.role or new.state is distinct from old.state))
+  before update of status, user_id, scope_type, scope_id, granted_by_id, role, state, scope_name on app.role_assignments
+  for each row when ((new.status is distinct from old.status or new.user_id is distinct from old.user_id or new.scope_type is distinct from old.scope_type or new.scope_id is distinct from old.scope_id or new.granted_by_id is distinct from old.granted_by_id or new.role is distinct from old.role or new.state is distinct from old.state or new.scope_name is distinct from old.scope_name))
   execute function sec.stamp();
 
 create trigger role_assignments_guard
@@ -38295,7 +38350,7 @@ create trigger role_assignments_quota
   for each statement execute function requests.count_created('role_assignment', '200');
 
 create trigger role_assignments_audit
-  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
+  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state, scope_name on app.role_assignments
   for each row execute function audit.record_role_assignments();
 
 create trigger role_assignments_emit_create
@@ -38975,6 +39030,10 @@ create trigger community_members_live_scope before update of state on app.commun
 create trigger role_assignments_live_scope before update of state on app.role_assignments
   for each row when (current_user = 'culturepass_app' and new.state = 'accepted' and old.state <> 'accepted')
   execute function app.take_in_while_live();
+
+create trigger role_assignments_name_scope before insert on app.role_assignments
+  for each row when (new.scope_id is not null)
+  execute function app.name_scope();
 
 create trigger community_members_without_places after update of state on app.community_members
   for each row when (new.state = 'banned' and old.state <> 'banned') execute function app.end_places_of_banned();
@@ -42065,6 +42124,14 @@ create policy role_assignments_job_select on app.role_assignments for select to 
     (select sec.job() in ('sessions', 'notifications', 'trending'))
   );
 
+create policy role_assignments_job_update on app.role_assignments for update to culturepass_job
+  using (
+    (select sec.job() in ('sessions'))
+  )
+  with check (
+    (select sec.job() in ('sessions'))
+  );
+
 create policy service_requests_select on app.service_requests for select to culturepass_app
   using (
     (
@@ -43514,11 +43581,12 @@ grant select on app.review_policies to culturepass_authz;
 
 grant select on app.review_policies to culturepass_counter;
 
-grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, version, created_at, updated_at) on app.role_assignments to culturepass_app;
+grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, scope_name, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
 grant update (status, state) on app.role_assignments to culturepass_app;
 
 grant select on app.role_assignments to culturepass_job;
+grant update (scope_name) on app.role_assignments to culturepass_job;
 
 grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;

@@ -177,6 +177,8 @@ drop policy service_requests_insert on app.service_requests;
 
 drop policy service_requests_select on app.service_requests;
 
+drop policy role_assignments_job_update on app.role_assignments;
+
 drop policy role_assignments_job_select on app.role_assignments;
 
 drop policy role_assignments_update on app.role_assignments;
@@ -724,6 +726,8 @@ drop trigger ticket_transfers_to_allowed on app.ticket_transfers;
 drop trigger users_without_places on app.users;
 
 drop trigger community_members_without_places on app.community_members;
+
+drop trigger role_assignments_name_scope on app.role_assignments;
 
 drop trigger role_assignments_live_scope on app.role_assignments;
 
@@ -1931,6 +1935,8 @@ drop function app.may_receive(uuid,uuid);
 
 drop function app.may_order_tickets(uuid,uuid);
 
+drop function app.name_scope();
+
 drop function app.take_in_while_live();
 
 drop function app.is_withheld(uuid);
@@ -2590,6 +2596,8 @@ drop function app.tickets_count_insert();
 drop function sec.holds_ticket(uuid,text);
 
 drop function sec.may_ticket(uuid,text);
+
+drop function app.ticket_may(uuid);
 
 drop function app.ticket_private(uuid);
 

@@ -17,6 +17,7 @@ mod known;
 mod lists;
 mod relations;
 mod required;
+mod shown;
 mod together;
 mod transitions;
 pub mod walk;
@@ -58,6 +59,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         known::check(&of);
         created::check(&of);
         relations::check(&of);
+        shown::check(&of);
         together::check(&of);
         transitions::check(&of);
         access::check(&of);

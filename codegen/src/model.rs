@@ -4,6 +4,7 @@
 //! passed `check`. It is plain data (serde), so `generated/model.json` can store the model of the last migration.
 
 mod expr;
+mod first;
 mod guarded;
 pub mod implied;
 mod invariants;
@@ -11,16 +12,19 @@ mod literal;
 mod lookup;
 mod memo;
 mod networks;
+mod offer;
 pub mod open;
 mod transition;
 pub mod whereabouts;
 
 pub use expr::{Expr, OfWhat, Op, Value};
+pub use first::First;
 pub use invariants::{Check, Exclude, Keep, UniqueWhere};
 pub use literal::Literal;
 pub use lookup::ENDED_BY;
 pub use memo::Memo;
 pub use networks::NETWORKS;
+pub use offer::Offer;
 use serde::{Deserialize, Serialize};
 pub use transition::{Assigned, Change, Set, Transition};
 
@@ -134,6 +138,8 @@ pub struct Entity {
     pub belongs: Vec<Relation>,
     pub has: Vec<Has>,
     pub derived: Vec<Derived>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub firsts: Vec<First>,
     /// Each a list of column names (relations already replaced by their columns).
     pub unique: Vec<Vec<String>>,
     /// The conditions of those lists that do not apply to all live rows.
@@ -145,6 +151,8 @@ pub struct Entity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<Keep>,
     pub transitions: Vec<Transition>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Offer>,
     /// Reusable conditions in spec order; a condition only names earlier ones.
     pub conditions: Vec<NamedExpr>,
     pub access: Access,

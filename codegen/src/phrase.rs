@@ -6,9 +6,11 @@ mod assignments;
 mod check;
 mod derived;
 mod field;
+mod first;
 pub mod foreign;
 mod keep;
 mod lexer;
+mod offer;
 mod reader;
 mod relation;
 mod role;
@@ -24,7 +26,9 @@ pub use assignments::assignments;
 pub use check::{CHECK_MODIFIERS, check};
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
+pub use first::first;
 pub use keep::keep;
+pub use offer::offer;
 pub use reader::Parsed;
 pub use relation::{HAS_MODIFIERS, RELATION_MODIFIERS, has, relation};
 pub use role::role;
@@ -208,6 +212,22 @@ pub struct KeepPhrase {
     pub per: Option<Word>,
     pub filter: Option<Rule>,
     pub doc: Option<At<String>>,
+}
+
+/// `media by position where type == image, doc "The main picture."`
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstPhrase {
+    pub has: Word,
+    pub by: Word,
+    pub filter: Option<Rule>,
+    pub doc: Option<At<String>>,
+}
+
+/// `by buyer, when state == pending`
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfferPhrase {
+    pub by: Rule,
+    pub when: Option<Rule>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -20,6 +20,7 @@ mod possible;
 mod relations;
 mod rules;
 mod scopes;
+mod shown;
 mod transition;
 mod values;
 

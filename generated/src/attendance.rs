@@ -28,7 +28,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ATTENDANCE: Resource = Resource {
-    name: "attendance", plural: "attendances", path: "attendances", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "attendance", plural: "attendances", path: "attendances", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Attendance::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

@@ -83,7 +83,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static BROADCAST: Resource = Resource {
-    name: "broadcast", plural: "broadcasts", path: "broadcasts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "broadcast", plural: "broadcasts", path: "broadcasts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Broadcast::encode, create: Some(CreateBroadcast::decode), update: Some(UpdateBroadcast::decode), hooks: &["create", "update", "schedule"],
     fixed: &["id", "status", "state", "recipient_count", "sent_at", "event_id", "created_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

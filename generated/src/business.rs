@@ -124,7 +124,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static BUSINESS: Resource = Resource {
-    name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), hooks: &[],
     fixed: &["id", "status", "stripe_account_id", "charges_enabled", "payouts_enabled", "verified", "state", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -138,7 +138,8 @@ pub static BUSINESS: Resource = Resource {
           case when t.status = 'active' and t.state in ('pending', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
+          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end,
+          case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
         ], null) as allowed_actions
         from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = $1"),
@@ -208,6 +209,7 @@ pub static BUSINESS: Resource = Resource {
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'business' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("followers", "follow", "t.entity_business_id"),

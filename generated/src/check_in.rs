@@ -64,7 +64,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CHECK_IN: Resource = Resource {
-    name: "check_in", plural: "check_ins", path: "check-ins", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "check_in", plural: "check_ins", path: "check-ins", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: CheckIn::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

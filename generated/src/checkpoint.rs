@@ -62,7 +62,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CHECKPOINT: Resource = Resource {
-    name: "checkpoint", plural: "checkpoints", path: "checkpoints", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "checkpoint", plural: "checkpoints", path: "checkpoints", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Checkpoint::encode, create: Some(CreateCheckpoint::decode), update: Some(UpdateCheckpoint::decode), hooks: &[],
     fixed: &["id", "status", "event_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -117,7 +117,7 @@ pub static CHECKPOINT: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("checkpoints_event_id_name_key", "/name", "there is already a checkpoint with this event and name"),
-        Constraint::invalid("checkpoints_reentry_needs_exits_check", "", "`allows_reentry` requires `counts_exits` to be true."),
+        Constraint::invalid("checkpoints_reentry_needs_exits_check", "/counts_exits", "`allows_reentry` requires `counts_exits` to be true."),
         Constraint::reference("checkpoints_event_id_fkey", "/event_id"), Constraint::reference("checkpoints_live_event_id_fkey", "/event_id"),
         Constraint::quota("checkpoints_quota", "You have created 200 checkpoints today; the next day begins at midnight UTC."),
     ],

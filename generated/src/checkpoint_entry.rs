@@ -35,7 +35,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CHECKPOINT_ENTRY: Resource = Resource {
-    name: "checkpoint_entry", plural: "checkpoint_entries", path: "checkpoint-entries", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "checkpoint_entry", plural: "checkpoint_entries", path: "checkpoint-entries", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: CheckpointEntry::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

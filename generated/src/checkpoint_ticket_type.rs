@@ -43,14 +43,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CHECKPOINT_TICKET_TYPE: Resource = Resource {
-    name: "checkpoint_ticket_type", plural: "checkpoint_ticket_types", path: "checkpoint-ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "checkpoint_ticket_type", plural: "checkpoint_ticket_types", path: "checkpoint-ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: CheckpointTicketType::encode, create: Some(CreateCheckpointTicketType::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and sec.seen_event_staff(t.event_id) then 'delete' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and sec.seen_event_staff(t.event_id) then 'delete' end], null) as allowed_actions
         from app.checkpoint_ticket_types as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.checkpoint_ticket_types as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.checkpoint_ticket_types as t"),

@@ -65,7 +65,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CITY: Resource = Resource {
-    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
+    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 50,
     encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), hooks: &[],
     fixed: &["id", "status", "country_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -74,7 +74,8 @@ pub static CITY: Resource = Resource {
           case when t.status = 'active' and (strpos(me.city_admin, t.id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and me.is_platform_admin then 'delete' end,
           case when t.status = 'active' and me.is_platform_admin then 'suspend' end,
-          case when t.status = 'suspended' and me.is_platform_admin then 'unsuspend' end
+          case when t.status = 'suspended' and me.is_platform_admin then 'unsuspend' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.id::text) > 0 or me.is_platform_admin) then 'onboard' end
         ], null) as allowed_actions
         from app.cities as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.cities as t where t.id = $1"),

@@ -91,7 +91,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMISSION_PROPOSAL: Resource = Resource {
-    name: "commission_proposal", plural: "commission_proposals", path: "commission-proposals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "commission_proposal", plural: "commission_proposals", path: "commission-proposals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: CommissionProposal::encode, create: Some(CreateCommissionProposal::decode), update: None, hooks: &["create", "accept"],
     fixed: &[], moving: &[],
     sql: Sql {

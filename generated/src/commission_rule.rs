@@ -98,7 +98,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMISSION_RULE: Resource = Resource {
-    name: "commission_rule", plural: "commission_rules", path: "commission-rules", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "commission_rule", plural: "commission_rules", path: "commission-rules", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: CommissionRule::encode, create: Some(CreateCommissionRule::decode), update: Some(UpdateCommissionRule::decode), hooks: &["create", "update"],
     fixed: &["id", "status", "type", "currency", "scope_type", "scope_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -105,7 +105,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMUNITY: Resource = Resource {
-    name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Community::encode, create: Some(CreateCommunity::decode), update: Some(UpdateCommunity::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "created_by_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "member_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -175,6 +175,7 @@ pub static COMMUNITY: Resource = Resource {
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'community' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("members", "community_member", "t.community_id"),

@@ -77,7 +77,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMUNITY_MEMBER: Resource = Resource {
-    name: "community_member", plural: "community_members", path: "community-members", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "community_member", plural: "community_members", path: "community-members", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: CommunityMember::encode, create: Some(CreateCommunityMember::decode), update: Some(UpdateCommunityMember::decode), hooks: &["join", "approve"],
     fixed: &["id", "status", "state", "community_id", "user_id", "added_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -62,7 +62,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CONNECTED_ACCOUNT: Resource = Resource {
-    name: "connected_account", plural: "connected_accounts", path: "connected-accounts", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "connected_account", plural: "connected_accounts", path: "connected-accounts", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: ConnectedAccount::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

@@ -57,7 +57,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COUNTRY: Resource = Resource {
-    name: "country", plural: "countries", path: "countries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
+    name: "country", plural: "countries", path: "countries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 50,
     encode: Country::encode, create: Some(CreateCountry::decode), update: Some(UpdateCountry::decode), hooks: &[],
     fixed: &["id", "status", "code", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -60,7 +60,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static DEVICE: Resource = Resource {
-    name: "device", plural: "devices", path: "devices", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "device", plural: "devices", path: "devices", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Device::encode, create: Some(CreateDevice::decode), update: Some(UpdateDevice::decode), hooks: &[],
     fixed: &["id", "status", "platform", "user_id", "session_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -53,7 +53,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static DISPUTE: Resource = Resource {
-    name: "dispute", plural: "disputes", path: "disputes", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "dispute", plural: "disputes", path: "disputes", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Dispute::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

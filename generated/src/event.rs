@@ -147,7 +147,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
-    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update", "archive"],
     fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -160,7 +160,8 @@ pub static EVENT: Resource = Resource {
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when t.status = 'active' and t.state = 'published' and t.ticket_count = 0 and strpos(me.org_admin, t.host_id::text) > 0 then 'unpublish' end,
           case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
-          case when t.status = 'active' and t.state = 'published' and t.ends_at < now() and strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end
+          case when t.status = 'active' and t.state = 'published' and t.ends_at < now() and strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end,
+          case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'copy' end, case when t.status = 'active' and t.state in ('published', 'completed') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'check_in' end, case when t.status = 'active' and t.state = 'published' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'sell_at_door' end, case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'broadcast' end, case when t.status = 'active' and t.ends_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'promote' end
         ], null) as allowed_actions
         from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true where t.id = $1"),
@@ -228,6 +229,8 @@ pub static EVENT: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::to_one_of("host", "host_id", "host_type", &["organization", "community", "business", "institution"]),
         Expand::to("venue", "venue_id", &["venue"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'event' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
+        Expand::first("cheapest_ticket_type", "event_id", &["ticket_type"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.ticket_types as t where t.event_id = o.id and t.status = 'active' and ((t.sales_start is null or t.sales_start <= now()) and (t.sales_end is null or t.sales_end > now()) and (t.held::bigint + t.sold) < t.capacity) order by t.price_cents, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("likes", "like", "t.event_id"),
@@ -260,7 +263,7 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_city_id_slug_key", "/slug", "there is already an event with this city and slug"),
         Constraint::invalid("events_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::invalid("events_ends_at_check", "/ends_at", "must hold: ends_at > starts_at"),
-        Constraint::invalid("events_members_have_a_community_check", "", "must hold: visibility is not community or host_type is community"),
+        Constraint::invalid("events_members_have_a_community_check", "/visibility", "Only an event of a community can be shown to the members of its host alone."),
         Constraint::reference("events_city_id_fkey", "/city_id"), Constraint::reference("events_live_city_id_fkey", "/city_id"),
         Constraint::reference("events_host_organization_id_same_city_fkey", "/host_id"), Constraint::reference("events_live_host_organization_id_fkey", "/host_id"),
         Constraint::reference("events_host_community_id_same_city_fkey", "/host_id"), Constraint::reference("events_live_host_community_id_fkey", "/host_id"),

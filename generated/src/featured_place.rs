@@ -73,7 +73,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static FEATURED_PLACE: Resource = Resource {
-    name: "featured_place", plural: "featured_places", path: "featured-places", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "featured_place", plural: "featured_places", path: "featured-places", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: FeaturedPlace::encode, create: Some(CreateFeaturedPlace::decode), update: Some(UpdateFeaturedPlace::decode), hooks: &["create", "update"],
     fixed: &["id", "status", "slot", "city_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -49,14 +49,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static FOLLOW: Resource = Resource {
-    name: "follow", plural: "follows", path: "follows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "follow", plural: "follows", path: "follows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Follow::encode, create: Some(CreateFollow::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and t.follower_id = me.id then 'delete' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.follower_id = me.id then 'delete' end], null) as allowed_actions
         from app.follows as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.follows as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.follows as t"),
@@ -91,7 +89,7 @@ pub static FOLLOW: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("follows_follower_id_entity_type_entity_id_key", "/entity_id", "there is already a follow with this follower and entity type and entity"),
-        Constraint::invalid("follows_not_oneself_check", "", "must hold: entity_id is not follower_id"),
+        Constraint::invalid("follows_not_oneself_check", "/entity_id", "Members can't follow themselves."),
         Constraint::reference("follows_entity_user_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_user_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_community_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_community_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_organization_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_organization_id_fkey", "/entity_id"),

@@ -59,12 +59,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static FRAUD_FLAG: Resource = Resource {
-    name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: FraudFlag::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.fraud_flags as t where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.state = 'open' and me.is_platform_admin then 'confirm' end, case when t.state = 'open' and me.is_platform_admin then 'dismiss' end], null) as allowed_actions
+        from app.fraud_flags as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.fraud_flags as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.fraud_flags as t"),
         by_ids: concat!("select ", columns!(), " from app.fraud_flags as t where t.id = any($1)"),
         ..Sql::NONE

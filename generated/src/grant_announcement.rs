@@ -70,7 +70,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static GRANT_ANNOUNCEMENT: Resource = Resource {
-    name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: GrantAnnouncement::encode, create: Some(CreateGrantAnnouncement::decode), update: Some(UpdateGrantAnnouncement::decode), hooks: &[],
     fixed: &["id", "status", "institution_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -131,7 +131,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::invalid("grant_announcements_closes_at_check", "/closes_at", "must hold: closes_at > opens_at"),
-        Constraint::invalid("grant_announcements_amount_has_currency_check", "/currency", "must hold: amount_cents is empty or currency is set"),
+        Constraint::invalid("grant_announcements_amount_has_currency_check", "/currency", "`amount_cents` needs a `currency`."),
         Constraint::reference("grant_announcements_institution_id_fkey", "/institution_id"), Constraint::reference("grant_announcements_live_institution_id_fkey", "/institution_id"),
         Constraint::quota("grant_announcements_quota", "You have created 50 grant announcements today; the next day begins at midnight UTC."),
     ],

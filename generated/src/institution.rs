@@ -99,7 +99,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static INSTITUTION: Resource = Resource {
-    name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Institution::encode, create: Some(CreateInstitution::decode), update: Some(UpdateInstitution::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -164,6 +164,7 @@ pub static INSTITUTION: Resource = Resource {
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'institution' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("followers", "follow", "t.entity_institution_id"),

@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static LEAD: Resource = Resource {
-    name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Lead::encode, create: Some(CreateLead::decode), update: Some(UpdateLead::decode), hooks: &["create"],
     fixed: &["id", "status", "state", "service_request_id", "business_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -148,7 +148,7 @@ pub static LEAD: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("leads_service_request_id_business_id_key", "/business_id", "there is already a lead with this service request and business"),
-        Constraint::invalid("leads_budget_has_currency_check", "/currency", "must hold: budget_cents is empty or currency is set"),
+        Constraint::invalid("leads_budget_has_currency_check", "/currency", "`budget_cents` needs a `currency`."),
         Constraint::future("leads_needed_at_future", "/needed_at", "must be in the future"),
         Constraint::reference("leads_service_request_id_fkey", "/service_request_id"), Constraint::reference("leads_live_service_request_id_fkey", "/service_request_id"),
         Constraint::reference("leads_business_id_fkey", "/business_id"), Constraint::reference("leads_live_business_id_fkey", "/business_id"),

@@ -42,14 +42,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static LIKE: Resource = Resource {
-    name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Like::encode, create: Some(CreateLike::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and t.user_id = me.id then 'delete' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.user_id = me.id then 'delete' end], null) as allowed_actions
         from app.likes as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.likes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.likes as t"),

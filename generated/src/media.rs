@@ -76,7 +76,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static MEDIA: Resource = Resource {
-    name: "media", plural: "media", path: "media", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "media", plural: "media", path: "media", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Media::encode, create: None, update: Some(UpdateMedia::decode), hooks: &[],
     fixed: &["id", "status", "type", "url", "medium_url", "small_url", "width", "height", "bytes", "storage_key", "content_hash", "purged_at", "entity_type", "entity_id", "uploaded_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -56,7 +56,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static NOTIFICATION: Resource = Resource {
-    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Notification::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

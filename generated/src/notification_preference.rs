@@ -67,7 +67,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static NOTIFICATION_PREFERENCE: Resource = Resource {
-    name: "notification_preference", plural: "notification_preferences", path: "notification-preferences", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "notification_preference", plural: "notification_preferences", path: "notification-preferences", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: NotificationPreference::encode, create: Some(CreateNotificationPreference::decode), update: Some(UpdateNotificationPreference::decode), hooks: &[],
     fixed: &["id", "status", "channel", "type", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -107,12 +107,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ORDER: Resource = Resource {
-    name: "order", plural: "orders", path: "orders", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "order", plural: "orders", path: "orders", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Order::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when (t.state = 'pending' and (t.expires_at is null or t.expires_at > now())) and t.user_id = me.id then 'pay' end, case when t.state = 'pending' and t.user_id = me.id then 'cancel' end, case when t.state in ('paid', 'part_refunded') and (sec.seen_event_admin(t.event_id) or (me.is_platform_admin and (t.user_id = me.id) is not true)) then 'refund' end], null) as allowed_actions
+        from app.orders as t left join lateral app.order_private(t.id) p on true, (select sec.uid() as id, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.state, t.subtotal_cents, t.discount_cents, t.fee_cents, t.amount_cents, t.wallet_cents,

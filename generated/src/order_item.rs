@@ -40,7 +40,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ORDER_ITEM: Resource = Resource {
-    name: "order_item", plural: "order_items", path: "order-items", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "order_item", plural: "order_items", path: "order-items", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: OrderItem::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

@@ -42,12 +42,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PAYMENT_METHOD: Resource = Resource {
-    name: "payment_method", plural: "payment_methods", path: "payment-methods", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "payment_method", plural: "payment_methods", path: "payment-methods", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: PaymentMethod::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.payment_methods as t where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.status = 'active' and t.detached_at is null and t.user_id = me.id then 'prefer' end, case when t.status = 'active' and t.detached_at is null and t.user_id = me.id then 'remove' end], null) as allowed_actions
+        from app.payment_methods as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.payment_methods as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.payment_methods as t"),
         by_ids: concat!("select ", columns!(), " from app.payment_methods as t where t.id = any($1)"),
         ..Sql::NONE

@@ -86,7 +86,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PLAN: Resource = Resource {
-    name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), hooks: &["create", "update"],
     fixed: &["id", "status", "currency", "interval", "stripe_price_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

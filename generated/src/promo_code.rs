@@ -79,7 +79,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PROMO_CODE: Resource = Resource {
-    name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), hooks: &["create", "update"],
     fixed: &["id", "status", "code", "event_id", "version", "created_at", "updated_at", "object"], moving: &["redemption_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -137,9 +137,9 @@ pub static PROMO_CODE: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("promo_codes_event_id_code_key", "/code", "there is already a promo code with this event and code"),
-        Constraint::invalid("promo_codes_one_discount_check", "", "must hold: (basis_points is set and amount_cents is empty) or (basis_points is empty and amount_cents is set)"),
-        Constraint::invalid("promo_codes_amount_has_currency_check", "/currency", "must hold: amount_cents is empty or currency is set"),
-        Constraint::invalid("promo_codes_redeemed_within_check", "", "must hold: max_redemptions is empty or redemption_count ≤ max_redemptions"),
+        Constraint::invalid("promo_codes_one_discount_check", "/basis_points", "Give either `basis_points` or `amount_cents`."),
+        Constraint::invalid("promo_codes_amount_has_currency_check", "/currency", "`amount_cents` needs a `currency`."),
+        Constraint::invalid("promo_codes_redeemed_within_check", "/max_redemptions", "must hold: max_redemptions is empty or redemption_count ≤ max_redemptions"),
         Constraint::invalid("promo_codes_valid_range_check", "/valid_to", "must hold: valid_to is empty or valid_to > valid_from"),
         Constraint::future_on_create("promo_codes_valid_to_future", "/valid_to", "must be in the future"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),

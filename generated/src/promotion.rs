@@ -94,7 +94,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PROMOTION: Resource = Resource {
-    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, hooks: &["create"],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -107,7 +107,8 @@ pub static PROMOTION: Resource = Resource {
           case when t.status = 'active' and t.state in ('requested', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'activate' end,
           case when t.status = 'active' and t.state = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'finish' end,
-          case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end
+          case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end,
+          case when t.status = 'active' and (t.state in ('requested', 'approved') and t.amount_cents > 0 and t.paid_at is null and t.ends_at > now() and (t.pay_by is null or t.pay_by > now())) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'pay' end
         ], null) as allowed_actions
         from app.promotions as t left join lateral app.promotion_private(t.id) p on true, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promotions as t left join lateral app.promotion_private(t.id) p on true where t.id = $1"),

@@ -49,7 +49,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static REFERRAL: Resource = Resource {
-    name: "referral", plural: "referrals", path: "referrals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "referral", plural: "referrals", path: "referrals", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Referral::encode, create: Some(CreateReferral::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -79,7 +79,7 @@ pub static REFERRAL: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("referrals_referee_id_key", "", "there is already a referral with this referee"),
-        Constraint::invalid("referrals_not_oneself_check", "", "must hold: referrer_id is not referee_id"),
+        Constraint::invalid("referrals_not_oneself_check", "/referrer_id", "must hold: referrer_id is not referee_id"),
         Constraint::reference("referrals_referrer_id_fkey", "/referrer_id"), Constraint::reference("referrals_live_referrer_id_fkey", "/referrer_id"),
     ],
 };

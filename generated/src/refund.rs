@@ -84,7 +84,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static REFUND: Resource = Resource {
-    name: "refund", plural: "refunds", path: "refunds", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "refund", plural: "refunds", path: "refunds", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Refund::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

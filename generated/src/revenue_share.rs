@@ -42,7 +42,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static REVENUE_SHARE: Resource = Resource {
-    name: "revenue_share", plural: "revenue_shares", path: "revenue-shares", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "revenue_share", plural: "revenue_shares", path: "revenue-shares", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: RevenueShare::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

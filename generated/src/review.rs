@@ -67,7 +67,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static REVIEW: Resource = Resource {
-    name: "review", plural: "reviews", path: "reviews", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, page: 20,
+    name: "review", plural: "reviews", path: "reviews", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, acts: true, page: 20,
     encode: Review::encode, create: Some(CreateReview::decode), update: Some(UpdateReview::decode), hooks: &["create"],
     fixed: &["id", "status", "reviewer_id", "entity_type", "entity_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -28,6 +28,8 @@ pub struct RoleAssignment {
     pub role: RoleAssignmentRole,
     /// Offers have no effect until accepted. The role of a profile's creator is accepted at once.
     pub state: RoleAssignmentState,
+    /// Name that the object of the role had when it was offered, also for members who can't see the object before they accept. Null for `platformAdmin`.
+    pub scope_name: Option<String>,
     pub user_id: Uuid,
     pub scope_type: Option<RoleAssignmentScopeType>,
     /// Object that the role is held for; null for `platformAdmin`.
@@ -58,8 +60,8 @@ pub mod constraint {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.role, t.state, t.user_id, t.scope_type, t.scope_id, t.granted_by_id, t.version, t.created_at,
-    t.updated_at"
+    "t.id, t.status, t.role, t.state, t.scope_name, t.user_id, t.scope_type, t.scope_id, t.granted_by_id, t.version,
+    t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
@@ -73,7 +75,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
-    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, hooks: &["accept"],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -124,7 +126,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("role_assignments_user_id_role_scope_type_scope_id_key", "/scope_id", "there is already a role assignment with this user and role and scope type and scope"),
-        Constraint::invalid("role_assignments_role_fits_scope_check", "", "The role is not held of such an object."),
+        Constraint::invalid("role_assignments_role_fits_scope_check", "/role", "The role is not held of such an object."),
         Constraint::reference("role_assignments_user_id_fkey", "/user_id"), Constraint::reference("role_assignments_live_user_id_fkey", "/user_id"),
         Constraint::reference("role_assignments_scope_city_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_city_id_fkey", "/scope_id"),
         Constraint::reference("role_assignments_scope_organization_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_organization_id_fkey", "/scope_id"),

@@ -96,7 +96,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static SERVICE_REQUEST: Resource = Resource {
-    name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: ServiceRequest::encode, create: Some(CreateServiceRequest::decode), update: Some(UpdateServiceRequest::decode), hooks: &["reopen"],
     fixed: &["id", "status", "state", "city_id", "host_type", "host_id", "event_id", "version", "created_at", "updated_at", "object"], moving: &["lead_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -170,7 +170,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
             sql: "update app.service_requests as t set state = 'open' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
-        Constraint::invalid("service_requests_budget_has_currency_check", "/currency", "must hold: budget_cents is empty or currency is set"),
+        Constraint::invalid("service_requests_budget_has_currency_check", "/currency", "`budget_cents` needs a `currency`."),
         Constraint::future("service_requests_needed_at_future", "/needed_at", "must be in the future"),
         Constraint::reference("service_requests_city_id_fkey", "/city_id"), Constraint::reference("service_requests_live_city_id_fkey", "/city_id"),
         Constraint::reference("service_requests_host_organization_id_same_city_fkey", "/host_id"), Constraint::reference("service_requests_live_host_organization_id_fkey", "/host_id"),

@@ -49,12 +49,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static STRIPE_EVENT: Resource = Resource {
-    name: "stripe_event", plural: "stripe_events", path: "stripe-events", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "stripe_event", plural: "stripe_events", path: "stripe-events", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: StripeEvent::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.stripe_events as t where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.state = 'parked' and me.is_platform_admin then 'retry' end, case when t.state = 'parked' and me.is_platform_admin then 'dismiss' end], null) as allowed_actions
+        from app.stripe_events as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.stripe_events as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.stripe_events as t"),
         by_ids: concat!("select ", columns!(), " from app.stripe_events as t where t.id = any($1)"),
         ..Sql::NONE

@@ -75,12 +75,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SUBSCRIPTION: Resource = Resource {
-    name: "subscription", plural: "subscriptions", path: "subscriptions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "subscription", plural: "subscriptions", path: "subscriptions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Subscription::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.state <> 'canceled' and (t.cancel_at_period_end) is not true and (sec.seen_business_admin(t.business_id) or t.user_id = me.id) then 'cancel' end, case when t.state <> 'canceled' and t.cancel_at_period_end and sec.seen_business_admin(t.business_id) then 'keep' end, case when t.state in ('trialing', 'active', 'past_due') and sec.seen_business_admin(t.business_id) then 'change_plan' end, case when t.state <> 'canceled' and sec.seen_business_admin(t.business_id) then 'change_card' end], null) as allowed_actions
+        from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.state, t.amount_cents, t.currency, t.interval, t.current_period_start, t.current_period_end,

@@ -60,12 +60,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TICKET: Resource = Resource {
-    name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Ticket::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when 'offer now' = any (app.ticket_may(t.id)) and t.holder_id = me.id then 'offer' end, case when 'refund now' = any (app.ticket_may(t.id)) and t.holder_id = me.id and t.buyer_id = me.id then 'refund' end], null) as allowed_actions
+        from app.tickets as t left join lateral app.ticket_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.state, t.void_reason, t.position, t.paid_cents, t.currency, t.secret_version, t.order_id,

@@ -40,12 +40,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TICKET_TRANSFER: Resource = Resource {
-    name: "ticket_transfer", plural: "ticket_transfers", path: "ticket-transfers", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "ticket_transfer", plural: "ticket_transfers", path: "ticket-transfers", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: TicketTransfer::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.ticket_transfers as t where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.state = 'offered' and t.expires_at > now() and t.to_id = me.id then 'accept' end, case when t.state = 'offered' and t.to_id = me.id then 'decline' end, case when t.state = 'offered' and t.from_id = me.id then 'withdraw' end], null) as allowed_actions
+        from app.ticket_transfers as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.ticket_transfers as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.ticket_transfers as t"),
         ways: Some(&Ways { walks: "(select sec.is_platform_admin())", sets: &[], by: &[("t.from_id", None), ("t.to_id", None)] }),
         by_ids: concat!("select ", columns!(), " from app.ticket_transfers as t where t.id = any($1)"),

@@ -96,7 +96,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
-    name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), hooks: &["create", "update", "archive"],
     fixed: &["id", "status", "held", "sold", "event_id", "version", "created_at", "updated_at", "object"], moving: &["sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -164,8 +164,8 @@ pub static TICKET_TYPE: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("ticket_types_event_id_name_key", "/name", "there is already a ticket type with this event and name"),
-        Constraint::invalid("ticket_types_within_capacity_check", "", "must hold: held + sold ≤ capacity"),
-        Constraint::invalid("ticket_types_sales_end_later_check", "/sales_end", "must hold: sales_start is empty or sales_end is empty or sales_end > sales_start"),
+        Constraint::invalid("ticket_types_within_capacity_check", "/capacity", "must hold: held + sold ≤ capacity"),
+        Constraint::invalid("ticket_types_sales_end_later_check", "/sales_end", "The sale must end after it starts."),
         Constraint::reference("ticket_types_event_id_fkey", "/event_id"), Constraint::reference("ticket_types_live_event_id_fkey", "/event_id"),
         Constraint::quota("ticket_types_quota", "You have created 200 ticket types today; the next day begins at midnight UTC."),
     ],

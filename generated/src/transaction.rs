@@ -89,7 +89,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TRANSACTION: Resource = Resource {
-    name: "transaction", plural: "transactions", path: "transactions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "transaction", plural: "transactions", path: "transactions", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Transaction::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

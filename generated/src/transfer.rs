@@ -64,12 +64,14 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TRANSFER: Resource = Resource {
-    name: "transfer", plural: "transfers", path: "transfers", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "transfer", plural: "transfers", path: "transfers", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Transfer::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
-        get: concat!("select ", columns!(), "
-        from app.transfers as t left join lateral app.transfer_private(t.id) p on true where t.id = $1"),
+        get: concat!("select ", columns!(), ",
+        array_remove(array[case when t.state = 'failed' and me.is_platform_admin then 'retry' end], null) as allowed_actions
+        from app.transfers as t left join lateral app.transfer_private(t.id) p on true, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.transfers as t left join lateral app.transfer_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.kind, t.amount_cents, t.currency, t.state, t.attempt, t.failure_code, t.settled_at, t.order_id,

@@ -97,7 +97,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
     fixed: &["id", "status", "handle", "email", "stripe_customer_id", "erased_at", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -151,6 +151,7 @@ pub static USER: Resource = Resource {
     ],
     expands: &[
         Expand::to("home_city", "home_city_id", &["city"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'user' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("followers", "follow", "t.entity_user_id"),

@@ -114,7 +114,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static VENUE: Resource = Resource {
-    name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Venue::encode, create: Some(CreateVenue::decode), update: Some(UpdateVenue::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "owner_type", "owner_id", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "rating_avg", "rating_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -184,6 +184,7 @@ pub static VENUE: Resource = Resource {
     expands: &[
         Expand::to("city", "city_id", &["city"]),
         Expand::to_one_of("owner", "owner_id", "owner_type", &["organization", "business", "institution", "community"]),
+        Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'venue' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
     children: &[
         Child::new("followers", "follow", "t.entity_venue_id"),

@@ -71,7 +71,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WAITLIST_ENTRY: Resource = Resource {
-    name: "waitlist_entry", plural: "waitlist_entries", path: "waitlist-entries", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "waitlist_entry", plural: "waitlist_entries", path: "waitlist-entries", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: WaitlistEntry::encode, create: Some(CreateWaitlistEntry::decode), update: Some(UpdateWaitlistEntry::decode), hooks: &["create"],
     fixed: &["id", "status", "position", "turn", "state", "offer_expires_at", "event_id", "ticket_type_id", "offered_type_id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -61,7 +61,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_ACCOUNT: Resource = Resource {
-    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: false, page: 20,
     encode: WalletAccount::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

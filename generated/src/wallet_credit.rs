@@ -37,7 +37,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_CREDIT: Resource = Resource {
-    name: "wallet_credit", plural: "wallet_credits", path: "wallet-credits", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "wallet_credit", plural: "wallet_credits", path: "wallet-credits", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: WalletCredit::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

@@ -40,7 +40,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_HOLD: Resource = Resource {
-    name: "wallet_hold", plural: "wallet_holds", path: "wallet-holds", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "wallet_hold", plural: "wallet_holds", path: "wallet-holds", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: WalletHold::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

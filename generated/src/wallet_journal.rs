@@ -42,7 +42,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_JOURNAL: Resource = Resource {
-    name: "wallet_journal", plural: "wallet_journals", path: "wallet-journals", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "wallet_journal", plural: "wallet_journals", path: "wallet-journals", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: WalletJournal::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

@@ -50,7 +50,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_TRANSACTION: Resource = Resource {
-    name: "wallet_transaction", plural: "wallet_transactions", path: "wallet-transactions", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "wallet_transaction", plural: "wallet_transactions", path: "wallet-transactions", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: WalletTransaction::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

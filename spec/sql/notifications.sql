@@ -221,7 +221,7 @@ end
 $$;
 alter function app.name_of(uuid) owner to <app>_owner;
 revoke execute on function app.name_of(uuid) from public;
-grant execute on function app.name_of(uuid) to <app>_job;
+grant execute on function app.name_of(uuid) to <app>_authz, <app>_job;
 
 -- The members with a role for a city, a profile, a venue (or its owner) or an event (or its host).
 create function app.admins_of(p_id uuid) returns uuid[]

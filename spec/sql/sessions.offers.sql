@@ -228,3 +228,19 @@ create trigger community_members_live_scope before update of state on app.commun
 create trigger role_assignments_live_scope before update of state on app.role_assignments
   for each row when (current_user = '<app>_app' and new.state = 'accepted' and old.state <> 'accepted')
   execute function app.take_in_while_live();
+
+-- Says in the offer what it is for: a profile that is not approved, or a private community, can't be read by whom it is
+-- offered. A copy, so that the offer goes on saying what was offered, and shows nothing else of the profile.
+create function app.name_scope() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  new.scope_name := app.name_of(new.scope_id);
+  return new;
+end
+$$;
+alter function app.name_scope() owner to <app>_authz;
+revoke execute on function app.name_scope() from public;
+
+create trigger role_assignments_name_scope before insert on app.role_assignments
+  for each row when (new.scope_id is not null)
+  execute function app.name_scope();

@@ -5,6 +5,7 @@ mod begun;
 mod expected;
 mod jobs;
 pub mod named;
+mod offered;
 pub mod operations;
 pub mod races;
 pub mod scene;

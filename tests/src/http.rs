@@ -34,6 +34,7 @@ mod people;
 mod private;
 mod ratings;
 mod refusals;
+mod role_names;
 mod round_trips;
 mod routes;
 mod rows;

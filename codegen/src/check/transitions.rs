@@ -5,7 +5,7 @@ use crate::model::{Assigned, Change, Lifecycle, Literal, Relation, Ty, open};
 use crate::names;
 use crate::resolve::Part;
 
-const TAKEN: [&str; 10] = [
+pub(super) const TAKEN: [&str; 10] = [
     "create",
     "read",
     "list",

@@ -35,12 +35,14 @@ pub fn rules(entity: &Entity) -> impl Iterator<Item = &Expr> {
         .flatten();
     let relations = entity.belongs.iter().filter_map(|r| r.read.as_ref());
     let transitions = entity.transitions.iter().map(|t| &t.by);
+    let offers = entity.offers.iter().map(|offer| &offer.by);
     let conditions = entity.conditions.iter().map(|c| &c.expr);
     grants(entity)
         .map(|(_, expr)| expr)
         .chain(fields)
         .chain(relations)
         .chain(transitions)
+        .chain(offers)
         .chain(conditions)
 }
 
@@ -56,6 +58,7 @@ pub fn used_has(entity: &Entity) -> Vec<usize> {
             DerivedKind::Flag { .. } => None,
         })
         .collect();
+    used.extend(entity.firsts.iter().map(|first| first.has));
     for rule in rules(entity) {
         each(rule, &mut |expr| {
             if let Expr::MeIn { has, .. } = expr {

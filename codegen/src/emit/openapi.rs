@@ -264,7 +264,7 @@ fn introduction(model: &Model) -> String {
 
 **Reading.** Ignore properties that you do not know; new ones are added without notice.
 
-`object` is the type of an object. `allowed_actions` lists what the caller may do with it now; only answers with a single object contain it. Archived objects are missing from all answers until they are restored. Amounts (`…_cents`) are in minor units of the `currency` next to them.
+`object` is the type of an object. `allowed_actions` lists what the caller may do with it now; answers with a single object contain it, lists only with `expand=allowed_actions`. Archived objects are missing from all answers until they are restored. Amounts (`…_cents`) are in minor units of the `currency` next to them.
 
 **Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that no change is overwritten unnoticed: 428 if it is missing, 412 if the object has changed. The schema of a body has all properties that can be set; the server sets the others. DELETE archives the object.
 

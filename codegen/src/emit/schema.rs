@@ -74,7 +74,7 @@ pub use documents::{searched, seen_by_all, within};
 pub use givers::giver;
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
-pub use may::{allowed, assigned, differs, possible_now};
+pub use may::{allowed, assigned, differs, offered_now, possible_now};
 pub use outbox::ordinary as told_by_update;
 pub use private::{SEEN, seen_bit};
 pub use references::{children, is_live};

@@ -166,6 +166,10 @@ fn of_entity(model: &Model, words: &[Word], id: EntityId, entity: &mut Entity) {
             DerivedKind::Flag { expr } => expression(model, words, id, expr),
         }
     }
+    for first in &mut entity.firsts {
+        let filter = first.filter.iter_mut();
+        filter.for_each(|f| expression(model, words, children[first.has], f));
+    }
     for expr in expressions(entity) {
         expression(model, words, id, expr);
     }
@@ -192,11 +196,14 @@ fn expressions(entity: &mut Entity) -> impl Iterator<Item = &mut Expr> {
     let transitions = entity.transitions.iter_mut();
     let transitions =
         transitions.flat_map(|t| [Some(&mut t.by), t.when.as_mut()].into_iter().flatten());
+    let offers = entity.offers.iter_mut();
+    let offers = offers.flat_map(|o| [Some(&mut o.by), o.when.as_mut()].into_iter().flatten());
     let lists = entity.unique_where.iter_mut().map(|u| &mut u.filter);
     let checks = entity.checks.iter_mut().map(|c| &mut c.expr);
     let conditions = entity.conditions.iter_mut().map(|c| &mut c.expr);
     optional
         .chain(transitions)
+        .chain(offers)
         .chain(lists)
         .chain(checks)
         .chain(conditions)

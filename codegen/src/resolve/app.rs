@@ -97,6 +97,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             belongs: Vec::new(),
             has: Vec::new(),
             derived: Vec::new(),
+            firsts: Vec::new(),
             unique: Vec::new(),
             unique_where: Vec::new(),
             renamed: Vec::new(),
@@ -105,6 +106,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             checks: Vec::new(),
             keeps: Vec::new(),
             transitions: Vec::new(),
+            offers: Vec::new(),
             conditions: Vec::new(),
             access: Access {
                 read: None,

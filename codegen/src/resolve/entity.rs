@@ -5,6 +5,7 @@ use super::columns;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use super::rules::{Kind, Resolver};
+use super::shown;
 use super::transition;
 use crate::diag::Diagnostic;
 use crate::model::*;
@@ -23,7 +24,9 @@ pub struct Parts {
     index: Vec<Vec<String>>,
     checks: Vec<Check>,
     keeps: Vec<Keep>,
+    firsts: Vec<First>,
     transitions: Vec<Transition>,
+    offers: Vec<Offer>,
     conditions: Vec<NamedExpr>,
     access: Option<Access>,
     creator: Option<usize>,
@@ -64,7 +67,9 @@ impl Parts {
         entity.index = self.index;
         entity.checks = self.checks;
         entity.keeps = self.keeps;
+        entity.firsts = self.firsts;
         entity.transitions = self.transitions;
+        entity.offers = self.offers;
         entity.conditions = self.conditions;
         entity.creator = self.creator;
         entity.hooks = self.hooks;
@@ -98,7 +103,9 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
         unique: uniques(r, id, lines, places),
         index: indexes(r, id, lines, places),
         exclude: excludes(r, id, lines, places),
+        firsts: shown::firsts(r, id, lines, places),
         transitions: transitions(r, id, lines, places),
+        offers: shown::offers(r, id, lines, places),
         conditions: conditions(r, id, lines, places),
         access: Some(access::access(r, id, lines, places)),
         creator: spec.creator.as_ref().and_then(|role| r.role(role)),

@@ -23,6 +23,8 @@ pub enum Part {
     Index,
     Exclude,
     Transition,
+    First,
+    Offer,
     Condition,
     /// The name is that of the action.
     Access,

@@ -6,11 +6,11 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    self, At, CheckPhrase, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase,
-    RelationLine, Rule, TransitionPhrase, UniquePhrase, Word,
+    self, At, CheckPhrase, DerivedPhrase, ExcludePhrase, FieldLine, FirstPhrase, HasPhrase,
+    KeepPhrase, OfferPhrase, RelationLine, Rule, TransitionPhrase, UniquePhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 26] = [
+pub const ENTITY_KEYS: [&str; 28] = [
     "entity",
     "plural",
     "was",
@@ -23,12 +23,14 @@ pub const ENTITY_KEYS: [&str; 26] = [
     "belongs",
     "has",
     "derived",
+    "first",
     "unique",
     "exclude",
     "index",
     "check",
     "keep",
     "transitions",
+    "offers",
     "access",
     "creator",
     "hooks",
@@ -67,11 +69,13 @@ pub struct EntitySpec {
     /// Whether `mixins:` comes before `fields:`.
     pub mixins_first: bool,
     pub body: Body,
+    pub first: Vec<(Word, FirstPhrase)>,
     pub unique: Vec<UniquePhrase>,
     pub exclude: Vec<At<ExcludePhrase>>,
     pub index: Vec<Vec<Word>>,
     pub keep: Vec<(Word, KeepPhrase)>,
     pub transitions: Vec<(Word, TransitionPhrase)>,
+    pub offers: Vec<(Word, OfferPhrase)>,
     pub access: Option<AccessSpec>,
     pub creator: Option<Word>,
     pub hooks: Vec<Word>,
@@ -123,6 +127,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         mixins: keys.words("mixins", "write `mixins: [profile]`"),
         mixins_first,
         body: body(&keys),
+        first: keys.phrases("first", "name: has by field", phrase::first),
         unique: unique(&keys),
         exclude: exclude(&keys),
         index: keys.word_lists("index", "write `index: [[city, starts_at]]`"),
@@ -132,6 +137,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
             "verb: draft -> published, by <rule>",
             phrase::transition,
         ),
+        offers: keys.phrases("offers", "verb: by <rule>", phrase::offer),
         access: access(&keys),
         creator: keys.word("creator", "write the role that the creator gets"),
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),

@@ -10,6 +10,7 @@ pub mod written;
 
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts, id, uncached};
+use crate::offers::{self, offer};
 use axum::{
     Router,
     extract::{Path, State},
@@ -63,6 +64,10 @@ impl Module for Broadcasts {
             ("previewBroadcast", Access::HostAdminOrPlatform),
             ("getBroadcastReport", Access::HostAdminOrPlatform),
         ]
+    }
+
+    fn offers() -> offers::Table {
+        const { &[offer("createBroadcast", "event", "broadcast")] }
     }
 
     fn document() -> openapi::OpenApi {

@@ -10,6 +10,7 @@ use crate::{
     access::{Access, Table},
     generated_routes::{self, Asking},
     module::{self, Module, NoSettings, Parts, digest, id},
+    offers::{self, offer},
 };
 use axum::{
     Json, Router,
@@ -99,6 +100,10 @@ impl Module for Copies {
 
     fn access() -> Table {
         &[("copyEvent", Access::HostAdmin)]
+    }
+
+    fn offers() -> offers::Table {
+        const { &[offer("copyEvent", "event", "copy")] }
     }
 
     fn document() -> openapi::OpenApi {

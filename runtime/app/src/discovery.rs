@@ -5,6 +5,7 @@
 //! limit. Search runs with the caller's permissions; the map contains only what is public; events are shown by their
 //! generated list.
 
+mod cards;
 mod document;
 mod map;
 mod search;

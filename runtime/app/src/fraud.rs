@@ -11,6 +11,7 @@ pub use settings::Settings;
 
 use crate::access::{Access, Table};
 use crate::module::{Module, Parts};
+use crate::offers::{self, offer};
 use axum::Router;
 use chrono::TimeDelta;
 use kernel::{
@@ -60,6 +61,15 @@ impl Module for Fraud {
             ("confirmFraud", Access::PlatformAdmin),
             ("dismissFraud", Access::PlatformAdmin),
         ]
+    }
+
+    fn offers() -> offers::Table {
+        const {
+            &[
+                offer("confirmFraud", "fraud_flag", "confirm"),
+                offer("dismissFraud", "fraud_flag", "dismiss"),
+            ]
+        }
     }
 
     fn document() -> OpenApi {

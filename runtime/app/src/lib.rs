@@ -24,6 +24,7 @@ pub mod media;
 pub mod module;
 pub mod modules;
 pub mod notifications;
+pub mod offers;
 mod parameters;
 pub mod payments;
 pub mod privacy;

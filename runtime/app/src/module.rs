@@ -12,7 +12,7 @@ pub use check::check;
 pub use http::{admin_or_platform, administrator, digest, id, idempotency_key, uncached};
 pub use parts::{Parts, Provider, secret_list};
 
-use crate::access::Table;
+use crate::{access::Table, offers};
 use axum::Router;
 use kernel::{
     Result,
@@ -60,6 +60,11 @@ pub trait Module: Clone + Send + Sync + 'static {
     /// Who may use the module's operations, by operation id. Operations that take no token (`security: []`) are not
     /// listed.
     fn access() -> Table {
+        &[]
+    }
+
+    /// By which words of `allowed_actions` the module's operations are offered.
+    fn offers() -> offers::Table {
         &[]
     }
 

@@ -15,6 +15,7 @@ use crate::{
     media::Media,
     module::*,
     notifications::Notifications,
+    offers,
     payments::Payments,
     privacy::Privacy,
     promotions::Promotions,
@@ -120,6 +121,7 @@ macro_rules! modules {
                 whole.merge(document);
             }
             access::tell(&mut whole, &access());
+            offers::tell(&mut whole, &offers());
             whole
         }
 
@@ -132,6 +134,12 @@ macro_rules! modules {
         pub fn amend(document: &mut Value) {
             $(<$module>::amend(document);)+
             access::tell_json(document, &access());
+            offers::tell_json(document, &offers());
+        }
+
+        /// By which words of `allowed_actions` the operations of each module are offered.
+        pub fn offers() -> Vec<offers::Table> {
+            vec![$(<$module>::offers(),)+]
         }
 
         /// Who may use the operations of each module.

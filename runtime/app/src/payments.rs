@@ -45,6 +45,7 @@ use crate::{
     access::{Access, Table},
     clock::Clock,
     module::{Module, Parts, Provider, secret_list},
+    offers::{self, offer},
     tickets::Tickets,
 };
 use axum::Router;
@@ -154,6 +155,30 @@ impl Module for Payments {
             ("dismissStripeEvent", Access::PlatformAdmin),
             ("retryTransfer", Access::PlatformAdmin),
         ]
+    }
+
+    fn offers() -> offers::Table {
+        const {
+            &[
+                offer("onboardBusiness", "business", "onboard"),
+                offer("onboardOrganization", "organization", "onboard"),
+                offer("onboardCity", "city", "onboard"),
+                offer("subscribeBusiness", "business", "subscribe"),
+                offer("cancelSubscription", "subscription", "cancel"),
+                offer("keepSubscription", "subscription", "keep"),
+                offer("changeSubscriptionPlan", "subscription", "change_plan"),
+                offer("changeSubscriptionCard", "subscription", "change_card"),
+                offer("payOrder", "order", "pay"),
+                offer("payPromotion", "promotion", "pay"),
+                offer("payQuoteFee", "quote", "pay_fee"),
+                offer("refundQuoteFee", "quote", "refund_fee"),
+                offer("removePaymentMethod", "payment_method", "remove"),
+                offer("preferPaymentMethod", "payment_method", "prefer"),
+                offer("retryStripeEvent", "stripe_event", "retry"),
+                offer("dismissStripeEvent", "stripe_event", "dismiss"),
+                offer("retryTransfer", "transfer", "retry"),
+            ]
+        }
     }
 
     fn document() -> OpenApi {

@@ -13,6 +13,7 @@ mod routes;
 
 use crate::access::{Access, Table};
 use crate::module::{Module, NoSettings, Parts};
+use crate::offers::{self, offer};
 use axum::Router;
 use kernel::{
     Db,
@@ -47,6 +48,10 @@ impl Module for Promotions {
 
     fn access() -> Table {
         &[("pricePromotion", Access::HostAdmin)]
+    }
+
+    fn offers() -> offers::Table {
+        const { &[offer("createPromotion", "event", "promote")] }
     }
 
     fn document() -> OpenApi {

@@ -34,6 +34,7 @@ pub use bodies::AskedRefund;
 
 use crate::access::{Access, Table};
 use crate::module::{Module, Parts, secret_list};
+use crate::offers::{self, offer};
 use axum::Router;
 use code::Keys;
 use kernel::{
@@ -129,6 +130,22 @@ impl Module for Tickets {
             ("getTicketQrSvg", Access::Concerned),
             ("getPlaceInLine", Access::Concerned),
         ]
+    }
+
+    fn offers() -> offers::Table {
+        const {
+            &[
+                offer("scanTicket", "event", "check_in"),
+                offer("sellAtDoor", "event", "sell_at_door"),
+                offer("cancelOrder", "order", "cancel"),
+                offer("refundOrder", "order", "refund"),
+                offer("refundOrder", "ticket", "refund"),
+                offer("offerTicket", "ticket", "offer"),
+                offer("acceptTicket", "ticket_transfer", "accept"),
+                offer("declineTicket", "ticket_transfer", "decline"),
+                offer("withdrawTicket", "ticket_transfer", "withdraw"),
+            ]
+        }
     }
 
     fn document() -> OpenApi {

@@ -86,7 +86,9 @@ impl Page<'_> {
 
     /// The body of the answer. Runs one more statement for each type of expanded object, and one for the count.
     pub async fn write(&self, found: &Found, reader: &mut Reader) -> Result<Vec<u8>> {
-        let related = Related::load(self.engine, reader, &self.query.expand, &found.rows).await?;
+        let of = (self.resource, &self.caller.actor);
+        let expand = &self.query.expand;
+        let related = Related::load(self.engine, reader, of, expand, &found.rows).await?;
         let count = self.count(reader).await?;
         let mut out = Vec::with_capacity(256 + found.rows.len() * 512);
         out.extend_from_slice(b"{\"data\":[");

@@ -3,8 +3,10 @@
 //! One `static Resource` per entity, no generics: the request journeys are compiled once for all of them.
 //! Knows no entity, runs nothing.
 
+mod expand;
 mod guarded;
 
+pub use expand::{ACTIONS, Expand, Expanded};
 pub use guarded::{GuardedColumn, GuardedUpdate};
 
 use crate::{
@@ -31,6 +33,8 @@ pub struct Resource {
     pub created_unseen: bool,
     /// Whether some callers may change an object into one that they may not read.
     pub hides: bool,
+    /// Whether an answer with one object has `allowed_actions`.
+    pub acts: bool,
     /// Default page size, 1..=100.
     pub page: u32,
     pub sql: Sql,
@@ -83,6 +87,18 @@ impl Resource {
     /// The statement of a list, with `rest` (`where …`, `order by …`) in its place.
     pub fn list_text(&self, rest: &str) -> String {
         [self.sql.list, rest, self.sql.list_end].concat()
+    }
+
+    /// Like [`Resource::get_text`], for several objects: `$1` is the list of their ids.
+    pub fn get_several_text(&self, actor: &Actor) -> String {
+        let start = self.get_text(actor).trim_end_matches("t.id = $1");
+        [start, "t.id = any($1)"].concat()
+    }
+
+    /// The statement that reads the objects whose ids `pick` returns. `by_ids` ends with its list of ids.
+    pub fn by_picked_text(&self, pick: &str) -> String {
+        let start = self.sql.by_ids.trim_end_matches("any($1)");
+        [start, "any(array(", pick, "))"].concat()
     }
 
     /// The statement of the update for the properties that the body gives (`Input::given`).
@@ -247,20 +263,6 @@ pub struct Sort {
     pub kind: Kind,
 }
 
-/// `expand=host` puts the readable related object under `host` beside `host_id`.
-#[derive(Debug)]
-pub struct Expand {
-    pub name: &'static str,
-    /// `host_id`
-    pub column: &'static str,
-    /// `host_type`
-    pub type_column: Option<&'static str>,
-    /// entity names (equal to the values of the type column)
-    pub targets: &'static [&'static str],
-    /// A body may use the relation, but it can't be expanded: there is no such `expand`.
-    pub hidden: bool,
-}
-
 /// `GET /<parent>/{id}/<path>`: the child's list, held to this parent.
 pub struct Child {
     pub path: &'static str,
@@ -360,42 +362,6 @@ impl Sort {
         match self.sql.starts_with("counts.") {
             true => "counts.id",
             false => "t.id",
-        }
-    }
-}
-
-impl Expand {
-    pub const fn to(
-        name: &'static str,
-        column: &'static str,
-        targets: &'static [&'static str],
-    ) -> Self {
-        Expand {
-            name,
-            column,
-            type_column: None,
-            targets,
-            hidden: false,
-        }
-    }
-    pub const fn to_one_of(
-        name: &'static str,
-        column: &'static str,
-        type_column: &'static str,
-        targets: &'static [&'static str],
-    ) -> Self {
-        Expand {
-            name,
-            column,
-            type_column: Some(type_column),
-            targets,
-            hidden: false,
-        }
-    }
-    pub const fn hidden(self) -> Self {
-        Expand {
-            hidden: true,
-            ..self
         }
     }
 }

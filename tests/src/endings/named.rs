@@ -6,6 +6,7 @@
 
 use super::{
     expected::{self, Expected},
+    offered,
     operations::{self, Good},
     scene::{Group, Hall, Named, SHARED, Scene},
     ways::{self, How},
@@ -112,7 +113,11 @@ async fn every_good_request_succeeds_while_nothing_has_ended() {
     for group in GROUPS {
         let mut scene = Scene::new(&hall, group).await;
         for good in operations::GOODS.iter().filter(|good| good.group == group) {
+            let is_offered = offered::is_offered(&scene, good).await;
             let answer = book.send(good, &scene).await;
+            if is_offered == Some(false) && !offered::is_offered_twice(good) {
+                faults.push(format!("{} by {} is not offered", good.operation, good.by));
+            }
             if !is_done(&answer) {
                 faults.push(format!(
                     "{} of {} by {}: {}, {}",
@@ -288,7 +293,7 @@ async fn concerned(scene: &mut Scene<'_>, good: &Good) -> BTreeSet<Named> {
 
 /// Ends a row of a fresh scene, and sends all requests that this concerns. After one that has succeeded the scene is
 /// another, so the next one is made.
-async fn play(
+pub async fn play(
     hall: &Hall,
     book: &Book<'_>,
     group: Group,
@@ -311,8 +316,15 @@ async fn play(
             }
         };
         seen.tried += 1;
+        let is_offered = offered::is_offered(&there, good).await;
         let answer = book.send(good, &there).await;
         let is_done = is_done(&answer);
+        if let Some(fault) = offered::fault(good, &label, is_offered, is_done) {
+            seen.faults.push(format!(
+                "{} of {:?} by {} with {label} {how}: {fault}: {}",
+                good.operation, good.of, good.by, answer.text
+            ));
+        }
         if is_done {
             seen.done
                 .insert((good.operation.to_owned(), label.clone(), how.to_string()));

@@ -320,7 +320,7 @@ fn broken(operation: &Operation, row: &Row) -> Vec<(String, &'static str)> {
     let references = operation.resource.expands.iter();
     all.extend(
         references
-            .filter(|reference| right.get(reference.column).is_some())
+            .filter(|reference| reference.is_reference() && right.get(reference.column).is_some())
             .map(|reference| (with(reference.column, json!(Uuid::now_v7())), json)),
     );
     all

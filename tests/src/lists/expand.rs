@@ -20,7 +20,7 @@ async fn what_comes_along_is_what_the_caller_would_get() {
     let (mut shown, mut hidden) = (0, 0);
     for client in [&server.client, &mira.client] {
         for resource in support::resources().values() {
-            for expand in resource.expands {
+            for expand in resource.expands.iter().filter(|one| one.is_reference()) {
                 let path = format!("/{}?expand={}&limit=15", resource.path, expand.name);
                 let page = client.get(&path).await;
                 for row in page.json["data"].as_array().into_iter().flatten() {
@@ -136,7 +136,7 @@ async fn more_rows_take_no_more_statements() {
         (rows, count.load(SeqCst) - before)
     };
     for (path, names) in [
-        ("/events", "city,host,venue"),
+        ("/events", "city,host,venue,cover,cheapest_ticket_type"),
         ("/reviews", "reviewer,entity"),
         ("/likes", "user,event"),
         ("/community-members", "community,user"),

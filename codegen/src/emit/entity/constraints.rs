@@ -1,12 +1,13 @@
 //! What a violated constraint of the database means to the caller: one line per constraint.
 
+mod blamed;
+
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
 use crate::emit::schema::{asked_of_state, children, giver, is_live, keep_detail, names};
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Future, Model, Op, Relation, Transition,
-    Ty, Value,
+    Change, DerivedKind, Entity, EntityId, Exclude, Expr, Future, Model, Relation, Transition, Ty,
 };
 
 /// Only constraints that a checked body can still violate. A violation of any other one is a fault of the server, and
@@ -204,7 +205,7 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
         );
         let told = doc.unwrap_or_else(|| told(&check.expr));
         if !names_one(&check.expr, &own) {
-            return invalid(&name, blamed(entity, &check.expr), &told);
+            return invalid(&name, &blamed::column(entity, &check.expr), &told);
         }
         let columns = check.expr.columns();
         let sent = columns.iter().find(|column| entity.field(column).is_some());
@@ -275,26 +276,6 @@ fn counters_of(parent: &Entity, child: EntityId) -> Vec<&str> {
         DerivedKind::Flag { .. } => false,
     });
     counts.map(|derived| derived.name.as_str()).collect()
-}
-
-/// The field to which forms can attach the failure of a check of the row, where one can be told: the one that has to be
-/// given, or that is out of bounds. Of alternatives the last one counts: `amount_cents == null or currency != null`.
-fn blamed<'e>(entity: &Entity, check: &'e Expr) -> &'e str {
-    let column = match check {
-        Expr::Any(parts) => return parts.last().map_or("", |last| blamed(entity, last)),
-        Expr::Not(part) => match part.as_ref() {
-            Expr::IsNull(Value::Column(column)) => column,
-            _ => return "",
-        },
-        Expr::Compare {
-            left: Value::Column(column),
-            op: Op::Lt | Op::Le | Op::Gt | Op::Ge,
-            ..
-        } => column,
-        _ => return "",
-    };
-    let field = entity.field(column).filter(|field| !field.system);
-    field.map_or("", |_| column)
 }
 
 fn names_one(check: &Expr, counters: &[&str]) -> bool {

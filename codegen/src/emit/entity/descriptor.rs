@@ -26,13 +26,14 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         upper(&entity.name)
     );
     out.push_str(&format!(
-        "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, created_unseen: {}, hides: {}, page: {},\n",
+        "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, created_unseen: {}, hides: {}, acts: {}, page: {},\n",
         text(&entity.name),
         text(&entity.plural),
         text(&crate::names::kebab(&entity.plural)),
         columns::guarded(entity),
         !implied::creator_reads(model, id),
         implied::hides(model, id),
+        !statements.allowed_actions().is_empty(),
         entity.page
     ));
     out.push_str(&format!(

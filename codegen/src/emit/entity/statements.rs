@@ -230,10 +230,12 @@ impl<'a> Statements<'a> {
         let rules = [Action::Update, Action::Delete, Action::Suspend];
         let rules = rules.iter().filter_map(|action| action.open(self.entity));
         let transitions = actions::transitions(self.entity).iter().map(|t| &t.by);
+        let offers = self.entity.offers.iter().map(|offer| &offer.by);
         let stranger = |rule: &Expr| compile(self.model, self.id, rule, "t", Context::Anonymous);
         if actions.is_empty()
             || rules
                 .chain(transitions)
+                .chain(offers)
                 .any(|rule| stranger(rule) != "false")
         {
             return "\"\"".into();
@@ -302,7 +304,7 @@ impl<'a> Statements<'a> {
 
     /// The actions that the caller may perform on the row now. Archived rows are not read here, so `restore` is not
     /// among them.
-    fn allowed_actions(&self) -> String {
+    pub fn allowed_actions(&self) -> String {
         let mut cases = Vec::new();
         let soft = self.entity.lifecycle == Lifecycle::SoftDelete;
         let mut case = |name: &str, status: &str, conditions: Vec<String>| {
@@ -349,15 +351,27 @@ impl<'a> Statements<'a> {
             conditions.push(closed(self.allowed(&transition.name, &transition.by)));
             case(&transition.name, "active", conditions);
         }
-        match cases.is_empty() {
-            true => String::new(),
-            false => {
-                let cases = cases.join(&format!(",\n{INDENT}  "));
-                format!(
-                    ",\n{INDENT}array_remove(array[\n{INDENT}  {cases}\n{INDENT}], null) as allowed_actions"
-                )
-            }
+        for offer in &self.entity.offers {
+            let asked = schema::offered_now(self.entity, offer, "t");
+            let own = offer.when.as_ref().map(|when| closed(self.rule(when)));
+            let by = closed(self.allowed(&offer.name, &offer.by));
+            let conditions = asked.or(own).into_iter().chain([by]);
+            case(&offer.name, "active", conditions.collect());
         }
+        // Offers are on one line.
+        let own = cases.len() - self.entity.offers.len();
+        let (own, offers) = cases.split_at(own);
+        let offers = (!offers.is_empty()).then(|| offers.join(", "));
+        let lines: Vec<String> = own.iter().cloned().chain(offers).collect();
+        let list = match &lines[..] {
+            [] => return String::new(),
+            [one] => one.clone(),
+            several => {
+                let several = several.join(&format!(",\n{INDENT}  "));
+                format!("\n{INDENT}  {several}\n{INDENT}")
+            }
+        };
+        format!(",\n{INDENT}array_remove(array[{list}], null) as allowed_actions")
     }
 
     /// The condition under which a transition can start. One that would only set what is set already can't.

@@ -4,7 +4,7 @@ use crate::emit::columns::{self, Source};
 use crate::emit::rust::{option, pascal, text, texts};
 use crate::emit::schema::rules::{Context, compile};
 use crate::emit::schema::{self, counters_table, is_apart, names};
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Lifecycle, Model, Relation, Ty};
 
 use super::types::enum_name;
 
@@ -138,7 +138,47 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
             None => format!("Expand::to({name}, {column}, {targets}){hidden}"),
         }
     };
-    entity.belongs.iter().filter(open).map(line).collect()
+    let belongs = entity.belongs.iter().filter(open).map(line);
+    let firsts = (0..entity.firsts.len()).map(|n| first(model, entity, n));
+    belongs.chain(firsts).collect()
+}
+
+/// The statement finds the ids of the first children of several rows, each with one look into an index.
+fn first(model: &Model, entity: &Entity, n: usize) -> String {
+    let first = &entity.firsts[n];
+    let has = &entity.has[first.has];
+    let child = &model.entities[has.child];
+    let via = (child.relation(&has.via)).expect("checked: has names a relation of its child");
+    let of_type = via.type_column();
+    let of_type = of_type.map(|column| format!("t.{column} = '{}'", entity.name));
+    let live = (child.lifecycle == Lifecycle::SoftDelete).then(|| "t.status = 'active'".to_owned());
+    let filter = first.filter.iter().map(|filter| {
+        let filter = compile(model, has.child, filter, "t", Context::Policy);
+        match filter.contains(" or ") {
+            true => format!("({filter})"),
+            false => filter,
+        }
+    });
+    let of = format!("t.{} = o.id", via.id_column());
+    let conditions: Vec<String> = of_type
+        .into_iter()
+        .chain([of])
+        .chain(live)
+        .chain(filter)
+        .collect();
+    let pick = format!(
+        "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.{} as t where {} order by t.{}, t.id limit 1) as f",
+        child.plural,
+        conditions.join(" and "),
+        first.by
+    );
+    format!(
+        "Expand::first({}, {}, {}, {})",
+        text(&first.name),
+        text(&via.id_column()),
+        texts(&[child.name.as_str()]),
+        text(&pick)
+    )
 }
 
 /// Lists that the body of a create may contain.

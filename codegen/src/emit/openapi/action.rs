@@ -91,6 +91,10 @@ pub fn allowed(model: &Model, id: EntityId) -> Vec<String> {
         };
         names.push(name.to_owned());
     }
+    if !model.entities[id].internal {
+        let offers = model.entities[id].offers.iter();
+        names.extend(offers.map(|offer| offer.name.clone()));
+    }
     names
 }
 

@@ -1,6 +1,7 @@
 //! Schemas with a name of their own, so that client generators create one type for each: enums and unions.
 
 use super::{
+    action,
     schema::expandable,
     types::{self, reference},
 };
@@ -34,7 +35,7 @@ pub fn all(model: &Model, id: EntityId, allowed_actions: &[String]) -> Vec<(Stri
     if !is_by_id(entity) {
         named.push((sort(entity), orders(&sorted_by(entity))));
     }
-    let expand = expands(model, entity);
+    let expand = expands(model, id);
     if !expand.is_empty() {
         named.push((self::expand(entity), types::choice(&expand)));
     }
@@ -75,10 +76,17 @@ pub fn expand(entity: &Entity) -> String {
     enum_name(entity, "expand")
 }
 
-/// Relations that `expand` may name.
-pub fn expands<'a>(model: &Model, entity: &'a Entity) -> Vec<&'a str> {
+/// What `expand` may name: relations, the first of several children, and the actions that an answer with one object has
+/// anyway.
+pub fn expands(model: &Model, id: EntityId) -> Vec<&str> {
+    let entity = &model.entities[id];
     let open = (entity.belongs.iter()).filter(|relation| expandable(model, relation));
-    open.map(|relation| relation.name.as_str()).collect()
+    let firsts = entity.firsts.iter().map(|first| first.name.as_str());
+    let acts = !action::allowed(model, id).is_empty();
+    (open.map(|relation| relation.name.as_str()))
+        .chain(firsts)
+        .chain(acts.then_some("allowed_actions"))
+        .collect()
 }
 
 /// The targets of a relation that the API shows.

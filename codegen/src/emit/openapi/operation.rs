@@ -170,7 +170,7 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
         Action::List => all.extend(parameters::of_list(model, operation.entity, None)),
         Action::Nested(has) => all.extend(parameters::of_list(model, has.child, Some(&has.via))),
         Action::Get => {
-            all.extend(parameters::of_one(model, entity));
+            all.extend(parameters::of_one(model, operation.entity));
             all.push(parameters::common("IfNoneMatch"));
         }
         Action::Archived => all.extend(parameters::of_page(entity)),

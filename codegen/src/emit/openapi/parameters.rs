@@ -90,8 +90,9 @@ pub fn of_page(entity: &Entity) -> Vec<Value> {
 }
 
 /// Reference to the parameter `expand` of an answer with one object; `None` if nothing can be expanded.
-pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
-    expand(model, entity).map(|_| common(&format!("{}.expand", pascal(&entity.name))))
+pub fn of_one(model: &Model, id: EntityId) -> Option<Value> {
+    let name = pascal(&model.entities[id].name);
+    expand(model, id).map(|_| common(&format!("{name}.expand")))
 }
 
 /// A reference to a parameter.
@@ -106,7 +107,7 @@ pub const LISTS: &str = "\
 **Lists** are divided into pages of `limit` objects. For the next page, repeat the request with the same filters and order, \
 and with `cursor` set to `next_cursor`, until that is null. `sort` names the property to sort by, with `-` before it for \
 descending order; without it the newest objects come first. `count=exact` adds the number of objects on all pages, up to \
-10,000. `expand` names relations, separated by commas, whose objects are included in the answer; they are null if the caller \
+10,000. `expand` names related objects, separated by commas, that are included in the answer; they are null if the caller \
 can't see them.
 
 **Filters** have the name of a property: `city_id=…` returns objects whose `city_id` is equal to the value. A suffix changes \
@@ -309,14 +310,15 @@ fn own(model: &Model, id: EntityId) -> Vec<Own> {
         }
     }
     all.extend(free(vec![sort(entity), limit(entity)]));
-    all.extend(free(expand(model, entity).into_iter().collect()));
+    all.extend(free(expand(model, id).into_iter().collect()));
     all
 }
 
-fn expand(model: &Model, entity: &Entity) -> Option<Value> {
-    if named::expands(model, entity).is_empty() {
+fn expand(model: &Model, id: EntityId) -> Option<Value> {
+    if named::expands(model, id).is_empty() {
         return None;
     }
+    let entity = &model.entities[id];
     // No `maxItems`: a relation that is named twice counts once, so no length is too great.
     Some(json!({
         "name": "expand",

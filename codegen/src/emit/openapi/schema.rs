@@ -14,7 +14,7 @@ use crate::{
         columns::{self, Column, Source},
         entity::types::{enum_name, type_name},
     },
-    model::{DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
+    model::{DerivedKind, Entity, EntityId, Field, First, Model, Relation, Ty},
     names::pascal,
 };
 use serde_json::{Map, Value, json};
@@ -71,6 +71,9 @@ pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
     for relation in (entity.belongs.iter()).filter(|relation| expandable(model, relation)) {
         properties.insert(relation.name.clone(), related(model, entity, relation));
     }
+    for first in &entity.firsts {
+        properties.insert(first.name.clone(), first_of(model, entity, first));
+    }
     if properties.is_empty() {
         return None;
     }
@@ -86,7 +89,7 @@ pub fn expanded(model: &Model, id: EntityId) -> Option<Value> {
 pub fn answered_name(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
     let name = pascal(&entity.name);
-    match (entity.belongs.iter()).any(|relation| expandable(model, relation)) {
+    match expanded(model, id).is_some() {
         true => format!("Expanded{name}"),
         false => name,
     }
@@ -206,6 +209,28 @@ fn related(model: &Model, entity: &Entity, relation: &Relation) -> Value {
         _ => reference(&named::union(entity, relation)),
     };
     json!({"anyOf": [schema, {"type": "null"}]})
+}
+
+fn first_of(model: &Model, entity: &Entity, first: &First) -> Value {
+    let has = &entity.has[first.has];
+    let child = &model.entities[has.child];
+    let which = match &first.filter {
+        None => String::new(),
+        Some(filter) => format!(
+            " where {}",
+            words::explain(model, has.child, filter).inline()
+        ),
+    };
+    let told = format!(
+        "The first of its {} by `{}`{which}; null if there is none that the caller can see.",
+        words::spaced(&has.name),
+        first.by
+    );
+    let doc = first.doc.iter().cloned().chain([told]);
+    json!({
+        "anyOf": [reference(&pascal(&child.name)), {"type": "null"}],
+        "description": doc.collect::<Vec<_>>().join(" "),
+    })
 }
 
 /// A property of the answer. What the server keeps is not marked (`readOnly`): no body contains it, and generators would

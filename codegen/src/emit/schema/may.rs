@@ -9,7 +9,9 @@ use super::{
     rules::{Context, Scope, compile, literal, one_of, predicate},
     visible::visible,
 };
-use crate::model::{Assigned, Change, Entity, EntityId, Expr, Literal, Model, Set, Transition};
+use crate::model::{
+    Assigned, Change, Entity, EntityId, Expr, Literal, Model, Offer, Set, Transition,
+};
 use crate::objects::{Kind, Object};
 
 /// The rule of an action, for the select list of a statement over `alias` and `me`.
@@ -38,7 +40,19 @@ pub fn possible_now(
     now_is_asked(entity, transition).then(|| {
         format!(
             "{} = any (app.{}_may({alias}.id))",
-            quote(&now_word(transition)),
+            quote(&now_word(&transition.name)),
+            entity.name
+        )
+    })
+}
+
+/// Like [`possible_now`], for whether an operation written by hand is offered now regardless of the caller. `None` if
+/// the statement can evaluate its `when` itself.
+pub fn offered_now(entity: &Entity, offer: &Offer, alias: &str) -> Option<String> {
+    offer_is_asked(entity, offer).then(|| {
+        format!(
+            "{} = any (app.{}_may({alias}.id))",
+            quote(&now_word(&offer.name)),
             entity.name
         )
     })
@@ -89,9 +103,14 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         .filter(|(_, rule)| entity.reads_private(rule))
         .map(|(action, rule)| case(predicate(model, scope, rule), action));
     let now = (entity.transitions.iter())
+        .filter(|_| entity.writable())
         .filter(|transition| now_is_asked(entity, transition))
-        .map(|transition| case(now(model, scope, transition), &now_word(transition)));
-    let (rules, now): (Vec<String>, Vec<String>) = (rules.collect(), now.collect());
+        .map(|transition| case(now(model, scope, transition), &now_word(&transition.name)));
+    let offered = (entity.offers.iter())
+        .filter(|offer| offer_is_asked(entity, offer))
+        .filter_map(|offer| Some((offer, offer.when.as_ref()?)))
+        .map(|(offer, when)| case(predicate(model, scope, when), &now_word(&offer.name)));
+    let (rules, now): (Vec<String>, Vec<String>) = (rules.collect(), now.chain(offered).collect());
     // A rule answers for its caller, but whether a transition is possible now would be told to everybody.
     let this = atom("t.id = p_id".to_owned());
     let rows = match now.is_empty() {
@@ -99,7 +118,7 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         false => all([this, visible(model, scope)]),
     };
     let cases = [rules, now].concat();
-    if cases.is_empty() || !entity.writable() {
+    if cases.is_empty() || entity.internal {
         return None;
     }
     let function = Function {
@@ -120,9 +139,15 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     Some(on_table(&table, function.object(roles)))
 }
 
-/// The name under which `…_may` returns that a transition is possible now. It contains a blank, so no action has it.
-fn now_word(transition: &Transition) -> String {
-    format!("{} now", transition.name)
+/// The name under which `…_may` returns that a transition or operation is possible now. It contains a blank, so no
+/// action has it.
+fn now_word(name: &str) -> String {
+    format!("{name} now")
+}
+
+fn offer_is_asked(entity: &Entity, offer: &Offer) -> bool {
+    let when = offer.when.as_ref();
+    when.is_some_and(|when| !when.related().is_empty() || entity.reads_private(when))
 }
 
 fn now_is_asked(entity: &Entity, transition: &Transition) -> bool {
@@ -152,7 +177,11 @@ fn actions(entity: &Entity) -> Vec<(&str, &Expr)> {
     let rules = rules
         .into_iter()
         .filter_map(|(name, rule)| Some((name, rule.as_ref()?)));
+    let offers = entity.offers.iter();
+    let offers = offers.map(|offer| (offer.name.as_str(), &offer.by));
     rules
         .chain(entity.transitions.iter().map(|t| (t.name.as_str(), &t.by)))
+        .filter(|_| entity.writable())
+        .chain(offers)
         .collect()
 }

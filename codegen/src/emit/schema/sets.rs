@@ -79,6 +79,7 @@ pub(super) fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
     );
     all.extend(entity.belongs.iter().filter_map(|r| r.read.as_ref()));
     all.extend(entity.transitions.iter().map(|t| &t.by));
+    all.extend(entity.offers.iter().map(|offer| &offer.by));
     all
 }
 

@@ -42,7 +42,7 @@ static LIST: List = List::new(
     50,
     &[parameter("from", Kind::Date), parameter("to", Kind::Date)],
 )
-.expanding(EVENT.expands);
+.expanding(&EVENT);
 
 #[derive(Serialize, ToSchema)]
 struct Calendar {

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
-static LIST: List = List::new("home", 1, &[]).expanding(EVENT.expands);
+static LIST: List = List::new("home", 1, &[]).expanding(&EVENT);
 
 /// The maximum number of trending events, and of events by followed hosts.
 const TOP: i32 = 10;

@@ -1,6 +1,6 @@
 //! The API document of search, map and upcoming events.
 
-use super::{map, search};
+use super::{cards, map, search};
 use serde_json::{Value, json};
 
 /// Adds the routes to the generated document.
@@ -16,6 +16,7 @@ pub fn add(document: &mut Value) {
             types(search::KINDS, "All types if left out"),
             json!({"name": "limit", "in": "query", "description": "Maximum number of hits of each type.",
                 "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 20, "default": 5}}),
+            expand(),
         ],
         answer("SearchHits", ""),
     )});
@@ -32,6 +33,7 @@ pub fn add(document: &mut Value) {
             json!({"$ref": "#/components/parameters/Event.category"}),
             time("from", "Events that end after this time; now if left out."),
             time("to", "Events that begin before this time. A date includes the whole day (UTC)."),
+            expand(),
         ],
         answer("MapView", ""),
     )});
@@ -77,6 +79,23 @@ fn bbox() -> Value {
     json!({"name": "bbox", "in": "query", "required": true,
         "description": "West, south, east and north in degrees. If west is greater than east, the box crosses the date line.",
         "schema": {"type": "string"}, "example": "144.8,-37.9,145.1,-37.7"})
+}
+
+fn expand() -> Value {
+    let names: Vec<&str> = cards::EXPANDS.iter().map(|expand| expand.name).collect();
+    json!({"name": "expand", "in": "query", "style": "form", "explode": false,
+        "description": "Shows each object with its main picture, and each event with the cheapest type of ticket on sale.",
+        "schema": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": names}}})
+}
+
+/// The properties that `expand` adds.
+fn expanded(properties: &mut Value) {
+    for (name, schema) in [("cover", "Media"), ("cheapest_ticket_type", "TicketType")] {
+        properties[name] = json!({
+            "anyOf": [{"$ref": format!("#/components/schemas/{schema}")}, {"type": "null"}],
+            "description": "Only with `expand`; null if there is none that the caller can see.",
+        });
+    }
 }
 
 fn time(name: &str, description: &str) -> Value {
@@ -150,6 +169,9 @@ fn schemas(schemas: &mut Value) {
             "location": {"$ref": "#/components/schemas/Point"},
         },
     });
+    for schema in ["SearchHit", "MapObject"] {
+        expanded(&mut schemas[schema]["properties"]);
+    }
     schemas["MapCluster"] = json!({
         "type": "object",
         "description": "The number of objects in a cell of the map.",

@@ -1,6 +1,6 @@
 //! `GET /map`: what is inside of a box. Each object if there are few, otherwise the number of objects in each cell.
 
-use super::{Routes, kinds};
+use super::{Routes, cards, kinds};
 use crate::generated_routes;
 use axum::{
     Json,
@@ -47,7 +47,8 @@ static LIST: List = List::new(
         parameter("from", Kind::Time),
         parameter("to", Kind::Time),
     ],
-);
+)
+.expanding_some(&cards::EXPANDS);
 
 pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
@@ -87,6 +88,10 @@ pub(super) async fn map(State(routes): State<Routes>, request: Request) -> Resul
             Some(kind) => objects.push(object(row, kind)?),
             None => clusters.push(cluster(row, count)?),
         }
+    }
+    let expand = asked.expand();
+    if let Err(refusal) = cards::add(&routes.generated, &caller, expand, &mut objects).await? {
+        return Ok(refusal);
     }
     Ok(
         Json(json!({"object": "map", "count": total, "objects": objects, "clusters": clusters}))

@@ -1,6 +1,6 @@
 //! `GET /search`: full-text search over all kinds of objects at once.
 
-use super::{Routes, kinds};
+use super::{Routes, cards, kinds};
 use crate::generated_routes;
 use axum::{
     Json,
@@ -39,7 +39,8 @@ static LIST: List = List::new(
         parameter("city_id", Kind::Uuid),
         parameter("types", Kind::Set(KINDS)),
     ],
-);
+)
+.expanding_some(&cards::EXPANDS);
 
 struct Wanted {
     kinds: Vec<String>,
@@ -82,6 +83,7 @@ pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Re
         asked.refuse("q", "required", "Which words?");
     }
     let asked = asked.sound()?;
+    let expand = asked.expand().to_vec();
     let wanted = Wanted {
         kinds: kinds(&asked, KINDS),
         city: asked.id("city_id"),
@@ -94,7 +96,10 @@ pub(super) async fn search(State(routes): State<Routes>, request: Request) -> Re
         rows = wanted.find(&mut cx, true).await?;
     }
     drop(cx);
-    let hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
+    let mut hits = rows.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
+    if let Err(refusal) = cards::add(&routes.generated, &caller, &expand, &mut hits).await? {
+        return Ok(refusal);
+    }
     let answer = Json(json!({"data": hits}));
     // Not cached for members, who also find what only they may see.
     Ok(match caller.user() {

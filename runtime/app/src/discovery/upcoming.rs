@@ -36,7 +36,7 @@ static LIST: List = List::new(
         parameter("open_seats", Kind::Int),
     ],
 )
-.expanding(EVENT.expands);
+.expanding(&EVENT);
 
 /// The start of the last event on a page, as encoded in a cursor.
 #[derive(Clone, Copy)]

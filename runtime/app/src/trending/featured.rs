@@ -29,7 +29,7 @@ static LIST: List = List::new(
         parameter("slot", Kind::Enum(&["home", "category", "map"])),
     ],
 )
-.expanding(EVENT.expands);
+.expanding(&EVENT);
 
 pub(super) async fn list(State(lists): State<Lists>, request: Request) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);

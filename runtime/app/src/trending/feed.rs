@@ -15,7 +15,7 @@ use kernel::{Caller, Result, own::List};
 use serde_json::json;
 use uuid::Uuid;
 
-static LIST: List = List::new("feed", 20, &[]).expanding(EVENT.expands);
+static LIST: List = List::new("feed", 20, &[]).expanding(&EVENT);
 
 /// The feed of a member.
 struct Feed<'a> {

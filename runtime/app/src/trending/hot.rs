@@ -30,7 +30,7 @@ static LIST: List = List::new(
         parameter("variant", Kind::Enum(&["hot", "scaled"])),
     ],
 )
-.expanding(EVENT.expands);
+.expanding(&EVENT);
 
 /// A position in the list; the rank is in digits as the database writes them.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     etag,
     list::{expand::Related, query::Query},
-    resource::{Expand, Resource},
+    resource::{Expand, Expanded, Resource},
 };
 use axum::{
     http::{StatusCode, header},
@@ -45,12 +45,15 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
         expand?;
         return Err(Error::not_found());
     };
-    let expand = expand?;
+    let mut expand = expand?;
+    // An answer with one object has them anyway.
+    expand.retain(|expand| expand.what != Expanded::Actions);
     let shown = if expand.is_empty() {
         drop(reader);
         Shown::of(resource, &row)?
     } else {
-        with_related(endpoint, reader, &expand, &row).await?
+        let actor = &call.caller.actor;
+        with_related(endpoint, (reader, actor), &expand, &row).await?
     };
     if etag::not_modified(&call.parts.headers, &shown.tag)? {
         let mut response = super::empty(StatusCode::NOT_MODIFIED);
@@ -72,13 +75,14 @@ fn by_id(resource: &Resource, caller: &Caller, id: Uuid) -> Result<Question> {
 
 async fn with_related(
     endpoint: &Endpoint,
-    mut reader: Reader,
+    (mut reader, actor): (Reader, &Actor),
     expand: &[&'static Expand],
     row: &PgRow,
 ) -> Result<Shown> {
     let related = Related::load(
         &endpoint.engine,
         &mut reader,
+        (endpoint.resource(), actor),
         expand,
         std::slice::from_ref(row),
     )

@@ -44,6 +44,7 @@ impl List {
             guarded: false,
             created_unseen: false,
             hides: false,
+            acts: false,
             page,
             sql: Sql::NONE,
             rules: Rules {
@@ -74,7 +75,14 @@ impl List {
 
     /// The list also takes `expand`, as the list of the entity that it shows; the handler passes on [`Asked::expand`].
     #[must_use]
-    pub const fn expanding(mut self, expands: &'static [Expand]) -> Self {
+    pub const fn expanding(mut self, of: &'static Resource) -> Self {
+        self.0.acts = of.acts;
+        self.expanding_some(of.expands)
+    }
+
+    /// The list takes `expand` with these names.
+    #[must_use]
+    pub const fn expanding_some(mut self, expands: &'static [Expand]) -> Self {
         self.0.expands = expands;
         self
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Result,
     problem::{Item, refuse},
-    resource::{Expand, Filter, Kind, Resource, Sort},
+    resource::{ACTIONS, Expand, Filter, Kind, Resource, Sort},
 };
 use std::borrow::Cow;
 
@@ -307,7 +307,8 @@ impl<'a> Reader<'a> {
 
     fn expand(&mut self, text: &str) -> Vec<&'static Expand> {
         let mut found: Vec<&'static Expand> = Vec::new();
-        let all = self.resource.expands.iter();
+        let actions = self.resource.acts.then_some(&ACTIONS);
+        let all = self.resource.expands.iter().chain(actions);
         let open: Vec<&'static Expand> = all.filter(|expand| !expand.hidden).collect();
         if open.is_empty() {
             self.unknown("expand");

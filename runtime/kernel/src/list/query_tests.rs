@@ -17,6 +17,7 @@ static THING: Resource = Resource {
     guarded: false,
     created_unseen: false,
     hides: false,
+    acts: false,
     page: 20,
     sql: Sql {
         list: "select",

@@ -66,6 +66,7 @@ pub static CITY: Resource = Resource {
     guarded: false,
     created_unseen: false,
     hides: false,
+    acts: false,
     page: 20,
     sql: Sql {
         get: "select t.id, t.name, t.version from app.cities t where t.id = $1",
@@ -124,6 +125,7 @@ pub static THING: Resource = Resource {
     guarded: false,
     created_unseen: false,
     hides: false,
+    acts: false,
     page: 20,
     sql: Sql {
         get: concat!(

@@ -47,14 +47,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static APPOINTMENT: Resource = Resource {
-    name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Appointment::encode, create: Some(CreateAppointment::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and me.is_admin then 'delete' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and me.is_admin then 'delete' end], null) as allowed_actions
         from app.appointments as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.appointments as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.appointments as t"),

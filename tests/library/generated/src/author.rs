@@ -62,7 +62,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static AUTHOR: Resource = Resource {
-    name: "author", plural: "authors", path: "authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "author", plural: "authors", path: "authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Author::encode, create: Some(CreateAuthor::decode), update: Some(UpdateAuthor::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["work_count", "allowed_actions", "still_archived"],
     sql: Sql {

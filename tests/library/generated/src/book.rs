@@ -103,7 +103,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static BOOK: Resource = Resource {
-    name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Book::encode, create: Some(CreateBook::decode), update: Some(UpdateBook::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["on_loan", "reservation_count", "at_hand", "allowed_actions", "still_archived"],
     sql: Sql {

@@ -58,7 +58,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static BOOK_AUTHOR: Resource = Resource {
-    name: "book_author", plural: "book_authors", path: "book-authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
+    name: "book_author", plural: "book_authors", path: "book-authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, acts: true, page: 20,
     encode: BookAuthor::encode, create: Some(CreateBookAuthor::decode), update: Some(UpdateBookAuthor::decode), hooks: &[],
     fixed: &["id", "status", "book_id", "author_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

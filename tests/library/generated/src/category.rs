@@ -62,7 +62,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static CATEGORY: Resource = Resource {
-    name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Category::encode, create: Some(CreateCategory::decode), update: Some(UpdateCategory::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["book_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -115,7 +115,7 @@ pub static CATEGORY: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("categories_shelf_mark_key", "/shelf_mark", "there is already a category with this shelf mark"),
-        Constraint::invalid("categories_not_below_itself_check", "", "must hold: parent_id is empty or parent_id is not id"),
+        Constraint::invalid("categories_not_below_itself_check", "/parent_id", "must hold: parent_id is empty or parent_id is not id"),
         Constraint::reference("categories_parent_id_fkey", "/parent_id"), Constraint::reference("categories_live_parent_id_fkey", "/parent_id"),
     ],
 };

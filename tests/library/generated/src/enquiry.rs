@@ -71,7 +71,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ENQUIRY: Resource = Resource {
-    name: "enquiry", plural: "enquiries", path: "enquiries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
+    name: "enquiry", plural: "enquiries", path: "enquiries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, acts: true, page: 20,
     encode: Enquiry::encode, create: Some(CreateEnquiry::decode), update: Some(UpdateEnquiry::decode), hooks: &[],
     fixed: &["id", "status", "state", "claimed_at", "book_id", "asked_by_id", "claimed_by_id", "keeper_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

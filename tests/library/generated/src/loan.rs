@@ -63,7 +63,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static LOAN: Resource = Resource {
-    name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Loan::encode, create: Some(CreateLoan::decode), update: Some(UpdateLoan::decode), hooks: &["create", "take_back"],
     fixed: &["id", "state", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {

@@ -75,7 +75,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
-    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: Some(UpdateMember::decode), hooks: &[],
     fixed: &["id", "status", "card_number", "version", "created_at", "updated_at", "object"], moving: &["open_loans", "owed_cents", "allowed_actions", "still_archived"],
     sql: Sql {

@@ -38,7 +38,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PENALTY: Resource = Resource {
-    name: "penalty", plural: "penalties", path: "penalties", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "penalty", plural: "penalties", path: "penalties", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Penalty::encode, create: Some(CreatePenalty::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {

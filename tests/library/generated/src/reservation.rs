@@ -66,7 +66,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static RESERVATION: Resource = Resource {
-    name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Reservation::encode, create: Some(CreateReservation::decode), update: Some(UpdateReservation::decode), hooks: &[],
     fixed: &["id", "status", "state", "asked_on", "collected_on", "collected_at", "book_id", "member_id", "version", "created_at", "updated_at", "object"], moving: &["lapsed", "allowed_actions", "still_archived"],
     sql: Sql {

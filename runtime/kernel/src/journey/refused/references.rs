@@ -25,7 +25,7 @@ pub(in crate::journey) async fn unusable(
         return Ok(None);
     };
     let mut error = Error::new(&problems::REFERENCE);
-    for expand in resource.expands {
+    for expand in resource.expands.iter().filter(|one| one.is_reference()) {
         let Some((target, id)) = reference(expand, &body) else {
             continue;
         };
@@ -56,7 +56,7 @@ pub(super) fn unnamed(resource: &Resource, body: &[u8]) -> Error {
         let is_shown = resource
             .expands
             .iter()
-            .any(|expand| expand.column == column);
+            .any(|expand| expand.is_reference() && expand.column == column);
         let is_sent = body.get(column).is_some_and(|value| !value.is_null());
         if constraint.answer == Answer::Reference
             && is_sent

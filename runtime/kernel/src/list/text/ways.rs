@@ -170,6 +170,7 @@ mod tests {
         guarded: false,
         created_unseen: false,
         hides: false,
+        acts: false,
         page: 20,
         sql: Sql {
             list: "select t.id from app.orders as t",

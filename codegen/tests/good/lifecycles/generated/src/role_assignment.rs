@@ -87,6 +87,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

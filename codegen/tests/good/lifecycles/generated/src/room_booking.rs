@@ -129,6 +129,7 @@ pub static ROOM_BOOKING: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to("setting", "setting_id", &["setting"]),
         Expand::to("role", "role_id", &["role_assignment"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

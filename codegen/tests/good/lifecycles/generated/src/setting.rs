@@ -85,6 +85,7 @@ pub static SETTING: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[
         Child::new("bookings", "room_booking", "t.setting_id"),

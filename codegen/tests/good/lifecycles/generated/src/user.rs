@@ -71,7 +71,9 @@ pub static USER: Resource = Resource {
     filters: &[],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[],
+    expands: &[
+        Expand::actions(),
+    ],
     children: &[],
     together: &[],
     transitions: &[],

@@ -225,6 +225,7 @@ pub static BODY: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to_one_of("owner", "owner_id", "owner_type", &["user", "body"]),
         Expand::to("same", "same_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[
         Child::new("parts", "part", "t.body_id"),

@@ -177,6 +177,7 @@ pub static GUARD: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

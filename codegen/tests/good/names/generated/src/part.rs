@@ -111,6 +111,7 @@ pub static PART: Resource = Resource {
     expands: &[
         Expand::to("body", "body_id", &["body"]),
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -163,6 +163,7 @@ pub static ROW: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("parent", "parent_id", &["row"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -248,6 +248,7 @@ pub static SECRET: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -61,7 +61,9 @@ pub static USER: Resource = Resource {
     filters: &[],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[],
+    expands: &[
+        Expand::actions(),
+    ],
     children: &[],
     together: &[],
     transitions: &[],

@@ -81,6 +81,7 @@ pub static SPOT: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("thing", "thing_id", &["thing"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -239,7 +239,9 @@ pub static THING: Resource = Resource {
         Sort::new("amount", "t.amount", Kind::Int),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],
-    expands: &[],
+    expands: &[
+        Expand::actions(),
+    ],
     children: &[],
     together: &[],
     transitions: &[],

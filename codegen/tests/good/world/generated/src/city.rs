@@ -77,7 +77,9 @@ pub static CITY: Resource = Resource {
     ],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[],
+    expands: &[
+        Expand::actions(),
+    ],
     children: &[],
     together: &[],
     transitions: &[],

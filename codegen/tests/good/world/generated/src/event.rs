@@ -117,7 +117,8 @@ pub static EVENT: Resource = Resource {
           case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
-          case when t.status = 'active' and (t.featured is distinct from true or t.featured_by_id is distinct from sec.uid()) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'feature' end
+          case when t.status = 'active' and (t.featured is distinct from true or t.featured_by_id is distinct from sec.uid()) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'feature' end,
+          case when t.status = 'active' and 'remind now' = any (app.event_may(t.id)) and strpos(me.org_admin, t.host_id::text) > 0 then 'remind' end
         ], null) as allowed_actions
         from app.events as t left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t left join lateral app.event_private(t.id) p on true where t.id = $1"),
@@ -175,6 +176,7 @@ pub static EVENT: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::to_one_of("host", "host_id", "host_type", &["organization"]),
         Expand::to("featured_by", "featured_by_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -84,6 +84,7 @@ pub static MEMBER: Resource = Resource {
     expands: &[
         Expand::to("organization", "organization_id", &["organization"]),
         Expand::to("user", "user_id", &["user"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],

@@ -64,7 +64,8 @@ pub static ORGANIZATION: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'update' end,
-          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'delete' end
+          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'delete' end,
+          case when t.status = 'active' and t.member_count > 0 and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'copy' end
         ], null) as allowed_actions
         from app.organizations as t join counters.organizations as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t join counters.organizations as counts on counts.id = t.id where t.id = $1"),
@@ -97,9 +98,12 @@ pub static ORGANIZATION: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
+        Expand::first("next_event", "host_id", &["event"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.events as t where t.host_type = 'organization' and t.host_id = o.id and t.status = 'active' and t.state = 'published' and t.starts_at > now() order by t.starts_at, t.id limit 1) as f"),
+        Expand::actions(),
     ],
     children: &[
         Child::new("members", "member", "t.organization_id"),
+        Child::new("events", "event", "t.host_organization_id"),
     ],
     together: &[
         Together { name: "members", entity: "member", column: "organization_id", type_column: None, max: 10 },

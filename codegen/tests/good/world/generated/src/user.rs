@@ -87,6 +87,7 @@ pub static USER: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("home", "home_id", &["city"]),
+        Expand::actions(),
     ],
     children: &[],
     together: &[],
