@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "1efe6e2e342a390240dfc17a610493402a1a9195af795e1b136efec0252fd13c540bfc33a6795d859488a3a3837a5c20",
+        checksum: "05c1a02cf9473ea729a08282352bb408df956162b0bebe016ef8b1ca898358d6f5d8246f86e6108a75067eda7a28fb41",
     },
 ];
