@@ -62,7 +62,7 @@ const RULES: [&str; 4] = [
     // What anyone may see depends on the levels above.
     "  shown: (open and shown of parent) or (hot and shown of parent)\n  read: shown or (hot and read of parent)\n  update: me is owner\n  delete: update of parent\n",
     // Denied by what is above, and different for each action.
-    "  mine: me is owner\n  read: read of parent and not (update of parent and hot)\n  update: mine or update of parent\n  delete: delete of parent or (update of parent and mine)\n  suspend: update of parent\n",
+    "  mine: me is owner\n  read: read of parent and not hot\n  update: mine or update of parent\n  delete: delete of parent or (update of parent and mine)\n  suspend: update of parent\n",
 ];
 
 /// Entities that have nothing to do with each other.

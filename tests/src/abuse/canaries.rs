@@ -225,7 +225,7 @@ async fn abuse_20_no_secret_is_in_the_log_or_in_a_refusal() {
     let _ = std::fs::remove_dir_all(&watched.mails);
     // The negative control: the server did log everything in detail.
     let levels = |level: &str| log.lines().filter(|line| is_of(line, level)).count();
-    assert!(levels("TRACE") + levels("DEBUG") > 50, "{log}");
+    assert!(levels("TRACE") + levels("DEBUG") > 30, "{log}");
     assert!(log.contains("/payment-methods/setups"), "{log}");
     assert!(watched.secrets.len() > GIVEN.len() + 6);
     for secret in &watched.secrets {

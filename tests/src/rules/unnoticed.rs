@@ -101,11 +101,10 @@ pub const THE_SAME: [(&str, &str); 23] = [
 /// the actor is a moderator; a suspended community with service requests; a suspended member who outranks the staff of
 /// the community; a private event of a community of which the actor is a member; a city's administrator who outranks a
 /// member of that city.
-pub const NOT_IN_THE_WORLDS: [&str; 11] = [
+pub const NOT_IN_THE_WORLDS: [&str; 10] = [
     "institutions_update using suspend: ((strpos(sec.held_org_admin(), (id)::text) > 0) IS NOT TRUE) -> true",
     "promotions_select using : (sec.action() = 'restore'::text) -> true",
     "promotions_select using : (strpos(sec.held_city_admin(), (city_id)::text) > 0) -> false",
-    "promotions_select using : sec.seen_venue_admin(target_id) -> true",
     "community_members_select using : (p1.id IN ( SELECT sec.my_community_members() AS my_community_members)) -> false",
     "service_requests_insert with check : (sec.seen_community(host_id) = 'active'::text) -> true",
     "community_members_select using : (sec.action() = 'restore'::text) -> true",
