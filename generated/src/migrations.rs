@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "084d0e17de824d1e25502b0a7c8e3550f6e4eadf4d2220a085bd324ddfbee22d5fd0cf8842b4593c4b39d7227f0beba4",
+        checksum: "3008a5f966d079de0bb761047aab95a5af107589f3daebeb814f89dca0ec2436a6aae81b1620a0d008c6b3d8077c89e8",
     },
 ];

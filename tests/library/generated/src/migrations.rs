@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "195b02fddbf96ad3aaccb4f8c31c986ac737579df06e3f704733daccd5b6222c3c760a0740c39b46b8d3ba1a3762d1c4",
+        checksum: "52bebb7f16c979dc0021ccc341ec5f00ea31c9033e44ebd77d91457e16023a4a2ada3cc33233813ad5ad46d2c452b38f",
     },
 ];
