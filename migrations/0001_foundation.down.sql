@@ -2373,6 +2373,16 @@ drop function jobs.tell(text,text,uuid,jsonb);
 
 drop function jobs.emit();
 
+drop function jobs.cascade();
+
+drop function jobs.is_cascading(uuid);
+
+drop function jobs.cascaded(uuid);
+
+drop function jobs.cascade_later(uuid,text[],text);
+
+drop function jobs.hold_cascade(uuid);
+
 drop function jobs.purge(timestamptz,integer);
 
 drop function jobs.forget(text,text[],text,timestamptz);
@@ -2483,6 +2493,22 @@ drop function app.venues_counters();
 
 drop function app.archived_venues(uuid,int);
 
+drop function sec.close_venues(uuid);
+
+drop function sec.restore_reviews_by_entity_venue_id(uuid,uuid);
+
+drop function sec.archive_reviews_by_entity_venue_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_venue_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_venue_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_venue_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_venue_id(uuid,uuid);
+
+drop function sec.detach_events_by_venue_id(uuid,uuid);
+
 drop function sec.restore_venues(uuid[]);
 
 drop function app.venues_restore_children();
@@ -2520,6 +2546,70 @@ drop function app.users_end_children();
 drop function app.users_counters();
 
 drop function app.archived_users(uuid,int);
+
+drop function sec.close_users(uuid);
+
+drop function sec.restore_waitlist_entries_by_user_id(uuid,uuid);
+
+drop function sec.archive_waitlist_entries_by_user_id(uuid,uuid);
+
+drop function sec.detach_role_assignments_by_granted_by_id(uuid,uuid);
+
+drop function sec.restore_reviews_by_reviewer_id(uuid,uuid);
+
+drop function sec.archive_reviews_by_reviewer_id(uuid,uuid);
+
+drop function sec.restore_referrals_by_referee_id(uuid,uuid);
+
+drop function sec.archive_referrals_by_referee_id(uuid,uuid);
+
+drop function sec.restore_referrals_by_referrer_id(uuid,uuid);
+
+drop function sec.archive_referrals_by_referrer_id(uuid,uuid);
+
+drop function sec.detach_quotes_by_accepted_by_id(uuid,uuid);
+
+drop function sec.restore_payment_methods_by_user_id(uuid,uuid);
+
+drop function sec.archive_payment_methods_by_user_id(uuid,uuid);
+
+drop function sec.restore_notification_preferences_by_user_id(uuid,uuid);
+
+drop function sec.archive_notification_preferences_by_user_id(uuid,uuid);
+
+drop function sec.detach_media_by_uploaded_by_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_user_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_user_id(uuid,uuid);
+
+drop function sec.restore_likes_by_user_id(uuid,uuid);
+
+drop function sec.archive_likes_by_user_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_user_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_user_id(uuid,uuid);
+
+drop function sec.restore_follows_by_follower_id(uuid,uuid);
+
+drop function sec.archive_follows_by_follower_id(uuid,uuid);
+
+drop function sec.restore_devices_by_user_id(uuid,uuid);
+
+drop function sec.archive_devices_by_user_id(uuid,uuid);
+
+drop function sec.detach_community_members_by_added_by_id(uuid,uuid);
+
+drop function sec.restore_community_members_by_user_id(uuid,uuid);
+
+drop function sec.archive_community_members_by_user_id(uuid,uuid);
+
+drop function sec.detach_communities_by_created_by_id(uuid,uuid);
+
+drop function sec.detach_commission_proposals_by_proposed_by_id(uuid,uuid);
+
+drop function sec.detach_broadcasts_by_created_by_id(uuid,uuid);
 
 drop function app.users_restore_children();
 
@@ -2568,6 +2658,18 @@ drop function app.transaction_private(uuid);
 drop function audit.record_ticket_types();
 
 drop function app.archived_ticket_types(uuid,int);
+
+drop function sec.close_ticket_types(uuid);
+
+drop function sec.detach_waitlist_entries_by_offered_type_id(uuid,uuid);
+
+drop function sec.restore_waitlist_entries_by_ticket_type_id(uuid,uuid);
+
+drop function sec.archive_waitlist_entries_by_ticket_type_id(uuid,uuid);
+
+drop function sec.restore_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid);
+
+drop function sec.archive_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid);
 
 drop function app.ticket_types_stays();
 
@@ -2771,6 +2873,24 @@ drop function app.organizations_counters();
 
 drop function app.archived_organizations(uuid,int);
 
+drop function sec.close_organizations(uuid);
+
+drop function sec.restore_reviews_by_entity_organization_id(uuid,uuid);
+
+drop function sec.archive_reviews_by_entity_organization_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_organization_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_organization_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_organization_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_organization_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_organization_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_organization_id(uuid,uuid);
+
 drop function app.organizations_restore_children();
 
 drop function app.organizations_archive_children();
@@ -2879,6 +2999,12 @@ drop function app.leads_count_insert();
 
 drop function app.archived_leads(uuid,int);
 
+drop function sec.close_leads(uuid);
+
+drop function sec.restore_quotes_by_lead_id(uuid,uuid);
+
+drop function sec.archive_quotes_by_lead_id(uuid,uuid);
+
 drop function sec.restore_leads(uuid[]);
 
 drop function app.leads_restore_children();
@@ -2900,6 +3026,24 @@ drop function audit.record_institutions();
 drop function app.institutions_counters();
 
 drop function app.archived_institutions(uuid,int);
+
+drop function sec.close_institutions(uuid);
+
+drop function sec.restore_media_by_entity_institution_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_institution_id(uuid,uuid);
+
+drop function sec.restore_grant_announcements_by_institution_id(uuid,uuid);
+
+drop function sec.archive_grant_announcements_by_institution_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_institution_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_institution_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_institution_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_institution_id(uuid,uuid);
 
 drop function app.institutions_restore_children();
 
@@ -2991,6 +3135,38 @@ drop function app.events_counters();
 
 drop function app.archived_events(uuid,int);
 
+drop function sec.close_events(uuid);
+
+drop function sec.restore_waitlist_entries_by_event_id(uuid,uuid);
+
+drop function sec.archive_waitlist_entries_by_event_id(uuid,uuid);
+
+drop function sec.detach_service_requests_by_event_id(uuid,uuid);
+
+drop function sec.restore_promo_codes_by_event_id(uuid,uuid);
+
+drop function sec.archive_promo_codes_by_event_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_event_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_event_id(uuid,uuid);
+
+drop function sec.restore_likes_by_event_id(uuid,uuid);
+
+drop function sec.archive_likes_by_event_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_event_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_event_id(uuid,uuid);
+
+drop function sec.restore_checkpoint_ticket_types_by_event_id(uuid,uuid);
+
+drop function sec.archive_checkpoint_ticket_types_by_event_id(uuid,uuid);
+
+drop function sec.restore_broadcasts_by_event_id(uuid,uuid);
+
+drop function sec.archive_broadcasts_by_event_id(uuid,uuid);
+
 drop function app.events_stays();
 
 drop function sec.restore_events(uuid[]);
@@ -3059,6 +3235,12 @@ drop function audit.record_countries();
 
 drop function app.archived_countries(uuid,int);
 
+drop function sec.close_countries(uuid);
+
+drop function sec.restore_commission_rules_by_scope_country_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_country_id(uuid,uuid);
+
 drop function app.countries_restore_children();
 
 drop function app.countries_archive_children();
@@ -3116,6 +3298,28 @@ drop function audit.record_communities();
 drop function app.communities_counters();
 
 drop function app.archived_communities(uuid,int);
+
+drop function sec.close_communities(uuid);
+
+drop function sec.restore_reviews_by_entity_community_id(uuid,uuid);
+
+drop function sec.archive_reviews_by_entity_community_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_community_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_community_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_community_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_community_id(uuid,uuid);
+
+drop function sec.restore_community_members_by_community_id(uuid,uuid);
+
+drop function sec.archive_community_members_by_community_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_community_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_community_id(uuid,uuid);
 
 drop function app.communities_restore_children();
 
@@ -3175,6 +3379,18 @@ drop function audit.record_cities();
 
 drop function app.archived_cities(uuid,int);
 
+drop function sec.close_cities(uuid);
+
+drop function sec.detach_users_by_home_city_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_city_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_city_id(uuid,uuid);
+
+drop function sec.restore_commission_proposals_by_city_id(uuid,uuid);
+
+drop function sec.archive_commission_proposals_by_city_id(uuid,uuid);
+
 drop function app.cities_restore_children();
 
 drop function app.cities_archive_children();
@@ -3221,6 +3437,12 @@ drop function audit.record_checkpoints();
 
 drop function app.archived_checkpoints(uuid,int);
 
+drop function sec.close_checkpoints(uuid);
+
+drop function sec.restore_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid);
+
+drop function sec.archive_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid);
+
 drop function sec.restore_checkpoints(uuid[]);
 
 drop function app.checkpoints_restore_children();
@@ -3248,6 +3470,24 @@ drop function audit.record_businesses();
 drop function app.businesses_counters();
 
 drop function app.archived_businesses(uuid,int);
+
+drop function sec.close_businesses(uuid);
+
+drop function sec.restore_reviews_by_entity_business_id(uuid,uuid);
+
+drop function sec.archive_reviews_by_entity_business_id(uuid,uuid);
+
+drop function sec.restore_media_by_entity_business_id(uuid,uuid);
+
+drop function sec.archive_media_by_entity_business_id(uuid,uuid);
+
+drop function sec.restore_follows_by_entity_business_id(uuid,uuid);
+
+drop function sec.archive_follows_by_entity_business_id(uuid,uuid);
+
+drop function sec.restore_commission_rules_by_scope_business_id(uuid,uuid);
+
+drop function sec.archive_commission_rules_by_scope_business_id(uuid,uuid);
 
 drop function app.businesses_restore_children();
 
@@ -3923,6 +4163,8 @@ drop table jobs.subscriptions;
 
 drop table jobs.events;
 
+drop table jobs.cascades;
+
 drop table jobs.periodic;
 
 drop table jobs.queue;
@@ -4118,6 +4360,8 @@ drop table app.attendances;
 drop function sec.refuse_past();
 
 drop function sec.keep_status();
+
+drop function sec.live_and_open();
 
 drop function sec.live();
 

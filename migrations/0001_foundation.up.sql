@@ -103,7 +103,7 @@ grant usage on schema requests to culturepass_app, culturepass_job;
 
 create schema jobs;
 alter schema jobs owner to culturepass_queue;
-grant usage on schema jobs to culturepass_app, culturepass_job;
+grant usage on schema jobs to culturepass_app, culturepass_job, culturepass_counter;
 
 create schema search;
 alter schema search owner to culturepass_authz;
@@ -870,6 +870,19 @@ end
 $$;
 alter function sec.live() owner to culturepass_owner;
 
+create function sec.live_and_open() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- Sets `live_key` and `open_key`. Of an archived row, `open_key` is set again if children are left to follow.
+begin
+  new.live_key := case when new.status <> 'archived' then true end;
+  if new.status is distinct from old.status then
+    new.open_key := new.live_key;
+  end if;
+  return new;
+end
+$$;
+alter function sec.live_and_open() owner to culturepass_owner;
+
 create function sec.keep_status() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
@@ -967,6 +980,7 @@ create table app.businesses (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint businesses_pkey primary key (id)
 );
@@ -1056,6 +1070,7 @@ create table app.checkpoints (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint checkpoints_pkey primary key (id)
 );
@@ -1120,6 +1135,7 @@ create table app.cities (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint cities_pkey primary key (id)
 );
@@ -1231,6 +1247,7 @@ create table app.communities (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint communities_pkey primary key (id)
 );
@@ -1334,6 +1351,7 @@ create table app.countries (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   constraint countries_pkey primary key (id)
 );
 comment on table app.countries is 'A country in which CulturePass is available, with its default currency and language.';
@@ -1477,6 +1495,7 @@ create table app.events (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   host_organization_id uuid generated always as (case when host_type = 'organization' then host_id end) stored,
   host_community_id uuid generated always as (case when host_type = 'community' then host_id end) stored,
   host_business_id uuid generated always as (case when host_type = 'business' then host_id end) stored,
@@ -1726,6 +1745,7 @@ create table app.institutions (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint institutions_pkey primary key (id)
 );
@@ -1762,6 +1782,7 @@ create table app.leads (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint leads_pkey primary key (id)
 );
@@ -2093,6 +2114,7 @@ create table app.organizations (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint organizations_pkey primary key (id)
 );
@@ -2847,6 +2869,7 @@ create table app.ticket_types (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint ticket_types_pkey primary key (id)
 );
@@ -2965,6 +2988,7 @@ create table app.users (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint users_pkey primary key (id)
 );
@@ -3016,6 +3040,7 @@ create table app.venues (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   owner_organization_id uuid generated always as (case when owner_type = 'organization' then owner_id end) stored,
   owner_business_id uuid generated always as (case when owner_type = 'business' then owner_id end) stored,
   owner_institution_id uuid generated always as (case when owner_type = 'institution' then owner_id end) stored,
@@ -3308,6 +3333,23 @@ create table jobs.periodic (
 comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
 alter table jobs.periodic owner to culturepass_queue;
 
+create table jobs.cascades (
+  parent_id uuid not null,
+  steps text[] not null,
+  closes text,
+  step integer default 1 not null,
+  after uuid default '00000000-0000-0000-0000-000000000000' not null,
+  member_id uuid,
+  session_id uuid,
+  request_id uuid,
+  action text not null,
+  reason text,
+  run_at timestamptz default now() not null,
+  constraint cascades_pkey primary key (parent_id)
+);
+comment on table jobs.cascades is 'Archived and restored rows of which some children are still to follow.';
+alter table jobs.cascades owner to culturepass_queue;
+
 create table jobs.events (
   id uuid default sec.uuid_v7() not null,
   place bigint generated always as identity not null,
@@ -3383,6 +3425,9 @@ alter table app.businesses add constraint businesses_status_choice
 alter table app.businesses add constraint businesses_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.businesses add constraint businesses_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.businesses add constraint businesses_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -3425,6 +3470,9 @@ alter table app.businesses add constraint businesses_state_choice
 alter table app.businesses add constraint businesses_id_live_key_key
   unique (id, live_key);
 
+alter table app.businesses add constraint businesses_id_open_key_key
+  unique (id, open_key);
+
 alter table app.businesses add constraint businesses_id_city_id_key
   unique (id, city_id);
 
@@ -3461,14 +3509,17 @@ alter table app.checkpoints add constraint checkpoints_status_choice
 alter table app.checkpoints add constraint checkpoints_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.checkpoints add constraint checkpoints_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.checkpoints add constraint checkpoints_name_length
   check (sec.is_text(name, 1, 120));
 
 alter table app.checkpoints add constraint checkpoints_reentry_needs_exits_check
   check (counts_exits or (allows_reentry) is not true);
 
-alter table app.checkpoints add constraint checkpoints_id_live_key_key
-  unique (id, live_key);
+alter table app.checkpoints add constraint checkpoints_id_open_key_key
+  unique (id, open_key);
 
 alter table app.checkpoints add constraint checkpoints_id_event_id_key
   unique (id, event_id);
@@ -3488,6 +3539,9 @@ alter table app.cities add constraint cities_status_choice
 alter table app.cities add constraint cities_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.cities add constraint cities_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.cities add constraint cities_name_length
   check (sec.is_text(name, 1, 120));
 
@@ -3502,6 +3556,9 @@ alter table app.cities add constraint cities_population_range
 
 alter table app.cities add constraint cities_id_live_key_key
   unique (id, live_key);
+
+alter table app.cities add constraint cities_id_open_key_key
+  unique (id, open_key);
 
 alter table app.commission_proposals add constraint commission_proposals_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -3605,6 +3662,9 @@ alter table app.communities add constraint communities_status_choice
 alter table app.communities add constraint communities_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.communities add constraint communities_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.communities add constraint communities_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -3631,6 +3691,9 @@ alter table app.communities add constraint communities_join_policy_choice
 
 alter table app.communities add constraint communities_id_live_key_key
   unique (id, live_key);
+
+alter table app.communities add constraint communities_id_open_key_key
+  unique (id, open_key);
 
 alter table app.communities add constraint communities_id_city_id_key
   unique (id, city_id);
@@ -3674,6 +3737,9 @@ alter table app.countries add constraint countries_status_choice
 alter table app.countries add constraint countries_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.countries add constraint countries_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
@@ -3688,6 +3754,9 @@ alter table app.countries add constraint countries_default_locale_format
 
 alter table app.countries add constraint countries_id_live_key_key
   unique (id, live_key);
+
+alter table app.countries add constraint countries_id_open_key_key
+  unique (id, open_key);
 
 alter table app.credentials add constraint credentials_password_hash_length
   check (sec.is_text(password_hash, 40, 300));
@@ -3767,6 +3836,9 @@ alter table app.events add constraint events_status_choice
 alter table app.events add constraint events_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.events add constraint events_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.events add constraint events_host_type_choice
   check (host_type = any ('{organization,community,business,institution}'::text[]));
 
@@ -3811,6 +3883,9 @@ alter table app.events add constraint events_members_have_a_community_check
 
 alter table app.events add constraint events_id_live_key_key
   unique (id, live_key);
+
+alter table app.events add constraint events_id_open_key_key
+  unique (id, open_key);
 
 alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
@@ -3935,6 +4010,9 @@ alter table app.institutions add constraint institutions_status_choice
 alter table app.institutions add constraint institutions_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.institutions add constraint institutions_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.institutions add constraint institutions_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -3965,6 +4043,9 @@ alter table app.institutions add constraint institutions_contact_email_format
 alter table app.institutions add constraint institutions_id_live_key_key
   unique (id, live_key);
 
+alter table app.institutions add constraint institutions_id_open_key_key
+  unique (id, open_key);
+
 alter table app.institutions add constraint institutions_id_city_id_key
   unique (id, city_id);
 
@@ -3973,6 +4054,9 @@ alter table app.leads add constraint leads_status_choice
 
 alter table app.leads add constraint leads_live_key_check
   check ((live_key is true) = (status <> 'archived'));
+
+alter table app.leads add constraint leads_open_key_check
+  check (open_key is true or status = 'archived');
 
 alter table app.leads add constraint leads_title_length
   check (sec.is_text(title, 1, 160));
@@ -3995,8 +4079,8 @@ alter table app.leads add constraint leads_state_choice
 alter table app.leads add constraint leads_budget_has_currency_check
   check (budget_cents is null or (currency is null) is not true);
 
-alter table app.leads add constraint leads_id_live_key_key
-  unique (id, live_key);
+alter table app.leads add constraint leads_id_open_key_key
+  unique (id, open_key);
 
 alter table app.likes add constraint likes_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -4246,6 +4330,9 @@ alter table app.organizations add constraint organizations_status_choice
 alter table app.organizations add constraint organizations_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.organizations add constraint organizations_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.organizations add constraint organizations_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -4281,6 +4368,9 @@ alter table app.organizations add constraint organizations_state_choice
 
 alter table app.organizations add constraint organizations_id_live_key_key
   unique (id, live_key);
+
+alter table app.organizations add constraint organizations_id_open_key_key
+  unique (id, open_key);
 
 alter table app.organizations add constraint organizations_id_city_id_key
   unique (id, city_id);
@@ -4861,6 +4951,9 @@ alter table app.ticket_types add constraint ticket_types_status_choice
 alter table app.ticket_types add constraint ticket_types_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.ticket_types add constraint ticket_types_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.ticket_types add constraint ticket_types_name_length
   check (sec.is_text(name, 1, 120));
 
@@ -4903,8 +4996,8 @@ alter table app.ticket_types add constraint ticket_types_within_capacity_check
 alter table app.ticket_types add constraint ticket_types_sales_end_later_check
   check (sales_start is null or sales_end is null or sales_end > sales_start);
 
-alter table app.ticket_types add constraint ticket_types_id_live_key_key
-  unique (id, live_key);
+alter table app.ticket_types add constraint ticket_types_id_open_key_key
+  unique (id, open_key);
 
 alter table app.ticket_types add constraint ticket_types_id_event_id_key
   unique (id, event_id);
@@ -4999,6 +5092,9 @@ alter table app.users add constraint users_status_choice
 alter table app.users add constraint users_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.users add constraint users_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.users add constraint users_handle_format
   check (sec.is_handle(handle, 3, 30));
 
@@ -5035,11 +5131,17 @@ alter table app.users add constraint users_stripe_customer_id_length
 alter table app.users add constraint users_id_live_key_key
   unique (id, live_key);
 
+alter table app.users add constraint users_id_open_key_key
+  unique (id, open_key);
+
 alter table app.venues add constraint venues_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.venues add constraint venues_live_key_check
   check ((live_key is true) = (status <> 'archived'));
+
+alter table app.venues add constraint venues_open_key_check
+  check (open_key is true or status = 'archived');
 
 alter table app.venues add constraint venues_owner_type_choice
   check (owner_type = any ('{organization,business,institution,community}'::text[]));
@@ -5076,6 +5178,9 @@ alter table app.venues add constraint venues_opening_hours_format
 
 alter table app.venues add constraint venues_id_live_key_key
   unique (id, live_key);
+
+alter table app.venues add constraint venues_id_open_key_key
+  unique (id, open_key);
 
 alter table app.venues add constraint venues_id_city_id_key
   unique (id, city_id);
@@ -6575,13 +6680,13 @@ alter table app.broadcasts add constraint broadcasts_event_id_fkey
   foreign key (event_id) references app.events (id);
 
 alter table app.broadcasts add constraint broadcasts_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.broadcasts add constraint broadcasts_created_by_id_fkey
   foreign key (created_by_id) references app.users (id);
 
 alter table app.broadcasts add constraint broadcasts_live_created_by_id_fkey
-  foreign key (created_by_id, live_ref) references app.users (id, live_key);
+  foreign key (created_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.businesses add constraint businesses_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -6623,19 +6728,19 @@ alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_c
   foreign key (checkpoint_id, event_id) references app.checkpoints (id, event_id);
 
 alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_checkpoint_id_fkey
-  foreign key (checkpoint_id, live_ref) references app.checkpoints (id, live_key);
+  foreign key (checkpoint_id, live_ref) references app.checkpoints (id, open_key);
 
 alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_ticket_type_id_same_event_fkey
   foreign key (ticket_type_id, event_id) references app.ticket_types (id, event_id);
 
 alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_ticket_type_id_fkey
-  foreign key (ticket_type_id, live_ref) references app.ticket_types (id, live_key);
+  foreign key (ticket_type_id, live_ref) references app.ticket_types (id, open_key);
 
 alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_event_id_fkey
   foreign key (event_id) references app.events (id);
 
 alter table app.checkpoint_ticket_types add constraint checkpoint_ticket_types_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.cities add constraint cities_country_id_fkey
   foreign key (country_id) references app.countries (id);
@@ -6647,55 +6752,55 @@ alter table app.commission_proposals add constraint commission_proposals_city_id
   foreign key (city_id) references app.cities (id);
 
 alter table app.commission_proposals add constraint commission_proposals_live_city_id_fkey
-  foreign key (city_id, live_ref) references app.cities (id, live_key);
+  foreign key (city_id, live_ref) references app.cities (id, open_key);
 
 alter table app.commission_proposals add constraint commission_proposals_proposed_by_id_fkey
   foreign key (proposed_by_id) references app.users (id);
 
 alter table app.commission_proposals add constraint commission_proposals_live_proposed_by_id_fkey
-  foreign key (proposed_by_id, live_ref) references app.users (id, live_key);
+  foreign key (proposed_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_country_id_fkey
   foreign key (scope_country_id) references app.countries (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_country_id_fkey
-  foreign key (scope_country_id, live_ref) references app.countries (id, live_key);
+  foreign key (scope_country_id, live_ref) references app.countries (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_city_id_fkey
   foreign key (scope_city_id) references app.cities (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_city_id_fkey
-  foreign key (scope_city_id, live_ref) references app.cities (id, live_key);
+  foreign key (scope_city_id, live_ref) references app.cities (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_organization_id_fkey
   foreign key (scope_organization_id) references app.organizations (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_organization_id_fkey
-  foreign key (scope_organization_id, live_ref) references app.organizations (id, live_key);
+  foreign key (scope_organization_id, live_ref) references app.organizations (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_community_id_fkey
   foreign key (scope_community_id) references app.communities (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_community_id_fkey
-  foreign key (scope_community_id, live_ref) references app.communities (id, live_key);
+  foreign key (scope_community_id, live_ref) references app.communities (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_business_id_fkey
   foreign key (scope_business_id) references app.businesses (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_business_id_fkey
-  foreign key (scope_business_id, live_ref) references app.businesses (id, live_key);
+  foreign key (scope_business_id, live_ref) references app.businesses (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_institution_id_fkey
   foreign key (scope_institution_id) references app.institutions (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_institution_id_fkey
-  foreign key (scope_institution_id, live_ref) references app.institutions (id, live_key);
+  foreign key (scope_institution_id, live_ref) references app.institutions (id, open_key);
 
 alter table app.commission_rules add constraint commission_rules_scope_event_id_fkey
   foreign key (scope_event_id) references app.events (id);
 
 alter table app.commission_rules add constraint commission_rules_live_scope_event_id_fkey
-  foreign key (scope_event_id, live_ref) references app.events (id, live_key);
+  foreign key (scope_event_id, live_ref) references app.events (id, open_key);
 
 alter table app.communities add constraint communities_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -6707,25 +6812,25 @@ alter table app.communities add constraint communities_created_by_id_fkey
   foreign key (created_by_id) references app.users (id);
 
 alter table app.communities add constraint communities_live_created_by_id_fkey
-  foreign key (created_by_id, live_ref) references app.users (id, live_key);
+  foreign key (created_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.community_members add constraint community_members_community_id_fkey
   foreign key (community_id) references app.communities (id);
 
 alter table app.community_members add constraint community_members_live_community_id_fkey
-  foreign key (community_id, live_ref) references app.communities (id, live_key);
+  foreign key (community_id, live_ref) references app.communities (id, open_key);
 
 alter table app.community_members add constraint community_members_user_id_fkey
   foreign key (user_id) references app.users (id);
 
 alter table app.community_members add constraint community_members_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.community_members add constraint community_members_added_by_id_fkey
   foreign key (added_by_id) references app.users (id);
 
 alter table app.community_members add constraint community_members_live_added_by_id_fkey
-  foreign key (added_by_id, live_ref) references app.users (id, live_key);
+  foreign key (added_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.connected_accounts add constraint connected_accounts_owner_organization_id_fkey
   foreign key (owner_organization_id) references app.organizations (id);
@@ -6743,7 +6848,7 @@ alter table app.devices add constraint devices_user_id_fkey
   foreign key (user_id) references app.users (id);
 
 alter table app.devices add constraint devices_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.devices add constraint devices_session_id_fkey
   foreign key (session_id) references app.sessions (id);
@@ -6800,7 +6905,7 @@ alter table app.events add constraint events_venue_id_same_city_fkey
   foreign key (venue_id, city_id) references app.venues (id, city_id);
 
 alter table app.events add constraint events_live_venue_id_fkey
-  foreign key (venue_id, live_ref) references app.venues (id, live_key);
+  foreign key (venue_id, live_ref) references app.venues (id, open_key);
 
 alter table app.event_local_times add constraint event_local_times_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -6827,43 +6932,43 @@ alter table app.follows add constraint follows_follower_id_fkey
   foreign key (follower_id) references app.users (id);
 
 alter table app.follows add constraint follows_live_follower_id_fkey
-  foreign key (follower_id, live_ref) references app.users (id, live_key);
+  foreign key (follower_id, live_ref) references app.users (id, open_key);
 
 alter table app.follows add constraint follows_entity_user_id_fkey
   foreign key (entity_user_id) references app.users (id);
 
 alter table app.follows add constraint follows_live_entity_user_id_fkey
-  foreign key (entity_user_id, live_ref) references app.users (id, live_key);
+  foreign key (entity_user_id, live_ref) references app.users (id, open_key);
 
 alter table app.follows add constraint follows_entity_community_id_fkey
   foreign key (entity_community_id) references app.communities (id);
 
 alter table app.follows add constraint follows_live_entity_community_id_fkey
-  foreign key (entity_community_id, live_ref) references app.communities (id, live_key);
+  foreign key (entity_community_id, live_ref) references app.communities (id, open_key);
 
 alter table app.follows add constraint follows_entity_organization_id_fkey
   foreign key (entity_organization_id) references app.organizations (id);
 
 alter table app.follows add constraint follows_live_entity_organization_id_fkey
-  foreign key (entity_organization_id, live_ref) references app.organizations (id, live_key);
+  foreign key (entity_organization_id, live_ref) references app.organizations (id, open_key);
 
 alter table app.follows add constraint follows_entity_business_id_fkey
   foreign key (entity_business_id) references app.businesses (id);
 
 alter table app.follows add constraint follows_live_entity_business_id_fkey
-  foreign key (entity_business_id, live_ref) references app.businesses (id, live_key);
+  foreign key (entity_business_id, live_ref) references app.businesses (id, open_key);
 
 alter table app.follows add constraint follows_entity_venue_id_fkey
   foreign key (entity_venue_id) references app.venues (id);
 
 alter table app.follows add constraint follows_live_entity_venue_id_fkey
-  foreign key (entity_venue_id, live_ref) references app.venues (id, live_key);
+  foreign key (entity_venue_id, live_ref) references app.venues (id, open_key);
 
 alter table app.follows add constraint follows_entity_institution_id_fkey
   foreign key (entity_institution_id) references app.institutions (id);
 
 alter table app.follows add constraint follows_live_entity_institution_id_fkey
-  foreign key (entity_institution_id, live_ref) references app.institutions (id, live_key);
+  foreign key (entity_institution_id, live_ref) references app.institutions (id, open_key);
 
 alter table app.fraud_flags add constraint fraud_flags_entity_user_id_fkey
   foreign key (entity_user_id) references app.users (id);
@@ -6908,7 +7013,7 @@ alter table app.grant_announcements add constraint grant_announcements_instituti
   foreign key (institution_id) references app.institutions (id);
 
 alter table app.grant_announcements add constraint grant_announcements_live_institution_id_fkey
-  foreign key (institution_id, live_ref) references app.institutions (id, live_key);
+  foreign key (institution_id, live_ref) references app.institutions (id, open_key);
 
 alter table app.institutions add constraint institutions_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -6932,61 +7037,61 @@ alter table app.likes add constraint likes_user_id_fkey
   foreign key (user_id) references app.users (id);
 
 alter table app.likes add constraint likes_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.likes add constraint likes_event_id_fkey
   foreign key (event_id) references app.events (id);
 
 alter table app.likes add constraint likes_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.media add constraint media_entity_user_id_fkey
   foreign key (entity_user_id) references app.users (id);
 
 alter table app.media add constraint media_live_entity_user_id_fkey
-  foreign key (entity_user_id, live_ref) references app.users (id, live_key);
+  foreign key (entity_user_id, live_ref) references app.users (id, open_key);
 
 alter table app.media add constraint media_entity_community_id_fkey
   foreign key (entity_community_id) references app.communities (id);
 
 alter table app.media add constraint media_live_entity_community_id_fkey
-  foreign key (entity_community_id, live_ref) references app.communities (id, live_key);
+  foreign key (entity_community_id, live_ref) references app.communities (id, open_key);
 
 alter table app.media add constraint media_entity_organization_id_fkey
   foreign key (entity_organization_id) references app.organizations (id);
 
 alter table app.media add constraint media_live_entity_organization_id_fkey
-  foreign key (entity_organization_id, live_ref) references app.organizations (id, live_key);
+  foreign key (entity_organization_id, live_ref) references app.organizations (id, open_key);
 
 alter table app.media add constraint media_entity_business_id_fkey
   foreign key (entity_business_id) references app.businesses (id);
 
 alter table app.media add constraint media_live_entity_business_id_fkey
-  foreign key (entity_business_id, live_ref) references app.businesses (id, live_key);
+  foreign key (entity_business_id, live_ref) references app.businesses (id, open_key);
 
 alter table app.media add constraint media_entity_venue_id_fkey
   foreign key (entity_venue_id) references app.venues (id);
 
 alter table app.media add constraint media_live_entity_venue_id_fkey
-  foreign key (entity_venue_id, live_ref) references app.venues (id, live_key);
+  foreign key (entity_venue_id, live_ref) references app.venues (id, open_key);
 
 alter table app.media add constraint media_entity_institution_id_fkey
   foreign key (entity_institution_id) references app.institutions (id);
 
 alter table app.media add constraint media_live_entity_institution_id_fkey
-  foreign key (entity_institution_id, live_ref) references app.institutions (id, live_key);
+  foreign key (entity_institution_id, live_ref) references app.institutions (id, open_key);
 
 alter table app.media add constraint media_entity_event_id_fkey
   foreign key (entity_event_id) references app.events (id);
 
 alter table app.media add constraint media_live_entity_event_id_fkey
-  foreign key (entity_event_id, live_ref) references app.events (id, live_key);
+  foreign key (entity_event_id, live_ref) references app.events (id, open_key);
 
 alter table app.media add constraint media_uploaded_by_id_fkey
   foreign key (uploaded_by_id) references app.users (id);
 
 alter table app.media add constraint media_live_uploaded_by_id_fkey
-  foreign key (uploaded_by_id, live_ref) references app.users (id, live_key);
+  foreign key (uploaded_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.media_uploads add constraint media_uploads_entity_user_id_fkey
   foreign key (entity_user_id) references app.users (id);
@@ -7040,7 +7145,7 @@ alter table app.notification_preferences add constraint notification_preferences
   foreign key (user_id) references app.users (id);
 
 alter table app.notification_preferences add constraint notification_preferences_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.orders add constraint orders_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -7073,13 +7178,13 @@ alter table app.payment_methods add constraint payment_methods_user_id_fkey
   foreign key (user_id) references app.users (id);
 
 alter table app.payment_methods add constraint payment_methods_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.promo_codes add constraint promo_codes_event_id_fkey
   foreign key (event_id) references app.events (id);
 
 alter table app.promo_codes add constraint promo_codes_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.promotions add constraint promotions_target_event_id_same_city_fkey
   foreign key (target_event_id, city_id) references app.events (id, city_id);
@@ -7109,25 +7214,25 @@ alter table app.quotes add constraint quotes_lead_id_fkey
   foreign key (lead_id) references app.leads (id);
 
 alter table app.quotes add constraint quotes_live_lead_id_fkey
-  foreign key (lead_id, live_ref) references app.leads (id, live_key);
+  foreign key (lead_id, live_ref) references app.leads (id, open_key);
 
 alter table app.quotes add constraint quotes_accepted_by_id_fkey
   foreign key (accepted_by_id) references app.users (id);
 
 alter table app.quotes add constraint quotes_live_accepted_by_id_fkey
-  foreign key (accepted_by_id, live_ref) references app.users (id, live_key);
+  foreign key (accepted_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.referrals add constraint referrals_referrer_id_fkey
   foreign key (referrer_id) references app.users (id);
 
 alter table app.referrals add constraint referrals_live_referrer_id_fkey
-  foreign key (referrer_id, live_ref) references app.users (id, live_key);
+  foreign key (referrer_id, live_ref) references app.users (id, open_key);
 
 alter table app.referrals add constraint referrals_referee_id_fkey
   foreign key (referee_id) references app.users (id);
 
 alter table app.referrals add constraint referrals_live_referee_id_fkey
-  foreign key (referee_id, live_ref) references app.users (id, live_key);
+  foreign key (referee_id, live_ref) references app.users (id, open_key);
 
 alter table app.refresh_tokens add constraint refresh_tokens_session_id_fkey
   foreign key (session_id) references app.sessions (id);
@@ -7154,31 +7259,31 @@ alter table app.reviews add constraint reviews_reviewer_id_fkey
   foreign key (reviewer_id) references app.users (id);
 
 alter table app.reviews add constraint reviews_live_reviewer_id_fkey
-  foreign key (reviewer_id, live_ref) references app.users (id, live_key);
+  foreign key (reviewer_id, live_ref) references app.users (id, open_key);
 
 alter table app.reviews add constraint reviews_entity_organization_id_fkey
   foreign key (entity_organization_id) references app.organizations (id);
 
 alter table app.reviews add constraint reviews_live_entity_organization_id_fkey
-  foreign key (entity_organization_id, live_ref) references app.organizations (id, live_key);
+  foreign key (entity_organization_id, live_ref) references app.organizations (id, open_key);
 
 alter table app.reviews add constraint reviews_entity_business_id_fkey
   foreign key (entity_business_id) references app.businesses (id);
 
 alter table app.reviews add constraint reviews_live_entity_business_id_fkey
-  foreign key (entity_business_id, live_ref) references app.businesses (id, live_key);
+  foreign key (entity_business_id, live_ref) references app.businesses (id, open_key);
 
 alter table app.reviews add constraint reviews_entity_venue_id_fkey
   foreign key (entity_venue_id) references app.venues (id);
 
 alter table app.reviews add constraint reviews_live_entity_venue_id_fkey
-  foreign key (entity_venue_id, live_ref) references app.venues (id, live_key);
+  foreign key (entity_venue_id, live_ref) references app.venues (id, open_key);
 
 alter table app.reviews add constraint reviews_entity_community_id_fkey
   foreign key (entity_community_id) references app.communities (id);
 
 alter table app.reviews add constraint reviews_live_entity_community_id_fkey
-  foreign key (entity_community_id, live_ref) references app.communities (id, live_key);
+  foreign key (entity_community_id, live_ref) references app.communities (id, open_key);
 
 alter table app.role_assignments add constraint role_assignments_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -7226,7 +7331,7 @@ alter table app.role_assignments add constraint role_assignments_granted_by_id_f
   foreign key (granted_by_id) references app.users (id);
 
 alter table app.role_assignments add constraint role_assignments_live_granted_by_id_fkey
-  foreign key (granted_by_id, live_ref) references app.users (id, live_key);
+  foreign key (granted_by_id, live_ref) references app.users (id, open_key);
 
 alter table app.service_requests add constraint service_requests_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -7262,7 +7367,7 @@ alter table app.service_requests add constraint service_requests_event_id_same_c
   foreign key (event_id, city_id) references app.events (id, city_id);
 
 alter table app.service_requests add constraint service_requests_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -7352,7 +7457,7 @@ alter table app.users add constraint users_home_city_id_fkey
   foreign key (home_city_id) references app.cities (id);
 
 alter table app.users add constraint users_live_home_city_id_fkey
-  foreign key (home_city_id, live_ref) references app.cities (id, live_key);
+  foreign key (home_city_id, live_ref) references app.cities (id, open_key);
 
 alter table app.venues add constraint venues_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -7394,25 +7499,25 @@ alter table app.waitlist_entries add constraint waitlist_entries_event_id_fkey
   foreign key (event_id) references app.events (id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_live_event_id_fkey
-  foreign key (event_id, live_ref) references app.events (id, live_key);
+  foreign key (event_id, live_ref) references app.events (id, open_key);
 
 alter table app.waitlist_entries add constraint waitlist_entries_ticket_type_id_same_event_fkey
   foreign key (ticket_type_id, event_id) references app.ticket_types (id, event_id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_live_ticket_type_id_fkey
-  foreign key (ticket_type_id, live_ref) references app.ticket_types (id, live_key);
+  foreign key (ticket_type_id, live_ref) references app.ticket_types (id, open_key);
 
 alter table app.waitlist_entries add constraint waitlist_entries_offered_type_id_fkey
   foreign key (offered_type_id) references app.ticket_types (id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_live_offered_type_id_fkey
-  foreign key (offered_type_id, live_ref) references app.ticket_types (id, live_key);
+  foreign key (offered_type_id, live_ref) references app.ticket_types (id, open_key);
 
 alter table app.waitlist_entries add constraint waitlist_entries_user_id_fkey
   foreign key (user_id) references app.users (id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_live_user_id_fkey
-  foreign key (user_id, live_ref) references app.users (id, live_key);
+  foreign key (user_id, live_ref) references app.users (id, open_key);
 
 alter table app.wallet_accounts add constraint wallet_accounts_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -8790,7 +8895,10 @@ alter function app.businesses_guard() owner to culturepass_owner;
 create function app.businesses_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.events t set status = 'archived', archived_with = new.id
     where t.host_business_id = new.id and t.status <> 'archived'
@@ -8803,24 +8911,26 @@ begin
         ) c
       );
   end if;
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_business_id = new.id and t.status <> 'archived';
   update app.service_requests t set status = 'archived', archived_with = new.id
     where t.host_business_id = new.id and t.status <> 'archived';
   update app.leads t set status = 'archived', archived_with = new.id
     where t.business_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_business_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_business_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_business_id = new.id and t.status <> 'archived';
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_business_id = new.id and t.status <> 'archived';
-  update app.reviews t set status = 'archived', archived_with = new.id
-    where t.entity_business_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_business_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_commission_rules_by_scope_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reviews_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.businesses set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_business_id', 'archive_follows_by_entity_business_id', 'archive_media_by_entity_business_id', 'archive_reviews_by_entity_business_id']::text[], 'close_businesses');
+  end if;
   return null;
 end
 $$;
@@ -8830,15 +8940,13 @@ revoke execute on function app.businesses_archive_children() from public;
 create function app.businesses_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_events(array(
     select t.id from app.events t
     where t.host_business_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_service_requests(array(
@@ -8856,24 +8964,9 @@ begin
     where t.owner_business_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
   perform sec.restore_promotions(array(
     select t.id from app.promotions t
     where t.target_business_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_reviews(array(
-    select t.id from app.reviews t
-    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_role_assignments(array(
@@ -8881,11 +8974,264 @@ begin
     where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_commission_rules_by_scope_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_reviews_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_business_id', 'restore_follows_by_entity_business_id', 'restore_media_by_entity_business_id', 'restore_reviews_by_entity_business_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
+
+create function sec.archive_commission_rules_by_scope_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_business_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_business_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_business_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_business_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_business_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_business_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_business_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_business_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_business_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_business_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_business_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_business_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_business_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_business_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_reviews_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reviews t set status = 'archived', archived_with = p_parent
+      where t.entity_business_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reviews c where c.entity_business_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reviews c where c.entity_business_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reviews c where c.entity_business_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reviews_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_reviews_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.archive_reviews_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_reviews_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reviews t
+    where t.entity_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reviews(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reviews_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews_by_entity_business_id(uuid,uuid) from public;
+grant execute on function sec.restore_reviews_by_entity_business_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_businesses(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.businesses t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.businesses set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_businesses(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_businesses(uuid) from public;
+grant execute on function sec.close_businesses(uuid) to culturepass_queue;
 
 create function app.archived_businesses(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -9304,9 +9650,17 @@ alter function app.checkpoints_guard() owner to culturepass_owner;
 create function app.checkpoints_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
-    where t.checkpoint_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.archive_checkpoint_ticket_types_by_checkpoint_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.checkpoints set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_checkpoint_ticket_types_by_checkpoint_id']::text[], 'close_checkpoints');
+  end if;
   return null;
 end
 $$;
@@ -9316,12 +9670,16 @@ revoke execute on function app.checkpoints_archive_children() from public;
 create function app.checkpoints_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_checkpoint_ticket_types(array(
-    select t.id from app.checkpoint_ticket_types t
-    where t.checkpoint_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.restore_checkpoint_ticket_types_by_checkpoint_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_checkpoint_ticket_types_by_checkpoint_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -9376,6 +9734,79 @@ end
 $$;
 alter function sec.restore_checkpoints(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_checkpoints(uuid[]) from public;
+
+create function sec.archive_checkpoint_ticket_types_by_checkpoint_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.checkpoint_ticket_types t set status = 'archived', archived_with = p_parent
+      where t.checkpoint_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.checkpoint_ticket_types c where c.checkpoint_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.checkpoint_ticket_types c where c.checkpoint_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.checkpoint_ticket_types c where c.checkpoint_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) from public;
+grant execute on function sec.archive_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_checkpoint_ticket_types_by_checkpoint_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.checkpoint_ticket_types t
+    where t.checkpoint_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_checkpoint_ticket_types(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) from public;
+grant execute on function sec.restore_checkpoint_ticket_types_by_checkpoint_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_checkpoints(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.checkpoints t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.checkpoints set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_checkpoints(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_checkpoints(uuid) from public;
+grant execute on function sec.close_checkpoints(uuid) to culturepass_queue;
 
 create function app.archived_checkpoints(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -10240,14 +10671,21 @@ alter function app.cities_guard() owner to culturepass_owner;
 create function app.cities_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.commission_proposals t set status = 'archived', archived_with = new.id
-    where t.city_id = new.id and t.status <> 'archived';
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_city_id = new.id and t.status <> 'archived';
-  update app.users set home_city_id = null where home_city_id = new.id;
+  perform jobs.hold_cascade(new.id);
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_city_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_commission_proposals_by_city_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_commission_rules_by_scope_city_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_users_by_home_city_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.cities set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_proposals_by_city_id', 'archive_commission_rules_by_scope_city_id', 'detach_users_by_home_city_id']::text[], 'close_cities');
+  end if;
   return null;
 end
 $$;
@@ -10257,27 +10695,189 @@ revoke execute on function app.cities_archive_children() from public;
 create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_commission_proposals(array(
-    select t.id from app.commission_proposals t
-    where t.city_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_commission_proposals_by_city_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_commission_rules_by_scope_city_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_proposals_by_city_id', 'restore_commission_rules_by_scope_city_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
+
+create function sec.archive_commission_proposals_by_city_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_proposals t set status = 'archived', archived_with = p_parent
+      where t.city_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_proposals c where c.city_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_proposals c where c.city_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_proposals c where c.city_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_proposals_by_city_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_proposals_by_city_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_proposals_by_city_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_proposals_by_city_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_proposals t
+    where t.city_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_proposals(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_proposals_by_city_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_proposals_by_city_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_proposals_by_city_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_commission_rules_by_scope_city_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_city_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_city_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_city_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_city_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_city_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_city_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_city_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_city_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_city_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_city_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_city_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_city_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_users_by_home_city_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.users t set home_city_id = null
+      where t.home_city_id = p_parent and t.id in (
+        select c.id from app.users c where c.home_city_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.users c where c.home_city_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.users c where c.home_city_id = p_parent));
+end
+$$;
+alter function sec.detach_users_by_home_city_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_users_by_home_city_id(uuid,uuid) from public;
+grant execute on function sec.detach_users_by_home_city_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_cities(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.cities t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.cities set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_cities(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_cities(uuid) from public;
+grant execute on function sec.close_cities(uuid) to culturepass_queue;
 
 create function app.archived_cities(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -11582,9 +12182,10 @@ alter function app.communities_guard() owner to culturepass_owner;
 create function app.communities_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.community_members t set status = 'archived', archived_with = new.id
-    where t.community_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
   perform from app.events t where t.host_community_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.events t set status = 'archived', archived_with = new.id
     where t.host_community_id = new.id and t.status <> 'archived'
@@ -11597,20 +12198,23 @@ begin
         ) c
       );
   end if;
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_community_id = new.id and t.status <> 'archived';
   update app.service_requests t set status = 'archived', archived_with = new.id
     where t.host_community_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_community_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_community_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_community_id = new.id and t.status <> 'archived';
-  update app.reviews t set status = 'archived', archived_with = new.id
-    where t.entity_community_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_community_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_commission_rules_by_scope_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_community_members_by_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reviews_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.communities set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_community_id', 'archive_community_members_by_community_id', 'archive_follows_by_entity_community_id', 'archive_media_by_entity_community_id', 'archive_reviews_by_entity_community_id']::text[], 'close_communities');
+  end if;
   return null;
 end
 $$;
@@ -11620,20 +12224,13 @@ revoke execute on function app.communities_archive_children() from public;
 create function app.communities_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_community_members(array(
-    select t.id from app.community_members t
-    where t.community_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_events(array(
     select t.id from app.events t
     where t.host_community_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_service_requests(array(
@@ -11646,31 +12243,327 @@ begin
     where t.owner_community_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_reviews(array(
-    select t.id from app.reviews t
-    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_commission_rules_by_scope_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_community_members_by_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_reviews_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_community_id', 'restore_community_members_by_community_id', 'restore_follows_by_entity_community_id', 'restore_media_by_entity_community_id', 'restore_reviews_by_entity_community_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
+
+create function sec.archive_commission_rules_by_scope_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_community_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_community_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_community_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_community_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_community_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_community_members_by_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.community_members t set status = 'archived', archived_with = p_parent
+      where t.community_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.community_members c where c.community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.community_members c where c.community_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.community_members c where c.community_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_community_members_by_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_community_members_by_community_id(uuid,uuid) from public;
+grant execute on function sec.archive_community_members_by_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_community_members_by_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.community_members t
+    where t.community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_community_members(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_community_members_by_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_community_members_by_community_id(uuid,uuid) from public;
+grant execute on function sec.restore_community_members_by_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_community_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_community_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_community_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_community_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_community_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_community_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_reviews_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reviews t set status = 'archived', archived_with = p_parent
+      where t.entity_community_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reviews c where c.entity_community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reviews c where c.entity_community_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reviews c where c.entity_community_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reviews_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_reviews_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.archive_reviews_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_reviews_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reviews t
+    where t.entity_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reviews(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reviews_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews_by_entity_community_id(uuid,uuid) from public;
+grant execute on function sec.restore_reviews_by_entity_community_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_communities(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.communities t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.communities set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_communities(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_communities(uuid) from public;
+grant execute on function sec.close_communities(uuid) to culturepass_queue;
 
 create function app.archived_communities(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -12930,9 +13823,17 @@ alter function app.countries_guard() owner to culturepass_owner;
 create function app.countries_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_country_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.archive_commission_rules_by_scope_country_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.countries set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_country_id']::text[], 'close_countries');
+  end if;
   return null;
 end
 $$;
@@ -12942,17 +13843,94 @@ revoke execute on function app.countries_archive_children() from public;
 create function app.countries_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_country_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.restore_commission_rules_by_scope_country_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_country_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
+
+create function sec.archive_commission_rules_by_scope_country_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_country_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_country_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_country_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_country_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_country_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_country_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_country_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_country_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_country_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_country_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_country_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_country_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_countries(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.countries t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.countries set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_countries(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_countries(uuid) from public;
+grant execute on function sec.close_countries(uuid) to culturepass_queue;
 
 create function app.archived_countries(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -14358,22 +15336,14 @@ alter function app.events_module_update() owner to culturepass_owner;
 create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.broadcasts t set status = 'archived', archived_with = new.id
-    where t.event_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
   update app.checkpoints t set status = 'archived', archived_with = new.id
-    where t.event_id = new.id and t.status <> 'archived';
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_event_id = new.id and t.status <> 'archived';
-  update app.likes t set status = 'archived', archived_with = new.id
-    where t.event_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_event_id = new.id and t.status <> 'archived';
-  update app.promo_codes t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived';
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_event_id = new.id and t.status <> 'archived';
-  update app.service_requests set event_id = null where event_id = new.id;
   perform from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.ticket_types t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived'
@@ -14386,10 +15356,20 @@ begin
         ) c
       );
   end if;
-  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
-    where t.event_id = new.id and t.status <> 'archived';
-  update app.waitlist_entries t set status = 'archived', archived_with = new.id
-    where t.event_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_broadcasts_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_checkpoint_ticket_types_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_commission_rules_by_scope_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_likes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_promo_codes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_service_requests_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_waitlist_entries_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.events set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_broadcasts_by_event_id', 'archive_checkpoint_ticket_types_by_event_id', 'archive_commission_rules_by_scope_event_id', 'archive_likes_by_event_id', 'archive_media_by_entity_event_id', 'archive_promo_codes_by_event_id', 'detach_service_requests_by_event_id', 'archive_waitlist_entries_by_event_id']::text[], 'close_events');
+  end if;
   return null;
 end
 $$;
@@ -14399,34 +15379,12 @@ revoke execute on function app.events_archive_children() from public;
 create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_broadcasts(array(
-    select t.id from app.broadcasts t
-    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_checkpoints(array(
     select t.id from app.checkpoints t
-    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_likes(array(
-    select t.id from app.likes t
-    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_promo_codes(array(
-    select t.id from app.promo_codes t
     where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
@@ -14440,16 +15398,18 @@ begin
     where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_checkpoint_ticket_types(array(
-    select t.id from app.checkpoint_ticket_types t
-    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_waitlist_entries(array(
-    select t.id from app.waitlist_entries t
-    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  v_whole := sec.restore_broadcasts_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_checkpoint_ticket_types_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_commission_rules_by_scope_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_likes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_promo_codes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_waitlist_entries_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_broadcasts_by_event_id', 'restore_checkpoint_ticket_types_by_event_id', 'restore_commission_rules_by_scope_event_id', 'restore_likes_by_event_id', 'restore_media_by_entity_event_id', 'restore_promo_codes_by_event_id', 'restore_waitlist_entries_by_event_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -14533,6 +15493,453 @@ end
 $$;
 alter function app.events_stays() owner to culturepass_counter;
 revoke execute on function app.events_stays() from public;
+
+create function sec.archive_broadcasts_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.broadcasts t set status = 'archived', archived_with = p_parent
+      where t.event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.broadcasts c where c.event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.broadcasts c where c.event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.broadcasts c where c.event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_broadcasts_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_broadcasts_by_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_broadcasts_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_broadcasts_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.broadcasts t
+    where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_broadcasts(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_broadcasts_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_broadcasts_by_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_broadcasts_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_checkpoint_ticket_types_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.checkpoint_ticket_types t set status = 'archived', archived_with = p_parent
+      where t.event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.checkpoint_ticket_types c where c.event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.checkpoint_ticket_types c where c.event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.checkpoint_ticket_types c where c.event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_checkpoint_ticket_types_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_checkpoint_ticket_types_by_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_checkpoint_ticket_types_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_checkpoint_ticket_types_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.checkpoint_ticket_types t
+    where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_checkpoint_ticket_types(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_checkpoint_ticket_types_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_checkpoint_ticket_types_by_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_checkpoint_ticket_types_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_commission_rules_by_scope_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_likes_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.likes t set status = 'archived', archived_with = p_parent
+      where t.event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.likes c where c.event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.likes c where c.event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.likes c where c.event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_likes_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_likes_by_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_likes_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_likes_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.likes t
+    where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_likes(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_likes_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_likes_by_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_likes_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_promo_codes_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.promo_codes t set status = 'archived', archived_with = p_parent
+      where t.event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.promo_codes c where c.event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.promo_codes c where c.event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.promo_codes c where c.event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_promo_codes_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_promo_codes_by_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_promo_codes_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_promo_codes_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.promo_codes t
+    where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_promo_codes(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_promo_codes_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_promo_codes_by_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_promo_codes_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_service_requests_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.service_requests t set event_id = null
+      where t.event_id = p_parent and t.id in (
+        select c.id from app.service_requests c where c.event_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.service_requests c where c.event_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.service_requests c where c.event_id = p_parent));
+end
+$$;
+alter function sec.detach_service_requests_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_service_requests_by_event_id(uuid,uuid) from public;
+grant execute on function sec.detach_service_requests_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_waitlist_entries_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.waitlist_entries t set status = 'archived', archived_with = p_parent
+      where t.event_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.waitlist_entries c where c.event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.waitlist_entries c where c.event_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.waitlist_entries c where c.event_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_waitlist_entries_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_waitlist_entries_by_event_id(uuid,uuid) from public;
+grant execute on function sec.archive_waitlist_entries_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_waitlist_entries_by_event_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.waitlist_entries t
+    where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_waitlist_entries(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_waitlist_entries_by_event_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_waitlist_entries_by_event_id(uuid,uuid) from public;
+grant execute on function sec.restore_waitlist_entries_by_event_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_events(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.events t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.events set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_events(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_events(uuid) from public;
+grant execute on function sec.close_events(uuid) to culturepass_queue;
 
 create function app.archived_events(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -16827,7 +18234,10 @@ alter function app.institutions_guard() owner to culturepass_owner;
 create function app.institutions_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.events t set status = 'archived', archived_with = new.id
     where t.host_institution_id = new.id and t.status <> 'archived'
@@ -16840,20 +18250,22 @@ begin
         ) c
       );
   end if;
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_institution_id = new.id and t.status <> 'archived';
-  update app.grant_announcements t set status = 'archived', archived_with = new.id
-    where t.institution_id = new.id and t.status <> 'archived';
   update app.service_requests t set status = 'archived', archived_with = new.id
     where t.host_institution_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_institution_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_institution_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_institution_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_institution_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_commission_rules_by_scope_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_grant_announcements_by_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.institutions set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_institution_id', 'archive_follows_by_entity_institution_id', 'archive_grant_announcements_by_institution_id', 'archive_media_by_entity_institution_id']::text[], 'close_institutions');
+  end if;
   return null;
 end
 $$;
@@ -16863,20 +18275,13 @@ revoke execute on function app.institutions_archive_children() from public;
 create function app.institutions_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_events(array(
     select t.id from app.events t
     where t.host_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_grant_announcements(array(
-    select t.id from app.grant_announcements t
-    where t.institution_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_service_requests(array(
@@ -16889,26 +18294,269 @@ begin
     where t.owner_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_commission_rules_by_scope_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_grant_announcements_by_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_institution_id', 'restore_follows_by_entity_institution_id', 'restore_grant_announcements_by_institution_id', 'restore_media_by_entity_institution_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
+
+create function sec.archive_commission_rules_by_scope_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_institution_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_institution_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_institution_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_institution_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_institution_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_institution_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_institution_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_institution_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_institution_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_institution_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_institution_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_institution_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_grant_announcements_by_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.grant_announcements t set status = 'archived', archived_with = p_parent
+      where t.institution_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.grant_announcements c where c.institution_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.grant_announcements c where c.institution_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.grant_announcements c where c.institution_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_grant_announcements_by_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_grant_announcements_by_institution_id(uuid,uuid) from public;
+grant execute on function sec.archive_grant_announcements_by_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_grant_announcements_by_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.grant_announcements t
+    where t.institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_grant_announcements(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_grant_announcements_by_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_grant_announcements_by_institution_id(uuid,uuid) from public;
+grant execute on function sec.restore_grant_announcements_by_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_institution_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_institution_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_institution_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_institution_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_institution_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_institution_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_institution_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_institutions(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.institutions t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.institutions set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_institutions(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_institutions(uuid) from public;
+grant execute on function sec.close_institutions(uuid) to culturepass_queue;
 
 create function app.archived_institutions(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -17229,9 +18877,17 @@ alter function app.leads_guard() owner to culturepass_owner;
 create function app.leads_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.quotes t set status = 'archived', archived_with = new.id
-    where t.lead_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.archive_quotes_by_lead_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.leads set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_quotes_by_lead_id']::text[], 'close_leads');
+  end if;
   return null;
 end
 $$;
@@ -17241,12 +18897,16 @@ revoke execute on function app.leads_archive_children() from public;
 create function app.leads_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_quotes(array(
-    select t.id from app.quotes t
-    where t.lead_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.restore_quotes_by_lead_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_quotes_by_lead_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -17305,6 +18965,79 @@ end
 $$;
 alter function sec.restore_leads(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_leads(uuid[]) from public;
+
+create function sec.archive_quotes_by_lead_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.quotes t set status = 'archived', archived_with = p_parent
+      where t.lead_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.quotes c where c.lead_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.quotes c where c.lead_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.quotes c where c.lead_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_quotes_by_lead_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_quotes_by_lead_id(uuid,uuid) from public;
+grant execute on function sec.archive_quotes_by_lead_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_quotes_by_lead_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.quotes t
+    where t.lead_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_quotes(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_quotes_by_lead_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_quotes_by_lead_id(uuid,uuid) from public;
+grant execute on function sec.restore_quotes_by_lead_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_leads(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.leads t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.leads set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_leads(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_leads(uuid) from public;
+grant execute on function sec.close_leads(uuid) to culturepass_queue;
 
 create function app.archived_leads(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -19688,7 +21421,10 @@ alter function app.organizations_guard() owner to culturepass_owner;
 create function app.organizations_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id for update;
   update app.events t set status = 'archived', archived_with = new.id
     where t.host_organization_id = new.id and t.status <> 'archived'
@@ -19701,20 +21437,22 @@ begin
         ) c
       );
   end if;
-  update app.commission_rules t set status = 'archived', archived_with = new.id
-    where t.scope_organization_id = new.id and t.status <> 'archived';
   update app.service_requests t set status = 'archived', archived_with = new.id
     where t.host_organization_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_organization_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_organization_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_organization_id = new.id and t.status <> 'archived';
-  update app.reviews t set status = 'archived', archived_with = new.id
-    where t.entity_organization_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_organization_id = new.id and t.status <> 'archived';
+  v_whole := sec.archive_commission_rules_by_scope_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reviews_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.organizations set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_organization_id', 'archive_follows_by_entity_organization_id', 'archive_media_by_entity_organization_id', 'archive_reviews_by_entity_organization_id']::text[], 'close_organizations');
+  end if;
   return null;
 end
 $$;
@@ -19724,15 +21462,13 @@ revoke execute on function app.organizations_archive_children() from public;
 create function app.organizations_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_events(array(
     select t.id from app.events t
     where t.host_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_commission_rules(array(
-    select t.id from app.commission_rules t
-    where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_service_requests(array(
@@ -19745,31 +21481,269 @@ begin
     where t.owner_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_reviews(array(
-    select t.id from app.reviews t
-    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_commission_rules_by_scope_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_reviews_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_organization_id', 'restore_follows_by_entity_organization_id', 'restore_media_by_entity_organization_id', 'restore_reviews_by_entity_organization_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
+
+create function sec.archive_commission_rules_by_scope_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_rules t set status = 'archived', archived_with = p_parent
+      where t.scope_organization_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.commission_rules c where c.scope_organization_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_rules c where c.scope_organization_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_rules c where c.scope_organization_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_commission_rules_by_scope_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_commission_rules_by_scope_organization_id(uuid,uuid) from public;
+grant execute on function sec.archive_commission_rules_by_scope_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_commission_rules_by_scope_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.commission_rules t
+    where t.scope_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_commission_rules(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_commission_rules_by_scope_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules_by_scope_organization_id(uuid,uuid) from public;
+grant execute on function sec.restore_commission_rules_by_scope_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_organization_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_organization_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_organization_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_organization_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_organization_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_organization_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_organization_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_organization_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_reviews_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reviews t set status = 'archived', archived_with = p_parent
+      where t.entity_organization_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reviews c where c.entity_organization_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reviews c where c.entity_organization_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reviews c where c.entity_organization_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reviews_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_reviews_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.archive_reviews_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_reviews_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reviews t
+    where t.entity_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reviews(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reviews_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews_by_entity_organization_id(uuid,uuid) from public;
+grant execute on function sec.restore_reviews_by_entity_organization_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_organizations(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.organizations t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.organizations set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_organizations(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_organizations(uuid) from public;
+grant execute on function sec.close_organizations(uuid) to culturepass_queue;
 
 create function app.archived_organizations(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -24194,12 +26168,19 @@ alter function app.ticket_types_guard() owner to culturepass_owner;
 create function app.ticket_types_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.checkpoint_ticket_types t set status = 'archived', archived_with = new.id
-    where t.ticket_type_id = new.id and t.status <> 'archived';
-  update app.waitlist_entries t set status = 'archived', archived_with = new.id
-    where t.ticket_type_id = new.id and t.status <> 'archived';
-  update app.waitlist_entries set offered_type_id = null where offered_type_id = new.id;
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.archive_checkpoint_ticket_types_by_ticket_type_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_waitlist_entries_by_ticket_type_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_waitlist_entries_by_offered_type_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.ticket_types set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['archive_checkpoint_ticket_types_by_ticket_type_id', 'archive_waitlist_entries_by_ticket_type_id', 'detach_waitlist_entries_by_offered_type_id']::text[], 'close_ticket_types');
+  end if;
   return null;
 end
 $$;
@@ -24209,17 +26190,17 @@ revoke execute on function app.ticket_types_archive_children() from public;
 create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_checkpoint_ticket_types(array(
-    select t.id from app.checkpoint_ticket_types t
-    where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_waitlist_entries(array(
-    select t.id from app.waitlist_entries t
-    where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
+  v_whole := sec.restore_checkpoint_ticket_types_by_ticket_type_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_waitlist_entries_by_ticket_type_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_checkpoint_ticket_types_by_ticket_type_id', 'restore_waitlist_entries_by_ticket_type_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -24288,6 +26269,168 @@ end
 $$;
 alter function app.ticket_types_stays() owner to culturepass_counter;
 revoke execute on function app.ticket_types_stays() from public;
+
+create function sec.archive_checkpoint_ticket_types_by_ticket_type_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.checkpoint_ticket_types t set status = 'archived', archived_with = p_parent
+      where t.ticket_type_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.checkpoint_ticket_types c where c.ticket_type_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.checkpoint_ticket_types c where c.ticket_type_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.checkpoint_ticket_types c where c.ticket_type_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) from public;
+grant execute on function sec.archive_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_checkpoint_ticket_types_by_ticket_type_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.checkpoint_ticket_types t
+    where t.ticket_type_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_checkpoint_ticket_types(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) from public;
+grant execute on function sec.restore_checkpoint_ticket_types_by_ticket_type_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_waitlist_entries_by_ticket_type_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.waitlist_entries t set status = 'archived', archived_with = p_parent
+      where t.ticket_type_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.waitlist_entries c where c.ticket_type_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.waitlist_entries c where c.ticket_type_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.waitlist_entries c where c.ticket_type_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_waitlist_entries_by_ticket_type_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_waitlist_entries_by_ticket_type_id(uuid,uuid) from public;
+grant execute on function sec.archive_waitlist_entries_by_ticket_type_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_waitlist_entries_by_ticket_type_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.waitlist_entries t
+    where t.ticket_type_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_waitlist_entries(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_waitlist_entries_by_ticket_type_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_waitlist_entries_by_ticket_type_id(uuid,uuid) from public;
+grant execute on function sec.restore_waitlist_entries_by_ticket_type_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_waitlist_entries_by_offered_type_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.waitlist_entries t set offered_type_id = null
+      where t.offered_type_id = p_parent and t.id in (
+        select c.id from app.waitlist_entries c where c.offered_type_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.waitlist_entries c where c.offered_type_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.waitlist_entries c where c.offered_type_id = p_parent));
+end
+$$;
+alter function sec.detach_waitlist_entries_by_offered_type_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_waitlist_entries_by_offered_type_id(uuid,uuid) from public;
+grant execute on function sec.detach_waitlist_entries_by_offered_type_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_ticket_types(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.ticket_types t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.ticket_types set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_ticket_types(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_ticket_types(uuid) from public;
+grant execute on function sec.close_ticket_types(uuid) to culturepass_queue;
 
 create function app.archived_ticket_types(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -25335,40 +27478,37 @@ alter function app.users_module_update() owner to culturepass_owner;
 create function app.users_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.broadcasts set created_by_id = null where created_by_id = new.id;
-  update app.commission_proposals set proposed_by_id = null where proposed_by_id = new.id;
-  update app.communities set created_by_id = null where created_by_id = new.id;
-  update app.community_members t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
-  update app.community_members set added_by_id = null where added_by_id = new.id;
-  update app.devices t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.follower_id = new.id and t.status <> 'archived';
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_user_id = new.id and t.status <> 'archived';
-  update app.likes t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_user_id = new.id and t.status <> 'archived';
-  update app.media set uploaded_by_id = null where uploaded_by_id = new.id;
-  update app.notification_preferences t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
-  update app.payment_methods t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
-  update app.quotes set accepted_by_id = null where accepted_by_id = new.id;
-  update app.referrals t set status = 'archived', archived_with = new.id
-    where t.referrer_id = new.id and t.status <> 'archived';
-  update app.referrals t set status = 'archived', archived_with = new.id
-    where t.referee_id = new.id and t.status <> 'archived';
-  update app.reviews t set status = 'archived', archived_with = new.id
-    where t.reviewer_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.user_id = new.id and t.status <> 'archived';
-  update app.role_assignments set granted_by_id = null where granted_by_id = new.id;
-  update app.waitlist_entries t set status = 'archived', archived_with = new.id
-    where t.user_id = new.id and t.status <> 'archived';
+  v_whole := sec.detach_broadcasts_by_created_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_commission_proposals_by_proposed_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_communities_by_created_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_community_members_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_community_members_by_added_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_devices_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_follower_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_likes_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_media_by_uploaded_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_notification_preferences_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_payment_methods_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_quotes_by_accepted_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_referrals_by_referrer_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_referrals_by_referee_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reviews_by_reviewer_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_role_assignments_by_granted_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_waitlist_entries_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.users set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['detach_broadcasts_by_created_by_id', 'detach_commission_proposals_by_proposed_by_id', 'detach_communities_by_created_by_id', 'archive_community_members_by_user_id', 'detach_community_members_by_added_by_id', 'archive_devices_by_user_id', 'archive_follows_by_follower_id', 'archive_follows_by_entity_user_id', 'archive_likes_by_user_id', 'archive_media_by_entity_user_id', 'detach_media_by_uploaded_by_id', 'archive_notification_preferences_by_user_id', 'archive_payment_methods_by_user_id', 'detach_quotes_by_accepted_by_id', 'archive_referrals_by_referrer_id', 'archive_referrals_by_referee_id', 'archive_reviews_by_reviewer_id', 'detach_role_assignments_by_granted_by_id', 'archive_waitlist_entries_by_user_id']::text[], 'close_users');
+  end if;
   return null;
 end
 $$;
@@ -25378,77 +27518,961 @@ revoke execute on function app.users_archive_children() from public;
 create function app.users_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_community_members(array(
-    select t.id from app.community_members t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_devices(array(
-    select t.id from app.devices t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.follower_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_likes(array(
-    select t.id from app.likes t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_notification_preferences(array(
-    select t.id from app.notification_preferences t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_payment_methods(array(
-    select t.id from app.payment_methods t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_referrals(array(
-    select t.id from app.referrals t
-    where t.referrer_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_referrals(array(
-    select t.id from app.referrals t
-    where t.referee_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_reviews(array(
-    select t.id from app.reviews t
-    where t.reviewer_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_waitlist_entries(array(
-    select t.id from app.waitlist_entries t
-    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  v_whole := sec.restore_community_members_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_devices_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_follower_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_follows_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_likes_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_notification_preferences_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_payment_methods_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_referrals_by_referrer_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_referrals_by_referee_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_reviews_by_reviewer_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_waitlist_entries_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_community_members_by_user_id', 'restore_devices_by_user_id', 'restore_follows_by_follower_id', 'restore_follows_by_entity_user_id', 'restore_likes_by_user_id', 'restore_media_by_entity_user_id', 'restore_notification_preferences_by_user_id', 'restore_payment_methods_by_user_id', 'restore_referrals_by_referrer_id', 'restore_referrals_by_referee_id', 'restore_reviews_by_reviewer_id', 'restore_waitlist_entries_by_user_id']::text[], null);
+  end if;
   return null;
 end
 $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
+
+create function sec.detach_broadcasts_by_created_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.broadcasts t set created_by_id = null
+      where t.created_by_id = p_parent and t.id in (
+        select c.id from app.broadcasts c where c.created_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.broadcasts c where c.created_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.broadcasts c where c.created_by_id = p_parent));
+end
+$$;
+alter function sec.detach_broadcasts_by_created_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_broadcasts_by_created_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_broadcasts_by_created_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_commission_proposals_by_proposed_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.commission_proposals t set proposed_by_id = null
+      where t.proposed_by_id = p_parent and t.id in (
+        select c.id from app.commission_proposals c where c.proposed_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.commission_proposals c where c.proposed_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.commission_proposals c where c.proposed_by_id = p_parent));
+end
+$$;
+alter function sec.detach_commission_proposals_by_proposed_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_commission_proposals_by_proposed_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_commission_proposals_by_proposed_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_communities_by_created_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.communities t set created_by_id = null
+      where t.created_by_id = p_parent and t.id in (
+        select c.id from app.communities c where c.created_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.communities c where c.created_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.communities c where c.created_by_id = p_parent));
+end
+$$;
+alter function sec.detach_communities_by_created_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_communities_by_created_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_communities_by_created_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_community_members_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.community_members t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.community_members c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.community_members c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.community_members c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_community_members_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_community_members_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_community_members_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_community_members_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.community_members t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_community_members(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_community_members_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_community_members_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_community_members_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_community_members_by_added_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.community_members t set added_by_id = null
+      where t.added_by_id = p_parent and t.id in (
+        select c.id from app.community_members c where c.added_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.community_members c where c.added_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.community_members c where c.added_by_id = p_parent));
+end
+$$;
+alter function sec.detach_community_members_by_added_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_community_members_by_added_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_community_members_by_added_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_devices_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.devices t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.devices c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.devices c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.devices c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_devices_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_devices_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_devices_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_devices_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.devices t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_devices(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_devices_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_devices_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_devices_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_follower_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.follower_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.follower_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.follower_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.follower_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_follower_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_follower_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_follower_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_follower_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.follower_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_follower_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_follower_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_follower_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_likes_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.likes t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.likes c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.likes c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.likes c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_likes_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_likes_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_likes_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_likes_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.likes t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_likes(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_likes_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_likes_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_likes_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_media_by_uploaded_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set uploaded_by_id = null
+      where t.uploaded_by_id = p_parent and t.id in (
+        select c.id from app.media c where c.uploaded_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.uploaded_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.uploaded_by_id = p_parent));
+end
+$$;
+alter function sec.detach_media_by_uploaded_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_media_by_uploaded_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_media_by_uploaded_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_notification_preferences_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.notification_preferences t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.notification_preferences c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.notification_preferences c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.notification_preferences c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_notification_preferences_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_notification_preferences_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_notification_preferences_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_notification_preferences_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.notification_preferences t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_notification_preferences(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_notification_preferences_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_notification_preferences_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_notification_preferences_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_payment_methods_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.payment_methods t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.payment_methods c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.payment_methods c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.payment_methods c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_payment_methods_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_payment_methods_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_payment_methods_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_payment_methods_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.payment_methods t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_payment_methods(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_payment_methods_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_payment_methods_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_payment_methods_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_quotes_by_accepted_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.quotes t set accepted_by_id = null
+      where t.accepted_by_id = p_parent and t.id in (
+        select c.id from app.quotes c where c.accepted_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.quotes c where c.accepted_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.quotes c where c.accepted_by_id = p_parent));
+end
+$$;
+alter function sec.detach_quotes_by_accepted_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_quotes_by_accepted_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_quotes_by_accepted_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_referrals_by_referrer_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.referrals t set status = 'archived', archived_with = p_parent
+      where t.referrer_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.referrals c where c.referrer_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.referrals c where c.referrer_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.referrals c where c.referrer_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_referrals_by_referrer_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_referrals_by_referrer_id(uuid,uuid) from public;
+grant execute on function sec.archive_referrals_by_referrer_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_referrals_by_referrer_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.referrals t
+    where t.referrer_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_referrals(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_referrals_by_referrer_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_referrals_by_referrer_id(uuid,uuid) from public;
+grant execute on function sec.restore_referrals_by_referrer_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_referrals_by_referee_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.referrals t set status = 'archived', archived_with = p_parent
+      where t.referee_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.referrals c where c.referee_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.referrals c where c.referee_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.referrals c where c.referee_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_referrals_by_referee_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_referrals_by_referee_id(uuid,uuid) from public;
+grant execute on function sec.archive_referrals_by_referee_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_referrals_by_referee_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.referrals t
+    where t.referee_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_referrals(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_referrals_by_referee_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_referrals_by_referee_id(uuid,uuid) from public;
+grant execute on function sec.restore_referrals_by_referee_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_reviews_by_reviewer_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reviews t set status = 'archived', archived_with = p_parent
+      where t.reviewer_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reviews c where c.reviewer_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reviews c where c.reviewer_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reviews c where c.reviewer_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reviews_by_reviewer_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_reviews_by_reviewer_id(uuid,uuid) from public;
+grant execute on function sec.archive_reviews_by_reviewer_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_reviews_by_reviewer_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reviews t
+    where t.reviewer_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reviews(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reviews_by_reviewer_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews_by_reviewer_id(uuid,uuid) from public;
+grant execute on function sec.restore_reviews_by_reviewer_id(uuid,uuid) to culturepass_queue;
+
+create function sec.detach_role_assignments_by_granted_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.role_assignments t set granted_by_id = null
+      where t.granted_by_id = p_parent and t.id in (
+        select c.id from app.role_assignments c where c.granted_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.role_assignments c where c.granted_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.role_assignments c where c.granted_by_id = p_parent));
+end
+$$;
+alter function sec.detach_role_assignments_by_granted_by_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_role_assignments_by_granted_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_role_assignments_by_granted_by_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_waitlist_entries_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.waitlist_entries t set status = 'archived', archived_with = p_parent
+      where t.user_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.waitlist_entries c where c.user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.waitlist_entries c where c.user_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.waitlist_entries c where c.user_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_waitlist_entries_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_waitlist_entries_by_user_id(uuid,uuid) from public;
+grant execute on function sec.archive_waitlist_entries_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_waitlist_entries_by_user_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.waitlist_entries t
+    where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_waitlist_entries(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_waitlist_entries_by_user_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_waitlist_entries_by_user_id(uuid,uuid) from public;
+grant execute on function sec.restore_waitlist_entries_by_user_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_users(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.users t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.users set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_users(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_users(uuid) from public;
+grant execute on function sec.close_users(uuid) to culturepass_queue;
 
 create function app.archived_users(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -26282,18 +29306,24 @@ alter function app.venues_guard() owner to culturepass_owner;
 create function app.venues_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
-  update app.events set venue_id = null where venue_id = new.id;
-  update app.follows t set status = 'archived', archived_with = new.id
-    where t.entity_venue_id = new.id and t.status <> 'archived';
-  update app.media t set status = 'archived', archived_with = new.id
-    where t.entity_venue_id = new.id and t.status <> 'archived';
+  perform jobs.hold_cascade(new.id);
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_venue_id = new.id and t.status <> 'archived';
-  update app.reviews t set status = 'archived', archived_with = new.id
-    where t.entity_venue_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_venue_id = new.id and t.status <> 'archived';
+  v_whole := sec.detach_events_by_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_follows_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_media_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reviews_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.venues set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['detach_events_by_venue_id', 'archive_follows_by_entity_venue_id', 'archive_media_by_entity_venue_id', 'archive_reviews_by_entity_venue_id']::text[], 'close_venues');
+  end if;
   return null;
 end
 $$;
@@ -26303,25 +29333,13 @@ revoke execute on function app.venues_archive_children() from public;
 create function app.venues_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
-  perform sec.restore_follows(array(
-    select t.id from app.follows t
-    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_media(array(
-    select t.id from app.media t
-    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_promotions(array(
     select t.id from app.promotions t
     where t.target_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
-  perform sec.restore_reviews(array(
-    select t.id from app.reviews t
-    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
   perform sec.restore_role_assignments(array(
@@ -26329,6 +29347,14 @@ begin
     where t.scope_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  v_whole := sec.restore_follows_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_media_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.restore_reviews_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_follows_by_entity_venue_id', 'restore_media_by_entity_venue_id', 'restore_reviews_by_entity_venue_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -26395,6 +29421,225 @@ end
 $$;
 alter function sec.restore_venues(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_venues(uuid[]) from public;
+
+create function sec.detach_events_by_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.events t set venue_id = null
+      where t.venue_id = p_parent and t.id in (
+        select c.id from app.events c where c.venue_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.events c where c.venue_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.events c where c.venue_id = p_parent));
+end
+$$;
+alter function sec.detach_events_by_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.detach_events_by_venue_id(uuid,uuid) from public;
+grant execute on function sec.detach_events_by_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_follows_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.follows t set status = 'archived', archived_with = p_parent
+      where t.entity_venue_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.follows c where c.entity_venue_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.follows c where c.entity_venue_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.follows c where c.entity_venue_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_follows_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_follows_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.archive_follows_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_follows_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.follows t
+    where t.entity_venue_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_follows(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_follows_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_follows_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.restore_follows_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_media_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.media t set status = 'archived', archived_with = p_parent
+      where t.entity_venue_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.media c where c.entity_venue_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.media c where c.entity_venue_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_venue_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_media_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_media_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.archive_media_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_media_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.media t
+    where t.entity_venue_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_media(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_media_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_media_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.restore_media_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.archive_reviews_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reviews t set status = 'archived', archived_with = p_parent
+      where t.entity_venue_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reviews c where c.entity_venue_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reviews c where c.entity_venue_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reviews c where c.entity_venue_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reviews_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.archive_reviews_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.archive_reviews_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.restore_reviews_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reviews t
+    where t.entity_venue_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reviews(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reviews_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews_by_entity_venue_id(uuid,uuid) from public;
+grant execute on function sec.restore_reviews_by_entity_venue_id(uuid,uuid) to culturepass_queue;
+
+create function sec.close_venues(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.venues t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.venues set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_venues(uuid) owner to culturepass_counter;
+revoke execute on function sec.close_venues(uuid) from public;
+grant execute on function sec.close_venues(uuid) to culturepass_queue;
 
 create function app.archived_venues(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -28068,6 +31313,107 @@ $$;
 alter function jobs.purge(timestamptz,integer) owner to culturepass_queue;
 revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
+
+create function jobs.hold_cascade(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Waits for the batch that the job `jobs.cascade` is at work on, and keeps the job away from this row until the
+-- transaction ends.
+begin
+  perform from jobs.cascades c where c.parent_id = p_parent for update;
+end
+$$;
+alter function jobs.hold_cascade(uuid) owner to culturepass_queue;
+revoke execute on function jobs.hold_cascade(uuid) from public;
+grant execute on function jobs.hold_cascade(uuid) to culturepass_counter;
+
+create function jobs.cascade_later(p_parent uuid, p_steps text[], p_closes text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Leaves the rest of an archiving or restoring to the job `jobs.cascade`, which does it as this caller.
+begin
+  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason)
+  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason())
+  on conflict (parent_id) do update
+    set steps = excluded.steps, closes = excluded.closes, step = default, after = default, member_id = excluded.member_id,
+      session_id = excluded.session_id, request_id = excluded.request_id, action = excluded.action,
+      reason = excluded.reason, run_at = default;
+  perform jobs.put('jobs.cascade', '{}', now(), 'all', 'keep', null, null, 0, null);
+end
+$$;
+alter function jobs.cascade_later(uuid,text[],text) owner to culturepass_queue;
+revoke execute on function jobs.cascade_later(uuid,text[],text) from public;
+grant execute on function jobs.cascade_later(uuid,text[],text) to culturepass_counter;
+
+create function jobs.cascaded(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Nothing is left to do: an archived row was restored meanwhile, or a restored one archived.
+begin
+  delete from jobs.cascades c where c.parent_id = p_parent;
+end
+$$;
+alter function jobs.cascaded(uuid) owner to culturepass_queue;
+revoke execute on function jobs.cascaded(uuid) from public;
+grant execute on function jobs.cascaded(uuid) to culturepass_counter;
+
+create function jobs.is_cascading(p_parent uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether children of this row are still to be archived or restored.
+begin
+  return exists (select from jobs.cascades c where c.parent_id = p_parent);
+end
+$$;
+alter function jobs.is_cascading(uuid) owner to culturepass_queue;
+revoke execute on function jobs.is_cascading(uuid) from public;
+grant execute on function jobs.is_cascading(uuid) to culturepass_counter;
+
+create function jobs.cascade() returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives or restores one batch of children that are still to follow, as the caller who archived or restored the parent.
+-- Null: none are left, or other transactions are at work on them. Otherwise the error of the batch, or '' if it was done.
+-- Done again, it does nothing twice: what has followed is no longer among those that are to follow.
+declare
+  v_row jobs.cascades;
+  v_after uuid;
+  v_closed boolean := true;
+begin
+  select * into v_row from jobs.cascades c where c.run_at <= clock_timestamp() order by c.run_at, c.parent_id limit 1
+  for update skip locked;
+  if not found then
+    return null;
+  end if;
+  perform
+    pg_catalog.set_config('app.user_id', coalesce(v_row.member_id::text, ''), true),
+    pg_catalog.set_config('app.session_id', coalesce(v_row.session_id::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(v_row.request_id::text, ''), true),
+    pg_catalog.set_config('app.action', v_row.action, true),
+    pg_catalog.set_config('app.reason', coalesce(v_row.reason, ''), true);
+  -- The names are those of functions that triggers of this schema have written.
+  if v_row.step <= cardinality(v_row.steps) then
+    execute format('select sec.%I($1, $2)', v_row.steps[v_row.step]) into v_after using v_row.parent_id, v_row.after;
+    update jobs.cascades c
+    set step = c.step + case when v_after is null then 1 else 0 end, after = coalesce(v_after, '00000000-0000-0000-0000-000000000000')
+    where c.parent_id = v_row.parent_id;
+    return '';
+  end if;
+  if v_row.closes is not null then
+    execute format('select sec.%I($1)', v_row.closes) into v_closed using v_row.parent_id;
+  end if;
+  if v_closed then
+    delete from jobs.cascades c where c.parent_id = v_row.parent_id;
+  else
+    update jobs.cascades c set run_at = clock_timestamp() + interval '1 minute' where c.parent_id = v_row.parent_id;
+  end if;
+  return '';
+exception when others then
+  -- For example, a transaction has inserted a child that did not see yet that the parent is archived. Everything is gone
+  -- over once more, later, so that other parents don't wait for this one.
+  update jobs.cascades c set step = 1, after = default, run_at = clock_timestamp() + interval '1 minute'
+  where c.parent_id = v_row.parent_id;
+  return v_row.parent_id || ': ' || sqlerrm;
+end
+$$;
+alter function jobs.cascade() owner to culturepass_queue;
+revoke execute on function jobs.cascade() from public;
+grant execute on function jobs.cascade() to culturepass_job;
 
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -33130,8 +36476,9 @@ declare
   v_closed timestamptz;
 begin
   -- A closed account does not change, so the time of its last change is that of its closing.
+  -- Likes and the like of a member that are still being archived come first.
   select u.email, u.updated_at into v_email, v_closed from app.users u
-  where u.id = p_user and u.status = 'archived' and u.erased_at is null
+  where u.id = p_user and u.status = 'archived' and u.erased_at is null and not jobs.is_cascading(p_user)
   for update;
   if not found then
     return;
@@ -36825,7 +40172,7 @@ create trigger businesses_stamp
 create trigger businesses_live
   before insert or update of status on app.businesses
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger businesses_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified on app.businesses
@@ -36920,7 +40267,7 @@ create trigger checkpoints_stamp
 create trigger checkpoints_live
   before insert or update of status on app.checkpoints
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger checkpoints_guard
   before update of status, name, all_ticket_types, counts_exits, allows_reentry on app.checkpoints
@@ -37007,7 +40354,7 @@ create trigger cities_stamp
 create trigger cities_live
   before insert or update of status on app.cities
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger cities_guard
   before update of status, name, slug, timezone, location, population on app.cities
@@ -37133,7 +40480,7 @@ create trigger communities_stamp
 create trigger communities_live
   before insert or update of status on app.communities
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger communities_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
@@ -37271,7 +40618,7 @@ create trigger countries_stamp
 create trigger countries_live
   before insert or update of status on app.countries
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger countries_guard
   before update of status, name, currency, default_locale on app.countries
@@ -37411,7 +40758,7 @@ create trigger events_stamp
 create trigger events_live
   before insert or update of status on app.events
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger events_guard
   before update of status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state on app.events
@@ -37642,7 +40989,7 @@ create trigger institutions_stamp
 create trigger institutions_live
   before insert or update of status on app.institutions
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger institutions_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
@@ -37697,7 +41044,7 @@ create trigger leads_stamp
 create trigger leads_live
   before insert or update of status on app.leads
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger leads_guard
   before update of status, title, details, budget_cents, currency, needed_at, state on app.leads
@@ -37935,7 +41282,7 @@ create trigger organizations_stamp
 create trigger organizations_live
   before insert or update of status on app.organizations
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger organizations_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified on app.organizations
@@ -38515,7 +41862,7 @@ create trigger ticket_types_stamp
 create trigger ticket_types_live
   before insert or update of status on app.ticket_types
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger ticket_types_guard
   before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, door_only, refundable_until, waitlist_minutes on app.ticket_types
@@ -38584,7 +41931,7 @@ create trigger users_stamp
 create trigger users_live
   before insert or update of status on app.users
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger users_guard
   before update of status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone on app.users
@@ -38672,7 +42019,7 @@ create trigger venues_stamp
 create trigger venues_live
   before insert or update of status on app.venues
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger venues_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
@@ -42931,7 +46278,7 @@ grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.busine
 grant select on app.businesses to culturepass_authz;
 
 grant select on app.businesses to culturepass_counter;
-grant update (status, archived_from) on app.businesses to culturepass_counter;
+grant update (status, archived_from, open_key) on app.businesses to culturepass_counter;
 
 grant select on app.calendar_feeds to culturepass_job;
 grant insert (id, user_id, secret_hash, ended_at) on app.calendar_feeds to culturepass_job;
@@ -42962,7 +46309,7 @@ grant insert (id, event_id, name, all_ticket_types, counts_exits, allows_reentry
 grant select on app.checkpoints to culturepass_authz;
 
 grant select on app.checkpoints to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.checkpoints to culturepass_counter;
+grant update (status, archived_from, archived_with, open_key) on app.checkpoints to culturepass_counter;
 
 grant select (id, checkpoint_id, ticket_id, event_id, entered_at, left_at, version, created_at, updated_at) on app.checkpoint_entries to culturepass_app;
 
@@ -42995,7 +46342,7 @@ grant select on app.cities to culturepass_job;
 grant select on app.cities to culturepass_authz;
 
 grant select on app.cities to culturepass_counter;
-grant update (status, archived_from) on app.cities to culturepass_counter;
+grant update (status, archived_from, open_key) on app.cities to culturepass_counter;
 
 grant select (id, status, city_id, proposed_by_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason, state, version, created_at, updated_at) on app.commission_proposals to culturepass_app;
 grant insert (city_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, reason) on app.commission_proposals to culturepass_app;
@@ -43038,7 +46385,7 @@ grant select on app.communities to culturepass_job;
 grant select on app.communities to culturepass_authz;
 
 grant select on app.communities to culturepass_counter;
-grant update (status, archived_from, created_by_id) on app.communities to culturepass_counter;
+grant update (status, archived_from, open_key, created_by_id) on app.communities to culturepass_counter;
 
 grant select (id, status, community_id, user_id, role, state, ended_by_user, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
@@ -43070,7 +46417,7 @@ grant select on app.countries to culturepass_job;
 grant select on app.countries to culturepass_authz;
 
 grant select on app.countries to culturepass_counter;
-grant update (status, archived_from) on app.countries to culturepass_counter;
+grant update (status, archived_from, open_key) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
 grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
@@ -43144,7 +46491,7 @@ grant update (starts_at, ends_at, featured_until) on app.events to culturepass_j
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
-grant update (status, ticket_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
+grant update (status, ticket_count, archived_from, archived_with, open_key, venue_id) on app.events to culturepass_counter;
 
 grant select on app.event_local_times to culturepass_job;
 grant insert (id, event_id, starts_at_local, ends_at_local) on app.event_local_times to culturepass_job;
@@ -43243,7 +46590,7 @@ grant select on app.institutions to culturepass_job;
 grant select on app.institutions to culturepass_authz;
 
 grant select on app.institutions to culturepass_counter;
-grant update (status, archived_from) on app.institutions to culturepass_counter;
+grant update (status, archived_from, open_key) on app.institutions to culturepass_counter;
 
 grant select (id, status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.leads to culturepass_app;
 grant insert (service_request_id, business_id, title, details, budget_cents, currency, needed_at) on app.leads to culturepass_app;
@@ -43255,7 +46602,7 @@ grant insert (id, service_request_id, business_id, title, details, budget_cents,
 grant select on app.leads to culturepass_authz;
 
 grant select on app.leads to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.leads to culturepass_counter;
+grant update (status, archived_from, archived_with, open_key) on app.leads to culturepass_counter;
 
 grant select (id, status, user_id, event_id, version, created_at, updated_at) on app.likes to culturepass_app;
 grant insert (event_id) on app.likes to culturepass_app;
@@ -43373,7 +46720,7 @@ grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.organi
 grant select on app.organizations to culturepass_authz;
 
 grant select on app.organizations to culturepass_counter;
-grant update (status, archived_from) on app.organizations to culturepass_counter;
+grant update (status, archived_from, open_key) on app.organizations to culturepass_counter;
 
 grant select on app.payment_looks to culturepass_job;
 grant insert (id, subject, looked_at) on app.payment_looks to culturepass_job;
@@ -43678,7 +47025,7 @@ grant update (held, sold) on app.ticket_types to culturepass_job;
 grant select on app.ticket_types to culturepass_authz;
 
 grant select on app.ticket_types to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.ticket_types to culturepass_counter;
+grant update (status, archived_from, archived_with, open_key) on app.ticket_types to culturepass_counter;
 
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, quote_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
@@ -43722,7 +47069,7 @@ grant update (email, stripe_customer_id) on app.users to culturepass_job;
 grant select on app.users to culturepass_authz;
 
 grant select on app.users to culturepass_counter;
-grant update (status, archived_from, home_city_id) on app.users to culturepass_counter;
+grant update (status, archived_from, open_key, home_city_id) on app.users to culturepass_counter;
 
 grant select on counters.venues to culturepass_app;
 
@@ -43743,7 +47090,7 @@ grant select on app.venues to culturepass_job;
 grant select on app.venues to culturepass_authz;
 
 grant select on app.venues to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.venues to culturepass_counter;
+grant update (status, archived_from, archived_with, open_key) on app.venues to culturepass_counter;
 
 grant select on app.visits to culturepass_job;
 grant insert (id, user_id, event_id, kind) on app.visits to culturepass_job;

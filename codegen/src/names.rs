@@ -124,6 +124,7 @@ pub fn is_builtin_column(word: &str) -> bool {
             | "created_at"
             | "updated_at"
             | "live_key"
+            | "open_key"
             | "live_ref"
             | "archived_from"
             | "archived_with"

@@ -75,8 +75,9 @@ declare
   v_closed timestamptz;
 begin
   -- A closed account does not change, so the time of its last change is that of its closing.
+  -- Likes and the like of a member that are still being archived come first.
   select u.email, u.updated_at into v_email, v_closed from app.users u
-  where u.id = p_user and u.status = 'archived' and u.erased_at is null
+  where u.id = p_user and u.status = 'archived' and u.erased_at is null and not jobs.is_cascading(p_user)
   for update;
   if not found then
     return;

@@ -12,6 +12,7 @@ mod formats;
 mod future;
 mod guards;
 mod keeps;
+mod later;
 mod lint;
 mod places;
 mod quotas;

@@ -44,6 +44,7 @@ mod future;
 mod guards;
 mod held;
 mod keeps;
+mod later;
 mod moves;
 mod quotas;
 mod restore;
@@ -68,7 +69,7 @@ mod object;
 mod template;
 
 pub use apart::{delta_table, is_apart, reader, table as counters_table};
-pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, columns, sql_type};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, OPEN_KEY, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use givers::giver;
@@ -163,6 +164,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(future::objects(model, id));
     objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(later::objects(model, id));
     objects.extend(archived::objects(model, id));
     objects.extend(apart::objects(model, id));
     objects.extend(endings::objects(model, id));

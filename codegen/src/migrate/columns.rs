@@ -7,7 +7,7 @@ use super::class::widens;
 use super::diff::Direction;
 use super::op::{Fill, How, Op};
 use super::text::{base_name, last_name, mentions};
-use crate::emit::schema::LIVE_KEY;
+use crate::emit::schema::{LIVE_KEY, OPEN_KEY};
 use crate::objects::{Column, Object};
 
 /// Returns the value for rows whose real value was lost: table, column → SQL.
@@ -67,7 +67,7 @@ pub fn alter(
             continue;
         }
         ops.push(add(table, column, direction));
-        if column.name == LIVE_KEY {
+        if [LIVE_KEY, OPEN_KEY].contains(&column.name.as_str()) {
             let value = "case when status <> 'archived' then true end".to_owned();
             ops.push(Op::Keep {
                 table: table.clone(),

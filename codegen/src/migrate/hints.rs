@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{FirstValue, Narrowed, RenamedColumn, RenamedWord, Renames};
 use super::reworded;
-use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, counters_table, delta_table};
+use crate::emit::schema::{
+    ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, OPEN_KEY, counters_table, delta_table,
+};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
@@ -74,7 +76,7 @@ impl Hints {
 
 /// Columns that record archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
+    [LIVE_KEY, OPEN_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
 /// Tables of the engine itself, whose rows are only needed for a day.

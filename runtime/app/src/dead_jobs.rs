@@ -84,12 +84,27 @@ impl Module for DeadJobs {
 
     fn jobs(&self) -> Vec<Job> {
         let purge = |queue: Self, _| async move { Ok(purge(&queue.db).await?) };
-        vec![Job::of(self, "jobs.purge", purge)]
+        let cascade = |queue: Self, _| async move { Ok(cascade(&queue.db).await?) };
+        vec![
+            Job::of(self, "jobs.purge", purge),
+            Job::of(self, "jobs.cascade", cascade),
+        ]
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        vec![Periodic::every("jobs.purge", Duration::from_hours(1))]
+        vec![
+            Periodic::every("jobs.purge", Duration::from_hours(1)),
+            // For what was locked or failed when the job that archiving enqueues ran.
+            Periodic::every("jobs.cascade", Duration::from_mins(1)),
+        ]
     }
+}
+
+/// Archives and restores what is left to follow archived and restored rows. Each batch is a transaction; if the worker is
+/// stopped, the next run goes on where this one was.
+async fn cascade(db: &Db) -> Result<()> {
+    while jobs::cascade(db).await? {}
+    Ok(())
 }
 
 async fn purge(db: &Db) -> Result<()> {

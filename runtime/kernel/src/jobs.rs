@@ -21,7 +21,7 @@ pub use events::{Consumer, Event, tell};
 pub use new::{NewJob, cancel};
 pub use run::{Failure, Run};
 pub use schedule::{CatchUp, Periodic, Schedule};
-pub use store::{Figures, figures, purge, purge_events, purge_requests};
+pub use store::{Figures, cascade, figures, purge, purge_events, purge_requests};
 pub use worker::{WorkerConfig, run};
 
 use futures_util::future::BoxFuture;

@@ -269,6 +269,16 @@ drop function jobs.tell(text,text,uuid,jsonb);
 
 drop function jobs.emit();
 
+drop function jobs.cascade();
+
+drop function jobs.is_cascading(uuid);
+
+drop function jobs.cascaded(uuid);
+
+drop function jobs.cascade_later(uuid,text[],text);
+
+drop function jobs.hold_cascade(uuid);
+
 drop function jobs.purge(timestamptz,integer);
 
 drop function jobs.forget(text,text[],text,timestamptz);
@@ -363,6 +373,20 @@ drop function app.members_counters();
 
 drop function app.archived_members(uuid,int);
 
+drop function sec.close_members(uuid);
+
+drop function sec.restore_reservations_by_member_id(uuid,uuid);
+
+drop function sec.archive_reservations_by_member_id(uuid,uuid);
+
+drop function sec.detach_enquiries_by_keeper_id(uuid,uuid);
+
+drop function sec.detach_enquiries_by_claimed_by_id(uuid,uuid);
+
+drop function sec.detach_enquiries_by_asked_by_id(uuid,uuid);
+
+drop function sec.detach_appointments_by_appointed_by_id(uuid,uuid);
+
 drop function app.members_stays();
 
 drop function app.members_restore_children();
@@ -456,6 +480,14 @@ drop function app.books_count_insert();
 drop function app.books_counters();
 
 drop function app.archived_books(uuid,int);
+
+drop function sec.close_books(uuid);
+
+drop function sec.restore_reservations_by_book_id(uuid,uuid);
+
+drop function sec.archive_reservations_by_book_id(uuid,uuid);
+
+drop function sec.detach_enquiries_by_book_id(uuid,uuid);
 
 drop function app.books_stays();
 
@@ -589,6 +621,8 @@ drop table jobs.subscriptions;
 
 drop table jobs.events;
 
+drop table jobs.cascades;
+
 drop table jobs.periodic;
 
 drop table jobs.queue;
@@ -634,6 +668,8 @@ drop table app.appointments;
 drop function sec.refuse_past();
 
 drop function sec.keep_status();
+
+drop function sec.live_and_open();
 
 drop function sec.live();
 

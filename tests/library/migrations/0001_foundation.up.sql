@@ -103,7 +103,7 @@ grant usage on schema requests to library_app, library_job;
 
 create schema jobs;
 alter schema jobs owner to library_queue;
-grant usage on schema jobs to library_app, library_job;
+grant usage on schema jobs to library_app, library_job, library_counter;
 
 create schema search;
 alter schema search owner to library_authz;
@@ -807,6 +807,19 @@ end
 $$;
 alter function sec.live() owner to library_owner;
 
+create function sec.live_and_open() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- Sets `live_key` and `open_key`. Of an archived row, `open_key` is set again if children are left to follow.
+begin
+  new.live_key := case when new.status <> 'archived' then true end;
+  if new.status is distinct from old.status then
+    new.open_key := new.live_key;
+  end if;
+  return new;
+end
+$$;
+alter function sec.live_and_open() owner to library_owner;
+
 create function sec.keep_status() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- Restores a row with the status that it had before it was archived: restoring does not undo a suspension.
@@ -907,6 +920,7 @@ create table app.books (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint books_pkey primary key (id)
 );
@@ -1044,6 +1058,7 @@ create table app.members (
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   live_key boolean default true,
+  open_key boolean default true,
   constraint members_pkey primary key (id)
 );
 comment on table app.members is 'Someone with a library card. Members know of themselves only, the staff of all.';
@@ -1185,6 +1200,23 @@ create table jobs.periodic (
 comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
 alter table jobs.periodic owner to library_queue;
 
+create table jobs.cascades (
+  parent_id uuid not null,
+  steps text[] not null,
+  closes text,
+  step integer default 1 not null,
+  after uuid default '00000000-0000-0000-0000-000000000000' not null,
+  member_id uuid,
+  session_id uuid,
+  request_id uuid,
+  action text not null,
+  reason text,
+  run_at timestamptz default now() not null,
+  constraint cascades_pkey primary key (parent_id)
+);
+comment on table jobs.cascades is 'Archived and restored rows of which some children are still to follow.';
+alter table jobs.cascades owner to library_queue;
+
 create table jobs.events (
   id uuid default sec.uuid_v7() not null,
   place bigint generated always as identity not null,
@@ -1266,6 +1298,9 @@ alter table app.books add constraint books_status_choice
 alter table app.books add constraint books_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.books add constraint books_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.books add constraint books_summary_length
   check (sec.is_text(summary, 0, 4000));
 
@@ -1298,6 +1333,9 @@ alter table app.books add constraint books_keywords_length
 
 alter table app.books add constraint books_id_live_key_key
   unique (id, live_key);
+
+alter table app.books add constraint books_id_open_key_key
+  unique (id, open_key);
 
 alter table app.book_authors add constraint book_authors_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -1362,6 +1400,9 @@ alter table app.members add constraint members_status_choice
 alter table app.members add constraint members_live_key_check
   check ((live_key is true) = (status <> 'archived'));
 
+alter table app.members add constraint members_open_key_check
+  check (open_key is true or status = 'archived');
+
 alter table app.members add constraint members_name_length
   check (sec.is_text(name, 1, 120));
 
@@ -1382,6 +1423,9 @@ alter table app.members add constraint members_joined_on_range
 
 alter table app.members add constraint members_id_live_key_key
   unique (id, live_key);
+
+alter table app.members add constraint members_id_open_key_key
+  unique (id, open_key);
 
 alter table app.penalties add constraint penalties_amount_cents_range
   check (amount_cents between -100000 and 100000);
@@ -1606,7 +1650,7 @@ alter table app.appointments add constraint appointments_appointed_by_id_fkey
   foreign key (appointed_by_id) references app.members (id);
 
 alter table app.appointments add constraint appointments_live_appointed_by_id_fkey
-  foreign key (appointed_by_id, live_ref) references app.members (id, live_key);
+  foreign key (appointed_by_id, live_ref) references app.members (id, open_key);
 
 alter table app.books add constraint books_category_id_fkey
   foreign key (category_id) references app.categories (id);
@@ -1636,25 +1680,25 @@ alter table app.enquiries add constraint enquiries_book_id_fkey
   foreign key (book_id) references app.books (id);
 
 alter table app.enquiries add constraint enquiries_live_book_id_fkey
-  foreign key (book_id, live_ref) references app.books (id, live_key);
+  foreign key (book_id, live_ref) references app.books (id, open_key);
 
 alter table app.enquiries add constraint enquiries_asked_by_id_fkey
   foreign key (asked_by_id) references app.members (id);
 
 alter table app.enquiries add constraint enquiries_live_asked_by_id_fkey
-  foreign key (asked_by_id, live_ref) references app.members (id, live_key);
+  foreign key (asked_by_id, live_ref) references app.members (id, open_key);
 
 alter table app.enquiries add constraint enquiries_claimed_by_id_fkey
   foreign key (claimed_by_id) references app.members (id);
 
 alter table app.enquiries add constraint enquiries_live_claimed_by_id_fkey
-  foreign key (claimed_by_id, live_ref) references app.members (id, live_key);
+  foreign key (claimed_by_id, live_ref) references app.members (id, open_key);
 
 alter table app.enquiries add constraint enquiries_keeper_id_fkey
   foreign key (keeper_id) references app.members (id);
 
 alter table app.enquiries add constraint enquiries_live_keeper_id_fkey
-  foreign key (keeper_id, live_ref) references app.members (id, live_key);
+  foreign key (keeper_id, live_ref) references app.members (id, open_key);
 
 alter table app.loans add constraint loans_book_id_fkey
   foreign key (book_id) references app.books (id);
@@ -1672,13 +1716,13 @@ alter table app.reservations add constraint reservations_book_id_fkey
   foreign key (book_id) references app.books (id);
 
 alter table app.reservations add constraint reservations_live_book_id_fkey
-  foreign key (book_id, live_ref) references app.books (id, live_key);
+  foreign key (book_id, live_ref) references app.books (id, open_key);
 
 alter table app.reservations add constraint reservations_member_id_fkey
   foreign key (member_id) references app.members (id);
 
 alter table app.reservations add constraint reservations_live_member_id_fkey
-  foreign key (member_id, live_ref) references app.members (id, live_key);
+  foreign key (member_id, live_ref) references app.members (id, open_key);
 
 create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -2993,12 +3037,20 @@ alter function app.books_guard() owner to library_owner;
 create function app.books_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   update app.book_authors t set status = 'archived', archived_with = new.id
     where t.book_id = new.id and t.status <> 'archived';
-  update app.enquiries set book_id = null where book_id = new.id;
-  update app.reservations t set status = 'archived', archived_with = new.id
-    where t.book_id = new.id and t.status <> 'archived';
+  v_whole := sec.detach_enquiries_by_book_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reservations_by_book_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.books set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['detach_enquiries_by_book_id', 'archive_reservations_by_book_id']::text[], 'close_books');
+  end if;
   return null;
 end
 $$;
@@ -3008,17 +3060,21 @@ revoke execute on function app.books_archive_children() from public;
 create function app.books_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_book_authors(array(
     select t.id from app.book_authors t
     where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_reservations(array(
-    select t.id from app.reservations t
-    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  v_whole := sec.restore_reservations_by_book_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_reservations_by_book_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -3038,6 +3094,111 @@ end
 $$;
 alter function app.books_stays() owner to library_counter;
 revoke execute on function app.books_stays() from public;
+
+create function sec.detach_enquiries_by_book_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.enquiries t set book_id = null
+      where t.book_id = p_parent and t.id in (
+        select c.id from app.enquiries c where c.book_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.enquiries c where c.book_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.enquiries c where c.book_id = p_parent));
+end
+$$;
+alter function sec.detach_enquiries_by_book_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.detach_enquiries_by_book_id(uuid,uuid) from public;
+grant execute on function sec.detach_enquiries_by_book_id(uuid,uuid) to library_queue;
+
+create function sec.archive_reservations_by_book_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reservations t set status = 'archived', archived_with = p_parent
+      where t.book_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reservations c where c.book_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reservations c where c.book_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reservations c where c.book_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reservations_by_book_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.archive_reservations_by_book_id(uuid,uuid) from public;
+grant execute on function sec.archive_reservations_by_book_id(uuid,uuid) to library_queue;
+
+create function sec.restore_reservations_by_book_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reservations t
+    where t.book_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reservations(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reservations_by_book_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.restore_reservations_by_book_id(uuid,uuid) from public;
+grant execute on function sec.restore_reservations_by_book_id(uuid,uuid) to library_queue;
+
+create function sec.close_books(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.books t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.books set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_books(uuid) owner to library_counter;
+revoke execute on function sec.close_books(uuid) from public;
+grant execute on function sec.close_books(uuid) to library_queue;
 
 create function app.archived_books(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -4716,15 +4877,23 @@ alter function app.members_guard() owner to library_owner;
 create function app.members_archive_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Children of an archived row are archived with it or detached from it.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   update app.appointments t set status = 'archived', archived_with = new.id
     where t.member_id = new.id and t.status <> 'archived';
-  update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
-  update app.enquiries set asked_by_id = null where asked_by_id = new.id;
-  update app.enquiries set claimed_by_id = null where claimed_by_id = new.id;
-  update app.enquiries set keeper_id = null where keeper_id = new.id;
-  update app.reservations t set status = 'archived', archived_with = new.id
-    where t.member_id = new.id and t.status <> 'archived';
+  v_whole := sec.detach_appointments_by_appointed_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_enquiries_by_asked_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_enquiries_by_claimed_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.detach_enquiries_by_keeper_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  v_whole := sec.archive_reservations_by_member_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    update app.members set open_key = true where id = new.id;
+    perform jobs.cascade_later(new.id, array['detach_appointments_by_appointed_by_id', 'detach_enquiries_by_asked_by_id', 'detach_enquiries_by_claimed_by_id', 'detach_enquiries_by_keeper_id', 'archive_reservations_by_member_id']::text[], 'close_members');
+  end if;
   return null;
 end
 $$;
@@ -4734,17 +4903,21 @@ revoke execute on function app.members_archive_children() from public;
 create function app.members_restore_children() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Restores the rows that were archived together with a row.
+declare
+  v_whole boolean := true;
 begin
+  perform jobs.hold_cascade(new.id);
   perform sec.restore_appointments(array(
     select t.id from app.appointments t
     where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
-  perform sec.restore_reservations(array(
-    select t.id from app.reservations t
-    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
-    order by t.id
-  ));
+  v_whole := sec.restore_reservations_by_member_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
+  if v_whole then
+    perform jobs.cascaded(new.id);
+  else
+    perform jobs.cascade_later(new.id, array['restore_reservations_by_member_id']::text[], null);
+  end if;
   return null;
 end
 $$;
@@ -4764,6 +4937,207 @@ end
 $$;
 alter function app.members_stays() owner to library_counter;
 revoke execute on function app.members_stays() from public;
+
+create function sec.detach_appointments_by_appointed_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.appointments t set appointed_by_id = null
+      where t.appointed_by_id = p_parent and t.id in (
+        select c.id from app.appointments c where c.appointed_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.appointments c where c.appointed_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.appointments c where c.appointed_by_id = p_parent));
+end
+$$;
+alter function sec.detach_appointments_by_appointed_by_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.detach_appointments_by_appointed_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_appointments_by_appointed_by_id(uuid,uuid) to library_queue;
+
+create function sec.detach_enquiries_by_asked_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.enquiries t set asked_by_id = null
+      where t.asked_by_id = p_parent and t.id in (
+        select c.id from app.enquiries c where c.asked_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.enquiries c where c.asked_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.enquiries c where c.asked_by_id = p_parent));
+end
+$$;
+alter function sec.detach_enquiries_by_asked_by_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.detach_enquiries_by_asked_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_enquiries_by_asked_by_id(uuid,uuid) to library_queue;
+
+create function sec.detach_enquiries_by_claimed_by_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.enquiries t set claimed_by_id = null
+      where t.claimed_by_id = p_parent and t.id in (
+        select c.id from app.enquiries c where c.claimed_by_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.enquiries c where c.claimed_by_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.enquiries c where c.claimed_by_id = p_parent));
+end
+$$;
+alter function sec.detach_enquiries_by_claimed_by_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.detach_enquiries_by_claimed_by_id(uuid,uuid) from public;
+grant execute on function sec.detach_enquiries_by_claimed_by_id(uuid,uuid) to library_queue;
+
+create function sec.detach_enquiries_by_keeper_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Detaches children from an archived row after this one, as many as are left to this transaction. Returns the last one,
+-- or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.enquiries t set keeper_id = null
+      where t.keeper_id = p_parent and t.id in (
+        select c.id from app.enquiries c where c.keeper_id = p_parent and c.id > p_after order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.enquiries c where c.keeper_id = p_parent and c.id > v_last) then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.enquiries c where c.keeper_id = p_parent));
+end
+$$;
+alter function sec.detach_enquiries_by_keeper_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.detach_enquiries_by_keeper_id(uuid,uuid) from public;
+grant execute on function sec.detach_enquiries_by_keeper_id(uuid,uuid) to library_queue;
+
+create function sec.archive_reservations_by_member_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
+-- null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[] := '{}';
+  v_last uuid := p_after;
+begin
+  if v_left > 0 then
+    with gone as (
+      update app.reservations t set status = 'archived', archived_with = p_parent
+      where t.member_id = p_parent and t.status <> 'archived' and t.id in (
+        select c.id from app.reservations c where c.member_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
+      )
+      returning t.id
+    )
+    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
+    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
+    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  end if;
+  -- Those that have followed already are not read again with every batch.
+  if exists (select from app.reservations c where c.member_id = p_parent and c.id > v_last and c.status <> 'archived') then
+    return v_last;
+  end if;
+  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.reservations c where c.member_id = p_parent and c.status <> 'archived'));
+end
+$$;
+alter function sec.archive_reservations_by_member_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.archive_reservations_by_member_id(uuid,uuid) from public;
+grant execute on function sec.archive_reservations_by_member_id(uuid,uuid) to library_queue;
+
+create function sec.restore_reservations_by_member_id(p_parent uuid, p_after uuid) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
+-- Returns the last one, or null if these were all.
+declare
+  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
+  v_ids uuid[];
+begin
+  if v_left <= 0 then
+    return p_after;
+  end if;
+  v_ids := array(
+    select t.id from app.reservations t
+    where t.member_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
+    order by t.id limit v_left
+  );
+  perform sec.restore_reservations(v_ids);
+  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
+  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
+end
+$$;
+alter function sec.restore_reservations_by_member_id(uuid,uuid) owner to library_counter;
+revoke execute on function sec.restore_reservations_by_member_id(uuid,uuid) from public;
+grant execute on function sec.restore_reservations_by_member_id(uuid,uuid) to library_queue;
+
+create function sec.close_members(p_parent uuid) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Called when no live row refers to this archived row any more. False: another transaction has locked it.
+begin
+  perform from app.members t where t.id = p_parent and t.status = 'archived' for update skip locked;
+  if not found then
+    return false;
+  end if;
+  update app.members set open_key = null where id = p_parent;
+  return true;
+end
+$$;
+alter function sec.close_members(uuid) owner to library_counter;
+revoke execute on function sec.close_members(uuid) from public;
+grant execute on function sec.close_members(uuid) to library_queue;
 
 create function app.archived_members(p_before uuid, p_limit int) returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = pg_catalog, pg_temp as $$
@@ -5985,6 +6359,107 @@ alter function jobs.purge(timestamptz,integer) owner to library_queue;
 revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to library_job;
 
+create function jobs.hold_cascade(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Waits for the batch that the job `jobs.cascade` is at work on, and keeps the job away from this row until the
+-- transaction ends.
+begin
+  perform from jobs.cascades c where c.parent_id = p_parent for update;
+end
+$$;
+alter function jobs.hold_cascade(uuid) owner to library_queue;
+revoke execute on function jobs.hold_cascade(uuid) from public;
+grant execute on function jobs.hold_cascade(uuid) to library_counter;
+
+create function jobs.cascade_later(p_parent uuid, p_steps text[], p_closes text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Leaves the rest of an archiving or restoring to the job `jobs.cascade`, which does it as this caller.
+begin
+  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason)
+  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason())
+  on conflict (parent_id) do update
+    set steps = excluded.steps, closes = excluded.closes, step = default, after = default, member_id = excluded.member_id,
+      session_id = excluded.session_id, request_id = excluded.request_id, action = excluded.action,
+      reason = excluded.reason, run_at = default;
+  perform jobs.put('jobs.cascade', '{}', now(), 'all', 'keep', null, null, 0, null);
+end
+$$;
+alter function jobs.cascade_later(uuid,text[],text) owner to library_queue;
+revoke execute on function jobs.cascade_later(uuid,text[],text) from public;
+grant execute on function jobs.cascade_later(uuid,text[],text) to library_counter;
+
+create function jobs.cascaded(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Nothing is left to do: an archived row was restored meanwhile, or a restored one archived.
+begin
+  delete from jobs.cascades c where c.parent_id = p_parent;
+end
+$$;
+alter function jobs.cascaded(uuid) owner to library_queue;
+revoke execute on function jobs.cascaded(uuid) from public;
+grant execute on function jobs.cascaded(uuid) to library_counter;
+
+create function jobs.is_cascading(p_parent uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether children of this row are still to be archived or restored.
+begin
+  return exists (select from jobs.cascades c where c.parent_id = p_parent);
+end
+$$;
+alter function jobs.is_cascading(uuid) owner to library_queue;
+revoke execute on function jobs.is_cascading(uuid) from public;
+grant execute on function jobs.is_cascading(uuid) to library_counter;
+
+create function jobs.cascade() returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives or restores one batch of children that are still to follow, as the caller who archived or restored the parent.
+-- Null: none are left, or other transactions are at work on them. Otherwise the error of the batch, or '' if it was done.
+-- Done again, it does nothing twice: what has followed is no longer among those that are to follow.
+declare
+  v_row jobs.cascades;
+  v_after uuid;
+  v_closed boolean := true;
+begin
+  select * into v_row from jobs.cascades c where c.run_at <= clock_timestamp() order by c.run_at, c.parent_id limit 1
+  for update skip locked;
+  if not found then
+    return null;
+  end if;
+  perform
+    pg_catalog.set_config('app.user_id', coalesce(v_row.member_id::text, ''), true),
+    pg_catalog.set_config('app.session_id', coalesce(v_row.session_id::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(v_row.request_id::text, ''), true),
+    pg_catalog.set_config('app.action', v_row.action, true),
+    pg_catalog.set_config('app.reason', coalesce(v_row.reason, ''), true);
+  -- The names are those of functions that triggers of this schema have written.
+  if v_row.step <= cardinality(v_row.steps) then
+    execute format('select sec.%I($1, $2)', v_row.steps[v_row.step]) into v_after using v_row.parent_id, v_row.after;
+    update jobs.cascades c
+    set step = c.step + case when v_after is null then 1 else 0 end, after = coalesce(v_after, '00000000-0000-0000-0000-000000000000')
+    where c.parent_id = v_row.parent_id;
+    return '';
+  end if;
+  if v_row.closes is not null then
+    execute format('select sec.%I($1)', v_row.closes) into v_closed using v_row.parent_id;
+  end if;
+  if v_closed then
+    delete from jobs.cascades c where c.parent_id = v_row.parent_id;
+  else
+    update jobs.cascades c set run_at = clock_timestamp() + interval '1 minute' where c.parent_id = v_row.parent_id;
+  end if;
+  return '';
+exception when others then
+  -- For example, a transaction has inserted a child that did not see yet that the parent is archived. Everything is gone
+  -- over once more, later, so that other parents don't wait for this one.
+  update jobs.cascades c set step = 1, after = default, run_at = clock_timestamp() + interval '1 minute'
+  where c.parent_id = v_row.parent_id;
+  return v_row.parent_id || ': ' || sqlerrm;
+end
+$$;
+alter function jobs.cascade() owner to library_queue;
+revoke execute on function jobs.cascade() from public;
+grant execute on function jobs.cascade() to library_job;
+
 create function jobs.emit() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Puts an event into the outbox, in the transaction of the change. Arguments: the entity and the action. The change
@@ -6533,7 +7008,7 @@ create trigger books_stamp
 create trigger books_live
   before insert or update of status on app.books
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger books_guard
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -6734,7 +7209,7 @@ create trigger members_stamp
 create trigger members_live
   before insert or update of status on app.members
   for each row when (new.status = 'archived' or new.live_key is not true)
-  execute function sec.live();
+  execute function sec.live_and_open();
 
 create trigger members_guard
   before update of status, name, email, phone, address, joined_on on app.members
@@ -7242,7 +7717,7 @@ grant update (status, category_id, summary, homepage, title, isbn, published_on,
 grant select on app.books to library_authz;
 
 grant select on app.books to library_counter;
-grant update (status, on_loan, archived_from) on app.books to library_counter;
+grant update (status, on_loan, archived_from, open_key) on app.books to library_counter;
 
 grant select (id, status, book_id, author_id, part, position, version, created_at, updated_at) on app.book_authors to library_app;
 grant insert (book_id, author_id, part, position) on app.book_authors to library_app;
@@ -7308,7 +7783,7 @@ grant update (status, name, email, phone, address, joined_on) on app.members to 
 grant select on app.members to library_authz;
 
 grant select on app.members to library_counter;
-grant update (status, open_loans, archived_from) on app.members to library_counter;
+grant update (status, open_loans, archived_from, open_key) on app.members to library_counter;
 
 grant select (id, member_id, loan_id, amount_cents, currency, reason, created_at) on app.penalties to library_app;
 grant insert (member_id, loan_id, amount_cents, currency, reason) on app.penalties to library_app;

@@ -145,6 +145,10 @@ const OTHERS: &[(&str, &str)] = &[
         "fraud.look",
         "finds patterns, also of accounts that have ended",
     ),
+    (
+        "jobs.cascade",
+        "archives what belongs to what has ended: the tests in database/later",
+    ),
     ("jobs.purge", "deletes"),
     (
         "marketplace.charge",

@@ -2,7 +2,8 @@
 //!
 //! A child is archived along if its own `delete` rule allows that in its state ([`states`]); otherwise nothing is
 //! archived at all. It remembers the parent with which it was archived. When a parent is restored, the rows that were
-//! archived with it or that wait for it are restored too, each independently of the others ([`restore`]).
+//! archived with it or that wait for it are restored too, each independently of the others ([`restore`]). Children that
+//! may be many follow later, as far as nothing can refuse that ([`later`]).
 //!
 //! Triggers on one event fire in the order of their names, and those of foreign keys are called `RI_…`. The names of
 //! the triggers here begin with a digit, so they run before PostgreSQL checks the references to live rows, and a child
@@ -11,6 +12,7 @@
 
 use super::{
     columns::ARCHIVED_WITH,
+    later,
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
     predicate::{all, not},
@@ -28,22 +30,24 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let children = children(model, id);
     let archive = children
         .iter()
+        .filter(|(child, relation)| !later::follows(model, *child, relation, id))
         .filter_map(|(child, relation)| archive(model, *child, relation, parent))
         .collect();
     let restore = children
         .iter()
+        .filter(|(child, relation)| !later::follows(model, *child, relation, id))
         .filter_map(|(child, relation)| restore(&model.entities[*child], relation, parent))
         .collect();
     let mut found = pair(
         model,
-        parent,
+        id,
         "archive",
         archive,
         "new.status = 'archived' and old.status <> 'archived'",
     );
     found.extend(pair(
         model,
-        parent,
+        id,
         "restore",
         restore,
         "new.status <> 'archived' and old.status = 'archived'",
@@ -84,17 +88,28 @@ fn goes_with(model: &Model, child: EntityId, parent: EntityId) -> bool {
 /// A trigger and its function, or nothing if there are no steps.
 fn pair(
     model: &Model,
-    parent: &Entity,
+    id: EntityId,
     verb: &str,
     steps: Vec<String>,
     condition: &str,
 ) -> Vec<Object> {
-    if steps.is_empty() {
+    // Last, since the others may archive further rows, whose children count too.
+    let later = later::steps(model, id, verb);
+    if steps.is_empty() && later.is_empty() {
         return Vec::new();
     }
-    let (roles, table) = (Roles(&model.app), names::table(parent));
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
     let function = format!("{table}_{verb}_children");
-    let body = format!("begin\n{}\n  return null;\nend", steps.join("\n"));
+    let steps: String = steps.iter().map(|step| format!("{step}\n")).collect();
+    let declared = match later.is_empty() {
+        true => "",
+        false => "declare\n  v_whole boolean := true;\n",
+    };
+    let held = match later.is_empty() {
+        true => "",
+        false => "  perform jobs.hold_cascade(new.id);\n",
+    };
+    let body = format!("{declared}begin\n{held}{steps}{later}  return null;\nend");
     let doc = match verb {
         "archive" => "Children of an archived row are archived with it or detached from it.",
         _ => "Restores the rows that were archived together with a row.",

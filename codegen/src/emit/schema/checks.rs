@@ -4,7 +4,8 @@
 //! one function for all conditions on a text, or one array of all allowed values.
 
 use super::{
-    columns::LIVE_KEY,
+    columns::{LIVE_KEY, OPEN_KEY},
+    later,
     names::{self, Roles},
     object::{Function, constraint, quote, quoted_list},
     predicate::{Sql, all, atom},
@@ -49,6 +50,10 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     if has_live_children(model, id) {
         let live = "(live_key is true) = (status <> 'archived')";
         found.push(check(LIVE_KEY, "check", live.into()));
+    }
+    if later::has_any(model, id) {
+        let open = "open_key is true or status = 'archived'";
+        found.push(check(OPEN_KEY, "check", open.into()));
     }
     for relation in entity.belongs.iter().filter(|r| r.polymorphic) {
         found.extend(targets(model, entity, relation));

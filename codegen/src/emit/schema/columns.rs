@@ -2,6 +2,7 @@
 
 use super::{
     apart::is_apart,
+    later,
     names::target_column,
     object::quote,
     references::{self, Reference},
@@ -93,6 +94,10 @@ pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
 /// True while the row isn't archived, else null. References to live rows refer to this column together with the id. A
 /// trigger maintains it.
 pub const LIVE_KEY: &str = "live_key";
+
+/// True while the row isn't archived, and until the children of an archived row that may follow later have all done so
+/// ([`later`](super::later)); else null. References of these children refer to it instead of [`LIVE_KEY`].
+pub const OPEN_KEY: &str = "open_key";
 
 /// True while the references of this row must be to live rows, else null. Together with the reference, it refers to
 /// the target's [`LIVE_KEY`].
@@ -258,6 +263,12 @@ fn generated(model: &Model, id: EntityId) -> Vec<Column> {
         columns.push(Column {
             default: Some("true".into()),
             ..column(LIVE_KEY, "boolean", false)
+        });
+    }
+    if later::has_any(model, id) {
+        columns.push(Column {
+            default: Some("true".into()),
+            ..column(OPEN_KEY, "boolean", false)
         });
     }
     let entity = &model.entities[id];

@@ -2,8 +2,8 @@
 //! those of internal entities.
 
 use super::{
-    columns::{columns, derived_columns, ended_columns},
-    endings, held, jobs,
+    columns::{OPEN_KEY, columns, derived_columns, ended_columns},
+    endings, held, jobs, later,
     names::{self, Roles, target_column},
     object::{grants, on_columns},
 };
@@ -167,6 +167,9 @@ fn counter(model: &Model, id: EntityId) -> Vec<String> {
     let mut updated = derived_columns(model, id);
     if entity.lifecycle == Lifecycle::SoftDelete {
         updated.insert(0, "status".into());
+    }
+    if later::has_any(model, id) {
+        updated.push(OPEN_KEY.into());
     }
     updated.extend(endings::set(entity));
     if entity.lifecycle != Lifecycle::AppendOnly {

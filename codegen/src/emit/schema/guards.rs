@@ -7,8 +7,9 @@
 
 use super::{
     cases::{REFUSED, cases, changed, plain, refuse_field, refuse_fields},
-    columns::{ARCHIVED_WITH, LIVE_KEY, columns, derived_columns, goes_along},
+    columns::{ARCHIVED_WITH, LIVE_KEY, OPEN_KEY, columns, derived_columns, goes_along},
     grants::{insertable, updatable, updates},
+    later,
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
     predicate::{Sql, all, atom, not},
@@ -19,7 +20,7 @@ use crate::model::{Entity, EntityId, Field, Lifecycle, Model, Transition};
 use crate::objects::{Kind, Object};
 
 /// Trigger functions that all tables share.
-pub fn shared(model: &Model) -> [Object; 3] {
+pub fn shared(model: &Model) -> [Object; 4] {
     let function = |name: &str, doc: &str, body: &str| {
         Function {
             kind: Kind::Function,
@@ -48,12 +49,22 @@ pub fn shared(model: &Model) -> [Object; 3] {
             live,
         ),
         function(
+            "sec.live_and_open",
+            "Sets `live_key` and `open_key`. Of an archived row, `open_key` is set again if children are left to follow.",
+            OPEN,
+        ),
+        function(
             "sec.keep_status",
             "Restores a row with the status that it had before it was archived: restoring does not undo a suspension.",
             KEEP_STATUS,
         ),
     ]
 }
+
+const OPEN: &str = "  new.live_key := case when new.status <> 'archived' then true end;
+  if new.status is distinct from old.status then
+    new.open_key := new.live_key;
+  end if;";
 
 /// The status before archiving is stored and restored for every writer, including those that rules don't bind. A
 /// trigger argument says that rows of this table may be archived together with others.
@@ -97,8 +108,12 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         found.push(trigger(&table, &format!("{}_stamp", entity.plural), &when));
     }
     if has_live_children(model, id) {
+        let function = match later::has_any(model, id) {
+            true => "sec.live_and_open",
+            false => "sec.live",
+        };
         let when = format!(
-            "before insert or update of status on {table}\n  for each row when (new.status = 'archived' or new.live_key is not true)\n  execute function sec.live()"
+            "before insert or update of status on {table}\n  for each row when (new.status = 'archived' or new.live_key is not true)\n  execute function {function}()"
         );
         found.push(trigger(&table, &format!("{}_live", entity.plural), &when));
     }
@@ -111,7 +126,14 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 /// Columns whose change counts as a change of the row: all but counters, bookkeeping and computed columns.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
     let derived = derived_columns(model, id);
-    let fixed = ["id", LIVE_KEY, "version", "created_at", "updated_at"];
+    let fixed = [
+        "id",
+        LIVE_KEY,
+        OPEN_KEY,
+        "version",
+        "created_at",
+        "updated_at",
+    ];
     (columns(model, id).into_iter())
         .filter(|c| {
             c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name)

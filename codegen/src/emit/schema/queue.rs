@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::objects::{Column, Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
-    let mut found = vec![queue(model), periodic(model)];
+    let mut found = vec![queue(model), periodic(model), cascades(model)];
     found.extend(checks());
     found.extend(indexes());
     let functions = include_str!("../sql/jobs.sql").replace("<requested>", &requested(model));
@@ -97,6 +97,29 @@ fn periodic(model: &Model) -> Object {
     ];
     let doc = "Up to when each periodic job has been enqueued.";
     table(model, "periodic", "name", doc, columns)
+}
+
+fn cascades(model: &Model) -> Object {
+    let columns = vec![
+        column("parent_id", "uuid", true, None),
+        column("steps", "text[]", true, None),
+        column("closes", "text", false, None),
+        column("step", "integer", true, Some("1")),
+        column(
+            "after",
+            "uuid",
+            true,
+            Some("'00000000-0000-0000-0000-000000000000'"),
+        ),
+        column("member_id", "uuid", false, None),
+        column("session_id", "uuid", false, None),
+        column("request_id", "uuid", false, None),
+        column("action", "text", true, None),
+        column("reason", "text", false, None),
+        column("run_at", "timestamptz", true, Some("now()")),
+    ];
+    let doc = "Archived and restored rows of which some children are still to follow.";
+    table(model, "cascades", "parent_id", doc, columns)
 }
 
 fn checks() -> Vec<Object> {

@@ -7,7 +7,8 @@
 //! serves both keys.
 
 use super::{
-    columns::{LIVE_KEY, LIVE_REF},
+    columns::{LIVE_KEY, LIVE_REF, OPEN_KEY},
+    later,
     names::{self, live_column, target_column},
     object::{constraint, index},
     uniques,
@@ -63,6 +64,19 @@ pub fn has_live_children(model: &Model, id: EntityId) -> bool {
     })
 }
 
+/// Whether there are children that must be to live rows, and may follow an archived one later, or may not.
+fn has_children_of(model: &Model, id: EntityId, is_later: bool) -> bool {
+    let target = &model.entities[id];
+    children(model, id).iter().any(|&child| {
+        let entity = &model.entities[child];
+        of(model, entity).any(|r| {
+            r.target == id
+                && is_live(entity, r.relation, target)
+                && later::follows(model, child, r.relation, id) == is_later
+        })
+    })
+}
+
 /// Entities that refer to this one, in order. Computed for all entities at once and remembered.
 pub fn children(model: &Model, id: EntityId) -> Vec<EntityId> {
     let find = || {
@@ -85,7 +99,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let mut objects = keys(model, id);
     for Reference { relation, target } in of(model, entity) {
-        objects.extend(foreign_keys(model, entity, relation, target));
+        objects.extend(foreign_keys(model, id, relation, target));
         let column = column(relation, &model.entities[target]);
         // Internal rows are not listed by a reference, so any index that begins with it suffices; each further index
         // would slow every write down.
@@ -101,8 +115,10 @@ fn keys(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let table = names::table(entity);
     let mut keys: Vec<Vec<String>> = Vec::new();
-    if has_live_children(model, id) {
-        keys.push(vec!["id".into(), LIVE_KEY.into()]);
+    for (key, is_later) in [(LIVE_KEY, false), (OPEN_KEY, true)] {
+        if has_children_of(model, id, is_later) {
+            keys.push(vec!["id".into(), key.into()]);
+        }
     }
     for child in children(model, id) {
         let child = &model.entities[child];
@@ -139,11 +155,12 @@ fn same_columns(relation: &Relation, target: &Entity) -> Vec<String> {
 
 fn foreign_keys(
     model: &Model,
-    entity: &Entity,
+    id: EntityId,
     relation: &Relation,
-    target: EntityId,
+    target_id: EntityId,
 ) -> Vec<Object> {
-    let (table, target) = (names::table(entity), &model.entities[target]);
+    let (entity, target) = (&model.entities[id], &model.entities[target_id]);
+    let table = names::table(entity);
     let column = column(relation, target);
     let foreign = |name: String, own: String, theirs: String| {
         let rest = format!(
@@ -175,7 +192,10 @@ fn foreign_keys(
         found.push(foreign(
             names::foreign_key(entity, &live_column(&column), &[]),
             format!("{column}, {LIVE_REF}"),
-            format!("id, {LIVE_KEY}"),
+            match later::follows(model, id, relation, target_id) {
+                true => format!("id, {OPEN_KEY}"),
+                false => format!("id, {LIVE_KEY}"),
+            },
         ));
     }
     found

@@ -74,7 +74,11 @@ pub fn objects(model: &Model) -> Vec<Object> {
         &roles.queue(),
         &[roles.app(), roles.job()],
     ));
-    found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
+    found.push(schema(
+        "jobs",
+        &roles.queue(),
+        &[roles.app(), roles.job(), roles.counter()],
+    ));
     found.push(schema("search", &roles.authz(), &[]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");

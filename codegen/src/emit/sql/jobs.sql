@@ -365,3 +365,104 @@ $$;
 alter function jobs.purge(timestamptz,integer) owner to <app>_queue;
 revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to <app>_job;
+
+create function jobs.hold_cascade(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Waits for the batch that the job `jobs.cascade` is at work on, and keeps the job away from this row until the
+-- transaction ends.
+begin
+  perform from jobs.cascades c where c.parent_id = p_parent for update;
+end
+$$;
+alter function jobs.hold_cascade(uuid) owner to <app>_queue;
+revoke execute on function jobs.hold_cascade(uuid) from public;
+grant execute on function jobs.hold_cascade(uuid) to <app>_counter;
+
+create function jobs.cascade_later(p_parent uuid, p_steps text[], p_closes text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Leaves the rest of an archiving or restoring to the job `jobs.cascade`, which does it as this caller.
+begin
+  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason)
+  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason())
+  on conflict (parent_id) do update
+    set steps = excluded.steps, closes = excluded.closes, step = default, after = default, member_id = excluded.member_id,
+      session_id = excluded.session_id, request_id = excluded.request_id, action = excluded.action,
+      reason = excluded.reason, run_at = default;
+  perform jobs.put('jobs.cascade', '{}', now(), 'all', 'keep', null, null, 0, null);
+end
+$$;
+alter function jobs.cascade_later(uuid,text[],text) owner to <app>_queue;
+revoke execute on function jobs.cascade_later(uuid,text[],text) from public;
+grant execute on function jobs.cascade_later(uuid,text[],text) to <app>_counter;
+
+create function jobs.cascaded(p_parent uuid) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Nothing is left to do: an archived row was restored meanwhile, or a restored one archived.
+begin
+  delete from jobs.cascades c where c.parent_id = p_parent;
+end
+$$;
+alter function jobs.cascaded(uuid) owner to <app>_queue;
+revoke execute on function jobs.cascaded(uuid) from public;
+grant execute on function jobs.cascaded(uuid) to <app>_counter;
+
+create function jobs.is_cascading(p_parent uuid) returns boolean
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+-- Whether children of this row are still to be archived or restored.
+begin
+  return exists (select from jobs.cascades c where c.parent_id = p_parent);
+end
+$$;
+alter function jobs.is_cascading(uuid) owner to <app>_queue;
+revoke execute on function jobs.is_cascading(uuid) from public;
+grant execute on function jobs.is_cascading(uuid) to <app>_counter;
+
+create function jobs.cascade() returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Archives or restores one batch of children that are still to follow, as the caller who archived or restored the parent.
+-- Null: none are left, or other transactions are at work on them. Otherwise the error of the batch, or '' if it was done.
+-- Done again, it does nothing twice: what has followed is no longer among those that are to follow.
+declare
+  v_row jobs.cascades;
+  v_after uuid;
+  v_closed boolean := true;
+begin
+  select * into v_row from jobs.cascades c where c.run_at <= clock_timestamp() order by c.run_at, c.parent_id limit 1
+  for update skip locked;
+  if not found then
+    return null;
+  end if;
+  perform
+    pg_catalog.set_config('app.user_id', coalesce(v_row.member_id::text, ''), true),
+    pg_catalog.set_config('app.session_id', coalesce(v_row.session_id::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(v_row.request_id::text, ''), true),
+    pg_catalog.set_config('app.action', v_row.action, true),
+    pg_catalog.set_config('app.reason', coalesce(v_row.reason, ''), true);
+  -- The names are those of functions that triggers of this schema have written.
+  if v_row.step <= cardinality(v_row.steps) then
+    execute format('select sec.%I($1, $2)', v_row.steps[v_row.step]) into v_after using v_row.parent_id, v_row.after;
+    update jobs.cascades c
+    set step = c.step + case when v_after is null then 1 else 0 end, after = coalesce(v_after, '00000000-0000-0000-0000-000000000000')
+    where c.parent_id = v_row.parent_id;
+    return '';
+  end if;
+  if v_row.closes is not null then
+    execute format('select sec.%I($1)', v_row.closes) into v_closed using v_row.parent_id;
+  end if;
+  if v_closed then
+    delete from jobs.cascades c where c.parent_id = v_row.parent_id;
+  else
+    update jobs.cascades c set run_at = clock_timestamp() + interval '1 minute' where c.parent_id = v_row.parent_id;
+  end if;
+  return '';
+exception when others then
+  -- For example, a transaction has inserted a child that did not see yet that the parent is archived. Everything is gone
+  -- over once more, later, so that other parents don't wait for this one.
+  update jobs.cascades c set step = 1, after = default, run_at = clock_timestamp() + interval '1 minute'
+  where c.parent_id = v_row.parent_id;
+  return v_row.parent_id || ': ' || sqlerrm;
+end
+$$;
+alter function jobs.cascade() owner to <app>_queue;
+revoke execute on function jobs.cascade() from public;
+grant execute on function jobs.cascade() to <app>_job;

@@ -189,6 +189,17 @@ pub async fn figures(db: &Db) -> Result<Figures> {
     })
 }
 
+/// Archives or restores one batch of the children that are still to follow their parent. False: none are left, or other
+/// transactions are at work on them. A batch that fails is logged, and done again in a minute.
+pub async fn cascade(db: &Db) -> Result<bool> {
+    let cascaded = sqlx::query_scalar("select jobs.cascade()");
+    let done: Option<String> = cascaded.fetch_one(&mut *db.queue().await?).await?;
+    if let Some(error) = done.as_ref().filter(|error| !error.is_empty()) {
+        tracing::error!(%error, "children of an archived or restored row could not follow it");
+    }
+    Ok(done.is_some())
+}
+
 /// Deletes dead jobs that are older than the retention time, at most `limit` at once. Returns how many.
 pub async fn purge(db: &Db, kept: TimeDelta, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select jobs.purge(now() - $1::interval, $2)")
