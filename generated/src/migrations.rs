@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "05c1a02cf9473ea729a08282352bb408df956162b0bebe016ef8b1ca898358d6f5d8246f86e6108a75067eda7a28fb41",
+        checksum: "d16667c5645aa4827bebbff77f999a85ce9094c90fef4ab4f68d78f3cbdedddbccffebfcca002136bc0e38597bf8c471",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "576f1c3bd63e97ad632ab14747435ce37966cbc61d0aaf0d9a3cca9f92b56086522723c5e21c1cb903e38c8a38020567",
+        checksum: "ccc495d01efacf9b67f4122bc13c8cfd0d7fef505aa6970206e896a3f50bd57430f9746d0a7534da8d51334db138e8d6",
     },
 ];
