@@ -49,8 +49,6 @@ pub static ATTENDANCE: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -137,8 +137,7 @@ pub static BROADCAST: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "schedule", rule: &CAN_SCHEDULE, from: &["draft"], when: Some("state of event is one of published, completed"), reason: false,
             sql: "update app.broadcasts as t set state = 'scheduled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

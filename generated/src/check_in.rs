@@ -92,8 +92,6 @@ pub static CHECK_IN: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
         Expand::to("checkpoint", "checkpoint_id", &["checkpoint"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

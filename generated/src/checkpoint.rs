@@ -108,13 +108,12 @@ pub static CHECKPOINT: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("ticket-types", "checkpoint_ticket_type", "t.checkpoint_id"),
         Child::new("entries", "checkpoint_entry", "t.checkpoint_id"),
         Child::new("check-ins", "check_in", "t.checkpoint_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("checkpoints_event_id_name_key", "/name", "there is already a checkpoint with this event and name"),
         Constraint::invalid("checkpoints_reentry_needs_exits_check", "/counts_exits", "`allows_reentry` requires `counts_exits` to be true."),

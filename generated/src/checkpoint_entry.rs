@@ -63,8 +63,6 @@ pub static CHECKPOINT_ENTRY: Resource = Resource {
         Expand::to("ticket", "ticket_id", &["ticket"]),
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -80,9 +80,7 @@ pub static CHECKPOINT_TICKET_TYPE: Resource = Resource {
         Expand::to("ticket_type", "ticket_type_id", &["ticket_type"]),
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("checkpoint_ticket_types_checkpoint_id_ticket_type_id_key", "/ticket_type_id", "there is already a checkpoint ticket type with this checkpoint and ticket type"),
         Constraint::reference("checkpoint_ticket_types_checkpoint_id_same_event_fkey", "/checkpoint_id"), Constraint::reference("checkpoint_ticket_types_live_checkpoint_id_fkey", "/checkpoint_id"),

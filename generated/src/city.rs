@@ -119,6 +119,7 @@ pub static CITY: Resource = Resource {
     expands: &[
         Expand::to("country", "country_id", &["country"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("communities", "community", "t.city_id"),
         Child::new("organizations", "organization", "t.city_id"),
@@ -130,8 +131,6 @@ pub static CITY: Resource = Resource {
         Child::new("revenue-shares", "revenue_share", "t.city_id"),
         Child::new("transactions", "transaction", "t.city_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("cities_country_id_slug_key", "/slug", "there is already a city with this country and slug"),
         Constraint::invalid("cities_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),

@@ -135,8 +135,7 @@ pub static COMMISSION_PROPOSAL: Resource = Resource {
     expands: &[
         Expand::to("city", "city_id", &["city"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["proposed"], when: Some("valid_to is empty or valid_to > now"), reason: true,
             sql: "update app.commission_proposals as t set state = 'accepted' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -154,9 +154,7 @@ pub static COMMISSION_RULE: Resource = Resource {
     expands: &[
         Expand::to_one_of("scope", "scope_id", "scope_type", &["country", "city", "organization", "community", "business", "institution", "event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("commission_rules_scope_type_scope_id_type_currency__d5a971_excl", "/valid_from", "overlaps another commission rule of the same scope type and scope id and type and currency"),
         Constraint::invalid("commission_rules_valid_to_order", "/valid_to", "must be after valid from"),

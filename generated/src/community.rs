@@ -177,6 +177,7 @@ pub static COMMUNITY: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'community' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
+    together: &[],
     children: &[
         Child::new("members", "community_member", "t.community_id"),
         Child::new("followers", "follow", "t.entity_community_id"),
@@ -187,7 +188,6 @@ pub static COMMUNITY: Resource = Resource {
         Child::new("service-requests", "service_request", "t.host_community_id"),
         Child::new("roles", "role_assignment", "t.scope_community_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.communities as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -133,8 +133,7 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         Expand::to("community", "community_id", &["community"]),
         Expand::to("user", "user_id", &["user"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "join", rule: &CAN_JOIN, from: &["pending", "unbanned"], when: None, reason: false,
             sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

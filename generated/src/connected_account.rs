@@ -84,8 +84,6 @@ pub static CONNECTED_ACCOUNT: Resource = Resource {
     expands: &[
         Expand::to_one_of("owner", "owner_id", "owner_type", &["organization", "business", "city"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -104,11 +104,10 @@ pub static COUNTRY: Resource = Resource {
         Sort::new("name", "t.name collate \"und-x-icu\"", Kind::Text),
     ],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("cities", "city", "t.country_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("countries_code_key", "/code", "there is already a country with this code"),
     ],

@@ -97,9 +97,7 @@ pub static DEVICE: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("devices_push_token_key", "/push_token", "there is already a device with this push token"),
         Constraint::quota("devices_quota", "You have created 20 devices today; the next day begins at midnight UTC."),

@@ -87,8 +87,6 @@ pub static DISPUTE: Resource = Resource {
         Expand::to("quote", "quote_id", &["quote"]),
         Expand::to("transaction", "transaction_id", &["transaction"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -121,9 +121,7 @@ pub static FEATURED_PLACE: Resource = Resource {
     expands: &[
         Expand::to("city", "city_id", &["city"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("featured_places_city_id_slot_key", "/slot", "there is already a featured place with this city and slot"),
         Constraint::reference("featured_places_city_id_fkey", "/city_id"), Constraint::reference("featured_places_live_city_id_fkey", "/city_id"),

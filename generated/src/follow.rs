@@ -84,9 +84,7 @@ pub static FOLLOW: Resource = Resource {
         Expand::to("follower", "follower_id", &["user"]),
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("follows_follower_id_entity_type_entity_id_key", "/entity_id", "there is already a follow with this follower and entity type and entity"),
         Constraint::invalid("follows_not_oneself_check", "/entity_id", "Members can't follow themselves."),

@@ -86,8 +86,6 @@ pub static FRAUD_FLAG: Resource = Resource {
     expands: &[
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution", "event", "review", "order", "transaction", "promotion", "referral"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

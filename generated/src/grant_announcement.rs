@@ -126,9 +126,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     expands: &[
         Expand::to("institution", "institution_id", &["institution"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::invalid("grant_announcements_closes_at_check", "/closes_at", "must hold: closes_at > opens_at"),
         Constraint::invalid("grant_announcements_amount_has_currency_check", "/currency", "`amount_cents` needs a `currency`."),

@@ -166,6 +166,7 @@ pub static INSTITUTION: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'institution' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
+    together: &[],
     children: &[
         Child::new("followers", "follow", "t.entity_institution_id"),
         Child::new("events", "event", "t.host_institution_id"),
@@ -175,7 +176,6 @@ pub static INSTITUTION: Resource = Resource {
         Child::new("grant-announcements", "grant_announcement", "t.institution_id"),
         Child::new("roles", "role_assignment", "t.scope_institution_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.institutions as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

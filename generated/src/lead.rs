@@ -132,10 +132,10 @@ pub static LEAD: Resource = Resource {
         Expand::to("service_request", "service_request_id", &["service_request"]),
         Expand::to("business", "business_id", &["business"]),
     ],
+    together: &[],
     children: &[
         Child::new("quotes", "quote", "t.lead_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "view", rule: &CAN_VIEW, from: &["new"], when: None, reason: false,
             sql: "update app.leads as t set state = 'viewed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -76,9 +76,7 @@ pub static LIKE: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("likes_user_id_event_id_key", "/event_id", "there is already a like with this user and event"),
         Constraint::reference("likes_event_id_fkey", "/event_id"), Constraint::reference("likes_live_event_id_fkey", "/event_id"),

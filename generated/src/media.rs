@@ -126,9 +126,7 @@ pub static MEDIA: Resource = Resource {
     expands: &[
         Expand::to_one_of("entity", "entity_id", "entity_type", &["user", "community", "organization", "business", "venue", "institution", "event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::reference("media_entity_user_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_user_id_fkey", "/entity_id"),
         Constraint::reference("media_entity_community_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_community_id_fkey", "/entity_id"),

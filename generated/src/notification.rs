@@ -83,8 +83,6 @@ pub static NOTIFICATION: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -107,9 +107,7 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("notification_preferences_user_id_channel_type_key", "/type", "there is already a notification preference with this user and channel and type"),
         Constraint::quota("notification_preferences_quota", "You have created 100 notification preferences today; the next day begins at midnight UTC."),

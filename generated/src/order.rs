@@ -143,13 +143,12 @@ pub static ORDER: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("items", "order_item", "t.order_id"),
         Child::new("tickets", "ticket", "t.order_id"),
         Child::new("refunds", "refund", "t.order_id"),
         Child::new("transactions", "transaction", "t.order_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

@@ -61,8 +61,6 @@ pub static ORDER_ITEM: Resource = Resource {
         Expand::to("order", "order_id", &["order"]),
         Expand::to("ticket_type", "ticket_type_id", &["ticket_type"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -193,6 +193,7 @@ pub static ORGANIZATION: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'organization' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
+    together: &[],
     children: &[
         Child::new("followers", "follow", "t.entity_organization_id"),
         Child::new("reviews", "review", "t.entity_organization_id"),
@@ -202,7 +203,6 @@ pub static ORGANIZATION: Resource = Resource {
         Child::new("service-requests", "service_request", "t.host_organization_id"),
         Child::new("roles", "role_assignment", "t.scope_organization_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending", "rejected"], when: None, reason: false,
             sql: "update app.organizations as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

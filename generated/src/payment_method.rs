@@ -59,8 +59,6 @@ pub static PAYMENT_METHOD: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

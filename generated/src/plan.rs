@@ -141,11 +141,10 @@ pub static PLAN: Resource = Resource {
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),
     ],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("subscriptions", "subscription", "t.plan_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("plans_name_currency_interval_key", "/interval", "there is already a plan with this name and currency and interval"),
     ],

@@ -130,11 +130,10 @@ pub static PROMO_CODE: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("orders", "order", "t.promo_code_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("promo_codes_event_id_code_key", "/code", "there is already a promo code with this event and code"),
         Constraint::invalid("promo_codes_one_discount_check", "/basis_points", "Give either `basis_points` or `amount_cents`."),

@@ -159,10 +159,10 @@ pub static PROMOTION: Resource = Resource {
         Expand::to_one_of("target", "target_id", "target_type", &["event", "business", "venue"]),
         Expand::to("city", "city_id", &["city"]),
     ],
+    together: &[],
     children: &[
         Child::new("refunds", "refund", "t.promotion_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["requested"], when: Some("ends_at > now and (amount_cents is 0 or paid_at is set)"), reason: false,
             sql: "update app.promotions as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

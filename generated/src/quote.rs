@@ -160,11 +160,11 @@ pub static QUOTE: Resource = Resource {
     expands: &[
         Expand::to("lead", "lead_id", &["lead"]),
     ],
+    together: &[],
     children: &[
         Child::new("transactions", "transaction", "t.quote_id"),
         Child::new("refunds", "refund", "t.quote_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "send", rule: &CAN_SEND, from: &["draft"], when: Some("valid_until > now and state of lead is one of new, viewed"), reason: false,
             sql: "update app.quotes as t set state = 'sent' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

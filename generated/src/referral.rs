@@ -74,9 +74,7 @@ pub static REFERRAL: Resource = Resource {
     expands: &[
         Expand::to("referrer", "referrer_id", &["user"]).hidden(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("referrals_referee_id_key", "", "there is already a referral with this referee"),
         Constraint::invalid("referrals_not_oneself_check", "/referrer_id", "must hold: referrer_id is not referee_id"),

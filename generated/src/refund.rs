@@ -119,10 +119,9 @@ pub static REFUND: Resource = Resource {
         Expand::to("promotion", "promotion_id", &["promotion"]),
         Expand::to("quote", "quote_id", &["quote"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("tickets", "ticket", "t.refund_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

@@ -68,8 +68,6 @@ pub static REVENUE_SHARE: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::to("transfer", "transfer_id", &["transfer"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

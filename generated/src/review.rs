@@ -119,9 +119,7 @@ pub static REVIEW: Resource = Resource {
         Expand::to("reviewer", "reviewer_id", &["user"]),
         Expand::to_one_of("entity", "entity_id", "entity_type", &["organization", "business", "venue", "community"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("reviews_reviewer_id_entity_type_entity_id_key", "/entity_id", "there is already a review with this reviewer and entity type and entity"),
         Constraint::reference("reviews_entity_organization_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_organization_id_fkey", "/entity_id"),

@@ -116,8 +116,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to_one_of("scope", "scope_id", "scope_type", &["city", "organization", "business", "community", "institution", "venue"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["offered", "declined"], when: None, reason: false,
             sql: "update app.role_assignments as t set state = 'accepted' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -157,10 +157,10 @@ pub static SERVICE_REQUEST: Resource = Resource {
         Expand::to_one_of("host", "host_id", "host_type", &["organization", "community", "business", "institution"]),
         Expand::to("event", "event_id", &["event"]),
     ],
+    together: &[],
     children: &[
         Child::new("leads", "lead", "t.service_request_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "settle", rule: &CAN_SETTLE, from: &["open"], when: None, reason: false,
             sql: "update app.service_requests as t set state = 'settled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -72,8 +72,6 @@ pub static STRIPE_EVENT: Resource = Resource {
         Sort::new("happened_at", "t.happened_at", Kind::Time),
     ],
     expands: &[],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

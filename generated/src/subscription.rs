@@ -108,8 +108,6 @@ pub static SUBSCRIPTION: Resource = Resource {
         Expand::to("business", "business_id", &["business"]),
         Expand::to("plan", "plan_id", &["plan"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -93,11 +93,10 @@ pub static TICKET: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
         Expand::to("holder", "holder_id", &["user"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("check-ins", "check_in", "t.ticket_id"),
         Child::new("transfers", "ticket_transfer", "t.ticket_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

@@ -63,8 +63,6 @@ pub static TICKET_TRANSFER: Resource = Resource {
     expands: &[
         Expand::to("ticket", "ticket_id", &["ticket"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -157,11 +157,10 @@ pub static TICKET_TYPE: Resource = Resource {
     expands: &[
         Expand::to("event", "event_id", &["event"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("tickets", "ticket", "t.ticket_type_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("ticket_types_event_id_name_key", "/name", "there is already a ticket type with this event and name"),
         Constraint::invalid("ticket_types_within_capacity_check", "/capacity", "must hold: held + sold ≤ capacity"),

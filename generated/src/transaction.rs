@@ -129,10 +129,9 @@ pub static TRANSACTION: Resource = Resource {
         Expand::to("promotion", "promotion_id", &["promotion"]),
         Expand::to("quote", "quote_id", &["quote"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("disputes", "dispute", "t.transaction_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

@@ -100,8 +100,6 @@ pub static TRANSFER: Resource = Resource {
         Expand::to("dispute", "dispute_id", &["dispute"]),
         Expand::to("city", "city_id", &["city"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -153,6 +153,7 @@ pub static USER: Resource = Resource {
         Expand::to("home_city", "home_city_id", &["city"]),
         Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'user' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("followers", "follow", "t.entity_user_id"),
         Child::new("following", "follow", "t.follower_id"),
@@ -173,8 +174,6 @@ pub static USER: Resource = Resource {
         Child::new("devices", "device", "t.user_id"),
         Child::new("referrals", "referral", "t.referrer_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),
         Constraint::conflict("users_email_key", "/email", "there is already a user with this email"),

@@ -186,6 +186,7 @@ pub static VENUE: Resource = Resource {
         Expand::to_one_of("owner", "owner_id", "owner_type", &["organization", "business", "institution", "community"]),
         Expand::first("cover", "entity_id", &["media"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.media as t where t.entity_type = 'venue' and t.entity_id = o.id and t.status = 'active' and t.type = 'image' order by t.position, t.id limit 1) as f"),
     ],
+    together: &[],
     children: &[
         Child::new("followers", "follow", "t.entity_venue_id"),
         Child::new("reviews", "review", "t.entity_venue_id"),
@@ -194,7 +195,6 @@ pub static VENUE: Resource = Resource {
         Child::new("promotions", "promotion", "t.target_venue_id"),
         Child::new("roles", "role_assignment", "t.scope_venue_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
             sql: "update app.venues as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -118,9 +118,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         Expand::to("event", "event_id", &["event"]),
         Expand::to("ticket_type", "ticket_type_id", &["ticket_type"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("waitlist_entries_event_id_ticket_type_id_user_id_key", "/ticket_type_id", "there is already a waitlist entry with this event and ticket type and user where state is one of waiting, offered"),
         Constraint::reference("waitlist_entries_event_id_fkey", "/event_id"), Constraint::reference("waitlist_entries_live_event_id_fkey", "/event_id"),

@@ -84,12 +84,11 @@ pub static WALLET_ACCOUNT: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("transactions", "wallet_transaction", "t.wallet_id"),
         Child::new("holds", "wallet_hold", "t.wallet_id"),
         Child::new("credits", "wallet_credit", "t.wallet_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

@@ -60,8 +60,6 @@ pub static WALLET_CREDIT: Resource = Resource {
     expands: &[
         Expand::to("wallet", "wallet_id", &["wallet_account"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -61,8 +61,6 @@ pub static WALLET_HOLD: Resource = Resource {
     expands: &[
         Expand::to("wallet", "wallet_id", &["wallet_account"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -59,10 +59,9 @@ pub static WALLET_JOURNAL: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("legs", "wallet_transaction", "t.journal_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[],
 };

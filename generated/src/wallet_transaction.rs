@@ -72,8 +72,6 @@ pub static WALLET_TRANSACTION: Resource = Resource {
     expands: &[
         Expand::to("wallet", "wallet_id", &["wallet_account"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -276,7 +276,7 @@ async fn elsewhere(conn: &mut PgConnection, id: Uuid) {
              select j.name, j.payload::jsonb, j.state, 5, now() + interval '1 year', now() - interval '40 days',
                case j.state when 'dead' then now() end
              from (values
-               ('sessions.invite', '{{\"email\": \"Quintessa@example.org\"}}', 'dead'),
+               ('sessions.invite', '{{\"email\": \"quintessa@example.org\"}}', 'dead'),
                ('sessions.reset', '{{\"email\": \"quintessa@example.org\"}}', 'queued'),
                ('sessions.change_address', '{{\"user\": \"{id}\", \"email\": \"{MARK}@example.net\"}}', 'dead'),
                ('sessions.mail', '{{\"to\": \"quintessa@example.org\", \"values\": {{\"name\": \"{MARK}\"}}}}', 'dead'),
@@ -396,7 +396,7 @@ async fn what_belongs_to_the_next_owner_of_an_address_outlasts_an_erasure() {
         &mut conn,
         &format!(
             "set session_replication_role = replica;
-             update app.users set email = 'Quintessa@example.org' where id = '{}';
+             update app.users set email = 'quintessa@example.org' where id = '{}';
              {}{}{}",
             next.id,
             sign_up("before", "now() - interval '40 days'"),

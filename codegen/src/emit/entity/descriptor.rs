@@ -70,12 +70,14 @@ pub fn resource(model: &Model, id: EntityId) -> String {
     ));
     out.push_str(&list("sorts", tables::sorts(model, id)));
     out.push_str(&list("expands", tables::expands(model, entity)));
-    out.push_str(&list("children", tables::children(model, entity)));
-    out.push_str(&list("together", tables::together(model, entity)));
     let transitions = actions::transitions(entity)
         .iter()
         .map(|t| transition(model, id, &statements, t));
-    out.push_str(&list("transitions", transitions.collect()));
+    out.push_str(&lists([
+        ("children", tables::children(model, entity)),
+        ("together", tables::together(model, entity)),
+        ("transitions", transitions.collect()),
+    ]));
     out.push_str(&list("constraints", constraints::of(model, id)));
     out + "};\n"
 }
@@ -122,6 +124,22 @@ fn read_only(entity: &Entity) -> (Vec<String>, Vec<String>) {
 }
 
 /// One line per item, so that branches which each add one merge without conflict.
+/// Lists of which most are empty in most entities; those share a line.
+fn lists<const N: usize>(all: [(&str, Vec<String>); N]) -> String {
+    let (empty, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(_, items)| items.is_empty());
+    let empty: Vec<String> = empty
+        .iter()
+        .map(|(name, _)| format!("{name}: &[],"))
+        .collect();
+    let mut out = match empty.is_empty() {
+        true => String::new(),
+        false => format!("    {}\n", empty.join(" ")),
+    };
+    out.extend(others.into_iter().map(|(name, items)| list(name, items)));
+    out
+}
+
 fn list(name: &str, items: Vec<String>) -> String {
     if items.is_empty() {
         return format!("    {name}: &[],\n");

@@ -81,9 +81,7 @@ pub static APPOINTMENT: Resource = Resource {
     expands: &[
         Expand::to("member", "member_id", &["member"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("appointments_member_id_role_key", "/role", "there is already an appointment with this member and role"),
         Constraint::reference("appointments_member_id_fkey", "/member_id"), Constraint::reference("appointments_live_member_id_fkey", "/member_id"),

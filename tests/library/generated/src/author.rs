@@ -107,11 +107,10 @@ pub static AUTHOR: Resource = Resource {
         Sort::new("work_count", "counts.work_count", Kind::Bigint),
     ],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("works", "book_author", "t.author_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::invalid("authors_died_on_check", "/died_on", "must hold: died_on ≥ born_on"),
     ],

@@ -161,6 +161,7 @@ pub static BOOK: Resource = Resource {
     expands: &[
         Expand::to("category", "category_id", &["category"]),
     ],
+    transitions: &[],
     children: &[
         Child::new("authors", "book_author", "t.book_id"),
         Child::new("loans", "loan", "t.book_id"),
@@ -169,7 +170,6 @@ pub static BOOK: Resource = Resource {
     together: &[
         Together { name: "authors", entity: "book_author", column: "book_id", type_column: None, max: 12 },
     ],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("books_isbn_key", "/isbn", "there is already a book with this isbn"),
         Constraint::reference("books_category_id_fkey", "/category_id"), Constraint::reference("books_live_category_id_fkey", "/category_id"),

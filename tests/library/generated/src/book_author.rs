@@ -103,9 +103,7 @@ pub static BOOK_AUTHOR: Resource = Resource {
         Expand::to("book", "book_id", &["book"]),
         Expand::to("author", "author_id", &["author"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("book_authors_book_id_author_id_part_key", "/part", "there is already a book author with this book and author and part"),
         Constraint::reference("book_authors_book_id_fkey", "/book_id"), Constraint::reference("book_authors_live_book_id_fkey", "/book_id"),

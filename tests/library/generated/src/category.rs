@@ -107,12 +107,11 @@ pub static CATEGORY: Resource = Resource {
     expands: &[
         Expand::to("parent", "parent_id", &["category"]),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("children", "category", "t.parent_id"),
         Child::new("books", "book", "t.category_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("categories_shelf_mark_key", "/shelf_mark", "there is already a category with this shelf mark"),
         Constraint::invalid("categories_not_below_itself_check", "/parent_id", "must hold: parent_id is empty or parent_id is not id"),

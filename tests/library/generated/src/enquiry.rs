@@ -126,8 +126,7 @@ pub static ENQUIRY: Resource = Resource {
         Expand::to("claimed_by", "claimed_by_id", &["member"]),
         Expand::to("keeper", "keeper_id", &["member"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "claim", rule: &CAN_CLAIM, from: &["open"], when: None, reason: false,
             sql: "update app.enquiries as t set state = 'claimed', claimed_by_id = sec.uid(), claimed_at = now() where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

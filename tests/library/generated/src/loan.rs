@@ -114,10 +114,10 @@ pub static LOAN: Resource = Resource {
         Expand::to("book", "book_id", &["book"]),
         Expand::to("member", "member_id", &["member"]),
     ],
+    together: &[],
     children: &[
         Child::new("penalties", "penalty", "t.loan_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "take_back", rule: &CAN_TAKE_BACK, from: &["out", "lost"], when: None, reason: false,
             sql: "update app.loans as t set state = 'back' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

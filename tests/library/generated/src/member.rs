@@ -128,14 +128,13 @@ pub static MEMBER: Resource = Resource {
         Sort::new("joined_on", "t.joined_on", Kind::Date),
     ],
     expands: &[],
+    together: &[], transitions: &[],
     children: &[
         Child::new("loans", "loan", "t.member_id"),
         Child::new("reservations", "reservation", "t.member_id"),
         Child::new("penalties", "penalty", "t.member_id"),
         Child::new("appointments", "appointment", "t.member_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("members_card_number_key", "/card_number", "there is already a member with this card number"),
         Constraint::conflict("members_email_key", "/email", "there is already a member with this email"),

@@ -65,9 +65,7 @@ pub static PENALTY: Resource = Resource {
         Expand::to("member", "member_id", &["member"]),
         Expand::to("loan", "loan_id", &["loan"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::reference("penalties_member_id_fkey", "/member_id"),
         Constraint::reference("penalties_loan_id_same_member_fkey", "/loan_id"),

@@ -114,8 +114,7 @@ pub static RESERVATION: Resource = Resource {
         Expand::to("book", "book_id", &["book"]),
         Expand::to("member", "member_id", &["member"]),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "make_ready", rule: &CAN_MAKE_READY, from: &["waiting"], when: Some("copies of book > on_loan of book"), reason: false,
             sql: "update app.reservations as t set state = 'ready' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -23,7 +23,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CHARGE: Resource = Resource {
-    name: "charge", plural: "charges", path: "charges", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "charge", plural: "charges", path: "charges", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Charge::encode, create: None, update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -40,8 +40,6 @@ pub static CHARGE: Resource = Resource {
     expands: &[
         Expand::to("user", "user_id", &["user"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

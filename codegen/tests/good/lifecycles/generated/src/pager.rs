@@ -52,14 +52,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PAGER: Resource = Resource {
-    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), hooks: &[],
     fixed: &["id", "status", "user_id", "sign_in_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and t.user_id = me.id then 'update' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.user_id = me.id then 'update' end], null) as allowed_actions
         from app.pagers as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.pagers as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.pagers as t"),
@@ -84,11 +82,8 @@ pub static PAGER: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("pagers_number_key", "/number", "there is already a pager with this number"),
     ],

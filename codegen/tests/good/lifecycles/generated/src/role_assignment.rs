@@ -53,7 +53,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
-    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -87,10 +87,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "take", rule: &CAN_TAKE, from: &["offered"], when: None, reason: false,
             sql: "update app.role_assignments as t set state = 'held' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -79,7 +79,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROOM_BOOKING: Resource = Resource {
-    name: "room_booking", plural: "room_bookings", path: "room-bookings", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "room_booking", plural: "room_bookings", path: "room-bookings", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: RoomBooking::encode, create: Some(CreateRoomBooking::decode), update: Some(UpdateRoomBooking::decode), hooks: &[],
     fixed: &["id", "status", "state", "booked_on", "user_id", "setting_id", "role_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -129,10 +129,8 @@ pub static ROOM_BOOKING: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to("setting", "setting_id", &["setting"]),
         Expand::to("role", "role_id", &["role_assignment"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "book", rule: &CAN_BOOK, from: &["wished"], when: Some("booked of setting < 3 and (role_id is empty or state of role is held)"), reason: false,
             sql: "update app.room_bookings as t set state = 'booked', booked_on = (now() at time zone 'UTC')::date where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -49,14 +49,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
-    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), hooks: &[],
     fixed: &["id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["booked", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.user_id = me.id then 'update' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.user_id = me.id then 'update' end], null) as allowed_actions
         from app.settings as t left join lateral app.setting_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
@@ -85,13 +83,11 @@ pub static SETTING: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
+    together: &[], transitions: &[],
     children: &[
         Child::new("bookings", "room_booking", "t.setting_id"),
     ],
-    together: &[],
-    transitions: &[],
     constraints: &[
         Constraint::conflict("settings_user_id_key", "", "there is already a setting with this user"),
     ],

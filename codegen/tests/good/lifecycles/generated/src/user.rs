@@ -41,7 +41,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
     fixed: &["id", "status", "paid", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -71,12 +71,8 @@ pub static USER: Resource = Resource {
     filters: &[],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[
-        Expand::actions(),
-    ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    expands: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),
         Constraint::kept("role_assignments_an_admin_keep", "The last role assignment of its kind stays."),

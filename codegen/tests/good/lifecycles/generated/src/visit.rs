@@ -38,7 +38,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static VISIT: Resource = Resource {
-    name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, acts: false, page: 20,
     encode: Visit::encode, create: Some(CreateVisit::decode), update: None, hooks: &["create"],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -65,9 +65,7 @@ pub static VISIT: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to_one_of("whose", "whose_id", "whose_type", &["user", "setting"]),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::reference("visits_whose_user_id_fkey", "/whose_id"),
         Constraint::reference("visits_whose_setting_id_fkey", "/whose_id"),

@@ -159,7 +159,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static BODY: Resource = Resource {
-    name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Body::encode, create: Some(CreateBody::decode), update: Some(UpdateBody::decode), hooks: &["create", "update", "lock"],
     fixed: &["id", "status", "locked", "user_id", "version", "created_at", "updated_at", "object"], moving: &["sum", "avg_0", "big", "is_big", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -225,12 +225,11 @@ pub static BODY: Resource = Resource {
         Expand::to("user", "user_id", &["user"]),
         Expand::to_one_of("owner", "owner_id", "owner_type", &["user", "body"]),
         Expand::to("same", "same_id", &["user"]),
-        Expand::actions(),
     ],
+    together: &[],
     children: &[
         Child::new("parts", "part", "t.body_id"),
     ],
-    together: &[],
     transitions: &[
         Transition { name: "lock", rule: &CAN_LOCK, from: &[], when: Some("t is empty or p > 1"), reason: true,
             sql: "update app.bodies as t set locked = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

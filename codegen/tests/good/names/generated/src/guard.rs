@@ -137,14 +137,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static GUARD: Resource = Resource {
-    name: "guard", plural: "guards", path: "guards", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "guard", plural: "guards", path: "guards", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Guard::encode, create: Some(CreateGuard::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and t.user_id = me.id then 'delete' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.user_id = me.id then 'delete' end], null) as allowed_actions
         from app.guards as t left join lateral app.guard_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.guards as t left join lateral app.guard_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
@@ -177,11 +175,8 @@ pub static GUARD: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("guards_bit_key", "/bit", "there is already a guard with this bit"),
     ],

@@ -70,7 +70,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PART: Resource = Resource {
-    name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
+    name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, acts: true, page: 20,
     encode: Part::encode, create: Some(CreatePart::decode), update: Some(UpdatePart::decode), hooks: &[],
     fixed: &["id", "status", "result", "body_id", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -111,10 +111,8 @@ pub static PART: Resource = Resource {
     expands: &[
         Expand::to("body", "body_id", &["body"]),
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "fail", rule: &CAN_FAIL, from: &["ok"], when: Some("number > 0 and string is not $$ x"), reason: false,
             sql: "update app.parts as t set result = 'err' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

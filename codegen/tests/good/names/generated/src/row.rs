@@ -112,7 +112,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROW: Resource = Resource {
-    name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Row::encode, create: Some(CreateRow::decode), update: Some(UpdateRow::decode), hooks: &[],
     fixed: &["id", "status", "parent_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -163,11 +163,8 @@ pub static ROW: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("parent", "parent_id", &["row"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("rows_parent_id_name_key", "/name", "there is already a row with this parent and name where parent_id is set"),
         Constraint::invalid("rows_row_check", "/x", "It is as they say."),

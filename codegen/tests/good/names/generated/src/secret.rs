@@ -171,7 +171,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SECRET: Resource = Resource {
-    name: "secret", plural: "secrets", path: "secrets", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "secret", plural: "secrets", path: "secrets", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Secret::encode, create: Some(CreateSecret::decode), update: Some(UpdateSecret::decode), hooks: &[],
     fixed: &["id", "status", "user_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -248,10 +248,7 @@ pub static SECRET: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -36,14 +36,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and t.id = me.id then 'update' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and t.id = me.id then 'update' end], null) as allowed_actions
         from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t"),
@@ -61,11 +59,7 @@ pub static USER: Resource = Resource {
     filters: &[],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[
-        Expand::actions(),
-    ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    expands: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

@@ -45,14 +45,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SPOT: Resource = Resource {
-    name: "spot", plural: "spots", path: "spots", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "spot", plural: "spots", path: "spots", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Spot::encode, create: Some(CreateSpot::decode), update: Some(UpdateSpot::decode), hooks: &[],
     fixed: &["id", "status", "thing_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and me.is_admin then 'update' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and me.is_admin then 'update' end], null) as allowed_actions
         from app.spots as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.spots as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.spots as t"),
@@ -81,11 +79,8 @@ pub static SPOT: Resource = Resource {
     sorts: &[],
     expands: &[
         Expand::to("thing", "thing_id", &["thing"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::reference("spots_thing_id_fkey", "/thing_id"), Constraint::reference("spots_live_thing_id_fkey", "/thing_id"),
     ],

@@ -172,7 +172,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static THING: Resource = Resource {
-    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["is_new", "is_due", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -239,12 +239,8 @@ pub static THING: Resource = Resource {
         Sort::new("amount", "t.amount", Kind::Int),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],
-    expands: &[
-        Expand::actions(),
-    ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    expands: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[
         Constraint::conflict("things_slug_key", "/slug", "there is already a thing with this slug"),
         Constraint::conflict("things_nick_key", "/nick", "there is already a thing with this nick"),

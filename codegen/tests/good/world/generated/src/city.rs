@@ -45,14 +45,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CITY: Resource = Resource {
-    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), hooks: &[],
     fixed: &["id", "status", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[
-          case when t.status = 'active' and strpos(me.city_admin, t.id::text) > 0 then 'update' end
-        ], null) as allowed_actions
+        array_remove(array[case when t.status = 'active' and strpos(me.city_admin, t.id::text) > 0 then 'update' end], null) as allowed_actions
         from app.cities as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.cities as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.cities as t"),
@@ -77,11 +75,7 @@ pub static CITY: Resource = Resource {
     ],
     within: &[], public_to_all: true,
     sorts: &[],
-    expands: &[
-        Expand::actions(),
-    ],
-    children: &[],
-    together: &[],
-    transitions: &[],
+    expands: &[],
+    children: &[], together: &[], transitions: &[],
     constraints: &[],
 };

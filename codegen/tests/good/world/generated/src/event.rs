@@ -105,7 +105,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
-    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["create", "publish"],
     fixed: &["id", "status", "state", "featured", "featured_at", "city_id", "host_type", "host_id", "featured_by_id", "version", "created_at", "updated_at", "object"], moving: &["allowed_actions", "still_archived"],
     sql: Sql {
@@ -176,10 +176,8 @@ pub static EVENT: Resource = Resource {
         Expand::to("city", "city_id", &["city"]),
         Expand::to_one_of("host", "host_id", "host_type", &["organization"]),
         Expand::to("featured_by", "featured_by_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "publish", rule: &CAN_PUBLISH, from: &["draft"], when: Some("starts_at > now"), reason: false,
             sql: "update app.events as t set state = 'published' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -47,7 +47,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
-    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: None, hooks: &[],
     fixed: &[], moving: &[],
     sql: Sql {
@@ -84,10 +84,8 @@ pub static MEMBER: Resource = Resource {
     expands: &[
         Expand::to("organization", "organization_id", &["organization"]),
         Expand::to("user", "user_id", &["user"]),
-        Expand::actions(),
     ],
-    children: &[],
-    together: &[],
+    children: &[], together: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["pending"], when: None, reason: false,
             sql: "update app.members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },

@@ -57,7 +57,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
-    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), hooks: &[],
     fixed: &["id", "status", "verified", "city_id", "version", "created_at", "updated_at", "object"], moving: &["member_count", "allowed_actions", "still_archived"],
     sql: Sql {
@@ -99,8 +99,8 @@ pub static ORGANIZATION: Resource = Resource {
     expands: &[
         Expand::to("city", "city_id", &["city"]),
         Expand::first("next_event", "host_id", &["event"], "select f.id from unnest($1::uuid[]) as o (id) cross join lateral (select t.id from app.events as t where t.host_type = 'organization' and t.host_id = o.id and t.status = 'active' and t.state = 'published' and t.starts_at > now() order by t.starts_at, t.id limit 1) as f"),
-        Expand::actions(),
     ],
+    transitions: &[],
     children: &[
         Child::new("members", "member", "t.organization_id"),
         Child::new("events", "event", "t.host_organization_id"),
@@ -108,7 +108,6 @@ pub static ORGANIZATION: Resource = Resource {
     together: &[
         Together { name: "members", entity: "member", column: "organization_id", type_column: None, max: 10 },
     ],
-    transitions: &[],
     constraints: &[
         Constraint::reference("organizations_city_id_fkey", "/city_id"), Constraint::reference("organizations_live_city_id_fkey", "/city_id"),
         Constraint::blocked("events_host_along", "An event that goes along may only be archived when state is not published."),
