@@ -145,10 +145,8 @@ pub static ORDER: Resource = Resource {
     ],
     together: &[], transitions: &[],
     children: &[
-        Child::new("items", "order_item", "t.order_id"),
-        Child::new("tickets", "ticket", "t.order_id"),
-        Child::new("refunds", "refund", "t.order_id"),
-        Child::new("transactions", "transaction", "t.order_id"),
+        Child::new("items", "order_item", "t.order_id"), Child::new("tickets", "ticket", "t.order_id"),
+        Child::new("refunds", "refund", "t.order_id"), Child::new("transactions", "transaction", "t.order_id"),
     ],
     constraints: &[],
 };

@@ -162,8 +162,7 @@ pub static QUOTE: Resource = Resource {
     ],
     together: &[],
     children: &[
-        Child::new("transactions", "transaction", "t.quote_id"),
-        Child::new("refunds", "refund", "t.quote_id"),
+        Child::new("transactions", "transaction", "t.quote_id"), Child::new("refunds", "refund", "t.quote_id"),
     ],
     transitions: &[
         Transition { name: "send", rule: &CAN_SEND, from: &["draft"], when: Some("valid_until > now and state of lead is one of new, viewed"), reason: false,

@@ -189,8 +189,7 @@ pub static VENUE: Resource = Resource {
     together: &[],
     children: &[
         Child::new("followers", "follow", "t.entity_venue_id"),
-        Child::new("reviews", "review", "t.entity_venue_id"),
-        Child::new("events", "event", "t.venue_id"),
+        Child::new("reviews", "review", "t.entity_venue_id"), Child::new("events", "event", "t.venue_id"),
         Child::new("media", "media", "t.entity_venue_id"),
         Child::new("promotions", "promotion", "t.target_venue_id"),
         Child::new("roles", "role_assignment", "t.scope_venue_id"),

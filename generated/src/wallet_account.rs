@@ -87,8 +87,7 @@ pub static WALLET_ACCOUNT: Resource = Resource {
     together: &[], transitions: &[],
     children: &[
         Child::new("transactions", "wallet_transaction", "t.wallet_id"),
-        Child::new("holds", "wallet_hold", "t.wallet_id"),
-        Child::new("credits", "wallet_credit", "t.wallet_id"),
+        Child::new("holds", "wallet_hold", "t.wallet_id"), Child::new("credits", "wallet_credit", "t.wallet_id"),
     ],
     constraints: &[],
 };

@@ -1,10 +1,10 @@
 //! The `static Resource` of an entity: what the engine knows about it.
 
-use super::statements::Statements;
+use super::statements::{Statements, WIDTH};
 use super::{constraints, rules, tables};
 use crate::emit::actions::{self, Action};
 use crate::emit::columns::{self, Column, Source};
-use crate::emit::rust::{option, pascal, text, texts, upper};
+use crate::emit::rust::{option, pascal, text, texts, upper, wrap};
 use crate::emit::schema;
 use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition, implied};
 
@@ -136,8 +136,17 @@ fn lists<const N: usize>(all: [(&str, Vec<String>); N]) -> String {
         true => String::new(),
         false => format!("    {}\n", empty.join(" ")),
     };
-    out.extend(others.into_iter().map(|(name, items)| list(name, items)));
+    out.extend(others.into_iter().map(|(name, items)| match name {
+        "children" => packed(name, &items),
+        _ => list(name, items),
+    }));
     out
+}
+
+/// Items that are short, several on a line.
+fn packed(name: &str, items: &[String]) -> String {
+    let items = wrap(items, WIDTH, "        ");
+    format!("    {name}: &[\n        {items},\n    ],\n")
 }
 
 fn list(name: &str, items: Vec<String>) -> String {

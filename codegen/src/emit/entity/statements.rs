@@ -17,7 +17,7 @@ use crate::model::{
 };
 
 /// Wider than Rust code, because this SQL is read but seldom edited.
-const WIDTH: usize = 116;
+pub(super) const WIDTH: usize = 116;
 const INDENT: &str = "        ";
 
 /// One entity's statements.

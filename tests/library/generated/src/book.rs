@@ -163,8 +163,7 @@ pub static BOOK: Resource = Resource {
     ],
     transitions: &[],
     children: &[
-        Child::new("authors", "book_author", "t.book_id"),
-        Child::new("loans", "loan", "t.book_id"),
+        Child::new("authors", "book_author", "t.book_id"), Child::new("loans", "loan", "t.book_id"),
         Child::new("reservations", "reservation", "t.book_id"),
     ],
     together: &[

@@ -109,8 +109,7 @@ pub static CATEGORY: Resource = Resource {
     ],
     together: &[], transitions: &[],
     children: &[
-        Child::new("children", "category", "t.parent_id"),
-        Child::new("books", "book", "t.category_id"),
+        Child::new("children", "category", "t.parent_id"), Child::new("books", "book", "t.category_id"),
     ],
     constraints: &[
         Constraint::conflict("categories_shelf_mark_key", "/shelf_mark", "there is already a category with this shelf mark"),

@@ -130,10 +130,8 @@ pub static MEMBER: Resource = Resource {
     expands: &[],
     together: &[], transitions: &[],
     children: &[
-        Child::new("loans", "loan", "t.member_id"),
-        Child::new("reservations", "reservation", "t.member_id"),
-        Child::new("penalties", "penalty", "t.member_id"),
-        Child::new("appointments", "appointment", "t.member_id"),
+        Child::new("loans", "loan", "t.member_id"), Child::new("reservations", "reservation", "t.member_id"),
+        Child::new("penalties", "penalty", "t.member_id"), Child::new("appointments", "appointment", "t.member_id"),
     ],
     constraints: &[
         Constraint::conflict("members_card_number_key", "/card_number", "there is already a member with this card number"),
