@@ -37,7 +37,9 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
                 "sort".into(),
                 format!("{list} order by {}, t.id", arguments[1]),
             ));
-        } else if line.starts_with("Child::new(") {
+        }
+        for child in line.split("Child::new(").skip(1) {
+            let arguments: Vec<String> = child.split(", ").map(value).collect();
             found.push((
                 format!("children of {}", arguments[1]),
                 arguments[2].clone(),
