@@ -45,7 +45,7 @@ begin
      from app.waitlist_entries w where w.user_id = v_me and w.status = 'archived' and w.id > p_after order by w.id limit p_most)
     union all
     (select a.id, 'role_assignment', a.created_at, a.updated_at, jsonb_build_object('role', a.role, 'scope_type', a.scope_type,
-       'scope_id', a.scope_id, 'state', a.state)
+       'scope_id', a.scope_id, 'scope_name', a.scope_name, 'state', a.state)
      from app.role_assignments a where a.user_id = v_me and a.status = 'archived' and a.id > p_after order by a.id limit p_most)
     union all
     (select p.id, 'payment_method', p.created_at, p.updated_at, jsonb_build_object('brand', p.brand, 'last4', p.last4,

@@ -171,7 +171,6 @@ impl Module for Payments {
                 offer("payOrder", "order", "pay"),
                 offer("payPromotion", "promotion", "pay"),
                 offer("payQuoteFee", "quote", "pay_fee"),
-                offer("refundQuoteFee", "quote", "refund_fee"),
                 offer("removePaymentMethod", "payment_method", "remove"),
                 offer("preferPaymentMethod", "payment_method", "prefer"),
                 offer("retryStripeEvent", "stripe_event", "retry"),

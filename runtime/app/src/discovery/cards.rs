@@ -40,6 +40,9 @@ pub(super) async fn add(
     for (resource, ids) in ids.into_values() {
         let has = |name: &&str| resource.expands.iter().any(|one| one.name == *name);
         let names: Vec<&str> = expand.iter().copied().filter(has).collect();
+        if names.is_empty() {
+            continue;
+        }
         match generated_routes::shown(generated, caller, resource.path, &ids, &names).await? {
             Ok(shown) => found.extend(
                 shown
