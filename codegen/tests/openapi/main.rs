@@ -393,7 +393,10 @@ fn filters_are_typed() {
         find("expand")["schema"]["items"]["$ref"],
         "#/components/schemas/EventExpand"
     );
-    assert_eq!(schemas["EventExpand"]["enum"], json!(["city", "host"]));
+    assert_eq!(
+        schemas["EventExpand"]["enum"],
+        json!(["city", "host", "allowed_actions"])
+    );
     assert_eq!(
         find("sort")["schema"]["$ref"],
         "#/components/schemas/EventSort"
