@@ -4750,7 +4750,7 @@ alter table app.role_assignments add constraint role_assignments_state_choice
   check (state = any ('{offered,accepted,declined}'::text[]));
 
 alter table app.role_assignments add constraint role_assignments_scope_name_length
-  check (sec.is_text(scope_name, 1, 140));
+  check (sec.is_text(scope_name, 1, 160));
 
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((
@@ -22978,8 +22978,7 @@ begin
       case when t.state in ('sent')
         and t.valid_until > now()
         and (select r.state from app.leads r where r.id = t.lead_id) in ('new', 'viewed') then 'accept now' end,
-      case when t.state = 'accepted' and t.fee_cents > 0 and t.fee_paid_at is null then 'pay_fee now' end,
-      case when (t.fee_paid_at is null) is not true then 'refund_fee now' end
+      case when t.state = 'accepted' and t.fee_cents > 0 and t.fee_paid_at is null then 'pay_fee now' end
     ], null)
     from app.quotes t where t.id = p_id
     and (
@@ -36465,7 +36464,7 @@ begin
      from app.waitlist_entries w where w.user_id = v_me and w.status = 'archived' and w.id > p_after order by w.id limit p_most)
     union all
     (select a.id, 'role_assignment', a.created_at, a.updated_at, jsonb_build_object('role', a.role, 'scope_type', a.scope_type,
-       'scope_id', a.scope_id, 'state', a.state)
+       'scope_id', a.scope_id, 'scope_name', a.scope_name, 'state', a.state)
      from app.role_assignments a where a.user_id = v_me and a.status = 'archived' and a.id > p_after order by a.id limit p_most)
     union all
     (select p.id, 'payment_method', p.created_at, p.updated_at, jsonb_build_object('brand', p.brand, 'last4', p.last4,

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d16667c5645aa4827bebbff77f999a85ce9094c90fef4ab4f68d78f3cbdedddbccffebfcca002136bc0e38597bf8c471",
+        checksum: "206d8a80ad473ff2094bdf11de3159508d71a1b482542d04b6be05c697f06b2ce05d72931222cd1b56b9b59f59dbe956",
     },
 ];

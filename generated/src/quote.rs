@@ -108,9 +108,9 @@ pub static QUOTE: Resource = Resource {
           case when t.status = 'active' and t.state = 'sent' and 'accept now' = any (app.quote_may(t.id)) and sec.seen_lead_organizer(t.lead_id) then 'accept' end,
           case when t.status = 'active' and t.state = 'sent' and sec.seen_lead_organizer(t.lead_id) then 'decline' end,
           case when t.status = 'active' and t.state = 'sent' and t.valid_until <= now() and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id)) then 'expire' end,
-          case when t.status = 'active' and 'pay_fee now' = any (app.quote_may(t.id)) and 'pay_fee' = any (app.quote_may(t.id)) then 'pay_fee' end, case when t.status = 'active' and 'refund_fee now' = any (app.quote_may(t.id)) and me.is_platform_admin then 'refund_fee' end
+          case when t.status = 'active' and 'pay_fee now' = any (app.quote_may(t.id)) and 'pay_fee' = any (app.quote_may(t.id)) then 'pay_fee' end
         ], null) as allowed_actions
-        from app.quotes as t left join lateral app.quote_private(t.id) p on true, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.quotes as t left join lateral app.quote_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (

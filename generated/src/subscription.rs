@@ -80,7 +80,7 @@ pub static SUBSCRIPTION: Resource = Resource {
     fixed: &[], moving: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
-        array_remove(array[case when t.state <> 'canceled' and (t.cancel_at_period_end) is not true and (sec.seen_business_admin(t.business_id) or t.user_id = me.id) then 'cancel' end, case when t.state <> 'canceled' and t.cancel_at_period_end and sec.seen_business_admin(t.business_id) then 'keep' end, case when t.state in ('trialing', 'active', 'past_due') and sec.seen_business_admin(t.business_id) then 'change_plan' end, case when t.state <> 'canceled' and sec.seen_business_admin(t.business_id) then 'change_card' end], null) as allowed_actions
+        array_remove(array[case when t.state <> 'canceled' and (t.cancel_at_period_end) is not true and (sec.seen_business_admin(t.business_id) or t.user_id = me.id) then 'cancel' end, case when t.state <> 'canceled' and t.state <> 'incomplete' and t.cancel_at_period_end and sec.seen_business_admin(t.business_id) and t.user_id = me.id then 'keep' end, case when t.state in ('trialing', 'active') and sec.seen_business_admin(t.business_id) and t.user_id = me.id then 'change_plan' end, case when t.state <> 'canceled' and sec.seen_business_admin(t.business_id) and t.user_id = me.id then 'change_card' end], null) as allowed_actions
         from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "

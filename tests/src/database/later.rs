@@ -160,7 +160,7 @@ async fn every_child_follows_later_and_comes_back() {
     let mut conn = database.superuser().await;
     let all = all(&mut conn).await;
     assert!(all.len() >= 20, "{}", all.len());
-    let mut without = Vec::new();
+    let (count_of_all, mut without) = (all.len(), Vec::new());
     for later in all {
         run(&mut conn, "begin").await;
         let Some((parent, children)) = later.archive_one(&mut conn).await else {
@@ -205,7 +205,8 @@ async fn every_child_follows_later_and_comes_back() {
         );
         run(&mut conn, "rollback").await;
     }
-    assert!(without.len() <= 12, "{without:#?}");
+    // The others have no rows in the sample.
+    assert!(count_of_all - without.len() >= 20, "{without:#?}");
 }
 
 /// A parent that is restored while its children are still being archived keeps those that are live, and gets the others

@@ -264,7 +264,9 @@ fn statements(tokens: TokenStream) -> Vec<String> {
             // Doc comments are texts too, and may begin with a verb.
             TokenTree::Group(_) if attribute => {}
             TokenTree::Group(group) => found.extend(statements(group.stream())),
-            TokenTree::Punct(sign) if sign.as_char() == '#' => {
+            TokenTree::Punct(sign)
+                if sign.as_char() == '#' || attribute && sign.as_char() == '!' =>
+            {
                 attribute = true;
                 continue;
             }

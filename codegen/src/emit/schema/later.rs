@@ -63,6 +63,8 @@ fn deed(model: &Model, child: EntityId, relation: &Relation, target: EntityId) -
         && states::asked(model, id, relation).is_none()
         && !references::has_live_children(model, id)
         && child.keeps.is_empty()
+        // Others act on it at once: files of pictures are withdrawn.
+        && !child.emits.iter().any(|action| action == "archive")
         && child.belongs.iter().all(waits_for_none)
         && !gives_rights;
     may.then_some(Deed::Archive)
@@ -153,7 +155,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     }
     let mut found: Vec<Object> = of(model, id)
         .iter()
-        .flat_map(|later| functions(model, later))
+        .flat_map(|later| functions(model, id, later))
         .collect();
     let (parent, table) = (&model.entities[id], names::table(&model.entities[id]));
     let close = format!(
@@ -172,8 +174,9 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     found
 }
 
-fn functions(model: &Model, later: &Later) -> Vec<Object> {
-    let table = names::table(&model.entities[later.child]);
+fn functions(model: &Model, parent: EntityId, later: &Later) -> Vec<Object> {
+    let (parent, table) = (&model.entities[parent], &model.entities[later.child]);
+    let (parent, table) = (names::table(parent), names::table(table));
     let arguments = ("p_parent uuid, p_after uuid", "uuid");
     let doc = match later.deed {
         Deed::Archive => {
@@ -199,7 +202,7 @@ fn functions(model: &Model, later: &Later) -> Vec<Object> {
             arguments,
             "Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.\n\
              Returns the last one, or null if these were all.",
-            back(model, &table, later),
+            back(model, &parent, &table, later),
         ));
     }
     found
@@ -250,9 +253,13 @@ fn away(table: &str, later: &Later) -> String {
     )
 }
 
-fn back(model: &Model, table: &str, later: &Later) -> String {
+/// A restored child refers to its parent, which a request that archives the parent has locked while it waits for the
+/// batch: the batch gives way.
+fn back(model: &Model, parent: &str, table: &str, later: &Later) -> String {
     format!(
         "declare\n{}  v_ids uuid[];\nbegin\n  if v_left <= 0 then\n    return p_after;\n  end if;\n  \
+         perform from {parent} p where p.id = p_parent for key share skip locked;\n  if not found then\n    \
+         raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';\n  end if;\n  \
          v_ids := array(\n    select t.id from {table} t\n    \
          where t.{} = p_parent and t.status = 'archived' and t.{ARCHIVED_WITH} is not null and t.id > p_after\n    \
          order by t.id limit v_left\n  );\n  \

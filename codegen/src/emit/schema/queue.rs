@@ -5,7 +5,7 @@
 
 use super::{
     audit::column,
-    names::Roles,
+    names::{self, Roles},
     object::{constraint, object, on_table, quote, quoted_list},
     tables, template,
 };
@@ -16,13 +16,25 @@ pub fn objects(model: &Model) -> Vec<Object> {
     let mut found = vec![queue(model), periodic(model), cascades(model)];
     found.extend(checks());
     found.extend(indexes());
-    let functions = include_str!("../sql/jobs.sql").replace("<requested>", &requested(model));
+    let functions = include_str!("../sql/jobs.sql")
+        .replace("<requested>", &requested(model))
+        .replace("<roles>", &roles(model));
     found.extend(template::functions(
         &functions,
         &model.app,
         Kind::TableFunction,
     ));
     found
+}
+
+/// The settings by which `sec.performed_role` names the caller.
+fn roles(model: &Model) -> String {
+    let names = model
+        .roles
+        .iter()
+        .map(|role| format!("'app.role_{}'", names::snake(&role.name)));
+    let names: Vec<String> = ["'app.job'".to_owned()].into_iter().chain(names).collect();
+    format!("array[{}]", names.join(", "))
 }
 
 pub(super) fn table(
@@ -116,6 +128,7 @@ fn cascades(model: &Model) -> Object {
         column("request_id", "uuid", false, None),
         column("action", "text", true, None),
         column("reason", "text", false, None),
+        column("roles", "jsonb", true, Some("'{}'")),
         column("run_at", "timestamptz", true, Some("now()")),
     ];
     let doc = "Archived and restored rows of which some children are still to follow.";

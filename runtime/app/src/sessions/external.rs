@@ -128,7 +128,12 @@ impl Sessions {
         {
             return Ok(None);
         }
-        self.session_of(cx, identity, user, issued_at).await
+        let session = self.session_of(cx, identity, user, issued_at).await?;
+        match (session, email) {
+            // Nothing is stored, so that the identity is not linked by a token that is not good any more.
+            (None, Some(_)) => Err(Error::new(&problems::INVALID_TOKEN)),
+            (session, _) => Ok(session),
+        }
     }
 
     /// The session that this token works in. If it was ended, only a token that was issued later begins a new one;
