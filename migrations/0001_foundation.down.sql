@@ -2499,10 +2499,6 @@ drop function sec.restore_reviews_by_entity_venue_id(uuid,uuid);
 
 drop function sec.archive_reviews_by_entity_venue_id(uuid,uuid);
 
-drop function sec.restore_media_by_entity_venue_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_venue_id(uuid,uuid);
-
 drop function sec.restore_follows_by_entity_venue_id(uuid,uuid);
 
 drop function sec.archive_follows_by_entity_venue_id(uuid,uuid);
@@ -2578,10 +2574,6 @@ drop function sec.restore_notification_preferences_by_user_id(uuid,uuid);
 drop function sec.archive_notification_preferences_by_user_id(uuid,uuid);
 
 drop function sec.detach_media_by_uploaded_by_id(uuid,uuid);
-
-drop function sec.restore_media_by_entity_user_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_user_id(uuid,uuid);
 
 drop function sec.restore_likes_by_user_id(uuid,uuid);
 
@@ -2879,10 +2871,6 @@ drop function sec.restore_reviews_by_entity_organization_id(uuid,uuid);
 
 drop function sec.archive_reviews_by_entity_organization_id(uuid,uuid);
 
-drop function sec.restore_media_by_entity_organization_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_organization_id(uuid,uuid);
-
 drop function sec.restore_follows_by_entity_organization_id(uuid,uuid);
 
 drop function sec.archive_follows_by_entity_organization_id(uuid,uuid);
@@ -3029,10 +3017,6 @@ drop function app.archived_institutions(uuid,int);
 
 drop function sec.close_institutions(uuid);
 
-drop function sec.restore_media_by_entity_institution_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_institution_id(uuid,uuid);
-
 drop function sec.restore_grant_announcements_by_institution_id(uuid,uuid);
 
 drop function sec.archive_grant_announcements_by_institution_id(uuid,uuid);
@@ -3146,10 +3130,6 @@ drop function sec.detach_service_requests_by_event_id(uuid,uuid);
 drop function sec.restore_promo_codes_by_event_id(uuid,uuid);
 
 drop function sec.archive_promo_codes_by_event_id(uuid,uuid);
-
-drop function sec.restore_media_by_entity_event_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_event_id(uuid,uuid);
 
 drop function sec.restore_likes_by_event_id(uuid,uuid);
 
@@ -3304,10 +3284,6 @@ drop function sec.close_communities(uuid);
 drop function sec.restore_reviews_by_entity_community_id(uuid,uuid);
 
 drop function sec.archive_reviews_by_entity_community_id(uuid,uuid);
-
-drop function sec.restore_media_by_entity_community_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_community_id(uuid,uuid);
 
 drop function sec.restore_follows_by_entity_community_id(uuid,uuid);
 
@@ -3476,10 +3452,6 @@ drop function sec.close_businesses(uuid);
 drop function sec.restore_reviews_by_entity_business_id(uuid,uuid);
 
 drop function sec.archive_reviews_by_entity_business_id(uuid,uuid);
-
-drop function sec.restore_media_by_entity_business_id(uuid,uuid);
-
-drop function sec.archive_media_by_entity_business_id(uuid,uuid);
 
 drop function sec.restore_follows_by_entity_business_id(uuid,uuid);
 

@@ -3344,6 +3344,7 @@ create table jobs.cascades (
   request_id uuid,
   action text not null,
   reason text,
+  roles jsonb default '{}' not null,
   run_at timestamptz default now() not null,
   constraint cascades_pkey primary key (parent_id)
 );
@@ -7049,43 +7050,43 @@ alter table app.media add constraint media_entity_user_id_fkey
   foreign key (entity_user_id) references app.users (id);
 
 alter table app.media add constraint media_live_entity_user_id_fkey
-  foreign key (entity_user_id, live_ref) references app.users (id, open_key);
+  foreign key (entity_user_id, live_ref) references app.users (id, live_key);
 
 alter table app.media add constraint media_entity_community_id_fkey
   foreign key (entity_community_id) references app.communities (id);
 
 alter table app.media add constraint media_live_entity_community_id_fkey
-  foreign key (entity_community_id, live_ref) references app.communities (id, open_key);
+  foreign key (entity_community_id, live_ref) references app.communities (id, live_key);
 
 alter table app.media add constraint media_entity_organization_id_fkey
   foreign key (entity_organization_id) references app.organizations (id);
 
 alter table app.media add constraint media_live_entity_organization_id_fkey
-  foreign key (entity_organization_id, live_ref) references app.organizations (id, open_key);
+  foreign key (entity_organization_id, live_ref) references app.organizations (id, live_key);
 
 alter table app.media add constraint media_entity_business_id_fkey
   foreign key (entity_business_id) references app.businesses (id);
 
 alter table app.media add constraint media_live_entity_business_id_fkey
-  foreign key (entity_business_id, live_ref) references app.businesses (id, open_key);
+  foreign key (entity_business_id, live_ref) references app.businesses (id, live_key);
 
 alter table app.media add constraint media_entity_venue_id_fkey
   foreign key (entity_venue_id) references app.venues (id);
 
 alter table app.media add constraint media_live_entity_venue_id_fkey
-  foreign key (entity_venue_id, live_ref) references app.venues (id, open_key);
+  foreign key (entity_venue_id, live_ref) references app.venues (id, live_key);
 
 alter table app.media add constraint media_entity_institution_id_fkey
   foreign key (entity_institution_id) references app.institutions (id);
 
 alter table app.media add constraint media_live_entity_institution_id_fkey
-  foreign key (entity_institution_id, live_ref) references app.institutions (id, open_key);
+  foreign key (entity_institution_id, live_ref) references app.institutions (id, live_key);
 
 alter table app.media add constraint media_entity_event_id_fkey
   foreign key (entity_event_id) references app.events (id);
 
 alter table app.media add constraint media_live_entity_event_id_fkey
-  foreign key (entity_event_id, live_ref) references app.events (id, open_key);
+  foreign key (entity_event_id, live_ref) references app.events (id, live_key);
 
 alter table app.media add constraint media_uploaded_by_id_fkey
   foreign key (uploaded_by_id) references app.users (id);
@@ -8917,19 +8918,20 @@ begin
     where t.business_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_business_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_business_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_business_id = new.id and t.status <> 'archived';
   v_whole := sec.archive_commission_rules_by_scope_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_reviews_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
     update app.businesses set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_business_id', 'archive_follows_by_entity_business_id', 'archive_media_by_entity_business_id', 'archive_reviews_by_entity_business_id']::text[], 'close_businesses');
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_business_id', 'archive_follows_by_entity_business_id', 'archive_reviews_by_entity_business_id']::text[], 'close_businesses');
   end if;
   return null;
 end
@@ -8964,6 +8966,11 @@ begin
     where t.owner_business_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_promotions(array(
     select t.id from app.promotions t
     where t.target_business_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -8976,12 +8983,11 @@ begin
   ));
   v_whole := sec.restore_commission_rules_by_scope_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_follows_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_reviews_by_entity_business_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_business_id', 'restore_follows_by_entity_business_id', 'restore_media_by_entity_business_id', 'restore_reviews_by_entity_business_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_business_id', 'restore_follows_by_entity_business_id', 'restore_reviews_by_entity_business_id']::text[], null);
   end if;
   return null;
 end
@@ -9031,6 +9037,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.businesses p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -9089,6 +9099,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.businesses p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -9102,63 +9116,6 @@ $$;
 alter function sec.restore_follows_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_follows_by_entity_business_id(uuid,uuid) from public;
 grant execute on function sec.restore_follows_by_entity_business_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_business_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_business_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_business_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_business_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_business_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_business_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_business_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_business_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_business_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_business_id(uuid,uuid) to culturepass_queue;
 
 create function sec.archive_reviews_by_entity_business_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -9202,6 +9159,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.businesses p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.reviews t
@@ -9777,6 +9738,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.checkpoints p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.checkpoint_ticket_types t
@@ -10760,6 +10725,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.cities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.commission_proposals t
     where t.city_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -10816,6 +10785,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.cities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -12202,18 +12175,19 @@ begin
     where t.host_community_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_community_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_community_id = new.id and t.status <> 'archived';
   v_whole := sec.archive_commission_rules_by_scope_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_community_members_by_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_reviews_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
     update app.communities set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_community_id', 'archive_community_members_by_community_id', 'archive_follows_by_entity_community_id', 'archive_media_by_entity_community_id', 'archive_reviews_by_entity_community_id']::text[], 'close_communities');
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_community_id', 'archive_community_members_by_community_id', 'archive_follows_by_entity_community_id', 'archive_reviews_by_entity_community_id']::text[], 'close_communities');
   end if;
   return null;
 end
@@ -12243,6 +12217,11 @@ begin
     where t.owner_community_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -12251,12 +12230,11 @@ begin
   v_whole := sec.restore_commission_rules_by_scope_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_community_members_by_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_follows_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_reviews_by_entity_community_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_community_id', 'restore_community_members_by_community_id', 'restore_follows_by_entity_community_id', 'restore_media_by_entity_community_id', 'restore_reviews_by_entity_community_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_community_id', 'restore_community_members_by_community_id', 'restore_follows_by_entity_community_id', 'restore_reviews_by_entity_community_id']::text[], null);
   end if;
   return null;
 end
@@ -12306,6 +12284,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.communities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -12364,6 +12346,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.communities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.community_members t
     where t.community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -12421,6 +12407,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.communities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -12434,63 +12424,6 @@ $$;
 alter function sec.restore_follows_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_follows_by_entity_community_id(uuid,uuid) from public;
 grant execute on function sec.restore_follows_by_entity_community_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_community_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_community_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_community_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_community_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_community_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_community_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_community_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_community_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_community_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_community_id(uuid,uuid) to culturepass_queue;
 
 create function sec.archive_reviews_by_entity_community_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -12534,6 +12467,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.communities p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.reviews t
@@ -13901,6 +13838,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.countries p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -15342,6 +15283,8 @@ begin
   perform jobs.hold_cascade(new.id);
   update app.checkpoints t set status = 'archived', archived_with = new.id
     where t.event_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_event_id = new.id and t.status <> 'archived';
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_event_id = new.id and t.status <> 'archived';
   perform from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id for update;
@@ -15360,7 +15303,6 @@ begin
   v_whole := sec.archive_checkpoint_ticket_types_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_commission_rules_by_scope_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_likes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_promo_codes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.detach_service_requests_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_waitlist_entries_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
@@ -15368,7 +15310,7 @@ begin
     perform jobs.cascaded(new.id);
   else
     update app.events set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['archive_broadcasts_by_event_id', 'archive_checkpoint_ticket_types_by_event_id', 'archive_commission_rules_by_scope_event_id', 'archive_likes_by_event_id', 'archive_media_by_entity_event_id', 'archive_promo_codes_by_event_id', 'detach_service_requests_by_event_id', 'archive_waitlist_entries_by_event_id']::text[], 'close_events');
+    perform jobs.cascade_later(new.id, array['archive_broadcasts_by_event_id', 'archive_checkpoint_ticket_types_by_event_id', 'archive_commission_rules_by_scope_event_id', 'archive_likes_by_event_id', 'archive_promo_codes_by_event_id', 'detach_service_requests_by_event_id', 'archive_waitlist_entries_by_event_id']::text[], 'close_events');
   end if;
   return null;
 end
@@ -15388,6 +15330,11 @@ begin
     where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_promotions(array(
     select t.id from app.promotions t
     where t.target_event_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -15402,13 +15349,12 @@ begin
   v_whole := sec.restore_checkpoint_ticket_types_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_commission_rules_by_scope_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_likes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_promo_codes_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_waitlist_entries_by_event_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_broadcasts_by_event_id', 'restore_checkpoint_ticket_types_by_event_id', 'restore_commission_rules_by_scope_event_id', 'restore_likes_by_event_id', 'restore_media_by_entity_event_id', 'restore_promo_codes_by_event_id', 'restore_waitlist_entries_by_event_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_broadcasts_by_event_id', 'restore_checkpoint_ticket_types_by_event_id', 'restore_commission_rules_by_scope_event_id', 'restore_likes_by_event_id', 'restore_promo_codes_by_event_id', 'restore_waitlist_entries_by_event_id']::text[], null);
   end if;
   return null;
 end
@@ -15537,6 +15483,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.broadcasts t
     where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -15593,6 +15543,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.checkpoint_ticket_types t
@@ -15651,6 +15605,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.commission_rules t
     where t.scope_event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -15708,6 +15666,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.likes t
     where t.event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -15721,63 +15683,6 @@ $$;
 alter function sec.restore_likes_by_event_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_likes_by_event_id(uuid,uuid) from public;
 grant execute on function sec.restore_likes_by_event_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_event_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_event_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_event_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_event_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_event_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_event_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_event_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_event_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_event_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_event_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_event_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_event_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_event_id(uuid,uuid) to culturepass_queue;
 
 create function sec.archive_promo_codes_by_event_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -15821,6 +15726,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.promo_codes t
@@ -15910,6 +15819,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.events p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.waitlist_entries t
@@ -18254,17 +18167,18 @@ begin
     where t.host_institution_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_institution_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_institution_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_institution_id = new.id and t.status <> 'archived';
   v_whole := sec.archive_commission_rules_by_scope_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_grant_announcements_by_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
     update app.institutions set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_institution_id', 'archive_follows_by_entity_institution_id', 'archive_grant_announcements_by_institution_id', 'archive_media_by_entity_institution_id']::text[], 'close_institutions');
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_institution_id', 'archive_follows_by_entity_institution_id', 'archive_grant_announcements_by_institution_id']::text[], 'close_institutions');
   end if;
   return null;
 end
@@ -18294,6 +18208,11 @@ begin
     where t.owner_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -18302,11 +18221,10 @@ begin
   v_whole := sec.restore_commission_rules_by_scope_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_follows_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_grant_announcements_by_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_institution_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_institution_id', 'restore_follows_by_entity_institution_id', 'restore_grant_announcements_by_institution_id', 'restore_media_by_entity_institution_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_institution_id', 'restore_follows_by_entity_institution_id', 'restore_grant_announcements_by_institution_id']::text[], null);
   end if;
   return null;
 end
@@ -18356,6 +18274,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.institutions p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -18414,6 +18336,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.institutions p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -18471,6 +18397,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.institutions p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.grant_announcements t
     where t.institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -18484,63 +18414,6 @@ $$;
 alter function sec.restore_grant_announcements_by_institution_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_grant_announcements_by_institution_id(uuid,uuid) from public;
 grant execute on function sec.restore_grant_announcements_by_institution_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_institution_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_institution_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_institution_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_institution_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_institution_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_institution_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_institution_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_institution_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_institution_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_institution_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_institution_id(uuid,uuid) to culturepass_queue;
 
 create function sec.close_institutions(p_parent uuid) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -19008,6 +18881,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.leads p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.quotes t
@@ -21441,17 +21318,18 @@ begin
     where t.host_organization_id = new.id and t.status <> 'archived';
   update app.venues t set status = 'archived', archived_with = new.id
     where t.owner_organization_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_organization_id = new.id and t.status <> 'archived';
   v_whole := sec.archive_commission_rules_by_scope_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_reviews_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
     update app.organizations set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_organization_id', 'archive_follows_by_entity_organization_id', 'archive_media_by_entity_organization_id', 'archive_reviews_by_entity_organization_id']::text[], 'close_organizations');
+    perform jobs.cascade_later(new.id, array['archive_commission_rules_by_scope_organization_id', 'archive_follows_by_entity_organization_id', 'archive_reviews_by_entity_organization_id']::text[], 'close_organizations');
   end if;
   return null;
 end
@@ -21481,6 +21359,11 @@ begin
     where t.owner_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
     order by t.id
   ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -21488,12 +21371,11 @@ begin
   ));
   v_whole := sec.restore_commission_rules_by_scope_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_follows_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_reviews_by_entity_organization_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_organization_id', 'restore_follows_by_entity_organization_id', 'restore_media_by_entity_organization_id', 'restore_reviews_by_entity_organization_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_commission_rules_by_scope_organization_id', 'restore_follows_by_entity_organization_id', 'restore_reviews_by_entity_organization_id']::text[], null);
   end if;
   return null;
 end
@@ -21543,6 +21425,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.organizations p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.commission_rules t
@@ -21601,6 +21487,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.organizations p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -21614,63 +21504,6 @@ $$;
 alter function sec.restore_follows_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_follows_by_entity_organization_id(uuid,uuid) from public;
 grant execute on function sec.restore_follows_by_entity_organization_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_organization_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_organization_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_organization_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_organization_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_organization_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_organization_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_organization_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_organization_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_organization_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_organization_id(uuid,uuid) to culturepass_queue;
 
 create function sec.archive_reviews_by_entity_organization_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -21714,6 +21547,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.organizations p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.reviews t
@@ -26312,6 +26149,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.ticket_types p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.checkpoint_ticket_types t
     where t.ticket_type_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -26368,6 +26209,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.ticket_types p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.waitlist_entries t
@@ -27481,6 +27326,8 @@ declare
   v_whole boolean := true;
 begin
   perform jobs.hold_cascade(new.id);
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_user_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.user_id = new.id and t.status <> 'archived';
   v_whole := sec.detach_broadcasts_by_created_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
@@ -27492,7 +27339,6 @@ begin
   v_whole := sec.archive_follows_by_follower_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_likes_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.detach_media_by_uploaded_by_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_notification_preferences_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_payment_methods_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
@@ -27506,7 +27352,7 @@ begin
     perform jobs.cascaded(new.id);
   else
     update app.users set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['detach_broadcasts_by_created_by_id', 'detach_commission_proposals_by_proposed_by_id', 'detach_communities_by_created_by_id', 'archive_community_members_by_user_id', 'detach_community_members_by_added_by_id', 'archive_devices_by_user_id', 'archive_follows_by_follower_id', 'archive_follows_by_entity_user_id', 'archive_likes_by_user_id', 'archive_media_by_entity_user_id', 'detach_media_by_uploaded_by_id', 'archive_notification_preferences_by_user_id', 'archive_payment_methods_by_user_id', 'detach_quotes_by_accepted_by_id', 'archive_referrals_by_referrer_id', 'archive_referrals_by_referee_id', 'archive_reviews_by_reviewer_id', 'detach_role_assignments_by_granted_by_id', 'archive_waitlist_entries_by_user_id']::text[], 'close_users');
+    perform jobs.cascade_later(new.id, array['detach_broadcasts_by_created_by_id', 'detach_commission_proposals_by_proposed_by_id', 'detach_communities_by_created_by_id', 'archive_community_members_by_user_id', 'detach_community_members_by_added_by_id', 'archive_devices_by_user_id', 'archive_follows_by_follower_id', 'archive_follows_by_entity_user_id', 'archive_likes_by_user_id', 'detach_media_by_uploaded_by_id', 'archive_notification_preferences_by_user_id', 'archive_payment_methods_by_user_id', 'detach_quotes_by_accepted_by_id', 'archive_referrals_by_referrer_id', 'archive_referrals_by_referee_id', 'archive_reviews_by_reviewer_id', 'detach_role_assignments_by_granted_by_id', 'archive_waitlist_entries_by_user_id']::text[], 'close_users');
   end if;
   return null;
 end
@@ -27521,6 +27367,11 @@ declare
   v_whole boolean := true;
 begin
   perform jobs.hold_cascade(new.id);
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_role_assignments(array(
     select t.id from app.role_assignments t
     where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -27531,7 +27382,6 @@ begin
   v_whole := sec.restore_follows_by_follower_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_follows_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_likes_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_notification_preferences_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_payment_methods_by_user_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_referrals_by_referrer_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
@@ -27541,7 +27391,7 @@ begin
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_community_members_by_user_id', 'restore_devices_by_user_id', 'restore_follows_by_follower_id', 'restore_follows_by_entity_user_id', 'restore_likes_by_user_id', 'restore_media_by_entity_user_id', 'restore_notification_preferences_by_user_id', 'restore_payment_methods_by_user_id', 'restore_referrals_by_referrer_id', 'restore_referrals_by_referee_id', 'restore_reviews_by_reviewer_id', 'restore_waitlist_entries_by_user_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_community_members_by_user_id', 'restore_devices_by_user_id', 'restore_follows_by_follower_id', 'restore_follows_by_entity_user_id', 'restore_likes_by_user_id', 'restore_notification_preferences_by_user_id', 'restore_payment_methods_by_user_id', 'restore_referrals_by_referrer_id', 'restore_referrals_by_referee_id', 'restore_reviews_by_reviewer_id', 'restore_waitlist_entries_by_user_id']::text[], null);
   end if;
   return null;
 end
@@ -27688,6 +27538,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.community_members t
     where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -27777,6 +27631,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.devices t
     where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -27833,6 +27691,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.follows t
@@ -27891,6 +27753,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -27948,6 +27814,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.likes t
     where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -27961,63 +27831,6 @@ $$;
 alter function sec.restore_likes_by_user_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_likes_by_user_id(uuid,uuid) from public;
 grant execute on function sec.restore_likes_by_user_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_user_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_user_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_user_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_user_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_user_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_user_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_user_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_user_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_user_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_user_id(uuid,uuid) to culturepass_queue;
 
 create function sec.detach_media_by_uploaded_by_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -28094,6 +27907,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.notification_preferences t
     where t.user_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -28150,6 +27967,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.payment_methods t
@@ -28240,6 +28061,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.referrals t
     where t.referrer_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -28297,6 +28122,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.referrals t
     where t.referee_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -28353,6 +28182,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.reviews t
@@ -28442,6 +28275,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.users p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.waitlist_entries t
@@ -29309,19 +29146,20 @@ declare
   v_whole boolean := true;
 begin
   perform jobs.hold_cascade(new.id);
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
   update app.promotions t set status = 'archived', archived_with = new.id
     where t.target_venue_id = new.id and t.status <> 'archived';
   update app.role_assignments t set status = 'archived', archived_with = new.id
     where t.scope_venue_id = new.id and t.status <> 'archived';
   v_whole := sec.detach_events_by_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_follows_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.archive_media_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.archive_reviews_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
     update app.venues set open_key = true where id = new.id;
-    perform jobs.cascade_later(new.id, array['detach_events_by_venue_id', 'archive_follows_by_entity_venue_id', 'archive_media_by_entity_venue_id', 'archive_reviews_by_entity_venue_id']::text[], 'close_venues');
+    perform jobs.cascade_later(new.id, array['detach_events_by_venue_id', 'archive_follows_by_entity_venue_id', 'archive_reviews_by_entity_venue_id']::text[], 'close_venues');
   end if;
   return null;
 end
@@ -29336,6 +29174,11 @@ declare
   v_whole boolean := true;
 begin
   perform jobs.hold_cascade(new.id);
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   perform sec.restore_promotions(array(
     select t.id from app.promotions t
     where t.target_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
@@ -29347,12 +29190,11 @@ begin
     order by t.id
   ));
   v_whole := sec.restore_follows_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
-  v_whole := sec.restore_media_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   v_whole := sec.restore_reviews_by_entity_venue_id(new.id, '00000000-0000-0000-0000-000000000000') is null and v_whole;
   if v_whole then
     perform jobs.cascaded(new.id);
   else
-    perform jobs.cascade_later(new.id, array['restore_follows_by_entity_venue_id', 'restore_media_by_entity_venue_id', 'restore_reviews_by_entity_venue_id']::text[], null);
+    perform jobs.cascade_later(new.id, array['restore_follows_by_entity_venue_id', 'restore_reviews_by_entity_venue_id']::text[], null);
   end if;
   return null;
 end
@@ -29496,6 +29338,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.venues p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.follows t
     where t.entity_venue_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -29509,63 +29355,6 @@ $$;
 alter function sec.restore_follows_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
 revoke execute on function sec.restore_follows_by_entity_venue_id(uuid,uuid) from public;
 grant execute on function sec.restore_follows_by_entity_venue_id(uuid,uuid) to culturepass_queue;
-
-create function sec.archive_media_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Archives children of an archived row after this one, as many as are left to this transaction. Returns the last one, or
--- null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[] := '{}';
-  v_last uuid := p_after;
-begin
-  if v_left > 0 then
-    with gone as (
-      update app.media t set status = 'archived', archived_with = p_parent
-      where t.entity_venue_id = p_parent and t.status <> 'archived' and t.id in (
-        select c.id from app.media c where c.entity_venue_id = p_parent and c.id > p_after and c.status <> 'archived' order by c.id limit v_left
-      )
-      returning t.id
-    )
-    select coalesce(array_agg(g.id order by g.id), '{}') into v_ids from gone g;
-    v_last := coalesce(v_ids[cardinality(v_ids)], p_after);
-    perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  end if;
-  -- Those that have followed already are not read again with every batch.
-  if exists (select from app.media c where c.entity_venue_id = p_parent and c.id > v_last and c.status <> 'archived') then
-    return v_last;
-  end if;
-  return (select '00000000-0000-0000-0000-000000000000'::uuid where exists (select from app.media c where c.entity_venue_id = p_parent and c.status <> 'archived'));
-end
-$$;
-alter function sec.archive_media_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.archive_media_by_entity_venue_id(uuid,uuid) from public;
-grant execute on function sec.archive_media_by_entity_venue_id(uuid,uuid) to culturepass_queue;
-
-create function sec.restore_media_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Restores children that were archived with a row, beginning after this one, as many as are left to this transaction.
--- Returns the last one, or null if these were all.
-declare
-  v_left integer := coalesce(nullif(pg_catalog.current_setting('app.cascade_left', true), ''), '1000')::integer;
-  v_ids uuid[];
-begin
-  if v_left <= 0 then
-    return p_after;
-  end if;
-  v_ids := array(
-    select t.id from app.media t
-    where t.entity_venue_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
-    order by t.id limit v_left
-  );
-  perform sec.restore_media(v_ids);
-  perform pg_catalog.set_config('app.cascade_left', (v_left - cardinality(v_ids))::text, true);
-  return case when cardinality(v_ids) = v_left then v_ids[v_left] end;
-end
-$$;
-alter function sec.restore_media_by_entity_venue_id(uuid,uuid) owner to culturepass_counter;
-revoke execute on function sec.restore_media_by_entity_venue_id(uuid,uuid) from public;
-grant execute on function sec.restore_media_by_entity_venue_id(uuid,uuid) to culturepass_queue;
 
 create function sec.archive_reviews_by_entity_venue_id(p_parent uuid, p_after uuid) returns uuid
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -29609,6 +29398,10 @@ declare
 begin
   if v_left <= 0 then
     return p_after;
+  end if;
+  perform from app.venues p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
   end if;
   v_ids := array(
     select t.id from app.reviews t
@@ -31329,13 +31122,15 @@ create function jobs.cascade_later(p_parent uuid, p_steps text[], p_closes text)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leaves the rest of an archiving or restoring to the job `jobs.cascade`, which does it as this caller.
 begin
-  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason)
-  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason())
+  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason, roles)
+  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason(),
+    (select jsonb_object_agg(n, coalesce(pg_catalog.current_setting(n, true), '')) from unnest(array['app.job', 'app.role_org_admin', 'app.role_city_admin', 'app.role_platform_admin']) n))
   on conflict (parent_id) do update
     set steps = excluded.steps, closes = excluded.closes, step = default, after = default, member_id = excluded.member_id,
       session_id = excluded.session_id, request_id = excluded.request_id, action = excluded.action,
-      reason = excluded.reason, run_at = default;
-  perform jobs.put('jobs.cascade', '{}', now(), 'all', 'keep', null, null, 0, null);
+      reason = excluded.reason, roles = excluded.roles, run_at = default;
+  -- Of two requests with the same key, the second would wait until the first has ended.
+  perform jobs.put('jobs.cascade', '{}', now(), coalesce(sec.request(), p_parent)::text, 'keep', null, null, 0, null);
 end
 $$;
 alter function jobs.cascade_later(uuid,text[],text) owner to culturepass_queue;
@@ -31385,6 +31180,8 @@ begin
     pg_catalog.set_config('app.request_id', coalesce(v_row.request_id::text, ''), true),
     pg_catalog.set_config('app.action', v_row.action, true),
     pg_catalog.set_config('app.reason', coalesce(v_row.reason, ''), true);
+  -- As whom the audit log names the caller.
+  perform pg_catalog.set_config(s.key, s.value, true) from jsonb_each_text(v_row.roles) s;
   -- The names are those of functions that triggers of this schema have written.
   if v_row.step <= cardinality(v_row.steps) then
     execute format('select sec.%I($1, $2)', v_row.steps[v_row.step]) into v_after using v_row.parent_id, v_row.after;
@@ -31402,7 +31199,7 @@ begin
     update jobs.cascades c set run_at = clock_timestamp() + interval '1 minute' where c.parent_id = v_row.parent_id;
   end if;
   return '';
-exception when others then
+exception when query_canceled or others then
   -- For example, a transaction has inserted a child that did not see yet that the parent is archived. Everything is gone
   -- over once more, later, so that other parents don't wait for this one.
   update jobs.cascades c set step = 1, after = default, run_at = clock_timestamp() + interval '1 minute'

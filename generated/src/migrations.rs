@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "206d8a80ad473ff2094bdf11de3159508d71a1b482542d04b6be05c697f06b2ce05d72931222cd1b56b9b59f59dbe956",
+        checksum: "ae73857758f904ff1a063d6abf2c758d148561ccc50f9784ff7ea82e002ad6cb6a6a7dfdc693155c925ccab24a1c7546",
     },
 ];

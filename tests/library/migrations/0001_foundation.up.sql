@@ -1211,6 +1211,7 @@ create table jobs.cascades (
   request_id uuid,
   action text not null,
   reason text,
+  roles jsonb default '{}' not null,
   run_at timestamptz default now() not null,
   constraint cascades_pkey primary key (parent_id)
 );
@@ -3170,6 +3171,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.books p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.reservations t
     where t.book_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -5109,6 +5114,10 @@ begin
   if v_left <= 0 then
     return p_after;
   end if;
+  perform from app.members p where p.id = p_parent for key share skip locked;
+  if not found then
+    raise exception using errcode = 'lock_not_available', message = 'the parent is being changed';
+  end if;
   v_ids := array(
     select t.id from app.reservations t
     where t.member_id = p_parent and t.status = 'archived' and t.archived_with is not null and t.id > p_after
@@ -6375,13 +6384,15 @@ create function jobs.cascade_later(p_parent uuid, p_steps text[], p_closes text)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Leaves the rest of an archiving or restoring to the job `jobs.cascade`, which does it as this caller.
 begin
-  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason)
-  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason())
+  insert into jobs.cascades (parent_id, steps, closes, member_id, session_id, request_id, action, reason, roles)
+  values (p_parent, p_steps, p_closes, sec.uid(), sec.session(), sec.request(), coalesce(sec.action(), ''), sec.reason(),
+    (select jsonb_object_agg(n, coalesce(pg_catalog.current_setting(n, true), '')) from unnest(array['app.job', 'app.role_librarian', 'app.role_admin']) n))
   on conflict (parent_id) do update
     set steps = excluded.steps, closes = excluded.closes, step = default, after = default, member_id = excluded.member_id,
       session_id = excluded.session_id, request_id = excluded.request_id, action = excluded.action,
-      reason = excluded.reason, run_at = default;
-  perform jobs.put('jobs.cascade', '{}', now(), 'all', 'keep', null, null, 0, null);
+      reason = excluded.reason, roles = excluded.roles, run_at = default;
+  -- Of two requests with the same key, the second would wait until the first has ended.
+  perform jobs.put('jobs.cascade', '{}', now(), coalesce(sec.request(), p_parent)::text, 'keep', null, null, 0, null);
 end
 $$;
 alter function jobs.cascade_later(uuid,text[],text) owner to library_queue;
@@ -6431,6 +6442,8 @@ begin
     pg_catalog.set_config('app.request_id', coalesce(v_row.request_id::text, ''), true),
     pg_catalog.set_config('app.action', v_row.action, true),
     pg_catalog.set_config('app.reason', coalesce(v_row.reason, ''), true);
+  -- As whom the audit log names the caller.
+  perform pg_catalog.set_config(s.key, s.value, true) from jsonb_each_text(v_row.roles) s;
   -- The names are those of functions that triggers of this schema have written.
   if v_row.step <= cardinality(v_row.steps) then
     execute format('select sec.%I($1, $2)', v_row.steps[v_row.step]) into v_after using v_row.parent_id, v_row.after;
@@ -6448,7 +6461,7 @@ begin
     update jobs.cascades c set run_at = clock_timestamp() + interval '1 minute' where c.parent_id = v_row.parent_id;
   end if;
   return '';
-exception when others then
+exception when query_canceled or others then
   -- For example, a transaction has inserted a child that did not see yet that the parent is archived. Everything is gone
   -- over once more, later, so that other parents don't wait for this one.
   update jobs.cascades c set step = 1, after = default, run_at = clock_timestamp() + interval '1 minute'

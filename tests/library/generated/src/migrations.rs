@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ccc495d01efacf9b67f4122bc13c8cfd0d7fef505aa6970206e896a3f50bd57430f9746d0a7534da8d51334db138e8d6",
+        checksum: "f93e9f4e63420cdb00781d36a7372d6bfcd81a292d80d3d1000ae402d38241f8eb43bf8c47d11fc9d14cec9b5fd08823",
     },
 ];
