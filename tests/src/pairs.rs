@@ -5,7 +5,6 @@
 
 mod acts;
 mod deadlocks;
-mod hand;
 mod outcome;
 mod stage;
 

@@ -266,7 +266,7 @@ fn introduction(model: &Model) -> String {
 
 `object` is the type of an object. `allowed_actions` lists what the caller may do with it now; answers with a single object contain it, lists only with `expand=allowed_actions`. Archived objects are missing from all answers until they are restored. Amounts (`…_cents`) are in minor units of the `currency` next to them.
 
-**Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that no change is overwritten unnoticed: 428 if it is missing, 412 if the object has changed. The schema of a body has all properties that can be set; the server sets the others. DELETE archives the object.
+**Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that no change is overwritten unnoticed: 428 if it is missing, 412 if the object has changed. The schema of a body has all properties that can be set; the server sets the others. PATCH changes only the properties in its body, and null clears one; PUT sets those that are left out to their default, or null. DELETE archives the object and what belongs to it; 409 if something prevents it, which `errors` names.
 
 **Errors** are `application/problem+json` (RFC 9457). `type` is the path of a page about the problem, and `errors` lists all values that are wrong, with a JSON pointer to each. 403: the caller can see the object but may not do this. 404: the object does not exist, or the caller may not see it. 409: the request conflicts with other objects or with the state of this one. 422: values are not valid. Any request may be answered with 400, 401, 403, 408, 413, 415, 422, 429, 431, 500 or 503; these are the `default` of each operation.",
         doc = model.doc,

@@ -113,7 +113,7 @@ async fn of_a_new_object() {
         "/title length",
         "/zzz unknown",
         "/ends_at invalid",
-        " invalid",
+        "/visibility invalid",
         "/venue_id reference",
         "/ticket_types/1/name length",
         "/ticket_types/1/sales_end invalid",

@@ -8,7 +8,7 @@ mod schemas;
 
 use super::once;
 use super::operations::{self, documented};
-use crate::support::TestServer;
+use crate::support::{TestServer, resources};
 use schemas::{collect, each, list, references, resolve};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -272,7 +272,10 @@ fn optional(schema: &Value, place: &str, faults: &mut Vec<String>) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         // Not required, so that answers stored by clients stay valid.
         let is_kind = name == "object" && property["type"] == "string";
-        if !is_kind && !list(&schema["required"]).any(|one| one == name) {
+        let mut expands = resources().values().flat_map(|resource| resource.expands);
+        // Shown if it is asked for.
+        let is_expanded = expands.any(|expand| expand.name == name);
+        if !is_kind && !is_expanded && !list(&schema["required"]).any(|one| one == name) {
             faults.push(format!("{place}: {name} may be missing"));
         }
     }

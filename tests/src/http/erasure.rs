@@ -44,6 +44,11 @@ async fn found(conn: &mut PgConnection, text: &str) -> BTreeSet<String> {
 /// Texts that tables which refer to a member keep after the erasure, and why.
 const KEPT: &[(&str, &[&str], &str)] = &[
     (
+        "app.role_assignments",
+        &["scope_name"],
+        "the name of a profile, not of a member",
+    ),
+    (
         "app.broadcasts",
         &["title", "message", "ticket_type_ids"],
         "a host's",

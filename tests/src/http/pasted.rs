@@ -146,7 +146,8 @@ fn is_needed(answer: &Answer, pointer: &str) -> bool {
     errors.is_some_and(|errors| {
         errors.iter().any(|error| {
             let detail = error["detail"].as_str().unwrap_or_default();
-            error["pointer"] == pointer && detail.starts_with("must hold: ")
+            error["pointer"] == pointer
+                && (detail.starts_with("must hold: ") || error["code"] == "invalid")
         })
     })
 }

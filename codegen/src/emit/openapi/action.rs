@@ -183,7 +183,6 @@ impl<'a> Operation<'a> {
         let entity = &model.entities[self.entity];
         let one = spaced(&entity.name);
         match self.action {
-            Action::Get => String::new(),
             Action::List => parameters::searched(entity),
             Action::Nested(has) => format!(
                 "`GET /{}`, limited to one {one}. 404 if the caller can't see the {one}.",
@@ -198,13 +197,7 @@ impl<'a> Operation<'a> {
                 let told: Vec<String> = with_lists(entity).into_iter().chain(quota).collect();
                 told.join(" ")
             }
-            Action::Replace => {
-                "Properties that are left out get their default, or null.".to_owned()
-            }
-            Action::Patch => "Changes only the properties in the body; null clears one.".to_owned(),
-            Action::Archive => format!(
-                "Also archives what belongs to the {one}. 409 if something prevents it; `errors` says what."
-            ),
+            Action::Get | Action::Replace | Action::Patch | Action::Archive => String::new(),
             Action::Archived => format!(
                 "The archived {} that the caller may restore, newest first.",
                 spaced(&entity.plural)
