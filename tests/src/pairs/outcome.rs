@@ -24,39 +24,6 @@ const LEFT_OUT: [&str; 9] = [
     "storage_key",
 ];
 
-/// Further rows: tables, and the columns that name the row of a scene.
-const BESIDE: [(&str, &str); 8] = [
-    ("transactions", "order_id"),
-    ("refunds", "order_id"),
-    ("refunds", "promotion_id"),
-    ("tickets", "order_id"),
-    ("ticket_transfers", "ticket_id"),
-    ("check_ins", "event_id"),
-    ("orders", "event_id"),
-    ("media", "entity_id"),
-];
-
-/// What depends on how often a row was looked at, or is chosen by the payment service.
-const OF_CHANCE: [&str; 7] = [
-    "version",
-    "stripe_idempotency_key",
-    "stripe_payment_intent_id",
-    "stripe_charge_id",
-    "stripe_refund_id",
-    "idempotency_key",
-    "nonce",
-];
-
-fn without(row: Value) -> Value {
-    match row {
-        Value::Object(mut row) => {
-            row.retain(|key, _| !OF_CHANCE.contains(&key.as_str()));
-            row.into()
-        }
-        other => other,
-    }
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// Status and kind of problem.
@@ -81,37 +48,6 @@ impl Outcome {
             audit,
             rows,
         }
-    }
-
-    /// Also the rows about money and tickets that belong to the orders and events of the scene.
-    pub async fn of_all(scene: &mut Scene<'_>, answers: &[Answer]) -> Self {
-        let mut outcome = Self::read(scene, answers).await;
-        // Which of two is told first is left to chance, and so is what is written for whom.
-        outcome.audit.clear();
-        let names = Names::of(scene);
-        let ids: Vec<Uuid> = scene.rows.values().map(|row| row.id).collect();
-        for (table, column) in BESIDE {
-            let text = format!(
-                "select to_jsonb(t) from app.{table} t where t.{column} = any ($1) order by t.id"
-            );
-            let rows: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(text))
-                .bind(&ids)
-                .fetch_all(&mut *scene.conn)
-                .await
-                .expect("rows");
-            let mut told: Vec<String> = rows
-                .iter()
-                .map(|row| without(names.told(row)).to_string())
-                .collect();
-            told.sort();
-            outcome
-                .rows
-                .insert(format!("{table} by {column}"), told.into());
-        }
-        for row in outcome.rows.values_mut() {
-            *row = without(row.take());
-        }
-        outcome
     }
 
     /// Whether a request has failed, rather than been refused.
