@@ -180,7 +180,8 @@ export type paths = {
         /**
          * Sign up
          * @description Sends an e-mail with a link, valid for one day. The account is created when a password is chosen there. The response
-         *     is the same whether or not the address belongs to a member already.
+         *     is the same whether or not the address belongs to a member already. Without `locale`, the mail and the account use
+         *     the first language of `Accept-Language` that there are texts in, or else the first one.
          */
         post: operations["signUp"];
         delete?: never;
@@ -302,6 +303,8 @@ export type paths = {
         /**
          * Open a business's payment account
          * @description Works like `POST /organizations/{id}/onboarding`.
+         *
+         *     **Offered** as `onboard` in `allowed_actions` of the business.
          */
         post: operations["onboardBusiness"];
         delete?: never;
@@ -344,6 +347,8 @@ export type paths = {
          * @description For administrators of the business, paid by a card of the caller. A business has one subscription at a time. While
          *     its first period is not paid, the same request continues it: with a saved card it is paid, without one the answer has
          *     what the client needs to pay. If the bank asks the buyer to authenticate, `payment_status` is `requires_action`.
+         *
+         *     **Offered** as `subscribe` in `allowed_actions` of the business.
          */
         post: operations["subscribeBusiness"];
         delete?: never;
@@ -369,6 +374,8 @@ export type paths = {
          * Scan a ticket
          * @description Checks a ticket at the door or at a checkpoint, for staff of the event. `result` says whether to admit the holder,
          *     or why not; every scan is recorded. Send `at` for a scan made offline. A repeated `nonce` returns the same result.
+         *
+         *     **Offered** as `check_in` in `allowed_actions` of the event.
          */
         post: operations["scanTicket"];
         delete?: never;
@@ -432,6 +439,8 @@ export type paths = {
          * Open a city's payment account
          * @description For administrators of the city. The account receives the city's share of the commission of each closed month. Works
          *     like `POST /organizations/{id}/onboarding`.
+         *
+         *     **Offered** as `onboard` in `allowed_actions` of the city.
          */
         post: operations["onboardCity"];
         delete?: never;
@@ -494,6 +503,8 @@ export type paths = {
          * Sell tickets at the door
          * @description Records a cash sale, for staff of the event: the order is paid at once. Limits per person and sales periods don't
          *     apply. Credits can't be used: `use_credits` is false or left out, `credits_max_cents` is left out.
+         *
+         *     **Offered** as `sell_at_door` in `allowed_actions` of the event.
          */
         post: operations["sellAtDoor"];
         delete?: never;
@@ -620,6 +631,8 @@ export type paths = {
          * Copy an event
          * @description Creates a draft at another time with the original's active ticket types and checkpoints, without its sales. Their
          *     times are shifted like the start of the event. For callers who may create events of the host.
+         *
+         *     **Offered** as `copy` in `allowed_actions` of the event.
          */
         post: operations["copyEvent"];
         delete?: never;
@@ -741,6 +754,8 @@ export type paths = {
         /**
          * Confirm a fraud flag
          * @description Only for platform administrators. Afterwards the rule only counts later occurrences.
+         *
+         *     **Offered** as `confirm` in `allowed_actions` of the fraud flag.
          */
         post: operations["confirmFraud"];
         delete?: never;
@@ -761,6 +776,8 @@ export type paths = {
         /**
          * Dismiss a fraud flag
          * @description Only for platform administrators. Afterwards the rule only counts later occurrences.
+         *
+         *     **Offered** as `dismiss` in `allowed_actions` of the fraud flag.
          */
         post: operations["dismissFraud"];
         delete?: never;
@@ -1373,6 +1390,8 @@ export type paths = {
          * Cancel an order
          * @description Cancels a pending order and releases its tickets and credits. Only its buyer may do this. A payment that was begun
          *     is cancelled as well; if its money arrives anyway, it is refunded in full.
+         *
+         *     **Offered** as `cancel` in `allowed_actions` of the order.
          */
         post: operations["cancelOrder"];
         delete?: never;
@@ -1395,6 +1414,8 @@ export type paths = {
          * @description Charges a saved card at once. Without one, the response has a `client_secret`, with which the buyer's client passes
          *     a card to the payment provider. The order's `state` becomes `paid` at once, or when the provider reports the
          *     payment. Repeated requests continue the same payment: an order is charged once.
+         *
+         *     **Offered** as `pay` in `allowed_actions` of the order.
          */
         post: operations["payOrder"];
         delete?: never;
@@ -1421,6 +1442,10 @@ export type paths = {
          * @description Buyers may return unused tickets that they hold until the ticket type's `refundable_until`; staff of the event may
          *     refund tickets at any time. The tickets are invalid at once and go back on sale. Credits are returned at once, a
          *     card refund takes some days. For tickets that cost nothing no refund is recorded: `id` is null.
+         *
+         *     **Offered** as `refund` in `allowed_actions` of the order.
+         *
+         *     **Offered** as `refund` in `allowed_actions` of the ticket.
          */
         post: operations["refundOrder"];
         delete?: never;
@@ -1462,6 +1487,8 @@ export type paths = {
          * Open an organisation's payment account
          * @description Returns a link to the payment provider's pages, for administrators of the organisation. The first request creates
          *     the account. `GET /connected-accounts` shows its capabilities; paid tickets can be sold once it takes payments.
+         *
+         *     **Offered** as `onboard` in `allowed_actions` of the organization.
          */
         post: operations["onboardOrganization"];
         delete?: never;
@@ -1508,6 +1535,8 @@ export type paths = {
         /**
          * Remove a card
          * @description The card is also removed at the payment provider and can't be charged any more.
+         *
+         *     **Offered** as `remove` in `allowed_actions` of the payment method.
          */
         delete: operations["removePaymentMethod"];
         options?: never;
@@ -1527,6 +1556,8 @@ export type paths = {
         /**
          * Make a card the default
          * @description Replaces the caller's previous default card.
+         *
+         *     **Offered** as `prefer` in `allowed_actions` of the payment method.
          */
         post: operations["preferPaymentMethod"];
         delete?: never;
@@ -1588,6 +1619,8 @@ export type paths = {
          * Pay for a featured place
          * @description For administrators of the promoted event, business or venue, until `pay_by` of the promotion. The city decides after
          *     the payment; if it rejects the promotion, the whole amount is refunded.
+         *
+         *     **Offered** as `pay` in `allowed_actions` of the promotion.
          */
         post: operations["payPromotion"];
         delete?: never;
@@ -1629,6 +1662,8 @@ export type paths = {
         /**
          * Pay the fee of a quote
          * @description The platform's fee for connecting organiser and business. For the side in `fee_paid_by`, once the quote is accepted.
+         *
+         *     **Offered** as `pay_fee` in `allowed_actions` of the quote.
          */
         post: operations["payQuoteFee"];
         delete?: never;
@@ -1671,6 +1706,8 @@ export type paths = {
          * Dismiss a parked event
          * @description Only for platform administrators. Ends an event that no retry can apply, such as one about an object that does not exist
          *     at the payment provider: it becomes `ignored`, and changes nothing else. The reason goes to the audit log.
+         *
+         *     **Offered** as `dismiss` in `allowed_actions` of the stripe event.
          */
         post: operations["dismissStripeEvent"];
         delete?: never;
@@ -1691,6 +1728,8 @@ export type paths = {
         /**
          * Retry a parked event
          * @description Only for platform administrators. `GET /stripe-events?state=parked` lists parked events with their errors.
+         *
+         *     **Offered** as `retry` in `allowed_actions` of the stripe event.
          */
         post: operations["retryStripeEvent"];
         delete?: never;
@@ -1713,6 +1752,8 @@ export type paths = {
          * @description For administrators of the business, and for the member whose card pays. The subscription ends with the paid period;
          *     until then the business keeps the plan's benefits. It ends at once, and what is due can't be paid any more, if its
          *     present period is not paid.
+         *
+         *     **Offered** as `cancel` in `allowed_actions` of the subscription.
          */
         post: operations["cancelSubscription"];
         delete?: never;
@@ -1735,6 +1776,8 @@ export type paths = {
          * @description For an administrator of the business who has subscribed it. The card pays from now on; what is due, such as a period
          *     whose payment has failed, is paid with it at once. If the bank asks the buyer to authenticate, `payment_status` is
          *     `requires_action`.
+         *
+         *     **Offered** as `change_card` in `allowed_actions` of the subscription.
          */
         post: operations["changeSubscriptionCard"];
         delete?: never;
@@ -1756,6 +1799,8 @@ export type paths = {
          * Keep a subscription
          * @description Withdraws the cancellation of a subscription that has not ended yet; the subscription continues to renew. Only for the
          *     administrator of the business whose card pays (409 for others).
+         *
+         *     **Offered** as `keep` in `allowed_actions` of the subscription.
          */
         post: operations["keepSubscription"];
         delete?: never;
@@ -1778,6 +1823,8 @@ export type paths = {
          * @description For the administrator of the business whose card pays. The price difference for the rest of the period is charged at
          *     once, and the plan changes when it is paid. If the bank asks the buyer to authenticate, `payment_status` is
          *     `requires_action`, and the change is given up after a day. Refused (409) while a payment is due.
+         *
+         *     **Offered** as `change_plan` in `allowed_actions` of the subscription.
          */
         post: operations["changeSubscriptionPlan"];
         delete?: never;
@@ -1820,6 +1867,8 @@ export type paths = {
          * Accept a ticket
          * @description For the recipient of the offer, who becomes the holder. The ticket gets a new code; the old one is no longer valid.
          *     No money moves: a refund goes to the buyer.
+         *
+         *     **Offered** as `accept` in `allowed_actions` of the ticket transfer.
          */
         post: operations["acceptTicket"];
         delete?: never;
@@ -1840,6 +1889,8 @@ export type paths = {
         /**
          * Decline a ticket
          * @description For the recipient of the offer.
+         *
+         *     **Offered** as `decline` in `allowed_actions` of the ticket transfer.
          */
         post: operations["declineTicket"];
         delete?: never;
@@ -1860,6 +1911,8 @@ export type paths = {
         /**
          * Withdraw an offer
          * @description For the member who made it, until it is accepted.
+         *
+         *     **Offered** as `withdraw` in `allowed_actions` of the ticket transfer.
          */
         post: operations["withdrawTicket"];
         delete?: never;
@@ -1925,6 +1978,8 @@ export type paths = {
          * Offer a ticket to another member
          * @description For the ticket's holder, to a member whose profile the holder sees. The holder keeps the ticket, which stays valid,
          *     until the offer is accepted. A ticket has at most one open offer, and ten offers within 24 hours.
+         *
+         *     **Offered** as `offer` in `allowed_actions` of the ticket.
          */
         post: operations["offerTicket"];
         delete?: never;
@@ -1946,6 +2001,8 @@ export type paths = {
          * Retry a failed transfer
          * @description Only for platform administrators. `GET /transfers?state=failed` lists transfers that the payment provider has
          *     refused for good. A new transfer sends, or takes back, the amount still owed; to a city, all that it is owed by now.
+         *
+         *     **Offered** as `retry` in `allowed_actions` of the transfer.
          */
         post: operations["retryTransfer"];
         delete?: never;
@@ -2178,26 +2235,20 @@ export type paths = {
         get: operations["getUser"];
         /**
          * Replace a user
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `admin` or `platform`.
+         * @description **Who may**: `admin` or `platform`.
          */
         put: operations["replaceUser"];
         post?: never;
         /**
          * Archive a user
-         * @description Also archives what belongs to the user. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `admin` or `platform`.
+         * @description **Who may**: `admin` or `platform`.
          */
         delete: operations["archiveUser"];
         options?: never;
         head?: never;
         /**
          * Update a user
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `admin` or `platform`.
+         * @description **Who may**: `admin` or `platform`.
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -2692,9 +2743,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a follow
-         * @description Also archives what belongs to the follow. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         delete: operations["archiveFollow"];
         options?: never;
@@ -2788,9 +2837,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a like
-         * @description Also archives what belongs to the like. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         delete: operations["archiveLike"];
         options?: never;
@@ -2884,9 +2931,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a role assignment
-         * @description Also archives what belongs to the role assignment. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine` or `grantor`.
+         * @description **Who may**: `mine` or `grantor`.
          */
         delete: operations["archiveRoleAssignment"];
         options?: never;
@@ -2980,26 +3025,20 @@ export type paths = {
         get: operations["getDevice"];
         /**
          * Replace a device
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         put: operations["replaceDevice"];
         post?: never;
         /**
          * Archive a device
-         * @description Also archives what belongs to the device. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         delete: operations["archiveDevice"];
         options?: never;
         head?: never;
         /**
          * Update a device
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         patch: operations["updateDevice"];
         trace?: never;
@@ -3044,26 +3083,20 @@ export type paths = {
         get: operations["getNotificationPreference"];
         /**
          * Replace a notification preference
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         put: operations["replaceNotificationPreference"];
         post?: never;
         /**
          * Archive a notification preference
-         * @description Also archives what belongs to the notification preference. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         delete: operations["archiveNotificationPreference"];
         options?: never;
         head?: never;
         /**
          * Update a notification preference
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         patch: operations["updateNotificationPreference"];
         trace?: never;
@@ -3152,26 +3185,20 @@ export type paths = {
         get: operations["getCountry"];
         /**
          * Replace a country
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          */
         put: operations["replaceCountry"];
         post?: never;
         /**
          * Archive a country
-         * @description Also archives what belongs to the country. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          */
         delete: operations["archiveCountry"];
         options?: never;
         head?: never;
         /**
          * Update a country
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          */
         patch: operations["updateCountry"];
         trace?: never;
@@ -3324,26 +3351,20 @@ export type paths = {
         get: operations["getCity"];
         /**
          * Replace a city
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          */
         put: operations["replaceCity"];
         post?: never;
         /**
          * Archive a city
-         * @description Also archives what belongs to the city. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: the caller holds `platformAdmin`.
+         * @description **Who may**: the caller holds `platformAdmin`.
          */
         delete: operations["archiveCity"];
         options?: never;
         head?: never;
         /**
          * Update a city
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          */
         patch: operations["updateCity"];
         trace?: never;
@@ -3658,26 +3679,20 @@ export type paths = {
         get: operations["getVenue"];
         /**
          * Replace a venue
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceVenue"];
         post?: never;
         /**
          * Archive a venue
-         * @description Also archives what belongs to the venue. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveVenue"];
         options?: never;
         head?: never;
         /**
          * Update a venue
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateVenue"];
         trace?: never;
@@ -3976,26 +3991,20 @@ export type paths = {
         get: operations["getCommunity"];
         /**
          * Replace a community
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceCommunity"];
         post?: never;
         /**
          * Archive a community
-         * @description Also archives what belongs to the community. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `admin` or `city_admin`.
+         * @description **Who may**: `admin` or `city_admin`.
          */
         delete: operations["archiveCommunity"];
         options?: never;
         head?: never;
         /**
          * Update a community
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateCommunity"];
         trace?: never;
@@ -4332,26 +4341,20 @@ export type paths = {
         get: operations["getCommunityMember"];
         /**
          * Replace a community member
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff` of the `community` and (`mine` or `above`).
+         * @description **Who may**: `staff` of the `community` and (`mine` or `above`).
          */
         put: operations["replaceCommunityMember"];
         post?: never;
         /**
          * Archive a community member
-         * @description Also archives what belongs to the community member. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`).
+         * @description **Who may**: (`mine` and `state` is not `banned`) or (`staff` of the `community` and `above`).
          */
         delete: operations["archiveCommunityMember"];
         options?: never;
         head?: never;
         /**
          * Update a community member
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff` of the `community` and (`mine` or `above`).
+         * @description **Who may**: `staff` of the `community` and (`mine` or `above`).
          */
         patch: operations["updateCommunityMember"];
         trace?: never;
@@ -4534,26 +4537,20 @@ export type paths = {
         get: operations["getOrganization"];
         /**
          * Replace an organization
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceOrganization"];
         post?: never;
         /**
          * Archive an organization
-         * @description Also archives what belongs to the organization. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveOrganization"];
         options?: never;
         head?: never;
         /**
          * Update an organization
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateOrganization"];
         trace?: never;
@@ -4938,26 +4935,20 @@ export type paths = {
         get: operations["getBusiness"];
         /**
          * Replace a business
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceBusiness"];
         post?: never;
         /**
          * Archive a business
-         * @description Also archives what belongs to the business. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveBusiness"];
         options?: never;
         head?: never;
         /**
          * Update a business
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateBusiness"];
         trace?: never;
@@ -5402,26 +5393,20 @@ export type paths = {
         get: operations["getInstitution"];
         /**
          * Replace an institution
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceInstitution"];
         post?: never;
         /**
          * Archive an institution
-         * @description Also archives what belongs to the institution. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          */
         delete: operations["archiveInstitution"];
         options?: never;
         head?: never;
         /**
          * Update an institution
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateInstitution"];
         trace?: never;
@@ -5740,26 +5725,20 @@ export type paths = {
         get: operations["getGrantAnnouncement"];
         /**
          * Replace a grant announcement
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceGrantAnnouncement"];
         post?: never;
         /**
          * Archive a grant announcement
-         * @description Also archives what belongs to the grant announcement. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveGrantAnnouncement"];
         options?: never;
         head?: never;
         /**
          * Update a grant announcement
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateGrantAnnouncement"];
         trace?: never;
@@ -5894,9 +5873,7 @@ export type paths = {
         get: operations["getEvent"];
         /**
          * Replace an event
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          *
          *     **Also**: 409 if `capacity` is less than the number of tickets that are reserved or sold, or if the event has tickets and a new `starts_at` or `ends_at` is in the past.
          */
@@ -5904,9 +5881,7 @@ export type paths = {
         post?: never;
         /**
          * Archive an event
-         * @description Also archives what belongs to the event. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff` and `ticket_count` is `0`.
+         * @description **Who may**: `staff` and `ticket_count` is `0`.
          *
          *     **Also**: 409 if the event has valid tickets: cancel it first (`POST /events/{id}/cancel`), which refunds them.
          */
@@ -5915,9 +5890,7 @@ export type paths = {
         head?: never;
         /**
          * Update an event
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          *
          *     **Also**: 409 if `capacity` is less than the number of tickets that are reserved or sold, or if the event has tickets and a new `starts_at` or `ends_at` is in the past.
          */
@@ -6027,7 +6000,7 @@ export type paths = {
          *
          *     **Who may**: `admin`.
          *
-         *     **Also**: 409 if the event has no `venue_id`, `location` or `online_url`, or if it has tickets that cost something, are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`).
+         *     **Also**: 409 if the event has no `venue_id`, `location` or `online_url`, or if it has tickets that cost something, are not `door_only`, and the host has no account that takes payments (`host-cannot-be-paid`) or nobody could order them: without a commission rule for their currency, or at a price that no card can be charged (`tickets-cannot-be-sold`).
          */
         post: operations["publishEvent"];
         delete?: never;
@@ -6361,7 +6334,7 @@ export type paths = {
          *
          *     **Who may**: `admin` of the `event`.
          *
-         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments. 422 for a `price_cents` that is finer than the smallest step of its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be charged in and for a price above what they can be charged.
+         *     **Also**: 409 (`host-cannot-be-paid`) if the event is published, the tickets cost something and are not `door_only`, and the host has no account that takes payments; or (`tickets-cannot-be-sold`) if nobody could order them: without a commission rule for their currency, or at a price that no card can be charged. 422 for a `price_cents` that is finer than the smallest step of its currency, for a currency that people don't pay in, and, unless `door_only`, for one that cards can't be charged in and for a price above what they can be charged.
          */
         post: operations["createTicketType"];
         delete?: never;
@@ -6384,19 +6357,15 @@ export type paths = {
         get: operations["getTicketType"];
         /**
          * Replace a ticket type
-         * @description Properties that are left out get their default, or null.
+         * @description **Who may**: `admin` of the `event`.
          *
-         *     **Who may**: `admin` of the `event`.
-         *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments, or (`tickets-cannot-be-sold`) if nobody could order them. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         put: operations["replaceTicketType"];
         post?: never;
         /**
          * Archive a ticket type
-         * @description Also archives what belongs to the ticket type. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `admin` of the `event` and `held` + `sold` is `0`.
+         * @description **Who may**: `admin` of the `event` and `held` + `sold` is `0`.
          *
          *     **Also**: 409 if tickets of this type are reserved or sold: set `sales_end` to sell no more.
          */
@@ -6405,11 +6374,9 @@ export type paths = {
         head?: never;
         /**
          * Update a ticket type
-         * @description Changes only the properties in the body; null clears one.
+         * @description **Who may**: `admin` of the `event`.
          *
-         *     **Who may**: `admin` of the `event`.
-         *
-         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
+         *     **Also**: 409 (`host-cannot-be-paid`) if tickets of a published event would cost something online and the host has no account that takes payments, or (`tickets-cannot-be-sold`) if nobody could order them. 409 for another `currency` after tickets were ordered, for a `capacity` below the number of tickets that are reserved or sold, and for moving a `refundable_until` that has not passed to an earlier time while there are any. 422 for a price or currency that `POST /ticket-types` refuses.
          */
         patch: operations["updateTicketType"];
         trace?: never;
@@ -6581,6 +6548,8 @@ export type paths = {
          *
          *     **Who may**: `sender`.
          *
+         *     **Offered** as `broadcast` in `allowed_actions` of the event.
+         *
          *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
         post: operations["createBroadcast"];
@@ -6604,9 +6573,7 @@ export type paths = {
         get: operations["getBroadcast"];
         /**
          * Replace a broadcast
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `sender` and `state` is `draft`.
+         * @description **Who may**: `sender` and `state` is `draft`.
          *
          *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
@@ -6617,9 +6584,7 @@ export type paths = {
         head?: never;
         /**
          * Update a broadcast
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `sender` and `state` is `draft`.
+         * @description **Who may**: `sender` and `state` is `draft`.
          *
          *     **Also**: 422 if a ticket type in `ticket_type_ids` is not one of the event.
          */
@@ -7078,26 +7043,20 @@ export type paths = {
         get: operations["getCheckpoint"];
         /**
          * Replace a checkpoint
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         put: operations["replaceCheckpoint"];
         post?: never;
         /**
          * Archive a checkpoint
-         * @description Also archives what belongs to the checkpoint. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveCheckpoint"];
         options?: never;
         head?: never;
         /**
          * Update a checkpoint
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         patch: operations["updateCheckpoint"];
         trace?: never;
@@ -7248,9 +7207,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a checkpoint ticket type
-         * @description Also archives what belongs to the checkpoint ticket type. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `staff`.
+         * @description **Who may**: `staff`.
          */
         delete: operations["archiveCheckpointTicketType"];
         options?: never;
@@ -7384,26 +7341,20 @@ export type paths = {
         get: operations["getWaitlistEntry"];
         /**
          * Replace a waitlist entry
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `host`.
+         * @description **Who may**: `host`.
          */
         put: operations["replaceWaitlistEntry"];
         post?: never;
         /**
          * Archive a waitlist entry
-         * @description Also archives what belongs to the waitlist entry. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine` or `admin` of the `event`.
+         * @description **Who may**: `mine` or `admin` of the `event`.
          */
         delete: operations["archiveWaitlistEntry"];
         options?: never;
         head?: never;
         /**
          * Update a waitlist entry
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `host`.
+         * @description **Who may**: `host`.
          */
         patch: operations["updateWaitlistEntry"];
         trace?: never;
@@ -7450,9 +7401,7 @@ export type paths = {
         get: operations["getPromoCode"];
         /**
          * Replace a promo code
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `host`.
+         * @description **Who may**: `host`.
          *
          *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
          */
@@ -7460,18 +7409,14 @@ export type paths = {
         post?: never;
         /**
          * Archive a promo code
-         * @description Also archives what belongs to the promo code. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `host`.
+         * @description **Who may**: `host`.
          */
         delete: operations["archivePromoCode"];
         options?: never;
         head?: never;
         /**
          * Update a promo code
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `host`.
+         * @description **Who may**: `host`.
          *
          *     **Also**: 422 for an `amount_cents` that is finer than the smallest step of its currency.
          */
@@ -7559,7 +7504,7 @@ export type paths = {
          * Create a review
          * @description A member may create up to 50 a day (UTC); then the answer is 429.
          *
-         *     **Who may**: anyone signed in and not (`admin` of the `entity`).
+         *     **Who may**: anyone signed in and `not_admin` of the `entity`.
          *
          *     **Also**: 403 (`guests-only`) if the platform accepts reviews from guests only and the caller was none.
          */
@@ -7584,26 +7529,20 @@ export type paths = {
         get: operations["getReview"];
         /**
          * Replace a review
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `mine` or `admin` of the `entity`.
+         * @description **Who may**: `mine` or `admin` of the `entity`.
          */
         put: operations["replaceReview"];
         post?: never;
         /**
          * Archive a review
-         * @description Also archives what belongs to the review. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `mine`.
+         * @description **Who may**: `mine`.
          */
         delete: operations["archiveReview"];
         options?: never;
         head?: never;
         /**
          * Update a review
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `mine` or `admin` of the `entity`.
+         * @description **Who may**: `mine` or `admin` of the `entity`.
          */
         patch: operations["updateReview"];
         trace?: never;
@@ -7730,26 +7669,20 @@ export type paths = {
         get: operations["getMedia"];
         /**
          * Replace a media
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `owner`.
+         * @description **Who may**: `owner`.
          */
         put: operations["replaceMedia"];
         post?: never;
         /**
          * Archive a media
-         * @description Also archives what belongs to the media. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `owner`.
+         * @description **Who may**: `owner`.
          */
         delete: operations["archiveMedia"];
         options?: never;
         head?: never;
         /**
          * Update a media
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `owner`.
+         * @description **Who may**: `owner`.
          */
         patch: operations["updateMedia"];
         trace?: never;
@@ -8122,9 +8055,7 @@ export type paths = {
         get: operations["getPlan"];
         /**
          * Replace a plan
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          *
          *     **Also**: 422 for a `price_cents` that can't be charged to a card.
          */
@@ -8132,18 +8063,14 @@ export type paths = {
         post?: never;
         /**
          * Archive a plan
-         * @description Also archives what belongs to the plan. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          */
         delete: operations["archivePlan"];
         options?: never;
         head?: never;
         /**
          * Update a plan
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          *
          *     **Also**: 422 for a `price_cents` that can't be charged to a card.
          */
@@ -8273,7 +8200,7 @@ export type paths = {
          *
          *     **Who may**: `platform`.
          *
-         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is more than a card can be charged.
          */
         post: operations["createCommissionRule"];
         delete?: never;
@@ -8296,30 +8223,24 @@ export type paths = {
         get: operations["getCommissionRule"];
         /**
          * Replace a commission rule
-         * @description Properties that are left out get their default, or null.
+         * @description **Who may**: `platform`.
          *
-         *     **Who may**: `platform`.
-         *
-         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is more than a card can be charged.
          */
         put: operations["replaceCommissionRule"];
         post?: never;
         /**
          * Archive a commission rule
-         * @description Also archives what belongs to the commission rule. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `platform`.
+         * @description **Who may**: `platform`.
          */
         delete: operations["archiveCommissionRule"];
         options?: never;
         head?: never;
         /**
          * Update a commission rule
-         * @description Changes only the properties in the body; null clears one.
+         * @description **Who may**: `platform`.
          *
-         *     **Who may**: `platform`.
-         *
-         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is more than a card can be charged.
          */
         patch: operations["updateCommissionRule"];
         trace?: never;
@@ -8387,7 +8308,7 @@ export type paths = {
          *
          *     **Who may**: `city_admin`.
          *
-         *     **Also**: 422 for amounts that are finer than the smallest step of the currency.
+         *     **Also**: 422 for amounts that are finer than the smallest step of the currency, and for a `fixed_cents` or `min_cents` that is more than a card can be charged.
          */
         post: operations["createCommissionProposal"];
         delete?: never;
@@ -8566,9 +8487,7 @@ export type paths = {
         get: operations["getFeaturedPlace"];
         /**
          * Replace a featured place
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          *
          *     **Also**: 422 for a `day_price_cents` that can't be charged to a card.
          */
@@ -8576,18 +8495,14 @@ export type paths = {
         post?: never;
         /**
          * Archive a featured place
-         * @description Also archives what belongs to the featured place. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          */
         delete: operations["archiveFeaturedPlace"];
         options?: never;
         head?: never;
         /**
          * Update a featured place
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          *
          *     **Also**: 422 for a `day_price_cents` that can't be charged to a card.
          */
@@ -8657,6 +8572,8 @@ export type paths = {
          *
          *     **Who may**: `admin`.
          *
+         *     **Offered** as `promote` in `allowed_actions` of the event.
+         *
          *     **Also**: 409 if the city does not offer this place, if it is fully booked during part of the time, or if the host is suspended or was rejected. The price is that of `POST /promotions/price` and has to be paid until `pay_by`.
          */
         post: operations["createPromotion"];
@@ -8682,9 +8599,7 @@ export type paths = {
         post?: never;
         /**
          * Archive a promotion
-         * @description Also archives what belongs to the promotion. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `city_admin`.
+         * @description **Who may**: `city_admin`.
          */
         delete: operations["archivePromotion"];
         options?: never;
@@ -8749,7 +8664,7 @@ export type paths = {
          * Suspend a promotion
          * @description Hides the promotion from all callers who may neither update nor suspend it.
          *
-         *     **Who may**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
+         *     **Who may**: (`city_admin` and `moderates` of the `target`) or the caller holds `platformAdmin`.
          */
         post: operations["suspendPromotion"];
         delete?: never;
@@ -8771,7 +8686,7 @@ export type paths = {
          * Lift the suspension of a promotion
          * @description Sets the `status` of the promotion to `active` again.
          *
-         *     **Who may**: (`city_admin` and not (`admin`)) or the caller holds `platformAdmin`.
+         *     **Who may**: (`city_admin` and `moderates` of the `target`) or the caller holds `platformAdmin`.
          */
         post: operations["unsuspendPromotion"];
         delete?: never;
@@ -8994,26 +8909,20 @@ export type paths = {
         get: operations["getServiceRequest"];
         /**
          * Replace a service request
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         put: operations["replaceServiceRequest"];
         post?: never;
         /**
          * Archive a service request
-         * @description Also archives what belongs to the service request. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         delete: operations["archiveServiceRequest"];
         options?: never;
         head?: never;
         /**
          * Update a service request
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         patch: operations["updateServiceRequest"];
         trace?: never;
@@ -9192,26 +9101,20 @@ export type paths = {
         get: operations["getLead"];
         /**
          * Replace a lead
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         put: operations["replaceLead"];
         post?: never;
         /**
          * Archive a lead
-         * @description Also archives what belongs to the lead. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         delete: operations["archiveLead"];
         options?: never;
         head?: never;
         /**
          * Update a lead
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `organizer`.
+         * @description **Who may**: `organizer`.
          */
         patch: operations["updateLead"];
         trace?: never;
@@ -9410,9 +9313,7 @@ export type paths = {
         get: operations["getQuote"];
         /**
          * Replace a quote
-         * @description Properties that are left out get their default, or null.
-         *
-         *     **Who may**: `provider` and `state` is `draft`.
+         * @description **Who may**: `provider` and `state` is `draft`.
          *
          *     **Also**: 409 if the request is closed, settled or over (`needed_at`).
          */
@@ -9420,18 +9321,14 @@ export type paths = {
         post?: never;
         /**
          * Archive a quote
-         * @description Also archives what belongs to the quote. 409 if something prevents it; `errors` says what.
-         *
-         *     **Who may**: `provider` and `state` is `draft`.
+         * @description **Who may**: `provider` and `state` is `draft`.
          */
         delete: operations["archiveQuote"];
         options?: never;
         head?: never;
         /**
          * Update a quote
-         * @description Changes only the properties in the body; null clears one.
-         *
-         *     **Who may**: `provider` and `state` is `draft`.
+         * @description **Who may**: `provider` and `state` is `draft`.
          *
          *     **Also**: 409 if the request is closed, settled or over (`needed_at`).
          */
@@ -11467,13 +11364,15 @@ export type components = {
         };
         ExpandedUser: components["schemas"]["User"] & {
             home_city?: components["schemas"]["City"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         UserAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend";
         /** @enum {string} */
         UserSort: "display_name" | "-display_name" | "follower_count" | "-follower_count" | "id" | "-id";
         /** @enum {string} */
-        UserExpand: "home_city";
+        UserExpand: "home_city" | "cover" | "allowed_actions";
         UserList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedUser"][];
         };
@@ -11572,7 +11471,7 @@ export type components = {
         /** @enum {string} */
         FollowAllowedAction: "delete" | "restore";
         /** @enum {string} */
-        FollowExpand: "follower" | "entity";
+        FollowExpand: "follower" | "entity" | "allowed_actions";
         FollowList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedFollow"][];
         };
@@ -11619,7 +11518,7 @@ export type components = {
         /** @enum {string} */
         LikeAllowedAction: "delete" | "restore";
         /** @enum {string} */
-        LikeExpand: "user" | "event";
+        LikeExpand: "user" | "event" | "allowed_actions";
         LikeList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedLike"][];
         };
@@ -11643,6 +11542,11 @@ export type components = {
             role: components["schemas"]["RoleAssignmentRole"];
             /** @description Offers have no effect until accepted. The role of a profile's creator is accepted at once. Changed only by `accept`, `decline`. */
             state: components["schemas"]["RoleAssignmentState"];
+            /**
+             * @description Name that the object of the role had when it was offered, also for members who can't see the object before they accept. Null for `platformAdmin`.
+             * @example Scope name of the role assignment
+             */
+            scope_name: string | null;
             /** Format: uuid */
             user_id: string;
             scope_type: components["schemas"]["RoleAssignmentScopeType"] | null;
@@ -11677,7 +11581,7 @@ export type components = {
         /** @enum {string} */
         RoleAssignmentAllowedAction: "delete" | "accept" | "decline";
         /** @enum {string} */
-        RoleAssignmentExpand: "user" | "scope";
+        RoleAssignmentExpand: "user" | "scope" | "allowed_actions";
         RoleAssignmentList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedRoleAssignment"][];
         };
@@ -11736,6 +11640,8 @@ export type components = {
         DevicePlatform: "ios" | "android" | "web";
         /** @enum {string} */
         DeviceAllowedAction: "update" | "delete";
+        /** @enum {string} */
+        DeviceExpand: "allowed_actions";
         DeviceList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["Device"][];
         };
@@ -11804,6 +11710,8 @@ export type components = {
         NotificationPreferenceType: "all" | "event_reminder" | "event_changed" | "event_cancelled" | "new_event" | "broadcast" | "ticket" | "order" | "waitlist" | "follow" | "review" | "community" | "role" | "promotion" | "lead" | "quote" | "wallet" | "security" | "system";
         /** @enum {string} */
         NotificationPreferenceAllowedAction: "update" | "delete" | "restore";
+        /** @enum {string} */
+        NotificationPreferenceExpand: "allowed_actions";
         NotificationPreferenceList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["NotificationPreference"][];
         };
@@ -11881,6 +11789,8 @@ export type components = {
         CountryAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend";
         /** @enum {string} */
         CountrySort: "name" | "-name" | "id" | "-id";
+        /** @enum {string} */
+        CountryExpand: "allowed_actions";
         CountryList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["Country"][];
         };
@@ -11955,11 +11865,11 @@ export type components = {
             country?: components["schemas"]["Country"] | null;
         };
         /** @enum {string} */
-        CityAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend";
+        CityAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "onboard";
         /** @enum {string} */
         CitySort: "name" | "-name" | "id" | "-id";
         /** @enum {string} */
-        CityExpand: "country";
+        CityExpand: "country" | "allowed_actions";
         CityList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCity"][];
         };
@@ -12092,6 +12002,8 @@ export type components = {
         ExpandedVenue: components["schemas"]["Venue"] & {
             city?: components["schemas"]["City"] | null;
             owner?: components["schemas"]["VenueOwner"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         VenueOwnerType: "organization" | "business" | "institution" | "community";
@@ -12101,7 +12013,7 @@ export type components = {
         /** @enum {string} */
         VenueSort: "name" | "-name" | "follower_count" | "-follower_count" | "rating_count" | "-rating_count" | "id" | "-id";
         /** @enum {string} */
-        VenueExpand: "city" | "owner";
+        VenueExpand: "city" | "owner" | "cover" | "allowed_actions";
         VenueList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedVenue"][];
         };
@@ -12293,6 +12205,8 @@ export type components = {
         };
         ExpandedCommunity: components["schemas"]["Community"] & {
             city?: components["schemas"]["City"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         CommunityVisibility: "public" | "private";
@@ -12303,7 +12217,7 @@ export type components = {
         /** @enum {string} */
         CommunitySort: "name" | "-name" | "follower_count" | "-follower_count" | "rating_count" | "-rating_count" | "member_count" | "-member_count" | "id" | "-id";
         /** @enum {string} */
-        CommunityExpand: "city";
+        CommunityExpand: "city" | "cover" | "allowed_actions";
         CommunityList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCommunity"][];
         };
@@ -12429,7 +12343,7 @@ export type components = {
         /** @enum {string} */
         CommunityMemberAllowedAction: "update" | "delete" | "restore" | "join" | "approve" | "ban" | "unban";
         /** @enum {string} */
-        CommunityMemberExpand: "community" | "user";
+        CommunityMemberExpand: "community" | "user" | "allowed_actions";
         CommunityMemberList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCommunityMember"][];
         };
@@ -12534,15 +12448,17 @@ export type components = {
         };
         ExpandedOrganization: components["schemas"]["Organization"] & {
             city?: components["schemas"]["City"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         OrganizationState: "pending" | "approved" | "rejected";
         /** @enum {string} */
-        OrganizationAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "resubmit" | "verify" | "unverify";
+        OrganizationAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "resubmit" | "verify" | "unverify" | "onboard";
         /** @enum {string} */
         OrganizationSort: "name" | "-name" | "follower_count" | "-follower_count" | "rating_count" | "-rating_count" | "id" | "-id";
         /** @enum {string} */
-        OrganizationExpand: "city";
+        OrganizationExpand: "city" | "cover" | "allowed_actions";
         OrganizationList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedOrganization"][];
         };
@@ -12694,17 +12610,19 @@ export type components = {
         };
         ExpandedBusiness: components["schemas"]["Business"] & {
             city?: components["schemas"]["City"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         BusinessCategory: "catering" | "venue_hire" | "audio_visual" | "photography" | "music" | "decoration" | "security" | "printing" | "transport" | "retail" | "restaurant" | "other";
         /** @enum {string} */
         BusinessState: "pending" | "approved" | "rejected";
         /** @enum {string} */
-        BusinessAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "resubmit" | "verify" | "unverify";
+        BusinessAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "resubmit" | "verify" | "unverify" | "onboard" | "subscribe";
         /** @enum {string} */
         BusinessSort: "name" | "-name" | "follower_count" | "-follower_count" | "rating_count" | "-rating_count" | "id" | "-id";
         /** @enum {string} */
-        BusinessExpand: "city";
+        BusinessExpand: "city" | "cover" | "allowed_actions";
         BusinessList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedBusiness"][];
         };
@@ -12857,6 +12775,8 @@ export type components = {
         };
         ExpandedInstitution: components["schemas"]["Institution"] & {
             city?: components["schemas"]["City"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
         };
         /** @enum {string} */
         InstitutionType: "council" | "government";
@@ -12865,7 +12785,7 @@ export type components = {
         /** @enum {string} */
         InstitutionSort: "name" | "-name" | "follower_count" | "-follower_count" | "id" | "-id";
         /** @enum {string} */
-        InstitutionExpand: "city";
+        InstitutionExpand: "city" | "cover" | "allowed_actions";
         InstitutionList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedInstitution"][];
         };
@@ -12998,7 +12918,7 @@ export type components = {
         /** @enum {string} */
         GrantAnnouncementSort: "title" | "-title" | "opens_at" | "-opens_at" | "closes_at" | "-closes_at" | "id" | "-id";
         /** @enum {string} */
-        GrantAnnouncementExpand: "institution";
+        GrantAnnouncementExpand: "institution" | "allowed_actions";
         GrantAnnouncementList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedGrantAnnouncement"][];
         };
@@ -13155,6 +13075,10 @@ export type components = {
             city?: components["schemas"]["City"] | null;
             host?: components["schemas"]["EventHost"] | null;
             venue?: components["schemas"]["Venue"] | null;
+            /** @description Its main picture. The first of its media by `position` where `type` is `image`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
+            /** @description Its price is the lowest of the types in their sales period that are not sold out. Of an event that is a draft, cancelled, over or full, nothing is sold all the same. The first of its ticket types by `price_cents` where (`sales_start` is empty or `sales_start` ≤ now) and (`sales_end` is empty or `sales_end` > now) and `held` + `sold` < `capacity`; null if there is none that the caller can see. */
+            cheapest_ticket_type?: components["schemas"]["TicketType"] | null;
         };
         /** @enum {string} */
         EventCategory: "concert" | "festival" | "theatre" | "dance" | "film" | "exhibition" | "talk" | "workshop" | "food" | "market" | "sport" | "family" | "worship" | "other";
@@ -13166,11 +13090,11 @@ export type components = {
         EventHostType: "organization" | "community" | "business" | "institution";
         EventHost: components["schemas"]["Organization"] | components["schemas"]["Community"] | components["schemas"]["Business"] | components["schemas"]["Institution"];
         /** @enum {string} */
-        EventAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "publish" | "unpublish" | "cancel" | "complete";
+        EventAllowedAction: "update" | "delete" | "restore" | "suspend" | "unsuspend" | "publish" | "unpublish" | "cancel" | "complete" | "copy" | "check_in" | "sell_at_door" | "broadcast" | "promote";
         /** @enum {string} */
         EventSort: "title" | "-title" | "starts_at" | "-starts_at" | "like_count" | "-like_count" | "ticket_count" | "-ticket_count" | "id" | "-id";
         /** @enum {string} */
-        EventExpand: "city" | "host" | "venue";
+        EventExpand: "city" | "host" | "venue" | "cover" | "cheapest_ticket_type" | "allowed_actions";
         EventList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedEvent"][];
         };
@@ -13437,7 +13361,7 @@ export type components = {
         /** @enum {string} */
         TicketTypeSort: "name" | "-name" | "price_cents" | "-price_cents" | "id" | "-id";
         /** @enum {string} */
-        TicketTypeExpand: "event";
+        TicketTypeExpand: "event" | "allowed_actions";
         TicketTypeList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedTicketType"][];
         };
@@ -13652,7 +13576,7 @@ export type components = {
         /** @enum {string} */
         BroadcastAllowedAction: "update" | "suspend" | "unsuspend" | "schedule" | "revise" | "cancel";
         /** @enum {string} */
-        BroadcastExpand: "event";
+        BroadcastExpand: "event" | "allowed_actions";
         BroadcastList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedBroadcast"][];
         };
@@ -13843,6 +13767,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["OrderAllowedAction"][];
         };
         ExpandedOrder: components["schemas"]["Order"] & {
             event?: components["schemas"]["Event"] | null;
@@ -13852,9 +13777,11 @@ export type components = {
         /** @enum {string} */
         OrderFeePaidBy: "buyer" | "organizer";
         /** @enum {string} */
+        OrderAllowedAction: "pay" | "cancel" | "refund";
+        /** @enum {string} */
         OrderSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        OrderExpand: "event";
+        OrderExpand: "event" | "allowed_actions";
         OrderList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedOrder"][];
         };
@@ -13959,6 +13886,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["TicketAllowedAction"][];
         };
         ExpandedTicket: components["schemas"]["Ticket"] & {
             order?: components["schemas"]["Order"] | null;
@@ -13971,7 +13899,9 @@ export type components = {
         /** @enum {string} */
         TicketVoidReason: "disputed" | "event_cancelled";
         /** @enum {string} */
-        TicketExpand: "order" | "ticket_type" | "event" | "holder";
+        TicketAllowedAction: "offer" | "refund";
+        /** @enum {string} */
+        TicketExpand: "order" | "ticket_type" | "event" | "holder" | "allowed_actions";
         TicketList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedTicket"][];
         };
@@ -14004,6 +13934,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["TicketTransferAllowedAction"][];
         };
         ExpandedTicketTransfer: components["schemas"]["TicketTransfer"] & {
             ticket?: components["schemas"]["Ticket"] | null;
@@ -14011,7 +13942,9 @@ export type components = {
         /** @enum {string} */
         TicketTransferState: "offered" | "accepted" | "declined" | "withdrawn" | "expired";
         /** @enum {string} */
-        TicketTransferExpand: "ticket";
+        TicketTransferAllowedAction: "accept" | "decline" | "withdraw";
+        /** @enum {string} */
+        TicketTransferExpand: "ticket" | "allowed_actions";
         TicketTransferList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedTicketTransfer"][];
         };
@@ -14214,7 +14147,7 @@ export type components = {
         /** @enum {string} */
         CheckpointSort: "name" | "-name" | "id" | "-id";
         /** @enum {string} */
-        CheckpointExpand: "event";
+        CheckpointExpand: "event" | "allowed_actions";
         CheckpointList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCheckpoint"][];
         };
@@ -14304,7 +14237,7 @@ export type components = {
         /** @enum {string} */
         CheckpointTicketTypeAllowedAction: "delete" | "restore";
         /** @enum {string} */
-        CheckpointTicketTypeExpand: "checkpoint" | "ticket_type" | "event";
+        CheckpointTicketTypeExpand: "checkpoint" | "ticket_type" | "event" | "allowed_actions";
         CheckpointTicketTypeList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCheckpointTicketType"][];
         };
@@ -14422,7 +14355,7 @@ export type components = {
         /** @enum {string} */
         WaitlistEntryAllowedAction: "update" | "delete";
         /** @enum {string} */
-        WaitlistEntryExpand: "event" | "ticket_type";
+        WaitlistEntryExpand: "event" | "ticket_type" | "allowed_actions";
         WaitlistEntryList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedWaitlistEntry"][];
         };
@@ -14525,7 +14458,7 @@ export type components = {
         /** @enum {string} */
         PromoCodeAllowedAction: "update" | "delete" | "restore";
         /** @enum {string} */
-        PromoCodeExpand: "event";
+        PromoCodeExpand: "event" | "allowed_actions";
         PromoCodeList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedPromoCode"][];
         };
@@ -14671,7 +14604,7 @@ export type components = {
         /** @enum {string} */
         ReviewSort: "rating" | "-rating" | "id" | "-id";
         /** @enum {string} */
-        ReviewExpand: "reviewer" | "entity";
+        ReviewExpand: "reviewer" | "entity" | "allowed_actions";
         ReviewList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedReview"][];
         };
@@ -14818,7 +14751,7 @@ export type components = {
         /** @enum {string} */
         MediaSort: "position" | "-position" | "id" | "-id";
         /** @enum {string} */
-        MediaExpand: "entity";
+        MediaExpand: "entity" | "allowed_actions";
         MediaList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedMedia"][];
         };
@@ -14887,7 +14820,12 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["PaymentMethodAllowedAction"][];
         };
+        /** @enum {string} */
+        PaymentMethodAllowedAction: "prefer" | "remove";
+        /** @enum {string} */
+        PaymentMethodExpand: "allowed_actions";
         PaymentMethodList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["PaymentMethod"][];
         };
@@ -15107,6 +15045,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["TransferAllowedAction"][];
         };
         ExpandedTransfer: components["schemas"]["Transfer"] & {
             order?: components["schemas"]["Order"] | null;
@@ -15119,9 +15058,11 @@ export type components = {
         /** @enum {string} */
         TransferState: "pending" | "succeeded" | "failed";
         /** @enum {string} */
+        TransferAllowedAction: "retry";
+        /** @enum {string} */
         TransferSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        TransferExpand: "order" | "refund" | "dispute" | "city";
+        TransferExpand: "order" | "refund" | "dispute" | "city" | "allowed_actions";
         TransferList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedTransfer"][];
         };
@@ -15238,11 +15179,16 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["StripeEventAllowedAction"][];
         };
         /** @enum {string} */
         StripeEventState: "received" | "done" | "ignored" | "parked";
         /** @enum {string} */
+        StripeEventAllowedAction: "retry" | "dismiss";
+        /** @enum {string} */
         StripeEventSort: "happened_at" | "-happened_at" | "id" | "-id";
+        /** @enum {string} */
+        StripeEventExpand: "allowed_actions";
         StripeEventList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["StripeEvent"][];
         };
@@ -15304,6 +15250,8 @@ export type components = {
         PlanAllowedAction: "update" | "delete" | "restore";
         /** @enum {string} */
         PlanSort: "name" | "-name" | "price_cents" | "-price_cents" | "id" | "-id";
+        /** @enum {string} */
+        PlanExpand: "allowed_actions";
         PlanList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["Plan"][];
         };
@@ -15479,6 +15427,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["SubscriptionAllowedAction"][];
         };
         ExpandedSubscription: components["schemas"]["Subscription"] & {
             business?: components["schemas"]["Business"] | null;
@@ -15489,7 +15438,9 @@ export type components = {
         /** @enum {string} */
         SubscriptionInterval: "month" | "year";
         /** @enum {string} */
-        SubscriptionExpand: "business" | "plan";
+        SubscriptionAllowedAction: "cancel" | "keep" | "change_plan" | "change_card";
+        /** @enum {string} */
+        SubscriptionExpand: "business" | "plan" | "allowed_actions";
         SubscriptionList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedSubscription"][];
         };
@@ -15561,7 +15512,7 @@ export type components = {
         /** @enum {string} */
         CommissionRuleSort: "valid_from" | "-valid_from" | "id" | "-id";
         /** @enum {string} */
-        CommissionRuleExpand: "scope";
+        CommissionRuleExpand: "scope" | "allowed_actions";
         CommissionRuleList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCommissionRule"][];
         };
@@ -15772,7 +15723,7 @@ export type components = {
         /** @enum {string} */
         CommissionProposalSort: "valid_from" | "-valid_from" | "id" | "-id";
         /** @enum {string} */
-        CommissionProposalExpand: "city";
+        CommissionProposalExpand: "city" | "allowed_actions";
         CommissionProposalList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedCommissionProposal"][];
         };
@@ -15932,7 +15883,7 @@ export type components = {
         /** @enum {string} */
         FeaturedPlaceSort: "day_price_cents" | "-day_price_cents" | "id" | "-id";
         /** @enum {string} */
-        FeaturedPlaceExpand: "city";
+        FeaturedPlaceExpand: "city" | "allowed_actions";
         FeaturedPlaceList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedFeaturedPlace"][];
         };
@@ -16103,11 +16054,11 @@ export type components = {
         PromotionTargetType: "event" | "business" | "venue";
         PromotionTarget: components["schemas"]["Event"] | components["schemas"]["Business"] | components["schemas"]["Venue"];
         /** @enum {string} */
-        PromotionAllowedAction: "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "activate" | "finish" | "withdraw";
+        PromotionAllowedAction: "delete" | "restore" | "suspend" | "unsuspend" | "approve" | "reject" | "activate" | "finish" | "withdraw" | "pay";
         /** @enum {string} */
         PromotionSort: "starts_at" | "-starts_at" | "id" | "-id";
         /** @enum {string} */
-        PromotionExpand: "target" | "city";
+        PromotionExpand: "target" | "city" | "allowed_actions";
         PromotionList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedPromotion"][];
         };
@@ -16251,7 +16202,7 @@ export type components = {
         /** @enum {string} */
         ServiceRequestSort: "title" | "-title" | "id" | "-id";
         /** @enum {string} */
-        ServiceRequestExpand: "city" | "host" | "event";
+        ServiceRequestExpand: "city" | "host" | "event" | "allowed_actions";
         ServiceRequestList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedServiceRequest"][];
         };
@@ -16371,7 +16322,7 @@ export type components = {
         /** @enum {string} */
         LeadAllowedAction: "update" | "delete" | "restore" | "view" | "decline" | "win" | "lose";
         /** @enum {string} */
-        LeadExpand: "service_request" | "business";
+        LeadExpand: "service_request" | "business" | "allowed_actions";
         LeadList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedLead"][];
         };
@@ -16503,11 +16454,11 @@ export type components = {
         /** @enum {string} */
         QuoteFeePaidBy: "provider" | "organizer";
         /** @enum {string} */
-        QuoteAllowedAction: "update" | "delete" | "restore" | "send" | "accept" | "decline" | "expire";
+        QuoteAllowedAction: "update" | "delete" | "restore" | "send" | "accept" | "decline" | "expire" | "pay_fee";
         /** @enum {string} */
         QuoteSort: "amount_cents" | "-amount_cents" | "id" | "-id";
         /** @enum {string} */
-        QuoteExpand: "lead";
+        QuoteExpand: "lead" | "allowed_actions";
         QuoteList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedQuote"][];
         };
@@ -16878,6 +16829,7 @@ export type components = {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
+            allowed_actions?: components["schemas"]["FraudFlagAllowedAction"][];
         };
         ExpandedFraudFlag: components["schemas"]["FraudFlag"] & {
             entity?: components["schemas"]["FraudFlagEntity"] | null;
@@ -16890,9 +16842,11 @@ export type components = {
         FraudFlagEntityType: "user" | "community" | "organization" | "business" | "venue" | "institution" | "event" | "review" | "order" | "transaction" | "promotion" | "referral";
         FraudFlagEntity: components["schemas"]["User"] | components["schemas"]["Community"] | components["schemas"]["Organization"] | components["schemas"]["Business"] | components["schemas"]["Venue"] | components["schemas"]["Institution"] | components["schemas"]["Event"] | components["schemas"]["Review"] | components["schemas"]["Order"] | components["schemas"]["Transaction"] | components["schemas"]["Promotion"] | components["schemas"]["Referral"];
         /** @enum {string} */
+        FraudFlagAllowedAction: "confirm" | "dismiss";
+        /** @enum {string} */
         FraudFlagSort: "score" | "-score" | "id" | "-id";
         /** @enum {string} */
-        FraudFlagExpand: "entity";
+        FraudFlagExpand: "entity" | "allowed_actions";
         FraudFlagList: components["schemas"]["PageInfo"] & {
             data: components["schemas"]["ExpandedFraudFlag"][];
         };
@@ -17006,6 +16960,10 @@ export type components = {
             starts_at: string | null;
             /** @description IANA name of the event's time zone; null for other types. */
             timezone: string | null;
+            /** @description Only with `expand`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
+            /** @description Only with `expand`; null if there is none that the caller can see. */
+            cheapest_ticket_type?: components["schemas"]["TicketType"] | null;
         };
         SearchHits: {
             data: components["schemas"]["SearchHit"][];
@@ -17029,6 +16987,10 @@ export type components = {
             /** @description IANA name of the event's time zone; null for other types. */
             timezone: string | null;
             location: components["schemas"]["Point"];
+            /** @description Only with `expand`; null if there is none that the caller can see. */
+            cover?: components["schemas"]["Media"] | null;
+            /** @description Only with `expand`; null if there is none that the caller can see. */
+            cheapest_ticket_type?: components["schemas"]["TicketType"] | null;
         };
         /** @description The number of objects in a cell of the map. */
         MapCluster: {
@@ -19555,6 +19517,11 @@ export type components = {
              * @description Part of `paid_cents` for refunded tickets.
              */
             refunded_cents: number;
+            /**
+             * @description Why nobody can order them online, and what to do, apart from the state of the event, the sales period and the number
+             *     of tickets left. Null if they can be ordered or are sold only at the door.
+             */
+            obstacle: string | null;
         };
         /** @description Leads, quotes and plan of a business. */
         Trade: {
@@ -19751,7 +19718,7 @@ export type components = {
          * @description Type of the problem, and path of the page that explains it.
          * @enum {string}
          */
-        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/plan-required" | "/problems/guests-only" | "/problems/host-not-known-yet" | "/problems/too-many-broadcasts" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
+        ProblemType: "/problems/invalid-syntax" | "/problems/bad-request" | "/problems/invalid-cursor" | "/problems/authentication-required" | "/problems/invalid-token" | "/problems/account-suspended" | "/problems/session-revoked" | "/problems/invalid-credentials" | "/problems/step-up-required" | "/problems/forbidden" | "/problems/forbidden-field" | "/problems/not-found" | "/problems/no-such-route" | "/problems/method-not-allowed" | "/problems/request-timeout" | "/problems/conflict" | "/problems/invalid-state" | "/problems/request-in-progress" | "/problems/gone" | "/problems/precondition-failed" | "/problems/content-too-large" | "/problems/unsupported-media-type" | "/problems/invalid-request" | "/problems/invalid-reference" | "/problems/idempotency-key-reused" | "/problems/precondition-required" | "/problems/quota-exceeded" | "/problems/headers-too-large" | "/problems/internal-error" | "/problems/unavailable" | "/problems/card-declined" | "/problems/insufficient-credits" | "/problems/wallet-frozen" | "/problems/sold-out" | "/problems/not-on-sale" | "/problems/limit-reached" | "/problems/promo-code-refused" | "/problems/order-expired" | "/problems/refund-exceeds-payment" | "/problems/payment-refused" | "/problems/host-cannot-be-paid" | "/problems/tickets-cannot-be-sold" | "/problems/plan-required" | "/problems/guests-only" | "/problems/host-not-known-yet" | "/problems/too-many-broadcasts" | "/problems/place-not-offered" | "/problems/place-taken" | "/problems/storage-full" | "/problems/upload-missing" | "/problems/upload-over" | "/problems/picture-refused" | "/problems/file-store-unavailable" | "/problems/payment-provider-unavailable";
         /**
          * @description The kind of error, for programs.
          *
@@ -19799,6 +19766,8 @@ export type components = {
         GiveCreditsKind: "promotion_bonus" | "event_credit";
         /** @enum {string} */
         ScanDirection: "entry" | "exit";
+        /** @enum {string} */
+        SearchExpand: "cover" | "cheapest_ticket_type";
     };
     responses: {
         /** @description The request could not be read: malformed JSON, a repeated key, or an invalid header or cursor. */
@@ -20881,16 +20850,19 @@ export type components = {
         "Device.platform": components["schemas"]["DevicePlatform"];
         "Device.platform.ne": components["schemas"]["DevicePlatform"];
         "Device.platform.in": components["schemas"]["DevicePlatform"][];
+        "Device.expand": components["schemas"]["DeviceExpand"][];
         "NotificationPreference.channel": components["schemas"]["NotificationPreferenceChannel"];
         "NotificationPreference.channel.ne": components["schemas"]["NotificationPreferenceChannel"];
         "NotificationPreference.channel.in": components["schemas"]["NotificationPreferenceChannel"][];
         "NotificationPreference.type": components["schemas"]["NotificationPreferenceType"];
         "NotificationPreference.type.ne": components["schemas"]["NotificationPreferenceType"];
         "NotificationPreference.type.in": components["schemas"]["NotificationPreferenceType"][];
+        "NotificationPreference.expand": components["schemas"]["NotificationPreferenceExpand"][];
         code: string;
         "code.ne": string;
         "code.in": string[];
         "limit.50": number;
+        "Country.expand": components["schemas"]["CountryExpand"][];
         slug: string;
         "slug.ne": string;
         "slug.in": string[];
@@ -21176,6 +21148,7 @@ export type components = {
         "Media.type.in": components["schemas"]["MediaType"][];
         "Media.sort": components["schemas"]["MediaSort"];
         "Media.expand": components["schemas"]["MediaExpand"][];
+        "PaymentMethod.expand": components["schemas"]["PaymentMethodExpand"][];
         "Transaction.type": components["schemas"]["TransactionType"];
         "Transaction.type.ne": components["schemas"]["TransactionType"];
         "Transaction.type.in": components["schemas"]["TransactionType"][];
@@ -21196,8 +21169,10 @@ export type components = {
         "Dispute.expand": components["schemas"]["DisputeExpand"][];
         "Transfer.expand": components["schemas"]["TransferExpand"][];
         "ConnectedAccount.expand": components["schemas"]["ConnectedAccountExpand"][];
+        "StripeEvent.expand": components["schemas"]["StripeEventExpand"][];
         is_offered: boolean;
         "is_offered.ne": boolean;
+        "Plan.expand": components["schemas"]["PlanExpand"][];
         "Subscription.state": components["schemas"]["SubscriptionState"];
         "Subscription.state.ne": components["schemas"]["SubscriptionState"];
         "Subscription.state.in": components["schemas"]["SubscriptionState"][];
@@ -21339,6 +21314,8 @@ export type components = {
         "token.required": string;
         /** @description Signature by a secret of this endpoint */
         "Stripe-Signature.required": string;
+        /** @description Shows each object with its main picture, and each event with the cheapest type of ticket on sale. */
+        expand: components["schemas"]["SearchExpand"][];
     };
     requestBodies: never;
     headers: {
@@ -21440,6 +21417,7 @@ export type CreateRoleAssignment = components['schemas']['CreateRoleAssignment']
 export type Device = components['schemas']['Device'];
 export type DevicePlatform = components['schemas']['DevicePlatform'];
 export type DeviceAllowedAction = components['schemas']['DeviceAllowedAction'];
+export type DeviceExpand = components['schemas']['DeviceExpand'];
 export type DeviceList = components['schemas']['DeviceList'];
 export type CreateDevice = components['schemas']['CreateDevice'];
 export type ReplaceDevice = components['schemas']['ReplaceDevice'];
@@ -21448,6 +21426,7 @@ export type NotificationPreference = components['schemas']['NotificationPreferen
 export type NotificationPreferenceChannel = components['schemas']['NotificationPreferenceChannel'];
 export type NotificationPreferenceType = components['schemas']['NotificationPreferenceType'];
 export type NotificationPreferenceAllowedAction = components['schemas']['NotificationPreferenceAllowedAction'];
+export type NotificationPreferenceExpand = components['schemas']['NotificationPreferenceExpand'];
 export type NotificationPreferenceList = components['schemas']['NotificationPreferenceList'];
 export type CreateNotificationPreference = components['schemas']['CreateNotificationPreference'];
 export type ReplaceNotificationPreference = components['schemas']['ReplaceNotificationPreference'];
@@ -21456,6 +21435,7 @@ export type RestoredNotificationPreference = components['schemas']['RestoredNoti
 export type Country = components['schemas']['Country'];
 export type CountryAllowedAction = components['schemas']['CountryAllowedAction'];
 export type CountrySort = components['schemas']['CountrySort'];
+export type CountryExpand = components['schemas']['CountryExpand'];
 export type CountryList = components['schemas']['CountryList'];
 export type CreateCountry = components['schemas']['CreateCountry'];
 export type ReplaceCountry = components['schemas']['ReplaceCountry'];
@@ -21595,6 +21575,7 @@ export type Order = components['schemas']['Order'];
 export type ExpandedOrder = components['schemas']['ExpandedOrder'];
 export type OrderState = components['schemas']['OrderState'];
 export type OrderFeePaidBy = components['schemas']['OrderFeePaidBy'];
+export type OrderAllowedAction = components['schemas']['OrderAllowedAction'];
 export type OrderSort = components['schemas']['OrderSort'];
 export type OrderExpand = components['schemas']['OrderExpand'];
 export type OrderList = components['schemas']['OrderList'];
@@ -21606,11 +21587,13 @@ export type Ticket = components['schemas']['Ticket'];
 export type ExpandedTicket = components['schemas']['ExpandedTicket'];
 export type TicketState = components['schemas']['TicketState'];
 export type TicketVoidReason = components['schemas']['TicketVoidReason'];
+export type TicketAllowedAction = components['schemas']['TicketAllowedAction'];
 export type TicketExpand = components['schemas']['TicketExpand'];
 export type TicketList = components['schemas']['TicketList'];
 export type TicketTransfer = components['schemas']['TicketTransfer'];
 export type ExpandedTicketTransfer = components['schemas']['ExpandedTicketTransfer'];
 export type TicketTransferState = components['schemas']['TicketTransferState'];
+export type TicketTransferAllowedAction = components['schemas']['TicketTransferAllowedAction'];
 export type TicketTransferExpand = components['schemas']['TicketTransferExpand'];
 export type TicketTransferList = components['schemas']['TicketTransferList'];
 export type Refund = components['schemas']['Refund'];
@@ -21693,6 +21676,8 @@ export type ReplaceMedia = components['schemas']['ReplaceMedia'];
 export type PatchMedia = components['schemas']['PatchMedia'];
 export type RestoredMedia = components['schemas']['RestoredMedia'];
 export type PaymentMethod = components['schemas']['PaymentMethod'];
+export type PaymentMethodAllowedAction = components['schemas']['PaymentMethodAllowedAction'];
+export type PaymentMethodExpand = components['schemas']['PaymentMethodExpand'];
 export type PaymentMethodList = components['schemas']['PaymentMethodList'];
 export type Transaction = components['schemas']['Transaction'];
 export type ExpandedTransaction = components['schemas']['ExpandedTransaction'];
@@ -21711,6 +21696,7 @@ export type Transfer = components['schemas']['Transfer'];
 export type ExpandedTransfer = components['schemas']['ExpandedTransfer'];
 export type TransferKind = components['schemas']['TransferKind'];
 export type TransferState = components['schemas']['TransferState'];
+export type TransferAllowedAction = components['schemas']['TransferAllowedAction'];
 export type TransferSort = components['schemas']['TransferSort'];
 export type TransferExpand = components['schemas']['TransferExpand'];
 export type TransferList = components['schemas']['TransferList'];
@@ -21722,12 +21708,15 @@ export type ConnectedAccountExpand = components['schemas']['ConnectedAccountExpa
 export type ConnectedAccountList = components['schemas']['ConnectedAccountList'];
 export type StripeEvent = components['schemas']['StripeEvent'];
 export type StripeEventState = components['schemas']['StripeEventState'];
+export type StripeEventAllowedAction = components['schemas']['StripeEventAllowedAction'];
 export type StripeEventSort = components['schemas']['StripeEventSort'];
+export type StripeEventExpand = components['schemas']['StripeEventExpand'];
 export type StripeEventList = components['schemas']['StripeEventList'];
 export type Plan = components['schemas']['Plan'];
 export type PlanInterval = components['schemas']['PlanInterval'];
 export type PlanAllowedAction = components['schemas']['PlanAllowedAction'];
 export type PlanSort = components['schemas']['PlanSort'];
+export type PlanExpand = components['schemas']['PlanExpand'];
 export type PlanList = components['schemas']['PlanList'];
 export type CreatePlan = components['schemas']['CreatePlan'];
 export type ReplacePlan = components['schemas']['ReplacePlan'];
@@ -21737,6 +21726,7 @@ export type Subscription = components['schemas']['Subscription'];
 export type ExpandedSubscription = components['schemas']['ExpandedSubscription'];
 export type SubscriptionState = components['schemas']['SubscriptionState'];
 export type SubscriptionInterval = components['schemas']['SubscriptionInterval'];
+export type SubscriptionAllowedAction = components['schemas']['SubscriptionAllowedAction'];
 export type SubscriptionExpand = components['schemas']['SubscriptionExpand'];
 export type SubscriptionList = components['schemas']['SubscriptionList'];
 export type CommissionRule = components['schemas']['CommissionRule'];
@@ -21866,6 +21856,7 @@ export type FraudFlagRule = components['schemas']['FraudFlagRule'];
 export type FraudFlagState = components['schemas']['FraudFlagState'];
 export type FraudFlagEntityType = components['schemas']['FraudFlagEntityType'];
 export type FraudFlagEntity = components['schemas']['FraudFlagEntity'];
+export type FraudFlagAllowedAction = components['schemas']['FraudFlagAllowedAction'];
 export type FraudFlagSort = components['schemas']['FraudFlagSort'];
 export type FraudFlagExpand = components['schemas']['FraudFlagExpand'];
 export type FraudFlagList = components['schemas']['FraudFlagList'];
@@ -22042,6 +22033,7 @@ export type AskedPlaceSlot = components['schemas']['AskedPlaceSlot'];
 export type GiveBackTo = components['schemas']['GiveBackTo'];
 export type GiveCreditsKind = components['schemas']['GiveCreditsKind'];
 export type ScanDirection = components['schemas']['ScanDirection'];
+export type SearchExpand = components['schemas']['SearchExpand'];
 export type Response400 = components['responses']['400'];
 export type Response401 = components['responses']['401'];
 export type Response403 = components['responses']['403'];
@@ -22200,16 +22192,19 @@ export type ParameterRoleAssignmentExpand = components['parameters']['RoleAssign
 export type ParameterDevicePlatform = components['parameters']['Device.platform'];
 export type ParameterDevicePlatformNe = components['parameters']['Device.platform.ne'];
 export type ParameterDevicePlatformIn = components['parameters']['Device.platform.in'];
+export type ParameterDeviceExpand = components['parameters']['Device.expand'];
 export type ParameterNotificationPreferenceChannel = components['parameters']['NotificationPreference.channel'];
 export type ParameterNotificationPreferenceChannelNe = components['parameters']['NotificationPreference.channel.ne'];
 export type ParameterNotificationPreferenceChannelIn = components['parameters']['NotificationPreference.channel.in'];
 export type ParameterNotificationPreferenceType = components['parameters']['NotificationPreference.type'];
 export type ParameterNotificationPreferenceTypeNe = components['parameters']['NotificationPreference.type.ne'];
 export type ParameterNotificationPreferenceTypeIn = components['parameters']['NotificationPreference.type.in'];
+export type ParameterNotificationPreferenceExpand = components['parameters']['NotificationPreference.expand'];
 export type ParameterCode = components['parameters']['code'];
 export type ParameterCodeNe = components['parameters']['code.ne'];
 export type ParameterCodeIn = components['parameters']['code.in'];
 export type ParameterLimit_50 = components['parameters']['limit.50'];
+export type ParameterCountryExpand = components['parameters']['Country.expand'];
 export type ParameterSlug = components['parameters']['slug'];
 export type ParameterSlugNe = components['parameters']['slug.ne'];
 export type ParameterSlugIn = components['parameters']['slug.in'];
@@ -22495,6 +22490,7 @@ export type ParameterMediaTypeNe = components['parameters']['Media.type.ne'];
 export type ParameterMediaTypeIn = components['parameters']['Media.type.in'];
 export type ParameterMediaSort = components['parameters']['Media.sort'];
 export type ParameterMediaExpand = components['parameters']['Media.expand'];
+export type ParameterPaymentMethodExpand = components['parameters']['PaymentMethod.expand'];
 export type ParameterTransactionType = components['parameters']['Transaction.type'];
 export type ParameterTransactionTypeNe = components['parameters']['Transaction.type.ne'];
 export type ParameterTransactionTypeIn = components['parameters']['Transaction.type.in'];
@@ -22515,8 +22511,10 @@ export type ParameterDisputeSort = components['parameters']['Dispute.sort'];
 export type ParameterDisputeExpand = components['parameters']['Dispute.expand'];
 export type ParameterTransferExpand = components['parameters']['Transfer.expand'];
 export type ParameterConnectedAccountExpand = components['parameters']['ConnectedAccount.expand'];
+export type ParameterStripeEventExpand = components['parameters']['StripeEvent.expand'];
 export type ParameterIsOffered = components['parameters']['is_offered'];
 export type ParameterIsOfferedNe = components['parameters']['is_offered.ne'];
+export type ParameterPlanExpand = components['parameters']['Plan.expand'];
 export type ParameterSubscriptionState = components['parameters']['Subscription.state'];
 export type ParameterSubscriptionStateNe = components['parameters']['Subscription.state.ne'];
 export type ParameterSubscriptionStateIn = components['parameters']['Subscription.state.in'];
@@ -22649,6 +22647,7 @@ export type ParameterChangedSince = components['parameters']['changed_since'];
 export type ParameterLimit = components['parameters']['limit'];
 export type ParameterTokenRequired = components['parameters']['token.required'];
 export type ParameterStripeSignatureRequired = components['parameters']['Stripe-Signature.required'];
+export type ParameterExpand = components['parameters']['expand'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
@@ -24823,7 +24822,9 @@ export interface operations {
     };
     getPaymentMethod: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["PaymentMethod.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -26360,6 +26361,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["PaymentMethod.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26484,6 +26486,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["NotificationPreference.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -26510,6 +26513,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["Device.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -27053,6 +27057,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["Device.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -27102,7 +27107,9 @@ export interface operations {
     };
     getDevice: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["Device.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -27225,6 +27232,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["NotificationPreference.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -27274,7 +27282,9 @@ export interface operations {
     };
     getNotificationPreference: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["NotificationPreference.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -27443,6 +27453,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.50"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["Country.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -27492,7 +27503,9 @@ export interface operations {
     };
     getCountry: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["Country.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -35867,6 +35880,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["PaymentMethod.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -36244,6 +36258,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["StripeEvent.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -36268,7 +36283,9 @@ export interface operations {
     };
     getStripeEvent: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["StripeEvent.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -36309,6 +36326,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["Plan.expand"];
                 id?: components["parameters"]["IdIs"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
@@ -36358,7 +36376,9 @@ export interface operations {
     };
     getPlan: {
         parameters: {
-            query?: never;
+            query?: {
+                expand?: components["parameters"]["Plan.expand"];
+            };
             header?: {
                 /** @description ETag of an earlier answer: 304 if nothing has changed since. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -39965,6 +39985,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["PaymentMethod.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -40081,6 +40102,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["NotificationPreference.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -40105,6 +40127,7 @@ export interface operations {
                 limit?: components["parameters"]["limit.20"];
                 cursor?: components["parameters"]["Cursor"];
                 count?: components["parameters"]["count"];
+                expand?: components["parameters"]["Device.expand"];
                 "id.in"?: components["parameters"]["IdIn"];
                 "id.ne"?: components["parameters"]["IdNe"];
             };
@@ -40943,6 +40966,8 @@ export interface operations {
                 types?: components["schemas"]["SearchHitType"][];
                 /** @description Maximum number of hits of each type. */
                 limit?: number;
+                /** @description Shows each object with its main picture, and each event with the cheapest type of ticket on sale. */
+                expand?: components["parameters"]["expand"];
             };
             header?: never;
             path?: never;
@@ -40988,6 +41013,8 @@ export interface operations {
                  * @example 2027-03-01
                  */
                 to?: string;
+                /** @description Shows each object with its main picture, and each event with the cheapest type of ticket on sale. */
+                expand?: components["parameters"]["expand"];
             };
             header?: never;
             path?: never;
