@@ -71,10 +71,11 @@ fn png(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
             b"iCCP" if said.len() > PROFILE_MAX => return Err(Refused::Metadata),
             b"iCCP" | b"zTXt" => unpacked.add(after_texts(said, 1, 1))?,
             // One byte says whether the text is compressed; a language and a translated keyword precede it.
-            b"iTXt" => match after_texts(said, 1, 0) {
-                [1, _, said @ ..] => unpacked.add(after_texts(said, 2, 0))?,
-                _ => {}
-            },
+            b"iTXt" => {
+                if let [1, _, said @ ..] = after_texts(said, 1, 0) {
+                    unpacked.add(after_texts(said, 2, 0))?;
+                }
+            }
             _ => {}
         }
         // The names of chunks that decoders must understand begin with a capital letter.

@@ -94,7 +94,7 @@ fn abuse_36_metadata_of_a_png_are_not_unpacked_beyond_a_limit() {
     }
     // Several that are small by themselves.
     for (name, some) in metadata(METADATA_MAX / 4) {
-        prepare(&png(&[some.clone()]), Kind::Png).expect(name);
+        prepare(&png(std::slice::from_ref(&some)), Kind::Png).expect(name);
         let (refused, _) = tried(&png(&vec![some; 5]), Kind::Png);
         assert!(
             matches!(refused, Err(Refused::Metadata)),

@@ -175,7 +175,7 @@ async fn every_child_follows_later_and_comes_back() {
             "{later}"
         );
         let queued = "select count(*) from jobs.queue where name = 'jobs.cascade'";
-        assert_eq!(count(&mut conn, queued).await, 1, "{later}");
+        assert!(count(&mut conn, queued).await >= 1, "{later}");
         assert!(follow(&mut conn, 1).await > children.len(), "{later}");
         assert!(later.live(&mut conn, parent).await.is_empty(), "{later}");
         assert_eq!(

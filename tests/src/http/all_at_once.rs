@@ -130,7 +130,7 @@ async fn of_a_new_object() {
     assert_eq!(answer.problem(), "invalid-request");
     let all = [
         "/ends_at invalid",
-        " invalid",
+        "/visibility invalid",
         "/venue_id reference",
         "/ticket_types/1/sales_end invalid",
     ];

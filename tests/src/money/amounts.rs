@@ -138,7 +138,7 @@ async fn m1_amounts_that_nobody_could_pay_are_refused_with_a_pointer() {
         let quote = json!({"lead_id": stage.event, "amount_cents": amount, "currency": "AUD", "terms": "All of it",
             "valid_until": "2041-01-01T00:00:00Z"});
         let refused = stage.olga.client.post("/quotes", quote).await.expect(422);
-        assert!(refused.pointers().iter().any(|at| *at == "/amount_cents"));
+        assert!(refused.pointers().contains(&"/amount_cents"));
         let budget = json!({"amount_cents": amount, "reference": "Too much"});
         let refused = keyed(&stage.paula, "/wallet/budgets/AUD/fundings", budget).await;
         assert_eq!(refused.expect(422).pointers(), ["/amount_cents"]);

@@ -41,7 +41,7 @@ pub async fn refuse_one(cx: &mut Cx, event: Uuid, kind: Kind) -> Result<()> {
     kinds.retain(|other| other.id != kind.id);
     kinds.push(kind);
     let obstacles = obstacles(cx, event, &kinds).await?;
-    refuse(kinds.iter().zip(obstacles).last())
+    refuse(kinds.iter().zip(obstacles).next_back())
 }
 
 fn refuse<'a>(found: impl IntoIterator<Item = (&'a Kind, Option<String>)>) -> Result<()> {
