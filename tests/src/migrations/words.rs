@@ -35,7 +35,7 @@ const fn added(
 }
 
 /// All of these are added together, in one spec.
-const WORDS: [Added; 41] = [
+const WORDS: [Added; 42] = [
     added(
         &[(FIELD, "unique")],
         &[(
@@ -213,6 +213,14 @@ const WORDS: [Added; 41] = [
             "access:\n",
             "has:\n  lots: lot* via gig, create with (..5)\nderived:\n  lot_count: count(lots), sort, filter\n  \
              price_sum: sum(lots.price), delta\n  price_avg: avg(lots.price)\n  busy: lot_count > 3\naccess:\n",
+        )],
+    ),
+    added(
+        &[(KEY, "first"), (KEY, "offers")],
+        &[(
+            "gig",
+            "access:\n",
+            "first:\n  best: lots by price\noffers:\n  lend: by mine, when state == open\naccess:\n",
         )],
     ),
     added(
