@@ -35614,7 +35614,7 @@ begin
       when u.status <> 'active' then 'the account is closed'
       when x.channel = 'push' and d.status is distinct from 'active' then 'the device is signed out'
       when x.channel = 'email' and n.type <> 'security'
-        and exists (select from app.mail_suppressions s where s.email operator(public.=) u.email) then 'mail to this address comes back'
+        and exists (select from app.mail_suppressions s where s.email = u.email) then 'mail to this address comes back'
       when not x.required and not coalesce(chosen.enabled, true) then 'the member does not want it any more'
       when n.type = 'event_reminder' and not app.reminder_holds(n.event_id, n.user_id, n.dedupe_key) then 'the event or the ticket is another by now'
       when n.type = 'new_event' and n.event_id is not null and not exists (

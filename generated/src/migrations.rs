@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ae73857758f904ff1a063d6abf2c758d148561ccc50f9784ff7ea82e002ad6cb6a6a7dfdc693155c925ccab24a1c7546",
+        checksum: "1bf0b52d58a027d7ceec58ba93d5210ef25ae2e137eec58cdb9add8447292ee74b3cc75bdadce92dfdf378f017e13807",
     },
 ];

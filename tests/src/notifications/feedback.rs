@@ -237,7 +237,7 @@ async fn no3_an_address_that_mail_reaches_again_is_mailed_again() {
         guests
             .run(&format!(
                 "delete from app.mail_suppressions;
-                 insert into app.mail_suppressions (email, reason) values ('Nils_is_back@example.org', '{reason}'),
+                 insert into app.mail_suppressions (email, reason) values ('nils_is_back@example.org', '{reason}'),
                    ('another@example.org', 'bounced')"
             ))
             .await;
