@@ -154,6 +154,7 @@ async fn all_acts(stage: &Stage) -> BTreeMap<String, Vec<Act>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: cargo nextest run --run-ignored only pairs"]
 async fn two_changes_of_one_row_are_one_after_the_other() {
     let stage = Stage::new().await;
     let all = all_acts(&stage).await;
@@ -180,6 +181,7 @@ async fn two_changes_of_one_row_are_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: cargo nextest run --run-ignored only pairs"]
 async fn a_row_and_what_it_depends_on_change_one_after_the_other() {
     let stage = Stage::new().await;
     let all = all_acts(&stage).await;
