@@ -100,8 +100,12 @@ pub const THE_SAME: [(&str, &str); 23] = [
 /// The cases that would reveal these leaves are in none of the worlds: a member waiting to join a community of which
 /// the actor is a moderator; a suspended community with service requests; a suspended member who outranks the staff of
 /// the community; a private event of a community of which the actor is a member; a city's administrator who outranks a
-/// member of that city; a suspended promotion whose platform administrator asks; a wallet of the actor's own.
-pub const NOT_IN_THE_WORLDS: [&str; 12] = [
+/// member of that city; a suspended promotion whose platform administrator asks;
+/// a promotion of the city's administrator who administers its target as well; a wallet of the actor's own.
+pub const NOT_IN_THE_WORLDS: [&str; 15] = [
+    "promotions_select using : sec.seen_event_moderates(target_id) -> true",
+    "promotions_select using : sec.seen_business_moderates(target_id) -> true",
+    "promotions_update using suspend: sec.seen_event_moderates(target_id) -> true",
     "promotions_select using : sec.is_platform_admin() -> false",
     "wallet_accounts_select using : (user_id = ( SELECT sec.uid() AS uid)) -> false",
     "institutions_update using suspend: ((strpos(sec.held_org_admin(), (id)::text) > 0) IS NOT TRUE) -> true",
