@@ -99,6 +99,64 @@ async fn nobody_moderates_what_is_their_own() {
     }
 }
 
+/// Nor can they suspend what promotes their own event or business, or see it while it is suspended. Negative control:
+/// a city's administrator who does not administer the target can do both.
+#[tokio::test]
+async fn nobody_moderates_promotions_of_their_own() {
+    let server = TestServer::demo().await;
+    let (carlo, paula) = (
+        server.sign_in(PEOPLE[1].id).await,
+        server.sign_in(PEOPLE[0].id).await,
+    );
+    let other = server.member("other").await;
+    let host = organization(&server, &other, "Run by somebody else").await;
+    let event = event(&server, &other, host, "A night").await;
+    let city = server.city("melbourne").await;
+    let shop = json!({"city_id": city, "name": "A shop", "category": "venue_hire"});
+    let shop = other.client.post("/businesses", shop).await.expect(201);
+    let business: Uuid = shop.id().parse().expect("an id");
+    carlo
+        .client
+        .act(&format!("/businesses/{business}/approve"))
+        .await
+        .expect(200);
+    let event: Uuid = event
+        .rsplit('/')
+        .next()
+        .and_then(|id| id.parse().ok())
+        .expect("an id");
+    for is_own in [false, true] {
+        if is_own {
+            for scope in [("organization", host), ("business", business)] {
+                server.grant(&carlo, "orgAdmin", Some(scope)).await;
+            }
+        }
+        for (kind, target) in [("event", event), ("business", business)] {
+            let id: Uuid = sqlx::query_scalar(
+                "insert into app.promotions (target_type, target_id, city_id, slot, starts_at, ends_at)
+                 values ($1, $2, $3, 'home', now() + $4 * interval '1 day', now() + ($4 + 1) * interval '1 day') returning id",
+            )
+            .bind(kind)
+            .bind(target)
+            .bind(city.to_string().parse::<Uuid>().expect("an id"))
+            .bind(if is_own { 5 } else { 1 })
+            .fetch_one(&mut *server.superuser().await)
+            .await
+            .expect("a booking");
+            let path = format!("/promotions/{id}");
+            let suspend = format!("{path}/suspend");
+            let answer = carlo.client.act(&suspend).await;
+            answer.expect(if is_own { 403 } else { 200 });
+            if is_own {
+                paula.client.act(&suspend).await.expect(200);
+            }
+            paula.client.get(&path).await.expect(200);
+            let seen = carlo.client.get(&path).await;
+            seen.expect(if is_own { 404 } else { 200 });
+        }
+    }
+}
+
 fn spec_of(entity: &str) -> String {
     let path = root().join(format!("spec/entities/{entity}.yaml"));
     std::fs::read_to_string(path).expect("a spec file")

@@ -102,6 +102,7 @@ pub const THE_SAME: [(&str, &str); 23] = [
 /// the community; a private event of a community of which the actor is a member; a city's administrator who outranks a
 /// member of that city; a suspended promotion whose platform administrator asks;
 /// a promotion of the city's administrator who administers its target as well; a wallet of the actor's own.
+/// `abuse::own` asks for the promotions over HTTP, the tests of `money` for wallets.
 pub const NOT_IN_THE_WORLDS: [&str; 15] = [
     "promotions_select using : sec.seen_event_moderates(target_id) -> true",
     "promotions_select using : sec.seen_business_moderates(target_id) -> true",
