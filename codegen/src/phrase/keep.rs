@@ -1,11 +1,9 @@
 //! `one per scope where role == orgAdmin, doc "A profile needs an administrator."`, `one everywhere where …`
 
+use super::check::CHECK_MODIFIERS;
 use super::reader::{Parsed, Reader};
 use super::{KeepPhrase, rule};
-use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
-
-const KEEP_WORDS: [&str; 1] = ["doc"];
 
 pub fn keep(text: &Text) -> Parsed<KeepPhrase> {
     let mut r = Reader::new(text);
@@ -25,14 +23,7 @@ pub fn keep(text: &Text) -> Parsed<KeepPhrase> {
     if r.take_word("where").is_some() {
         phrase.filter = Some(rule::any(&mut r)?);
     }
-    while r.take_sign(",").is_some() {
-        let Some(start) = r.take_word("doc") else {
-            return Err(r.unknown("modifier", &KEEP_WORDS));
-        };
-        if phrase.doc.replace(r.expect_sentence()?).is_some() {
-            return Err(Diagnostic::at(start, "`doc` is here twice").help("keep one of the two"));
-        }
-    }
+    phrase.doc = r.take_doc(&CHECK_MODIFIERS)?;
     r.expect_end("the sentence stands after a comma: `one per scope, doc \"Why.\"`")?;
     Ok(phrase)
 }

@@ -228,6 +228,22 @@ impl Reader {
         Ok(At { it: text, span })
     }
 
+    /// `, doc "What it means."`, for phrases without other modifiers. `modifiers` are those that an error names.
+    pub fn take_doc(&mut self, modifiers: &[&'static str]) -> Parsed<Option<At<String>>> {
+        let mut doc = None;
+        while self.take_sign(",").is_some() {
+            let Some(start) = self.take_word("doc") else {
+                return Err(self.unknown("modifier", modifiers));
+            };
+            if doc.replace(self.expect_sentence()?).is_some() {
+                return Err(
+                    Diagnostic::at(start, "`doc` is here twice").help("keep one of the two")
+                );
+            }
+        }
+        Ok(doc)
+    }
+
     /// Runs `inner` one level deeper.
     pub fn nested<T>(&mut self, inner: impl FnOnce(&mut Reader) -> Parsed<T>) -> Parsed<T> {
         if self.depth == NESTING_MAX {

@@ -4,7 +4,8 @@
 //! Modules declare it ([`Module::access`](crate::module::Module::access)). It only documents the permissions; the
 //! handlers check them. A test checks over HTTP that callers of kinds that are not listed are refused.
 
-use serde_json::{Map, Value, json};
+use crate::operations;
+use serde_json::{Value, json};
 use utoipa::openapi::{OpenApi, extensions::Extensions, path::Operation};
 
 /// Who may use an operation. A kind of caller is documented with `yes` if it may use the operation on every object,
@@ -71,36 +72,20 @@ impl Access {
 
 /// Adds `x-access` to operations that utoipa's derives describe.
 pub fn tell(document: &mut OpenApi, tables: &[Table]) {
-    for item in document.paths.paths.values_mut() {
-        let all = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-        ];
-        for operation in all.into_iter().flatten() {
-            let id = operation.operation_id.as_deref().unwrap_or_default();
-            if let Some(access) = find(tables, id) {
-                extend(operation, access);
-            }
+    operations::each(document, |id, operation| {
+        if let Some(access) = find(tables, id) {
+            extend(operation, access);
         }
-    }
+    });
 }
 
 /// Adds `x-access` to operations that modules describe as JSON.
 pub fn tell_json(document: &mut Value, tables: &[Table]) {
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    let items = paths.into_iter().flat_map(Map::values_mut);
-    let operations = items
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut);
-    for operation in operations {
-        let id = operation["operationId"].as_str().unwrap_or_default();
+    operations::each_json(document, |id, operation| {
         if let Some(access) = find(tables, id) {
             operation[KEY] = access.told();
         }
-    }
+    });
 }
 
 fn extend(operation: &mut Operation, access: Access) {

@@ -25,6 +25,7 @@ pub mod module;
 pub mod modules;
 pub mod notifications;
 pub mod offers;
+mod operations;
 mod parameters;
 pub mod payments;
 pub mod privacy;

@@ -5,7 +5,8 @@
 //! operation the word means ([`Module::offers`](crate::module::Module::offers)); the document tells it. A test checks that
 //! the two have the same words, and another that what is offered is not refused.
 
-use serde_json::{Map, Value};
+use crate::operations;
+use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 /// An operation, and the word by which an object offers it.
@@ -40,38 +41,22 @@ impl Offer {
 
 /// Adds to the descriptions of operations by which word they are offered.
 pub fn tell(document: &mut OpenApi, tables: &[Table]) {
-    for item in document.paths.paths.values_mut() {
-        let all = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-        ];
-        for operation in all.into_iter().flatten() {
-            let id = operation.operation_id.as_deref().unwrap_or_default();
-            for offer in find(tables, id) {
-                let before = operation.description.as_deref().unwrap_or_default();
-                operation.description = Some(longer(before, offer));
-            }
+    operations::each(document, |id, operation| {
+        for offer in find(tables, id) {
+            let before = operation.description.as_deref().unwrap_or_default();
+            operation.description = Some(longer(before, offer));
         }
-    }
+    });
 }
 
 /// The same for operations that are described as JSON.
 pub fn tell_json(document: &mut Value, tables: &[Table]) {
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    let items = paths.into_iter().flat_map(Map::values_mut);
-    let operations = items
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut);
-    for operation in operations {
-        let id = operation["operationId"].as_str().unwrap_or_default();
+    operations::each_json(document, |id, operation| {
         for offer in find(tables, id) {
             let before = operation["description"].as_str().unwrap_or_default();
             operation["description"] = longer(before, offer).into();
         }
-    }
+    });
 }
 
 fn longer(before: &str, offer: Offer) -> String {
