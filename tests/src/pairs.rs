@@ -25,8 +25,8 @@ const ALSO: [&str; 3] = ["invitation", "offer of a role", "gathering"];
 
 /// Every so many-th pair on one row is played, and of those on a row and one that it depends on, which are many more.
 /// `PAIRS_EVERY=1` plays all of them, and `PAIRS_OF` the pairs of these labels.
-const EVERY: u64 = 10;
-const EVERY_RELATED: u64 = 60;
+const EVERY: u64 = 20;
+const EVERY_RELATED: u64 = 150;
 
 fn every(usual: u64) -> u64 {
     let given = std::env::var("PAIRS_EVERY").ok();
@@ -154,7 +154,6 @@ async fn all_acts(stage: &Stage) -> BTreeMap<String, Vec<Act>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes: cargo nextest run --run-ignored only pairs"]
 async fn two_changes_of_one_row_are_one_after_the_other() {
     let stage = Stage::new().await;
     let all = all_acts(&stage).await;
@@ -181,7 +180,6 @@ async fn two_changes_of_one_row_are_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes: cargo nextest run --run-ignored only pairs"]
 async fn a_row_and_what_it_depends_on_change_one_after_the_other() {
     let stage = Stage::new().await;
     let all = all_acts(&stage).await;
@@ -230,8 +228,14 @@ async fn what_comes_of_neither_order_is_found() {
     let mut conn = stage.hall.server.superuser().await;
     let unguarded = "alter table app.grant_announcements drop constraint grant_announcements_live_institution_id_fkey";
     run(&mut conn, unguarded.to_owned()).await;
-    pair.play(&stage, &mut seen).await;
-    assert!(!seen.faults.is_empty());
+    // A machine that is busy with other things may have one done before the other has come.
+    for _ in 0..5 {
+        pair.play(&stage, &mut seen).await;
+        if !seen.faults.is_empty() {
+            return;
+        }
+    }
+    panic!("what comes of neither order is not found");
 }
 
 /// The labels of the rows on which this one depends.

@@ -153,6 +153,13 @@ impl Error {
         Self::new(&problems::UNAVAILABLE).retry_after(2)
     }
 
+    /// 503 for a request whose time is over, and of which nobody knows how far it has come.
+    pub(crate) fn too_slow() -> Self {
+        Self::unavailable()
+            .detail(TOO_SLOW)
+            .because("handler timeout")
+    }
+
     pub fn not_found() -> Self {
         Self::new(&problems::NOT_FOUND)
     }
@@ -289,6 +296,10 @@ impl From<sqlx::Error> for Error {
 /// The answer to a `commit` may be what was lost.
 const LOST: &str = "The connection to the database was lost. If the request was to change something, that may have been \
 done or not: look, or repeat it with the same `Idempotency-Key`, after `Retry-After` seconds.";
+
+/// The handler may have committed before, and one with a key goes on.
+const TOO_SLOW: &str = "The request took too long and was given up. If it was to change something, that may have been done \
+or not: look, or repeat it with the same `Idempotency-Key`, after `Retry-After` seconds.";
 
 /// Whether the database role lacks a grant that one of our own statements needs. That is always a mistake of ours and
 /// never a refusal, so it raises an alarm and is answered 500. (Refusals by policies have the same code 42501.)

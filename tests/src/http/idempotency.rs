@@ -3,6 +3,7 @@
 mod asked;
 mod offered;
 mod required;
+mod stored;
 
 use crate::support::{Answer, Client, TestServer, document};
 use axum::http::Method;

@@ -30,10 +30,13 @@ const PEOPLE: [&str; 8] = [
 
 /// Further conditions of transitions, by which a row is prepared for them.
 const CONDITIONS: &[(&str, &str)] = &[
-    ("POST /promotions/{id}/approve", "paid_at = now()"),
+    (
+        "POST /promotions/{id}/approve",
+        "paid_at = now(), amount_cents = 0",
+    ),
     (
         "POST /promotions/{id}/activate",
-        "paid_at = now(), starts_at = now() - interval '1 hour'",
+        "paid_at = now(), amount_cents = 0, starts_at = now() - interval '1 hour'",
     ),
     (
         "POST /quotes/{id}/expire",
@@ -183,7 +186,7 @@ async fn body(
     first: bool,
 ) -> Option<Value> {
     match operation.kind {
-        Kind::Merge => change(operation, first),
+        Kind::Merge => change(operation, &scene.word, first),
         Kind::Create => {
             let row = scene.row(label).clone();
             let text = format!(
@@ -197,7 +200,12 @@ async fn body(
                 .expect("a row");
             let stored: Row = serde_json::from_value(stored).expect("a row");
             let serial = if first { 7001 } else { 7002 };
-            Some(fresh(operation.resource, &stored, serial))
+            let body = fresh(operation.resource, &stored, serial).to_string();
+            // Each scene has names of its own.
+            let of_scene = body
+                .replace("FRESH", &format!("FRESH{}", scene.word))
+                .replace("fresh-", &format!("fresh-{}-", scene.word));
+            Some(serde_json::from_str(&of_scene).expect("a body"))
         }
         _ if operation.wants_reason() => Some(json!({"reason": if first { "One" } else { "Two" }})),
         _ => None,
@@ -205,7 +213,7 @@ async fn body(
 }
 
 /// A body of PATCH that changes one property.
-fn change(operation: &Operation, first: bool) -> Option<Value> {
+fn change(operation: &Operation, word: &str, first: bool) -> Option<Value> {
     let entity = entity(model(), operation.resource);
     let keys = body_keys("Patch", operation.resource.name);
     let fields = entity.fields.iter().filter(|field| {
@@ -215,7 +223,8 @@ fn change(operation: &Operation, first: bool) -> Option<Value> {
     for field in fields {
         let (rank, value) = match &field.ty {
             Ty::Text { min, .. } if *min <= 1 => {
-                (0, json!(if first { "By one" } else { "By the other" }))
+                let who = if first { "one" } else { "the other" };
+                (0, json!(format!("By {who} {word}")))
             }
             Ty::Money { .. } => (1, json!(if first { 5_000 } else { 6_000 })),
             Ty::Int { min, max }

@@ -143,6 +143,7 @@ impl Names {
             return "<of the payment service>".to_owned();
         }
         text.replace(&self.word, "<word>")
+            .replace(&self.word.to_uppercase(), "<word>")
     }
 }
 

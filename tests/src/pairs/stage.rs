@@ -140,7 +140,7 @@ async fn answer(of: JoinHandle<Answer>) -> Answer {
 /// Waits until each of the requests waits for a lock, or is answered without.
 async fn arrived(watch: &mut PgConnection, requests: &[&JoinHandle<Answer>]) {
     let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    for _ in 0..200 {
+    for _ in 0..2000 {
         let found: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut *watch)
             .await

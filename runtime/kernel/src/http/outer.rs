@@ -164,9 +164,7 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
     }
     let mut response = match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Error::unavailable()
-            .because("handler timeout")
-            .into_response(),
+        Err(_) => Error::too_slow().into_response(),
     };
     if let Some((limiter, left)) = quota {
         limiter.describe(left, response.headers_mut());

@@ -12,9 +12,10 @@
 use super::{Claim, Claimed, HEADER, Request, key};
 use crate::{
     caller::Caller,
-    cx::{Cx, Db},
+    cx::{Cx, Db, Steps},
     error::{Carried, Error, Result},
     http::body,
+    journey::try_again,
     problems, quota,
 };
 use axum::{
@@ -110,15 +111,20 @@ async fn once(
     let method = parts.method.as_str();
     let keyed = Arc::new(Request::new(method, &route, path, key, &content));
 
-    let mut cx = begin(&db, &caller).await?;
-    let attempt = match keyed.claim(&mut cx, LEASE).await? {
+    let (request, per_day) = (&*keyed, layer.per_day);
+    let claim = in_turn(&db, &caller, |cx| {
+        Box::pin(async move {
+            let claim = request.claim(cx, LEASE).await?;
+            if let (Claim::Work(1), Some(per_day)) = (&claim, per_day) {
+                quota::take(cx, COUNTED_AS, per_day).await?;
+            }
+            Ok(claim)
+        })
+    });
+    let attempt = match claim.await? {
         Claim::Done(response) => return Ok(response),
         Claim::Work(attempt) => attempt,
     };
-    if let (1, Some(per_day)) = (attempt, layer.per_day) {
-        quota::take(&mut cx, COUNTED_AS, per_day).await?;
-    }
-    cx.commit().await?;
     let claimed = Claimed {
         request: keyed,
         attempt,
@@ -129,8 +135,24 @@ async fn once(
     finish(&db, &caller, &claimed, keeps, response).await
 }
 
-async fn begin(db: &Db, caller: &Caller) -> Result<Cx> {
-    db.begin_write(caller, "idempotency").await
+/// A transaction of the caller's about the key, which is run again if it loses against a concurrent one.
+async fn in_turn<'env, T>(
+    db: &Db,
+    caller: &Caller,
+    mut work: impl for<'cx> FnMut(&'cx mut Cx) -> Steps<'cx, 'env, Result<T>> + Send,
+) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        let mut cx = db.begin_write(caller, "idempotency").await?;
+        let outcome = match work(&mut cx).await {
+            Ok(done) => cx.commit().await.map(|()| done).map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(error) if try_again(&error, attempt) => attempt += 1,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Refusals to ask at all (authentication, limits) and failures of the server are not stored: the next request is
@@ -147,42 +169,32 @@ async fn finish(
     keeps: Keeps,
     response: Response,
 ) -> Result<Response> {
-    let (keyed, attempt) = (&claimed.request, claimed.attempt);
-    let is_kept = keeps(response.status());
-    let response = match is_kept {
-        true => written_out(response, caller),
-        false => response,
-    };
-    if !is_kept {
+    let (keyed, attempt) = (&*claimed.request, claimed.attempt);
+    if !keeps(response.status()) {
         // A failure may have happened after the work had called other services.
         let begun = response.status().is_server_error();
-        let given_up = async {
-            let mut cx = begin(db, caller).await?;
-            keyed.give_up(&mut cx, attempt, begun).await?;
-            Ok(cx.commit().await?)
-        };
-        unless_ended(given_up.await)?;
+        let given_up = in_turn(db, caller, |cx| {
+            Box::pin(async move { keyed.give_up(cx, attempt, begun).await })
+        });
+        note(given_up.await);
         return Ok(response);
     }
-    let (parts, content) = response.into_parts();
+    let (parts, content) = written_out(response, caller).into_parts();
     let content = body::read(content).await?;
-    let kept = async {
-        let mut cx = begin(db, caller).await?;
-        keyed
-            .keep(&mut cx, attempt, parts.status, &parts.headers, &content)
-            .await?;
-        Ok(cx.commit().await?)
-    };
-    unless_ended(kept.await)?;
+    let (status, headers, text) = (parts.status, &parts.headers, &content);
+    let kept = in_turn(db, caller, |cx| {
+        Box::pin(async move { keyed.keep(cx, attempt, status, headers, text).await })
+    });
+    note(kept.await);
     Ok(Response::from_parts(parts, Body::from(content)))
 }
 
-/// The caller's account or session may have ended since the work began. What was done is done, so the answer says so, and
-/// not that the caller is unknown; only it can't be kept. The claim expires, as that of a process that died.
-fn unless_ended(stored: Result<()>) -> Result<()> {
-    match stored {
-        Err(error) if error.status() == 401 => Ok(()),
-        stored => stored,
+/// What was done is done even if that can't be noted, for example because the caller's session has ended since or the
+/// database is out of reach, so the client is told what was done. The claim then expires, as that of a process that died.
+fn note(stored: Result<bool>) {
+    if let Err(error) = stored {
+        let cause = error.reason();
+        tracing::warn!(cause, "the answer to a request with a key was not stored");
     }
 }
 
