@@ -943,6 +943,8 @@ drop trigger users_stamp on app.users;
 
 drop trigger users_archived on app.users;
 
+drop trigger users_restore_handle on app.users;
+
 drop trigger users_document_update on app.users;
 
 drop trigger users_document_insert on app.users;
@@ -2610,6 +2612,8 @@ drop function app.users_archive_children();
 drop function app.users_module_update();
 
 drop function app.users_guard();
+
+drop function app.users_handle_again();
 
 drop function sec.holds_user(uuid,text);
 

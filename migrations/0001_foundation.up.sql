@@ -2607,7 +2607,7 @@ create table app.role_assignments (
   live_ref boolean generated always as (case when status <> 'archived' then true end) stored,
   constraint role_assignments_pkey primary key (id)
 );
-comment on table app.role_assignments is 'A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can''t grant roles above their own.';
+comment on table app.role_assignments is 'A role that a member holds for a city, a profile or everywhere. It takes effect once the member accepts the offer. Callers can''t grant roles above their own, nor roles to themselves.';
 comment on column app.role_assignments.scope_id is 'Object that the role is held for; null for `platformAdmin`.';
 comment on column app.role_assignments.granted_by_id is 'Member who granted the role; null for the creator of a profile.';
 comment on column app.role_assignments.state is 'Offers have no effect until accepted. The role of a profile''s creator is accepted at once.';
@@ -8652,11 +8652,39 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'reject' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
-    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'unverify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
   end into v_answer
   from app.businesses t
   where t.id = p_id
@@ -8760,14 +8788,14 @@ grant execute on function sec.holds_business(uuid,text) to culturepass_app, cult
 
 create function app.businesses_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -10567,14 +10595,14 @@ grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturep
 
 create function app.cities_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -11929,8 +11957,22 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'unverify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
   end into v_answer
   from app.communities t
   where t.id = p_id
@@ -12046,14 +12088,14 @@ grant execute on function sec.holds_community(uuid,text) to culturepass_app, cul
 
 create function app.communities_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -15145,14 +15187,14 @@ grant execute on function sec.holds_event(uuid,text) to culturepass_app, culture
 
 create function app.events_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -17984,8 +18026,22 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'unverify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
   end into v_answer
   from app.institutions t
   where t.id = p_id
@@ -18064,14 +18120,14 @@ grant execute on function sec.holds_institution(uuid,text) to culturepass_app, c
 
 create function app.institutions_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -21054,11 +21110,39 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'reject' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
-    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'unverify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
   end into v_answer
   from app.organizations t
   where t.id = p_id
@@ -21162,14 +21246,14 @@ grant execute on function sec.holds_organization(uuid,text) to culturepass_app, 
 
 create function app.organizations_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -22366,8 +22450,30 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
+        )
+        or sec.is_platform_admin()
+      )
+    when 'reject' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (
+            (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+          )
+        )
+        or sec.is_platform_admin()
+      )
     when 'activate' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'finish' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'withdraw' then t.status = 'active'
@@ -22439,7 +22545,7 @@ create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin') then
+  if p_what not in ('admin', 'city_admin', 'moderates') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
@@ -22447,6 +22553,15 @@ begin
       or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
       or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (t.target_type = 'event' and sec.seen_event_moderates(t.target_id))
+          or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id))
+          or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id))
+        )
+      )
+      or sec.is_platform_admin()
   end into v_answer
   from app.promotions t
   where t.id = p_id
@@ -24688,20 +24803,23 @@ begin
   end if;
   perform pg_catalog.set_config('app.user_id', coalesce(new.granted_by_id::text, ''), true), sec.hold(new.granted_by_id, 'create');
   select exists (select from app.users u where u.id = new.granted_by_id and u.status = 'active') and (
-    sec.is_platform_admin()
-    or (new.role = 'cityAdmin' and strpos(sec.held_city_admin(), new.scope_id::text) > 0)
-    or (
-      new.role = 'orgAdmin'
-      and (
-        strpos(sec.held_org_admin(), new.scope_id::text) > 0
-        or (new.scope_type = 'city' and sec.seen_city_city_admin(new.scope_id))
-        or (new.scope_type = 'organization' and sec.seen_organization_city_admin(new.scope_id))
-        or (new.scope_type = 'business' and sec.seen_business_city_admin(new.scope_id))
-        or (new.scope_type = 'community' and sec.seen_community_city_admin(new.scope_id))
-        or (new.scope_type = 'institution' and sec.seen_institution_city_admin(new.scope_id))
-        or (new.scope_type = 'venue' and sec.seen_venue_city_admin(new.scope_id))
+    (
+      sec.is_platform_admin()
+      or (new.role = 'cityAdmin' and strpos(sec.held_city_admin(), new.scope_id::text) > 0)
+      or (
+        new.role = 'orgAdmin'
+        and (
+          strpos(sec.held_org_admin(), new.scope_id::text) > 0
+          or (new.scope_type = 'city' and sec.seen_city_city_admin(new.scope_id))
+          or (new.scope_type = 'organization' and sec.seen_organization_city_admin(new.scope_id))
+          or (new.scope_type = 'business' and sec.seen_business_city_admin(new.scope_id))
+          or (new.scope_type = 'community' and sec.seen_community_city_admin(new.scope_id))
+          or (new.scope_type = 'institution' and sec.seen_institution_city_admin(new.scope_id))
+          or (new.scope_type = 'venue' and sec.seen_venue_city_admin(new.scope_id))
+        )
       )
     )
+    and (new.user_id = sec.uid()) is not true
   ) into v_may;
   perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));
   if v_may is not true then
@@ -27224,7 +27342,7 @@ begin
     when 'city_admin' then strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin()
     when 'moderates' then (
         (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
-        and (t.id = sec.uid()) is not true
+        and sec.outranks(t.id, null)
       )
       or sec.is_platform_admin()
     when 'private' then t.id = sec.uid() or sec.is_platform_admin()
@@ -27260,6 +27378,24 @@ $$;
 alter function sec.holds_user(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.holds_user(uuid,text) from public;
 grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.users_handle_again() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- Gives a name in addresses another end if another row took it while this row was archived.
+declare
+  v_base text := btrim(left(new.handle, 21), '_');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.users t where t.status <> 'archived' and t.handle = new.handle) loop
+    new.handle := v_base || '_' || v_end;
+    -- Needed only if another row already has the name with that end.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.users_handle_again() owner to culturepass_counter;
+revoke execute on function app.users_handle_again() from public;
 
 create function app.users_guard() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -28941,8 +29077,22 @@ begin
         )
         or sec.is_platform_admin()
       )
-    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
+    when 'unverify' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
   end into v_answer
   from app.venues t
   where t.id = p_id
@@ -29059,14 +29209,14 @@ grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culture
 
 create function app.venues_slug_again() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
--- Gives a slug another end if another row took it while this row was archived.
+-- Gives a name in addresses another end if another row took it while this row was archived.
 declare
   v_base text := btrim(left(new.slug, 91), '-');
   v_end text := right(new.id::text, 8);
 begin
   while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
     new.slug := v_base || '-' || v_end;
-    -- Needed only if another row already has the slug with that end.
+    -- Needed only if another row already has the name with that end.
     v_end := right(gen_random_uuid()::text, 8);
   end loop;
   return new;
@@ -31452,20 +31602,23 @@ begin
     where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
       and (t.status <> 'archived' or t.archived_with = p_person) and t.state = 'accepted'
       and (
-        sec.is_platform_admin()
-        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
-        or (
-          t.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), t.scope_id::text) > 0
-            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+        (
+          sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or (
+            t.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), t.scope_id::text) > 0
+              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            )
           )
         )
+        and (t.user_id = sec.uid()) is not true
       ) is not true
   );
 end
@@ -34003,7 +34156,7 @@ begin
     and (
       (
         (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
-        and (t.id = sec.uid()) is not true
+        and sec.outranks(t.id, null)
       )
       or sec.is_platform_admin()
     )
@@ -34017,17 +34170,7 @@ begin
           or sec.is_platform_admin()
         )
       )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = sec.uid()
-          or sec.is_platform_admin()
-          or (
-            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
-            and sec.outranks(t.id, null)
-          )
-        )
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and sec.show_archived() and (t.id = sec.uid() or sec.is_platform_admin()))
     )
   );
@@ -41715,6 +41858,11 @@ create trigger users_document_update
   after update of handle, display_name, status, is_public on app.users
   for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
 
+create trigger users_restore_handle
+  before update of status on app.users
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.users_handle_again();
+
 create trigger users_archived
   before update of status on app.users
   for each row execute function sec.keep_status();
@@ -42397,14 +42545,38 @@ create policy businesses_update on app.businesses for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'approve' then businesses.status = 'active'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'reject' then businesses.status = 'active'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'resubmit' then businesses.status = 'active' and strpos(sec.held_org_admin(), businesses.id::text) > 0
       when 'verify' then businesses.status = 'active'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unverify' then businesses.status = 'active'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       else false
     end
   )
@@ -42835,9 +43007,21 @@ create policy communities_update on app.communities for update to culturepass_ap
           or sec.is_platform_admin()
         )
       when 'verify' then communities.status = 'active'
-        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), communities.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unverify' then communities.status = 'active'
-        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), communities.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       else false
     end
   )
@@ -43727,9 +43911,21 @@ create policy institutions_update on app.institutions for update to culturepass_
           or sec.is_platform_admin()
         )
       when 'verify' then institutions.status = 'active'
-        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), institutions.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unverify' then institutions.status = 'active'
-        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), institutions.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       else false
     end
   )
@@ -44268,14 +44464,38 @@ create policy organizations_update on app.organizations for update to culturepas
           or sec.is_platform_admin()
         )
       when 'approve' then organizations.status = 'active'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'reject' then organizations.status = 'active'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'resubmit' then organizations.status = 'active' and strpos(sec.held_org_admin(), organizations.id::text) > 0
       when 'verify' then organizations.status = 'active'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unverify' then organizations.status = 'active'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       else false
     end
   )
@@ -44537,9 +44757,29 @@ create policy promotions_update on app.promotions for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'approve' then promotions.status = 'active'
-        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
+          )
+          or sec.is_platform_admin()
+        )
       when 'reject' then promotions.status = 'active'
-        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and (
+              (promotions.target_type = 'event' and sec.seen_event_moderates(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_moderates(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_moderates(promotions.target_id))
+            )
+          )
+          or sec.is_platform_admin()
+        )
       when 'activate' then promotions.status = 'active'
         and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'finish' then promotions.status = 'active'
@@ -45162,6 +45402,7 @@ create policy role_assignments_insert on app.role_assignments for insert to cult
         )
       )
     )
+    and (role_assignments.user_id = sec.uid()) is not true
     and role_assignments.granted_by_id = sec.uid()
     and sec.seen_user(role_assignments.user_id) = 'active'
     and (
@@ -45794,9 +46035,23 @@ create policy venues_update on app.venues for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'verify' then venues.status = 'active'
-        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+              or strpos(sec.held_org_admin(), venues.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unverify' then venues.status = 'active'
-        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+              or strpos(sec.held_org_admin(), venues.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       else false
     end
   )

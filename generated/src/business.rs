@@ -116,11 +116,11 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
-#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_RESUBMIT: Rule = Ref(&IS_ADMIN);
-#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_MODERATES);
 
 #[rustfmt::skip]
 pub static BUSINESS: Resource = Resource {
@@ -134,11 +134,11 @@ pub static BUSINESS: Resource = Resource {
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
           case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.state in ('pending', 'rejected') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
+          case when t.status = 'active' and t.state in ('pending', 'rejected') and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state in ('pending', 'approved') and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
-          case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end,
+          case when t.status = 'active' and t.verified is distinct from true and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unverify' end,
           case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end, case when t.status = 'active' and t.state = 'approved' and strpos(me.org_admin, t.id::text) > 0 then 'subscribe' end
         ], null) as allowed_actions
         from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
@@ -180,11 +180,11 @@ pub static BUSINESS: Resource = Resource {
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'approve' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'reject' end,
           case when strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'verify' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'unverify' end
         ], null) as may from app.businesses as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         national: Some(kernel::resource::National { fields: &["phone"], by: "city_id", by_id: true,
             country: "select coalesce((select n2.code from app.cities as n1 join app.countries as n2 on n2.id = n1.country_id where n1.id = coalesce($1::text::uuid, (select t.city_id from app.businesses as t where t.id = $2::uuid))), (select n2.code from app.users as n0 join app.cities as n1 on n1.id = n0.home_city_id join app.countries as n2 on n2.id = n1.country_id where n0.id = $3::uuid)) as country" }),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "1bf0b52d58a027d7ceec58ba93d5210ef25ae2e137eec58cdb9add8447292ee74b3cc75bdadce92dfdf378f017e13807",
+        checksum: "6a490a0c3d8f90245f192a06a622f5199e99fbff87d23a9c5a3edfbdeccad09073bf5c93705db4a9edd52f5ebfcb9bbf",
     },
 ];

@@ -112,11 +112,11 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
-#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_RESUBMIT: Rule = Ref(&IS_ADMIN);
-#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_MODERATES);
 
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
@@ -130,11 +130,11 @@ pub static ORGANIZATION: Resource = Resource {
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
           case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.state in ('pending', 'rejected') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
+          case when t.status = 'active' and t.state in ('pending', 'rejected') and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state in ('pending', 'approved') and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
-          case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end,
+          case when t.status = 'active' and t.verified is distinct from true and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unverify' end,
           case when t.status = 'active' and t.state <> 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'onboard' end
         ], null) as allowed_actions
         from app.organizations as t join counters.organizations as counts on counts.id = t.id left join lateral app.organization_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
@@ -167,11 +167,11 @@ pub static ORGANIZATION: Resource = Resource {
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'approve' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'reject' end,
           case when strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'verify' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'unverify' end
         ], null) as may from app.organizations as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

@@ -82,12 +82,13 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_MODERATES)), ("business", Some(&crate::business::IS_MODERATES)), ("venue", Some(&crate::venue::IS_MODERATES))] })]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&Readable(&crate::event::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("venue", Some(&Readable(&crate::venue::CAN_READ)))] })]), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_MODERATES)), ("business", Some(&crate::business::IS_MODERATES)), ("venue", Some(&crate::venue::IS_MODERATES))] })]), Holds("platformAdmin")]);
-#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_ACTIVATE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_FINISH: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_WITHDRAW: Rule = Ref(&IS_ADMIN);
@@ -103,8 +104,8 @@ pub static PROMOTION: Resource = Resource {
           case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
           case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.state = 'requested' and (t.ends_at > now() and (t.amount_cents = 0 or (t.paid_at is null) is not true)) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
-          case when t.status = 'active' and t.state in ('requested', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
+          case when t.status = 'active' and t.state = 'requested' and (t.ends_at > now() and (t.amount_cents = 0 or (t.paid_at is null) is not true)) and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state in ('requested', 'approved') and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'activate' end,
           case when t.status = 'active' and t.state = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'finish' end,
           case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end,
@@ -133,8 +134,8 @@ pub static PROMOTION: Resource = Resource {
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin then 'suspend' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin then 'approve' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_moderates(t.target_id)) or (t.target_type = 'business' and sec.seen_business_moderates(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_moderates(t.target_id)))) or me.is_platform_admin then 'reject' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'activate' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'finish' end,
           case when (t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id)) then 'withdraw' end

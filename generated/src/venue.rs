@@ -109,8 +109,8 @@ macro_rules! fresh { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "owner_id", type_column: Some("owner_type"), targets: &[("organization", Some(&Readable(&crate::organization::CAN_READ))), ("business", Some(&Readable(&crate::business::CAN_READ))), ("institution", Some(&Readable(&crate::institution::CAN_READ))), ("community", Some(&Readable(&crate::community::CAN_READ)))] }), Ref(&IS_STAFF)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
-#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_CITY_ADMIN);
-#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_MODERATES);
+#[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_MODERATES);
 
 #[rustfmt::skip]
 pub static VENUE: Resource = Resource {
@@ -124,8 +124,8 @@ pub static VENUE: Resource = Resource {
           case when t.status = 'active' and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
           case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
+          case when t.status = 'active' and t.verified is distinct from true and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
         from app.venues as t join counters.venues as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.venues as t join counters.venues as counts on counts.id = t.id where t.id = $1"),
@@ -159,8 +159,8 @@ pub static VENUE: Resource = Resource {
           case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
           case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'verify' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'unverify' end
         ], null) as may from app.venues as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },

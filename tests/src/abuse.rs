@@ -11,6 +11,7 @@ mod connections;
 mod consent;
 mod credentials;
 mod crowds;
+mod decided;
 mod devices;
 mod endings;
 mod errors;
