@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "1bf0b52d58a027d7ceec58ba93d5210ef25ae2e137eec58cdb9add8447292ee74b3cc75bdadce92dfdf378f017e13807",
+        checksum: "a65722f13bcc524bb79944fc625e1a391d90f6d3f7c28faafd70b2176623f950bb433241544d0a2f22228fae33b4eaf2",
     },
 ];
