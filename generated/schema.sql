@@ -2991,6 +2991,7 @@ create table app.users (
   email text not null,
   phone text,
   stripe_customer_id text,
+  closed_at timestamptz,
   erased_at timestamptz,
   archived_from text,
   version bigint default 1 not null,
@@ -3007,6 +3008,7 @@ comment on column app.users.handle is 'Unique name for page addresses, chosen at
 comment on column app.users.is_public is 'If false, only the member and administrators of the home city or the platform can see the profile and activity.';
 comment on column app.users.email is 'Visible to the member and the platform only. A new address has to be confirmed.';
 comment on column app.users.stripe_customer_id is 'Id of the customer at Stripe.';
+comment on column app.users.closed_at is 'When the account was closed; its personal data are erased some time later.';
 comment on column app.users.erased_at is 'When the personal data of a closed account were erased; it can''t be restored after that.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
@@ -27243,7 +27245,7 @@ $$;
 alter function app.users_document() owner to culturepass_authz;
 revoke execute on function app.users_document() from public;
 
-create function app.user_private(p_id uuid) returns table(email text, phone text, stripe_customer_id text, erased_at timestamptz, _seen bigint)
+create function app.user_private(p_id uuid) returns table(email text, phone text, stripe_customer_id text, closed_at timestamptz, erased_at timestamptz, _seen bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = pg_catalog, pg_temp as $$
 -- Private columns, null unless the caller may read them, and a bit set of those that the caller may read.
 -- PL/pgSQL, because it keeps its plan.
@@ -27252,8 +27254,9 @@ begin
     case when may.r0 then t.email end,
     case when may.r0 then t.phone end,
     case when may.r0 then t.stripe_customer_id end,
+    case when may.r0 then t.closed_at end,
     case when may.r0 then t.erased_at end,
-    case when may.r0 then 15::bigint else 0 end
+    case when may.r0 then 31::bigint else 0 end
   from app.users t, lateral (
     select
       (t.id = sec.uid() or sec.is_platform_admin()) as r0
@@ -28542,6 +28545,7 @@ begin
       'email', case when new.email is not null then '•' end,
       'phone', case when new.phone is not null then '•' end,
       'stripe_customer_id', case when new.stripe_customer_id is not null then '•' end,
+      'closed_at', case when new.closed_at is not null then '•' end,
       'erased_at', case when new.erased_at is not null then '•' end
     ));
     if new.social_links is not null then
@@ -28590,6 +28594,9 @@ begin
     end if;
     if new.stripe_customer_id is distinct from old.stripe_customer_id then
       v_changed := v_changed || jsonb_build_object('stripe_customer_id', jsonb_build_array(case when old.stripe_customer_id is not null then '•' end, case when new.stripe_customer_id is not null then '•' end));
+    end if;
+    if new.closed_at is distinct from old.closed_at then
+      v_changed := v_changed || jsonb_build_object('closed_at', jsonb_build_array(case when old.closed_at is not null then '•' end, case when new.closed_at is not null then '•' end));
     end if;
     if new.erased_at is distinct from old.erased_at then
       v_changed := v_changed || jsonb_build_object('erased_at', jsonb_build_array(case when old.erased_at is not null then '•' end, case when new.erased_at is not null then '•' end));
@@ -36425,15 +36432,24 @@ alter function app.archived_of_caller(uuid, int) owner to culturepass_authz;
 revoke execute on function app.archived_of_caller(uuid, int) from public;
 grant execute on function app.archived_of_caller(uuid, int) to culturepass_app, culturepass_job;
 
+create function app.note_closing() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.closed_at := case when new.status = 'archived' then now() end;
+  return new;
+end
+$$;
+alter function app.note_closing() owner to culturepass_owner;
+revoke execute on function app.note_closing() from public;
+
 create function app.erase_member(p_user uuid) returns table (email text, closed_at timestamptz)
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_email text;
   v_closed timestamptz;
 begin
-  -- A closed account does not change, so the time of its last change is that of its closing.
   -- Likes and the like of a member that are still being archived come first.
-  select u.email, u.updated_at into v_email, v_closed from app.users u
+  select u.email, u.closed_at into v_email, v_closed from app.users u
   where u.id = p_user and u.status = 'archived' and u.erased_at is null and not jobs.is_cascading(p_user)
   for update;
   if not found then
@@ -41889,8 +41905,8 @@ create trigger users_archived
   for each row execute function sec.keep_status();
 
 create trigger users_stamp
-  before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, erased_at on app.users
-  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email is distinct from old.email or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id or new.erased_at is distinct from old.erased_at))
+  before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, closed_at, erased_at on app.users
+  for each row when ((new.status is distinct from old.status or new.home_city_id is distinct from old.home_city_id or new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.bio is distinct from old.bio or new.profile_image_url is distinct from old.profile_image_url or new.banner_url is distinct from old.banner_url or new.is_public is distinct from old.is_public or new.social_links is distinct from old.social_links or new.locale is distinct from old.locale or new.timezone is distinct from old.timezone or new.email is distinct from old.email or new.phone is distinct from old.phone or new.stripe_customer_id is distinct from old.stripe_customer_id or new.closed_at is distinct from old.closed_at or new.erased_at is distinct from old.erased_at))
   execute function sec.stamp();
 
 create trigger users_live
@@ -41934,7 +41950,7 @@ create trigger users_keep_holders
   execute function app.users_keep_holders();
 
 create trigger users_audit
-  after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, erased_at on app.users
+  after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id, closed_at, erased_at on app.users
   for each row execute function audit.record_users();
 
 create trigger users_emit_archive
@@ -42210,6 +42226,9 @@ create trigger connected_accounts_read_later before update of synced_at on app.c
 
 create trigger subscriptions_read_later before update of synced_at on app.subscriptions
   for each row when (new.synced_at < old.synced_at) execute function app.forbid_older_news();
+
+create trigger users_note_closing before update of status on app.users
+  for each row when ((new.status = 'archived') is distinct from (old.status = 'archived')) execute function app.note_closing();
 
 create trigger plans_price_by_card before insert or update of price_cents, currency on app.plans
   for each row when (new.price_cents > 0) execute function app.charged_by_card('price_cents', 'whole');

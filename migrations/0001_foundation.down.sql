@@ -797,6 +797,8 @@ drop trigger featured_places_price_by_card on app.featured_places;
 
 drop trigger plans_price_by_card on app.plans;
 
+drop trigger users_note_closing on app.users;
+
 drop trigger subscriptions_read_later on app.subscriptions;
 
 drop trigger connected_accounts_read_later on app.connected_accounts;
@@ -2020,6 +2022,8 @@ drop function app.is_charged_in(text);
 drop function app.charged_by_card();
 
 drop function app.erase_member(uuid);
+
+drop function app.note_closing();
 
 drop function app.archived_of_caller(uuid,int);
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6a490a0c3d8f90245f192a06a622f5199e99fbff87d23a9c5a3edfbdeccad09073bf5c93705db4a9edd52f5ebfcb9bbf",
+        checksum: "a65722f13bcc524bb79944fc625e1a391d90f6d3f7c28faafd70b2176623f950bb433241544d0a2f22228fae33b4eaf2",
     },
 ];

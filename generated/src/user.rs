@@ -29,6 +29,9 @@ pub struct User {
     /// Id of the customer at Stripe.
     #[entity(private)]
     pub stripe_customer_id: Option<String>,
+    /// When the account was closed; its personal data are erased some time later.
+    #[entity(private)]
+    pub closed_at: Option<DateTime<Utc>>,
     /// When the personal data of a closed account were erased; it can't be restored after that.
     #[entity(private)]
     pub erased_at: Option<DateTime<Utc>>,
@@ -69,7 +72,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,
-    t.locale, t.timezone, p.email, p.phone, p.stripe_customer_id, p.erased_at, t.home_city_id,
+    t.locale, t.timezone, p.email, p.phone, p.stripe_customer_id, p.closed_at, p.erased_at, t.home_city_id,
     counts.follower_count::int8, counts.following_count::int8, counts.community_count::int8,
     counts.attended_count::int8, t.version, t.created_at, t.updated_at, p._seen"
 } }
@@ -99,7 +102,7 @@ macro_rules! sets { () => {
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), hooks: &[],
-    fixed: &["id", "status", "handle", "email", "stripe_customer_id", "erased_at", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
+    fixed: &["id", "status", "handle", "email", "stripe_customer_id", "closed_at", "erased_at", "version", "created_at", "updated_at", "object"], moving: &["follower_count", "following_count", "community_count", "attended_count", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[

@@ -66,6 +66,21 @@ alter function app.archived_of_caller(uuid, int) owner to <app>_authz;
 revoke execute on function app.archived_of_caller(uuid, int) from public;
 grant execute on function app.archived_of_caller(uuid, int) to <app>_app, <app>_job;
 
+-- Stores when an account was closed. The time of its last change would not do, since a closed account changes too, for
+-- example when its home city is archived.
+create function app.note_closing() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.closed_at := case when new.status = 'archived' then now() end;
+  return new;
+end
+$$;
+alter function app.note_closing() owner to <app>_owner;
+revoke execute on function app.note_closing() from public;
+
+create trigger users_note_closing before update of status on app.users
+  for each row when ((new.status = 'archived') is distinct from (old.status = 'archived')) execute function app.note_closing();
+
 -- Erases one member whose account is closed. Returns the address that the account had, and when it was closed, by which
 -- the caller finds texts outside of this schema (jobs and stored answers); no row if there was nothing to erase.
 create function app.erase_member(p_user uuid) returns table (email text, closed_at timestamptz)
@@ -74,9 +89,8 @@ declare
   v_email text;
   v_closed timestamptz;
 begin
-  -- A closed account does not change, so the time of its last change is that of its closing.
   -- Likes and the like of a member that are still being archived come first.
-  select u.email, u.updated_at into v_email, v_closed from app.users u
+  select u.email, u.closed_at into v_email, v_closed from app.users u
   where u.id = p_user and u.status = 'archived' and u.erased_at is null and not jobs.is_cascading(p_user)
   for update;
   if not found then

@@ -8,6 +8,7 @@ mod audit_log;
 mod audited;
 mod beside;
 pub mod bodies;
+mod closing;
 mod dead_jobs;
 pub mod deeds;
 mod document;

@@ -6,6 +6,7 @@ mod disk;
 mod files;
 mod gallery;
 mod kept;
+mod moments;
 mod quotas;
 mod uploads;
 

@@ -163,6 +163,7 @@ impl Module for Media {
 
     fn consumers(&self) -> Vec<Consumer> {
         let told = [
+            "media.shown",
             "media.archive",
             "media.restore",
             "media.suspend",

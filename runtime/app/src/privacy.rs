@@ -79,7 +79,7 @@ impl Privacy {
             let find = self.db.run(Self::NAME, None, Uuid::now_v7(), move |cx| {
                 Box::pin(async move {
                     let due = sqlx::query_scalar(
-                        "select id from app.users where status = 'archived' and erased_at is null and updated_at < now() - make_interval(days => $1)
+                        "select id from app.users where status = 'archived' and erased_at is null and closed_at < now() - make_interval(days => $1)
                            and id > $3 order by id limit $2",
                     );
                     let due = due.bind(days).bind(AT_ONCE).bind(after);

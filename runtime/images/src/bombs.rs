@@ -1,10 +1,11 @@
 //! Refuses small files whose decoding would take much memory or time, before a decoder sees them.
 //!
 //! Decoders limit the size of the picture, but not what else a file may hold: compressed metadata of a PNG that unpack to
-//! gigabytes, or a JPEG with thousands of scans, each over the whole picture. Metadata of JPEG, WebP and GIF files are not
-//! compressed, so they are no larger than the file. Of an animation only the first frame is decoded.
+//! gigabytes, a JPEG with thousands of scans, each over the whole picture, or a WebP with prefix codes for each of 65,536
+//! groups of pixels. Metadata of JPEG, WebP and GIF files are not compressed, so they are no larger than the file. Of an
+//! animation only the first frame is decoded.
 
-use crate::{Kind, Refused, end};
+use crate::{Kind, Refused, end, webp};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::borrow::Cow;
 
@@ -32,7 +33,8 @@ pub fn defused(bytes: &[u8], kind: Kind) -> Result<Cow<'_, [u8]>, Refused> {
     match kind {
         Kind::Png => Ok(Cow::Owned(png(bytes)?)),
         Kind::Jpeg => jpeg(bytes).map(Cow::Borrowed),
-        Kind::Webp | Kind::Gif => Ok(Cow::Borrowed(bytes)),
+        Kind::Webp => webp::check(bytes).map(|()| Cow::Borrowed(bytes)),
+        Kind::Gif => Ok(Cow::Borrowed(bytes)),
     }
 }
 

@@ -5,10 +5,13 @@
 
 mod bombs;
 mod end;
+mod lossless;
 mod sizes;
+mod webp;
 mod workshop;
 
 pub use bombs::{METADATA_MAX, SCANS_MAX};
+pub use lossless::CODES_MAX;
 pub use sizes::SIDES;
 pub use workshop::{Bench, Busy, Workshop};
 
@@ -75,6 +78,8 @@ pub enum Refused {
     Metadata,
     #[error("it has more than {SCANS_MAX} scans")]
     Scans,
+    #[error("its prefix codes unpack to more than {CODES_MAX} bytes")]
+    Codes,
     #[error("its end is missing")]
     Cut,
     #[error("it can't be read")]

@@ -281,3 +281,164 @@ fn abuse_36_a_frame_of_a_gif_is_no_larger_than_allowed() {
     assert!(matches!(refused, Err(Refused::TooLarge)), "{refused:?}");
     assert!(grown < 30, "{grown} MB");
 }
+
+/// Writes bits, the lowest first.
+#[derive(Default)]
+struct Bits(Vec<bool>);
+
+impl Bits {
+    fn add(&mut self, count: u32, value: u32) -> &mut Self {
+        self.0
+            .extend((0..count).map(|place| value >> place & 1 == 1));
+        self
+    }
+
+    /// A prefix code of one symbol.
+    fn one(&mut self, symbol: u32) -> &mut Self {
+        self.add(3, 0b101).add(8, symbol)
+    }
+
+    /// A prefix code of eleven symbols, the last two of ten bits: a decoder makes a table of a thousand entries of it.
+    fn table(&mut self) -> &mut Self {
+        // Of the lengths 1 to 10, six have codes of three bits and four of four bits, written for 17, 18, 0, 1, and so on.
+        self.add(1, 0).add(4, 10);
+        for length in [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4] {
+            self.add(3, length);
+        }
+        // Eleven lengths follow.
+        self.add(1, 1).add(3, 1).add(4, 9);
+        for length in (1..=10).chain([10]) {
+            // Codes are written from their highest bit.
+            let (bits, code) = match length {
+                1..=6 => (3, length - 1),
+                _ => (4, 12 + length - 7),
+            };
+            for bit in (0..bits).rev() {
+                self.add(1, code >> bit);
+            }
+        }
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let byte = |bits: &[bool]| {
+            bits.iter()
+                .rev()
+                .fold(0, |byte, bit| byte << 1 | u8::from(*bit))
+        };
+        self.0.chunks(8).map(byte).collect()
+    }
+}
+
+/// A lossless picture of one pixel, whose block has the last of this many groups of prefix codes. Without a header, as
+/// transparency has none, unless wanted.
+fn groups(count: u32, has_header: bool) -> Vec<u8> {
+    let mut bits = Bits::default();
+    if has_header {
+        bits.add(8, 0x2f).add(14, 0).add(14, 0).add(1, 1).add(3, 0);
+    }
+    // No transform, no cached colours; blocks of four pixels.
+    bits.add(1, 0).add(1, 0).add(1, 1).add(3, 0);
+    // The picture of one pixel that assigns groups to blocks: the number is in green and red.
+    bits.add(1, 0);
+    bits.one((count - 1) & 0xff).one((count - 1) >> 8);
+    bits.one(0).one(0).one(0);
+    for _ in 0..count {
+        for _ in 0..5 {
+            bits.table();
+        }
+    }
+    // The pixel: the first symbol of each code.
+    bits.add(32, 0).bytes()
+}
+
+fn file_of(parts: &[u8]) -> Vec<u8> {
+    let body = [&b"WEBP"[..], parts].concat();
+    let length = u32::try_from(body.len()).expect("a length").to_le_bytes();
+    [&b"RIFF"[..], &length, &body].concat()
+}
+
+/// A lossless picture, a frame and the transparency of a lossy picture: each may have 65,536 groups of prefix codes.
+#[test]
+fn abuse_36_a_webp_has_few_groups_of_prefix_codes() {
+    let plain = |count| file_of(&piece(b"VP8L", &groups(count, true)));
+    let framed = |count| {
+        let head = [&[0; 12][..], &[10, 0, 0, 0]].concat();
+        let picture = piece(b"VP8L", &groups(count, true));
+        let frame = piece(b"ANMF", &[head, picture].concat());
+        webp(1, 0x12, &piece(b"ANIM", &[0; 6]), &frame, &[])
+    };
+    for (name, of) in [
+        ("plain", &plain as &dyn Fn(u32) -> Vec<u8>),
+        ("a frame", &framed),
+    ] {
+        let bytes = of(65_536);
+        assert!(bytes.len() < 5 * MB, "{name}: {}", bytes.len());
+        let (refused, grown) = tried(&bytes, Kind::Webp);
+        assert!(
+            matches!(refused, Err(Refused::Codes)),
+            "{name}: {refused:?}"
+        );
+        assert!(grown < 30, "{name}: {grown} MB");
+        let (shown, _) = tried(&of(300), Kind::Webp);
+        assert!(shown.is_ok(), "{name}: {:?}", shown.err());
+    }
+    let alpha = |count| {
+        let alpha = piece(b"ALPH", &[&[1][..], &groups(count, false)].concat());
+        webp(1, 0x10, &alpha, &piece(b"VP8 ", &lossy(1, 1)), &[])
+    };
+    let (refused, grown) = tried(&alpha(65_536), Kind::Webp);
+    assert!(matches!(refused, Err(Refused::Codes)), "{refused:?}");
+    assert!(grown < 30, "{grown} MB");
+    let (shown, _) = tried(&alpha(300), Kind::Webp);
+    assert!(shown.is_ok(), "{:?}", shown.err());
+}
+
+/// The control of the test above: the decoder alone makes all tables.
+#[test]
+fn abuse_36_a_decoder_alone_makes_all_prefix_codes() {
+    let bytes = file_of(&piece(b"VP8L", &groups(8_000, true)));
+    assert!(bytes.len() < MB, "{}", bytes.len());
+    let before = most_memory();
+    let reader = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::WebP);
+    reader.decode().expect("a picture");
+    assert!(most_memory() - before > 120);
+}
+
+/// A lossy picture of two red pixels a side, said to have other sides.
+fn lossy(width: u16, height: u16) -> Vec<u8> {
+    const PICTURE: [u8; 48] = [
+        0xd0, 0x01, 0x00, 0x9d, 0x01, 0x2a, 0x02, 0x00, 0x02, 0x00, 0x02, 0x00, 0x34, 0x25, 0xa0,
+        0x02, 0x74, 0xba, 0x01, 0xf8, 0x00, 0x03, 0xb0, 0x00, 0xfe, 0xf0, 0xc4, 0x0b, 0xff, 0x20,
+        0xb9, 0x61, 0x75, 0xc8, 0xd7, 0xff, 0x20, 0x3f, 0xe4, 0x07, 0xfc, 0x80, 0xff, 0xf8, 0xf2,
+        0x00, 0x00, 0x00,
+    ];
+    let mut picture = PICTURE.to_vec();
+    picture[6..8].copy_from_slice(&width.to_le_bytes());
+    picture[8..10].copy_from_slice(&height.to_le_bytes());
+    picture
+}
+
+/// A decoder allocates by the sides that the picture itself says, before it compares them with those of the file.
+#[test]
+fn abuse_36_a_picture_within_a_webp_is_no_larger_than_the_file_says() {
+    let of = |side| webp(2, 0, &[], &piece(b"VP8 ", &lossy(side, side)), &[]);
+    prepare(&of(2), Kind::Webp).expect("the control");
+    let frame = |side: u16| {
+        let head = [&[0; 6][..], &[1, 0, 0, 1, 0, 0], &[10, 0, 0, 0]].concat();
+        let frame = piece(
+            b"ANMF",
+            &[head, piece(b"VP8 ", &lossy(side, side))].concat(),
+        );
+        webp(2, 0x02, &piece(b"ANIM", &[0; 6]), &frame, &[])
+    };
+    prepare(&frame(2), Kind::Webp).expect("the control");
+    for bytes in [of(0x3fff), frame(0x3fff)] {
+        let (refused, grown) = tried(&bytes, Kind::Webp);
+        assert!(matches!(refused, Err(Refused::Broken)), "{refused:?}");
+        assert!(grown < 30, "{grown} MB");
+    }
+    let huge = file_of(&piece(b"VP8 ", &lossy(0x3fff, 0x3fff)));
+    let (refused, _) = tried(&huge, Kind::Webp);
+    assert!(matches!(refused, Err(Refused::TooLarge)), "{refused:?}");
+}

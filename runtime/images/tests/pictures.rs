@@ -4,7 +4,9 @@
 //! compile it once more.
 
 use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
-use image::{DynamicImage, ImageEncoder, ImageFormat, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use image::{
+    DynamicImage, ImageEncoder, ImageFormat, ImageReader, Rgb, RgbImage, codecs::jpeg::JpegEncoder,
+};
 use images::{Kind, Refused, SIDE_MAX, prepare};
 use std::io::Cursor;
 
@@ -248,6 +250,37 @@ fn abuse_36_broken_files_are_refused_or_shown() {
         }
     }
     assert!((100..1000).contains(&refused), "{refused} of 1000");
+}
+
+/// A lossless WebP that was made by the format's own encoder, with a predictor, cached colours and several groups of prefix
+/// codes, and random changes of it: what a decoder can read is shown.
+#[test]
+fn md4_whatever_a_decoder_reads_of_a_lossless_webp_is_shown() {
+    let whole = include_bytes!("encoded.webp");
+    prepare(whole, Kind::Webp).expect("a picture");
+    let mut random = fastrand::Rng::with_seed(11);
+    let (mut shown, mut refused) = (0, 0);
+    for _ in 0..400 {
+        let mut bytes = whole.to_vec();
+        // Most of the parts before the pixels are near the beginning.
+        let within = if random.bool() { bytes.len() } else { 400 };
+        let at = random.usize(..within);
+        bytes[at] = random.u8(..);
+        match prepare(&bytes, Kind::Webp) {
+            Ok(_) => shown += 1,
+            Err(Refused::Broken) => {
+                refused += 1;
+                let reader = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::WebP);
+                assert!(reader.decode().is_err(), "byte {at}: {}", bytes[at]);
+            }
+            // The file's length is the decoder's business only as long as it finds the picture.
+            Err(other) => assert!(
+                matches!(other, Refused::Cut | Refused::Kind(_) | Refused::TooLarge),
+                "{other:?}"
+            ),
+        }
+    }
+    assert!(shown > 20 && refused > 20, "{shown} {refused}");
 }
 
 /// A GIF with 200 frames of a million pixels each: all frames decoded at once would take 800 MB.

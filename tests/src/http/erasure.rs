@@ -347,7 +347,7 @@ async fn what_was_personal_is_nowhere_after_an_erasure() {
 
     run(
         &mut conn,
-        &format!("set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id = '{}'", member.id),
+        &format!("set session_replication_role = replica; update app.users set closed_at = now() - interval '31 days' where id = '{}'", member.id),
     )
     .await;
     let mut conn = server.superuser().await;
@@ -394,7 +394,7 @@ async fn what_belongs_to_the_next_owner_of_an_address_outlasts_an_erasure() {
     };
     let close = |member: Uuid| {
         format!(
-            "update app.users set updated_at = now() - interval '31 days' where id = '{member}';"
+            "update app.users set closed_at = now() - interval '31 days' where id = '{member}';"
         )
     };
     run(
@@ -454,7 +454,7 @@ async fn an_erasure_is_whole_or_not_at_all() {
         &format!(
             "create function app.refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
              create trigger refuse before update of comment on app.reviews for each row execute function app.refuse();
-             set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id in ('{}', '{}')",
+             set session_replication_role = replica; update app.users set closed_at = now() - interval '31 days' where id in ('{}', '{}')",
             member.id, later.id
         ),
     )

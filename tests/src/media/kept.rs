@@ -317,7 +317,7 @@ async fn md8_pictures_of_an_erased_member_are_deleted_at_once() {
     stage.server.settled().await;
     let closed = format!(
         "set session_replication_role = replica;
-         update app.users set updated_at = now() - interval '31 days' where id = '{}'",
+         update app.users set closed_at = now() - interval '31 days' where id = '{}'",
         member.id
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(closed))

@@ -40,7 +40,7 @@ async fn p6_the_service_forgets_the_cards_of_who_is_erased() {
 
     stage
         .run(format!(
-            "set session_replication_role = replica; update app.users set updated_at = now() - interval '31 days' where id = '{}'",
+            "set session_replication_role = replica; update app.users set closed_at = now() - interval '31 days' where id = '{}'",
             vera.id
         ))
         .await;

@@ -179,3 +179,49 @@ async fn no4_one_click_of_a_closed_account_writes_nothing() {
     guests.server.client.act(&path).await.expect(200);
     assert_eq!(chosen(other.id).await, 1);
 }
+
+/// A suspended member may come back, and what they have unsubscribed from meanwhile stays off. Links in mails to an
+/// address of before do nothing, however often they are used.
+#[tokio::test]
+async fn no4_one_click_of_a_suspended_account_is_remembered() {
+    let guests = Guests::new().await;
+    let member = guests.follower("sue_follows").await;
+    published(&guests, "A night").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("sue_follows@example.org");
+    let url = mails[0].unsubscribe.clone().expect("a way out");
+    let path = format!("{}?{}", url.path(), url.query().expect("a token"));
+    let status = |status: &str| {
+        format!(
+            "update app.users set status = '{status}' where id = '{}'",
+            member.id
+        )
+    };
+    guests.run(&status("suspended")).await;
+    for _ in 0..2 {
+        guests.server.client.act(&path).await.expect(200);
+    }
+    guests.run(&status("active")).await;
+    published(&guests, "Another night").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("sue_follows@example.org");
+    assert_eq!(mails.len(), 1, "no more mail of this kind");
+    // The control: with the choice taken back, mail comes again.
+    guests.run("delete from app.notification_preferences").await;
+    published(&guests, "A third night").await;
+    guests.dispatch().await;
+    let mails = guests.server.mailer.all_to("sue_follows@example.org");
+    assert_eq!(mails.len(), 2);
+
+    let elsewhere = format!(
+        "update app.users set email = 'sue.elsewhere@example.org' where id = '{}'",
+        member.id
+    );
+    guests.run(&elsewhere).await;
+    for _ in 0..2 {
+        guests.server.client.act(&path).await.expect(404);
+        guests.server.client.get(&path).await.expect(404);
+    }
+    let chosen = "select count(*) from app.notification_preferences";
+    assert_eq!(guests.count(chosen).await, 0);
+}

@@ -44,6 +44,12 @@ async fn no5_quiet_hours_are_those_of_the_members_clocks() {
         ("America/New_York", "2026-03-07T12:00:00Z"),
         ("America/New_York", "2026-10-31T12:00:00Z"),
         ("Australia/Sydney", "2026-10-02T12:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T00:00:00Z"),
+        // By half an hour.
+        ("Australia/Lord_Howe", "2026-10-02T12:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-03T12:00:00Z"),
+        // Not since 2019.
+        ("America/Sao_Paulo", "2026-10-31T12:00:00Z"),
         ("Asia/Kolkata", "2026-03-28T00:00:00Z"),
     ];
     let hours = [

@@ -385,50 +385,25 @@ async fn rm6_guests_of_what_began_meanwhile_are_counted() {
 async fn rm7_a_day_is_24_hours_or_what_the_clocks_say() {
     let guests = Guests::new().await;
     let mut conn = guests.server.superuser().await;
-    for (starts, zone, absolute, wall) in [
-        (
-            "2026-10-04T09:00:00Z",
-            "Australia/Sydney",
-            "2026-10-03T09:00:00Z",
-            "2026-10-03T10:00:00Z",
-        ),
-        (
-            "2026-03-29T18:00:00Z",
-            "Europe/London",
-            "2026-03-28T18:00:00Z",
-            "2026-03-28T19:00:00Z",
-        ),
-        (
-            "2026-11-01T20:00:00Z",
-            "America/New_York",
-            "2026-10-31T20:00:00Z",
-            "2026-10-31T19:00:00Z",
-        ),
-        (
-            "2026-04-05T09:00:00Z",
-            "Australia/Sydney",
-            "2026-04-04T09:00:00Z",
-            "2026-04-04T08:00:00Z",
-        ),
-        (
-            "2026-10-25T18:00:00Z",
-            "Europe/London",
-            "2026-10-24T18:00:00Z",
-            "2026-10-24T17:00:00Z",
-        ),
-        (
-            "2026-03-08T20:00:00Z",
-            "America/New_York",
-            "2026-03-07T20:00:00Z",
-            "2026-03-07T21:00:00Z",
-        ),
-        (
-            "2026-03-29T18:00:00Z",
-            "Asia/Kolkata",
-            "2026-03-28T18:00:00Z",
-            "2026-03-28T18:00:00Z",
-        ),
+    // Start, zone, and when the reminder is due: 24 hours before, or by the clocks.
+    for row in [
+        "2026-10-04T09:00:00Z Australia/Sydney 2026-10-03T09:00:00Z 2026-10-03T10:00:00Z",
+        "2026-03-29T18:00:00Z Europe/London 2026-03-28T18:00:00Z 2026-03-28T19:00:00Z",
+        "2026-11-01T20:00:00Z America/New_York 2026-10-31T20:00:00Z 2026-10-31T19:00:00Z",
+        "2026-04-05T09:00:00Z Australia/Sydney 2026-04-04T09:00:00Z 2026-04-04T08:00:00Z",
+        "2026-10-25T18:00:00Z Europe/London 2026-10-24T18:00:00Z 2026-10-24T17:00:00Z",
+        "2026-03-08T20:00:00Z America/New_York 2026-03-07T20:00:00Z 2026-03-07T21:00:00Z",
+        "2026-10-25T18:00:00Z Europe/Berlin 2026-10-24T18:00:00Z 2026-10-24T17:00:00Z",
+        // By half an hour.
+        "2026-10-04T09:00:00Z Australia/Lord_Howe 2026-10-03T09:00:00Z 2026-10-03T09:30:00Z",
+        "2026-04-05T09:00:00Z Australia/Lord_Howe 2026-04-04T09:00:00Z 2026-04-04T08:30:00Z",
+        // Not since 2019.
+        "2026-11-01T20:00:00Z America/Sao_Paulo 2026-10-31T20:00:00Z 2026-10-31T20:00:00Z",
+        "2026-03-29T18:00:00Z Asia/Kolkata 2026-03-28T18:00:00Z 2026-03-28T18:00:00Z",
     ] {
+        let [starts, zone, absolute, wall] = *row.split(' ').collect::<Vec<_>>() else {
+            panic!("{row}");
+        };
         for (is_wall, expected) in [(false, absolute), (true, wall)] {
             let due: DateTime<Utc> =
                 sqlx::query_scalar("select app.reminder_due($1::text::timestamptz, $2, $3)")

@@ -24,6 +24,8 @@ async fn random(stage: &Stage, events: usize, people: usize, actions: usize) -> 
         stage.events(stage.host, events).await,
         stage.people(people).await,
     );
+    // The same time in all statements: it is seconds later in each, which is enough to change the order of two events.
+    let now: String = stage.one("select now()::text").await;
     let mut log = Log::new();
     let mut seen = std::collections::HashSet::new();
     let mut rows = Vec::new();
@@ -40,7 +42,7 @@ async fn random(stage: &Stage, events: usize, people: usize, actions: usize) -> 
             .or_default()
             .push((1.0, f64::from(minutes) / 60.0));
         rows.push(format!(
-            "('{person}', '{event}', now() - interval '{minutes} minutes')"
+            "('{person}', '{event}', timestamptz '{now}' - interval '{minutes} minutes')"
         ));
     }
     for rows in rows.chunks(4000) {

@@ -8,7 +8,8 @@ use crate::{module::Module, problems};
 use chrono::{DateTime, Utc};
 use generated::media::MediaEntityType;
 use images::{Kind, Prepared, Refused};
-use kernel::{Cx, Error, Member, Result, input::Choice};
+use kernel::{Cx, Error, Member, Result, input::Choice, jobs};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Row, postgres::PgRow};
 use storage::Key;
@@ -197,6 +198,9 @@ impl Shown {
             false => error.into(),
         })?;
         settle(cx, upload.id, "complete", Some(media)).await?;
+        // What the picture belongs to may be suspended before this transaction is committed, and the job that then hides
+        // its pictures would not find this one.
+        jobs::tell(cx, "media.shown", ("media", media), json!({})).await?;
         lifecycle::Files::of_upload(upload.id, None)
             .forget_sealed(cx, upload.expires_at)
             .await?;
@@ -268,6 +272,10 @@ fn said(refused: &Refused) -> String {
         Refused::Scans => format!(
             "The JPEG has more than {} scans. Save it as an ordinary JPEG, and upload that.",
             images::SCANS_MAX
+        ),
+        Refused::Codes => format!(
+            "The WebP describes its pixels with more than {} MB of prefix codes. Save it again with a program for pictures, and upload that.",
+            images::CODES_MAX >> 20
         ),
         Refused::Cut => "The end of the file is missing. Upload the whole file.".to_owned(),
         Refused::Broken => {

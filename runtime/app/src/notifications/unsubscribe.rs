@@ -182,11 +182,11 @@ impl Notifications {
                     .execute(cx.conn())
                     .await?;
                     // Of two concurrent requests only one inserts the row. Nothing is inserted for an account that is
-                    // gone.
+                    // gone; a suspended one may come back, and remembers what its member did not want.
                     sqlx::query(
                         "insert into app.notification_preferences (user_id, channel, type, enabled)
                          select u.id, $2, t.type, false from app.users u cross join unnest($3::text[]) t(type)
-                         where u.id = $1 and u.status = 'active' and not exists (
+                         where u.id = $1 and u.status <> 'archived' and not exists (
                            select from app.notification_preferences p
                            where p.user_id = u.id and p.channel = $2 and p.type = t.type and p.status = 'active'
                          )
