@@ -21,7 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use generated::review::CreateReview;
+use generated::{
+    business::BUSINESS, community::COMMUNITY, organization::ORGANIZATION, review::CreateReview,
+    venue::VENUE,
+};
 use kernel::{
     Caller, Cx, Db, Error, Result,
     cursor::CursorKey,
@@ -30,19 +33,26 @@ use kernel::{
     jobs::{Job, Periodic},
     own::{List, parameter},
     problem::Item,
-    resource::Kind,
+    resource::{Filter, Kind, Resource},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// What can be reviewed: the path, and the entity's name.
-const RATED: [(&str, &str); 4] = [
-    ("organizations", "organization"),
-    ("businesses", "business"),
-    ("venues", "venue"),
-    ("communities", "community"),
+/// What can be reviewed, and the list of the top-rated.
+static RATED: [(&Resource, List); 4] = [
+    (&ORGANIZATION, top_rated(&ORGANIZATION)),
+    (&BUSINESS, top_rated(&BUSINESS)),
+    (&VENUE, top_rated(&VENUE)),
+    (&COMMUNITY, top_rated(&COMMUNITY)),
 ];
+
+/// What their lists are asked with.
+const ASKED: &[Filter] = &[parameter("city_id", Kind::Uuid)];
+
+const fn top_rated(of: &'static Resource) -> List {
+    List::new("top-rated", 20, ASKED).expanding(of)
+}
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -72,20 +82,18 @@ impl Module for Ratings {
     }
 
     fn routes(&self, generated: &Router) -> Router {
-        let router = RATED
-            .into_iter()
-            .fold(Router::new(), |router, (path, kind)| {
-                let top = move |State(lists): State<Lists>, request: Request| {
-                    top(lists, path, kind, request)
+        let router = RATED.iter().fold(Router::new(), |router, (of, list)| {
+            let path = of.path;
+            let top =
+                move |State(lists): State<Lists>, request: Request| top(lists, of, list, request);
+            let one =
+                move |State(lists): State<Lists>, Path(id): Path<String>, request: Request| {
+                    one(lists, path, id, request)
                 };
-                let one =
-                    move |State(lists): State<Lists>, Path(id): Path<String>, request: Request| {
-                        one(lists, path, id, request)
-                    };
-                router
-                    .route(&format!("/{path}/top-rated"), get(top))
-                    .route(&format!("/{path}/{{id}}/rating"), get(one))
-            });
+            router
+                .route(&format!("/{path}/top-rated"), get(top))
+                .route(&format!("/{path}/{{id}}/rating"), get(one))
+        });
         router.with_state(Lists {
             module: self.clone(),
             generated: generated.clone(),
@@ -189,28 +197,26 @@ impl Ratings {
     }
 }
 
-static LIST: List = List::new("top-rated", 20, &[parameter("city_id", Kind::Uuid)]);
-
 /// `GET /venues/top-rated`
 async fn top(
     lists: Lists,
-    path: &'static str,
-    kind: &'static str,
+    of: &'static Resource,
+    list: &'static List,
     request: Request,
 ) -> Result<Response> {
     let (caller, uri) = generated_routes::asked(request);
-    let mut asked = LIST.look(uri.query(), &lists.module.cursors, &caller);
+    let mut asked = list.look(uri.query(), &lists.module.cursors, &caller);
     let city = asked.required_id("city_id", "Which city?");
     let asked = asked.sound()?;
     let best = Best {
         db: &lists.module.db,
         caller: &caller,
         city,
-        kind,
+        kind: of.name,
     };
-    let (after, rows) = (asked.after()?, asked.rows());
-    let show = (rows, asked.expand());
-    let page = generated_routes::page(&lists.generated, &caller, path, &best, after, show).await?;
+    let (after, show) = (asked.after()?, (asked.rows(), asked.expand()));
+    let (generated, path) = (&lists.generated, of.path);
+    let page = generated_routes::page(generated, &caller, path, &best, after, show).await?;
     let page = match page {
         Ok(page) => page,
         Err(refusal) => return Ok(refusal),

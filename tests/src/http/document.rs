@@ -4,6 +4,7 @@
 mod enums;
 mod examples;
 mod named;
+mod related;
 mod schemas;
 
 use super::once;

@@ -102,9 +102,15 @@ fn cases(ty: &Ty) -> Vec<(&'static str, Option<&'static str>)> {
             ("foo@yahoo.co.jp", None),
             ("@foo", None),
         ],
+        Ty::Social { network } if network == "youtube" => vec![
+            ("youtube.com/foo", Some("https://www.youtube.com/@foo")),
+            ("@Cafe\u{301}", Some("https://www.youtube.com/@Caf%C3%A9")),
+            ("@fo\u{202e}o", None),
+            ("https://www.youtube.com/@fo%E2%80%8Bo", None),
+            ("https://example.org/foo", None),
+        ],
         Ty::Social { network } => vec![
             match network.as_str() {
-                "youtube" => ("youtube.com/foo", Some("https://www.youtube.com/@foo")),
                 "linkedin" => (
                     "linkedin.com/company/foo?trk=x",
                     Some("https://www.linkedin.com/company/foo"),

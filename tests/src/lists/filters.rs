@@ -426,6 +426,21 @@ async fn texts_are_sorted_as_people_do() {
     }
 }
 
+/// The same order in every list that can be sorted by a text, since it is that of the collation.
+#[test]
+fn every_text_is_sorted_as_people_do() {
+    let mut texts = 0;
+    for resource in support::resources().values() {
+        let sorts = resource.sorts.iter();
+        for sort in sorts.filter(|sort| matches!(sort.kind, Kind::Text | Kind::Formatted(_))) {
+            let is_icu = sort.sql.ends_with(r#" collate "und-x-icu""#);
+            assert!(is_icu, "{} {}: {}", resource.name, sort.name, sort.sql);
+            texts += 1;
+        }
+    }
+    assert!(texts >= 14, "{texts}");
+}
+
 #[tokio::test]
 async fn nothing_but_what_is_named_can_be_filtered_or_sorted_by() {
     let server = TestServer::sample().await;

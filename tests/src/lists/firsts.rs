@@ -184,6 +184,40 @@ async fn lists_of_events_by_modules_show_the_first_too() {
     assert!(shown > 20, "only {shown}");
 }
 
+/// The top-rated profiles of a city, which are cards as well.
+#[tokio::test]
+async fn top_rated_profiles_show_the_first_too() {
+    let server = prepared().await;
+    let melbourne = server.city("melbourne").await;
+    let mut shown = BTreeMap::new();
+    for path in ["organizations", "businesses", "venues", "communities"] {
+        let top = format!("/{path}/top-rated?city_id={melbourne}");
+        let plain = server.client.get(&top).await.expect(200);
+        let answer = server.client.get(&format!("{top}&expand=cover,city")).await;
+        let answer = answer.expect(200);
+        let rows = answer.json["data"].as_array().expect("rows");
+        for (row, bare) in rows
+            .iter()
+            .zip(plain.json["data"].as_array().expect("rows"))
+        {
+            let id = row["id"].as_str().expect("an id");
+            assert!(bare["id"] == id && bare.get("cover").is_none(), "{top}");
+            let alone = format!("/{path}/{id}?expand=cover,city");
+            let alone = server.client.get(&alone).await.expect(200);
+            for name in ["cover", "city"] {
+                assert_eq!(row[name], alone.json[name], "{path} {id}");
+            }
+            *shown.entry(path).or_insert(0) += usize::from(!row["cover"].is_null());
+        }
+        let refused = server.client.get(&format!("{top}&expand=nothing")).await;
+        assert_eq!(refused.expect(422).json["errors"][0]["parameter"], "expand");
+    }
+    assert!(
+        shown.len() == 4 && shown.values().sum::<usize>() > 8,
+        "{shown:?}"
+    );
+}
+
 /// Hits and objects of the map, which are no whole objects, show the same.
 #[tokio::test]
 async fn searches_and_maps_show_the_first_too() {

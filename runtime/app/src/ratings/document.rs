@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 /// Adds the routes to the generated document, from whose schemas they are built.
 pub fn add(document: &mut Value) {
     let mut added = Vec::new();
-    for (path, kind) in super::RATED {
+    for (of, _) in &super::RATED {
+        let (path, kind) = (of.path, of.name);
         let list = &document["paths"][format!("/{path}")]["get"];
         let name = kind[..1].to_uppercase() + &kind[1..];
         let plural = path[..1].to_uppercase() + &path[1..];
@@ -20,12 +21,13 @@ pub fn add(document: &mut Value) {
                 "operationId": format!("listTopRated{plural}"),
                 "summary": format!("List the top-rated {path} of a city"),
                 "description": "Sorts by a weighted average: ten reviews with the average of the city are added to the reviews of each, \
-                    so that a single review of five stars does not outweigh two hundred with an average of 4.7.",
+                    so that one review of five stars does not outweigh many with 4.7.",
                 "parameters": [
                     {"name": "city_id", "in": "query", "required": true, "description": "Id of the city.",
                         "schema": {"type": "string", "format": "uuid"}},
                     {"$ref": "#/components/parameters/limit.20"},
                     {"$ref": "#/components/parameters/Cursor"},
+                    {"$ref": format!("#/components/parameters/{name}.expand")},
                 ],
                 "responses": answers(list["responses"]["200"].clone(), "422"),
                 "security": list["security"],

@@ -7,7 +7,10 @@ mod hosts;
 mod networks;
 mod pasted;
 
-use super::address::{ascii_host, is_host, undelimited};
+use super::{
+    address::{ascii_host, is_host, undelimited},
+    line::{normal_line, out_of_line},
+};
 use hosts::{MAIL_HOSTS, MAIL_SERVICES, OTHER_HOSTS, SHORT_LINKS};
 use networks::{ALL, MASTODON_TABS, PAGES_BESIDE_NAMES, PAGES_OF_NETWORKS, POSTS, Page};
 
@@ -81,7 +84,7 @@ impl Network {
         }
         match self {
             Network::Bluesky => page.of(&completed(name)),
-            _ => page.of(&encoded(name)),
+            _ => page.of(&encoded(name)?),
         }
     }
 
@@ -135,7 +138,7 @@ impl Network {
         }
         let known = data.hosts.iter().find(|known| self.is_site(host, known))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = pasted::page_of(self, host, &encoded(path.trim_matches('/')), query)?;
+        let path = pasted::page_of(self, host, &encoded(path.trim_matches('/'))?, query)?;
         // The same page on a country's or a mobile host; some kinds of pages have a host of their own.
         let own = data.pages.iter().any(|page| page.host == host);
         let pages = data.pages.iter().filter(|page| !own || page.host == host);
@@ -257,16 +260,38 @@ fn link(text: &str) -> Option<(String, &str)> {
     is_link.then_some((host, path))
 }
 
-/// Letters of other scripts as addresses have them: `%C3%BC`.
-fn encoded(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for byte in path.bytes() {
+/// Letters of other scripts as addresses have them: `%C3%BC`. They are names like others, in one normal form and without
+/// characters that nobody sees, however they are sent; `None` if they are not.
+fn encoded(path: &str) -> Option<String> {
+    let letters = String::from_utf8(letters(path.as_bytes())).ok()?;
+    let name = normal_line(&letters);
+    if out_of_line(&name).is_some() {
+        return None;
+    }
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
         match byte.is_ascii() {
             true => text.push(char::from(byte)),
             false => text.push_str(&format!("%{byte:02X}")),
         }
     }
-    text
+    Some(text)
+}
+
+/// Without the escapes of letters that are not ASCII. Others stay: they stand for characters with a meaning, such as `/`.
+fn letters(mut path: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    while let Some((first, rest)) = path.split_first() {
+        let escaped = (rest.split_at_checked(2))
+            .filter(|_| *first == b'%')
+            .and_then(|(digits, rest)| Some((std::str::from_utf8(digits).ok()?, rest)))
+            .and_then(|(digits, rest)| Some((u8::from_str_radix(digits, 16).ok()?, rest)))
+            .filter(|(byte, _)| !byte.is_ascii());
+        let (byte, rest) = escaped.unwrap_or((*first, rest));
+        bytes.push(byte);
+        path = rest;
+    }
+    bytes
 }
 
 /// `@name@host`, `name@host`, `https://host/@name`, `https://host/users/name`: every server has its own host, but

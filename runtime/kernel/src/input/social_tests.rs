@@ -99,7 +99,12 @@ fn what_people_paste_is_one_address() {
         (
             Youtube,
             "https://www.youtube.com/@%E6%9D%B1%E4%BA%AC",
-            &["@東京", "youtube.com/@東京"],
+            &["@東京", "youtube.com/@東京", "youtube.com/@%e6%9d%b1京"],
+        ),
+        (
+            Youtube,
+            "https://www.youtube.com/@Caf%C3%A9",
+            &["@Café", "@Cafe\u{301}", "youtube.com/@Cafe%CC%81/videos"],
         ),
         (
             Youtube,
@@ -339,6 +344,18 @@ fn what_is_of_another_network_is_of_none() {
                 "https://www.tiktok.com/t/ZMabc/",
                 "https://www.tiktok.com/foryou",
                 "https://ads.tiktok.com/@foo",
+            ],
+        ),
+        // What nobody sees in a name makes another one that looks the same.
+        (
+            Youtube,
+            &[
+                "@fo\u{202e}o",
+                "@fo\u{200b}o",
+                "youtube.com/@fo\u{2066}o",
+                "https://www.youtube.com/@fo%E2%80%AEo",
+                "https://www.youtube.com/c/fo%e2%80%8bo",
+                "https://www.youtube.com/@fo%FFo",
             ],
         ),
         // Where a short link leads, its path does not say.
