@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "1bf0b52d58a027d7ceec58ba93d5210ef25ae2e137eec58cdb9add8447292ee74b3cc75bdadce92dfdf378f017e13807",
+        checksum: "fe06f3fa9e61217df82ba4502f16a8170415e601ac70b24b1208dcfef709005da10f6cb65d335e3f4e36c5fe30559d21",
     },
 ];
