@@ -1323,6 +1323,7 @@ create table app.connected_accounts (
   requirements_due text[] not null,
   disabled_reason text,
   deauthorized_at timestamptz,
+  lost_at timestamptz,
   attempt integer default 1 not null,
   synced_at timestamptz,
   version bigint default 1 not null,
@@ -1342,6 +1343,7 @@ comment on column app.connected_accounts.payouts_enabled is 'Whether Stripe pays
 comment on column app.connected_accounts.transfers_active is 'Whether the platform can transfer money to it.';
 comment on column app.connected_accounts.requirements_due is 'Information that Stripe still requires.';
 comment on column app.connected_accounts.deauthorized_at is 'When the owner disconnected it from the platform.';
+comment on column app.connected_accounts.lost_at is 'When it stopped being able to take payments. Null if it can, or never could.';
 comment on column app.connected_accounts.attempt is 'Number among the accounts that the owner has had.';
 comment on column app.connected_accounts.synced_at is 'When it was last read from Stripe.';
 alter table app.connected_accounts owner to culturepass_owner;
@@ -2625,6 +2627,22 @@ alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
 
+create table app.sales_stops (
+  id uuid default sec.uuid_v7() not null,
+  event_id uuid not null,
+  reason text not null,
+  since timestamptz default now() not null,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  constraint sales_stops_pkey primary key (id)
+);
+comment on table app.sales_stops is 'A published event with tickets that nobody can order online, since its host can''t be paid or no commission rule applies. Its host was told once.';
+comment on column app.sales_stops.reason is '`account` if the host has lost its account.';
+alter table app.sales_stops owner to culturepass_owner;
+alter table app.sales_stops enable row level security;
+alter table app.sales_stops force row level security;
+
 create table app.service_requests (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -3739,6 +3757,9 @@ alter table app.connected_accounts add constraint connected_accounts_disabled_re
 alter table app.connected_accounts add constraint connected_accounts_deauthorized_at_range
   check (deauthorized_at >= '1900-01-01 00:00:00+00'::timestamptz and deauthorized_at < '2201-01-01 00:00:00+00'::timestamptz);
 
+alter table app.connected_accounts add constraint connected_accounts_lost_at_range
+  check (lost_at >= '1900-01-01 00:00:00+00'::timestamptz and lost_at < '2201-01-01 00:00:00+00'::timestamptz);
+
 alter table app.connected_accounts add constraint connected_accounts_attempt_range
   check (attempt >= 1);
 
@@ -4763,6 +4784,12 @@ alter table app.role_assignments add constraint role_assignments_role_fits_scope
     )
     or (role = 'cityAdmin' and (scope_id is null) is not true and scope_type in ('city'))
     or (role = 'platformAdmin' and scope_id is null));
+
+alter table app.sales_stops add constraint sales_stops_reason_choice
+  check (reason = any ('{account,other}'::text[]));
+
+alter table app.sales_stops add constraint sales_stops_since_range
+  check (since >= '1900-01-01 00:00:00+00'::timestamptz and since < '2201-01-01 00:00:00+00'::timestamptz);
 
 alter table app.service_requests add constraint service_requests_status_choice
   check (status = any ('{active,suspended,archived}'::text[]));
@@ -6269,6 +6296,9 @@ create index role_assignments_scope_venue_id_idx
 create index role_assignments_granted_by_id_idx
   on app.role_assignments (granted_by_id, id) where granted_by_id is not null;
 
+create unique index sales_stops_event_id_key
+  on app.sales_stops (event_id);
+
 create index service_requests_host_type_host_id_idx
   on app.service_requests (host_type, host_id);
 
@@ -7350,6 +7380,9 @@ alter table app.role_assignments add constraint role_assignments_granted_by_id_f
 
 alter table app.role_assignments add constraint role_assignments_live_granted_by_id_fkey
   foreign key (granted_by_id, live_ref) references app.users (id, open_key);
+
+alter table app.sales_stops add constraint sales_stops_event_id_fkey
+  foreign key (event_id) references app.events (id);
 
 alter table app.service_requests add constraint service_requests_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -13304,6 +13337,7 @@ begin
       'requirements_due', case when new.requirements_due is not null then jsonb_build_array(null, new.requirements_due) end,
       'disabled_reason', new.disabled_reason,
       'deauthorized_at', new.deauthorized_at,
+      'lost_at', new.lost_at,
       'attempt', new.attempt,
       'synced_at', new.synced_at
     ));
@@ -13341,6 +13375,9 @@ begin
     end if;
     if new.deauthorized_at is distinct from old.deauthorized_at then
       v_changed := v_changed || jsonb_build_object('deauthorized_at', jsonb_build_array(old.deauthorized_at, new.deauthorized_at));
+    end if;
+    if new.lost_at is distinct from old.lost_at then
+      v_changed := v_changed || jsonb_build_object('lost_at', jsonb_build_array(old.lost_at, new.lost_at));
     end if;
     if new.attempt is distinct from old.attempt then
       v_changed := v_changed || jsonb_build_object('attempt', jsonb_build_array(old.attempt, new.attempt));
@@ -35759,6 +35796,15 @@ begin
           and exists (
             select from app.role_assignments r
             where r.user_id = p_user and r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active'));
+    when 'account_lost' then
+      return exists (
+        select from app.connected_accounts a
+        where a.id = (p_data ->> 'connected_account')::uuid and a.lost_at is not null and p_user = any(app.admins_of(a.owner_id)));
+    when 'sales_stopped' then
+      return exists (
+        select from app.sales_stops s join app.events e on e.id = s.event_id
+        where e.id = (p_data ->> 'event')::uuid and e.status = 'active' and e.state = 'published' and e.ends_at > now()
+          and p_user = any(app.admins_of(e.host_id)));
     when 'credits_lapse' then
       return exists (
         select from app.wallet_credits c where c.id = split_part(p_key, ':', 2)::uuid and c.remaining_cents > 0);
@@ -36250,6 +36296,37 @@ $$;
 alter function app.commission_rules_at(text, text, uuid[], timestamptz) owner to culturepass_counter;
 revoke execute on function app.commission_rules_at(text, text, uuid[], timestamptz) from public;
 grant execute on function app.commission_rules_at(text, text, uuid[], timestamptz) to culturepass_app, culturepass_job;
+
+create function app.keep_currency_of_purchase() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_currency text;
+begin
+  v_currency := case
+    when new.order_id is not null then (select o.currency from app.orders o where o.id = new.order_id)
+    when new.promotion_id is not null then (select p.currency from app.promotions p where p.id = new.promotion_id)
+    when new.quote_id is not null then (select q.currency from app.quotes q where q.id = new.quote_id)
+  end;
+  if v_currency <> new.currency then
+    raise exception 'in another currency than what it is about' using errcode = '23514', constraint = tg_table_name || '_currency';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_purchase() owner to culturepass_counter;
+revoke execute on function app.keep_currency_of_purchase() from public;
+
+create function app.keep_currency_of_order() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (select from app.orders o where o.id = new.order_id and o.currency <> new.currency) then
+    raise exception 'in another currency than its order' using errcode = '23514', constraint = 'transfers_currency';
+  end if;
+  return new;
+end
+$$;
+alter function app.keep_currency_of_order() owner to culturepass_counter;
+revoke execute on function app.keep_currency_of_order() from public;
 
 create function app.city_part(p_back bigint, p_organizer bigint, p_platform bigint, p_city bigint, p_step bigint) returns bigint
   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
@@ -37488,14 +37565,32 @@ $$;
 alter function app.keep_event_ahead() owner to culturepass_owner;
 revoke execute on function app.keep_event_ahead() from public;
 
+create function app.types_restored_with(p_event uuid) returns setof app.ticket_types
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select t.* from app.ticket_types t join app.events e on e.id = t.event_id
+  where e.id = p_event and e.status = 'archived' and e.state = 'published' and e.ends_at > now()
+    and t.status = 'archived' and t.archived_with = e.id and t.archived_from = 'active' and t.price_cents > 0 and not t.door_only
+  order by t.id;
+end
+$$;
+alter function app.types_restored_with(uuid) owner to culturepass_counter;
+revoke execute on function app.types_restored_with(uuid) from public;
+grant execute on function app.types_restored_with(uuid) to culturepass_app, culturepass_job;
+
 create function app.keep_to_door() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_at_door boolean;
+  v_mixed boolean;
 begin
-  if exists (
-    select from app.ticket_types t join app.orders o on o.id = new.order_id
-    where t.id = new.ticket_type_id and t.door_only and not o.sold_at_door
-  ) then
+  select t.door_only and not o.sold_at_door, o.currency <> new.currency into v_at_door, v_mixed
+  from app.ticket_types t join app.orders o on o.id = new.order_id where t.id = new.ticket_type_id;
+  if v_at_door then
     raise exception 'sold at the door alone' using errcode = '23514', constraint = 'order_items_at_door';
+  elsif v_mixed then
+    raise exception 'a line in another currency than its order' using errcode = '23514', constraint = 'order_items_currency';
   end if;
   return new;
 end
@@ -40566,12 +40661,12 @@ create trigger community_members_emit_ban
   execute function jobs.emit('community_member', 'ban');
 
 create trigger connected_accounts_stamp
-  before update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
-  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.settles_abroad is distinct from old.settles_abroad or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
+  before update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, lost_at, attempt, synced_at on app.connected_accounts
+  for each row when ((new.owner_type is distinct from old.owner_type or new.owner_id is distinct from old.owner_id or new.stripe_account_id is distinct from old.stripe_account_id or new.country is distinct from old.country or new.settles_abroad is distinct from old.settles_abroad or new.charges_enabled is distinct from old.charges_enabled or new.payouts_enabled is distinct from old.payouts_enabled or new.transfers_active is distinct from old.transfers_active or new.requirements_due is distinct from old.requirements_due or new.disabled_reason is distinct from old.disabled_reason or new.deauthorized_at is distinct from old.deauthorized_at or new.lost_at is distinct from old.lost_at or new.attempt is distinct from old.attempt or new.synced_at is distinct from old.synced_at))
   execute function sec.stamp();
 
 create trigger connected_accounts_audit
-  after insert or update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at on app.connected_accounts
+  after insert or update of owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, lost_at, attempt, synced_at on app.connected_accounts
   for each row execute function audit.record_connected_accounts();
 
 create trigger countries_document_insert
@@ -41672,6 +41767,11 @@ create trigger role_assignments_emit_archive
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('role_assignment', 'archive');
 
+create trigger sales_stops_stamp
+  before update of event_id, reason, since on app.sales_stops
+  for each row when ((new.event_id is distinct from old.event_id or new.reason is distinct from old.reason or new.since is distinct from old.since))
+  execute function sec.stamp();
+
 create trigger service_requests_archived
   before update of status on app.service_requests
   for each row execute function sec.keep_status('along');
@@ -42208,6 +42308,15 @@ create trigger notifications_mark
 create trigger commission_proposals_make_rule
   after update of state on app.commission_proposals
   for each row when (new.state = 'accepted' and old.state <> 'accepted') execute function app.make_proposed_rule();
+
+create trigger transactions_currency before insert on app.transactions
+  for each row when (current_user = 'culturepass_job') execute function app.keep_currency_of_purchase();
+
+create trigger refunds_currency before insert on app.refunds
+  for each row when (current_user = 'culturepass_job') execute function app.keep_currency_of_purchase();
+
+create trigger transfers_currency before insert on app.transfers
+  for each row when (current_user = 'culturepass_job' and new.order_id is not null) execute function app.keep_currency_of_order();
 
 create trigger status_goes_on before update of status on app.transactions
   for each row when (old.status is distinct from new.status) execute function app.forbid_payment_going_back();
@@ -43228,7 +43337,7 @@ create policy connected_accounts_select on app.connected_accounts for select to 
 
 create policy connected_accounts_job_select on app.connected_accounts for select to culturepass_job
   using (
-    (select sec.job() in ('payments', 'tickets'))
+    (select sec.job() in ('payments', 'tickets', 'notifications'))
   );
 
 create policy connected_accounts_job_insert on app.connected_accounts for insert to culturepass_job
@@ -45535,6 +45644,29 @@ create policy role_assignments_job_update on app.role_assignments for update to 
     (select sec.job() in ('sessions'))
   );
 
+create policy sales_stops_job_select on app.sales_stops for select to culturepass_job
+  using (
+    (select sec.job() in ('payments', 'notifications'))
+  );
+
+create policy sales_stops_job_insert on app.sales_stops for insert to culturepass_job
+  with check (
+    (select sec.job() in ('payments'))
+  );
+
+create policy sales_stops_job_update on app.sales_stops for update to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  )
+  with check (
+    (select sec.job() in ('payments'))
+  );
+
+create policy sales_stops_job_delete on app.sales_stops for delete to culturepass_job
+  using (
+    (select sec.job() in ('payments'))
+  );
+
 create policy service_requests_select on app.service_requests for select to culturepass_app
   using (
     (
@@ -45641,11 +45773,6 @@ create policy share_returns_job_select on app.share_returns for select to cultur
 
 create policy share_returns_job_insert on app.share_returns for insert to culturepass_job
   with check (
-    (select sec.job() in ('payments'))
-  );
-
-create policy share_returns_job_delete on app.share_returns for delete to culturepass_job
-  using (
     (select sec.job() in ('payments'))
   );
 
@@ -46493,11 +46620,11 @@ grant select on app.community_members to culturepass_authz;
 grant select on app.community_members to culturepass_counter;
 grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
-grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
+grant select (id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_city_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, lost_at, attempt, synced_at, version, created_at, updated_at) on app.connected_accounts to culturepass_app;
 
 grant select on app.connected_accounts to culturepass_job;
-grant insert (id, owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
-grant update (owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant insert (id, owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, lost_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
+grant update (owner_type, owner_id, stripe_account_id, country, settles_abroad, charges_enabled, payouts_enabled, transfers_active, requirements_due, disabled_reason, deauthorized_at, lost_at, attempt, synced_at) on app.connected_accounts to culturepass_job;
 
 grant select on app.connected_accounts to culturepass_authz;
 
@@ -47011,6 +47138,15 @@ grant insert on app.role_assignments to culturepass_authz;
 grant select on app.role_assignments to culturepass_counter;
 grant update (status, archived_from, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
+grant select on app.sales_stops to culturepass_job;
+grant insert (id, event_id, reason, since) on app.sales_stops to culturepass_job;
+grant update (event_id, reason, since) on app.sales_stops to culturepass_job;
+grant delete on app.sales_stops to culturepass_job;
+
+grant select on app.sales_stops to culturepass_authz;
+
+grant select on app.sales_stops to culturepass_counter;
+
 grant select on counters.service_requests to culturepass_app;
 
 grant select on counters.service_requests to culturepass_job;
@@ -47044,7 +47180,6 @@ grant update (revoked_at, external_identity_id) on app.sessions to culturepass_c
 
 grant select on app.share_returns to culturepass_job;
 grant insert (id, transaction_id, amount_cents, currency) on app.share_returns to culturepass_job;
-grant delete on app.share_returns to culturepass_job;
 
 grant select on app.share_returns to culturepass_authz;
 

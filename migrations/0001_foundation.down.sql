@@ -155,8 +155,6 @@ drop policy sign_ups_job_insert on app.sign_ups;
 
 drop policy sign_ups_job_select on app.sign_ups;
 
-drop policy share_returns_job_delete on app.share_returns;
-
 drop policy share_returns_job_insert on app.share_returns;
 
 drop policy share_returns_job_select on app.share_returns;
@@ -176,6 +174,14 @@ drop policy service_requests_update on app.service_requests;
 drop policy service_requests_insert on app.service_requests;
 
 drop policy service_requests_select on app.service_requests;
+
+drop policy sales_stops_job_delete on app.sales_stops;
+
+drop policy sales_stops_job_update on app.sales_stops;
+
+drop policy sales_stops_job_insert on app.sales_stops;
+
+drop policy sales_stops_job_select on app.sales_stops;
 
 drop policy role_assignments_job_update on app.role_assignments;
 
@@ -809,6 +815,12 @@ drop trigger transactions_read_later on app.transactions;
 
 drop trigger status_goes_on on app.transactions;
 
+drop trigger transfers_currency on app.transfers;
+
+drop trigger refunds_currency on app.refunds;
+
+drop trigger transactions_currency on app.transactions;
+
 drop trigger commission_proposals_make_rule on app.commission_proposals;
 
 drop trigger notifications_mark on app.notifications;
@@ -1040,6 +1052,8 @@ drop trigger service_requests_live on app.service_requests;
 drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger service_requests_archived on app.service_requests;
+
+drop trigger sales_stops_stamp on app.sales_stops;
 
 drop trigger role_assignments_emit_archive on app.role_assignments;
 
@@ -1905,6 +1919,8 @@ drop function app.lock_event(uuid);
 
 drop function app.keep_to_door();
 
+drop function app.types_restored_with(uuid);
+
 drop function app.keep_event_ahead();
 
 drop function app.keep_room_of_event();
@@ -2038,6 +2054,10 @@ drop function app.payment_rank(text);
 drop function app.shares_lost_to_banks(timestamptz);
 
 drop function app.city_part(bigint,bigint,bigint,bigint,bigint);
+
+drop function app.keep_currency_of_order();
+
+drop function app.keep_currency_of_purchase();
 
 drop function app.commission_rules_at(text,text,uuid[],timestamptz);
 
@@ -3695,6 +3715,8 @@ alter table app.service_requests drop constraint service_requests_live_city_id_f
 
 alter table app.service_requests drop constraint service_requests_city_id_fkey;
 
+alter table app.sales_stops drop constraint sales_stops_event_id_fkey;
+
 alter table app.role_assignments drop constraint role_assignments_live_granted_by_id_fkey;
 
 alter table app.role_assignments drop constraint role_assignments_granted_by_id_fkey;
@@ -4206,6 +4228,8 @@ drop table app.sessions;
 drop table counters.service_requests;
 
 drop table app.service_requests;
+
+drop table app.sales_stops;
 
 drop table app.role_assignments;
 

@@ -430,6 +430,7 @@ pub enum Hook {
     Create,
     Update,
     Archive,
+    Restore,
     Transition(String),
 }
 

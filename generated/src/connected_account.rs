@@ -29,6 +29,8 @@ pub struct ConnectedAccount {
     pub disabled_reason: Option<String>,
     /// When the owner disconnected it from the platform.
     pub deauthorized_at: Option<DateTime<Utc>>,
+    /// When it stopped being able to take payments. Null if it can, or never could.
+    pub lost_at: Option<DateTime<Utc>>,
     /// Number among the accounts that the owner has had.
     pub attempt: i32,
     /// When it was last read from Stripe.
@@ -51,7 +53,7 @@ pub mod constraint {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.stripe_account_id, t.country, t.settles_abroad, t.charges_enabled, t.payouts_enabled,
-    t.transfers_active, t.requirements_due, t.disabled_reason, t.deauthorized_at, t.attempt, t.synced_at,
+    t.transfers_active, t.requirements_due, t.disabled_reason, t.deauthorized_at, t.lost_at, t.attempt, t.synced_at,
     t.owner_type, t.owner_id,
     coalesce(t.charges_enabled and t.payouts_enabled and t.transfers_active and t.deauthorized_at is null, false) as is_ready,
     t.version, t.created_at, t.updated_at"

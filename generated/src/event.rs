@@ -148,7 +148,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
     name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, acts: true, page: 20,
-    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update", "archive"],
+    encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), hooks: &["publish", "update", "archive", "restore"],
     fixed: &["id", "status", "state", "featured_until", "city_id", "host_type", "host_id", "version", "created_at", "updated_at", "object"], moving: &["like_count", "ticket_count", "attendance_count", "sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -79,6 +79,8 @@ pub trait AppHooks: Send + Sync {
 
     fn event_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 
+    fn event_before_restore<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
+
     fn featured_place_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -179,6 +181,12 @@ pub trait AppHooks: Send + Sync {
     ) -> BoxFuture<'a, Result<()>>;
 
     fn ticket_type_before_archive<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    fn ticket_type_before_restore<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
@@ -401,6 +409,7 @@ impl Hooks for EventHooks {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
             ("update", Some(id), Some(input)) => self.0.event_before_update(cx, id, typed(input)),
             ("archive", Some(id), _) => self.0.event_before_archive(cx, id),
+            ("restore", Some(id), _) => self.0.event_before_restore(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -549,6 +558,7 @@ impl Hooks for TicketTypeHooks {
             ("create", _, Some(input)) => self.0.ticket_type_before_create(cx, typed(input)),
             ("update", Some(id), Some(input)) => self.0.ticket_type_before_update(cx, id, typed(input)),
             ("archive", Some(id), _) => self.0.ticket_type_before_archive(cx, id),
+            ("restore", Some(id), _) => self.0.ticket_type_before_restore(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

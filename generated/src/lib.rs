@@ -67,6 +67,7 @@ pub mod revenue_share;
 pub mod review;
 pub mod review_policy;
 pub mod role_assignment;
+pub mod sales_stop;
 pub mod service_request;
 pub mod session;
 pub mod share_return;

@@ -20,7 +20,7 @@ pub static TYPES: &[Type] = &[
     Type { name: "review", doc: "Reviews of profiles that the member looks after, and replies to the member's own.", channels: &[Channel::InApp, Channel::Email], always: &[], urgent: false, digest: true },
     Type { name: "role", doc: "Roles that are offered to the member, accepted or ended.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "security", doc: "What happened to the member's account.", channels: &[Channel::InApp, Channel::Push], always: &[Channel::InApp, Channel::Push], urgent: true, digest: false },
-    Type { name: "system", doc: "What the platform and the cities decide about profiles, venues and events that the member looks after, and what cities propose to the platform.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
+    Type { name: "system", doc: "What the platform and the cities decide about profiles, venues and events that the member looks after, what cities propose to the platform, and what keeps a host from being paid.", channels: &[Channel::InApp, Channel::Email], always: &[Channel::InApp], urgent: false, digest: false },
     Type { name: "ticket", doc: "A ticket is offered to the member, or has changed hands.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
     Type { name: "waitlist", doc: "The member waits for a place, one has come free, or is not kept any longer.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: true, digest: false },
     Type { name: "wallet", doc: "Credits that the member got, and credits that lapse soon.", channels: &[Channel::InApp, Channel::Push, Channel::Email], always: &[], urgent: false, digest: false },
@@ -407,6 +407,26 @@ pub static MESSAGES: &[Message] = &[
         wordings: &[
             Wording { locale: "en", title: &[Piece::Text("The commission that you proposed is declined")], text: &[Piece::Text("In "), Piece::Value("city"), Piece::Text(" everything stays as it is. You may propose another one.")], push: &[], email: &[] },
             Wording { locale: "de", title: &[Piece::Text("Die Provision, die du vorgeschlagen hast, ist abgelehnt")], text: &[Piece::Text("In "), Piece::Value("city"), Piece::Text(" bleibt alles, wie es ist. Du kannst eine andere vorschlagen.")], push: &[], email: &[] },
+        ],
+    },
+    // To those who look after a host whose account at the payment service can't take payments any more.
+    Message {
+        name: "account_lost",
+        ty: "system",
+        values: &[("host", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Value("host"), Piece::Text(" can't be paid online")], text: &[Piece::Text("The account of "), Piece::Value("host"), Piece::Text(" at the payment service can't take payments any more. Until it can, nobody can order tickets that cost something. Open the pages of the account to see what is missing.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Value("host"), Piece::Text(" kann online nicht bezahlt werden")], text: &[Piece::Text("Das Konto von "), Piece::Value("host"), Piece::Text(" beim Zahlungsdienst kann keine Zahlungen mehr annehmen. Solange kann niemand Tickets bestellen, die etwas kosten. Öffne die Seiten des Kontos, um zu sehen, was fehlt.")], push: &[], email: &[] },
+        ],
+    },
+    // To those who look after the host of an event, when tickets to it can't be ordered any more for another reason.
+    Message {
+        name: "sales_stopped",
+        ty: "system",
+        values: &[("event", ValueType::Text)],
+        wordings: &[
+            Wording { locale: "en", title: &[Piece::Text("Tickets to "), Piece::Value("event"), Piece::Text(" can't be ordered")], text: &[Piece::Text("Nobody can order tickets to "), Piece::Value("event"), Piece::Text(" that cost something, or not all of them. The sales figures of the event say why, and what to do.")], push: &[], email: &[] },
+            Wording { locale: "de", title: &[Piece::Text("Tickets für "), Piece::Value("event"), Piece::Text(" können nicht bestellt werden")], text: &[Piece::Text("Niemand kann Tickets für "), Piece::Value("event"), Piece::Text(" bestellen, die etwas kosten, oder nicht alle davon. Die Verkaufszahlen der Veranstaltung sagen, warum, und was zu tun ist.")], push: &[], email: &[] },
         ],
     },
     // To whom a ticket is offered.

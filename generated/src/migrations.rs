@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a65722f13bcc524bb79944fc625e1a391d90f6d3f7c28faafd70b2176623f950bb433241544d0a2f22228fae33b4eaf2",
+        checksum: "fe06f3fa9e61217df82ba4502f16a8170415e601ac70b24b1208dcfef709005da10f6cb65d335e3f4e36c5fe30559d21",
     },
 ];

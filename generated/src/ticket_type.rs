@@ -97,7 +97,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
     name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, acts: true, page: 20,
-    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), hooks: &["create", "update", "archive"],
+    encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), hooks: &["create", "update", "archive", "restore"],
     fixed: &["id", "status", "held", "sold", "event_id", "version", "created_at", "updated_at", "object"], moving: &["sold_out", "allowed_actions", "still_archived"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -217,6 +217,15 @@ begin
           and exists (
             select from app.role_assignments r
             where r.user_id = p_user and r.role = 'platformAdmin' and r.state = 'accepted' and r.status = 'active'));
+    when 'account_lost' then
+      return exists (
+        select from app.connected_accounts a
+        where a.id = (p_data ->> 'connected_account')::uuid and a.lost_at is not null and p_user = any(app.admins_of(a.owner_id)));
+    when 'sales_stopped' then
+      return exists (
+        select from app.sales_stops s join app.events e on e.id = s.event_id
+        where e.id = (p_data ->> 'event')::uuid and e.status = 'active' and e.state = 'published' and e.ends_at > now()
+          and p_user = any(app.admins_of(e.host_id)));
     when 'credits_lapse' then
       return exists (
         select from app.wallet_credits c where c.id = split_part(p_key, ':', 2)::uuid and c.remaining_cents > 0);

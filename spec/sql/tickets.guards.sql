@@ -134,16 +134,37 @@ revoke execute on function app.keep_event_ahead() from public;
 create trigger events_moved_ahead before update of starts_at, ends_at on app.events
   for each row when (current_user = '<app>_app' and old.ticket_count > 0) execute function app.keep_event_ahead();
 
+-- The ticket types that would be on sale online and cost something if an archived event was restored: those that were
+-- archived along with it. None if it is over or was not published. Requests may not read with what a row was archived.
+create function app.types_restored_with(p_event uuid) returns setof app.ticket_types
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select t.* from app.ticket_types t join app.events e on e.id = t.event_id
+  where e.id = p_event and e.status = 'archived' and e.state = 'published' and e.ends_at > now()
+    and t.status = 'archived' and t.archived_with = e.id and t.archived_from = 'active' and t.price_cents > 0 and not t.door_only
+  order by t.id;
+end
+$$;
+alter function app.types_restored_with(uuid) owner to <app>_counter;
+revoke execute on function app.types_restored_with(uuid) from public;
+grant execute on function app.types_restored_with(uuid) to <app>_app, <app>_job;
+
 -- Refuses an order online of tickets that are sold at the door alone, whose host may have no account that is paid. The cart
--- says the same with a pointer; a type may become `door_only` after the cart was read. The module alone writes orders.
+-- says the same with a pointer; a type may become `door_only` after the cart was read. A line is in the currency of its order,
+-- too. The module alone writes orders.
 create function app.keep_to_door() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_at_door boolean;
+  v_mixed boolean;
 begin
-  if exists (
-    select from app.ticket_types t join app.orders o on o.id = new.order_id
-    where t.id = new.ticket_type_id and t.door_only and not o.sold_at_door
-  ) then
+  select t.door_only and not o.sold_at_door, o.currency <> new.currency into v_at_door, v_mixed
+  from app.ticket_types t join app.orders o on o.id = new.order_id where t.id = new.ticket_type_id;
+  if v_at_door then
     raise exception 'sold at the door alone' using errcode = '23514', constraint = 'order_items_at_door';
+  elsif v_mixed then
+    raise exception 'a line in another currency than its order' using errcode = '23514', constraint = 'order_items_currency';
   end if;
   return new;
 end

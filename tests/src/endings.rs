@@ -1,6 +1,7 @@
 //! What has ended: operations, lists and jobs whose subject, owner or recipient was suspended, archived, cancelled or
 //! refused meanwhile.
 
+mod audited;
 mod begun;
 mod expected;
 mod jobs;

@@ -141,10 +141,15 @@ fn hooks(of: &Of) {
             Hook::Create => ("create", of.creatable()),
             Hook::Update => ("update", of.updatable()),
             Hook::Archive => ("archive", of.entity.writable() && access.delete.is_some()),
+            Hook::Restore => ("restore", of.entity.writable() && access.restore.is_some()),
             Hook::Transition(_) => continue,
         };
         if !possible {
-            let action = if name == "archive" { "delete" } else { name };
+            // Whoever may delete may restore, unless the spec says otherwise.
+            let action = match name {
+                "archive" | "restore" => "delete",
+                other => other,
+            };
             of.refuse(
                 Part::Hook,
                 name,

@@ -133,7 +133,9 @@ fn method(entity: &Entity, hook: &Hook) -> String {
     match hook {
         Hook::Create => parameters.push(input("Create")),
         Hook::Update => parameters.extend(["id: Uuid".to_owned(), input("Update")]),
-        Hook::Archive | Hook::Transition(_) => parameters.push("id: Uuid".to_owned()),
+        Hook::Archive | Hook::Restore | Hook::Transition(_) => {
+            parameters.push("id: Uuid".to_owned())
+        }
     }
     let lines: String = parameters
         .iter()
@@ -165,7 +167,7 @@ fn glue(entity: &Entity) -> String {
                 "Some(id), Some(input)",
                 format!("self.0.{method}(cx, id, typed(input))"),
             ),
-            Hook::Archive | Hook::Transition(_) => {
+            Hook::Archive | Hook::Restore | Hook::Transition(_) => {
                 ("Some(id), _", format!("self.0.{method}(cx, id)"))
             }
         };

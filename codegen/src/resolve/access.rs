@@ -92,9 +92,10 @@ pub fn hooks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
             "create" => Hook::Create,
             "update" => Hook::Update,
             "archive" => Hook::Archive,
+            "restore" => Hook::Restore,
             verb if verbs.contains(&verb) => Hook::Transition(verb.to_owned()),
             other => {
-                let known = ["create", "update", "archive"]
+                let known = ["create", "update", "archive", "restore"]
                     .into_iter()
                     .chain(verbs.iter().copied());
                 let help = match other {

@@ -58,6 +58,10 @@ impl AppHooks for App {
         Box::pin(promises::refuse_removal(cx, id))
     }
 
+    fn event_before_restore<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.modules.payments.refuse_restored_event(cx, id))
+    }
+
     fn broadcast_before_create<'a>(
         &'a self,
         cx: &'a mut Cx,
@@ -163,6 +167,14 @@ impl AppHooks for App {
         Box::pin(promises::refuse_withdrawal(cx, id))
     }
 
+    fn ticket_type_before_restore<'a>(
+        &'a self,
+        cx: &'a mut Cx,
+        id: Uuid,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.modules.payments.refuse_restored_price(cx, id))
+    }
+
     /// Refuses prices that no card can be charged; the database refuses them as well.
     fn plan_before_create<'a>(
         &'a self,
@@ -205,7 +217,7 @@ impl AppHooks for App {
         input: &'a mut CreatePromoCode,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            by_card::refuse_new_code(input)?;
+            by_card::refuse_new_code(cx, input).await?;
             live::of_event(cx, "promo_codes", input.event_id).await
         })
     }

@@ -10,7 +10,7 @@
 //! of businesses; `cards`, `connect` and `disputes` store what the provider says of these (`paid_twice` takes back
 //! credits for money that a bank gives as well); `inbox` receives the provider's events, and `reconcile` finds what no
 //! event has reported, oldest first (`looks`). `shares` adds up what cities earn (`plan_shares` is their part of
-//! plans), `cities` sends it to them. `by_card` refuses prices that no card can be charged.
+//! plans), `cities` sends it to them. `stopped` tells hosts whose tickets nobody can order any more. `by_card` refuses prices that no card can be charged.
 
 mod active;
 mod bodies;
@@ -35,6 +35,7 @@ mod refunds;
 mod routes;
 mod settings;
 mod shares;
+mod stopped;
 mod subscription_routes;
 mod subscriptions;
 mod sync;
@@ -61,8 +62,9 @@ use settings::Settings;
 use std::{sync::Arc, time::Duration};
 use utoipa::openapi::OpenApi;
 
-pub use connect::{Ready, ready};
+pub use connect::{ACCOUNT_LOST, Ready, ready};
 pub(crate) use publishing::unpayable;
+pub use stopped::SALES_STOPPED;
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -216,6 +218,7 @@ impl Module for Payments {
             "payments.accrue": accrue,
             "payments.pay_cities": pay_cities,
             "payments.purge": purge,
+            "payments.watch_sales": watch_sales,
         }
     }
 
@@ -231,6 +234,7 @@ impl Module for Payments {
             every("payments.accrue", 3600),
             every("payments.pay_cities", 3600),
             every("payments.purge", 3600),
+            every("payments.watch_sales", 3600),
         ]
     }
 

@@ -61,7 +61,10 @@ static OWN: Own = Own {
         ("sold_out", "not enough tickets left"),
         ("limit", "more than one person may have"),
         ("not_on_sale", "not on sale now"),
-        ("currency", "not in the currency of the other items"),
+        (
+            "currency",
+            "not in the currency of the other items, or of any ticket type of the event",
+        ),
         ("not_a_guest", "the caller did not attend"),
         ("promised", "can't change because buyers rely on it"),
     ],

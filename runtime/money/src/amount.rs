@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn currencies_are_not_mixed() {
+    fn m2_currencies_are_not_mixed() {
         let (dollars, yen) = (money(1, "USD"), money(1, "JPY"));
         let mixed = Error::Mismatch {
             left: dollars.currency(),

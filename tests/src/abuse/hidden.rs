@@ -304,6 +304,7 @@ async fn abuse_10_deliveries_are_there_for_nobody() {
         "delivery_pauses",
         "event_schedules",
         "payment_looks",
+        "sales_stops",
     ] {
         let text = format!("select 1 from app.{table}");
         let mut request = server.database.request_role().await;

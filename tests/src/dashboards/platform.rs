@@ -78,9 +78,11 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
         }
         for currency in ["AUD", "NZD"] {
             let of_currency = |text: String| format!("{text} and o.currency = '{currency}'");
+            let online = |text: String| format!("{text} and not o.sold_at_door");
+            let at_door = |text: String| format!("{text} and o.sold_at_door");
             let back = |what: &str| {
                 format!(
-                    "select sum(r.{what}) from app.refunds r join app.orders o on o.id = r.order_id
+                    "select sum({what}) from app.refunds r join app.orders o on o.id = r.order_id
                      where r.state = 'succeeded' and r.currency = '{currency}' and {} and exists (select from app.tickets k where k.order_id = o.id)",
                     within("r.settled_at", days)
                 )
@@ -99,18 +101,32 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
                     ),
                     (
                         of("platform_fee_cents"),
-                        of_currency(orders("sum(o.platform_fee_cents)", days)),
+                        online(of_currency(orders("sum(o.platform_fee_cents)", days))),
                     ),
                     (
                         of("city_share_cents"),
-                        of_currency(orders("sum(o.city_share_cents)", days)),
+                        online(of_currency(orders("sum(o.city_share_cents)", days))),
                     ),
-                    (of("refunded_cents"), back("amount_cents")),
+                    (
+                        of("uncollected_fee_cents"),
+                        at_door(of_currency(orders(
+                            "sum(o.platform_fee_cents + o.city_share_cents)",
+                            days,
+                        ))),
+                    ),
+                    (of("refunded_cents"), back("r.amount_cents")),
                     (
                         of("platform_fee_refunded_cents"),
-                        back("platform_fee_cents"),
+                        online(back("r.platform_fee_cents")),
                     ),
-                    (of("city_share_refunded_cents"), back("city_share_cents")),
+                    (
+                        of("city_share_refunded_cents"),
+                        online(back("r.city_share_cents")),
+                    ),
+                    (
+                        of("uncollected_fee_refunded_cents"),
+                        at_door(back("r.platform_fee_cents + r.city_share_cents")),
+                    ),
                 ];
                 let sums: Vec<(&str, &str)> =
                     sums.iter().map(|(path, text)| (&**path, &**text)).collect();
@@ -159,6 +175,7 @@ async fn od1_figures_of_the_platform_are_what_the_tables_add_up_to() {
         assert!(
             number(&shown, "/activity/total/tickets") > 0
                 && number(&shown, "/charges/*/refunded_cents") > 0
+                && number(&shown, "/revenue/total/AUD/uncollected_fee_cents") > 0
         );
     }
 }

@@ -62,6 +62,8 @@ const ROWS: &str = "
       d.amount / 2 - d.amount / 20 - d.amount / 100, d.amount / 20, d.amount / 100, d.currency, 'random-refund-' || d.id,
       coalesce(d.paid_at, now()) + random() * interval '20 days', 'requested'
     from drawn d where d.n % 2 = 0;
+    update app.orders o set sold_at_door = true, card_cents = 0, cash_cents = o.amount_cents from drawn d where d.id = o.id and d.n % 6 in (1, 2);
+    update app.refunds r set card_cents = 0, cash_cents = r.amount_cents from drawn d where d.id = r.order_id and d.n % 6 in (1, 2);
     insert into app.transfers (order_id, kind, amount_cents, currency, state, stripe_account_id, stripe_idempotency_key, settled_at)
     select d.id, k.kind, 1 + d.amount / k.part, d.currency,
       (array['pending', 'succeeded', 'succeeded', 'succeeded', 'failed'])[1 + floor(random() * 5)::int], 'acct_random',

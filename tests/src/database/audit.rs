@@ -22,7 +22,7 @@ async fn verify(world: &World) -> Option<(i64, String)> {
 }
 
 #[tokio::test]
-async fn a_change_is_written_down_once() {
+async fn a1_a_change_is_written_down_once() {
     let world = world().await;
     let before: i64 = world.look("select count(*) from audit.audit_logs").await;
     let title = format!(
@@ -78,6 +78,35 @@ async fn abuse_72_what_not_everyone_may_read_is_masked() {
     assert_eq!(leaks, 0);
 }
 
+/// No login of the server may change the log, or its seals: it has no privilege to.
+#[tokio::test]
+async fn a2_no_login_changes_the_log() {
+    let world = world().await;
+    seal(&world).await;
+    let logins = [&world.database.app, &world.database.job];
+    for (table, column) in [("audit_logs", "changed"), ("seals", "hash")] {
+        for text in [
+            format!("insert into audit.{table} default values"),
+            format!("update audit.{table} set {column} = {column}"),
+            format!("delete from audit.{table}"),
+            format!("truncate audit.{table}"),
+        ] {
+            for login in logins {
+                let refused = attempt(login, text.clone()).await;
+                let refused = refused.expect_err(&text);
+                assert!(refused.starts_with("42501"), "{text}: {refused}");
+            }
+        }
+    }
+    // The negative control.
+    let grants = "grant usage on schema audit to culturepass_job; grant delete on audit.audit_logs to culturepass_job";
+    world.admin(grants.to_owned()).await.unwrap();
+    let delete = "delete from audit.audit_logs".to_owned();
+    attempt(&world.database.job, delete)
+        .await
+        .expect("nothing refuses it");
+}
+
 #[tokio::test]
 async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
     let world = world().await;
@@ -131,7 +160,7 @@ async fn t15_abuse_72_seals_hold_until_somebody_tampers() {
 /// The log has no primary key, but the sequence hands out each id once: a second row with the same id, inserted before
 /// both are sealed, is detected as forged.
 #[tokio::test]
-async fn an_id_that_is_there_twice_is_no_genuine_entry() {
+async fn a3_an_id_that_is_there_twice_is_no_genuine_entry() {
     let world = world().await;
     assert!(seal(&world).await > 10);
     let rename = "update app.events set title = 'a'".to_owned();
@@ -234,7 +263,7 @@ async fn history_finds_what_lies_far_back() {
 }
 
 #[tokio::test]
-async fn open_transactions_are_sealed_later() {
+async fn a3_open_transactions_are_sealed_later() {
     let world = world().await;
     seal(&world).await;
     let mut open = world.database.superuser.begin().await.unwrap();
@@ -260,7 +289,7 @@ async fn open_transactions_are_sealed_later() {
 
 /// After a dump is restored into another cluster, transaction ids begin anew, far below those in the seals.
 #[tokio::test]
-async fn seals_outlive_a_dump_and_restore() {
+async fn a3_seals_outlive_a_dump_and_restore() {
     let world = world().await;
     // Simulates that everything was written in a cluster that is older by a million transactions.
     let older = "(tx::text::bigint + 1000000)::text::xid8";
@@ -293,7 +322,7 @@ async fn seals_outlive_a_dump_and_restore() {
 }
 
 #[tokio::test]
-async fn sealing_while_others_write_misses_nothing() {
+async fn a3_sealing_while_others_write_misses_nothing() {
     let world = world().await;
     let writers: Vec<_> = [world.event; 3]
         .into_iter()

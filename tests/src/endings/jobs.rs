@@ -213,6 +213,10 @@ const OTHERS: &[(&str, &str)] = &[
     ),
     ("payments.top_up", "sends what was earned before"),
     ("payments.transfer", "sends what was earned before"),
+    (
+        "payments.watch_sales",
+        "tells the hosts of events that are published and ahead; the message ends with the event",
+    ),
     ("privacy.erase", "erases accounts that have ended"),
     ("promotions.end", "ends bookings"),
     ("promotions.event_cancelled", "ends bookings"),

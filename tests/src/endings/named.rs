@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// which delivers what it has for all scenes.
 const AT_ONCE: usize = 4;
 
-const GROUPS: [Group; 5] = [
+pub const GROUPS: [Group; 5] = [
     Group::Money,
     Group::Cancelled,
     Group::Unsubscribed,
@@ -376,7 +376,7 @@ async fn fault(
 }
 
 /// Whether the request did what it asked for. Scans are answered with 200 as well if nobody may come in.
-fn is_done(answer: &Answer) -> bool {
+pub fn is_done(answer: &Answer) -> bool {
     let results = match &answer.json["data"] {
         Value::Array(list) => list.as_slice(),
         _ => std::slice::from_ref(&answer.json),

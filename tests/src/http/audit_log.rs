@@ -28,7 +28,7 @@ async fn walk(client: &Client, path: &str) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_change_is_found_with_who_did_it_and_in_which_request() {
+async fn a1_a_change_is_found_with_who_did_it_and_in_which_request() {
     let server = server().await;
     let people = personas(&server).await;
     let by = |name: &str| people.iter().find(|p| p.name == name).expect("a person");

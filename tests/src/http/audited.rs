@@ -33,7 +33,7 @@ struct Entry {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn abuse_71_every_change_is_written_down_once_and_what_is_refused_never() {
+async fn a4_abuse_71_every_change_is_written_down_once_and_what_is_refused_never() {
     let server = people::server().await;
     let people = personas(&server).await;
     let mut conn = server.superuser().await;
@@ -183,7 +183,7 @@ async fn written(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Optio
 }
 
 #[tokio::test]
-async fn abuse_71_sql_of_the_request_role_is_written_down_too() {
+async fn a1_abuse_71_sql_of_the_request_role_is_written_down_too() {
     let server = people::server().await;
     let mut hand = server.database.request_role().await;
     let mut conn = server.superuser().await;

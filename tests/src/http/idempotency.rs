@@ -38,7 +38,7 @@ async fn count(server: &TestServer, text: &'static str) -> i64 {
 const COMMUNITIES: &str = "select count(*) from app.communities";
 
 #[tokio::test]
-async fn the_same_request_again_gets_the_same_answer_and_makes_nothing() {
+async fn k4_the_same_request_again_gets_the_same_answer_and_makes_nothing() {
     let server = TestServer::start().await;
     let ana = server.member("ana").await;
     let body = community(&server, "Runners").await;
@@ -151,7 +151,7 @@ async fn what_is_refused_is_decided_anew() {
 }
 
 #[tokio::test]
-async fn keys_that_are_none_and_keys_of_strangers_are_refused() {
+async fn k1_keys_that_are_none_and_keys_of_strangers_are_refused() {
     let server = TestServer::start().await;
     let ana = server.member("ana").await;
     let body = community(&server, "Runners").await;
@@ -188,7 +188,7 @@ fn every_create_is_documented_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
+async fn k3_k7_a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
     let server = TestServer::start().await;
     let ana = server.member("ana").await;
     let db = &server.built.db;
@@ -217,12 +217,26 @@ async fn a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
         .await
         .expect(201);
     let mut conn = server.superuser().await;
-    sqlx::query("update requests.keys set created_at = now() - interval '73 hours'")
+    let kept = chrono::TimeDelta::hours(72);
+    for (hours, of_ten) in [(71, [0, 0]), (73, [10, 3])] {
+        sqlx::query(
+            "insert into requests.keys (principal, method, route, key, fingerprint, locked_until, status, headers, body)
+             select principal, method, route, 'a-copy-of-a-key-' || n, fingerprint, locked_until, status, headers, body
+             from requests.keys, generate_series(1, 12) n where status = 201 on conflict do nothing",
+        )
         .execute(&mut conn)
         .await
         .unwrap();
-    let kept = chrono::TimeDelta::hours(72);
-    assert_eq!(jobs::purge_requests(db, kept, 10).await.unwrap(), 1);
+        sqlx::query("update requests.keys set created_at = now() - make_interval(hours => $1)")
+            .bind(hours)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        for expected in of_ten {
+            let purged = jobs::purge_requests(db, kept, 10).await.unwrap();
+            assert_eq!(purged, expected, "{hours}");
+        }
+    }
     assert_eq!(
         count(
             &server,

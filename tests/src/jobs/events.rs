@@ -73,7 +73,7 @@ async fn subscribed(world: &mut World) {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_did_not_happen() {
+async fn x1_x2_what_is_rolled_back_did_not_happen() {
     let mut world = world().await;
     let worker = world.start_with(work(false), quick());
     subscribed(&mut world).await;
@@ -96,7 +96,7 @@ async fn what_is_rolled_back_did_not_happen() {
 /// Twelve objects, four workers that are killed again and again, and a consumer that fails at times: each event is
 /// processed once, and those of one object in their order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() {
+async fn x1_events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() {
     let mut world = world().await;
     let first = world.start_with(work(true), quick());
     subscribed(&mut world).await;
@@ -148,7 +148,7 @@ async fn events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_consumer_hears_each_event_once_however_many_relay() {
+async fn x1_every_consumer_hears_each_event_once_however_many_relay() {
     let mut world = world().await;
     let both = || {
         let mut work = work(false);
@@ -176,7 +176,7 @@ async fn every_consumer_hears_each_event_once_however_many_relay() {
 
 /// Two transactions emit events about one object: the second waits until the first has ended.
 #[tokio::test]
-async fn who_tells_of_one_object_waits_for_whoever_does_already() {
+async fn x1_who_tells_of_one_object_waits_for_whoever_does_already() {
     let mut world = world().await;
     let object = Uuid::now_v7();
     let mut first = world.module().await;

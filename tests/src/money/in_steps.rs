@@ -143,6 +143,9 @@ async fn p5_what_no_order_can_be_priced_from_is_refused_with_a_pointer() {
     let fine = json!({"currency": "KWD", "price_cents": 1_001});
     refused(olga.patch(&cash, "*", fine).await, "/price_cents");
 
+    olga.post("/ticket-types", kind(1_000, "KWD", false))
+        .await
+        .expect(201);
     let code = |cents: i64| json!({"event_id": stage.event, "code": format!("OFF{cents}"), "amount_cents": cents, "currency": "KWD"});
     refused(olga.post("/promo-codes", code(5)).await, "/amount_cents");
     let made = olga.post("/promo-codes", code(50)).await.expect(201).id();

@@ -82,7 +82,7 @@ async fn i_w1_a_journal_that_does_not_balance_is_not_committed() {
 }
 
 #[tokio::test]
-async fn i_w1_legs_are_in_the_currency_of_their_account() {
+async fn m2_i_w1_legs_are_in_the_currency_of_their_account() {
     let books = books(2).await;
     let accounts = accounts(&books.superuser, &books.job, 2, 1_000).await;
     let mixed = format!(
@@ -95,10 +95,15 @@ async fn i_w1_legs_are_in_the_currency_of_their_account() {
         refused(as_module(&books.job, &mixed).await),
         "wallet_transactions_currency"
     );
+    // The negative control.
+    let off = "alter table app.wallet_transactions disable trigger wallet_transactions_currency";
+    let done = sqlx::raw_sql(off).execute(&books.superuser).await;
+    done.expect("switched off");
+    assert_eq!(refused(as_module(&books.job, &mixed).await), "done");
 }
 
 #[tokio::test]
-async fn i_w2_legs_and_journals_are_never_changed() {
+async fn m4_i_w2_legs_and_journals_are_never_changed() {
     let books = books(2).await;
     accounts(&books.superuser, &books.job, 2, 1_000).await;
     for table in ["wallet_transactions", "wallet_journals"] {

@@ -173,7 +173,7 @@ async fn t10_notices_a_hold_that_is_settled_twice() {
 }
 
 #[tokio::test]
-async fn t10_what_is_set_aside_is_not_spent() {
+async fn w3_what_is_set_aside_is_not_spent() {
     let books = books(2).await;
     let accounts = accounts(&books.superuser, &books.job, 2, 1_000).await;
     let (from, to) = (accounts[0], accounts[1]);

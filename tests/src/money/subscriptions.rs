@@ -1,6 +1,7 @@
 //! Subscriptions of businesses: created once, with the state that the provider reports, and ended without loss.
 
 mod back;
+mod booked;
 mod cards;
 mod credit;
 mod ended;

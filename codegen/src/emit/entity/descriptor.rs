@@ -88,6 +88,7 @@ pub fn hook_name(hook: &Hook) -> &str {
         Hook::Create => "create",
         Hook::Update => "update",
         Hook::Archive => "archive",
+        Hook::Restore => "restore",
         Hook::Transition(verb) => verb,
     }
 }

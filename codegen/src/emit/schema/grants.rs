@@ -1,5 +1,5 @@
 //! Privileges by column: which role may use a column in which statement. No role may delete rows, except the job role
-//! those of internal entities.
+//! those of internal entities that are no history.
 
 use super::{
     columns::{OPEN_KEY, columns, derived_columns, ended_columns},

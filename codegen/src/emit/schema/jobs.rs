@@ -25,8 +25,14 @@ struct Written {
     /// Columns that the module gives new rows. `None`: it creates no rows.
     create: Option<Vec<String>>,
     update: Vec<String>,
-    /// The module writes all writable columns, and deletes rows of internal entities.
+    /// The module writes all writable columns, and deletes rows where they may be deleted.
     whole: bool,
+}
+
+/// Whether modules may delete rows: of internal entities, except where rows are only ever added and in the audit log, which
+/// are a history.
+fn is_deleted_from(entity: &Entity) -> bool {
+    entity.internal && (entity.lifecycle != Lifecycle::AppendOnly || !entity.audit)
 }
 
 /// Privileges of the job role: what its modules write together.
@@ -44,7 +50,7 @@ pub fn privileges(model: &Model, id: EntityId) -> Vec<String> {
     }
     let changed = union(&all, written.iter().map(|w| &w.update));
     privileges.extend(on_columns("update", &changed));
-    if model.entities[id].internal && written.iter().any(|w| w.whole) {
+    if is_deleted_from(&model.entities[id]) && written.iter().any(|w| w.whole) {
         privileges.push("delete".into());
     }
     privileges
@@ -117,7 +123,7 @@ pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
         let (name, check) = (name("update"), Some(test.clone()));
         found.push(policy(&table, &name, "update", &role, Some(test), check));
     }
-    if entity.internal
+    if is_deleted_from(entity)
         && let Some(test) = those(|w| w.whole)
     {
         let name = name("delete");

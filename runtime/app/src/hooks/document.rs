@@ -52,6 +52,19 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
         "409 if tickets of this type are reserved or sold: set `sales_end` to sell no more.",
     ),
     (
+        "/events/{id}/restore",
+        &["post"],
+        "409 if the event is published and not over, and tickets that come back with it cost something, are not \
+         `door_only`, and could not be put on sale now: the host has no account that takes payments \
+         (`host-cannot-be-paid`), or nobody could order them (`tickets-cannot-be-sold`).",
+    ),
+    (
+        "/ticket-types/{id}/restore",
+        &["post"],
+        "409 if the event is published and not over, the tickets cost something and are not `door_only`, and the host has \
+         no account that takes payments (`host-cannot-be-paid`) or nobody could order them (`tickets-cannot-be-sold`).",
+    ),
+    (
         "/broadcasts/{id}/schedule",
         &["post"],
         "409 if the host is too new, if five broadcasts about the event are sent on that day already, or if a ticket \
@@ -90,13 +103,14 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "/promo-codes",
         &["post"],
-        "422 for an `amount_cents` that is finer than the smallest step of its currency. 409 if the host is suspended or \
-         was rejected.",
+        "422 for an `amount_cents` that is finer than the smallest step of its currency, or in a currency in which the event \
+         has no ticket type. 409 if the host is suspended or was rejected.",
     ),
     (
         "/promo-codes/{id}",
         &["patch", "put"],
-        "422 for an `amount_cents` that is finer than the smallest step of its currency.",
+        "422 for an `amount_cents` that is finer than the smallest step of its currency, or in a currency in which the event \
+         has no ticket type.",
     ),
     (
         "/commission-rules",

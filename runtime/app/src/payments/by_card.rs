@@ -88,11 +88,35 @@ pub async fn refuse_ticket(cx: &mut Cx, id: Uuid, change: &UpdateTicketType) -> 
     }
 }
 
-pub fn refuse_new_code(code: &CreatePromoCode) -> Result<()> {
-    match &code.currency {
-        Some(currency) => in_steps(currency, &[("/amount_cents", code.amount_cents)]).map(drop),
+pub async fn refuse_new_code(cx: &mut Cx, code: &CreatePromoCode) -> Result<()> {
+    let Some(currency) = &code.currency else {
+        return Ok(());
+    };
+    in_steps(currency, &[("/amount_cents", code.amount_cents)])?;
+    match code.amount_cents {
+        Some(_) => refuse_unused_currency(cx, code.event_id, currency).await,
         None => Ok(()),
     }
+}
+
+/// Refuses an amount off tickets in a currency in which the event has none, since no order could use it. An event without
+/// ticket types may get them later.
+async fn refuse_unused_currency(cx: &mut Cx, event: Uuid, currency: &str) -> Result<()> {
+    let known: Vec<String> = sqlx::query_scalar(
+        "select distinct t.currency from app.ticket_types t where t.event_id = $1 order by 1",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    if known.is_empty() || known.iter().any(|one| one == currency) {
+        return Ok(());
+    }
+    let detail = format!(
+        "no ticket type of the event is in {currency}: use {}, give `basis_points` instead of an amount, or create the ticket \
+         type first",
+        known.join(" or ")
+    );
+    Err(Error::field("/currency", "currency", detail))
 }
 
 pub async fn refuse_code(cx: &mut Cx, id: Uuid, change: &UpdatePromoCode) -> Result<()> {
@@ -101,18 +125,20 @@ pub async fn refuse_code(cx: &mut Cx, id: Uuid, change: &UpdatePromoCode) -> Res
         return Ok(());
     }
     let now = sqlx::query_as(
-        "select coalesce($2::int8, t.amount_cents), coalesce($3::text, t.currency) from app.promo_codes t where t.id = $1",
+        "select t.event_id, coalesce($2::int8, t.amount_cents), coalesce($3::text, t.currency) from app.promo_codes t where t.id = $1",
     );
-    let now: Option<(Option<i64>, Option<String>)> = now
+    let now: Option<(Uuid, Option<i64>, Option<String>)> = now
         .bind(id)
         .bind(amount)
         .bind(currency)
         .fetch_optional(cx.conn())
         .await?;
     match now {
-        Some((amount, Some(currency))) => {
-            in_steps(&currency, &[("/amount_cents", amount)]).map(drop)
+        Some((event, Some(amount), Some(currency))) => {
+            in_steps(&currency, &[("/amount_cents", Some(amount))])?;
+            refuse_unused_currency(cx, event, &currency).await
         }
+        Some((_, None, Some(currency))) => in_steps(&currency, &[]).map(drop),
         _ => Ok(()),
     }
 }

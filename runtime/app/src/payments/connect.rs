@@ -13,9 +13,13 @@ use chrono::{DateTime, Utc};
 use gateway::{
     Account, Failure, FindAccounts, Gateway, Key, Metadata, NewAccount, NewAccountLink, region,
 };
-use kernel::{Cx, Error, Member, Result, resource::Resource};
-use sqlx::Row;
+use kernel::{Cx, Error, Member, Result, jobs, resource::Resource};
+use serde_json::json;
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
+
+/// The event that tells of an organisation or a business whose account can't take payments any more.
+pub const ACCOUNT_LOST: &str = "payments.account_lost";
 
 /// The owner of an account.
 #[derive(Clone, Copy)]
@@ -176,17 +180,16 @@ impl Payments {
             Box::pin(async move {
                 let row = sqlx::query(
                     "update app.connected_accounts set charges_enabled = false, payouts_enabled = false, transfers_active = false,
-                       disabled_reason = 'account_invalid', synced_at = $2
+                       disabled_reason = 'account_invalid', synced_at = $2,
+                       lost_at = case when charges_enabled and payouts_enabled and transfers_active then now() else lost_at end
                      where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $2)
-                     returning owner_type, owner_id",
+                     returning id, owner_type, owner_id, coalesce(lost_at = now(), false) as is_lost",
                 )
                 .bind(id)
                 .bind(began)
                 .fetch_optional(cx.conn())
                 .await?;
-                let Some(row) = row else { return Ok(false) };
-                mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, id).await?;
-                Ok(true)
+                learned(cx, row.as_ref(), id).await
             })
         });
         run.await
@@ -198,19 +201,15 @@ impl Payments {
             Box::pin(async move {
                 let row = sqlx::query(
                     "update app.connected_accounts set deauthorized_at = now(), charges_enabled = false, payouts_enabled = false,
-                       transfers_active = false
-                     where stripe_account_id = $1 and deauthorized_at is null returning owner_type, owner_id",
+                       transfers_active = false,
+                       lost_at = case when charges_enabled and payouts_enabled and transfers_active then now() else lost_at end
+                     where stripe_account_id = $1 and deauthorized_at is null
+                     returning id, owner_type, owner_id, coalesce(lost_at = now(), false) as is_lost",
                 )
                 .bind(id)
                 .fetch_optional(cx.conn())
                 .await?;
-                match row {
-                    Some(row) => {
-                        mirror(cx, row.try_get("owner_type")?, row.try_get("owner_id")?, id).await?;
-                        Ok(true)
-                    }
-                    None => Ok(false),
-                }
+                learned(cx, row.as_ref(), id).await
             })
         });
         run.await
@@ -310,9 +309,11 @@ async fn keep(cx: &mut Cx, account: &Account, abroad: bool, began: DateTime<Utc>
     due.truncate(200);
     let row = sqlx::query(
         "update app.connected_accounts set charges_enabled = $2, payouts_enabled = $3, transfers_active = $4, requirements_due = $5,
-           disabled_reason = $6, synced_at = $7, settles_abroad = $8
+           disabled_reason = $6, synced_at = $7, settles_abroad = $8,
+           lost_at = case when $2 and $3 and $4 then null
+             when charges_enabled and payouts_enabled and transfers_active then now() else lost_at end
          where stripe_account_id = $1 and deauthorized_at is null and (synced_at is null or synced_at <= $7)
-         returning owner_type, owner_id",
+         returning id, owner_type, owner_id, coalesce(lost_at = now(), false) as is_lost",
     )
     .bind(&account.id)
     .bind(account.charges_enabled)
@@ -324,19 +325,20 @@ async fn keep(cx: &mut Cx, account: &Account, abroad: bool, began: DateTime<Utc>
     .bind(abroad)
     .fetch_optional(cx.conn())
     .await?;
-    match row {
-        Some(row) => {
-            mirror(
-                cx,
-                row.try_get("owner_type")?,
-                row.try_get("owner_id")?,
-                &account.id,
-            )
-            .await?;
-            Ok(true)
-        }
-        None => Ok(false),
+    learned(cx, row.as_ref(), &account.id).await
+}
+
+/// What follows from a change of an account's row: the host's profile shows it, and the host is told if it can't be paid
+/// any more. None: another reading was later. Returns whether there was a change.
+async fn learned(cx: &mut Cx, row: Option<&PgRow>, account: &str) -> Result<bool> {
+    let Some(row) = row else { return Ok(false) };
+    let owner_type: &str = row.try_get("owner_type")?;
+    mirror(cx, owner_type, row.try_get("owner_id")?, account).await?;
+    if row.try_get("is_lost")? && owner_type != "city" {
+        let about = ("connected_account", row.try_get("id")?);
+        jobs::tell(cx, ACCOUNT_LOST, about, json!({})).await?;
     }
+    Ok(true)
 }
 
 /// Copies the account's state to the host's profile, where its staff see it and older clients read it.

@@ -1,6 +1,6 @@
 //! Refuses to put tickets on sale online for a host whose account can't take payments, and tickets that nobody could
-//! order at their price ([`sellable`]): when an event is published, and when a ticket type of a published event is added
-//! or changes its price.
+//! order at their price ([`sellable`]): when an event is published, when a ticket type of a published event is added,
+//! restored or changes its price, and when a published event is restored.
 //!
 //! Runs in the caller's transaction with the caller's rights, since everyone who may publish an event may also read
 //! the account of its host. Placing an order checks the account again, since it may lose its rights at any time.
@@ -21,6 +21,8 @@ struct Sold {
     host: Uuid,
     /// The names of the ticket types that cost something and are sold online.
     names: Vec<String>,
+    /// Whether they are archived, so that their host can't change them.
+    is_archived: bool,
 }
 
 impl Payments {
@@ -90,6 +92,38 @@ impl Payments {
         }
     }
 
+    /// The same check for an archived ticket type of a published event that is restored.
+    pub async fn refuse_restored_price(&self, cx: &mut Cx, id: Uuid) -> Result<()> {
+        let found = sqlx::query(
+            "select t.event_id, t.id, t.name, t.price_cents, t.currency, t.per_user_limit, t.capacity, t.sales_start
+             from app.ticket_types t join app.events e on e.id = t.event_id
+             where t.id = $1 and t.price_cents > 0 and not t.door_only and e.ends_at > now()",
+        );
+        let Some(row) = found.bind(id).fetch_optional(cx.conn()).await? else {
+            return Ok(());
+        };
+        let kind = sellable::kind(&row)?;
+        let event = row.try_get("event_id")?;
+        self.refuse_price(cx, event, kind, Account::CheckedForArchived)
+            .await
+    }
+
+    /// The same check for a published event that is restored, and for the ticket types that come back with it.
+    pub async fn refuse_restored_event(&self, cx: &mut Cx, event: Uuid) -> Result<()> {
+        if self.provider.is_none() {
+            return Ok(());
+        }
+        let kinds = sellable::returning(cx, event).await?;
+        // Without it, the statement that restores the event will give the right answer.
+        let Some(mut sold) = Sold::of(cx, event).await? else {
+            return Ok(());
+        };
+        sold.names = kinds.iter().map(|kind| kind.name.clone()).collect();
+        sold.is_archived = true;
+        sold.needs_account(cx).await?;
+        sellable::refuse_these(cx, event, &kinds).await
+    }
+
     async fn refuse_price(
         &self,
         cx: &mut Cx,
@@ -109,11 +143,12 @@ impl Payments {
         let Some((host_type, host)) = found else {
             return Ok(());
         };
-        if account == Account::Checked {
+        if account != Account::Ignored {
             let sold = Sold {
                 host_type,
                 host,
                 names: vec![kind.name.clone()],
+                is_archived: account == Account::CheckedForArchived,
             };
             sold.needs_account(cx).await?;
         }
@@ -125,6 +160,7 @@ impl Payments {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Account {
     Checked,
+    CheckedForArchived,
     Ignored,
 }
 
@@ -173,6 +209,7 @@ impl Sold {
             host_type,
             host,
             names,
+            is_archived: false,
         }))
     }
 
@@ -200,15 +237,21 @@ impl Sold {
         };
         let way = match path {
             Some(path) => format!(
-                "Open its account by `POST /{path}/{}/onboarding`; `GET /connected-accounts` says what is still missing. Until \
-                 then set `door_only` of tickets that are sold at the door",
+                "Open its account by `POST /{path}/{}/onboarding`; `GET /connected-accounts` says what is still missing.",
                 self.host
             ),
-            None => "Communities and institutions have none: set `door_only` of tickets that are sold at the door"
-                .to_owned(),
+            None => "Communities and institutions have none.".to_owned(),
+        };
+        let otherwise = match self.is_archived {
+            true => {
+                "Archived tickets can't be changed: to do without, make others that are free or `door_only`."
+            }
+            false => {
+                "To do without, set `door_only` of tickets that are sold at the door, or `price_cents` to 0."
+            }
         };
         format!(
-            "The host has no account that takes payments, and {} cost something. {way}, or `price_cents` to 0.",
+            "The host has no account that takes payments, and {} cost something. {way} {otherwise}",
             names.join(", ")
         )
     }
@@ -225,6 +268,7 @@ mod tests {
                 host_type: host_type.to_owned(),
                 host: Uuid::nil(),
                 names: vec!["Seat".to_owned(), "Balcony".to_owned()],
+                is_archived: false,
             };
             sold.what_to_do()
         };

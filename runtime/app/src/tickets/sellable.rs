@@ -31,7 +31,12 @@ pub struct Kind {
 /// refuses nothing of one that they may not see.
 pub async fn refuse_all(cx: &mut Cx, event: Uuid) -> Result<()> {
     let kinds = kinds(cx, event).await?;
-    let obstacles = obstacles(cx, event, &kinds).await?;
+    refuse_these(cx, event, &kinds).await
+}
+
+/// The same for these types alone.
+pub async fn refuse_these(cx: &mut Cx, event: Uuid, kinds: &[Kind]) -> Result<()> {
+    let obstacles = obstacles(cx, event, kinds).await?;
     refuse(kinds.iter().zip(obstacles))
 }
 
@@ -61,6 +66,18 @@ pub async fn kinds(cx: &mut Cx, event: Uuid) -> Result<Vec<Kind>> {
         "select t.id, t.name, t.price_cents, t.currency, t.per_user_limit, t.capacity, t.sales_start
          from app.ticket_types t
          where t.event_id = $1 and t.status = 'active' and t.price_cents > 0 and not t.door_only order by t.id",
+    )
+    .bind(event)
+    .fetch_all(cx.conn())
+    .await?;
+    rows.iter().map(kind).collect()
+}
+
+/// The same of those that come back with an archived event. None if it is over or was not published.
+pub async fn returning(cx: &mut Cx, event: Uuid) -> Result<Vec<Kind>> {
+    let rows = sqlx::query(
+        "select t.id, t.name, t.price_cents, t.currency, t.per_user_limit, t.capacity, t.sales_start
+         from app.types_restored_with($1) t",
     )
     .bind(event)
     .fetch_all(cx.conn())

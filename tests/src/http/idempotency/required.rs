@@ -4,8 +4,12 @@
 use super::{KEY, send};
 use crate::support::{Client, Member, TestServer};
 use axum::{
-    Router, extract::State, http::StatusCode, middleware::from_fn_with_state,
-    response::IntoResponse, routing::post,
+    Router,
+    extract::State,
+    http::{Method, StatusCode},
+    middleware::from_fn_with_state,
+    response::IntoResponse,
+    routing::post,
 };
 use futures_util::future::join_all;
 use kernel::{
@@ -45,6 +49,8 @@ async fn pay(
         // Simulates a failure of the database after the card was charged.
         "charged" if attempt == 1 => Err(Error::internal("no luck")),
         "forbidden" => Err(Error::forbidden()),
+        "unknown" => Err(Error::unauthenticated()),
+        "too_many" => Err(Error::new(&problems::QUOTA)),
         "declined" => Err(Error::new(&problems::STATE).detail("The card was declined.")),
         "slow" if attempt == 1 => {
             let _go = handler.go.acquire().await;
@@ -107,7 +113,7 @@ async fn paid_within(per_day: Option<u32>) -> Paid {
 }
 
 #[tokio::test]
-async fn a_route_that_demands_a_key_does_its_work_once() {
+async fn k1_k2_a_route_that_demands_a_key_does_its_work_once() {
     let paid = paid().await;
     let client = &paid.ana.client;
     let missing = client.post("/payments/good", json!({})).await.expect(400);
@@ -137,12 +143,14 @@ async fn a_route_that_demands_a_key_does_its_work_once() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are_not() {
+async fn k5_refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are_not() {
     let paid = paid().await;
     let client = &paid.ana.client;
     for (what, status, kept) in [
         ("declined", 409, true),
         ("forbidden", 403, false),
+        ("unknown", 401, false),
+        ("too_many", 429, false),
         ("broken", 500, false),
     ] {
         let path = format!("/payments/{what}");
@@ -162,12 +170,65 @@ async fn refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are
             "{what}"
         );
     }
-    assert_eq!(paid.handler.runs.load(SeqCst), 5);
+    assert_eq!(paid.handler.runs.load(SeqCst), 9);
+}
+
+/// The fingerprint is of the path and the body as JSON, so that a client that writes the same JSON in another way is not
+/// refused. While the first request runs, others with the key are told to come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k2_the_same_json_is_the_same_request_and_while_it_runs_others_wait() {
+    let paid = paid().await;
+    let client = &paid.ana.client;
+    let text = async |text: &'static str| {
+        let body = Some((text, "application/json"));
+        let headers = [("idempotency-key", KEY)];
+        (client.send_text(Method::POST, "/payments/good", body, &headers)).await
+    };
+    let first = text(r#"{"a": 1, "b": {"c": [1, 2], "d": null}}"#)
+        .await
+        .expect(201);
+    let again = text("{\"b\":{\"d\":null,\"c\":[1,2]},\n \"a\":1}")
+        .await
+        .expect(201);
+    assert_eq!(again.text, first.text);
+    for other in [
+        r#"{"a": 1, "b": {"c": [2, 1], "d": null}}"#,
+        r#"{"a": 1, "b": {"c": [1, 2]}}"#,
+        r#"{"a": "1", "b": {"c": [1, 2], "d": null}}"#,
+        "{}",
+    ] {
+        let refused = text(other).await.expect(422);
+        assert_eq!(refused.problem(), "idempotency-key-reused", "{other}");
+    }
+    assert_eq!(paid.handler.runs.load(SeqCst), 1);
+
+    // One that runs, and one that asks meanwhile: with another body it is refused at once.
+    let slow = "slow-0123456789abcdef";
+    let running = client.clone();
+    let running =
+        tokio::spawn(async move { send(&running, "/payments/slow", slow, json!({})).await });
+    while paid.handler.runs.load(SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let busy = send(client, "/payments/slow", slow, json!({}))
+        .await
+        .expect(409);
+    assert_eq!(busy.problem(), "request-in-progress");
+    assert!(busy.header("retry-after").is_some());
+    send(client, "/payments/slow", slow, json!({"a": 1}))
+        .await
+        .expect(422);
+    paid.handler.go.add_permits(1);
+    let answered = running.await.expect("answered").expect(201);
+    let replayed = send(client, "/payments/slow", slow, json!({}))
+        .await
+        .expect(201);
+    assert_eq!(replayed.text, answered.text);
 }
 
 /// The next attempt is told that an earlier one has begun, even if an attempt in between was refused.
 #[tokio::test]
-async fn after_an_accident_the_next_attempt_knows_that_it_was_begun() {
+async fn k6_after_an_accident_the_next_attempt_knows_that_it_was_begun() {
     let paid = paid().await;
     let client = &paid.ana.client;
     send(client, "/payments/charged", KEY, json!({}))

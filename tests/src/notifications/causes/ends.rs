@@ -31,6 +31,13 @@ const STAYS: [&str; 14] = [
 /// notification, all other names are ids in its data.
 const ENDS: &[(&str, &[&str])] = &[
     (
+        "account_lost",
+        &[
+            "update app.connected_accounts set lost_at = null where id = :connected_account",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
+        ],
+    ),
+    (
         "community_invited",
         &[
             "update app.community_members set status = 'archived' where id = :community_member",
@@ -236,6 +243,16 @@ const ENDS: &[(&str, &[&str])] = &[
         &[
             "update app.role_assignments set status = 'archived' where id = :role_assignment",
             "update app.role_assignments set state = 'accepted' where id = :role_assignment",
+        ],
+    ),
+    (
+        "sales_stopped",
+        &[
+            "delete from app.sales_stops where event_id = :event",
+            "update app.events set state = 'cancelled' where id = :event",
+            "update app.events set status = 'suspended' where id = :event",
+            "update app.events set starts_at = now() - interval '1 hour', ends_at = now() - interval '1 minute' where id = :event",
+            "update app.role_assignments set status = 'archived' where user_id = :member",
         ],
     ),
     (

@@ -33,6 +33,9 @@ cases! {
     credits_lapse: credits_lapse,
     password_changed: new_password,
     signed_in: new_device,
+    sales_stopped: sales_stopped,
+    // Afterwards the host can't be paid.
+    account_lost: account_lost,
 }
 
 impl World {
@@ -214,6 +217,53 @@ async fn refunded_by_the_bank(world: &World) -> Told {
         title: "A refund is not made by us".into(),
         says: "the bank has given you money of this payment back itself".into(),
         leads_to: ("refund", refund),
+    }
+}
+
+/// The commission rule of an event's only currency ends.
+async fn sales_stopped(world: &World) -> Told {
+    let (stage, paula) = (&world.stage, &world.stage.paula.client);
+    let look = async || {
+        let looked = stage.payments().watch_sales_now(Uuid::now_v7()).await;
+        looked.expect("a run");
+    };
+    // Hosts of the demonstration data have no account.
+    look().await;
+    let event = world.another_event().await;
+    world
+        .changed(event, json!({"title": "A priceless night"}))
+        .await;
+    let rule = json!({"type": "ticket", "basis_points": 500, "currency": "VUV", "valid_from": "2026-01-01T00:00:00Z"});
+    let rule = paula.post("/commission-rules", rule).await.expect(201).id();
+    let seat = json!({"event_id": event, "name": "Seat", "price_cents": 4_500, "currency": "VUV", "capacity": 10});
+    let seat = stage.olga.client.post("/ticket-types", seat).await;
+    seat.expect(201);
+    let rule = format!("/commission-rules/{rule}");
+    paula.delete(&rule).await.expect(204);
+    look().await;
+    Told {
+        by: world.bystander.id,
+        to: world.administrators(world.host).await,
+        title: "Tickets to A priceless night can't be ordered".into(),
+        says: "or not all of them".into(),
+        leads_to: ("event", event.to_string()),
+    }
+}
+
+async fn account_lost(world: &World) -> Told {
+    let (stage, host) = (&world.stage, world.host);
+    let change = json!({"payouts_enabled": false});
+    let changed = stage.stripe.fake.change_account(&stage.account, &change);
+    changed.expect("an account");
+    world.deliver().await;
+    let name = format!("select name from app.organizations where id = '{host}'");
+    let name = world.text(name).await;
+    Told {
+        by: world.bystander.id,
+        to: world.administrators(host).await,
+        title: format!("{name} can't be paid online"),
+        says: "what is missing".into(),
+        leads_to: ("organization", host.to_string()),
     }
 }
 

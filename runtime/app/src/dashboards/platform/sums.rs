@@ -68,12 +68,18 @@ pub struct RevenueFigures {
     pub amount_cents: i64,
     /// The hosts' share of `amount_cents`.
     pub organizer_cents: i64,
+    /// The platform's part of the commission, without that on cash.
     pub platform_fee_cents: i64,
+    /// The cities' part of the commission, without that on cash.
     pub city_share_cents: i64,
+    /// Commission recorded for cash that hosts took at the door. The platform has not received it.
+    pub uncollected_fee_cents: i64,
     /// Total refunded to buyers.
     pub refunded_cents: i64,
     pub platform_fee_refunded_cents: i64,
     pub city_share_refunded_cents: i64,
+    /// The commission recorded for cash that hosts paid back.
+    pub uncollected_fee_refunded_cents: i64,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -154,15 +160,19 @@ pub async fn revenue(cx: &mut Cx, scope: Scope) -> Result<RevenueSums> {
         "with money as (
            select date_trunc($3, o.paid_at at time zone 'UTC')::date as starts_on, e.city_id, o.currency, count(*) as orders,
              sum(o.amount_cents) as amount_cents, sum(o.organizer_cents) as organizer_cents,
-             sum(o.platform_fee_cents) as platform_fee_cents, sum(o.city_share_cents) as city_share_cents,
-             0 as refunded_cents, 0 as platform_fee_refunded_cents, 0 as city_share_refunded_cents
+             sum(case when o.sold_at_door then 0 else o.platform_fee_cents end) as platform_fee_cents,
+             sum(case when o.sold_at_door then 0 else o.city_share_cents end) as city_share_cents,
+             sum(case when o.sold_at_door then o.platform_fee_cents + o.city_share_cents else 0 end) as uncollected_fee_cents,
+             0 as refunded_cents, 0 as platform_fee_refunded_cents, 0 as city_share_refunded_cents, 0 as uncollected_fee_refunded_cents
            from app.orders o join app.events e on e.id = o.event_id
            where o.paid_at >= $1::date::timestamp at time zone 'UTC' and o.paid_at < ($2::date + 1)::timestamp at time zone 'UTC'
              and o.ticket_count > 0
            group by 1, 2, 3
            union all
-           select date_trunc($3, r.settled_at at time zone 'UTC')::date, e.city_id, r.currency, 0, 0, 0, 0, 0,
-             sum(r.amount_cents), sum(r.platform_fee_cents), sum(r.city_share_cents)
+           select date_trunc($3, r.settled_at at time zone 'UTC')::date, e.city_id, r.currency, 0, 0, 0, 0, 0, 0,
+             sum(r.amount_cents), sum(case when o.sold_at_door then 0 else r.platform_fee_cents end),
+             sum(case when o.sold_at_door then 0 else r.city_share_cents end),
+             sum(case when o.sold_at_door then r.platform_fee_cents + r.city_share_cents else 0 end)
            from app.refunds r join app.orders o on o.id = r.order_id join app.events e on e.id = o.event_id
            where r.settled_at >= $1::date::timestamp at time zone 'UTC' and r.settled_at < ($2::date + 1)::timestamp at time zone 'UTC'
              and r.state = 'succeeded' and o.ticket_count > 0
@@ -171,8 +181,10 @@ pub async fn revenue(cx: &mut Cx, scope: Scope) -> Result<RevenueSums> {
            select grouping(m.starts_on, c.country_id, m.city_id) as level, m.starts_on, c.country_id, m.city_id, m.currency,
              sum(m.orders) as orders, sum(m.amount_cents) as amount_cents, sum(m.organizer_cents) as organizer_cents,
              sum(m.platform_fee_cents) as platform_fee_cents, sum(m.city_share_cents) as city_share_cents,
+             sum(m.uncollected_fee_cents) as uncollected_fee_cents,
              sum(m.refunded_cents) as refunded_cents, sum(m.platform_fee_refunded_cents) as platform_fee_refunded_cents,
-             sum(m.city_share_refunded_cents) as city_share_refunded_cents
+             sum(m.city_share_refunded_cents) as city_share_refunded_cents,
+             sum(m.uncollected_fee_refunded_cents) as uncollected_fee_refunded_cents
            from money m join app.cities c on c.id = m.city_id
            where ($4::uuid is null or c.country_id = $4) and ($5::uuid is null or c.id = $5)
            group by grouping sets ((m.currency), (m.currency, m.starts_on), (m.currency, c.country_id), (m.currency, m.city_id))
