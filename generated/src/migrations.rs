@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fe06f3fa9e61217df82ba4502f16a8170415e601ac70b24b1208dcfef709005da10f6cb65d335e3f4e36c5fe30559d21",
+        checksum: "ea6a9d3d06b4c3b77288aad0fa15c302b080777de6ad328228d6cd02d185cbdb684459fbfa19b6fe6aed6e7812ba38df",
     },
 ];
